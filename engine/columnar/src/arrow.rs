@@ -1,0 +1,1 @@
+//! Arrow in and out: without a copy where the layouts agree, else with one.

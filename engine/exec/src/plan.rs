@@ -1,0 +1,213 @@
+//! The physical plan: plain data that a shard runs.
+//!
+//! Columns are positions in an operator's input. Parallelism is not in the plan: a pipeline is as parallel as
+//! its source has morsels. [`Plan::Exchange`] stands where rows change shards; the fragmenter cuts there and
+//! leaves a [`Plan::Receive`].
+
+use crate::expr::Expr;
+use columnar::{DataType, Value};
+use serde::{Deserialize, Serialize};
+
+/// An operator and its inputs.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Plan {
+    Scan(Scan),
+    /// Keeps the rows for which the predicate is true.
+    Filter { input: Box<Plan>, predicate: Expr },
+    Project { input: Box<Plan>, exprs: Vec<Expr> },
+    HashJoin(HashJoin),
+    /// Output: the group keys, then the aggregates. Without groups there is one row, even of no input.
+    Aggregate { input: Box<Plan>, groups: Vec<Expr>, aggregates: Vec<Aggregate> },
+    Sort { input: Box<Plan>, keys: Vec<SortKey> },
+    /// The first `limit` rows after `offset` in the order of the keys.
+    TopN { input: Box<Plan>, keys: Vec<SortKey>, limit: u64, offset: u64 },
+    /// Any `limit` rows after `offset`; of a sorted input the first. `None`: all rows.
+    Limit { input: Box<Plan>, limit: Option<u64>, offset: u64 },
+    /// All rows of all inputs, which have the same types.
+    Union { inputs: Vec<Plan> },
+    Values { types: Vec<DataType>, rows: Vec<Vec<Value>> },
+    /// Moves rows between shards. Only before fragments are cut.
+    Exchange { input: Box<Plan>, routing: Routing },
+    /// The rows that the fragments of `fragment` send here.
+    Receive { fragment: u32, types: Vec<DataType> },
+}
+
+/// Reads columns of one version of a dataset on the shard that runs it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Scan {
+    pub table: TableRef,
+    /// Types of the dataset's whole schema, by which `columns` and `predicate` count.
+    pub schema: Vec<DataType>,
+    /// Positions in the schema of the columns to give, in this order.
+    pub columns: Vec<u32>,
+    /// A conjunction over positions in the schema; only rows for which all are true are given.
+    pub predicate: Vec<Expr>,
+}
+
+/// One version of a dataset.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct TableRef {
+    pub tenant: String,
+    pub dataset: u64,
+    pub version: u64,
+    /// For people only; identity is `dataset`.
+    pub name: String,
+}
+
+/// Matches rows of `probe` (streamed) with rows of `build` (held). Output: the probe's columns, then the
+/// build's, as far as the kind gives them, then the mark.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct HashJoin {
+    pub probe: Box<Plan>,
+    pub build: Box<Plan>,
+    pub kind: JoinKind,
+    /// A pair matches where all keys are equal; with no keys every pair does.
+    pub keys: Vec<JoinKey>,
+    /// A further condition on the pair, over the probe's columns followed by the build's.
+    pub residual: Option<Expr>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct JoinKey {
+    /// Over the probe's columns.
+    pub probe: Expr,
+    /// Over the build's columns; of the same type.
+    pub build: Expr,
+    /// Whether two nulls match (`IS NOT DISTINCT FROM`).
+    pub null_equal: bool,
+}
+
+/// Which rows a join gives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum JoinKind {
+    /// Every matching pair.
+    Inner,
+    /// Pairs, and probe rows without a match with nulls for the build's columns.
+    ProbeOuter,
+    /// Pairs, and build rows without a match with nulls for the probe's columns.
+    BuildOuter,
+    /// Both.
+    Full,
+    /// Probe rows that have a match, once each; the probe's columns only.
+    ProbeSemi,
+    /// Probe rows that have none.
+    ProbeAnti,
+    /// Build rows that have a match, once each; the build's columns only.
+    BuildSemi,
+    BuildAnti,
+    /// Every probe row once, with a boolean after its columns: true if for some build row with equal keys
+    /// the residual is true (or there is none), else null if for some it is null, else false.
+    Mark,
+    /// As [`JoinKind::ProbeOuter`], but a second match is the error of a scalar subquery with two rows.
+    Single,
+}
+
+/// One aggregate over the rows of a group.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Aggregate {
+    pub function: AggregateFunction,
+    /// None for `count(*)`, else one.
+    pub args: Vec<Expr>,
+    /// Only rows for which it is true are aggregated.
+    pub filter: Option<Expr>,
+    pub data_type: DataType,
+}
+
+/// Aggregates as shards compute them. The planner writes the others with these (`avg` as sum and count,
+/// `DISTINCT` as two levels of grouping), so that a second phase over partial results is another plan, not
+/// another mode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum AggregateFunction {
+    /// Rows; `BIGINT`.
+    CountRows,
+    /// Rows whose argument is not null; `BIGINT`.
+    Count,
+    /// Null over no values. The result type is the aggregate's: leaving it is an error.
+    Sum,
+    /// The sum of `BIGINT` counts as `BIGINT`, 0 over none: the second phase of counts.
+    SumCounts,
+    Min,
+    Max,
+    /// Some value, null only if all are.
+    AnyValue,
+    BoolAnd,
+    BoolOr,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct SortKey {
+    pub expr: Expr,
+    pub descending: bool,
+    pub nulls_first: bool,
+}
+
+/// Where an exchange sends a row.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Routing {
+    /// To the shard that the hash of the keys names ([`crate::hash`]: stable between nodes).
+    Hash(Vec<Expr>),
+    /// To every shard.
+    Broadcast,
+    /// All to one.
+    Gather,
+}
+
+/// A plan that runs on every shard of its set, and where its rows go.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Fragment {
+    pub id: u32,
+    pub plan: Plan,
+    /// Which shards run it.
+    pub placement: FragmentPlacement,
+    /// `None` for the root, whose rows are the query's result.
+    pub output: Option<Routing>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum FragmentPlacement {
+    /// On every shard.
+    AllShards,
+    /// On one shard, which the coordinator picks.
+    OneShard,
+}
+
+impl Plan {
+    /// The types of the rows the plan gives.
+    pub fn output_types(&self) -> Vec<DataType> {
+        match self {
+            Plan::Scan(scan) => scan.columns.iter().map(|&column| scan.schema[column as usize]).collect(),
+            Plan::Filter { input, .. }
+            | Plan::Sort { input, .. }
+            | Plan::TopN { input, .. }
+            | Plan::Limit { input, .. }
+            | Plan::Exchange { input, .. } => input.output_types(),
+            Plan::Project { exprs, .. } => exprs.iter().map(Expr::data_type).collect(),
+            Plan::HashJoin(join) => match join.kind {
+                JoinKind::ProbeSemi | JoinKind::ProbeAnti => join.probe.output_types(),
+                JoinKind::BuildSemi | JoinKind::BuildAnti => join.build.output_types(),
+                JoinKind::Mark => [join.probe.output_types(), vec![DataType::Boolean]].concat(),
+                _ => [join.probe.output_types(), join.build.output_types()].concat(),
+            },
+            Plan::Aggregate { groups, aggregates, .. } => {
+                groups.iter().map(Expr::data_type).chain(aggregates.iter().map(|call| call.data_type)).collect()
+            }
+            Plan::Union { inputs } => inputs.first().map(Plan::output_types).unwrap_or_default(),
+            Plan::Values { types, .. } | Plan::Receive { types, .. } => types.clone(),
+        }
+    }
+
+    pub fn inputs(&self) -> Vec<&Plan> {
+        match self {
+            Plan::Scan(_) | Plan::Values { .. } | Plan::Receive { .. } => vec![],
+            Plan::Filter { input, .. }
+            | Plan::Project { input, .. }
+            | Plan::Aggregate { input, .. }
+            | Plan::Sort { input, .. }
+            | Plan::TopN { input, .. }
+            | Plan::Limit { input, .. }
+            | Plan::Exchange { input, .. } => vec![input],
+            Plan::HashJoin(join) => vec![&join.probe, &join.build],
+            Plan::Union { inputs } => inputs.iter().collect(),
+        }
+    }
+}

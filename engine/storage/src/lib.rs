@@ -1,0 +1,3 @@
+//! Resident segments: encodings, zone maps, statistics, files.
+
+pub mod statistics;

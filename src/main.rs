@@ -1,0 +1,2 @@
+//! tundra
+fn main() {}

@@ -1,0 +1,1 @@
+//! tundra_tests
