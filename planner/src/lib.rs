@@ -1,1 +1,3 @@
-//! planner
+//! SQL text to distributed physical plans.
+
+pub mod catalog;

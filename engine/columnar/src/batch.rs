@@ -73,7 +73,8 @@ impl Batch {
         match self.selection {
             None => self,
             Some(selection) => {
-                let columns = self.columns.iter().map(|column| take::take(column, selection.rows())).collect();
+                let columns =
+                    self.columns.iter().map(|column| take::take(column, selection.rows())).collect();
                 Batch::of_rows(columns, selection.len())
             }
         }

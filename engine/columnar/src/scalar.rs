@@ -133,7 +133,9 @@ impl fmt::Display for Value {
                 f.write_str(if zone { "+00" } else { "" })
             }
             (Scalar::Integer(value), _) => write!(f, "{value}"),
-            (Scalar::Float(value), DataType::Float32) => write_float(f, *value, format!("{:?}", *value as f32)),
+            (Scalar::Float(value), DataType::Float32) => {
+                write_float(f, *value, format!("{:?}", *value as f32))
+            }
             (Scalar::Float(value), _) => write_float(f, *value, format!("{value:?}")),
             (Scalar::Interval(value), _) => write_interval(f, *value),
             (Scalar::Bytes(value), DataType::Binary) => {

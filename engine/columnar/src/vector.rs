@@ -289,7 +289,10 @@ impl Vector {
             PhysicalType::F32 => Values::F32(floats().map(|value| value as f32).collect()),
             PhysicalType::F64 => Values::F64(floats().collect()),
             PhysicalType::Interval => Values::Interval(
-                scalars.iter().map(|s| if let Scalar::Interval(i) = s { *i } else { Interval::default() }).collect(),
+                scalars
+                    .iter()
+                    .map(|s| if let Scalar::Interval(i) = s { *i } else { Interval::default() })
+                    .collect(),
             ),
             PhysicalType::View => Values::View(Views::from_strings(
                 scalars.iter().map(|s| if let Scalar::Bytes(bytes) = s { bytes.as_slice() } else { &[] }),
@@ -332,7 +335,9 @@ impl Vector {
     pub fn validity(&self) -> Option<Bitmap> {
         match self {
             Vector::Flat(flat) => flat.validity.clone(),
-            Vector::Constant(constant) => constant.value.is_null().then(|| Bitmap::filled(false, constant.len)),
+            Vector::Constant(constant) => {
+                constant.value.is_null().then(|| Bitmap::filled(false, constant.len))
+            }
             Vector::Dictionary(vector) => vector.validity.clone(),
         }
     }
@@ -365,8 +370,10 @@ impl Vector {
                 Flat::new(constant.value.data_type, values, validity)
             }
             Vector::Dictionary(vector) => {
-                let values =
-                    crate::kernels::take::take_values(&vector.dictionary.values.values, &vector.codes.to_indices());
+                let values = crate::kernels::take::take_values(
+                    &vector.dictionary.values.values,
+                    &vector.codes.to_indices(),
+                );
                 Flat::new(vector.dictionary.values.data_type, values, vector.validity.clone())
             }
         }

@@ -11,29 +11,66 @@ use serde::{Deserialize, Serialize};
 /// A scalar expression. Operands have the types their operator asks for: the binder inserts the casts.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Expr {
-    Column { id: u32, data_type: DataType },
+    Column {
+        id: u32,
+        data_type: DataType,
+    },
     Literal(Value),
     /// Both sides have one type; decimals have one scale.
-    Compare { op: CompareOp, left: Box<Expr>, right: Box<Expr> },
+    Compare {
+        op: CompareOp,
+        left: Box<Expr>,
+        right: Box<Expr>,
+    },
     /// Numbers only. Integers and floats: both sides have the result's type. Decimals: for `+`, `-` and `%`
     /// both sides have the result's scale; for `*` the scales of the sides add up to the result's. `/` of
     /// decimals does not occur (the binder casts to `DOUBLE`).
-    Arithmetic { op: ArithmeticOp, left: Box<Expr>, right: Box<Expr>, data_type: DataType },
+    Arithmetic {
+        op: ArithmeticOp,
+        left: Box<Expr>,
+        right: Box<Expr>,
+        data_type: DataType,
+    },
     /// Three-valued; later operands are evaluated only for rows that earlier ones leave undecided.
     And(Vec<Expr>),
     /// As [`Expr::And`].
     Or(Vec<Expr>),
     Not(Box<Expr>),
-    IsNull { input: Box<Expr>, negated: bool },
+    IsNull {
+        input: Box<Expr>,
+        negated: bool,
+    },
     /// Values of the input's type. A null in the list makes a miss null.
-    InList { input: Box<Expr>, list: Vec<Value>, negated: bool },
+    InList {
+        input: Box<Expr>,
+        list: Vec<Value>,
+        negated: bool,
+    },
     /// `_` is any character, `%` any run of them; `escape` takes the meaning from the character after it.
-    Like { input: Box<Expr>, pattern: Box<Expr>, escape: Option<char>, case_insensitive: bool, negated: bool },
+    Like {
+        input: Box<Expr>,
+        pattern: Box<Expr>,
+        escape: Option<char>,
+        case_insensitive: bool,
+        negated: bool,
+    },
     /// Branches in order: the first whose condition is true gives the value; none: `otherwise`, or null.
-    Case { branches: Vec<(Expr, Expr)>, otherwise: Option<Box<Expr>>, data_type: DataType },
+    Case {
+        branches: Vec<(Expr, Expr)>,
+        otherwise: Option<Box<Expr>>,
+        data_type: DataType,
+    },
     /// With `try_cast` a value that cannot be cast gives null rather than an error.
-    Cast { input: Box<Expr>, data_type: DataType, try_cast: bool },
-    Call { function: String, args: Vec<Expr>, data_type: DataType },
+    Cast {
+        input: Box<Expr>,
+        data_type: DataType,
+        try_cast: bool,
+    },
+    Call {
+        function: String,
+        args: Vec<Expr>,
+        data_type: DataType,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -13,23 +13,56 @@ use serde::{Deserialize, Serialize};
 pub enum Plan {
     Scan(Scan),
     /// Keeps the rows for which the predicate is true.
-    Filter { input: Box<Plan>, predicate: Expr },
-    Project { input: Box<Plan>, exprs: Vec<Expr> },
+    Filter {
+        input: Box<Plan>,
+        predicate: Expr,
+    },
+    Project {
+        input: Box<Plan>,
+        exprs: Vec<Expr>,
+    },
     HashJoin(HashJoin),
     /// Output: the group keys, then the aggregates. Without groups there is one row, even of no input.
-    Aggregate { input: Box<Plan>, groups: Vec<Expr>, aggregates: Vec<Aggregate> },
-    Sort { input: Box<Plan>, keys: Vec<SortKey> },
+    Aggregate {
+        input: Box<Plan>,
+        groups: Vec<Expr>,
+        aggregates: Vec<Aggregate>,
+    },
+    Sort {
+        input: Box<Plan>,
+        keys: Vec<SortKey>,
+    },
     /// The first `limit` rows after `offset` in the order of the keys.
-    TopN { input: Box<Plan>, keys: Vec<SortKey>, limit: u64, offset: u64 },
+    TopN {
+        input: Box<Plan>,
+        keys: Vec<SortKey>,
+        limit: u64,
+        offset: u64,
+    },
     /// Any `limit` rows after `offset`; of a sorted input the first. `None`: all rows.
-    Limit { input: Box<Plan>, limit: Option<u64>, offset: u64 },
+    Limit {
+        input: Box<Plan>,
+        limit: Option<u64>,
+        offset: u64,
+    },
     /// All rows of all inputs, which have the same types.
-    Union { inputs: Vec<Plan> },
-    Values { types: Vec<DataType>, rows: Vec<Vec<Value>> },
+    Union {
+        inputs: Vec<Plan>,
+    },
+    Values {
+        types: Vec<DataType>,
+        rows: Vec<Vec<Value>>,
+    },
     /// Moves rows between shards. Only before fragments are cut.
-    Exchange { input: Box<Plan>, routing: Routing },
+    Exchange {
+        input: Box<Plan>,
+        routing: Routing,
+    },
     /// The rows that the fragments of `fragment` send here.
-    Receive { fragment: u32, types: Vec<DataType> },
+    Receive {
+        fragment: u32,
+        types: Vec<DataType>,
+    },
 }
 
 /// Reads columns of one version of a dataset on the shard that runs it.
@@ -188,9 +221,11 @@ impl Plan {
                 JoinKind::Mark => [join.probe.output_types(), vec![DataType::Boolean]].concat(),
                 _ => [join.probe.output_types(), join.build.output_types()].concat(),
             },
-            Plan::Aggregate { groups, aggregates, .. } => {
-                groups.iter().map(Expr::data_type).chain(aggregates.iter().map(|call| call.data_type)).collect()
-            }
+            Plan::Aggregate { groups, aggregates, .. } => groups
+                .iter()
+                .map(Expr::data_type)
+                .chain(aggregates.iter().map(|call| call.data_type))
+                .collect(),
             Plan::Union { inputs } => inputs.first().map(Plan::output_types).unwrap_or_default(),
             Plan::Values { types, .. } | Plan::Receive { types, .. } => types.clone(),
         }

@@ -36,7 +36,9 @@ pub fn take_values(values: &Values, indices: &[u32]) -> Values {
         Values::I128(buffer) => Values::I128(gather(buffer, indices).into()),
         Values::F32(buffer) => Values::F32(gather(buffer, indices).into()),
         Values::F64(buffer) => Values::F64(gather(buffer, indices).into()),
-        Values::Interval(values) => Values::Interval(indices.iter().map(|&row| values[row as usize]).collect()),
+        Values::Interval(values) => {
+            Values::Interval(indices.iter().map(|&row| values[row as usize]).collect())
+        }
         Values::View(views) => {
             let taken: Buffer<u128> = gather(views.raw(), indices).into();
             Values::View(Views::new(taken, views.buffers().clone()))

@@ -1,0 +1,100 @@
+//! Who asks, on whose account, for how long, with how much.
+
+use crate::error::{Error, Result};
+use crate::memory::MemoryPool;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// The identity and the limits of one query. Every call that works for it carries this.
+#[derive(Clone)]
+pub struct QueryContext {
+    pub query_id: u128,
+    pub tenant: String,
+    pub principal: String,
+    pub roles: Vec<String>,
+    /// The share of the node that the query runs in.
+    pub workload_group: String,
+    /// Fences calls of a coordinator that has been replaced.
+    pub epoch: u64,
+    /// On [`QueryContext::now`]'s clock.
+    pub deadline: Option<Duration>,
+    pub cancel: Cancel,
+    pub memory: Arc<MemoryPool>,
+    pub settings: Settings,
+    /// Time since an arbitrary start; monotonic, given from above.
+    pub clock: Arc<dyn Fn() -> Duration + Send + Sync>,
+}
+
+/// What may be varied without changing an answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Rows a batch, 1 to [`columnar::BATCH_ROWS`].
+    pub batch_rows: usize,
+    /// The most tasks a pipeline runs as.
+    pub parallelism: usize,
+    /// A seed makes sources and sinks block, and state be evicted and reloaded, at random: for tests.
+    pub disturb: Option<u64>,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings { batch_rows: columnar::BATCH_ROWS, parallelism: usize::MAX, disturb: None }
+    }
+}
+
+/// A flag that ends a query, wherever it runs.
+#[derive(Clone, Default, Debug)]
+pub struct Cancel(Arc<AtomicBool>);
+
+impl Cancel {
+    pub fn cancel(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+
+    pub fn is_cancelled(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+impl QueryContext {
+    /// A context of tenant `default` without a deadline; callers replace what they know better.
+    pub fn new(query_id: u128, memory: Arc<MemoryPool>) -> QueryContext {
+        let start = std::time::Instant::now();
+        QueryContext {
+            query_id,
+            tenant: "default".into(),
+            principal: "default".into(),
+            roles: Vec::new(),
+            workload_group: "default".into(),
+            epoch: 0,
+            deadline: None,
+            cancel: Cancel::default(),
+            memory,
+            settings: Settings::default(),
+            clock: Arc::new(move || start.elapsed()),
+        }
+    }
+
+    pub fn now(&self) -> Duration {
+        (self.clock)()
+    }
+
+    /// An error once the query is cancelled or past its deadline.
+    pub fn check(&self) -> Result<()> {
+        if self.cancel.is_cancelled() {
+            return Err(Error::Cancelled);
+        }
+        match self.deadline {
+            Some(deadline) if self.now() > deadline => Err(Error::DeadlineExceeded),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl fmt::Debug for QueryContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "query {:032x} of {}", self.query_id, self.tenant)
+    }
+}

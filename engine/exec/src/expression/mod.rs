@@ -1,0 +1,1 @@
+//! Expressions compiled for a pipeline: typed, bounded, evaluated a vector at a time.

@@ -1,0 +1,1 @@
+//! Scalar functions: names and types, resolved once by the planner and run here by name.

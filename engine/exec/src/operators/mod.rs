@@ -1,0 +1,1 @@
+//! Sources, operators and sinks, one a file.

@@ -1,0 +1,1 @@
+//! Rows in relocatable pages: the state of joins, aggregates and sorts.

@@ -1,0 +1,1 @@
+//! Lowers plans to pipelines and runs them on a fixed pool of workers.

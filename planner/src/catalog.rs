@@ -1,0 +1,38 @@
+//! What the planner asks of the floors above.
+
+use std::sync::Arc;
+use storage::statistics::{ColumnSchema, TableStatistics};
+
+/// A snapshot of the names that a query may use, already restricted to its tenant. It does not change while
+/// the query is planned, and answers without I/O.
+pub trait Catalog {
+    /// The table of that name, without regard to case; `schema` is absent where the query gave none.
+    fn table(&self, schema: Option<&str>, name: &str) -> Option<Arc<Table>>;
+    /// Every table name, for suggestions.
+    fn table_names(&self) -> Vec<String>;
+}
+
+/// One version of a dataset as a table.
+#[derive(Debug)]
+pub struct Table {
+    pub tenant: String,
+    pub schema: String,
+    /// As it was created.
+    pub name: String,
+    pub dataset: u64,
+    pub version: u64,
+    pub columns: Vec<ColumnSchema>,
+    pub statistics: Arc<TableStatistics>,
+    pub partitioning: Partitioning,
+}
+
+/// Where a dataset's rows lie.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Partitioning {
+    /// Each row on some shard.
+    Spread,
+    /// Rows on the shard that the hash of these columns names, as [`exec::plan::Routing::Hash`] would send them.
+    Hash(Vec<u32>),
+    /// Every row on every shard.
+    Replicated,
+}
