@@ -1,0 +1,110 @@
+//! What a coordinator is started with: what it is to be ([`Config`]) and where it stands ([`Environment`]).
+
+use crate::error::{Error, Result};
+use exec::context::Settings;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+use tokio::net::TcpListener;
+
+/// What a coordinator is to be.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The folder for the catalog's log, the shards' segments and, unless `object_store` names another place,
+    /// the objects. One process at a time may use it.
+    pub data: PathBuf,
+    /// Where datasets live: the URL of a store and a prefix in it (`s3://bucket/prefix`, `file:///folder`,
+    /// `memory:///`). `None`: the folder `objects` in `data`.
+    pub object_store: Option<String>,
+    /// URL prefixes that `LOCATION` may name, beside the object store's own.
+    pub allow_locations: Vec<String>,
+    /// Shards in this process, at least 1.
+    pub shards: usize,
+    /// Threads that run queries, shared by the shards.
+    pub threads: usize,
+    /// What resident segments and queries may hold together.
+    pub memory_bytes: u64,
+    /// Queries of the workload group `default` that run at once; the others queue.
+    pub concurrency: usize,
+    /// How long a query may take before it is ended; `None`: as long as it likes.
+    pub query_timeout: Option<Duration>,
+    /// Who may log in. Empty: everyone, with any password.
+    pub users: Vec<User>,
+    /// Settings that every query starts with.
+    pub settings: Settings,
+}
+
+/// A user with a password, for Basic authentication.
+#[derive(Clone)]
+pub struct User {
+    pub name: String,
+    pub password: String,
+}
+
+impl std::fmt::Debug for User {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "User({})", self.name)
+    }
+}
+
+impl Config {
+    /// The defaults: one shard, every core, no login, four queries a core at once.
+    pub fn new(data: impl Into<PathBuf>) -> Config {
+        let threads = std::thread::available_parallelism().map_or(1, |count| count.get());
+        Config {
+            data: data.into(),
+            object_store: None,
+            allow_locations: Vec::new(),
+            shards: 1,
+            threads,
+            memory_bytes: u64::MAX,
+            concurrency: threads * 4,
+            query_timeout: None,
+            users: Vec::new(),
+            settings: Settings::default(),
+        }
+    }
+}
+
+/// What the coordinator takes from the world around it.
+pub struct Environment {
+    pub listeners: Listeners,
+}
+
+/// The sockets to serve on; without one, that service is left out.
+#[derive(Default)]
+pub struct Listeners {
+    pub flight: Option<TcpListener>,
+    /// `/healthz`, `/readyz` and `/metrics`.
+    pub http: Option<TcpListener>,
+}
+
+impl Environment {
+    /// No sockets: sessions in this process only.
+    pub fn embedded() -> Environment {
+        Environment { listeners: Listeners::default() }
+    }
+
+    /// Listens on `HOST:PORT` addresses (port 0: a free one).
+    pub async fn listen(flight: &str, http: Option<&str>) -> Result<Environment> {
+        let http = match http {
+            Some(address) => Some(bind(address, "--http").await?),
+            None => None,
+        };
+        Ok(Environment { listeners: Listeners { flight: Some(bind(flight, "--flight").await?), http } })
+    }
+}
+
+async fn bind(address: &str, flag: &str) -> Result<TcpListener> {
+    TcpListener::bind(address).await.map_err(|error| match error.kind() {
+        std::io::ErrorKind::AddrInUse => Error::Environment(format!(
+            "cannot listen on {address}: another process uses this port; name another with {flag} HOST:PORT"
+        )),
+        _ => Error::Environment(format!("cannot listen on {address} ({flag}): {error}")),
+    })
+}
+
+/// The address a listener is bound to.
+pub(crate) fn address_of(listener: &TcpListener) -> Result<SocketAddr> {
+    listener.local_addr().map_err(|error| Error::Environment(format!("a socket without address: {error}")))
+}

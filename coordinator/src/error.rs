@@ -1,0 +1,40 @@
+//! What can go wrong in the coordinator, by whose fault it is.
+
+/// The result of everything in this crate.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Why a statement or the coordinator failed.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Error {
+    /// The statement is wrong; the message shows where.
+    #[error("{0}")]
+    Statement(String),
+    /// A table, schema, ticket or prepared statement that does not exist.
+    #[error("{0}")]
+    NotFound(String),
+    #[error("{0}")]
+    AlreadyExists(String),
+    /// The caller may not do that.
+    #[error("{0}")]
+    Denied(String),
+    /// Who calls is not known.
+    #[error("{0}")]
+    Unauthenticated(String),
+    /// A conflict with a concurrent change; trying again may succeed.
+    #[error("{0}")]
+    Conflict(String),
+    /// A query failed while it ran.
+    #[error(transparent)]
+    Execution(#[from] exec::error::Error),
+    /// The world around: a port, a folder, a store, a file.
+    #[error("{0}")]
+    Environment(String),
+    /// Understood, but not built.
+    #[error("{0} is not supported yet")]
+    Unsupported(String),
+    #[error("the coordinator is shutting down")]
+    ShuttingDown,
+    /// A defect of ours.
+    #[error("internal error: {0}")]
+    Internal(String),
+}
