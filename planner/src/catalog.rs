@@ -10,6 +10,19 @@ pub trait Catalog {
     fn table(&self, schema: Option<&str>, name: &str) -> Option<Arc<Table>>;
     /// Every table name, for suggestions.
     fn table_names(&self) -> Vec<String>;
+    /// A table whose rows the catalog knows itself, such as `information_schema.tables`.
+    fn virtual_table(&self, _schema: Option<&str>, _name: &str) -> Option<VirtualTable> {
+        None
+    }
+}
+
+/// A table held in the catalog itself.
+#[derive(Clone, Debug)]
+pub struct VirtualTable {
+    pub name: String,
+    pub columns: Vec<ColumnSchema>,
+    /// One value a column.
+    pub rows: Vec<Vec<columnar::Value>>,
 }
 
 /// One version of a dataset as a table.

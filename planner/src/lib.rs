@@ -1,3 +1,35 @@
-//! SQL text to distributed physical plans.
+//! SQL text to distributed physical plans: parse, bind, unnest, optimise, distribute, cut into fragments.
+//!
+//! Synchronous and without I/O: names are resolved by a [`catalog::Catalog`] snapshot. Plans leave as
+//! [`exec::Fragment`]s.
 
 pub mod catalog;
+mod error;
+mod parse;
+mod statement;
+
+pub use error::{Error, ErrorKind, Result};
+pub use parse::{Parsed, parse};
+pub use statement::{
+    CreateExternalTable, FragmentNotes, OperatorNote, PlannedQuery, PlannerOptions, ResultColumn, Statement,
+    TableName,
+};
+
+use catalog::Catalog;
+
+/// Parses, binds and plans one statement.
+pub fn plan(sql: &str, catalog: &dyn Catalog, options: &PlannerOptions) -> Result<Statement> {
+    let mut statements = parse(sql)?;
+    match (statements.pop(), statements.is_empty()) {
+        (Some(statement), true) => bind(&statement, catalog, options),
+        (None, _) => Err(Error::new(ErrorKind::Syntax, "the statement is empty")),
+        (Some(_), false) => {
+            Err(Error::new(ErrorKind::Syntax, "one statement is expected, there are several"))
+        }
+    }
+}
+
+/// Binds a parsed statement to the catalog, and plans it where it queries.
+pub fn bind(parsed: &Parsed, _catalog: &dyn Catalog, _options: &PlannerOptions) -> Result<Statement> {
+    Err(Error::unsupported("binding").in_text(&parsed.text))
+}

@@ -1,0 +1,450 @@
+//! SQL text to statements not yet bound. Queries are parsed by `sqlparser`; the other statements by
+//! grammar of our own over its token stream.
+
+mod dialect;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::statement::TableName;
+use dialect::TundraDialect;
+use sqlparser::ast::{self, Ident, ObjectName, ObjectNamePart, Query, Spanned};
+use sqlparser::keywords::Keyword;
+use sqlparser::parser::Parser;
+use sqlparser::tokenizer::{Span, Token};
+
+/// How deep the parser follows nested parentheses, subqueries and the like.
+const PARSER_DEPTH: usize = 400;
+/// Longer texts are refused before they are read.
+const MAX_SQL_BYTES: usize = 16 << 20;
+
+/// A statement as it was written.
+#[derive(Debug, Clone)]
+pub struct Parsed {
+    /// The whole text that the statement was part of: errors point into it.
+    pub(crate) text: std::sync::Arc<str>,
+    pub(crate) syntax: Syntax,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) enum Syntax {
+    Query(Box<Query>),
+    Explain {
+        analyze: bool,
+        query: Box<Query>,
+    },
+    CreateExternalTable {
+        name: ObjectName,
+        if_not_exists: bool,
+        columns: Vec<ast::ColumnDef>,
+        location: String,
+        partition_by_hash: Vec<Ident>,
+    },
+    CreateTable {
+        name: ObjectName,
+        if_not_exists: bool,
+        columns: Vec<ast::ColumnDef>,
+    },
+    CreateTableAs {
+        name: ObjectName,
+        if_not_exists: bool,
+        columns: Vec<Ident>,
+        query: Box<Query>,
+    },
+    Insert {
+        table: ObjectName,
+        columns: Vec<Ident>,
+        query: Box<Query>,
+    },
+    DropTable {
+        names: Vec<ObjectName>,
+        if_exists: bool,
+    },
+    CreateSchema {
+        name: Ident,
+        if_not_exists: bool,
+    },
+    DropSchema {
+        name: Ident,
+        if_exists: bool,
+        cascade: bool,
+    },
+    ShowTables {
+        schema: Option<Ident>,
+    },
+    Describe {
+        table: ObjectName,
+    },
+    RefreshTable {
+        table: ObjectName,
+    },
+    Set {
+        name: String,
+        value: Option<String>,
+    },
+    Show {
+        name: String,
+    },
+}
+
+impl Parsed {
+    /// Whether it gives rows and changes nothing.
+    pub fn is_query(&self) -> bool {
+        matches!(
+            self.syntax,
+            Syntax::Query(_)
+                | Syntax::Explain { .. }
+                | Syntax::ShowTables { .. }
+                | Syntax::Describe { .. }
+                | Syntax::Show { .. }
+        )
+    }
+}
+
+/// The statements of `sql`, which semicolons separate. Empty statements are left out.
+pub fn parse(sql: &str) -> Result<Vec<Parsed>> {
+    if sql.len() > MAX_SQL_BYTES {
+        let message = format!("the statement has {} bytes; the most is {MAX_SQL_BYTES}", sql.len());
+        return Err(Error::new(ErrorKind::Syntax, message));
+    }
+    parse_statements(sql).map_err(|error| error.in_text(sql))
+}
+
+fn parse_statements(sql: &str) -> Result<Vec<Parsed>> {
+    let text: std::sync::Arc<str> = sql.into();
+    let mut parser = Parser::new(&TundraDialect)
+        .with_recursion_limit(PARSER_DEPTH)
+        .try_with_sql(sql)
+        .map_err(Error::from_parser)?;
+    let mut statements = Vec::new();
+    loop {
+        while parser.consume_token(&Token::SemiColon) {}
+        if parser.peek_token_ref().token == Token::EOF {
+            return Ok(statements);
+        }
+        let syntax = statement(&mut parser)?;
+        statements.push(Parsed { text: text.clone(), syntax });
+        let next = parser.peek_token();
+        if !matches!(next.token, Token::SemiColon | Token::EOF) {
+            return Err(expected(&parser, "the end of the statement"));
+        }
+    }
+}
+
+/// The error that says what should have come next.
+fn expected(parser: &Parser<'_>, what: &str) -> Error {
+    match parser.expected::<()>(what, parser.peek_token()) {
+        Err(error) => Error::from_parser(error),
+        Ok(()) => Error::internal("the parser gave no error"),
+    }
+}
+
+/// The next word in upper case, where the next token is a word without quotes.
+fn peek_word(parser: &Parser<'_>) -> Option<String> {
+    match &parser.peek_token_ref().token {
+        Token::Word(word) if word.quote_style.is_none() => Some(word.value.to_ascii_uppercase()),
+        _ => None,
+    }
+}
+
+/// Takes the next token if it is this word (in upper case).
+fn take_word(parser: &mut Parser<'_>, word: &str) -> bool {
+    let found = peek_word(parser).as_deref() == Some(word);
+    if found {
+        parser.next_token();
+    }
+    found
+}
+
+fn expect_word(parser: &mut Parser<'_>, word: &str) -> Result<()> {
+    if take_word(parser, word) { Ok(()) } else { Err(expected(parser, word)) }
+}
+
+fn statement(parser: &mut Parser<'_>) -> Result<Syntax> {
+    let span = parser.peek_token().span;
+    match peek_word(parser).as_deref() {
+        Some("SELECT" | "WITH" | "VALUES") => return Ok(Syntax::Query(query(parser)?)),
+        None if parser.peek_token_ref().token == Token::LParen => return Ok(Syntax::Query(query(parser)?)),
+        Some("EXPLAIN") => {
+            parser.next_token();
+            let analyze = take_word(parser, "ANALYZE");
+            return Ok(Syntax::Explain { analyze, query: query(parser)? });
+        }
+        Some("CREATE") => {
+            parser.next_token();
+            return create(parser);
+        }
+        Some("INSERT") => {
+            parser.next_token();
+            return insert(parser);
+        }
+        Some("DROP") => {
+            parser.next_token();
+            return drop(parser);
+        }
+        Some("SHOW") => {
+            parser.next_token();
+            return show(parser);
+        }
+        Some("DESCRIBE" | "DESC") => {
+            parser.next_token();
+            take_word(parser, "TABLE");
+            return Ok(Syntax::Describe { table: object_name(parser)? });
+        }
+        Some("REFRESH") => {
+            parser.next_token();
+            expect_word(parser, "TABLE")?;
+            return Ok(Syntax::RefreshTable { table: object_name(parser)? });
+        }
+        Some("SET" | "RESET") => return set(parser),
+        Some(
+            word @ ("UPDATE" | "DELETE" | "MERGE" | "ALTER" | "COPY" | "TRUNCATE" | "BEGIN" | "START"
+            | "COMMIT" | "ROLLBACK" | "GRANT" | "REVOKE" | "ANALYZE" | "VACUUM" | "PREPARE"
+            | "EXECUTE" | "CALL" | "USE" | "ATTACH" | "PIVOT" | "FROM" | "TABLE"),
+        ) => return Err(Error::unsupported(word).at(span)),
+        _ => {}
+    }
+    Err(expected(parser, "a statement such as SELECT, CREATE TABLE, INSERT or EXPLAIN"))
+}
+
+fn query(parser: &mut Parser<'_>) -> Result<Box<Query>> {
+    parser.parse_query().map_err(Error::from_parser)
+}
+
+fn object_name(parser: &mut Parser<'_>) -> Result<ObjectName> {
+    parser.parse_object_name(false).map_err(Error::from_parser)
+}
+
+fn identifier(parser: &mut Parser<'_>) -> Result<Ident> {
+    parser.parse_identifier().map_err(Error::from_parser)
+}
+
+fn if_not_exists(parser: &mut Parser<'_>) -> bool {
+    parser.parse_keywords(&[Keyword::IF, Keyword::NOT, Keyword::EXISTS])
+}
+
+fn identifiers_in_parentheses(parser: &mut Parser<'_>) -> Result<Vec<Ident>> {
+    parser.expect_token(&Token::LParen).map_err(Error::from_parser)?;
+    let names = parser.parse_comma_separated(Parser::parse_identifier).map_err(Error::from_parser)?;
+    parser.expect_token(&Token::RParen).map_err(Error::from_parser)?;
+    Ok(names)
+}
+
+fn column_definitions(parser: &mut Parser<'_>) -> Result<Vec<ast::ColumnDef>> {
+    let span = parser.peek_token().span;
+    let (columns, constraints) = parser.parse_columns().map_err(Error::from_parser)?;
+    match constraints.first() {
+        Some(constraint) => Err(Error::unsupported("a table constraint").at(constraint.span()).at(span)),
+        None => Ok(columns),
+    }
+}
+
+fn create(parser: &mut Parser<'_>) -> Result<Syntax> {
+    let span = parser.peek_token().span;
+    if take_word(parser, "SCHEMA") {
+        let if_not_exists = if_not_exists(parser);
+        return Ok(Syntax::CreateSchema { name: identifier(parser)?, if_not_exists });
+    }
+    let external = take_word(parser, "EXTERNAL");
+    if !external && peek_word(parser).as_deref() != Some("TABLE") {
+        let what = peek_word(parser).unwrap_or_default();
+        return match what.as_str() {
+            "VIEW" | "OR" | "INDEX" | "SEQUENCE" | "TYPE" | "FUNCTION" | "MACRO" | "TEMP" | "TEMPORARY"
+            | "MATERIALIZED" | "UNIQUE" | "DATABASE" | "USER" | "ROLE" => {
+                Err(Error::unsupported(format!("CREATE {what}")).at(span))
+            }
+            _ => Err(expected(parser, "TABLE, EXTERNAL TABLE or SCHEMA")),
+        };
+    }
+    expect_word(parser, "TABLE")?;
+    let if_not_exists = if_not_exists(parser);
+    let name = object_name(parser)?;
+    if external {
+        return create_external(parser, name, if_not_exists);
+    }
+    if take_word(parser, "AS") {
+        return Ok(Syntax::CreateTableAs { name, if_not_exists, columns: Vec::new(), query: query(parser)? });
+    }
+    if parser.peek_token_ref().token != Token::LParen {
+        return Err(expected(parser, "( or AS"));
+    }
+    // `t (a, b) AS SELECT …`: names without types.
+    let named_only = matches!(parser.peek_nth_token(1).token, Token::Word(_))
+        && matches!(parser.peek_nth_token(2).token, Token::Comma | Token::RParen);
+    if named_only {
+        let columns = identifiers_in_parentheses(parser)?;
+        expect_word(parser, "AS")?;
+        return Ok(Syntax::CreateTableAs { name, if_not_exists, columns, query: query(parser)? });
+    }
+    let columns = column_definitions(parser)?;
+    if columns.is_empty() {
+        return Err(Error::new(ErrorKind::Syntax, "a table needs at least one column").at(span));
+    }
+    Ok(Syntax::CreateTable { name, if_not_exists, columns })
+}
+
+fn create_external(parser: &mut Parser<'_>, name: ObjectName, if_not_exists: bool) -> Result<Syntax> {
+    let columns =
+        if parser.peek_token_ref().token == Token::LParen { column_definitions(parser)? } else { Vec::new() };
+    let (mut stored, mut location, mut partition_by_hash) = (false, None, Vec::new());
+    loop {
+        let span = parser.peek_token().span;
+        if take_word(parser, "STORED") {
+            expect_word(parser, "AS")?;
+            let format = identifier(parser)?;
+            if !format.value.eq_ignore_ascii_case("PARQUET") {
+                return Err(Error::unsupported(format!("STORED AS {}", format.value)).at(format.span));
+            }
+            stored = true;
+        } else if take_word(parser, "LOCATION") {
+            let text = parser.parse_literal_string().map_err(Error::from_parser)?;
+            if text.trim().is_empty() {
+                return Err(Error::value("LOCATION is empty").at(span).hint(
+                    "name a Parquet file, a folder or a glob, such as LOCATION 's3://bucket/folder/'",
+                ));
+            }
+            location = Some(text);
+        } else if take_word(parser, "PARTITION") || take_word(parser, "PARTITIONED") {
+            expect_word(parser, "BY")?;
+            expect_word(parser, "HASH")?;
+            partition_by_hash = identifiers_in_parentheses(parser)?;
+        } else {
+            break;
+        }
+    }
+    if !stored {
+        return Err(expected(parser, "STORED AS PARQUET"));
+    }
+    match location {
+        Some(location) => {
+            Ok(Syntax::CreateExternalTable { name, if_not_exists, columns, location, partition_by_hash })
+        }
+        None => Err(expected(parser, "LOCATION 'url'")),
+    }
+}
+
+fn insert(parser: &mut Parser<'_>) -> Result<Syntax> {
+    expect_word(parser, "INTO")?;
+    let table = object_name(parser)?;
+    let starts_query = |token: &Token| matches!(token, Token::Word(word) if word.keyword == Keyword::SELECT || word.keyword == Keyword::WITH || word.keyword == Keyword::VALUES);
+    let columns = if parser.peek_token_ref().token == Token::LParen
+        && !starts_query(&parser.peek_nth_token(1).token)
+        && parser.peek_nth_token(1).token != Token::LParen
+    {
+        identifiers_in_parentheses(parser)?
+    } else {
+        Vec::new()
+    };
+    let span = parser.peek_token().span;
+    if take_word(parser, "DEFAULT") {
+        return Err(Error::unsupported("INSERT … DEFAULT VALUES").at(span));
+    }
+    let query = query(parser)?;
+    let span = parser.peek_token().span;
+    if let Some(word @ ("ON" | "RETURNING")) = peek_word(parser).as_deref() {
+        return Err(Error::unsupported(format!("INSERT … {word}")).at(span));
+    }
+    Ok(Syntax::Insert { table, columns, query })
+}
+
+fn drop(parser: &mut Parser<'_>) -> Result<Syntax> {
+    let span = parser.peek_token().span;
+    let schema = take_word(parser, "SCHEMA");
+    if !schema && !take_word(parser, "TABLE") {
+        return match peek_word(parser).as_deref() {
+            Some(
+                what @ ("VIEW" | "INDEX" | "DATABASE" | "FUNCTION" | "SEQUENCE" | "TYPE" | "ROLE" | "USER"),
+            ) => Err(Error::unsupported(format!("DROP {what}")).at(span)),
+            _ => Err(expected(parser, "TABLE or SCHEMA")),
+        };
+    }
+    let if_exists = parser.parse_keywords(&[Keyword::IF, Keyword::EXISTS]);
+    if schema {
+        let name = identifier(parser)?;
+        let cascade = take_word(parser, "CASCADE");
+        take_word(parser, "RESTRICT");
+        return Ok(Syntax::DropSchema { name, if_exists, cascade });
+    }
+    let names = parser.parse_comma_separated(|p| p.parse_object_name(false)).map_err(Error::from_parser)?;
+    let _ = take_word(parser, "CASCADE") || take_word(parser, "RESTRICT");
+    Ok(Syntax::DropTable { names, if_exists })
+}
+
+fn show(parser: &mut Parser<'_>) -> Result<Syntax> {
+    if take_word(parser, "TABLES") {
+        let schema = if take_word(parser, "FROM") || take_word(parser, "IN") {
+            Some(identifier(parser)?)
+        } else {
+            None
+        };
+        return Ok(Syntax::ShowTables { schema });
+    }
+    Ok(Syntax::Show { name: setting_name(parser)? })
+}
+
+fn setting_name(parser: &mut Parser<'_>) -> Result<String> {
+    let name = object_name(parser)?;
+    Ok(identifiers(&name)?.iter().map(|part| part.value.to_lowercase()).collect::<Vec<_>>().join("."))
+}
+
+fn set(parser: &mut Parser<'_>) -> Result<Syntax> {
+    if take_word(parser, "RESET") {
+        return Ok(Syntax::Set { name: setting_name(parser)?, value: None });
+    }
+    expect_word(parser, "SET")?;
+    let _ = take_word(parser, "SESSION") || take_word(parser, "LOCAL");
+    if take_word(parser, "TIME") {
+        expect_word(parser, "ZONE")?;
+        return Ok(Syntax::Set { name: "timezone".into(), value: setting_value(parser)? });
+    }
+    let name = setting_name(parser)?;
+    if !parser.consume_token(&Token::Eq) && !take_word(parser, "TO") {
+        return Err(expected(parser, "= or TO"));
+    }
+    Ok(Syntax::Set { name, value: setting_value(parser)? })
+}
+
+/// A word, number or text, `-` before a number, or several separated by commas. `None` for `DEFAULT`.
+fn setting_value(parser: &mut Parser<'_>) -> Result<Option<String>> {
+    if take_word(parser, "DEFAULT") {
+        return Ok(None);
+    }
+    let mut values = Vec::new();
+    loop {
+        let sign = if parser.consume_token(&Token::Minus) { "-" } else { "" };
+        let value = match parser.peek_token().token {
+            Token::Word(word) => word.value,
+            Token::Number(digits, _) => format!("{sign}{digits}"),
+            Token::SingleQuotedString(text) => text,
+            _ => return Err(expected(parser, "a value")),
+        };
+        parser.next_token();
+        values.push(value);
+        if !parser.consume_token(&Token::Comma) {
+            return Ok(Some(values.join(", ")));
+        }
+    }
+}
+
+/// The parts of a dotted name.
+pub(crate) fn identifiers(name: &ObjectName) -> Result<Vec<&Ident>> {
+    name.0
+        .iter()
+        .map(|part| match part {
+            ObjectNamePart::Identifier(ident) => Ok(ident),
+            ObjectNamePart::Function(_) => Err(Error::unsupported("a function as a name").at(part.span())),
+        })
+        .collect()
+}
+
+/// A name of the form `[schema.]table`.
+pub(crate) fn table_name(name: &ObjectName) -> Result<(TableName, Span)> {
+    let span = name.span();
+    match identifiers(name)?.as_slice() {
+        [table] => Ok((TableName { schema: None, name: table.value.clone() }, span)),
+        [schema, table] => {
+            Ok((TableName { schema: Some(schema.value.clone()), name: table.value.clone() }, span))
+        }
+        _ => Err(Error::name(format!("\"{name}\" is not a table's name"))
+            .at(span)
+            .hint("a table is named [schema.]table")),
+    }
+}

@@ -1,0 +1,158 @@
+//! Statements as the coordinator runs them: bound, and planned where they query.
+
+use crate::catalog::Table;
+use columnar::{DataType, Value};
+use exec::plan::{Fragment, TableRef};
+use std::fmt;
+use std::sync::Arc;
+use storage::statistics::ColumnSchema;
+
+/// A statement, ready to run.
+#[derive(Debug, Clone)]
+pub enum Statement {
+    Query(PlannedQuery),
+    Explain {
+        /// Run the query and show what it did.
+        analyze: bool,
+        query: PlannedQuery,
+    },
+    CreateExternalTable(CreateExternalTable),
+    CreateTable {
+        name: TableName,
+        if_not_exists: bool,
+        columns: Vec<ColumnSchema>,
+    },
+    CreateTableAs {
+        name: TableName,
+        if_not_exists: bool,
+        /// The columns of the table; the query gives values of these types.
+        columns: Vec<ColumnSchema>,
+        query: PlannedQuery,
+    },
+    /// The query gives the table's columns, all of them, in order and with their types.
+    Insert {
+        table: Arc<Table>,
+        query: PlannedQuery,
+    },
+    /// Several names are dropped in order. Whether they exist is the coordinator's to see.
+    DropTable {
+        names: Vec<TableName>,
+        if_exists: bool,
+    },
+    CreateSchema {
+        name: String,
+        if_not_exists: bool,
+    },
+    DropSchema {
+        name: String,
+        if_exists: bool,
+        cascade: bool,
+    },
+    ShowTables {
+        schema: Option<String>,
+    },
+    Describe {
+        table: Arc<Table>,
+    },
+    RefreshTable {
+        table: Arc<Table>,
+    },
+    /// `SET name = value`; the value as text. `None`: back to the default.
+    Set {
+        name: String,
+        value: Option<String>,
+    },
+    /// `SHOW name`.
+    Show {
+        name: String,
+    },
+}
+
+/// `CREATE EXTERNAL TABLE`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CreateExternalTable {
+    pub name: TableName,
+    pub if_not_exists: bool,
+    /// Absent where the schema is to be read from the files.
+    pub columns: Option<Vec<ColumnSchema>>,
+    pub location: String,
+    /// The columns of `PARTITION BY HASH (…)`; empty without it.
+    pub partition_by_hash: Vec<String>,
+}
+
+/// A table as a statement names it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct TableName {
+    pub schema: Option<String>,
+    pub name: String,
+}
+
+impl fmt::Display for TableName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.schema {
+            Some(schema) => write!(f, "{schema}.{}", self.name),
+            None => f.write_str(&self.name),
+        }
+    }
+}
+
+/// A query as fragments that shards run.
+#[derive(Debug, Clone)]
+pub struct PlannedQuery {
+    pub columns: Vec<ResultColumn>,
+    /// The type of each parameter, in order.
+    pub parameters: Vec<DataType>,
+    /// Each after those whose rows it receives; the last is the root, which runs on one shard.
+    pub fragments: Vec<Fragment>,
+    /// What a person reads of each fragment, beside it in the same order.
+    pub notes: Vec<FragmentNotes>,
+    /// The versions that the query reads, each once.
+    pub tables: Vec<TableRef>,
+}
+
+/// A column of a query's result.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResultColumn {
+    pub name: String,
+    pub data_type: DataType,
+    pub nullable: bool,
+}
+
+/// The operators of a fragment in preorder ([`exec::Plan::inputs`] gives the order of children), as
+/// counters number them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FragmentNotes {
+    pub fragment: u32,
+    pub operators: Vec<OperatorNote>,
+}
+
+/// One operator, described.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OperatorNote {
+    /// Edges to the fragment's root.
+    pub depth: usize,
+    /// One line: what it does, with names of columns.
+    pub text: String,
+    /// The fragment whose rows it receives.
+    pub receives: Option<u32>,
+    /// Rows that the planner expects, of all shards together.
+    pub estimated_rows: f64,
+}
+
+/// What a statement is planned for.
+#[derive(Debug, Clone)]
+pub struct PlannerOptions {
+    /// How many shards run the query.
+    pub shards: usize,
+    /// The values of `$1`, `$2`, … or of each `?`. `None`: only their types are wanted; the plan then has
+    /// nulls in their places and must not be run.
+    pub parameters: Option<Vec<Value>>,
+    /// Without it, only what is needed to run a plan at all is done to it: for tests.
+    pub optimize: bool,
+}
+
+impl Default for PlannerOptions {
+    fn default() -> PlannerOptions {
+        PlannerOptions { shards: 1, parameters: Some(Vec::new()), optimize: true }
+    }
+}
