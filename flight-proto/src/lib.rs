@@ -1,1 +1,11 @@
-//! flight_proto
+//! The words that nodes and clients say to each other, and the formats that outlive a process: catalog
+//! commands, catalog snapshots, manifests, tickets. All are protobuf, written here as Rust structs; golden
+//! tests hold their bytes. Nothing here knows the engine.
+
+pub mod catalog;
+pub mod log;
+pub mod manifest;
+pub mod schema;
+pub mod ticket;
+
+pub use prost::Message;

@@ -1,0 +1,132 @@
+//! The catalog: its state, as snapshots hold it, and the commands that change it, as the log holds them.
+
+use crate::schema::Column;
+use std::collections::BTreeMap;
+
+/// The whole catalog. Maps are ordered, so that equal states have equal bytes.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct CatalogState {
+    /// How many commands made it.
+    #[prost(uint64, tag = "1")]
+    pub revision: u64,
+    /// The number that the next dataset takes.
+    #[prost(uint64, tag = "2")]
+    pub next_dataset: u64,
+    #[prost(btree_map = "string, message", tag = "3")]
+    pub tenants: BTreeMap<String, Tenant>,
+}
+
+/// What a tenant can name.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Tenant {
+    /// By lower-case name.
+    #[prost(btree_map = "string, message", tag = "1")]
+    pub schemas: BTreeMap<String, Schema>,
+    #[prost(btree_map = "uint64, message", tag = "2")]
+    pub datasets: BTreeMap<u64, Dataset>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Schema {
+    /// As it was created.
+    #[prost(string, tag = "1")]
+    pub name: String,
+    /// Datasets by lower-case table name.
+    #[prost(btree_map = "string, uint64", tag = "2")]
+    pub tables: BTreeMap<String, u64>,
+}
+
+/// A dataset and the version of it that queries see.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Dataset {
+    #[prost(uint64, tag = "1")]
+    pub id: u64,
+    #[prost(string, tag = "2")]
+    pub schema: String,
+    #[prost(string, tag = "3")]
+    pub name: String,
+    #[prost(message, repeated, tag = "4")]
+    pub columns: Vec<Column>,
+    /// Empty for a dataset that Tundra writes itself.
+    #[prost(string, tag = "5")]
+    pub location: String,
+    #[prost(string, repeated, tag = "6")]
+    pub partition_by: Vec<String>,
+    #[prost(message, optional, tag = "7")]
+    pub version: Option<Version>,
+}
+
+/// A version as the catalog knows it; its files are in its manifest.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, prost::Message)]
+pub struct Version {
+    #[prost(uint64, tag = "1")]
+    pub number: u64,
+    #[prost(uint64, tag = "2")]
+    pub rows: u64,
+    #[prost(uint64, tag = "3")]
+    pub size_bytes: u64,
+    #[prost(int64, tag = "4")]
+    pub published_at_us: i64,
+}
+
+/// A change of the catalog. The log carries the time, so that applying is a function of its arguments.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Command {
+    /// Microseconds since 1970, of the coordinator that proposed it.
+    #[prost(int64, tag = "1")]
+    pub at_us: i64,
+    #[prost(string, tag = "2")]
+    pub tenant: String,
+    #[prost(oneof = "Change", tags = "3, 4, 5, 6, 7, 8")]
+    pub change: Option<Change>,
+}
+
+#[derive(Clone, PartialEq, prost::Oneof)]
+pub enum Change {
+    #[prost(message, tag = "3")]
+    CreateSchema(CreateSchema),
+    #[prost(message, tag = "4")]
+    DropSchema(DropSchema),
+    #[prost(message, tag = "5")]
+    AllocateDataset(AllocateDataset),
+    #[prost(message, tag = "6")]
+    SwitchVersion(SwitchVersion),
+    #[prost(message, tag = "7")]
+    DropDataset(DropDataset),
+    /// Takes over a state copied from the object store; only into an empty catalog.
+    #[prost(message, tag = "8")]
+    Restore(CatalogState),
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, prost::Message)]
+pub struct CreateSchema {
+    #[prost(string, tag = "1")]
+    pub name: String,
+}
+
+/// Only an empty schema can be dropped.
+#[derive(Clone, PartialEq, Eq, Hash, prost::Message)]
+pub struct DropSchema {
+    #[prost(string, tag = "1")]
+    pub name: String,
+}
+
+/// Gives a dataset number that no other dataset has or had.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, prost::Message)]
+pub struct AllocateDataset {}
+
+/// Makes a committed and hydrated version the one that queries see; the first one creates the dataset.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct SwitchVersion {
+    #[prost(message, optional, tag = "1")]
+    pub dataset: Option<Dataset>,
+}
+
+/// `version` is that of the tombstone.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, prost::Message)]
+pub struct DropDataset {
+    #[prost(uint64, tag = "1")]
+    pub dataset: u64,
+    #[prost(uint64, tag = "2")]
+    pub version: u64,
+}
