@@ -1,1 +1,0 @@
-//! Scalar functions: names and types, resolved once by the planner and run here by name.
