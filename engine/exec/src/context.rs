@@ -2,9 +2,12 @@
 
 use crate::error::{Error, Result};
 use crate::memory::MemoryPool;
+use crate::runtime::waiters::Waiters;
+use parking_lot::Mutex;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Waker;
 use std::time::Duration;
 
 /// The identity and the limits of one query. Every call that works for it carries this.
@@ -46,15 +49,42 @@ impl Default for Settings {
 
 /// A flag that ends a query, wherever it runs.
 #[derive(Clone, Default, Debug)]
-pub struct Cancel(Arc<AtomicBool>);
+pub struct Cancel(Arc<CancelState>);
+
+#[derive(Default, Debug)]
+struct CancelState {
+    cancelled: AtomicBool,
+    waiters: Mutex<Waiters>,
+}
 
 impl Cancel {
     pub fn cancel(&self) {
-        self.0.store(true, Ordering::Release);
+        let waiters = {
+            let mut waiters = self.0.waiters.lock();
+            self.0.cancelled.store(true, Ordering::Release);
+            waiters.take()
+        };
+        waiters.wake();
     }
 
     pub fn is_cancelled(&self) -> bool {
-        self.0.load(Ordering::Acquire)
+        self.0.cancelled.load(Ordering::Acquire)
+    }
+
+    /// Wakes `waker` once cancelled; at once where it is already.
+    pub fn on_cancel(&self, waker: &Waker) {
+        let mut waiters = self.0.waiters.lock();
+        if self.is_cancelled() {
+            drop(waiters);
+            waker.wake_by_ref();
+        } else {
+            waiters.add(waker);
+        }
+    }
+
+    /// Forgets `waker`.
+    pub fn forget(&self, waker: &Waker) {
+        self.0.waiters.lock().remove(waker);
     }
 }
 

@@ -1,0 +1,109 @@
+//! How rows go from one fragment to the next: who sends to whom, and the trait that carries them.
+
+use crate::error::{Error, Result};
+use crate::plan::{Fragment, FragmentPlacement, Plan, Routing};
+use columnar::Batch;
+use std::collections::HashMap;
+use std::task::Waker;
+
+/// Carries batches between the fragments of one query. Bounded: a sender that is ahead waits. Batches have
+/// no selection and the canonical width of their types.
+pub trait Exchange: Send + Sync {
+    fn topology(&self) -> &Topology;
+    /// Offers the batch in `batch`. `Ready`: taken. `Blocked`: left there, `waker` is woken once there may be
+    /// room. `Finished`: the receiver wants no more, and never will.
+    fn send(&self, edge: Edge, batch: &mut Option<Batch>, waker: &Waker)
+    -> Result<crate::operator::Progress>;
+    /// No further batch will be sent on the edge.
+    fn finish(&self, edge: Edge);
+    /// The next batch that any shard sent to shard `to` from `fragment`.
+    fn receive(&self, fragment: u32, to: usize, waker: &Waker) -> Result<Received>;
+    /// Shard `to` wants no more of `fragment`: what is queued is dropped, senders are told.
+    fn close(&self, fragment: u32, to: usize);
+    /// Ends the exchange: all who send and receive get `error`, what is queued is dropped. The first counts.
+    fn fail(&self, error: Error);
+}
+
+/// Where rows of a fragment go from, and to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Edge {
+    /// The sending fragment.
+    pub fragment: u32,
+    /// The shard that it runs on.
+    pub from: usize,
+    /// The shard that receives.
+    pub to: usize,
+}
+
+/// What a receiver finds.
+#[derive(Debug)]
+pub enum Received {
+    Batch(Batch),
+    /// Nothing yet; the waker is woken once there is.
+    Blocked,
+    /// All senders have finished and all batches were received.
+    Finished,
+}
+
+/// Which shards run each fragment of a query, and which receive its rows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Topology {
+    fragments: HashMap<u32, Places>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Places {
+    senders: Vec<usize>,
+    receivers: Vec<usize>,
+}
+
+impl Topology {
+    /// The topology of a query over `shards` shards, of which `single` runs the fragments that run on one.
+    pub fn new(fragments: &[Fragment], shards: usize, single: usize) -> Result<Topology> {
+        let runs_on = |fragment: &Fragment| match fragment.placement {
+            FragmentPlacement::AllShards => (0..shards).collect(),
+            FragmentPlacement::OneShard => vec![single],
+        };
+        let mut places: HashMap<u32, Places> = fragments
+            .iter()
+            .map(|fragment| (fragment.id, Places { senders: runs_on(fragment), receivers: vec![] }))
+            .collect();
+        for consumer in fragments {
+            let mut received = Vec::new();
+            received_fragments(&consumer.plan, &mut received);
+            for id in received {
+                let sender = fragments.iter().find(|fragment| fragment.id == id);
+                let (Some(sender), Some(place)) = (sender, places.get_mut(&id)) else {
+                    return Err(Error::Internal(format!("fragment {id} is received but does not exist")));
+                };
+                if !place.receivers.is_empty() {
+                    return Err(Error::Internal(format!("fragment {id} is received twice")));
+                }
+                place.receivers = match (&sender.output, runs_on(consumer)) {
+                    (Some(Routing::Gather), shards) => shards.into_iter().take(1).collect(),
+                    (_, shards) => shards,
+                };
+            }
+        }
+        Ok(Topology { fragments: places })
+    }
+
+    /// The shards that run the fragment.
+    pub fn senders(&self, fragment: u32) -> &[usize] {
+        self.fragments.get(&fragment).map_or(&[], |places| &places.senders)
+    }
+
+    /// The shards that its rows are for; none for the root.
+    pub fn receivers(&self, fragment: u32) -> &[usize] {
+        self.fragments.get(&fragment).map_or(&[], |places| &places.receivers)
+    }
+}
+
+fn received_fragments(plan: &Plan, into: &mut Vec<u32>) {
+    if let Plan::Receive { fragment, .. } = plan {
+        into.push(*fragment);
+    }
+    for input in plan.inputs() {
+        received_fragments(input, into);
+    }
+}

@@ -1,0 +1,280 @@
+//! The worker pool: a fixed number of threads that run resumable tasks.
+//!
+//! A task is queued, running, running and notified, idle or done. Its waker queues it again when idle and
+//! marks it notified when it runs, so that no wake-up is lost and none runs it twice at once. Workers take
+//! from their own queue first, then from the shared one, then from each other; with nothing to do they sleep.
+//! A panic of a task ends that task only.
+
+use crate::error::Error;
+use crossbeam::deque::{Injector, Steal, Stealer, Worker};
+use parking_lot::{Condvar, Mutex};
+use std::any::Any;
+use std::cell::RefCell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering, fence};
+use std::sync::{Arc, Weak};
+use std::task::{Wake, Waker};
+
+/// A fixed pool of threads, or none ([`Workers::inline`]). Dropping it ends the threads after the step they
+/// are in; tasks that are left are dropped.
+pub struct Workers {
+    pool: Arc<Pool>,
+}
+
+/// What a worker runs, a step at a time.
+pub trait Job: Send {
+    /// One step of at most a few milliseconds.
+    fn step(&mut self, waker: &Waker) -> JobStatus;
+    /// Called instead of a further step when a step panicked.
+    fn panicked(&mut self, error: Error);
+}
+
+/// How a step of a [`Job`] ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JobStatus {
+    /// Call again when it is its turn.
+    Again,
+    /// Call again once woken.
+    Blocked,
+    Done,
+}
+
+struct Pool {
+    injector: Injector<Arc<Task>>,
+    stealers: Vec<Stealer<Arc<Task>>>,
+    /// Workers that sleep or are about to.
+    sleeping: AtomicUsize,
+    sleep_lock: Mutex<()>,
+    wake_up: Condvar,
+    stopped: AtomicBool,
+}
+
+thread_local! {
+    /// The queue of the worker that this thread is, and the address of its pool.
+    static LOCAL: RefCell<Option<(usize, Worker<Arc<Task>>)>> = const { RefCell::new(None) };
+}
+
+const IDLE: u8 = 0;
+const QUEUED: u8 = 1;
+const RUNNING: u8 = 2;
+const NOTIFIED: u8 = 3;
+const DONE: u8 = 4;
+
+struct Task {
+    state: AtomicU8,
+    /// Taken out for good when done. Only the worker that set `RUNNING` locks it.
+    job: Mutex<Option<Box<dyn Job>>>,
+    pool: Weak<Pool>,
+}
+
+impl Workers {
+    /// A pool of `threads` threads, at least one. Fails where the system gives no thread.
+    pub fn new(threads: usize) -> std::io::Result<Arc<Workers>> {
+        let queues: Vec<Worker<Arc<Task>>> = (0..threads.max(1)).map(|_| Worker::new_fifo()).collect();
+        let pool = Arc::new(Pool::new(queues.iter().map(Worker::stealer).collect()));
+        let workers = Arc::new(Workers { pool: pool.clone() });
+        for (index, queue) in queues.into_iter().enumerate() {
+            let pool = pool.clone();
+            std::thread::Builder::new()
+                .name(format!("worker-{index}"))
+                .spawn(move || work(&pool, index, queue))?;
+        }
+        Ok(workers)
+    }
+
+    /// A pool without threads: tasks run in [`Workers::run_until_idle`], one at a time, in the order in which
+    /// they were queued. For tests and simulation.
+    pub fn inline() -> Arc<Workers> {
+        Arc::new(Workers { pool: Arc::new(Pool::new(Vec::new())) })
+    }
+
+    /// Threads of the pool; of an inline pool, one.
+    pub fn threads(&self) -> usize {
+        self.pool.stealers.len().max(1)
+    }
+
+    /// Runs queued tasks on this thread until none is queued.
+    pub fn run_until_idle(&self) {
+        while let Some(task) = self.pool.shared_task() {
+            task.run();
+        }
+    }
+
+    /// Queues a job. The waker that is returned wakes it from outside.
+    pub fn spawn(&self, job: Box<dyn Job>) -> Waker {
+        let task = Arc::new(Task {
+            state: AtomicU8::new(QUEUED),
+            job: Mutex::new(Some(job)),
+            pool: Arc::downgrade(&self.pool),
+        });
+        self.pool.push(task.clone());
+        Waker::from(task)
+    }
+}
+
+impl Drop for Workers {
+    fn drop(&mut self) {
+        self.pool.stopped.store(true, Ordering::SeqCst);
+        let _guard = self.pool.sleep_lock.lock();
+        self.pool.wake_up.notify_all();
+    }
+}
+
+impl Pool {
+    fn new(stealers: Vec<Stealer<Arc<Task>>>) -> Pool {
+        Pool {
+            injector: Injector::new(),
+            stealers,
+            sleeping: AtomicUsize::new(0),
+            sleep_lock: Mutex::new(()),
+            wake_up: Condvar::new(),
+            stopped: AtomicBool::new(false),
+        }
+    }
+
+    /// Queues a task: on this thread's own queue where it is a worker of this pool, else on the shared one.
+    fn push(self: &Arc<Pool>, task: Arc<Task>) {
+        let left = LOCAL.with_borrow(|local| match local {
+            Some((pool, queue)) if *pool == Arc::as_ptr(self).addr() => {
+                queue.push(task);
+                None
+            }
+            _ => Some(task),
+        });
+        if let Some(task) = left {
+            self.injector.push(task);
+        }
+        // Either this sees the sleeper's count, or the sleeper sees the task: both come after a fence.
+        fence(Ordering::SeqCst);
+        if self.sleeping.load(Ordering::Relaxed) > 0 {
+            let _guard = self.sleep_lock.lock();
+            self.wake_up.notify_one();
+        }
+    }
+
+    fn shared_task(&self) -> Option<Arc<Task>> {
+        steal_until_settled(|| self.injector.steal())
+    }
+
+    /// A task from the shared queue or from another worker's.
+    fn find(&self, own: usize) -> Option<Arc<Task>> {
+        self.shared_task().or_else(|| {
+            let count = self.stealers.len();
+            (1..count).find_map(|step| {
+                let victim = &self.stealers[(own + step) % count];
+                steal_until_settled(|| victim.steal())
+            })
+        })
+    }
+
+    /// Sleeps until there is something to do; returns at once where there is.
+    fn sleep(&self, own: usize) -> Option<Arc<Task>> {
+        let mut guard = self.sleep_lock.lock();
+        self.sleeping.fetch_add(1, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
+        let found = self.find(own);
+        if found.is_none() && !self.stopped.load(Ordering::SeqCst) {
+            self.wake_up.wait(&mut guard);
+        }
+        self.sleeping.fetch_sub(1, Ordering::Relaxed);
+        found
+    }
+}
+
+fn steal_until_settled(mut steal: impl FnMut() -> Steal<Arc<Task>>) -> Option<Arc<Task>> {
+    loop {
+        match steal() {
+            Steal::Success(task) => return Some(task),
+            Steal::Empty => return None,
+            Steal::Retry => std::hint::spin_loop(),
+        }
+    }
+}
+
+/// The loop of a worker thread.
+fn work(pool: &Arc<Pool>, index: usize, queue: Worker<Arc<Task>>) {
+    /// Every so many tasks the shared queue comes first, so that a busy worker does not starve it.
+    const SHARED_FIRST_EVERY: u32 = 16;
+    LOCAL.set(Some((Arc::as_ptr(pool).addr(), queue)));
+    let own_task = || LOCAL.with_borrow(|local| local.as_ref().and_then(|(_, queue)| queue.pop()));
+    let mut turn: u32 = 0;
+    while !pool.stopped.load(Ordering::Relaxed) {
+        turn = turn.wrapping_add(1);
+        let first = if turn.is_multiple_of(SHARED_FIRST_EVERY) { pool.shared_task() } else { None };
+        let task = first.or_else(own_task).or_else(|| pool.find(index)).or_else(|| pool.sleep(index));
+        if let Some(task) = task {
+            task.run();
+        }
+    }
+    // What is left holds memory and wakers; it goes with the pool.
+    let queue = LOCAL.take();
+    drop(queue);
+}
+
+impl Task {
+    fn run(self: Arc<Task>) {
+        self.state.store(RUNNING, Ordering::Release);
+        let waker = Waker::from(self.clone());
+        let mut slot = self.job.lock();
+        let status = match slot.as_mut() {
+            None => JobStatus::Done,
+            Some(job) => catch_unwind(AssertUnwindSafe(|| job.step(&waker))).unwrap_or_else(|panic| {
+                let error = Error::Internal(format!("a task panicked: {}", panic_message(&*panic)));
+                // A second panic has nothing to tell beyond the first.
+                let _ = catch_unwind(AssertUnwindSafe(|| job.panicked(error)));
+                JobStatus::Done
+            }),
+        };
+        match status {
+            JobStatus::Done => {
+                self.state.store(DONE, Ordering::Release);
+                let job = slot.take();
+                drop(slot);
+                // A panic while state is dropped must not end the worker.
+                let _ = catch_unwind(AssertUnwindSafe(|| drop(job)));
+            }
+            JobStatus::Again => {
+                drop(slot);
+                self.state.store(QUEUED, Ordering::Release);
+                self.requeue();
+            }
+            JobStatus::Blocked => {
+                drop(slot);
+                let idle = self.state.compare_exchange(RUNNING, IDLE, Ordering::AcqRel, Ordering::Acquire);
+                if idle.is_err() {
+                    self.state.store(QUEUED, Ordering::Release);
+                    self.requeue();
+                }
+            }
+        }
+    }
+
+    fn requeue(self: Arc<Task>) {
+        if let Some(pool) = self.pool.upgrade() {
+            pool.push(self);
+        }
+    }
+}
+
+impl Wake for Task {
+    fn wake(self: Arc<Task>) {
+        let mut state = self.state.load(Ordering::Acquire);
+        loop {
+            let next = match state {
+                IDLE => QUEUED,
+                RUNNING => NOTIFIED,
+                _ => return,
+            };
+            match self.state.compare_exchange_weak(state, next, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) if next == QUEUED => return self.requeue(),
+                Ok(_) => return,
+                Err(now) => state = now,
+            }
+        }
+    }
+}
+
+fn panic_message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| text.to_string());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".into())
+}
