@@ -8,6 +8,7 @@ pub mod error;
 pub mod expr;
 pub mod expression;
 pub mod functions;
+pub mod hash;
 pub mod memory;
 pub mod operator;
 pub mod operators;
