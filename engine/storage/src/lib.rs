@@ -1,3 +1,25 @@
 //! Resident segments: encodings, zone maps, statistics, files.
+//!
+//! A [`Segment`] holds the encoded columns of some rows and is never changed. Scans prune its blocks, filter
+//! a block on the encoding, and read the rows that are left. The file's layout is the memory's: see
+//! `docs/segment-format.md`. This floor knows nothing of plans, networks or clocks.
 
+pub mod builder;
+pub mod bytes;
+pub mod error;
+pub mod predicate;
+pub mod rows;
+pub mod segment;
+pub mod sketch;
 pub mod statistics;
+pub mod table;
+
+pub use builder::{SegmentBuilder, SegmentImage};
+pub use bytes::SegmentBytes;
+pub use error::{Error, Result};
+pub use predicate::{ColumnPredicate, CompareOp, Test, VectorTest};
+pub use rows::{BlockRows, RowsRef};
+pub use segment::{BLOCK_ROWS, Segment, SegmentFilter};
+pub use sketch::DistinctSketch;
+pub use statistics::{ColumnSchema, ColumnStatistics, TableStatistics};
+pub use table::{ColumnFacts, Table};
