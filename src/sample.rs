@@ -1,0 +1,127 @@
+//! Sample datasets: what `--sample` may name, and writing it once into the object store.
+//!
+//! A sample lies under `samples/<name>/`. Its `_complete` object is written last: where it is
+//! missing, an earlier run was cut short and the files are written again.
+
+mod tpch;
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
+
+use crate::Failure;
+
+/// A sample dataset with its size.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Sample {
+    /// The eight TPC-H tables at a scale factor.
+    Tpch { scale: f64 },
+}
+
+/// One table of a sample: its name, and the folder of its Parquet files inside the object store.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct SampleTable {
+    pub(crate) name: &'static str,
+    pub(crate) folder: Path,
+}
+
+impl FromStr for Sample {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Sample, String> {
+        let (kind, scale) = text.split_once(':').unwrap_or((text, "1"));
+        if !kind.eq_ignore_ascii_case("tpch") {
+            return Err(format!("unknown sample '{kind}'; expected tpch:SCALE, such as tpch:1"));
+        }
+        let scale: f64 = scale
+            .parse()
+            .map_err(|_| format!("expected a scale factor after 'tpch:', such as tpch:1, got '{scale}'"))?;
+        if !(0.001..=1000.0).contains(&scale) {
+            return Err(format!("expected a scale factor from 0.001 to 1000, got {scale}"));
+        }
+        Ok(Sample::Tpch { scale })
+    }
+}
+
+impl fmt::Display for Sample {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Sample::Tpch { scale } => write!(f, "TPC-H scale factor {scale}"),
+        }
+    }
+}
+
+impl Sample {
+    /// The folder of this sample.
+    fn folder(&self) -> Path {
+        match self {
+            Sample::Tpch { scale } => Path::from(format!("samples/tpch/sf{scale}")),
+        }
+    }
+
+    /// The tables that the sample consists of.
+    pub(crate) fn tables(&self) -> Vec<SampleTable> {
+        let folder = self.folder();
+        let table = |name: &'static str| SampleTable { name, folder: folder.clone().join(name) };
+        tpch::TABLES.iter().map(|name| table(name)).collect()
+    }
+
+    /// Writes the sample's Parquet files unless they are complete already. Uses `threads` cores and holds at
+    /// most `threads` encoded files in memory.
+    pub(crate) async fn ensure(&self, store: Arc<dyn ObjectStore>, threads: usize) -> Result<(), Failure> {
+        let marker = self.folder().join("_complete");
+        match store.head(&marker).await {
+            Ok(_) => return Ok(()),
+            Err(object_store::Error::NotFound { .. }) => {}
+            Err(error) => {
+                return Err(format!("cannot look for sample data in the object store: {error}").into());
+            }
+        }
+        match *self {
+            Sample::Tpch { scale } => tpch::write(scale, &self.folder(), store.clone(), threads).await?,
+        }
+        store.put(&marker, PutPayload::from_static(b"")).await?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::TryStreamExt;
+    use object_store::memory::InMemory;
+
+    #[test]
+    fn samples_are_read_as_written() {
+        assert_eq!("tpch:10".parse(), Ok(Sample::Tpch { scale: 10.0 }));
+        assert_eq!("TPCH:0.01".parse(), Ok(Sample::Tpch { scale: 0.01 }));
+        assert_eq!("tpch".parse(), Ok(Sample::Tpch { scale: 1.0 }));
+        for text in ["", "tpcds:1", "tpch:", "tpch:x", "tpch:0", "tpch:-1", "tpch:nan", "tpch:1e9"] {
+            assert!(text.parse::<Sample>().is_err(), "{text} was accepted");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_sample_is_written_once() {
+        let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+        let sample = Sample::Tpch { scale: 0.001 };
+        sample.ensure(store.clone(), 2).await.unwrap();
+        let written: Vec<_> = store.list(None).try_collect().await.unwrap();
+        assert_eq!(written.len(), 9, "one file a table and the marker");
+        for table in sample.tables() {
+            assert!(written.iter().any(|object| object.location.prefix_matches(&table.folder)), "{table:?}");
+        }
+
+        // With the marker in place nothing is written again, without it everything is.
+        let lost = written.iter().find(|object| object.location.as_ref().contains("orders")).unwrap();
+        store.delete(&lost.location).await.unwrap();
+        sample.ensure(store.clone(), 1).await.unwrap();
+        assert!(store.head(&lost.location).await.is_err());
+        store.delete(&sample.folder().join("_complete")).await.unwrap();
+        sample.ensure(store.clone(), 1).await.unwrap();
+        assert_eq!(store.head(&lost.location).await.unwrap().size, lost.size);
+    }
+}
