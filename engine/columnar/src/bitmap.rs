@@ -51,6 +51,11 @@ impl Bitmap {
         &self.words
     }
 
+    /// The words as shared memory.
+    pub fn buffer(&self) -> &Buffer<u64> {
+        &self.words
+    }
+
     /// The bit of `row`, which must lie below [`Bitmap::len`].
     #[inline]
     pub fn get(&self, row: usize) -> bool {

@@ -1,1 +1,0 @@
-//! Arrow in and out: without a copy where the layouts agree, else with one.

@@ -1,0 +1,15 @@
+//! Arrow in and out: without a copy where the layouts agree, else with one.
+//!
+//! In: every Arrow type with a counterpart in SQL ([`data_type_of`]); nested types are refused by the name of
+//! their column. Out: one canonical Arrow type for each of ours ([`arrow_type_of`]).
+
+mod export;
+mod import;
+mod types;
+
+pub use export::{array, record_batch};
+pub use import::{batch, vector};
+pub use types::{Strings, arrow_type_of, arrow_unit, data_type_of, schema};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,109 @@
+//! Logical types and Arrow's, each way.
+
+use crate::error::{Error, Result};
+use crate::types::{DECIMAL_MAX_PRECISION, DataType, TimeUnit};
+use ::arrow::datatypes::{DataType as ArrowType, Field, IntervalUnit, Schema, TimeUnit as ArrowUnit};
+
+/// How text and binary values leave.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Strings {
+    /// `Utf8` and `Binary`, which every client knows; one copy.
+    #[default]
+    Offsets,
+    /// `Utf8View` and `BinaryView`; shared.
+    Views,
+}
+
+/// The type that an Arrow column has here; `column` names it in the error.
+pub fn data_type_of(column: &str, arrow: &ArrowType) -> Result<DataType> {
+    let unsupported = |kind: &str| Err(Error::Unsupported(format!("column \"{column}\": {kind} {arrow}")));
+    Ok(match arrow {
+        ArrowType::Null => DataType::Null,
+        ArrowType::Boolean => DataType::Boolean,
+        ArrowType::Int8 => DataType::Int8,
+        ArrowType::Int16 | ArrowType::UInt8 => DataType::Int16,
+        ArrowType::Int32 | ArrowType::UInt16 => DataType::Int32,
+        ArrowType::Int64 | ArrowType::UInt32 => DataType::Int64,
+        ArrowType::UInt64 => DataType::decimal(20, 0),
+        ArrowType::Float16 | ArrowType::Float32 => DataType::Float32,
+        ArrowType::Float64 => DataType::Float64,
+        ArrowType::Decimal32(precision, scale)
+        | ArrowType::Decimal64(precision, scale)
+        | ArrowType::Decimal128(precision, scale)
+        | ArrowType::Decimal256(precision, scale) => match u8::try_from(*scale) {
+            Ok(scale) if (1..=DECIMAL_MAX_PRECISION).contains(precision) && scale <= *precision => {
+                DataType::decimal(*precision, scale)
+            }
+            _ => return unsupported("a decimal beyond 38 digits or of negative scale,"),
+        },
+        ArrowType::Date32 | ArrowType::Date64 => DataType::Date,
+        ArrowType::Time32(_) | ArrowType::Time64(_) => DataType::Time,
+        ArrowType::Timestamp(unit, zone) => {
+            DataType::Timestamp { unit: time_unit(*unit), zone: zone.is_some() }
+        }
+        ArrowType::Interval(_) | ArrowType::Duration(_) => DataType::Interval,
+        ArrowType::Utf8 | ArrowType::LargeUtf8 | ArrowType::Utf8View => DataType::Varchar,
+        ArrowType::Binary
+        | ArrowType::LargeBinary
+        | ArrowType::BinaryView
+        | ArrowType::FixedSizeBinary(_) => DataType::Binary,
+        ArrowType::Dictionary(_, values) => data_type_of(column, values)?,
+        _ => return unsupported("the nested type"),
+    })
+}
+
+/// The Arrow type that values of `data_type` leave as.
+pub fn arrow_type_of(data_type: DataType, strings: Strings) -> ArrowType {
+    match data_type {
+        DataType::Null => ArrowType::Null,
+        DataType::Boolean => ArrowType::Boolean,
+        DataType::Int8 => ArrowType::Int8,
+        DataType::Int16 => ArrowType::Int16,
+        DataType::Int32 => ArrowType::Int32,
+        DataType::Int64 => ArrowType::Int64,
+        DataType::Decimal { precision, scale } => ArrowType::Decimal128(precision, scale as i8),
+        DataType::Float32 => ArrowType::Float32,
+        DataType::Float64 => ArrowType::Float64,
+        DataType::Date => ArrowType::Date32,
+        DataType::Time => ArrowType::Time64(ArrowUnit::Microsecond),
+        DataType::Timestamp { unit, zone } => {
+            ArrowType::Timestamp(arrow_unit(unit), zone.then(|| "UTC".into()))
+        }
+        DataType::Interval => ArrowType::Interval(IntervalUnit::MonthDayNano),
+        DataType::Varchar => match strings {
+            Strings::Offsets => ArrowType::Utf8,
+            Strings::Views => ArrowType::Utf8View,
+        },
+        DataType::Binary => match strings {
+            Strings::Offsets => ArrowType::Binary,
+            Strings::Views => ArrowType::BinaryView,
+        },
+    }
+}
+
+/// The Arrow schema of named columns: name, type, whether a null may occur.
+pub fn schema<'a>(columns: impl IntoIterator<Item = (&'a str, DataType, bool)>, strings: Strings) -> Schema {
+    let field = |(name, data_type, nullable): (&str, DataType, bool)| {
+        Field::new(name, arrow_type_of(data_type, strings), nullable || data_type == DataType::Null)
+    };
+    Schema::new(columns.into_iter().map(field).collect::<Vec<_>>())
+}
+
+/// Arrow's name of a resolution.
+pub fn arrow_unit(unit: TimeUnit) -> ArrowUnit {
+    match unit {
+        TimeUnit::Second => ArrowUnit::Second,
+        TimeUnit::Millisecond => ArrowUnit::Millisecond,
+        TimeUnit::Microsecond => ArrowUnit::Microsecond,
+        TimeUnit::Nanosecond => ArrowUnit::Nanosecond,
+    }
+}
+
+pub(super) fn time_unit(unit: ArrowUnit) -> TimeUnit {
+    match unit {
+        ArrowUnit::Second => TimeUnit::Second,
+        ArrowUnit::Millisecond => TimeUnit::Millisecond,
+        ArrowUnit::Microsecond => TimeUnit::Microsecond,
+        ArrowUnit::Nanosecond => TimeUnit::Nanosecond,
+    }
+}
