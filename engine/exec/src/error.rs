@@ -35,3 +35,14 @@ pub enum Error {
     #[error("internal error: {0}")]
     Internal(String),
 }
+
+impl From<storage::Error> for Error {
+    fn from(error: storage::Error) -> Error {
+        match error {
+            storage::Error::Value(error) => Error::Value(error),
+            storage::Error::Unsupported(what) => Error::Unsupported(what),
+            storage::Error::Internal(what) => Error::Internal(what),
+            other => Error::Storage(other.to_string()),
+        }
+    }
+}

@@ -1,6 +1,15 @@
 //! Sources, operators and sinks, one a file.
 
 pub mod aggregate;
+pub mod exchange;
+pub mod filter;
 pub mod hash_join;
+pub mod limit;
+pub mod project;
+pub mod receive;
+pub mod result;
+pub mod scan;
 pub mod sort;
 pub mod top_n;
+pub mod union;
+pub mod values;

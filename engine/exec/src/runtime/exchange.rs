@@ -1,6 +1,7 @@
 //! How rows go from one fragment to the next: who sends to whom, and the trait that carries them.
 
 use crate::error::{Error, Result};
+use crate::operator::Progress;
 use crate::plan::{Fragment, FragmentPlacement, Plan, Routing};
 use columnar::Batch;
 use std::collections::HashMap;
@@ -12,8 +13,7 @@ pub trait Exchange: Send + Sync {
     fn topology(&self) -> &Topology;
     /// Offers the batch in `batch`. `Ready`: taken. `Blocked`: left there, `waker` is woken once there may be
     /// room. `Finished`: the receiver wants no more, and never will.
-    fn send(&self, edge: Edge, batch: &mut Option<Batch>, waker: &Waker)
-    -> Result<crate::operator::Progress>;
+    fn send(&self, edge: Edge, batch: &mut Option<Batch>, waker: &Waker) -> Result<Progress>;
     /// No further batch will be sent on the edge.
     fn finish(&self, edge: Edge);
     /// The next batch that any shard sent to shard `to` from `fragment`.
@@ -86,6 +86,11 @@ impl Topology {
             }
         }
         Ok(Topology { fragments: places })
+    }
+
+    /// The numbers of all fragments.
+    pub fn fragments(&self) -> impl Iterator<Item = u32> + '_ {
+        self.fragments.keys().copied()
     }
 
     /// The shards that run the fragment.

@@ -4,22 +4,31 @@
 //! [`RunningFragment`], those of the others leave through the [`Exchange`]. Nothing here waits on a thread:
 //! whoever waits leaves a [`std::task::Waker`].
 
+mod disturb;
 pub mod exchange;
 pub mod fragment;
+pub mod local;
+mod lower;
+mod pipeline;
 pub mod profile;
 pub mod waiters;
 pub mod workers;
 
-pub use exchange::{Exchange, Received, Topology};
+pub use exchange::{Edge, Exchange, Received, Topology};
 pub use fragment::{RunningFragment, run};
+pub use local::{LocalExchange, RunningQuery};
 pub use profile::{NodeProfile, Profile, WorkDone};
 pub use workers::Workers;
 
-use crate::context::QueryContext;
+use crate::{context::QueryContext, error::Result, plan::TableRef};
 use std::sync::Arc;
 
 /// The tables that a shard holds.
-pub trait Tables: Send + Sync {}
+pub trait Tables: Send + Sync {
+    /// The segments of the version on this shard, pinned for as long as the result lives; an error where the
+    /// shard does not hold it.
+    fn table(&self, table: &TableRef) -> Result<Arc<storage::Table>>;
+}
 
 /// What a fragment runs with on one shard.
 #[derive(Clone)]

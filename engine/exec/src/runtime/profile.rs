@@ -56,3 +56,24 @@ impl NodeCounters {
         }
     }
 }
+
+/// Morsels of all scans of a fragment, live.
+#[derive(Debug, Default)]
+pub struct MorselCount {
+    done: AtomicU64,
+    total: AtomicU64,
+}
+
+impl MorselCount {
+    pub(crate) fn add_total(&self, morsels: usize) {
+        self.total.fetch_add(morsels as u64, Ordering::Relaxed);
+    }
+
+    pub(crate) fn add_done(&self) {
+        self.done.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn read(&self) -> WorkDone {
+        WorkDone { done: self.done.load(Ordering::Relaxed), total: self.total.load(Ordering::Relaxed) }
+    }
+}

@@ -1,0 +1,180 @@
+//! Exchange: the end of a fragment whose rows go to other fragments.
+
+use super::result::canonical;
+use crate::error::{Error, Result};
+use crate::expression::Compiled;
+use crate::hash::{Hasher, route};
+use crate::operator::{Progress, Sink, SinkTask, Step};
+use crate::plan::Routing;
+use crate::runtime::exchange::{Edge, Exchange};
+use crate::shape::Shape;
+use columnar::{Batch, Vector, kernels::concat::concat, kernels::take::take};
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// Sends rows to the shards that receive a fragment.
+pub struct ExchangeSink {
+    outgoing: Arc<Outgoing>,
+}
+
+struct Outgoing {
+    exchange: Arc<dyn Exchange>,
+    fragment: u32,
+    /// The shard that sends.
+    shard: usize,
+    receivers: Vec<usize>,
+    /// Keys to route by; `None`: every row goes to all receivers.
+    keys: Option<Vec<Compiled>>,
+    batch_rows: usize,
+}
+
+struct ExchangeTask {
+    outgoing: Arc<Outgoing>,
+    hasher: Hasher,
+    /// One a receiver.
+    destinations: Vec<Destination>,
+}
+
+#[derive(Default)]
+struct Destination {
+    /// Pieces that do not make a full batch yet.
+    pieces: Vec<Batch>,
+    piece_rows: usize,
+    ready: VecDeque<Batch>,
+    /// The receiver wants no more.
+    closed: bool,
+}
+
+impl ExchangeSink {
+    /// `input` are the shapes of the rows that `fragment` sends from `shard`.
+    pub fn new(
+        exchange: Arc<dyn Exchange>,
+        fragment: u32,
+        shard: usize,
+        routing: &Routing,
+        input: &[Shape],
+        batch_rows: usize,
+    ) -> Result<ExchangeSink> {
+        let receivers = exchange.topology().receivers(fragment).to_vec();
+        if receivers.is_empty() {
+            return Err(Error::Internal(format!("nobody receives fragment {fragment}")));
+        }
+        let keys = match routing {
+            Routing::Hash(keys) if receivers.len() > 1 => {
+                Some(keys.iter().map(|key| Compiled::compile(key, input)).collect::<Result<_>>()?)
+            }
+            _ => None,
+        };
+        let outgoing = Outgoing { exchange, fragment, shard, receivers, keys, batch_rows };
+        Ok(ExchangeSink { outgoing: Arc::new(outgoing) })
+    }
+}
+
+impl Sink for ExchangeSink {
+    fn start(&self) -> Result<Box<dyn SinkTask>> {
+        let destinations = self.outgoing.receivers.iter().map(|_| Destination::default()).collect();
+        let outgoing = self.outgoing.clone();
+        Ok(Box::new(ExchangeTask { outgoing, hasher: Hasher::default(), destinations }))
+    }
+
+    fn finalize(&self) -> Result<Vec<Box<dyn crate::operator::Work>>> {
+        let outgoing = &self.outgoing;
+        outgoing.receivers.iter().for_each(|&to| outgoing.exchange.finish(outgoing.edge(to)));
+        Ok(Vec::new())
+    }
+}
+
+impl Outgoing {
+    fn edge(&self, to: usize) -> Edge {
+        Edge { fragment: self.fragment, from: self.shard, to }
+    }
+}
+
+impl SinkTask for ExchangeTask {
+    fn push(&mut self, batch: Batch) -> Result<()> {
+        let batch = batch.compact();
+        let Some(keys) = &self.outgoing.keys else {
+            let batch = canonical(batch);
+            for destination in self.destinations.iter_mut().filter(|destination| !destination.closed) {
+                destination.ready.push_back(batch.clone());
+            }
+            return Ok(());
+        };
+        let keys: Vec<Vector> = keys.iter().map(|key| key.evaluate(&batch)).collect::<Result<_>>()?;
+        let hashes = self.hasher.hash(&keys, batch.rows);
+        let batch = canonical(batch);
+        for (destination, rows) in
+            self.destinations.iter_mut().zip(rows_by_route(&hashes, self.outgoing.receivers.len()))
+        {
+            if !rows.is_empty() && !destination.closed {
+                let columns = batch.columns.iter().map(|column| take(column, &rows)).collect();
+                destination.add(Batch::of_rows(columns, rows.len()), self.outgoing.batch_rows);
+            }
+        }
+        Ok(())
+    }
+
+    fn advance(&mut self, step: &Step<'_>) -> Result<Progress> {
+        let mut blocked = false;
+        for (destination, &to) in self.destinations.iter_mut().zip(&self.outgoing.receivers) {
+            while let Some(batch) = destination.ready.pop_front() {
+                let mut batch = Some(batch);
+                match self.outgoing.exchange.send(self.outgoing.edge(to), &mut batch, step.waker)? {
+                    Progress::Blocked => {
+                        blocked = true;
+                        destination.ready.extend(batch);
+                        destination.ready.rotate_right(1);
+                        break;
+                    }
+                    Progress::Finished => *destination = Destination { closed: true, ..Default::default() },
+                    Progress::Ready | Progress::Yield => {}
+                }
+            }
+        }
+        Ok(if blocked {
+            Progress::Blocked
+        } else if self.destinations.iter().all(|destination| destination.closed) {
+            Progress::Finished
+        } else {
+            Progress::Ready
+        })
+    }
+
+    fn combine(&mut self, step: &Step<'_>) -> Result<Progress> {
+        self.destinations.iter_mut().for_each(Destination::flush);
+        self.advance(step)
+    }
+}
+
+impl Destination {
+    fn add(&mut self, piece: Batch, batch_rows: usize) {
+        if self.piece_rows + piece.rows > batch_rows {
+            self.flush();
+        }
+        self.piece_rows += piece.rows;
+        self.pieces.push(piece);
+        if self.piece_rows >= batch_rows {
+            self.flush();
+        }
+    }
+
+    /// Makes a batch of the pieces.
+    fn flush(&mut self) {
+        let pieces = std::mem::take(&mut self.pieces);
+        let rows = std::mem::take(&mut self.piece_rows);
+        let Some(first) = pieces.first() else { return };
+        let columns = (0..first.columns.len()).filter_map(|column| {
+            concat(&pieces.iter().map(|piece| &piece.columns[column]).collect::<Vec<_>>())
+        });
+        self.ready.push_back(Batch::of_rows(columns.collect(), rows));
+    }
+}
+
+/// The rows that go to each of `targets`, ascending.
+fn rows_by_route(hashes: &[u64], targets: usize) -> Vec<Vec<u32>> {
+    let mut rows = vec![Vec::with_capacity(hashes.len() / targets + 16); targets];
+    for (row, &hash) in hashes.iter().enumerate() {
+        rows[route(hash, targets)].push(row as u32);
+    }
+    rows
+}

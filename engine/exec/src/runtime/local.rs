@@ -1,0 +1,238 @@
+//! Queries whose shards are all in this process: an exchange through bounded queues, and all fragments
+//! started together.
+
+use super::exchange::{Edge, Exchange, Received, Topology};
+use super::waiters::Waiters;
+use super::{FragmentEnvironment, Profile, RunningFragment, Tables, WorkDone, Workers, run};
+use crate::context::QueryContext;
+use crate::error::{Error, Result};
+use crate::operator::Progress;
+use crate::plan::Fragment;
+use columnar::Batch;
+use parking_lot::Mutex;
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::task::{Poll, Waker};
+
+/// An exchange in memory: one queue for each fragment and shard that receives it.
+pub struct LocalExchange {
+    topology: Topology,
+    /// By sending fragment and receiving shard.
+    queues: HashMap<(u32, usize), Mutex<Queue>>,
+    /// The error that ended it.
+    failure: Mutex<Option<Error>>,
+}
+
+#[derive(Default)]
+struct Queue {
+    batches: VecDeque<(usize, Batch)>,
+    senders: HashMap<usize, Sender>,
+    /// No more is wanted, or it has failed.
+    closed: bool,
+    failed: bool,
+    readers: Waiters,
+    writers: Waiters,
+}
+
+#[derive(Default)]
+struct Sender {
+    queued: usize,
+    finished: bool,
+}
+
+impl LocalExchange {
+    /// Batches of one sender that wait for one receiver at most.
+    const CAPACITY: usize = 8;
+
+    pub fn new(topology: Topology) -> Arc<LocalExchange> {
+        let mut queues = HashMap::new();
+        for fragment in topology.fragments() {
+            for &to in topology.receivers(fragment) {
+                let mut queue = Queue::default();
+                queue.senders =
+                    topology.senders(fragment).iter().map(|&from| (from, Sender::default())).collect();
+                queues.insert((fragment, to), Mutex::new(queue));
+            }
+        }
+        Arc::new(LocalExchange { topology, queues, failure: Mutex::new(None) })
+    }
+
+    fn failure(&self) -> Error {
+        self.failure.lock().clone().unwrap_or(Error::Cancelled)
+    }
+
+    fn unknown(fragment: u32, shard: usize) -> Error {
+        Error::Internal(format!("shard {shard} does not receive fragment {fragment}"))
+    }
+}
+
+impl Exchange for LocalExchange {
+    fn topology(&self) -> &Topology {
+        &self.topology
+    }
+
+    fn send(&self, edge: Edge, batch: &mut Option<Batch>, waker: &Waker) -> Result<Progress> {
+        let Some(queue) = self.queues.get(&(edge.fragment, edge.to)) else {
+            return Err(LocalExchange::unknown(edge.fragment, edge.to));
+        };
+        let readers = {
+            let mut queue = queue.lock();
+            if queue.failed {
+                return Err(self.failure());
+            }
+            if queue.closed {
+                *batch = None;
+                return Ok(Progress::Finished);
+            }
+            let Some(sender) = queue.senders.get_mut(&edge.from) else {
+                return Err(Error::Internal(format!("{edge:?} is no edge of the query")));
+            };
+            if sender.queued >= LocalExchange::CAPACITY {
+                queue.writers.add(waker);
+                return Ok(Progress::Blocked);
+            }
+            if let Some(batch) = batch.take() {
+                sender.queued += 1;
+                queue.batches.push_back((edge.from, batch));
+            }
+            queue.readers.take()
+        };
+        readers.wake();
+        Ok(Progress::Ready)
+    }
+
+    fn finish(&self, edge: Edge) {
+        let Some(queue) = self.queues.get(&(edge.fragment, edge.to)) else { return };
+        let readers = {
+            let mut queue = queue.lock();
+            if let Some(sender) = queue.senders.get_mut(&edge.from) {
+                sender.finished = true;
+            }
+            queue.readers.take()
+        };
+        readers.wake();
+    }
+
+    fn receive(&self, fragment: u32, to: usize, waker: &Waker) -> Result<Received> {
+        let Some(queue) = self.queues.get(&(fragment, to)) else {
+            // Rows gathered on one shard are for no other.
+            return Ok(Received::Finished);
+        };
+        let (batch, writers) = {
+            let mut queue = queue.lock();
+            if queue.failed {
+                return Err(self.failure());
+            }
+            let Some((from, batch)) = queue.batches.pop_front() else {
+                let finished = queue.closed || queue.senders.values().all(|sender| sender.finished);
+                if !finished {
+                    queue.readers.add(waker);
+                }
+                return Ok(if finished { Received::Finished } else { Received::Blocked });
+            };
+            if let Some(sender) = queue.senders.get_mut(&from) {
+                sender.queued -= 1;
+            }
+            (batch, queue.writers.take())
+        };
+        writers.wake();
+        Ok(Received::Batch(batch))
+    }
+
+    fn close(&self, fragment: u32, to: usize) {
+        let Some(queue) = self.queues.get(&(fragment, to)) else { return };
+        let (dropped, writers, readers) = {
+            let mut queue = queue.lock();
+            queue.closed = true;
+            (std::mem::take(&mut queue.batches), queue.writers.take(), queue.readers.take())
+        };
+        drop(dropped);
+        writers.wake();
+        readers.wake();
+    }
+
+    fn fail(&self, error: Error) {
+        self.failure.lock().get_or_insert(error);
+        for queue in self.queues.values() {
+            let (dropped, writers, readers) = {
+                let mut queue = queue.lock();
+                queue.failed = true;
+                (std::mem::take(&mut queue.batches), queue.writers.take(), queue.readers.take())
+            };
+            drop(dropped);
+            writers.wake();
+            readers.wake();
+        }
+    }
+}
+
+/// All fragments of a query on all shards of this process. Dropping it ends them.
+pub struct RunningQuery {
+    /// Fragment, shard, and what runs.
+    fragments: Vec<(u32, usize, RunningFragment)>,
+    /// Positions in `fragments` of roots that may give more.
+    roots: Vec<usize>,
+}
+
+impl RunningQuery {
+    /// Starts every fragment on the shards it belongs to; shard `i` holds `tables[i]`. Fragments that run on
+    /// one shard run on the first.
+    pub fn start(
+        fragments: &[Fragment],
+        tables: &[Arc<dyn Tables>],
+        query: &Arc<QueryContext>,
+        workers: &Arc<Workers>,
+    ) -> Result<RunningQuery> {
+        let topology = Topology::new(fragments, tables.len(), 0)?;
+        let exchange = LocalExchange::new(topology.clone());
+        let mut running = RunningQuery { fragments: Vec::new(), roots: Vec::new() };
+        for fragment in fragments {
+            for &shard in topology.senders(fragment.id) {
+                let Some(tables) = tables.get(shard) else {
+                    return Err(Error::Internal("a query needs at least one shard".into()));
+                };
+                let environment = FragmentEnvironment {
+                    query: query.clone(),
+                    workers: workers.clone(),
+                    tables: tables.clone(),
+                    exchange: exchange.clone(),
+                    shard,
+                };
+                if fragment.output.is_none() {
+                    running.roots.push(running.fragments.len());
+                }
+                running.fragments.push((fragment.id, shard, run(fragment, environment)?));
+            }
+        }
+        Ok(running)
+    }
+
+    /// The next rows of the result; see [`RunningFragment::poll_next`].
+    pub fn poll_next(&mut self, waker: &Waker) -> Poll<Option<Result<Batch>>> {
+        let mut index = 0;
+        while let Some(&root) = self.roots.get(index) {
+            match self.fragments[root].2.poll_next(waker) {
+                Poll::Ready(None) => drop(self.roots.remove(index)),
+                Poll::Ready(some) => return Poll::Ready(some),
+                Poll::Pending => index += 1,
+            }
+        }
+        if self.roots.is_empty() { Poll::Ready(None) } else { Poll::Pending }
+    }
+
+    /// The counters so far, by fragment and shard.
+    pub fn profiles(&self) -> Vec<(u32, usize, Profile)> {
+        self.fragments.iter().map(|(id, shard, running)| (*id, *shard, running.profile())).collect()
+    }
+
+    /// How far all scans are.
+    pub fn progress(&self) -> WorkDone {
+        let parts = self.fragments.iter().map(|(_, _, running)| running.progress());
+        parts.fold(WorkDone::default(), |a, b| WorkDone { done: a.done + b.done, total: a.total + b.total })
+    }
+
+    /// Ends it with [`Error::Cancelled`].
+    pub fn cancel(&self) {
+        self.fragments.iter().for_each(|(_, _, running)| running.cancel());
+    }
+}

@@ -1,0 +1,259 @@
+//! From a fragment's plan to pipelines.
+//!
+//! An operator that holds its input (the build side of a join, an aggregate, a sort) ends the pipelines that
+//! give it, and what reads its result starts a new one. A stream of rows may come from several pipelines: the
+//! inputs of a union, or a join and the rows that it adds at the end.
+
+use super::FragmentEnvironment;
+use super::disturb::{DisturbedSink, DisturbedSource};
+use super::pipeline::{After, Node, Pipeline, Stage};
+use super::profile::{MorselCount, NodeCounters};
+use crate::error::Result;
+use crate::operator::{Operator, Sink, Source};
+use crate::operators::aggregate::Aggregate;
+use crate::operators::exchange::ExchangeSink;
+use crate::operators::filter::Filter;
+use crate::operators::hash_join::HashJoin;
+use crate::operators::limit::Limit;
+use crate::operators::project::Project;
+use crate::operators::receive::Receive;
+use crate::operators::result::{ResultQueue, ResultSink};
+use crate::operators::scan::Scan;
+use crate::operators::sort::Sort;
+use crate::operators::top_n::TopN;
+use crate::operators::union::{Widen, common_shapes};
+use crate::operators::values::ValuesSource;
+use crate::plan::{Fragment, Plan};
+use crate::shape::Shape;
+use std::sync::Arc;
+
+/// A fragment ready to run.
+pub(crate) struct Lowered {
+    pub(crate) pipelines: Vec<Pipeline>,
+    pub(crate) sinks: Vec<Stage<Arc<dyn Sink>>>,
+    /// One a node of the plan, in preorder.
+    pub(crate) nodes: Vec<Arc<Node>>,
+    pub(crate) morsels: Arc<MorselCount>,
+}
+
+/// Makes pipelines of `fragment`; the rows of a root go to `results`.
+pub(crate) fn lower(
+    fragment: &Fragment,
+    environment: &FragmentEnvironment,
+    results: &Arc<ResultQueue>,
+) -> Result<Lowered> {
+    let mut lowering = Lowering {
+        environment,
+        pipelines: Vec::new(),
+        sinks: Vec::new(),
+        nodes: Vec::new(),
+        morsels: Arc::default(),
+        next_pipeline: 0,
+    };
+    let stream = lowering.lower(&fragment.plan)?;
+    let sink: Arc<dyn Sink> = match &fragment.output {
+        None => Arc::new(ResultSink(results.clone())),
+        Some(routing) => Arc::new(ExchangeSink::new(
+            environment.exchange.clone(),
+            fragment.id,
+            environment.shard,
+            routing,
+            &stream.shapes,
+            environment.query.settings.batch_rows,
+        )?),
+    };
+    let output = lowering.node();
+    lowering.close(stream, sink, &output);
+    let Lowering { mut pipelines, sinks, nodes, morsels, .. } = lowering;
+    // Pipelines are named by the numbers they were opened under.
+    pipelines.sort_by_key(|(number, _)| *number);
+    let pipelines = pipelines.into_iter().map(|(_, pipeline)| pipeline).collect();
+    Ok(Lowered { pipelines, sinks, nodes, morsels })
+}
+
+struct Lowering<'a> {
+    environment: &'a FragmentEnvironment,
+    /// Closed ones, under their numbers.
+    pipelines: Vec<(usize, Pipeline)>,
+    sinks: Vec<Stage<Arc<dyn Sink>>>,
+    nodes: Vec<Arc<Node>>,
+    morsels: Arc<MorselCount>,
+    next_pipeline: usize,
+}
+
+/// Rows on their way: pipelines without a sink yet, all of which give the same shapes.
+struct Stream {
+    shapes: Vec<Shape>,
+    open: Vec<OpenPipeline>,
+}
+
+struct OpenPipeline {
+    number: usize,
+    source: Stage<Arc<dyn Source>>,
+    operators: Vec<Stage<Arc<dyn Operator>>>,
+    after: Vec<After>,
+}
+
+impl Lowering<'_> {
+    fn lower(&mut self, plan: &Plan) -> Result<Stream> {
+        let environment = self.environment;
+        let settings = &environment.query.settings;
+        let node = self.node();
+        self.nodes.push(node.clone());
+        Ok(match plan {
+            Plan::Scan(scan) => {
+                let table = environment.tables.table(&scan.table)?;
+                let tasks = environment.workers.threads().min(settings.parallelism);
+                let source = Scan::new(scan, &table, settings.batch_rows, tasks, self.morsels.clone())?;
+                self.open(Arc::new(source), &node, Vec::new())
+            }
+            Plan::Values { types, rows } => {
+                let source = ValuesSource::new(types, rows, settings.batch_rows)?;
+                self.open(Arc::new(source), &node, Vec::new())
+            }
+            Plan::Receive { fragment, types } => {
+                let source = Receive::new(environment.exchange.clone(), *fragment, environment.shard, types);
+                self.open(Arc::new(source), &node, Vec::new())
+            }
+            Plan::Filter { input, predicate } => {
+                let stream = self.lower(input)?;
+                let operator = Filter::new(predicate, &stream.shapes)?;
+                stream.through(Arc::new(operator), &node)
+            }
+            Plan::Project { input, exprs } => {
+                let stream = self.lower(input)?;
+                let operator = Project::new(exprs, &stream.shapes)?;
+                stream.through(Arc::new(operator), &node)
+            }
+            Plan::Limit { input, limit, offset } => {
+                let stream = self.lower(input)?;
+                let operator = Limit::new(*limit, *offset, &stream.shapes);
+                stream.through(Arc::new(operator), &node)
+            }
+            Plan::HashJoin(join) => {
+                let mut probe = self.lower(&join.probe)?;
+                let build = self.lower(&join.build)?;
+                let residual = join.residual.as_ref();
+                let parts = HashJoin::new(
+                    join.kind,
+                    &join.keys,
+                    residual,
+                    &probe.shapes,
+                    &build.shapes,
+                    &node.query,
+                )?;
+                let built = self.close(build, parts.build, &node);
+                probe.open.iter_mut().for_each(|pipeline| pipeline.after.push(After::Sink(built)));
+                let probed: Vec<After> =
+                    probe.open.iter().map(|pipeline| After::Pipeline(pipeline.number)).collect();
+                let stream = probe.through(parts.probe, &node);
+                match parts.rest {
+                    Some(rest) => {
+                        let rest = self.open(rest, &node, probed);
+                        self.join_streams(vec![stream, rest], &node)?
+                    }
+                    None => stream,
+                }
+            }
+            Plan::Aggregate { input, groups, aggregates } => {
+                let stream = self.lower(input)?;
+                let parts = Aggregate::new(groups, aggregates, &stream.shapes, &node.query)?;
+                self.break_at(stream, parts.sink, parts.source, &node)
+            }
+            Plan::Sort { input, keys } => {
+                let stream = self.lower(input)?;
+                let parts = Sort::new(keys, &stream.shapes, &node.query)?;
+                self.break_at(stream, parts.sink, parts.source, &node)
+            }
+            Plan::TopN { input, keys, limit, offset } => {
+                let stream = self.lower(input)?;
+                let parts = TopN::new(keys, *limit, *offset, &stream.shapes, &node.query)?;
+                self.break_at(stream, parts.sink, parts.source, &node)
+            }
+            Plan::Union { inputs } => {
+                let streams: Vec<Stream> =
+                    inputs.iter().map(|input| self.lower(input)).collect::<Result<_>>()?;
+                self.join_streams(streams, &node)?
+            }
+            Plan::Exchange { .. } => {
+                return Err(crate::Error::Internal("an exchange is left in a fragment".into()));
+            }
+        })
+    }
+
+    /// A node with an account of its own in the query's memory.
+    fn node(&self) -> Arc<Node> {
+        let query = &self.environment.query;
+        let memory = query.memory.child(u64::MAX);
+        Arc::new(Node {
+            query: Arc::new(crate::QueryContext { memory, ..(**query).clone() }),
+            counters: NodeCounters::default(),
+        })
+    }
+
+    /// A stream of what a source gives, once what stands in `after` is over.
+    fn open(&mut self, source: Arc<dyn Source>, node: &Arc<Node>, after: Vec<After>) -> Stream {
+        let shapes = source.output().to_vec();
+        let number = self.next_pipeline;
+        self.next_pipeline += 1;
+        let source: Arc<dyn Source> = match self.environment.query.settings.disturb {
+            Some(seed) => Arc::new(DisturbedSource::new(source, seed, self.environment.workers.clone())),
+            None => source,
+        };
+        let source = Stage { part: source, node: node.clone() };
+        Stream { shapes, open: vec![OpenPipeline { number, source, operators: Vec::new(), after }] }
+    }
+
+    /// Ends all pipelines of a stream in `sink`; returns the sink's number.
+    fn close(&mut self, stream: Stream, sink: Arc<dyn Sink>, node: &Arc<Node>) -> usize {
+        let sink: Arc<dyn Sink> = match self.environment.query.settings.disturb {
+            Some(seed) => Arc::new(DisturbedSink::new(sink, seed, self.environment.workers.clone())),
+            None => sink,
+        };
+        let sink = Stage { part: sink, node: node.clone() };
+        let sink_index = self.sinks.len();
+        self.sinks.push(sink.clone());
+        for open in stream.open {
+            let OpenPipeline { number, source, operators, after } = open;
+            let pipeline = Pipeline { source, operators, sink: sink.clone(), sink_index, after };
+            self.pipelines.push((number, pipeline));
+        }
+        sink_index
+    }
+
+    /// Ends a stream in `sink` and starts another with what `source` then gives.
+    fn break_at(
+        &mut self,
+        stream: Stream,
+        sink: Arc<dyn Sink>,
+        source: Arc<dyn Source>,
+        node: &Arc<Node>,
+    ) -> Stream {
+        let sink = self.close(stream, sink, node);
+        self.open(source, node, vec![After::Sink(sink)])
+    }
+
+    /// One stream of the rows of all, at widths that hold them all.
+    fn join_streams(&mut self, streams: Vec<Stream>, node: &Arc<Node>) -> Result<Stream> {
+        let inputs: Vec<&[Shape]> = streams.iter().map(|stream| &stream.shapes[..]).collect();
+        let shapes = common_shapes(&inputs)?;
+        let widened = streams.into_iter().flat_map(|stream| {
+            let stream = match Widen::is_needed(&stream.shapes, &shapes) {
+                true => stream.through(Arc::new(Widen::new(&shapes)), node),
+                false => stream,
+            };
+            stream.open
+        });
+        Ok(Stream { open: widened.collect(), shapes })
+    }
+}
+
+impl Stream {
+    /// The stream after an operator, which all its pipelines share.
+    fn through(mut self, operator: Arc<dyn Operator>, node: &Arc<Node>) -> Stream {
+        self.shapes = operator.output().to_vec();
+        let stage = Stage { part: operator, node: node.clone() };
+        self.open.iter_mut().for_each(|pipeline| pipeline.operators.push(stage.clone()));
+        self
+    }
+}
