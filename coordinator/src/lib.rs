@@ -4,6 +4,7 @@
 //! [`start`] brings up a coordinator with its shards in this process and serves until
 //! [`Handle::shutdown`]. Everything a client can do, [`Session::execute`] can do without a network.
 
+pub mod catalog;
 pub mod config;
 pub mod error;
 pub mod result;

@@ -1,0 +1,143 @@
+//! Columns between the engine's form and the stored one.
+
+use crate::error::{Error, Result};
+use columnar::{DataType, TimeUnit};
+use flight_proto::schema::{Column, ColumnType, TypeKind};
+use storage::statistics::ColumnSchema;
+
+/// The stored form of columns.
+pub fn columns_to_stored(columns: &[ColumnSchema]) -> Result<Vec<Column>> {
+    columns
+        .iter()
+        .map(|column| {
+            Ok(Column {
+                name: column.name.clone(),
+                data_type: Some(type_to_stored(&column.name, column.data_type)?),
+                nullable: column.nullable,
+            })
+        })
+        .collect()
+}
+
+/// Columns of their stored form; an unknown type is an error that names the column.
+pub fn columns_from_stored(columns: &[Column]) -> Result<Vec<ColumnSchema>> {
+    columns
+        .iter()
+        .map(|column| {
+            let data_type = column.data_type.as_ref().and_then(type_from_stored).ok_or_else(|| {
+                Error::Environment(format!(
+                    "column '{}' has a type that this version of Tundra does not know",
+                    column.name
+                ))
+            })?;
+            Ok(ColumnSchema { name: column.name.clone(), data_type, nullable: column.nullable })
+        })
+        .collect()
+}
+
+fn type_to_stored(column: &str, data_type: DataType) -> Result<ColumnType> {
+    let mut stored = ColumnType::default();
+    let kind = match data_type {
+        DataType::Null => {
+            return Err(Error::Statement(format!("column '{column}' has no type: cast its NULL to one")));
+        }
+        DataType::Boolean => TypeKind::Boolean,
+        DataType::Int8 => TypeKind::Int8,
+        DataType::Int16 => TypeKind::Int16,
+        DataType::Int32 => TypeKind::Int32,
+        DataType::Int64 => TypeKind::Int64,
+        DataType::Decimal { precision, scale } => {
+            (stored.precision, stored.scale) = (precision.into(), scale.into());
+            TypeKind::Decimal
+        }
+        DataType::Float32 => TypeKind::Float32,
+        DataType::Float64 => TypeKind::Float64,
+        DataType::Date => TypeKind::Date,
+        DataType::Time => TypeKind::Time,
+        DataType::Timestamp { unit, zone } => {
+            (stored.second_digits, stored.zone) = (unit.per_second().ilog10(), zone);
+            TypeKind::Timestamp
+        }
+        DataType::Interval => TypeKind::Interval,
+        DataType::Varchar => TypeKind::Varchar,
+        DataType::Binary => TypeKind::Binary,
+    };
+    stored.set_kind(kind);
+    Ok(stored)
+}
+
+fn type_from_stored(stored: &ColumnType) -> Option<DataType> {
+    Some(match stored.kind() {
+        TypeKind::Unknown => return None,
+        TypeKind::Boolean => DataType::Boolean,
+        TypeKind::Int8 => DataType::Int8,
+        TypeKind::Int16 => DataType::Int16,
+        TypeKind::Int32 => DataType::Int32,
+        TypeKind::Int64 => DataType::Int64,
+        TypeKind::Decimal => {
+            let precision = u8::try_from(stored.precision).ok().filter(|digits| (1..=38).contains(digits))?;
+            let scale = u8::try_from(stored.scale).ok().filter(|&digits| digits <= precision)?;
+            DataType::Decimal { precision, scale }
+        }
+        TypeKind::Float32 => DataType::Float32,
+        TypeKind::Float64 => DataType::Float64,
+        TypeKind::Date => DataType::Date,
+        TypeKind::Time => DataType::Time,
+        TypeKind::Timestamp => {
+            let unit = match stored.second_digits {
+                0 => TimeUnit::Second,
+                3 => TimeUnit::Millisecond,
+                6 => TimeUnit::Microsecond,
+                9 => TimeUnit::Nanosecond,
+                _ => return None,
+            };
+            DataType::Timestamp { unit, zone: stored.zone }
+        }
+        TypeKind::Interval => DataType::Interval,
+        TypeKind::Varchar => DataType::Varchar,
+        TypeKind::Binary => DataType::Binary,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_type_survives() {
+        let types = [
+            DataType::Boolean,
+            DataType::Int8,
+            DataType::Int16,
+            DataType::Int32,
+            DataType::Int64,
+            DataType::decimal(38, 38),
+            DataType::decimal(1, 0),
+            DataType::Float32,
+            DataType::Float64,
+            DataType::Date,
+            DataType::Time,
+            DataType::Timestamp { unit: TimeUnit::Second, zone: true },
+            DataType::Timestamp { unit: TimeUnit::Nanosecond, zone: false },
+            DataType::Interval,
+            DataType::Varchar,
+            DataType::Binary,
+        ];
+        let columns: Vec<_> = types
+            .iter()
+            .map(|&data_type| ColumnSchema { name: data_type.to_string(), data_type, nullable: true })
+            .collect();
+        assert_eq!(columns_from_stored(&columns_to_stored(&columns).unwrap()).unwrap(), columns);
+    }
+
+    #[test]
+    fn unknown_types_are_named() {
+        let mut stored = ColumnType::default();
+        stored.kind = 99;
+        let column = Column { name: "shape".into(), data_type: Some(stored), nullable: true };
+        assert!(columns_from_stored(&[column]).unwrap_err().to_string().contains("'shape'"));
+        stored.set_kind(TypeKind::Decimal);
+        stored.precision = 77;
+        assert!(type_from_stored(&stored).is_none());
+    }
+}

@@ -1,0 +1,385 @@
+//! The catalog as a state machine: pure, deterministic, without clock or I/O.
+//!
+//! Names are looked up by their lower-case form and kept as they were created. A dataset appears with its
+//! first version and goes with its tombstone; its number is never used again.
+
+use crate::error::{Error, Result};
+use flight_proto::Message;
+use flight_proto::catalog::{self as stored, Change, Command, Dataset, Schema, Tenant};
+use serde::{Deserialize, Serialize};
+
+/// The schema of names that give none; it always exists.
+pub const DEFAULT_SCHEMA: &str = "main";
+/// The schema of the tables that describe the others.
+pub const INFORMATION_SCHEMA: &str = "information_schema";
+
+/// What the state machine answers to a command.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Reply {
+    Done,
+    /// The number of a new dataset.
+    Dataset(u64),
+    /// Nothing was changed.
+    Refused(Refusal),
+}
+
+/// Why a command changed nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+pub enum Refusal {
+    #[error("schema '{0}' already exists")]
+    SchemaExists(String),
+    #[error("there is no schema '{0}'")]
+    NoSchema(String),
+    #[error("schema '{0}' cannot be dropped: it still holds tables")]
+    SchemaNotEmpty(String),
+    #[error("schema '{0}' is built in")]
+    BuiltIn(String),
+    #[error("table '{0}' already exists")]
+    TableExists(String),
+    #[error("there is no such table any more")]
+    NoDataset,
+    #[error("version {offered} does not follow version {current}")]
+    StaleVersion { offered: u64, current: u64 },
+    #[error("a catalog can only be restored into an empty one")]
+    NotEmpty,
+    #[error("the command is not known to this version of Tundra")]
+    UnknownCommand,
+}
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Error {
+        let message = refusal.to_string();
+        match refusal {
+            Refusal::SchemaExists(_) | Refusal::TableExists(_) => Error::AlreadyExists(message),
+            Refusal::NoSchema(_) | Refusal::NoDataset => Error::NotFound(message),
+            Refusal::SchemaNotEmpty(_) | Refusal::BuiltIn(_) => Error::Statement(message),
+            Refusal::StaleVersion { .. } => Error::Conflict(message),
+            Refusal::NotEmpty | Refusal::UnknownCommand => Error::Internal(message),
+        }
+    }
+}
+
+impl Reply {
+    /// A refusal as an error.
+    pub fn accepted(self) -> Result<Reply> {
+        match self {
+            Reply::Refused(refusal) => Err(refusal.into()),
+            other => Ok(other),
+        }
+    }
+}
+
+/// The catalog at one moment.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct CatalogState {
+    stored: stored::CatalogState,
+}
+
+impl CatalogState {
+    pub fn from_stored(stored: stored::CatalogState) -> CatalogState {
+        CatalogState { stored }
+    }
+
+    pub fn stored(&self) -> &stored::CatalogState {
+        &self.stored
+    }
+
+    pub fn from_bytes(bytes: &[u8]) -> Result<CatalogState> {
+        let stored = stored::CatalogState::decode(bytes)
+            .map_err(|error| Error::Environment(format!("a catalog snapshot is damaged: {error}")))?;
+        Ok(CatalogState { stored })
+    }
+
+    pub fn to_bytes(&self) -> Vec<u8> {
+        self.stored.encode_to_vec()
+    }
+
+    /// How many commands made it.
+    pub fn revision(&self) -> u64 {
+        self.stored.revision
+    }
+
+    /// Whether anything was ever created.
+    pub fn is_empty(&self) -> bool {
+        self.stored.next_dataset == 0 && self.stored.tenants.is_empty()
+    }
+
+    /// Every schema of a tenant as it was created, the built-in one included.
+    pub fn schemas(&self, tenant: &str) -> Vec<String> {
+        let mut names = vec![DEFAULT_SCHEMA.to_string()];
+        names.extend(self.tenant(tenant).into_iter().flat_map(|tenant| {
+            tenant
+                .schemas
+                .iter()
+                .filter(|(key, _)| *key != DEFAULT_SCHEMA)
+                .map(|(_, schema)| schema.name.clone())
+        }));
+        names
+    }
+
+    pub fn has_schema(&self, tenant: &str, schema: &str) -> bool {
+        let key = schema.to_lowercase();
+        key == DEFAULT_SCHEMA || self.tenant(tenant).is_some_and(|tenant| tenant.schemas.contains_key(&key))
+    }
+
+    /// The dataset behind a table's name.
+    pub fn table(&self, tenant: &str, schema: &str, name: &str) -> Option<&Dataset> {
+        let tenant = self.tenant(tenant)?;
+        let id = tenant.schemas.get(&schema.to_lowercase())?.tables.get(&name.to_lowercase())?;
+        tenant.datasets.get(id)
+    }
+
+    pub fn dataset(&self, tenant: &str, id: u64) -> Option<&Dataset> {
+        self.tenant(tenant)?.datasets.get(&id)
+    }
+
+    /// The datasets of a tenant, by schema and name.
+    pub fn datasets(&self, tenant: &str) -> Vec<&Dataset> {
+        let Some(tenant) = self.tenant(tenant) else { return Vec::new() };
+        tenant
+            .schemas
+            .values()
+            .flat_map(|schema| schema.tables.values())
+            .filter_map(|id| tenant.datasets.get(id))
+            .collect()
+    }
+
+    pub fn tenants(&self) -> impl Iterator<Item = &str> {
+        self.stored.tenants.keys().map(String::as_str)
+    }
+
+    fn tenant(&self, tenant: &str) -> Option<&Tenant> {
+        self.stored.tenants.get(tenant)
+    }
+
+    /// Changes the state as `command` says, or not at all.
+    pub fn apply(&mut self, command: &Command) -> Reply {
+        let reply = match self.change(command) {
+            Ok(reply) => reply,
+            Err(refusal) => Reply::Refused(refusal),
+        };
+        self.stored.revision += 1;
+        reply
+    }
+
+    fn change(&mut self, command: &Command) -> std::result::Result<Reply, Refusal> {
+        match command.change.as_ref().ok_or(Refusal::UnknownCommand)? {
+            Change::AllocateDataset(_) => {
+                self.stored.next_dataset += 1;
+                Ok(Reply::Dataset(self.stored.next_dataset))
+            }
+            Change::Restore(state) => {
+                if !self.is_empty() {
+                    return Err(Refusal::NotEmpty);
+                }
+                let revision = self.stored.revision.max(state.revision);
+                self.stored = stored::CatalogState { revision, ..state.clone() };
+                Ok(Reply::Done)
+            }
+            Change::CreateSchema(create) => {
+                self.tenant_mut(&command.tenant).create_schema(&create.name)?;
+                Ok(Reply::Done)
+            }
+            Change::DropSchema(drop) => {
+                self.tenant_mut(&command.tenant).drop_schema(&drop.name)?;
+                Ok(Reply::Done)
+            }
+            Change::SwitchVersion(switch) => {
+                let mut dataset = switch.dataset.clone().ok_or(Refusal::UnknownCommand)?;
+                let version = dataset.version.as_mut().ok_or(Refusal::UnknownCommand)?;
+                version.published_at_us = command.at_us;
+                let id = dataset.id;
+                self.tenant_mut(&command.tenant).switch(dataset)?;
+                self.stored.next_dataset = self.stored.next_dataset.max(id);
+                Ok(Reply::Done)
+            }
+            Change::DropDataset(drop) => {
+                self.tenant_mut(&command.tenant).drop_dataset(drop.dataset)?;
+                Ok(Reply::Done)
+            }
+        }
+    }
+
+    fn tenant_mut(&mut self, tenant: &str) -> TenantChange<'_> {
+        let tenant = self.stored.tenants.entry(tenant.to_string()).or_default();
+        if tenant.schemas.is_empty() {
+            let main = Schema { name: DEFAULT_SCHEMA.into(), ..Schema::default() };
+            tenant.schemas.insert(DEFAULT_SCHEMA.into(), main);
+        }
+        TenantChange(tenant)
+    }
+}
+
+/// A tenant to be changed.
+struct TenantChange<'a>(&'a mut Tenant);
+
+impl TenantChange<'_> {
+    fn create_schema(self, name: &str) -> std::result::Result<(), Refusal> {
+        let key = name.to_lowercase();
+        if key == INFORMATION_SCHEMA || self.0.schemas.contains_key(&key) {
+            return Err(Refusal::SchemaExists(name.into()));
+        }
+        self.0.schemas.insert(key, Schema { name: name.into(), ..Schema::default() });
+        Ok(())
+    }
+
+    fn drop_schema(self, name: &str) -> std::result::Result<(), Refusal> {
+        let key = name.to_lowercase();
+        if key == DEFAULT_SCHEMA || key == INFORMATION_SCHEMA {
+            return Err(Refusal::BuiltIn(key));
+        }
+        let schema = self.0.schemas.get(&key).ok_or_else(|| Refusal::NoSchema(name.into()))?;
+        if !schema.tables.is_empty() {
+            return Err(Refusal::SchemaNotEmpty(schema.name.clone()));
+        }
+        self.0.schemas.remove(&key);
+        Ok(())
+    }
+
+    fn switch(self, dataset: Dataset) -> std::result::Result<(), Refusal> {
+        let offered = dataset.version.map_or(0, |version| version.number);
+        if let Some(known) = self.0.datasets.get_mut(&dataset.id) {
+            let current = known.version.map_or(0, |version| version.number);
+            if offered <= current {
+                return Err(Refusal::StaleVersion { offered, current });
+            }
+            known.columns = dataset.columns;
+            known.version = dataset.version;
+            return Ok(());
+        }
+        let schema = self.0.schemas.get_mut(&dataset.schema.to_lowercase());
+        let schema = schema.ok_or_else(|| Refusal::NoSchema(dataset.schema.clone()))?;
+        let key = dataset.name.to_lowercase();
+        if schema.tables.contains_key(&key) {
+            return Err(Refusal::TableExists(dataset.name));
+        }
+        schema.tables.insert(key, dataset.id);
+        self.0.datasets.insert(dataset.id, dataset);
+        Ok(())
+    }
+
+    fn drop_dataset(self, id: u64) -> std::result::Result<(), Refusal> {
+        let dataset = self.0.datasets.remove(&id).ok_or(Refusal::NoDataset)?;
+        if let Some(schema) = self.0.schemas.get_mut(&dataset.schema.to_lowercase()) {
+            schema.tables.remove(&dataset.name.to_lowercase());
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use flight_proto::catalog::{
+        AllocateDataset, CreateSchema, DropDataset, DropSchema, SwitchVersion, Version,
+    };
+
+    fn command(change: Change) -> Command {
+        Command { at_us: 5, tenant: "default".into(), change: Some(change) }
+    }
+
+    fn create_schema(name: &str) -> Command {
+        command(Change::CreateSchema(CreateSchema { name: name.into() }))
+    }
+
+    fn drop_schema(name: &str) -> Command {
+        command(Change::DropSchema(DropSchema { name: name.into() }))
+    }
+
+    fn switch(id: u64, schema: &str, name: &str, number: u64) -> Command {
+        let version = Version { number, rows: 3, ..Version::default() };
+        let dataset = Dataset {
+            id,
+            schema: schema.into(),
+            name: name.into(),
+            version: Some(version),
+            ..Dataset::default()
+        };
+        command(Change::SwitchVersion(SwitchVersion { dataset: Some(dataset) }))
+    }
+
+    #[test]
+    fn names_ignore_case_and_keep_it() {
+        let mut state = CatalogState::default();
+        assert_eq!(state.apply(&create_schema("Sales")), Reply::Done);
+        assert_eq!(
+            state.apply(&create_schema("SALES")),
+            Reply::Refused(Refusal::SchemaExists("SALES".into()))
+        );
+        assert_eq!(state.apply(&switch(1, "sales", "Hits", 1)), Reply::Done);
+        assert_eq!(
+            state.apply(&switch(2, "Sales", "hits", 1)),
+            Reply::Refused(Refusal::TableExists("hits".into()))
+        );
+        assert_eq!(state.table("default", "SALES", "HITS").unwrap().name, "Hits");
+        assert!(state.table("other", "sales", "hits").is_none());
+        assert_eq!(state.schemas("default"), ["main", "Sales"]);
+    }
+
+    #[test]
+    fn versions_only_go_forward() {
+        let mut state = CatalogState::default();
+        state.apply(&switch(1, "main", "t", 2));
+        let stale = Refusal::StaleVersion { offered: 2, current: 2 };
+        assert_eq!(state.apply(&switch(1, "main", "t", 2)), Reply::Refused(stale));
+        assert_eq!(state.apply(&switch(1, "main", "t", 3)), Reply::Done);
+        let version = state.table("default", "main", "T").unwrap().version.unwrap();
+        assert_eq!((version.number, version.published_at_us), (3, 5));
+    }
+
+    #[test]
+    fn schemas_go_only_when_empty() {
+        let mut state = CatalogState::default();
+        state.apply(&create_schema("s"));
+        state.apply(&switch(1, "s", "t", 1));
+        assert_eq!(state.apply(&drop_schema("S")), Reply::Refused(Refusal::SchemaNotEmpty("s".into())));
+        let drop = command(Change::DropDataset(DropDataset { dataset: 1, version: 2 }));
+        assert_eq!(state.apply(&drop), Reply::Done);
+        assert_eq!(state.apply(&drop), Reply::Refused(Refusal::NoDataset));
+        assert_eq!(state.apply(&drop_schema("S")), Reply::Done);
+        assert_eq!(state.apply(&drop_schema("main")), Reply::Refused(Refusal::BuiltIn("main".into())));
+        assert_eq!(state.apply(&switch(3, "s", "t", 1)), Reply::Refused(Refusal::NoSchema("s".into())));
+    }
+
+    #[test]
+    fn dataset_numbers_are_never_used_again() {
+        let mut state = CatalogState::default();
+        let allocate = command(Change::AllocateDataset(AllocateDataset {}));
+        assert_eq!(state.apply(&allocate), Reply::Dataset(1));
+        state.apply(&switch(7, "main", "t", 1));
+        state.apply(&command(Change::DropDataset(DropDataset { dataset: 7, version: 2 })));
+        assert_eq!(state.apply(&allocate), Reply::Dataset(8));
+    }
+
+    #[test]
+    fn restores_into_an_empty_catalog_only() {
+        let mut full = CatalogState::default();
+        full.apply(&switch(1, "main", "t", 1));
+        let restore = command(Change::Restore(full.stored().clone()));
+        let mut state = CatalogState::default();
+        assert_eq!(state.apply(&restore), Reply::Done);
+        assert!(state.table("default", "main", "t").is_some());
+        assert_eq!(state.apply(&restore), Reply::Refused(Refusal::NotEmpty));
+    }
+
+    /// Snapshots outlive the code that wrote them: these bytes are fixed.
+    #[test]
+    fn golden_snapshot() {
+        let mut state = CatalogState::default();
+        state.apply(&switch(1, "main", "T", 2));
+        let bytes = state.to_bytes();
+        assert_eq!(CatalogState::from_bytes(&bytes).unwrap(), state);
+        let expected: &[u8] = b"\x08\x01\x10\x01\x1a\x3e\n\x07default\x12\x33\n\x17\n\x04main\x12\x0f\n\x04main\x12\x07\n\x01t\x10\x01\
+            \x12\x18\x08\x01\x12\x14\x08\x01\x12\x04main\x1a\x01T\x3a\x06\x08\x02\x10\x03\x20\x05";
+        assert_eq!(bytes, expected, "{}", bytes.escape_ascii());
+        assert!(CatalogState::from_bytes(b"\xff").is_err());
+    }
+
+    /// Commands lie in the log: these bytes are fixed.
+    #[test]
+    fn golden_commands() {
+        assert_eq!(create_schema("S").encode_to_vec(), b"\x08\x05\x12\x07default\x1a\x03\n\x01S");
+        let drop = command(Change::DropDataset(DropDataset { dataset: 300, version: 2 }));
+        assert_eq!(drop.encode_to_vec(), b"\x08\x05\x12\x07default\x3a\x05\x08\xac\x02\x10\x02");
+    }
+}
