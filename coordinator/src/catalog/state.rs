@@ -369,8 +369,9 @@ mod tests {
         state.apply(&switch(1, "main", "T", 2));
         let bytes = state.to_bytes();
         assert_eq!(CatalogState::from_bytes(&bytes).unwrap(), state);
-        let expected: &[u8] = b"\x08\x01\x10\x01\x1a\x3e\n\x07default\x12\x33\n\x17\n\x04main\x12\x0f\n\x04main\x12\x07\n\x01t\x10\x01\
-            \x12\x18\x08\x01\x12\x14\x08\x01\x12\x04main\x1a\x01T\x3a\x06\x08\x02\x10\x03\x20\x05";
+        let expected: &[u8] =
+            b"\x08\x01\x10\x01\x1a;\n\x07default\x120\n\x15\n\x04main\x12\r\n\x04main\x12\x05\n\x01t\x10\x01\
+            \x12\x17\x08\x01\x12\x13\x08\x01\x12\x04main\x1a\x01T:\x06\x08\x02\x10\x03\x20\x05";
         assert_eq!(bytes, expected, "{}", bytes.escape_ascii());
         assert!(CatalogState::from_bytes(b"\xff").is_err());
     }
