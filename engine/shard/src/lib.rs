@@ -1,1 +1,31 @@
-//! shard
+//! The node: brings datasets from object storage into resident segments, holds them, runs fragments on them.
+//!
+//! The way of a version: [`listing`] finds its files, [`footer`] reads what they hold, [`placement`] decides
+//! which shard gets which rows, [`hydrate`] decodes row groups and builds segments, [`segment_files`] keeps
+//! them on local disk, a [`Shard`] pins them for queries. This is the lowest floor with I/O (tokio).
+
+pub mod config;
+pub mod error;
+pub mod folders;
+pub mod footer;
+pub mod hydrate;
+pub mod listing;
+pub mod node;
+pub mod parquet_writer;
+pub mod placement;
+pub mod progress;
+pub mod store;
+pub mod version;
+
+pub use config::{Config, Environment};
+pub use error::{Error, Result};
+pub use flight_proto::manifest::{File, FolderValue};
+pub use footer::{Inferred, infer};
+pub use hydrate::{Hydrated, hydrate};
+pub use listing::list;
+pub use node::Shard;
+pub use parquet_writer::ParquetWriter;
+pub use placement::Placement;
+pub use progress::{Counts, Progress};
+pub use store::{Place, Stores};
+pub use version::{Version, VersionId};

@@ -1,0 +1,181 @@
+//! Object stores by URL, each opened once.
+
+use crate::{Error, Result};
+use object_store::local::LocalFileSystem;
+use object_store::memory::InMemory;
+use object_store::path::Path;
+use object_store::{ObjectStore, parse_url_opts};
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// The stores that this process has open. `memory:` stores live as long as this does.
+#[derive(Default)]
+pub struct Stores {
+    open: Mutex<HashMap<String, Arc<dyn ObjectStore>>>,
+}
+
+/// An object, a folder or a pattern in a store.
+#[derive(Clone)]
+pub struct Place {
+    pub store: Arc<dyn ObjectStore>,
+    /// From the root of the store (the bucket; `/` of the file system).
+    pub path: Path,
+    /// `s3://bucket`, `file://`, `memory://`.
+    base: String,
+}
+
+impl std::fmt::Debug for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.url())
+    }
+}
+
+/// A URL taken apart, its escapes resolved.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Url {
+    pub(crate) base: String,
+    /// Without a leading slash; may hold pattern characters.
+    pub(crate) path: String,
+}
+
+impl Stores {
+    pub fn new() -> Arc<Stores> {
+        Arc::new(Stores::default())
+    }
+
+    /// The place that a URL names: `file:///folder/x`, a path of this machine, `s3://bucket/key`,
+    /// `memory:///x`. Nothing needs to be there. S3 takes its settings from the environment (`AWS_…`).
+    pub fn open(&self, url: &str) -> Result<Place> {
+        let parsed = Url::parse(url)?;
+        let path = Path::parse(&parsed.path).map_err(|error| Error::Location(format!("{url}: {error}")))?;
+        self.place(&parsed.base, path)
+    }
+
+    pub(crate) fn place(&self, base: &str, path: Path) -> Result<Place> {
+        if let Some(store) = self.open.lock().get(base) {
+            return Ok(Place { store: store.clone(), path, base: base.into() });
+        }
+        let store: Arc<dyn ObjectStore> = match base {
+            "file://" => Arc::new(LocalFileSystem::new().with_fsync(true)),
+            "memory://" => Arc::new(InMemory::new()),
+            _ => {
+                let failed = |why: String| Error::Store { url: base.into(), why };
+                let url =
+                    base.parse().map_err(|_| Error::Location(format!("{base}: not a URL of a store")))?;
+                let settings = std::env::vars().map(|(name, value)| (name.to_ascii_lowercase(), value));
+                parse_url_opts(&url, settings).map_err(|error| failed(error.to_string()))?.0.into()
+            }
+        };
+        let store = self.open.lock().entry(base.into()).or_insert(store).clone();
+        Ok(Place { store, path, base: base.into() })
+    }
+}
+
+impl Place {
+    /// The URL by which [`Stores::open`] finds this place.
+    pub fn url(&self) -> String {
+        url_of(&self.base, &self.path)
+    }
+
+    /// The place `relative` below this one.
+    pub fn join(&self, relative: &str) -> Place {
+        let path = relative.split('/').filter(|part| !part.is_empty()).fold(self.path.clone(), Path::join);
+        Place { path, ..self.clone() }
+    }
+
+    /// Whether this place is `outer` or lies below it.
+    pub fn is_within(&self, outer: &Place) -> bool {
+        self.base == outer.base && (outer.path.as_ref().is_empty() || self.path.prefix_matches(&outer.path))
+    }
+
+    pub(crate) fn base(&self) -> &str {
+        &self.base
+    }
+}
+
+/// The URL of an object.
+pub(crate) fn url_of(base: &str, path: &Path) -> String {
+    format!("{base}/{}", path.as_ref().replace('%', "%25"))
+}
+
+impl Url {
+    pub(crate) fn parse(url: &str) -> Result<Url> {
+        let wrong = |why: &str| Error::Location(format!("\"{url}\" {why}"));
+        if url.trim().is_empty() {
+            return Err(Error::Location("the location is empty".into()));
+        }
+        let Some((scheme, rest)) = url.split_once(':').filter(|(scheme, _)| is_scheme(scheme)) else {
+            return local(url).ok_or_else(|| wrong("does not name a path of this machine"));
+        };
+        let rest = rest.strip_prefix("//").unwrap_or(rest);
+        let (host, path) = match scheme.to_ascii_lowercase().as_str() {
+            "file" | "memory" => ("", rest.strip_prefix("localhost/").unwrap_or(rest)),
+            "s3" | "s3a" => rest.split_once('/').unwrap_or((rest, "")),
+            _ => return Err(wrong("is of a kind that is not supported: expected file, s3 or memory")),
+        };
+        let decoded = unescape(path).ok_or_else(|| wrong("holds an escape that is not UTF-8"))?;
+        match scheme.to_ascii_lowercase().as_str() {
+            "file" => local(&format!("/{}", decoded.trim_start_matches('/'))),
+            "memory" => Some(Url { base: "memory://".into(), path: decoded.trim_start_matches('/').into() }),
+            _ if host.is_empty() => None,
+            _ => Some(Url { base: format!("s3://{host}"), path: decoded }),
+        }
+        .ok_or_else(|| wrong("does not name a bucket"))
+    }
+}
+
+fn is_scheme(text: &str) -> bool {
+    text.len() > 1 && text.chars().all(|letter| letter.is_ascii_alphanumeric() || "+-.".contains(letter))
+}
+
+/// A path of this machine, made absolute, without `.` and `..`.
+fn local(path: &str) -> Option<Url> {
+    let absolute = std::path::absolute(path).ok()?;
+    let mut parts: Vec<&str> = Vec::new();
+    for part in absolute.to_str()?.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => {
+                parts.pop();
+            }
+            part => parts.push(part),
+        }
+    }
+    // Object store paths hold some characters escaped; patterns keep theirs.
+    let escaped: Vec<String> = parts.iter().map(|part| escape_local(part)).collect();
+    Some(Url { base: "file://".into(), path: escaped.join("/") })
+}
+
+/// The part of a path as the store spells it, pattern characters left as they are.
+fn escape_local(part: &str) -> String {
+    let mut out = String::new();
+    for letter in part.chars() {
+        match letter {
+            '*' | '?' | '[' | ']' | '{' | '}' => out.push(letter),
+            other => out.push_str(Path::from(other.to_string()).as_ref()),
+        }
+    }
+    // A lone dot as a letter would be taken for a path of its own.
+    out.replace("%2E", ".")
+}
+
+fn unescape(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&first, tail)) = rest.split_first() {
+        let code = (first == b'%').then(|| tail.get(..2)).flatten();
+        let code = code.and_then(|code| u8::from_str_radix(std::str::from_utf8(code).ok()?, 16).ok());
+        match code {
+            Some(byte) => {
+                bytes.push(byte);
+                rest = &tail[2..];
+            }
+            None => {
+                bytes.push(first);
+                rest = tail;
+            }
+        }
+    }
+    String::from_utf8(bytes).ok()
+}
