@@ -4,6 +4,7 @@ pub mod aggregate;
 pub mod exchange;
 pub mod filter;
 pub mod hash_join;
+pub(crate) mod keys;
 pub mod limit;
 pub mod project;
 pub mod receive;
@@ -13,3 +14,6 @@ pub mod sort;
 pub mod top_n;
 pub mod union;
 pub mod values;
+
+#[cfg(test)]
+mod testing;

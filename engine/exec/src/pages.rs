@@ -1,1 +1,0 @@
-//! Rows in relocatable pages: the state of joins, aggregates and sorts.
