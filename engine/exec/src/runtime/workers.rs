@@ -213,7 +213,9 @@ fn work(pool: &Arc<Pool>, index: usize, queue: Worker<Arc<Task>>) {
 
 impl Task {
     fn run(self: Arc<Task>) {
-        self.state.store(RUNNING, Ordering::Release);
+        // A swap, and in `wake` an exchange even where nothing changes: of the two the later sees the earlier,
+        // so what was published before the wake-up is seen by this step, or the step is repeated.
+        self.state.swap(RUNNING, Ordering::AcqRel);
         let waker = Waker::from(self.clone());
         let mut slot = self.job.lock();
         let status = match slot.as_mut() {
@@ -235,14 +237,14 @@ impl Task {
             }
             JobStatus::Again => {
                 drop(slot);
-                self.state.store(QUEUED, Ordering::Release);
+                self.state.swap(QUEUED, Ordering::AcqRel);
                 self.requeue();
             }
             JobStatus::Blocked => {
                 drop(slot);
                 let idle = self.state.compare_exchange(RUNNING, IDLE, Ordering::AcqRel, Ordering::Acquire);
                 if idle.is_err() {
-                    self.state.store(QUEUED, Ordering::Release);
+                    self.state.swap(QUEUED, Ordering::AcqRel);
                     self.requeue();
                 }
             }
@@ -263,10 +265,11 @@ impl Wake for Task {
             let next = match state {
                 IDLE => QUEUED,
                 RUNNING => NOTIFIED,
-                _ => return,
+                DONE => return,
+                queued_or_notified => queued_or_notified,
             };
             match self.state.compare_exchange_weak(state, next, Ordering::AcqRel, Ordering::Acquire) {
-                Ok(_) if next == QUEUED => return self.requeue(),
+                Ok(IDLE) => return self.requeue(),
                 Ok(_) => return,
                 Err(now) => state = now,
             }
@@ -277,4 +280,188 @@ impl Wake for Task {
 fn panic_message(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| text.to_string());
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::waiters::Waiters;
+    use std::collections::VecDeque;
+    use std::sync::mpsc::{Sender, channel};
+    use std::time::Duration;
+
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    /// A job of a closure; reports its end, or the panic's message.
+    struct TestJob<F>(F, Sender<Option<String>>);
+
+    impl<F: FnMut(&Waker) -> JobStatus + Send> Job for TestJob<F> {
+        fn step(&mut self, waker: &Waker) -> JobStatus {
+            let status = (self.0)(waker);
+            if status == JobStatus::Done {
+                let _ = self.1.send(None);
+            }
+            status
+        }
+
+        fn panicked(&mut self, error: Error) {
+            let _ = self.1.send(Some(error.to_string()));
+        }
+    }
+
+    #[derive(Default)]
+    struct Channel {
+        items: VecDeque<u64>,
+        closed: bool,
+        waiters: Waiters,
+    }
+
+    /// Jobs pass numbers along a chain of channels, one a time, blocking on each: every number arrives.
+    #[test]
+    fn no_wake_up_is_lost_between_tasks() {
+        for threads in [1, 2, 4] {
+            let workers = Workers::new(threads).unwrap();
+            let (done, ended) = channel();
+            let (stages, items) = (8, 3000_u64);
+            let channels: Vec<Arc<Mutex<Channel>>> = (0..=stages).map(|_| Arc::default()).collect();
+            for stage in 0..stages {
+                let (from, to) = (channels[stage].clone(), channels[stage + 1].clone());
+                let job = move |waker: &Waker| {
+                    let item = {
+                        let mut from = from.lock();
+                        match from.items.pop_front() {
+                            Some(item) => Some(item),
+                            None if from.closed => None,
+                            None => {
+                                from.waiters.add(waker);
+                                return JobStatus::Blocked;
+                            }
+                        }
+                    };
+                    let mut to = to.lock();
+                    to.items.extend(item);
+                    to.closed |= item.is_none();
+                    let waiters = to.waiters.take();
+                    drop(to);
+                    waiters.wake();
+                    if item.is_none() { JobStatus::Done } else { JobStatus::Again }
+                };
+                workers.spawn(Box::new(TestJob(job, done.clone())));
+            }
+            let first = channels[0].clone();
+            for item in 0..items {
+                let mut first = first.lock();
+                first.items.push_back(item);
+                let waiters = first.waiters.take();
+                drop(first);
+                waiters.wake();
+            }
+            let mut state = first.lock();
+            state.closed = true;
+            let waiters = state.waiters.take();
+            drop(state);
+            waiters.wake();
+            for _ in 0..stages {
+                assert_eq!(ended.recv_timeout(PATIENCE).unwrap(), None);
+            }
+            let arrived: Vec<u64> = channels[stages].lock().items.iter().copied().collect();
+            assert_eq!(arrived, (0..items).collect::<Vec<_>>());
+        }
+    }
+
+    /// Every wake-up from another thread is followed by a step that sees what was published before it.
+    #[test]
+    fn no_wake_up_from_outside_is_lost() {
+        let workers = Workers::new(2).unwrap();
+        let (done, ended) = channel();
+        let published = Arc::new(AtomicUsize::new(0));
+        let seen = Arc::new(AtomicUsize::new(0));
+        let rounds = 20_000;
+        let job = {
+            let (published, seen) = (published.clone(), seen.clone());
+            move |_: &Waker| {
+                seen.store(published.load(Ordering::Relaxed), Ordering::Release);
+                if seen.load(Ordering::Relaxed) == rounds { JobStatus::Done } else { JobStatus::Blocked }
+            }
+        };
+        let waker = workers.spawn(Box::new(TestJob(job, done)));
+        for round in 1..=rounds {
+            published.store(round, Ordering::Relaxed);
+            waker.wake_by_ref();
+            let start = std::time::Instant::now();
+            while round % 4 == 0 && seen.load(Ordering::Acquire) < round {
+                assert!(start.elapsed() < PATIENCE, "round {round} was never seen");
+                std::hint::spin_loop();
+            }
+        }
+        assert_eq!(ended.recv_timeout(PATIENCE).unwrap(), None);
+    }
+
+    #[test]
+    fn a_task_runs_once_at_a_time_however_often_it_is_woken() {
+        let workers = Workers::new(4).unwrap();
+        let (done, ended) = channel();
+        let inside = Arc::new(AtomicUsize::new(0));
+        let mut steps = 0;
+        let job = move |waker: &Waker| {
+            assert_eq!(inside.fetch_add(1, Ordering::SeqCst), 0);
+            waker.wake_by_ref();
+            std::thread::yield_now();
+            inside.fetch_sub(1, Ordering::SeqCst);
+            steps += 1;
+            match steps {
+                5_000 => JobStatus::Done,
+                _ if steps % 2 == 0 => JobStatus::Again,
+                _ => JobStatus::Blocked,
+            }
+        };
+        let waker = workers.spawn(Box::new(TestJob(job, done)));
+        for _ in 0..3 {
+            let waker = waker.clone();
+            std::thread::spawn(move || (0..20_000).for_each(|_| waker.wake_by_ref()));
+        }
+        assert_eq!(ended.recv_timeout(PATIENCE).unwrap(), None);
+        waker.wake();
+    }
+
+    #[test]
+    fn a_panic_ends_its_task_and_no_other() {
+        let workers = Workers::new(1).unwrap();
+        let (done, ended) = channel();
+        workers.spawn(Box::new(TestJob(|_: &Waker| panic!("planted {}", 7), done.clone())));
+        let message = ended.recv_timeout(PATIENCE).unwrap().unwrap();
+        assert!(message.contains("planted 7"), "{message}");
+        workers.spawn(Box::new(TestJob(|_: &Waker| JobStatus::Done, done)));
+        assert_eq!(ended.recv_timeout(PATIENCE).unwrap(), None);
+    }
+
+    #[test]
+    fn an_inline_pool_runs_in_order_when_asked() {
+        let workers = Workers::inline();
+        let (done, ended) = channel();
+        let mut turns = 3;
+        let counts_down = move |_: &Waker| {
+            turns -= 1;
+            if turns == 0 { JobStatus::Done } else { JobStatus::Again }
+        };
+        workers.spawn(Box::new(TestJob(counts_down, done.clone())));
+        let sleeper = workers.spawn(Box::new(TestJob(|_: &Waker| JobStatus::Blocked, done)));
+        assert!(ended.try_recv().is_err());
+        workers.run_until_idle();
+        assert_eq!(ended.try_recv().unwrap(), None);
+        assert!(ended.try_recv().is_err());
+        drop(sleeper);
+    }
+
+    #[test]
+    fn dropping_the_pool_ends_its_threads() {
+        let workers = Workers::new(3).unwrap();
+        let pool = Arc::downgrade(&workers.pool);
+        drop(workers);
+        let start = std::time::Instant::now();
+        while pool.strong_count() > 0 {
+            assert!(start.elapsed() < PATIENCE, "threads live on");
+            std::thread::yield_now();
+        }
+    }
 }
