@@ -55,3 +55,11 @@ impl Shard {
         0
     }
 }
+
+impl exec::runtime::Tables for Shard {
+    /// What this shard holds of a hydrated version; it stays for as long as the result lives, also past
+    /// [`Shard::drop_version`].
+    fn table(&self, table: &exec::plan::TableRef) -> exec::Result<Arc<storage::Table>> {
+        Err(exec::Error::Unsupported(format!("holding version {} of {}", table.version, table.name)))
+    }
+}
