@@ -41,8 +41,8 @@ pub enum Output {
     Blocked,
     /// For an operator: push the next batch (or the end). For a source this does not occur.
     NeedsInput,
-    /// There will be no more, ever. From an operator: not even with further input, so the pipeline's source
-    /// need not be read to its end.
+    /// There will be no more, ever. From an operator: not even with further input, to any of its tasks, so the
+    /// pipeline's source need not be read to its end.
     Finished,
 }
 
@@ -101,7 +101,7 @@ pub enum Progress {
     Yield,
     /// Wait for the waker, then call again.
     Blocked,
-    /// Done, and nothing further will be taken: the pipeline may end early.
+    /// Done, and nothing further will be taken, from any task: the pipeline may end early.
     Finished,
 }
 

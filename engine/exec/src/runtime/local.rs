@@ -231,8 +231,84 @@ impl RunningQuery {
         parts.fold(WorkDone::default(), |a, b| WorkDone { done: a.done + b.done, total: a.total + b.total })
     }
 
+    #[cfg(test)]
+    pub(crate) fn fragments_for_test(&mut self) -> &mut [(u32, usize, RunningFragment)] {
+        &mut self.fragments
+    }
+
     /// Ends it with [`Error::Cancelled`].
     pub fn cancel(&self) {
         self.fragments.iter().for_each(|(_, _, running)| running.cancel());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::{FragmentPlacement, Plan, Routing};
+
+    /// Two senders, one receiver.
+    fn exchange() -> Arc<LocalExchange> {
+        let values = Plan::Values { types: vec![], rows: vec![] };
+        let receive = Plan::Receive { fragment: 1, types: vec![] };
+        let fragments = [
+            Fragment {
+                id: 1,
+                plan: values,
+                placement: FragmentPlacement::AllShards,
+                output: Some(Routing::Gather),
+            },
+            Fragment { id: 0, plan: receive, placement: FragmentPlacement::OneShard, output: None },
+        ];
+        LocalExchange::new(Topology::new(&fragments, 2, 0).unwrap())
+    }
+
+    const FIRST: Edge = Edge { fragment: 1, from: 0, to: 0 };
+    const SECOND: Edge = Edge { fragment: 1, from: 1, to: 0 };
+
+    fn send(exchange: &LocalExchange, edge: Edge) -> Result<Progress> {
+        exchange.send(edge, &mut Some(Batch::of_rows(vec![], 1)), Waker::noop())
+    }
+
+    fn receive(exchange: &LocalExchange) -> Result<Received> {
+        exchange.receive(1, 0, Waker::noop())
+    }
+
+    #[test]
+    fn a_sender_ahead_waits_and_does_not_hold_up_the_other() {
+        let exchange = exchange();
+        for _ in 0..LocalExchange::CAPACITY {
+            assert_eq!(send(&exchange, FIRST).unwrap(), Progress::Ready);
+        }
+        assert_eq!(send(&exchange, FIRST).unwrap(), Progress::Blocked);
+        assert_eq!(send(&exchange, SECOND).unwrap(), Progress::Ready);
+        assert!(matches!(receive(&exchange).unwrap(), Received::Batch(_)));
+        assert_eq!(send(&exchange, FIRST).unwrap(), Progress::Ready);
+    }
+
+    #[test]
+    fn the_end_comes_after_all_senders_and_all_batches() {
+        let exchange = exchange();
+        assert_eq!(send(&exchange, FIRST).unwrap(), Progress::Ready);
+        exchange.finish(FIRST);
+        assert!(matches!(receive(&exchange).unwrap(), Received::Batch(_)));
+        assert!(matches!(receive(&exchange).unwrap(), Received::Blocked));
+        exchange.finish(SECOND);
+        assert!(matches!(receive(&exchange).unwrap(), Received::Finished));
+        // A shard that nobody sends to has nothing to wait for.
+        assert!(matches!(exchange.receive(1, 1, Waker::noop()).unwrap(), Received::Finished));
+    }
+
+    #[test]
+    fn closing_tells_senders_and_failing_tells_all() {
+        let exchange = exchange();
+        assert_eq!(send(&exchange, FIRST).unwrap(), Progress::Ready);
+        exchange.close(1, 0);
+        assert_eq!(send(&exchange, FIRST).unwrap(), Progress::Finished);
+        assert!(matches!(receive(&exchange).unwrap(), Received::Finished));
+        exchange.fail(Error::Exchange("first".into()));
+        exchange.fail(Error::Exchange("second".into()));
+        assert!(send(&exchange, SECOND).unwrap_err().to_string().contains("first"));
+        assert!(receive(&exchange).unwrap_err().to_string().contains("first"));
     }
 }

@@ -40,3 +40,6 @@ pub struct FragmentEnvironment {
     /// Which shard this is, of those the topology counts.
     pub shard: usize,
 }
+
+#[cfg(test)]
+mod tests;

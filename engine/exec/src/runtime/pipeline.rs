@@ -279,3 +279,243 @@ fn count(node: &Node, output: &Output) {
         node.counters.add_batch(batch.selected_rows());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::memory::MemoryPool;
+    use crate::shape::Shape;
+    use columnar::{DataType, Scalar, Vector};
+    use proptest::prelude::*;
+    use std::sync::atomic::AtomicUsize;
+
+    /// What steps answer before they do anything: `b`locked or `y`ield, else the work is done.
+    #[derive(Clone, Debug, Default)]
+    struct Script(Vec<u8>, usize);
+
+    impl Script {
+        fn next(&mut self) -> Option<Output> {
+            let at = self.1;
+            self.1 += 1;
+            match self.0.get(at) {
+                Some(0) => Some(Output::Blocked),
+                Some(1) => Some(Output::Yield),
+                _ => None,
+            }
+        }
+    }
+
+    fn batch(value: i128) -> Batch {
+        Batch::new(vec![Vector::from_scalars(DataType::Int64, &[Scalar::Integer(value)])])
+    }
+
+    struct Numbers {
+        next: Arc<AtomicUsize>,
+        count: usize,
+        script: Script,
+        shapes: Vec<Shape>,
+    }
+    struct NumbersTask(Arc<AtomicUsize>, usize, Script);
+
+    impl Source for Numbers {
+        fn output(&self) -> &[Shape] {
+            &self.shapes
+        }
+        fn parallelism(&self) -> usize {
+            4
+        }
+        fn start(&self) -> Result<Box<dyn SourceTask>> {
+            Ok(Box::new(NumbersTask(self.next.clone(), self.count, self.script.clone())))
+        }
+    }
+
+    impl SourceTask for NumbersTask {
+        fn next(&mut self, _: &Step<'_>) -> Result<Output> {
+            if let Some(output) = self.2.next() {
+                return Ok(output);
+            }
+            let value = self.0.fetch_add(1, Ordering::Relaxed);
+            Ok(if value < self.1 { Output::Batch(batch(value as i128)) } else { Output::Finished })
+        }
+    }
+
+    /// Gives every row `times` times, and once more after the end; ends all by itself after `limit` rows.
+    struct Repeat {
+        times: usize,
+        limit: usize,
+        script: Script,
+        shapes: Vec<Shape>,
+    }
+    struct RepeatTask {
+        times: usize,
+        left: usize,
+        limit: usize,
+        given: usize,
+        script: Script,
+        batch: Option<Batch>,
+        seen: Vec<Batch>,
+        ended: bool,
+    }
+
+    impl Operator for Repeat {
+        fn output(&self) -> &[Shape] {
+            &self.shapes
+        }
+        fn start(&self) -> Result<Box<dyn OperatorTask>> {
+            Ok(Box::new(RepeatTask {
+                times: self.times,
+                left: 0,
+                limit: self.limit,
+                given: 0,
+                script: self.script.clone(),
+                batch: None,
+                seen: Vec::new(),
+                ended: false,
+            }))
+        }
+    }
+
+    impl OperatorTask for RepeatTask {
+        fn push(&mut self, batch: Batch) -> Result<()> {
+            assert!(self.batch.is_none() && !self.ended, "pushed out of turn");
+            self.seen.push(batch.clone());
+            self.batch = Some(batch);
+            self.left = self.times;
+            Ok(())
+        }
+        fn pull(&mut self, _: &Step<'_>) -> Result<Output> {
+            if let Some(output) = self.script.next() {
+                return Ok(output);
+            }
+            if self.given >= self.limit {
+                return Ok(Output::Finished);
+            }
+            if self.left == 0 {
+                self.batch = None;
+            }
+            let next = match &self.batch {
+                Some(batch) => {
+                    self.left -= 1;
+                    Some(batch.clone())
+                }
+                None if self.ended => self.seen.pop(),
+                None => None,
+            };
+            self.given += usize::from(next.is_some());
+            Ok(next.map_or(Output::NeedsInput, Output::Batch))
+        }
+        fn end(&mut self) -> Result<()> {
+            assert!(!self.ended, "ended twice");
+            self.ended = true;
+            Ok(())
+        }
+    }
+
+    struct Collect {
+        rows: Arc<Mutex<Vec<i128>>>,
+        limit: usize,
+        script: Script,
+    }
+    struct CollectTask(Arc<Mutex<Vec<i128>>>, usize, Script, Option<Batch>);
+
+    impl Sink for Collect {
+        fn start(&self) -> Result<Box<dyn SinkTask>> {
+            Ok(Box::new(CollectTask(self.rows.clone(), self.limit, self.script.clone(), None)))
+        }
+    }
+
+    impl SinkTask for CollectTask {
+        fn push(&mut self, batch: Batch) -> Result<()> {
+            assert!(self.3.is_none(), "pushed out of turn");
+            self.3 = Some(batch);
+            Ok(())
+        }
+        fn advance(&mut self, _: &Step<'_>) -> Result<Progress> {
+            match self.2.next() {
+                Some(Output::Blocked) => return Ok(Progress::Blocked),
+                Some(_) => return Ok(Progress::Yield),
+                None => {}
+            }
+            let mut rows = self.0.lock();
+            let Some(batch) = self.3.take() else { return Ok(Progress::Ready) };
+            if rows.len() >= self.1 {
+                return Ok(Progress::Finished);
+            }
+            rows.extend(batch.columns[0].scalar(0).as_integer());
+            Ok(if rows.len() >= self.1 { Progress::Finished } else { Progress::Ready })
+        }
+        fn combine(&mut self, _: &Step<'_>) -> Result<Progress> {
+            match self.2.next() {
+                Some(Output::Blocked) => Ok(Progress::Blocked),
+                Some(_) => Ok(Progress::Yield),
+                None => Ok(Progress::Ready),
+            }
+        }
+    }
+
+    fn scripts() -> impl Strategy<Value = Vec<Script>> {
+        let script = proptest::collection::vec(0..6_u8, 0..30).prop_map(|answers| Script(answers, 0));
+        proptest::collection::vec(script, 4)
+    }
+
+    proptest! {
+        /// However steps block and yield, and whoever ends it early, the rows are those of the operators.
+        #[test]
+        fn a_pipeline_resumes_where_it_stopped(
+            scripts in scripts(),
+            count in 0..12_usize,
+            times in (1..4_usize, 1..4_usize),
+            operator_limit in prop_oneof![Just(usize::MAX), 0..20_usize],
+            sink_limit in prop_oneof![Just(usize::MAX), 0..20_usize],
+            tasks in 1..4_usize,
+        ) {
+            let query = Arc::new(QueryContext::new(1, MemoryPool::unlimited()));
+            let node = Arc::new(Node { query: query.clone(), counters: NodeCounters::default() });
+            let shapes = Shape::of_types(&[DataType::Int64]);
+            let rows = Arc::new(Mutex::new(Vec::new()));
+            let stage = |times, limit, script: &Script| Stage {
+                part: Arc::new(Repeat { times, limit, script: script.clone(), shapes: shapes.clone() })
+                    as Arc<dyn Operator>,
+                node: node.clone(),
+            };
+            let pipeline = Pipeline {
+                source: Stage {
+                    part: Arc::new(Numbers {
+                        next: Arc::default(),
+                        count,
+                        script: scripts[0].clone(),
+                        shapes: shapes.clone(),
+                    }),
+                    node: node.clone(),
+                },
+                operators: vec![stage(times.0, usize::MAX, &scripts[1]), stage(times.1, operator_limit, &scripts[2])],
+                sink: Stage {
+                    part: Arc::new(Collect { rows: rows.clone(), limit: sink_limit, script: scripts[3].clone() }),
+                    node: node.clone(),
+                },
+                sink_index: 0,
+                after: vec![],
+            };
+            let task_count = tasks;
+            let mut tasks = pipeline.start(&query, task_count).unwrap();
+            let mut steps = 0;
+            while !tasks.is_empty() {
+                tasks.retain_mut(|task| task.advance(Waker::noop()).unwrap() != JobStatus::Done);
+                steps += 1;
+                prop_assert!(steps < 10_000, "it does not end");
+            }
+            let mut rows = rows.lock().clone();
+            rows.sort_unstable();
+            let each = (times.0 + 1) * (times.1 + 1);
+            let all = (0..count as i128).flat_map(|value| vec![value; each]).collect::<Vec<_>>();
+            if operator_limit == usize::MAX && sink_limit == usize::MAX {
+                prop_assert_eq!(rows, all);
+            } else {
+                prop_assert!(rows.len() <= sink_limit);
+                if task_count == 1 {
+                    prop_assert_eq!(rows.len(), all.len().min(operator_limit).min(sink_limit));
+                }
+            }
+        }
+    }
+}
