@@ -6,20 +6,32 @@
 
 pub mod builder;
 pub mod bytes;
+mod checksum;
+mod column_builder;
+mod encoding;
 pub mod error;
+mod evaluate;
+pub mod filter;
+mod format;
+mod interner;
+mod kernels;
 pub mod predicate;
+mod prepared;
+pub mod residency;
 pub mod rows;
 pub mod segment;
 pub mod sketch;
 pub mod statistics;
 pub mod table;
+mod zone;
 
 pub use builder::{SegmentBuilder, SegmentImage};
 pub use bytes::SegmentBytes;
 pub use error::{Error, Result};
+pub use filter::SegmentFilter;
 pub use predicate::{ColumnPredicate, CompareOp, Test, VectorTest};
 pub use rows::{BlockRows, RowsRef};
-pub use segment::{BLOCK_ROWS, Segment, SegmentFilter};
+pub use segment::{BLOCK_ROWS, Segment};
 pub use sketch::DistinctSketch;
 pub use statistics::{ColumnSchema, ColumnStatistics, TableStatistics};
 pub use table::{ColumnFacts, Table};

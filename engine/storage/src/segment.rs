@@ -1,126 +1,351 @@
 //! Segments: the resident, encoded, immutable columns of some rows of a bucket.
 
 use crate::bytes::SegmentBytes;
-use crate::error::{Error, Result};
+use crate::encoding::{self, EncodedBlock, Source, slice};
+use crate::error::{Error, Result, damaged};
+use crate::format::{self, Footer};
 use crate::predicate::ColumnPredicate;
+use crate::residency::LastUse;
 use crate::rows::{BlockRows, RowsRef};
-use crate::statistics::{ColumnSchema, TableStatistics};
+use crate::sketch::DistinctSketch;
+use crate::statistics::{ColumnSchema, ColumnStatistics, SAMPLE_ROWS, TableStatistics};
 use crate::table::ColumnFacts;
-use columnar::{Bitmap, PhysicalType, Vector};
-use std::sync::Arc;
+use crate::zone::Zone;
+use columnar::kernels::take::take_bits;
+use columnar::{Batch, Bitmap, Buffer, DataType, Dictionary, PhysicalType, Scalar, Vector};
+use std::collections::HashSet;
+use std::sync::{Arc, OnceLock};
 
 /// Rows of a block: the unit of zone maps, pruning and morsels.
 pub const BLOCK_ROWS: usize = 65_536;
 
 /// Encoded columns of some rows, in blocks of [`BLOCK_ROWS`] (the last may be shorter).
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Segment {
-    schema: Arc<[ColumnSchema]>,
+    pub(crate) content: Arc<Content>,
+    /// Rows that are not deleted; `None`: all.
+    pub(crate) visible: Option<Bitmap>,
 }
 
-/// A segment with predicates made ready for it.
+/// What segments under different masks share.
 #[derive(Debug)]
-pub struct SegmentFilter {
-    segment: Arc<Segment>,
+pub(crate) struct Content {
+    pub(crate) bytes: SegmentBytes,
+    pub(crate) schema: Arc<[ColumnSchema]>,
+    pub(crate) footer: Footer,
+    pub(crate) columns: Vec<Column>,
+}
+
+/// A column in memory: what the footer says, and blocks as they were touched.
+#[derive(Debug)]
+pub(crate) struct Column {
+    pub(crate) zones: Vec<Zone>,
+    blocks: Vec<OnceLock<Result<Block>>>,
+    dictionary: OnceLock<Result<Arc<Dictionary>>>,
+    pub(crate) last_use: LastUse,
+    facts: ColumnFacts,
+}
+
+/// A verified block.
+#[derive(Debug)]
+pub(crate) struct Block {
+    pub(crate) values: Box<dyn EncodedBlock>,
+    /// `None` where no row is null or every row is.
+    pub(crate) validity: Option<Bitmap>,
 }
 
 impl Segment {
     /// Checks the footer and everything it points at; blocks are checked when first touched.
-    pub fn open(_bytes: SegmentBytes) -> Result<Segment> {
-        Err(Error::Unsupported("segments".into()))
+    pub fn open(bytes: SegmentBytes) -> Result<Segment> {
+        bytes.check_length()?;
+        let footer = format::open(bytes.bytes())?;
+        let rows = footer.rows;
+        let (mut schema, mut columns, mut names) = (Vec::new(), Vec::new(), HashSet::new());
+        for column in &footer.columns {
+            let data_type =
+                column.data_type.as_ref().ok_or_else(|| damaged("a column lacks its type"))?.data_type()?;
+            if !names.insert(column.name.to_lowercase()) {
+                return Err(damaged(format!("two columns are named {}", column.name)));
+            }
+            columns.push(Column::open(column, data_type, rows)?);
+            schema.push(ColumnSchema { name: column.name.clone(), data_type, nullable: column.nullable });
+        }
+        if footer.sample_rows > SAMPLE_ROWS as u64
+            || footer
+                .columns
+                .iter()
+                .any(|column| column.sample.as_ref().map_or(0, |sample| sample.rows) != footer.sample_rows)
+            || (footer.columns.is_empty() && rows > 0)
+        {
+            return Err(damaged("the footer contradicts itself"));
+        }
+        let content = Content { bytes, schema: schema.into(), footer, columns };
+        Ok(Segment { content: Arc::new(content), visible: None })
     }
 
     /// The same segment under a visibility mask: one bit a row of the segment, clear where it is deleted.
-    pub fn with_visibility(self: &Arc<Segment>, _visible: Bitmap) -> Result<Arc<Segment>> {
-        Err(Error::Unsupported("segments".into()))
+    pub fn with_visibility(self: &Arc<Segment>, visible: Bitmap) -> Result<Arc<Segment>> {
+        if visible.len() != self.rows() {
+            let (found, expected) = (visible.len(), self.rows());
+            return Err(Error::Internal(format!("a mask of {found} rows for a segment of {expected}")));
+        }
+        let visible = (!visible.all()).then_some(visible);
+        Ok(Arc::new(Segment { content: self.content.clone(), visible }))
     }
 
     pub fn schema(&self) -> &Arc<[ColumnSchema]> {
-        &self.schema
+        &self.content.schema
     }
 
     /// Rows held, deleted ones included.
     pub fn rows(&self) -> usize {
-        0
+        self.content.footer.rows as usize
     }
 
     /// Rows that are not deleted.
     pub fn visible_rows(&self) -> usize {
-        0
+        self.visible.as_ref().map_or(self.rows(), Bitmap::count_ones)
     }
 
     pub fn block_count(&self) -> usize {
-        0
+        self.rows().div_ceil(BLOCK_ROWS)
     }
 
-    /// Rows of a block, deleted ones included.
-    pub fn block_rows(&self, _block: usize) -> usize {
-        0
+    /// Rows of a block, deleted ones included; 0 past the last.
+    pub fn block_rows(&self, block: usize) -> usize {
+        self.rows().saturating_sub(block * BLOCK_ROWS).min(BLOCK_ROWS)
     }
 
     /// The blocks that may hold matches, ascending. Proves one way only: a block left out holds none.
-    pub fn prune(&self, _predicates: &[ColumnPredicate]) -> Vec<u32> {
-        Vec::new()
+    pub fn prune(&self, predicates: &[ColumnPredicate]) -> Vec<u32> {
+        let tests = predicates.iter().map(|predicate| (predicate.column as usize, &predicate.test));
+        self.prune_by(tests)
     }
 
     /// The visible rows of a block that match all predicates. Scans call it (or [`SegmentFilter::filter`]) even
     /// without predicates, since rows may be deleted.
-    pub fn filter(&self, _block: u32, _predicates: &[ColumnPredicate]) -> Result<BlockRows> {
-        Err(Error::Unsupported("segments".into()))
-    }
-
-    /// Makes predicates ready for many blocks: dictionaries are looked through once.
-    pub fn prepare(self: &Arc<Segment>, _predicates: &[ColumnPredicate]) -> Result<SegmentFilter> {
-        Err(Error::Unsupported("segments".into()))
+    ///
+    /// [`SegmentFilter::filter`]: crate::SegmentFilter::filter
+    pub fn filter(&self, block: u32, predicates: &[ColumnPredicate]) -> Result<BlockRows> {
+        self.filter_by(block as usize, &self.prepare_tests(predicates)?)
     }
 
     /// Rows of a block, one vector a column asked for (by position in the schema), each at the width asked for
     /// or a constant or dictionary vector of that width. The width must hold the column's bounds.
     pub fn read(
         &self,
-        _block: u32,
-        _rows: RowsRef<'_>,
-        _columns: &[(u32, PhysicalType)],
+        block: u32,
+        rows: RowsRef<'_>,
+        columns: &[(u32, PhysicalType)],
     ) -> Result<Vec<Vector>> {
-        Err(Error::Unsupported("segments".into()))
+        let held = self.block_rows(block as usize);
+        let inside = match rows {
+            RowsRef::Range(start, len) => start.checked_add(len).is_some_and(|end| end <= held),
+            RowsRef::Indices(indices) => indices.iter().max().is_none_or(|&last| (last as usize) < held),
+        };
+        if !inside {
+            return Err(Error::Internal(format!("rows past the end of block {block}")));
+        }
+        columns
+            .iter()
+            .map(|&(column, physical)| self.read_column(block as usize, rows, column as usize, physical))
+            .collect()
+    }
+
+    /// Rows of one column, which lie within the block.
+    pub(crate) fn read_column(
+        &self,
+        block: usize,
+        rows: RowsRef<'_>,
+        column: usize,
+        physical: PhysicalType,
+    ) -> Result<Vector> {
+        let block = self.content.block(column, block)?;
+        let mut vector = block.values.read(rows, physical)?;
+        let Some(validity) = &block.validity else { return Ok(vector) };
+        let validity = match rows {
+            RowsRef::Range(start, len) => validity.slice(start, len),
+            RowsRef::Indices(indices) => take_bits(validity, indices),
+        };
+        if validity.all() {
+            return Ok(vector);
+        }
+        if let Vector::Constant(_) = vector {
+            vector = Vector::Flat(vector.flatten());
+        }
+        match &mut vector {
+            Vector::Flat(flat) => flat.validity = Some(validity),
+            Vector::Dictionary(codes) => codes.validity = Some(validity),
+            Vector::Constant(_) => {}
+        }
+        Ok(vector)
     }
 
     /// What is proven of a column within this segment.
-    pub fn column_facts(&self, _column: u32) -> ColumnFacts {
-        ColumnFacts {
-            rows: 0,
-            nulls: 0,
-            bounds: None,
-            unique: false,
-            dense: false,
-            sorted: false,
-            dictionary: false,
+    pub fn column_facts(&self, column: u32) -> ColumnFacts {
+        let Some(column) = self.content.columns.get(column as usize) else { return ColumnFacts::UNKNOWN };
+        let mut facts = column.facts;
+        if self.visible.is_some() {
+            // Deleting rows keeps bounds, order and uniqueness, but not counts or density. How many of the
+            // deleted rows are null is not known; all nulls may be left.
+            facts.rows = self.visible_rows() as u64;
+            facts.nulls = facts.nulls.min(facts.rows);
+            facts.dense = false;
         }
+        facts
     }
 
     /// The summary of this segment for the planner; merge those of many with [`TableStatistics::merge`].
     pub fn statistics(&self) -> Result<TableStatistics> {
-        Err(Error::Unsupported("segments".into()))
+        let footer = &self.content.footer;
+        let columns = footer.columns.iter().enumerate().map(|(index, column)| {
+            let data_type = self.content.schema[index].data_type;
+            Ok(ColumnStatistics {
+                nulls: column.nulls,
+                min: format::Scalar::value(column.min.as_ref(), data_type)?,
+                max: format::Scalar::value(column.max.as_ref(), data_type)?,
+                distinct: column.distinct,
+                unique: column.unique,
+                sorted: column.sorted,
+                average_bytes: self.column_bytes(index as u32) as f64 / footer.rows.max(1) as f64,
+                sketch: DistinctSketch::from_bytes(&column.sketch),
+            })
+        });
+        Ok(TableStatistics {
+            rows: self.visible_rows() as u64,
+            columns: columns.collect::<Result<_>>()?,
+            sample: self.sample()?,
+        })
+    }
+
+    fn sample(&self) -> Result<Option<Batch>> {
+        let content = &self.content;
+        let rows = content.footer.sample_rows as usize;
+        let columns = content.footer.columns.iter().enumerate().map(|(index, column)| {
+            let data_type = content.schema[index].data_type;
+            let block = column.sample.as_ref().map(|sample| content.open_block(sample, data_type, None));
+            let Some(block) = block.transpose()? else {
+                return Ok(Vector::from_scalars(data_type, &[]));
+            };
+            let mut flat = block.values.read(RowsRef::Range(0, rows), data_type.physical())?.flatten();
+            flat.validity = block.validity.or(flat.validity);
+            Ok(Vector::Flat(flat))
+        });
+        let columns = columns.collect::<Result<Vec<_>>>()?;
+        Ok((self.rows() > 0).then(|| Batch::of_rows(columns, rows)))
     }
 
     /// Bytes of the whole segment.
     pub fn bytes(&self) -> u64 {
-        0
+        self.content.bytes.len() as u64
     }
 }
 
-impl SegmentFilter {
-    pub fn segment(&self) -> &Arc<Segment> {
-        &self.segment
+impl Content {
+    /// A block of a column, verified and opened at the first touch.
+    pub(crate) fn block(&self, column: usize, block: usize) -> Result<&Block> {
+        let held = self.columns.get(column);
+        let cell = held.and_then(|column| column.blocks.get(block));
+        let (Some(held), Some(cell)) = (held, cell) else {
+            return Err(Error::Internal(format!("block {block} of column {column} does not exist")));
+        };
+        if held.last_use.touch() {
+            self.bytes.check_length()?;
+        }
+        let open = || {
+            let message = &self.footer.columns[column];
+            let dictionary = message.dictionary.as_ref().map(|_| self.dictionary(column)).transpose()?;
+            let named = |error| match error {
+                Error::Damaged(what) => damaged(format!("column {}, block {block}: {what}", message.name)),
+                other => other,
+            };
+            self.open_block(&message.blocks[block], self.schema[column].data_type, dictionary).map_err(named)
+        };
+        cell.get_or_init(open).as_ref().map_err(Clone::clone)
     }
 
-    /// The blocks that may hold matches, ascending.
-    pub fn blocks(&self) -> &[u32] {
-        &[]
+    fn open_block(
+        &self,
+        block: &format::Block,
+        data_type: DataType,
+        dictionary: Option<&Arc<Dictionary>>,
+    ) -> Result<Block> {
+        let bytes = self.bytes.bytes();
+        let values = encoding::open(&Source { block, bytes, data_type, dictionary })?;
+        let rows = block.rows as usize;
+        let validity = block.validity.as_ref().map(|place| {
+            Bitmap::from_shared(Buffer::new(slice(bytes, place), 0, rows.div_ceil(64)), rows)
+                .filter(|validity| validity.len() - validity.count_ones() == block.nulls as usize)
+                .ok_or_else(|| damaged("validity and null count disagree"))
+        });
+        Ok(Block { values, validity: validity.transpose()? })
     }
 
-    /// As [`Segment::filter`].
-    pub fn filter(&self, _block: u32) -> Result<BlockRows> {
-        Err(Error::Unsupported("segments".into()))
+    /// The dictionary of a column that has one.
+    fn dictionary(&self, column: usize) -> Result<&Arc<Dictionary>> {
+        let open = || {
+            let message = &self.footer.columns[column];
+            let data_type = self.schema[column].data_type;
+            let block =
+                message.dictionary.as_ref().ok_or_else(|| damaged("a column lacks its dictionary"))?;
+            // Every value takes a byte or more, so that a small file cannot name a huge dictionary.
+            if block.nulls > 0 || block.rows > block.bytes() + 1 {
+                return Err(damaged("a dictionary that cannot be"));
+            }
+            let open = self.open_block(block, data_type, None)?;
+            let rows = RowsRef::Range(0, block.rows as usize);
+            let values = open.values.read(rows, data_type.physical())?.flatten();
+            let ascending = (1..values.len())
+                .all(|row| values.scalar(row - 1).compare(&values.scalar(row)).is_some_and(|o| o.is_lt()));
+            match ascending {
+                true => Ok(Arc::new(Dictionary::new(values, true))),
+                false => Err(damaged("a dictionary out of order")),
+            }
+        };
+        self.columns[column].dictionary.get_or_init(open).as_ref().map_err(Clone::clone)
+    }
+}
+
+impl Column {
+    fn open(column: &format::Column, data_type: DataType, rows: u64) -> Result<Column> {
+        let mut left = rows;
+        for block in &column.blocks {
+            if block.rows != left.min(BLOCK_ROWS as u64) || block.rows == 0 {
+                return Err(damaged("blocks that do not make up their column"));
+            }
+            left -= block.rows;
+        }
+        let nulls: u64 = column.blocks.iter().map(|block| block.nulls).sum();
+        if left > 0 || nulls != column.nulls {
+            return Err(damaged("blocks that do not make up their column"));
+        }
+        let zones =
+            column.blocks.iter().map(|block| Zone::of(block, data_type)).collect::<Result<Vec<_>>>()?;
+        let min = format::Scalar::value(column.min.as_ref(), data_type)?;
+        let max = format::Scalar::value(column.max.as_ref(), data_type)?;
+        let bounds = match (min, max) {
+            (Scalar::Integer(min), Scalar::Integer(max)) => Some((min, max)),
+            _ => None,
+        };
+        let dense = column.unique
+            && nulls == 0
+            && bounds.is_some_and(|(min, max)| {
+                max.checked_sub(min).is_some_and(|range| range == i128::from(rows) - 1)
+            });
+        Ok(Column {
+            blocks: column.blocks.iter().map(|_| OnceLock::new()).collect(),
+            dictionary: OnceLock::new(),
+            last_use: LastUse::default(),
+            facts: ColumnFacts {
+                rows,
+                nulls,
+                bounds,
+                unique: column.unique,
+                dense,
+                sorted: column.sorted && nulls == 0,
+                dictionary: column.dictionary.is_some(),
+            },
+            zones,
+        })
     }
 }

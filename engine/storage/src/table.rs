@@ -29,6 +29,19 @@ pub struct ColumnFacts {
     pub dictionary: bool,
 }
 
+impl ColumnFacts {
+    /// Nothing proven, not even that there are rows.
+    pub const UNKNOWN: ColumnFacts = ColumnFacts {
+        rows: 0,
+        nulls: 0,
+        bounds: None,
+        unique: false,
+        dense: false,
+        sorted: false,
+        dictionary: false,
+    };
+}
+
 impl Table {
     /// Visible rows.
     pub fn rows(&self) -> u64 {
@@ -71,7 +84,9 @@ impl Table {
         }
         facts.dense = facts.unique
             && facts.nulls == 0
-            && facts.bounds.is_some_and(|(min, max)| (max - min) as u128 + 1 == u128::from(facts.rows));
+            && facts
+                .bounds
+                .is_some_and(|(min, max)| max.checked_sub(min) == Some(i128::from(facts.rows) - 1));
         facts
     }
 }

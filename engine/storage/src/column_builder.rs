@@ -1,0 +1,640 @@
+//! Building one column: values gather until a block is full, then the block is encoded.
+//!
+//! Strings are first numbered; if too many are distinct, they go on as strings. What is numbered to the end
+//! becomes a dictionary column.
+
+use crate::encoding::{self, Input, Strings, Writer};
+use crate::error::{Error, Result};
+use crate::format;
+use crate::interner::{Interner, hash_bytes};
+use crate::segment::BLOCK_ROWS;
+use crate::sketch::{DistinctSketch, hash_integer};
+use crate::statistics::{ColumnSchema, SAMPLE_ROWS, spread};
+use crate::zone::{lower_bound, upper_bound, widen};
+use columnar::{Bitmap, Buffer, DataType, Dictionary, Flat, Interval, PhysicalType, Scalar, Values, Vector};
+use std::sync::Arc;
+
+/// After this many rows it is first looked at whether strings repeat.
+const FIRST_LOOK_ROWS: usize = 4096;
+/// A dictionary is kept where a string occurs this many times in the mean.
+const MIN_REPETITION: usize = 4;
+/// Larger dictionaries are not built.
+const MAX_DICTIONARY_BYTES: usize = 64 << 20;
+
+/// Values that wait for their block.
+enum Pending {
+    I64(Vec<i64>),
+    I128(Vec<i128>),
+    F32(Vec<f32>),
+    F64(Vec<f64>),
+    Intervals(Vec<Interval>),
+    Bits(Vec<bool>),
+    Strings {
+        bytes: Vec<u8>,
+        starts: Vec<u32>,
+    },
+    /// Of every row so far.
+    Numbers {
+        interner: Interner,
+        numbers: Vec<u32>,
+        known: Option<Known>,
+    },
+}
+
+/// The numbers of the strings of the dictionary that came last.
+struct Known {
+    dictionary: Arc<Dictionary>,
+    numbers: Vec<Option<u32>>,
+}
+
+pub(crate) struct ColumnBuilder {
+    schema: ColumnSchema,
+    pending: Pending,
+    /// Of pending rows; bits past its end are set.
+    validity: Vec<bool>,
+    pending_rows: usize,
+    output: Output,
+}
+
+/// What is encoded already.
+struct Output {
+    writer: Writer,
+    blocks: Vec<format::Block>,
+    bounds: (Scalar, Scalar),
+    nulls: u64,
+    /// The last value, while values ascend.
+    last: Option<i128>,
+    ascending: bool,
+    strictly: bool,
+    sketch: DistinctSketch,
+    /// Up to [`SAMPLE_ROWS`] values of each block.
+    samples: Vec<Vec<Scalar>>,
+}
+
+/// A column whose places count from the start of its bytes.
+pub(crate) struct BuiltColumn {
+    pub message: format::Column,
+    pub writer: Writer,
+    /// Values of evenly spread rows a block, and the block's rows.
+    pub samples: Vec<Vec<Scalar>>,
+}
+
+impl ColumnBuilder {
+    pub(crate) fn new(schema: ColumnSchema) -> ColumnBuilder {
+        let data_type = schema.data_type;
+        let pending = match Pending::new(data_type) {
+            Pending::Strings { .. } => {
+                Pending::Numbers { interner: Interner::default(), numbers: Vec::new(), known: None }
+            }
+            other => other,
+        };
+        let output = Output {
+            writer: Writer::default(),
+            blocks: Vec::new(),
+            bounds: (Scalar::Null, Scalar::Null),
+            nulls: 0,
+            last: None,
+            ascending: data_type.is_integral(),
+            strictly: data_type.is_integral(),
+            sketch: DistinctSketch::default(),
+            samples: Vec::new(),
+        };
+        ColumnBuilder { schema, pending, validity: Vec::new(), pending_rows: 0, output }
+    }
+
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.output.writer.bytes().len() + self.validity.len() + self.pending.memory_bytes()
+    }
+
+    /// Appends values; no more than the block has room for.
+    pub(crate) fn push(&mut self, vector: &Vector) -> Result<()> {
+        if vector.data_type() != self.schema.data_type {
+            let (found, name, expected) = (vector.data_type(), &self.schema.name, self.schema.data_type);
+            return Err(Error::Internal(format!("{found} pushed to column {name} of type {expected}")));
+        }
+        let validity = vector.validity();
+        if let Some(validity) = &validity {
+            self.validity.resize(self.pending_rows, true);
+            self.validity.extend((0..vector.len()).map(|row| validity.get(row)));
+        }
+        self.pending.append(vector, validity.as_ref())?;
+        self.pending_rows += vector.len();
+        if self.pending.repeats_too_little(self.pending_rows, false) {
+            self.give_up_numbers()?;
+        }
+        if self.pending_rows == BLOCK_ROWS && !matches!(self.pending, Pending::Numbers { .. }) {
+            self.flush()?;
+        }
+        Ok(())
+    }
+
+    /// Validity of pending rows `start .. start + len`; `None` where none is null.
+    fn validity(&self, start: usize, len: usize) -> Option<Bitmap> {
+        let end = (start + len).min(self.validity.len());
+        let held = self.validity.get(start..end)?;
+        if held.iter().all(|&valid| valid) {
+            return None;
+        }
+        Some(Bitmap::from_fn(len, |row| held.get(row).copied().unwrap_or(true)))
+    }
+
+    /// Encodes what is pending as a block.
+    fn flush(&mut self) -> Result<()> {
+        if self.pending_rows == 0 {
+            return Ok(());
+        }
+        let validity = self.validity(0, self.pending_rows);
+        if let Some(validity) = &validity {
+            self.pending.fill_nulls(validity);
+        }
+        let bits;
+        let input = match &self.pending {
+            Pending::Bits(values) => {
+                bits = values.iter().copied().collect::<Bitmap>();
+                Input::Bits(&bits)
+            }
+            other => other.input(),
+        };
+        self.output.block(input, validity, None)?;
+        self.pending = Pending::new(self.schema.data_type);
+        self.validity.clear();
+        self.pending_rows = 0;
+        Ok(())
+    }
+
+    /// Goes on with strings as they are.
+    fn give_up_numbers(&mut self) -> Result<()> {
+        let Pending::Numbers { interner, numbers, .. } =
+            std::mem::replace(&mut self.pending, Pending::new(self.schema.data_type))
+        else {
+            return Ok(());
+        };
+        let validity = std::mem::take(&mut self.validity);
+        self.pending_rows = 0;
+        for (block, numbers) in numbers.chunks(BLOCK_ROWS).enumerate() {
+            if let Pending::Strings { bytes, starts } = &mut self.pending {
+                let first = block * BLOCK_ROWS;
+                for (row, &number) in numbers.iter().enumerate() {
+                    let valid = validity.get(first + row).copied().unwrap_or(true);
+                    append_string(bytes, starts, if valid { interner.get(number) } else { &[] })?;
+                }
+                let held = validity.len().clamp(first, first + numbers.len());
+                self.validity = validity.get(first..held).unwrap_or_default().to_vec();
+                self.pending_rows = numbers.len();
+            }
+            if self.pending_rows == BLOCK_ROWS {
+                self.flush()?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn finish(mut self) -> Result<BuiltColumn> {
+        if self.pending.repeats_too_little(self.pending_rows, true) {
+            self.give_up_numbers()?;
+        }
+        let mut dictionary = None;
+        let mut exact = None;
+        match std::mem::replace(&mut self.pending, Pending::Bits(Vec::new())) {
+            Pending::Numbers { interner, mut numbers, .. } => {
+                dictionary = Some(self.output.dictionary(&interner, &mut numbers)?);
+                exact = Some(interner.len());
+                let sorted = Sorted::new(&interner);
+                for (block, codes) in numbers.chunks_mut(BLOCK_ROWS).enumerate() {
+                    let validity = self.validity(block * BLOCK_ROWS, codes.len());
+                    if let Some(validity) = &validity {
+                        fill_nulls(codes, validity);
+                    }
+                    let input = Input::Codes { codes, count: interner.len() };
+                    self.output.block(input, validity, Some(&sorted))?;
+                }
+                interner.hashes().iter().for_each(|&hash| self.output.sketch.insert(hash));
+            }
+            other => {
+                self.pending = other;
+                self.flush()?;
+            }
+        }
+        let output = self.output;
+        let rows: u64 = output.blocks.iter().map(|block| block.rows).sum();
+        let values = rows - output.nulls;
+        let strictly = output.strictly && output.nulls == 0;
+        let unique = strictly || values <= 1 || exact.is_some_and(|count| count as u64 == values);
+        let distinct = match exact {
+            Some(count) => count as f64,
+            None if unique => values as f64,
+            None => output.sketch.estimate().min(values as f64),
+        };
+        let message = format::Column {
+            name: self.schema.name,
+            data_type: Some(format::Type::new(self.schema.data_type)),
+            nullable: self.schema.nullable,
+            blocks: output.blocks,
+            dictionary,
+            sample: None,
+            nulls: output.nulls,
+            min: format::Scalar::new(&lower_bound(&output.bounds.0)),
+            max: format::Scalar::new(&upper_bound(&output.bounds.1)),
+            unique,
+            sorted: output.ascending && output.nulls == 0,
+            distinct,
+            sketch: output.sketch.as_bytes().to_vec(),
+        };
+        Ok(BuiltColumn { message, writer: output.writer, samples: output.samples })
+    }
+}
+
+/// A dictionary's strings by code.
+struct Sorted<'a> {
+    interner: &'a Interner,
+    /// The number of each code.
+    order: Vec<u32>,
+}
+
+impl<'a> Sorted<'a> {
+    fn new(interner: &'a Interner) -> Sorted<'a> {
+        let mut order: Vec<u32> = (0..interner.len() as u32).collect();
+        order.sort_unstable_by(|&a, &b| interner.get(a).cmp(interner.get(b)));
+        Sorted { interner, order }
+    }
+
+    fn scalar(&self, code: u32) -> Scalar {
+        Scalar::Bytes(self.interner.get(self.order[code as usize]).to_vec())
+    }
+}
+
+impl Output {
+    /// Writes the dictionary and turns numbers into codes.
+    fn dictionary(&mut self, interner: &Interner, numbers: &mut [u32]) -> Result<format::Block> {
+        let order = Sorted::new(interner).order;
+        let mut codes = vec![0; order.len()];
+        let (mut bytes, mut starts) = (Vec::new(), vec![0]);
+        for (code, &number) in order.iter().enumerate() {
+            codes[number as usize] = code as u32;
+            append_string(&mut bytes, &mut starts, interner.get(number))?;
+        }
+        numbers.iter_mut().for_each(|number| *number = codes.get(*number as usize).copied().unwrap_or(0));
+        let strings = Strings { bytes: &bytes, starts: &starts };
+        let mut block = self.writer.write(encoding::encode(Input::Strings(strings))?, None);
+        block.rows = interner.len() as u64;
+        Ok(block)
+    }
+
+    /// Encodes a block. `sorted` is the dictionary of codes.
+    fn block(
+        &mut self,
+        input: Input<'_>,
+        validity: Option<Bitmap>,
+        sorted: Option<&Sorted<'_>>,
+    ) -> Result<()> {
+        let rows = input.len();
+        let nulls = validity.as_ref().map_or(0, |validity| rows - validity.count_ones());
+        self.nulls += nulls as u64;
+        let encoded = match nulls == rows && sorted.is_none() {
+            true => encoding::all_null(rows),
+            false => encoding::encode(input)?,
+        };
+        let bounds = match nulls == rows {
+            true => (Scalar::Null, Scalar::Null),
+            false => self.note(input, validity.as_ref(), sorted),
+        };
+        let partly = validity.as_ref().filter(|_| nulls < rows);
+        let mut block = self.writer.write(encoded, partly);
+        block.nulls = nulls as u64;
+        block.min = format::Scalar::new(&lower_bound(&bounds.0));
+        block.max = format::Scalar::new(&upper_bound(&bounds.1));
+        self.blocks.push(block);
+        widen(&mut self.bounds, bounds);
+        let scalar = |row: usize| match &validity {
+            Some(validity) if !validity.get(row) => Scalar::Null,
+            _ => scalar_at(input, row, sorted),
+        };
+        self.samples.push(spread(rows, SAMPLE_ROWS).into_iter().map(scalar).collect());
+        Ok(())
+    }
+
+    /// Takes a block's values into the summary. Gives their bounds. Some value is not null.
+    fn note(
+        &mut self,
+        input: Input<'_>,
+        validity: Option<&Bitmap>,
+        sorted: Option<&Sorted<'_>>,
+    ) -> (Scalar, Scalar) {
+        let valid = |row: usize| validity.is_none_or(|validity| validity.get(row));
+        match input {
+            Input::I64(values) => self.note_integers(values, |value| hash_integer(value as u64)),
+            Input::I128(values) => self.note_integers(values, |value| {
+                hash_integer(value as u64 ^ hash_integer((value >> 64) as u64).rotate_left(1))
+            }),
+            Input::F32(values) => self.note_floats(values, valid),
+            Input::F64(values) => self.note_floats(values, valid),
+            Input::Intervals(values) => {
+                let held = (0..values.len()).filter(|&row| valid(row)).map(|row| values[row]);
+                let (mut min, mut max) = (Scalar::Null, Scalar::Null);
+                for value in held {
+                    self.sketch.insert(hash_integer(value.comparison_micros() as u64));
+                    let mut bounds = (min, max);
+                    widen(&mut bounds, (Scalar::Interval(value), Scalar::Interval(value)));
+                    (min, max) = bounds;
+                }
+                (min, max)
+            }
+            Input::Bits(bits) => {
+                let held = |value: bool| (0..bits.len()).any(|row| valid(row) && bits.get(row) == value);
+                let (no, yes) = (held(false), held(true));
+                [no.then_some(0), yes.then_some(1)].into_iter().flatten().for_each(|value| {
+                    self.sketch.insert(hash_integer(value));
+                });
+                (Scalar::Boolean(!no), Scalar::Boolean(yes))
+            }
+            Input::Strings(strings) => {
+                let mut bounds: Option<(&[u8], &[u8])> = None;
+                for row in (0..strings.len()).filter(|&row| valid(row)) {
+                    let string = strings.get(row);
+                    self.sketch.insert(hash_bytes(string));
+                    let (min, max) = bounds.unwrap_or((string, string));
+                    bounds = Some((min.min(string), max.max(string)));
+                }
+                match bounds {
+                    Some((min, max)) => (Scalar::Bytes(min.to_vec()), Scalar::Bytes(max.to_vec())),
+                    None => (Scalar::Null, Scalar::Null),
+                }
+            }
+            Input::Codes { codes, .. } => match (codes.iter().min(), codes.iter().max(), sorted) {
+                (Some(&min), Some(&max), Some(sorted)) => (sorted.scalar(min), sorted.scalar(max)),
+                _ => (Scalar::Null, Scalar::Null),
+            },
+        }
+    }
+
+    /// Null rows repeat a neighbour, so that they change nothing here.
+    fn note_integers<T: Copy + Ord + Into<i128>>(
+        &mut self,
+        values: &[T],
+        hash: impl Fn(T) -> u64,
+    ) -> (Scalar, Scalar) {
+        let Some(&first) = values.first() else { return (Scalar::Null, Scalar::Null) };
+        let (mut min, mut max, mut last) = (first, first, first);
+        let follows = |last: i128, next: i128| (last <= next, last < next);
+        let (mut ascending, mut strictly) =
+            self.last.map_or((true, true), |last| follows(last, first.into()));
+        self.sketch.insert(hash(first));
+        for &value in &values[1..] {
+            ascending &= last <= value;
+            strictly &= last < value;
+            if value != last {
+                self.sketch.insert(hash(value));
+            }
+            (min, max, last) = (min.min(value), max.max(value), value);
+        }
+        self.ascending &= ascending;
+        self.strictly &= strictly;
+        self.last = Some(last.into());
+        (Scalar::Integer(min.into()), Scalar::Integer(max.into()))
+    }
+
+    fn note_floats<T: Copy + Into<f64>>(
+        &mut self,
+        values: &[T],
+        valid: impl Fn(usize) -> bool,
+    ) -> (Scalar, Scalar) {
+        let mut bounds: Option<(f64, f64)> = None;
+        for (row, &value) in values.iter().enumerate() {
+            if !valid(row) {
+                continue;
+            }
+            let value: f64 = value.into();
+            let alike = if value.is_nan() { f64::NAN } else { value + 0.0 };
+            self.sketch.insert(hash_integer(alike.to_bits()));
+            let (min, max) = bounds.unwrap_or((value, value));
+            let less = |a: f64, b: f64| columnar::scalar::compare_floats(a, b).is_lt();
+            bounds = Some((
+                if less(value, min) { value } else { min },
+                if less(max, value) { value } else { max },
+            ));
+        }
+        bounds.map_or((Scalar::Null, Scalar::Null), |(min, max)| (Scalar::Float(min), Scalar::Float(max)))
+    }
+}
+
+fn scalar_at(input: Input<'_>, row: usize, sorted: Option<&Sorted<'_>>) -> Scalar {
+    match input {
+        Input::I64(values) => Scalar::Integer(values[row].into()),
+        Input::I128(values) => Scalar::Integer(values[row]),
+        Input::F32(values) => Scalar::Float(values[row].into()),
+        Input::F64(values) => Scalar::Float(values[row]),
+        Input::Intervals(values) => Scalar::Interval(values[row]),
+        Input::Bits(bits) => Scalar::Boolean(bits.get(row)),
+        Input::Strings(strings) => Scalar::Bytes(strings.get(row).to_vec()),
+        Input::Codes { codes, .. } => sorted.map_or(Scalar::Null, |sorted| sorted.scalar(codes[row])),
+    }
+}
+
+/// Encodes single values, say a sample, as a block with its validity.
+pub(crate) fn encode_scalars(
+    writer: &mut Writer,
+    data_type: DataType,
+    scalars: &[Scalar],
+) -> Result<format::Block> {
+    let vector = Vector::from_scalars(data_type, scalars);
+    let mut pending = Pending::new(data_type);
+    let validity = vector.validity();
+    pending.append(&vector, validity.as_ref())?;
+    let nulls = validity.as_ref().map_or(0, |validity| validity.len() - validity.count_ones());
+    let bits;
+    if let Some(validity) = &validity {
+        pending.fill_nulls(validity);
+    }
+    let input = match &pending {
+        Pending::Bits(values) => {
+            bits = values.iter().copied().collect::<Bitmap>();
+            Input::Bits(&bits)
+        }
+        other => other.input(),
+    };
+    let all_null = nulls == scalars.len();
+    let encoded = if all_null { encoding::all_null(scalars.len()) } else { encoding::encode(input)? };
+    let mut block = writer.write(encoded, validity.as_ref().filter(|_| !all_null));
+    block.nulls = nulls as u64;
+    Ok(block)
+}
+
+fn append_string(bytes: &mut Vec<u8>, starts: &mut Vec<u32>, string: &[u8]) -> Result<()> {
+    bytes.extend_from_slice(string);
+    let end = u32::try_from(bytes.len());
+    starts.push(end.map_err(|_| Error::Unsupported("more than 4 GiB of strings in a block".into()))?);
+    Ok(())
+}
+
+/// Gives null rows the value before them, or the first there is.
+fn fill_nulls<T: Copy>(values: &mut [T], validity: &Bitmap) {
+    let Some(first) = validity.ones().next() else { return };
+    let mut last = values[first];
+    for (row, value) in values.iter_mut().enumerate() {
+        if validity.get(row) {
+            last = *value;
+        } else {
+            *value = last;
+        }
+    }
+}
+
+impl Pending {
+    fn new(data_type: DataType) -> Pending {
+        match data_type.physical() {
+            PhysicalType::Bool => Pending::Bits(Vec::new()),
+            PhysicalType::I8 | PhysicalType::I16 | PhysicalType::I32 | PhysicalType::I64 => {
+                Pending::I64(Vec::new())
+            }
+            PhysicalType::I128 => Pending::I128(Vec::new()),
+            PhysicalType::F32 => Pending::F32(Vec::new()),
+            PhysicalType::F64 => Pending::F64(Vec::new()),
+            PhysicalType::Interval => Pending::Intervals(Vec::new()),
+            PhysicalType::View => Pending::Strings { bytes: Vec::new(), starts: vec![0] },
+        }
+    }
+
+    fn memory_bytes(&self) -> usize {
+        match self {
+            Pending::I64(values) => 8 * values.len(),
+            Pending::I128(values) => 16 * values.len(),
+            Pending::F32(values) => 4 * values.len(),
+            Pending::F64(values) => 8 * values.len(),
+            Pending::Intervals(values) => 16 * values.len(),
+            Pending::Bits(values) => values.len(),
+            Pending::Strings { bytes, starts } => bytes.len() + 4 * starts.len(),
+            Pending::Numbers { interner, numbers, .. } => interner.memory_bytes() + 4 * numbers.len(),
+        }
+    }
+
+    /// Whether strings are not worth their numbers: looked at now and then, and at the end.
+    fn repeats_too_little(&self, rows: usize, at_end: bool) -> bool {
+        let Pending::Numbers { interner, .. } = self else { return false };
+        let distinct = interner.len();
+        // Early on, repetition has hardly had a chance.
+        let early = (FIRST_LOOK_ROWS..BLOCK_ROWS).contains(&rows) && distinct * 4 > rows * 3;
+        let settled = (at_end || rows >= BLOCK_ROWS) && distinct * MIN_REPETITION > rows;
+        distinct > 0 && (early || settled || interner.memory_bytes() > MAX_DICTIONARY_BYTES)
+            || at_end && distinct == 0
+    }
+
+    fn append(&mut self, vector: &Vector, validity: Option<&Bitmap>) -> Result<()> {
+        if let (Pending::Numbers { interner, numbers, known }, Vector::Dictionary(vector)) =
+            (&mut *self, vector)
+        {
+            // Codes of a known dictionary need no look at their strings.
+            let values = &vector.dictionary.values;
+            let Values::View(views) = &values.values else {
+                return Err(Error::Internal("strings of another width".into()));
+            };
+            let known = match known {
+                Some(known) if known.dictionary.id == vector.dictionary.id => known,
+                _ => known.insert(Known {
+                    dictionary: vector.dictionary.clone(),
+                    numbers: vec![None; values.len()],
+                }),
+            };
+            for row in 0..vector.codes.len() {
+                if validity.is_some_and(|validity| !validity.get(row)) {
+                    numbers.push(0);
+                    continue;
+                }
+                let code = vector.codes.get(row);
+                let number = known.numbers[code].unwrap_or_else(|| interner.intern(views.get(code)));
+                known.numbers[code] = Some(number);
+                numbers.push(number);
+            }
+            return Ok(());
+        }
+        let flat = vector.flatten();
+        let wrong = |flat: &Flat| {
+            Error::Internal(format!("{} at width {:?}", flat.data_type, flat.values.physical()))
+        };
+        match self {
+            Pending::I64(values) => match &flat.values {
+                Values::I8(buffer) => values.extend(buffer.iter().map(|&value| i64::from(value))),
+                Values::I16(buffer) => values.extend(buffer.iter().map(|&value| i64::from(value))),
+                Values::I32(buffer) => values.extend(buffer.iter().map(|&value| i64::from(value))),
+                Values::I64(buffer) => values.extend_from_slice(buffer),
+                Values::I128(buffer) => values.extend(buffer.iter().map(|&value| value as i64)),
+                _ => return Err(wrong(&flat)),
+            },
+            Pending::I128(values) => match &flat.values {
+                Values::I8(buffer) => values.extend(buffer.iter().map(|&value| i128::from(value))),
+                Values::I16(buffer) => values.extend(buffer.iter().map(|&value| i128::from(value))),
+                Values::I32(buffer) => values.extend(buffer.iter().map(|&value| i128::from(value))),
+                Values::I64(buffer) => values.extend(buffer.iter().map(|&value| i128::from(value))),
+                Values::I128(buffer) => values.extend_from_slice(buffer),
+                _ => return Err(wrong(&flat)),
+            },
+            Pending::F32(values) => {
+                copy(values, &flat, |v| if let Values::F32(b) = v { Some(b) } else { None })?
+            }
+            Pending::F64(values) => {
+                copy(values, &flat, |v| if let Values::F64(b) = v { Some(b) } else { None })?
+            }
+            Pending::Intervals(values) => match &flat.values {
+                Values::Interval(buffer) => values.extend_from_slice(buffer),
+                _ => return Err(wrong(&flat)),
+            },
+            Pending::Bits(values) => match &flat.values {
+                Values::Bool(bits) => values.extend((0..bits.len()).map(|row| bits.get(row))),
+                _ => return Err(wrong(&flat)),
+            },
+            Pending::Strings { bytes, starts } => {
+                let Values::View(views) = &flat.values else { return Err(wrong(&flat)) };
+                for row in 0..views.len() {
+                    let valid = validity.is_none_or(|validity| validity.get(row));
+                    append_string(bytes, starts, if valid { views.get(row) } else { &[] })?;
+                }
+            }
+            Pending::Numbers { interner, numbers, .. } => {
+                let Values::View(views) = &flat.values else { return Err(wrong(&flat)) };
+                for row in 0..views.len() {
+                    let valid = validity.is_none_or(|validity| validity.get(row));
+                    numbers.push(if valid { interner.intern(views.get(row)) } else { 0 });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn fill_nulls(&mut self, validity: &Bitmap) {
+        match self {
+            Pending::I64(values) => fill_nulls(values, validity),
+            Pending::I128(values) => fill_nulls(values, validity),
+            Pending::F32(values) => fill_nulls(values, validity),
+            Pending::F64(values) => fill_nulls(values, validity),
+            Pending::Intervals(values) => fill_nulls(values, validity),
+            Pending::Bits(values) => fill_nulls(values, validity),
+            Pending::Strings { .. } => {}
+            Pending::Numbers { numbers, .. } => fill_nulls(numbers, validity),
+        }
+    }
+
+    /// The values to encode; bits are for the caller to pack.
+    fn input(&self) -> Input<'_> {
+        match self {
+            Pending::I64(values) => Input::I64(values),
+            Pending::I128(values) => Input::I128(values),
+            Pending::F32(values) => Input::F32(values),
+            Pending::F64(values) => Input::F64(values),
+            Pending::Intervals(values) => Input::Intervals(values),
+            Pending::Strings { bytes, starts } => Input::Strings(Strings { bytes, starts }),
+            Pending::Bits(_) => Input::Codes { codes: &[], count: 0 },
+            Pending::Numbers { interner, numbers, .. } => {
+                Input::Codes { codes: numbers, count: interner.len() }
+            }
+        }
+    }
+}
+
+fn copy<T: Copy + arrow::datatypes::ArrowNativeType>(
+    values: &mut Vec<T>,
+    flat: &Flat,
+    pick: impl Fn(&Values) -> Option<&Buffer<T>>,
+) -> Result<()> {
+    let buffer = pick(&flat.values).ok_or_else(|| Error::Internal("floats of another width".into()))?;
+    values.extend_from_slice(buffer);
+    Ok(())
+}

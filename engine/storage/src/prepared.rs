@@ -1,0 +1,53 @@
+//! A predicate made ready for one segment.
+
+use crate::error::{Error, Result};
+use crate::evaluate::evaluate;
+use crate::kernels::Matches;
+use crate::predicate::Test;
+use columnar::{DataType, Dictionary, Scalar, Vector};
+use std::sync::OnceLock;
+
+/// A test, and the codes that pass it in the column's dictionary once somebody asked.
+#[derive(Debug)]
+pub(crate) struct PreparedTest {
+    pub column: usize,
+    test: Test,
+    codes: OnceLock<Result<Matches>>,
+}
+
+impl PreparedTest {
+    /// Refuses scalars that are not of the column's kind.
+    pub(crate) fn new(column: usize, test: Test, data_type: DataType) -> Result<PreparedTest> {
+        let fits = |scalar: &Scalar| match scalar {
+            Scalar::Null => true,
+            Scalar::Boolean(_) => data_type == DataType::Boolean,
+            Scalar::Integer(_) => data_type.is_integral(),
+            Scalar::Float(_) => data_type.is_float(),
+            Scalar::Interval(_) => data_type == DataType::Interval,
+            Scalar::Bytes(_) => matches!(data_type, DataType::Varchar | DataType::Binary),
+        };
+        let fit = match &test {
+            Test::Compare(_, scalar) => fits(scalar),
+            Test::Between(low, high) => fits(low) && fits(high),
+            Test::In(scalars) => scalars.iter().all(fits),
+            Test::IsNull | Test::IsNotNull | Test::Custom(_) => true,
+        };
+        match fit {
+            true => Ok(PreparedTest { column, test, codes: OnceLock::new() }),
+            false => Err(Error::Internal(format!("{test:?} does not fit a column of {data_type}"))),
+        }
+    }
+
+    pub(crate) fn test(&self) -> &Test {
+        &self.test
+    }
+
+    /// The codes of the column's one dictionary whose values pass; evaluated once.
+    pub(crate) fn in_dictionary(&self, dictionary: &Dictionary) -> Result<&Matches> {
+        let find = || {
+            let values = Vector::Flat(dictionary.values.clone());
+            Ok(Matches::of_bits(&evaluate(&self.test, &values)?))
+        };
+        self.codes.get_or_init(find).as_ref().map_err(Clone::clone)
+    }
+}
