@@ -3,7 +3,8 @@
 use crate::memory::MemoryPool;
 use crate::operator::{Operator, Output, Progress, Sink, Source, Step};
 use crate::{QueryContext, Result, Settings, Shape};
-use columnar::{Batch, DataType, Scalar, Selection, Vector};
+use columnar::{Batch, Codes, DataType, Dictionary, DictionaryVector, Scalar, Selection, Value, Vector};
+use std::sync::Arc;
 use std::task::Waker;
 
 /// A row of single values.
@@ -56,7 +57,15 @@ pub(crate) fn batches_of(types: &[DataType], rows: &[Row], batch_rows: usize) ->
                 if filled {
                     scalars.push(scalars[0].clone());
                 }
-                Vector::from_scalars(data_type, &scalars)
+                let flat = Vector::from_scalars(data_type, &scalars);
+                if scalars.iter().all(|scalar| *scalar == scalars[0]) && number % 4 == 2 {
+                    return Vector::constant(Value::new(data_type, scalars[0].clone()), scalars.len());
+                }
+                if number % 2 == 0 && flat.len() <= 256 {
+                    dictionary_of(&flat, number % 4 == 0)
+                } else {
+                    flat
+                }
             };
             let columns = types.iter().enumerate().map(column).collect();
             let mut batch = Batch::of_rows(columns, chunk.len() + usize::from(filled));
@@ -64,6 +73,37 @@ pub(crate) fn batches_of(types: &[DataType], rows: &[Row], batch_rows: usize) ->
             batch
         })
         .collect()
+}
+
+/// The same values behind codes.
+pub(crate) fn dictionary_of(vector: &Vector, wide: bool) -> Vector {
+    let mut distinct = vec![Scalar::Null];
+    distinct.clear();
+    let mut codes = Vec::new();
+    for row in 0..vector.len() {
+        let scalar = vector.scalar(row);
+        let null = matches!(scalar, Scalar::Null);
+        let known = distinct.iter().position(|other| *other == scalar);
+        codes.push(match known {
+            _ if null => 0,
+            Some(code) => code as u32,
+            None => {
+                distinct.push(scalar);
+                distinct.len() as u32 - 1
+            }
+        });
+    }
+    if distinct.is_empty() {
+        return vector.clone();
+    }
+    let values = Vector::from_scalars(vector.data_type(), &distinct).flatten();
+    let codes = match distinct.len() {
+        0..=256 if !wide => Codes::U8(codes.iter().map(|&code| code as u8).collect()),
+        0..=65_536 if !wide => Codes::U16(codes.iter().map(|&code| code as u16).collect()),
+        _ => Codes::U32(codes.into()),
+    };
+    let dictionary = Arc::new(Dictionary::new(values, false));
+    Vector::Dictionary(DictionaryVector { codes, dictionary, validity: vector.validity() })
 }
 
 /// Feeds `batches` to a sink by `tasks` tasks in turn and finalizes it.

@@ -15,7 +15,7 @@ pub trait Heap {
 }
 
 /// A fixed-width value in a row.
-pub(super) trait Cell: Copy {
+pub(crate) trait Cell: Copy {
     fn order(self, other: Self) -> Ordering;
     #[inline(always)]
     fn same(self, other: Self) -> bool {
@@ -53,16 +53,17 @@ impl Cell for Interval {
     }
 }
 
-/// Reads a value at `offset` of a row.
+/// Reads a value at `offset` of a row, which must be the address of a row that has one there.
 #[inline(always)]
-pub(super) fn load<T: Copy>(row: *const u8, offset: usize) -> T {
+pub(crate) fn load<T: Copy>(row: *const u8, offset: usize) -> T {
     // SAFETY: see the module: the row has a field of this type at `offset`, and every bit pattern written
     // there was one of `T`.
     unsafe { row.add(offset).cast::<T>().read_unaligned() }
 }
 
+/// Writes a value at `offset` of a row; as [`load`].
 #[inline(always)]
-fn store<T: Copy>(row: *mut u8, offset: usize, value: T) {
+pub(crate) fn store<T: Copy>(row: *mut u8, offset: usize, value: T) {
     // SAFETY: see the module.
     unsafe { row.add(offset).cast::<T>().write_unaligned(value) }
 }
@@ -196,10 +197,10 @@ fn compare_values(
     }
 }
 
-const INLINE: usize = columnar::view::INLINE_BYTES;
+pub(crate) const INLINE: usize = columnar::view::INLINE_BYTES;
 
 /// The bytes of a view, inline ones by way of `buffer`.
-fn text<'a>(view: View, row: u32, heap: &'a impl Heap, buffer: &'a mut [u8; INLINE]) -> &'a [u8] {
+pub(crate) fn text<'a>(view: View, row: u32, heap: &'a impl Heap, buffer: &'a mut [u8; INLINE]) -> &'a [u8] {
     if view.is_inline() {
         buffer.copy_from_slice(&view.0.to_le_bytes()[4..]);
         &buffer[..view.len()]

@@ -2,7 +2,7 @@
 
 use super::RowPages;
 use super::cell::{self, Heap};
-use super::layout::RowLayout;
+use super::layout::{Field, RowLayout};
 use crate::memory::Reservation;
 use crate::{Error, Result};
 use columnar::{Bytes, Vector, View};
@@ -100,8 +100,13 @@ impl FrozenRows {
 
     /// The values of a field in `rows`, whose addresses are `pointers`; with `missing` some may be null.
     pub fn read(&self, field: usize, rows: &[u32], pointers: &[*const u8], missing: bool) -> Vector {
+        self.read_as(&self.layout.fields[field], rows, pointers, missing)
+    }
+
+    /// As [`FrozenRows::read`], of any part of the row that holds what `field` says.
+    pub fn read_as(&self, field: &Field, rows: &[u32], pointers: &[*const u8], missing: bool) -> Vector {
         let shift = |row: u32| self.pages[(row >> self.layout.page_shift) as usize].heap_start;
-        cell::read(&self.layout.fields[field], pointers, rows, &self.heap, shift, missing).into()
+        cell::read(field, pointers, rows, &self.heap, shift, missing).into()
     }
 }
 

@@ -5,7 +5,7 @@
 //! ([`evict`]). Rows are written and read a column at a time through the addresses of one batch of rows, which
 //! are never kept. Every growth is reserved before it is allocated.
 
-mod cell;
+pub(crate) mod cell;
 pub mod evict;
 mod frozen;
 mod layout;

@@ -1,0 +1,178 @@
+//! Input of an aggregation: each task's groups, then one list of rows a partition.
+
+use super::groups::Groups;
+use super::merge::MergeWork;
+use super::state::{Keep, Rows};
+use super::{Aggregation, Merged};
+use crate::operator::{Progress, Sink, SinkTask, Step, Work};
+use crate::pages::evict::{Disturbance, Evictable, PageStore};
+use crate::pages::{PARTITIONS, Partitions, RowPages};
+use crate::{Error, Result};
+use columnar::bitmap::both_valid;
+use columnar::{Batch, Bitmap, Values, View, kernels::take};
+use std::sync::Arc;
+
+/// The sink of an aggregation.
+pub(super) struct AggregateSink(pub(super) Arc<Aggregation>);
+
+struct AggregateTask {
+    shared: Arc<Aggregation>,
+    groups: Option<Groups>,
+    pending: Option<Batch>,
+    numbers: Vec<u32>,
+    disturbance: Option<Disturbance>,
+}
+
+/// Fewer rows than this are not worth a piece of work of their own.
+const WORK_ROWS: usize = 16 << 10;
+
+impl Sink for AggregateSink {
+    fn start(&self) -> Result<Box<dyn SinkTask>> {
+        Ok(Box::new(AggregateTask {
+            shared: self.0.clone(),
+            groups: Some(Groups::new(&self.0)),
+            pending: None,
+            numbers: Vec::new(),
+            disturbance: Disturbance::new(&self.0.settings, 2),
+        }))
+    }
+
+    fn finalize(&self) -> Result<Vec<Box<dyn Work>>> {
+        let shared = &self.0;
+        let mut collected = std::mem::take(&mut *shared.collected.lock());
+        if shared.keys.is_empty() && collected.iter().all(Vec::is_empty) {
+            // Of no rows there is one group, whose state is as it starts.
+            let mut rows = RowPages::new(&shared.layout, &shared.memory, "the groups of an aggregation");
+            rows.push()?;
+            collected = vec![vec![rows]];
+        }
+        let mut pieces = Vec::<Vec<Vec<RowPages>>>::new();
+        let mut room = 0;
+        for partition in collected.into_iter().filter(|partition| !partition.is_empty()) {
+            let rows: usize = partition.iter().map(RowPages::rows).sum();
+            if room < rows || pieces.is_empty() {
+                pieces.push(Vec::new());
+                room = WORK_ROWS;
+            }
+            room = room.saturating_sub(rows);
+            if let Some(piece) = pieces.last_mut() {
+                piece.push(partition);
+            }
+        }
+        if pieces.is_empty() {
+            shared.finish(Vec::new())?;
+        }
+        let count = pieces.len();
+        let work = |piece| Box::new(MergeWork::new(shared.clone(), piece, count)) as Box<dyn Work>;
+        Ok(pieces.into_iter().map(work).collect())
+    }
+}
+
+impl Aggregation {
+    /// Publishes the groups, once.
+    pub(super) fn finish(&self, merged: Vec<Merged>) -> Result<()> {
+        self.result.set(merged).map_err(|_| Error::Internal("an aggregation was finalized twice".into()))
+    }
+}
+
+impl SinkTask for AggregateTask {
+    fn push(&mut self, batch: Batch) -> Result<()> {
+        self.pending = Some(batch);
+        Ok(())
+    }
+
+    fn advance(&mut self, _step: &Step<'_>) -> Result<Progress> {
+        if let Some(batch) = self.pending.take() {
+            let batch = batch.compact();
+            if batch.rows > 0 {
+                self.take(&batch)?;
+            }
+        }
+        Ok(Progress::Ready)
+    }
+
+    fn combine(&mut self, _step: &Step<'_>) -> Result<Progress> {
+        if let Some(groups) = self.groups.take() {
+            let mut collected = self.shared.collected.lock();
+            collected.resize_with(PARTITIONS, Vec::new);
+            for (index, rows) in groups.into_rows().into_iter().enumerate() {
+                if !rows.is_empty() {
+                    collected[index % PARTITIONS].push(rows);
+                }
+            }
+        }
+        Ok(Progress::Ready)
+    }
+}
+
+impl AggregateTask {
+    fn take(&mut self, batch: &Batch) -> Result<()> {
+        let shared = self.shared.clone();
+        let Some(groups) = &mut self.groups else { return Ok(()) };
+        let keys = shared.keys.iter().map(|key| key.evaluate(batch)).collect::<Result<Vec<_>>>()?;
+        groups.find(&keys, batch.rows, &mut self.numbers)?;
+        let pointers = groups.rows.pointers_mut(&self.numbers);
+        for call in &shared.calls {
+            let mut taken: Option<Bitmap> = None;
+            let mut active_batch = None;
+            if let Some(filter) = &call.filter {
+                let flat = filter.evaluate(batch)?.flatten();
+                let Values::Bool(bits) = flat.values else {
+                    return Err(Error::Internal("a filter is not boolean".into()));
+                };
+                let bits = both_valid(Some(&bits), flat.validity.as_ref());
+                // The argument is evaluated only where the filter is true: elsewhere it may fail.
+                if let Some(bits) = bits.filter(|bits| !bits.all()) {
+                    let rows = take::indices_of(&bits);
+                    let columns = batch.columns.iter().map(|column| take::take(column, &rows)).collect();
+                    active_batch = Some((Batch::of_rows(columns, rows.len()), rows));
+                }
+            }
+            let (batch, chosen) = match &active_batch {
+                Some((batch, rows)) => (batch, Some(rows)),
+                None => (batch, None),
+            };
+            let argument = call.argument.as_ref().map(|input| input.evaluate(batch)).transpose()?;
+            let argument = argument.map(|vector| vector.flatten());
+            if let Some(validity) = argument.as_ref().and_then(|flat| flat.validity.as_ref()) {
+                taken = Some(validity.clone());
+            }
+            let active = taken.filter(|taken| !taken.all()).map(|taken| take::indices_of(&taken));
+            let (chosen_numbers, chosen_pointers);
+            let mut rows = Rows { active: active.as_deref(), numbers: &self.numbers, pointers: &pointers };
+            if let Some(chosen) = chosen {
+                chosen_numbers = chosen.iter().map(|&row| self.numbers[row as usize]).collect::<Vec<_>>();
+                chosen_pointers = chosen.iter().map(|&row| pointers[row as usize]).collect::<Vec<_>>();
+                rows = Rows { numbers: &chosen_numbers, pointers: &chosen_pointers, ..rows };
+            }
+            call.state.update(argument.as_ref(), &rows, &mut groups.rows)?;
+        }
+        if let Some(disturbance) = &mut self.disturbance {
+            disturbance.strike(&mut Full(&mut groups.full))?;
+        }
+        Ok(())
+    }
+}
+
+/// The rows of emptied tables can leave memory until they are merged.
+struct Full<'a>(&'a mut Vec<RowPages>);
+
+impl Evictable for Full<'_> {
+    fn bytes(&self) -> u64 {
+        self.0.iter().map(RowPages::bytes).sum()
+    }
+
+    fn partitions(&self) -> usize {
+        self.0.len()
+    }
+
+    fn evict(&mut self, partition: usize, store: &Arc<dyn PageStore>) -> Result<u64> {
+        self.0[partition].evict(store)
+    }
+}
+
+impl Keep for Partitions {
+    fn keep(&mut self, row: u32, bytes: &[u8]) -> Result<View> {
+        Partitions::keep(self, row, bytes)
+    }
+}

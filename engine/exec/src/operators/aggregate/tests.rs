@@ -1,0 +1,229 @@
+use super::*;
+use crate::Error;
+use crate::hash::weak;
+use crate::operators::testing::*;
+use crate::plan::AggregateFunction::{self, *};
+use columnar::{DataType, Interval, Scalar};
+use proptest::prelude::*;
+
+/// Keys: a small number, a text, a wide number, a boolean; arguments: one of each kind; a filter.
+const TYPES: [DataType; 12] = [
+    DataType::Int16,
+    DataType::Varchar,
+    DataType::Int64,
+    DataType::Boolean,
+    DataType::Int64,
+    DataType::decimal(38, 2),
+    DataType::Float64,
+    DataType::Varchar,
+    DataType::Boolean,
+    DataType::Interval,
+    DataType::Date,
+    DataType::Boolean,
+];
+const FILTER: usize = 11;
+
+fn rows(random: &mut Random, count: usize, domain: usize, nulls: bool) -> Vec<Row> {
+    let mut value = |data_type: DataType, column: usize| {
+        if nulls && random.below(5) == 0 {
+            return Scalar::Null;
+        }
+        let number = random.below(domain) as i128;
+        match data_type {
+            DataType::Boolean => Scalar::Boolean(number % 2 == 0),
+            DataType::Varchar if column == 1 => Scalar::Bytes(format!("key {number}").into_bytes()),
+            DataType::Varchar => Scalar::Bytes("long text ".repeat(number as usize % 4).into_bytes()),
+            DataType::Float64 => Scalar::Float(number as f64 / 8.0 - 3.0),
+            DataType::Interval => {
+                Scalar::Interval(Interval { months: 0, days: number as i32 % 3, micros: 86_400_000_000 })
+            }
+            DataType::Int16 => Scalar::Integer(number % 100 - 50),
+            DataType::Decimal { .. } => Scalar::Integer((number - 3) * 1_000_000_000_000_000_000_000),
+            DataType::Date => Scalar::Integer(number),
+            _ => Scalar::Integer((number - 4) * 1_234_567_890_123),
+        }
+    };
+    (0..count)
+        .map(|_| TYPES.iter().enumerate().map(|(column, &data_type)| value(data_type, column)).collect())
+        .collect()
+}
+
+fn call(function: AggregateFunction, column: Option<usize>, filtered: bool) -> plan::Aggregate {
+    let argument = column.map(|column| Expr::column(column as u32, TYPES[column]));
+    let data_type = match (function, column) {
+        (CountRows | Count, _) => DataType::Int64,
+        (Sum, Some(4)) => DataType::decimal(38, 0),
+        (Sum, Some(0)) => DataType::Int64,
+        (_, Some(column)) => TYPES[column],
+        (_, None) => DataType::Int64,
+    };
+    let filter = filtered.then(|| Expr::column(FILTER as u32, DataType::Boolean));
+    plan::Aggregate { function, args: argument.into_iter().collect(), filter, data_type }
+}
+
+fn calls() -> Vec<plan::Aggregate> {
+    let mut calls = vec![call(CountRows, None, false), call(CountRows, None, true)];
+    for column in 4..11 {
+        calls.extend([Count, Min, Max].map(|function| call(function, Some(column), column % 2 == 0)));
+    }
+    for column in [0, 4, 5, 6] {
+        calls.extend([false, true].map(|filtered| call(Sum, Some(column), filtered)));
+    }
+    calls.push(call(SumCounts, Some(4), false));
+    calls.extend([BoolAnd, BoolOr].map(|function| call(function, Some(8), false)));
+    calls
+}
+
+/// What one aggregate should give for the rows of a group.
+fn expected(aggregate: &plan::Aggregate, rows: &[&Row]) -> Scalar {
+    let column = aggregate.args.first().map(|arg| match arg {
+        Expr::Column { id, .. } => *id as usize,
+        _ => unreachable!(),
+    });
+    let filtered =
+        rows.iter().filter(|row| aggregate.filter.is_none() || row[FILTER] == Scalar::Boolean(true));
+    let values: Vec<&Scalar> = filtered
+        .map(|row| column.map_or(&Scalar::Boolean(true), |column| &row[column]))
+        .filter(|scalar| !matches!(scalar, Scalar::Null))
+        .collect();
+    let order = |a: &&&Scalar, b: &&&Scalar| a.compare(b).unwrap();
+    let or_null = |value: Option<Scalar>| value.unwrap_or(Scalar::Null);
+    match aggregate.function {
+        CountRows | Count => Scalar::Integer(values.len() as i128),
+        SumCounts if values.is_empty() => Scalar::Integer(0),
+        _ if values.is_empty() => Scalar::Null,
+        Sum | SumCounts => match values[0] {
+            Scalar::Float(_) => Scalar::Float(
+                values.iter().map(|value| if let Scalar::Float(value) = value { *value } else { 0.0 }).sum(),
+            ),
+            _ => Scalar::Integer(values.iter().map(|value| value.as_integer().unwrap()).sum()),
+        },
+        Min => or_null(values.iter().min_by(order).map(|value| (*value).clone())),
+        Max => or_null(values.iter().max_by(order).map(|value| (*value).clone())),
+        BoolAnd => Scalar::Boolean(values.iter().all(|value| **value == Scalar::Boolean(true))),
+        BoolOr => Scalar::Boolean(values.iter().any(|value| **value == Scalar::Boolean(true))),
+        AnyValue => values[0].clone(),
+    }
+}
+
+fn run(
+    keys: &[usize],
+    calls: &[plan::Aggregate],
+    rows: &[Row],
+    tight: bool,
+    tasks: usize,
+    query: &QueryContext,
+) -> Result<Vec<Row>> {
+    let keys: Vec<Expr> = keys.iter().map(|&key| Expr::column(key as u32, TYPES[key])).collect();
+    let aggregate = Aggregate::new(&keys, calls, &shapes_of(&TYPES, rows, tight), query)?;
+    fill(&*aggregate.sink, batches_of(&TYPES, rows, query.settings.batch_rows), tasks, query)?;
+    drain(&*aggregate.source, tasks, query)
+}
+
+fn oracle(keys: &[usize], calls: &[plan::Aggregate], rows: &[Row]) -> Vec<Row> {
+    let mut groups: Vec<(Row, Vec<&Row>)> = Vec::new();
+    for row in rows {
+        let key: Row = keys.iter().map(|&key| row[key].clone()).collect();
+        match groups.iter_mut().find(|group| group.0 == key) {
+            Some(group) => group.1.push(row),
+            None => groups.push((key, vec![row])),
+        }
+    }
+    if keys.is_empty() && rows.is_empty() {
+        groups.push((Vec::new(), Vec::new()));
+    }
+    let finish = |(key, rows): (Row, Vec<&Row>)| {
+        [key, calls.iter().map(|call| expected(call, &rows)).collect()].concat()
+    };
+    groups.into_iter().map(finish).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(80))]
+
+    #[test]
+    fn groups_equal_the_oracle(
+        seed: u64,
+        count in prop_oneof![Just(0_usize), Just(1), 2..20_usize, 100..400_usize],
+        domain in prop_oneof![Just(1_usize), Just(4), Just(90)],
+        keys in proptest::sample::subsequence(vec![0_usize, 1, 2, 3], 0..4),
+        batch_rows in prop_oneof![Just(1_usize), Just(3), Just(64), Just(2048)],
+        tasks in 1..4_usize,
+        flags: (bool, bool, bool, bool),
+    ) {
+        let (nulls, tight, disturbed, colliding) = flags;
+        let rows = rows(&mut Random(seed), count, domain, nulls);
+        let query = query(batch_rows, disturbed.then_some(seed));
+        let calls = calls();
+        let mask = if colliding { 0x3000_0000_0000_0001 } else { u64::MAX };
+        let result = weak::with_mask(mask, || run(&keys, &calls, &rows, tight, tasks, &query).unwrap());
+        prop_assert_eq!(sorted(&result), sorted(&oracle(&keys, &calls, &rows)));
+        prop_assert_eq!(query.memory.used_bytes(), 0);
+    }
+}
+
+#[test]
+fn any_value_is_one_of_the_group() {
+    let rows = rows(&mut Random(7), 500, 20, true);
+    let query = query(64, Some(3));
+    for row in run(&[0], &[call(AnyValue, Some(7), false)], &rows, false, 3, &query).unwrap() {
+        let of_group = |other: &&Row| other[0] == row[0] && !matches!(other[7], Scalar::Null);
+        let group: Vec<&Row> = rows.iter().filter(of_group).collect();
+        assert!(group.is_empty() == matches!(row[1], Scalar::Null));
+        assert!(group.is_empty() || group.iter().any(|other| other[7] == row[1]));
+    }
+}
+
+#[test]
+fn sums_beyond_their_type_are_errors() {
+    let huge = 9 * 10_i128.pow(37);
+    for (column, value) in [(5, huge), (4, i128::from(i64::MAX))] {
+        let mut row = vec![Scalar::Null; TYPES.len()];
+        row[column] = Scalar::Integer(value);
+        let mut sum = call(Sum, Some(column), false);
+        sum.data_type = TYPES[column];
+        let query = query(2048, None);
+        let twice = [row.clone(), row.clone()];
+        for tasks in [1, 2] {
+            let error = run(&[], &[sum.clone()], &twice, false, tasks, &query).unwrap_err();
+            assert!(matches!(error, Error::Value(columnar::Error::OutOfRange { .. })), "{error}");
+        }
+        assert_eq!(run(&[], &[sum], &[row], false, 1, &query).unwrap(), [[Scalar::Integer(value)]]);
+    }
+    let mut row = vec![Scalar::Null; TYPES.len()];
+    row[6] = Scalar::Float(1e308);
+    let query = query(2048, None);
+    let sum = [call(Sum, Some(6), false)];
+    assert!(run(&[], &sum, &[row.clone(), row.clone()], false, 1, &query).is_err());
+    row[6] = Scalar::Float(f64::INFINITY);
+    assert_eq!(run(&[], &sum, &[row], false, 1, &query).unwrap(), [[Scalar::Float(f64::INFINITY)]]);
+}
+
+#[test]
+fn many_groups_pass_through_full_tables() {
+    let rows: Vec<Row> = (0..400_000_i128)
+        .map(|number| {
+            let mut row = vec![Scalar::Null; TYPES.len()];
+            row[2] = Scalar::Integer(number * 7_919 % 200_000);
+            row[4] = Scalar::Integer(1);
+            row
+        })
+        .collect();
+    let query = query(2048, None);
+    let calls = [call(Sum, Some(4), false)];
+    for tight in [true, false] {
+        let result = run(&[2], &calls, &rows, tight, 2, &query).unwrap();
+        assert_eq!(result.len(), 200_000);
+        assert!(result.iter().all(|row| row[1] == Scalar::Integer(2)));
+    }
+}
+
+#[test]
+fn an_aggregation_beyond_its_memory_fails() {
+    let rows = rows(&mut Random(1), 5_000, 1_000_000, false);
+    let mut query = query(2048, None);
+    query.memory = MemoryPool::new(200_000);
+    let error = run(&[2, 1], &[call(CountRows, None, false)], &rows, false, 2, &query).unwrap_err();
+    assert!(matches!(error, Error::Memory { .. }), "{error}");
+    assert_eq!(query.memory.used_bytes(), 0);
+}
