@@ -12,6 +12,8 @@ mod encoding;
 pub mod error;
 mod evaluate;
 pub mod filter;
+#[cfg(test)]
+mod forged;
 mod format;
 mod interner;
 mod kernels;

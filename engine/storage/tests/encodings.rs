@@ -1,5 +1,7 @@
 //! Every encoding against the plain values: reads at every width, filters with every test.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use columnar::{Batch, Bitmap, DataType, Interval, PhysicalType, Scalar, Vector};
 use std::sync::Arc;
 use storage::{
