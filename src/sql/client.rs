@@ -1,0 +1,83 @@
+//! A connection to a server over Flight SQL.
+
+use std::pin::Pin;
+
+use arrow::datatypes::{Schema, SchemaRef};
+use arrow::record_batch::RecordBatch;
+use arrow_flight::error::FlightError;
+use arrow_flight::flight_service_client::FlightServiceClient;
+use arrow_flight::sql::{CommandStatementQuery, ProstMessageExt};
+use arrow_flight::{FlightClient, FlightDescriptor};
+use futures::{Stream, StreamExt};
+use prost::Message;
+use tonic::transport::Endpoint;
+
+use crate::Failure;
+
+/// The largest message that is accepted: a batch of the server's, not a whole result.
+const MESSAGE_BYTES: usize = 1 << 30;
+
+pub(super) struct Client {
+    flight: FlightClient,
+}
+
+/// The rows of one statement; dropping them cancels it on the server.
+pub(super) struct Rows {
+    pub(super) schema: SchemaRef,
+    pub(super) batches: Pin<Box<dyn Stream<Item = Result<RecordBatch, Failure>> + Send>>,
+}
+
+impl Client {
+    /// Connects to `grpc://HOST:PORT` (or `http://`, `grpc+tcp://`).
+    pub(super) async fn connect(url: &str) -> Result<Client, Failure> {
+        let wrong = || format!("expected a URL such as grpc://127.0.0.1:31337, got '{url}'");
+        let known = ["grpc://", "grpc+tcp://", "http://"];
+        let address = known.iter().find_map(|scheme| url.strip_prefix(scheme)).ok_or_else(wrong)?;
+        let endpoint = Endpoint::from_shared(format!("http://{address}")).map_err(|_| wrong())?;
+        let channel = endpoint.tcp_nodelay(true).connect().await.map_err(|error| {
+            let cause = root_cause(&error);
+            format!("cannot connect to {url}: {cause}; is the server up (tundra up)?")
+        })?;
+        let inner = FlightServiceClient::new(channel).max_decoding_message_size(MESSAGE_BYTES);
+        Ok(Client { flight: FlightClient::new_from_inner(inner) })
+    }
+
+    /// Starts one statement.
+    pub(super) async fn execute(&mut self, sql: &str) -> Result<Rows, Failure> {
+        let command = CommandStatementQuery { query: sql.to_string(), transaction_id: None };
+        let descriptor = FlightDescriptor::new_cmd(command.as_any().encode_to_vec());
+        let info = self.flight.get_flight_info(descriptor).await.map_err(plain)?;
+        let mut schema = info.clone().try_decode_schema().unwrap_or_else(|_| Schema::empty());
+        let mut streams = Vec::new();
+        for endpoint in info.endpoint {
+            let Some(ticket) = endpoint.ticket else { continue };
+            let mut stream = self.flight.do_get(ticket).await.map_err(plain)?;
+            // The schema travels before the first batch; an update's may differ from the announced one.
+            let first = stream.next().await.transpose().map_err(plain)?;
+            if let Some(actual) = stream.schema() {
+                schema = actual.as_ref().clone();
+            }
+            let rest = stream.map(|batch| batch.map_err(plain));
+            streams.push(futures::stream::iter(first.map(Ok)).chain(rest));
+        }
+        let batches = futures::stream::iter(streams).flatten();
+        Ok(Rows { schema: schema.into(), batches: Box::pin(batches) })
+    }
+}
+
+/// The message that the server sent, without the trimmings of the transport.
+fn plain(error: FlightError) -> Failure {
+    match error {
+        FlightError::Tonic(status) if !status.message().is_empty() => status.message().to_string().into(),
+        FlightError::Tonic(status) => format!("the server answered {}", status.code()).into(),
+        other => other.to_string().into(),
+    }
+}
+
+fn root_cause(error: &dyn std::error::Error) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(next) = cause.source() {
+        cause = next;
+    }
+    cause.to_string()
+}
