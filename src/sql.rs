@@ -18,8 +18,10 @@ use output::{Format, Printer};
 
 /// Run SQL against a server; without -c or -f, an interactive shell.
 #[derive(Args)]
-#[command(after_help = "Examples:\n  tundra sql\n  tundra sql -c \"SELECT count(*) FROM lineitem\" --format csv\n  \
-                        tundra sql --url grpc://127.0.0.1:31337 -f queries.sql --timing")]
+#[command(
+    after_help = "Examples:\n  tundra sql\n  tundra sql -c \"SELECT count(*) FROM lineitem\" --format csv\n  \
+                        tundra sql --url grpc://127.0.0.1:31337 -f queries.sql --timing"
+)]
 pub(crate) struct Options {
     /// The server
     #[arg(long, value_name = "URL", default_value = "grpc://127.0.0.1:31337", env = "TUNDRA_URL")]
@@ -56,7 +58,8 @@ pub(crate) fn run(options: Options) -> Result<(), Failure> {
         let text = if path.as_os_str() == "-" {
             read_stdin()?
         } else {
-            std::fs::read_to_string(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?
+            std::fs::read_to_string(path)
+                .map_err(|error| format!("cannot read {}: {error}", path.display()))?
         };
         run_script(&runtime, &mut client, &printer, &text, options.timing)?;
     }

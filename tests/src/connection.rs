@@ -1,0 +1,117 @@
+//! Running statements: over Flight SQL, or through a session in this process.
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::{Schema, SchemaRef};
+use arrow_flight::error::FlightError;
+use arrow_flight::sql::{CommandStatementQuery, ProstMessageExt};
+use arrow_flight::{FlightClient, FlightDescriptor};
+use async_trait::async_trait;
+use coordinator::Session;
+use futures::TryStreamExt;
+use prost::Message;
+use sqllogictest::{AsyncDB, DBOutput};
+use tonic::transport::Endpoint;
+
+use crate::text::{self, Letter};
+
+/// A statement that failed, in the server's words.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Failure(pub String);
+
+impl Failure {
+    pub fn of(error: impl ToString) -> Failure {
+        Failure(error.to_string())
+    }
+}
+
+impl From<FlightError> for Failure {
+    fn from(error: FlightError) -> Failure {
+        match error {
+            FlightError::Tonic(status) => Failure(status.message().to_string()),
+            other => Failure::of(other),
+        }
+    }
+}
+
+pub enum Connection {
+    Flight(Box<FlightClient>),
+    Session(Session),
+}
+
+/// A result that has come whole.
+pub struct Answer {
+    pub schema: SchemaRef,
+    pub batches: Vec<RecordBatch>,
+}
+
+impl Connection {
+    /// Connects to the Flight SQL server at `HOST:PORT`.
+    pub async fn flight(address: &str) -> Result<Connection, Failure> {
+        let endpoint = Endpoint::from_shared(format!("http://{address}")).map_err(Failure::of)?;
+        let channel = endpoint.connect().await.map_err(Failure::of)?;
+        Ok(Connection::Flight(Box::new(FlightClient::new(channel))))
+    }
+
+    /// Runs one statement to its end.
+    pub async fn execute(&mut self, sql: &str) -> Result<Answer, Failure> {
+        match self {
+            Connection::Flight(client) => execute_over_flight(client, sql).await,
+            Connection::Session(session) => {
+                let rows = session.execute(sql).await.map_err(Failure::of)?;
+                let schema = rows.schema().clone();
+                let batches = rows.try_collect().await.map_err(Failure::of)?;
+                Ok(Answer { schema, batches })
+            }
+        }
+    }
+
+    /// The rows of one statement as text.
+    pub async fn rows(&mut self, sql: &str) -> Result<Vec<Vec<String>>, Failure> {
+        let answer = self.execute(sql).await?;
+        text::rows(&answer.batches).map_err(Failure::of)
+    }
+}
+
+async fn execute_over_flight(client: &mut FlightClient, sql: &str) -> Result<Answer, Failure> {
+    let command = CommandStatementQuery { query: sql.to_string(), transaction_id: None };
+    let info = client.get_flight_info(FlightDescriptor::new_cmd(command.as_any().encode_to_vec())).await?;
+    let announced = info.clone().try_decode_schema().unwrap_or_else(|_| Schema::empty());
+    let mut answer = Answer { schema: announced.into(), batches: Vec::new() };
+    for endpoint in info.endpoint {
+        let ticket = endpoint.ticket.ok_or_else(|| Failure::of("an endpoint without a ticket"))?;
+        let mut stream = client.do_get(ticket).await?;
+        while let Some(batch) = stream.try_next().await? {
+            answer.batches.push(batch);
+        }
+        if let Some(actual) = stream.schema() {
+            if !answer.schema.fields().is_empty() && actual.fields() != answer.schema.fields() {
+                let both = format!("announced {:?}, sent {actual:?}", answer.schema);
+                return Err(Failure(format!("the schema of FlightInfo differs from the stream's: {both}")));
+            }
+            answer.schema = actual.clone();
+        }
+    }
+    Ok(answer)
+}
+
+#[async_trait]
+impl AsyncDB for Connection {
+    type Error = Failure;
+    type ColumnType = Letter;
+
+    async fn run(&mut self, sql: &str) -> Result<DBOutput<Letter>, Failure> {
+        let answer = self.execute(sql).await?;
+        if answer.schema.fields().is_empty() {
+            return Ok(DBOutput::StatementComplete(0));
+        }
+        let types = answer.schema.fields().iter().map(|field| Letter::of(field.data_type())).collect();
+        Ok(DBOutput::Rows { types, rows: text::rows(&answer.batches).map_err(Failure::of)? })
+    }
+
+    async fn shutdown(&mut self) {}
+
+    fn engine_name(&self) -> &str {
+        "tundra"
+    }
+}
