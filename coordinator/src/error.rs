@@ -29,7 +29,10 @@ pub enum Error {
     /// The world around: a port, a folder, a store, a file.
     #[error("{0}")]
     Environment(String),
-    /// Understood, but not built.
+    /// Understood, but not built: a message that says so.
+    #[error("{0}")]
+    Refused(String),
+    /// Understood, but not built: what it is.
     #[error("{0} is not supported yet")]
     Unsupported(String),
     #[error("the coordinator is shutting down")]

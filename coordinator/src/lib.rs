@@ -4,12 +4,26 @@
 //! [`start`] brings up a coordinator with its shards in this process and serves until
 //! [`Handle::shutdown`]. Everything a client can do, [`Session::execute`] can do without a network.
 
+mod admission;
 pub mod catalog;
 pub mod config;
+mod coordinator;
+mod datasets;
 pub mod error;
+mod explain;
+mod flight;
+mod folder;
+mod http;
+mod manifests;
+mod metrics;
+mod query;
+mod random;
 pub mod result;
 pub mod session;
+mod settings;
 pub mod start;
+mod view;
+mod write;
 
 pub use config::{Config, Environment, Listeners, User};
 pub use error::{Error, Result};

@@ -1,11 +1,12 @@
 //! What a statement gives: a schema and a stream of Arrow batches.
 
 use crate::error::Result;
-use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
-use futures::Stream;
+use arrow::array::{ArrayRef, Int64Array, RecordBatch, RecordBatchOptions, StringArray};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use futures::stream::BoxStream;
+use futures::{Stream, StreamExt, stream};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 /// The rows of a statement's result. Dropping it cancels what still runs for it.
@@ -18,6 +19,26 @@ pub struct Rows {
 impl Rows {
     pub(crate) fn new(schema: SchemaRef, stream: BoxStream<'static, Result<RecordBatch>>) -> Rows {
         Rows { schema, affected: None, stream }
+    }
+
+    /// Rows that are there already.
+    pub(crate) fn of_batch(batch: RecordBatch) -> Rows {
+        Rows::new(batch.schema(), stream::iter([Ok(batch)]).boxed())
+    }
+
+    /// The result of a statement that wrote `count` rows.
+    pub(crate) fn written(count: u64) -> Result<Rows> {
+        let counts: ArrayRef = Arc::new(Int64Array::from(vec![i64::try_from(count).unwrap_or(i64::MAX)]));
+        let mut rows = Rows::of_batch(table(written_schema(), vec![counts])?);
+        rows.affected = Some(count);
+        Ok(rows)
+    }
+
+    /// The result of a statement that changed something other than rows.
+    pub(crate) fn changed() -> Rows {
+        let mut rows = Rows::new(changed_schema(), stream::empty().boxed());
+        rows.affected = Some(0);
+        rows
     }
 
     pub fn schema(&self) -> &SchemaRef {
@@ -36,4 +57,33 @@ impl Stream for Rows {
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         self.stream.as_mut().poll_next(context)
     }
+}
+
+/// One column, `count`.
+pub(crate) fn written_schema() -> SchemaRef {
+    Arc::new(Schema::new(vec![Field::new("count", DataType::Int64, false)]))
+}
+
+/// No column at all.
+pub(crate) fn changed_schema() -> SchemaRef {
+    Arc::new(Schema::empty())
+}
+
+/// A schema of text columns without nulls.
+pub(crate) fn text_schema(names: &[&str]) -> SchemaRef {
+    let fields: Vec<_> = names.iter().map(|name| Field::new(*name, DataType::Utf8, false)).collect();
+    Arc::new(Schema::new(fields))
+}
+
+/// Rows of text, one inner list a column of [`text_schema`].
+pub(crate) fn text_rows(schema: SchemaRef, columns: Vec<Vec<String>>) -> Result<Rows> {
+    let arrays = columns.into_iter().map(|values| Arc::new(StringArray::from(values)) as ArrayRef);
+    Ok(Rows::of_batch(table(schema, arrays.collect())?))
+}
+
+fn table(schema: SchemaRef, columns: Vec<ArrayRef>) -> Result<RecordBatch> {
+    let rows = columns.first().map_or(0, |column| column.len());
+    let options = RecordBatchOptions::new().with_row_count(Some(rows));
+    RecordBatch::try_new_with_options(schema, columns, &options)
+        .map_err(|error| crate::error::Error::Internal(error.to_string()))
 }

@@ -1,17 +1,61 @@
 //! A session: who asks, with which settings, and the statements it runs.
 
+use crate::admission::DEFAULT_GROUP;
+use crate::coordinator::Coordinator;
+use crate::datasets::DEFAULT_TENANT;
 use crate::error::{Error, Result};
-use crate::result::Rows;
+use crate::explain::{self, Measured};
+use crate::query::{Registered, RunningQuery, result_schema};
+use crate::random::random_u128;
+use crate::result::{Rows, changed_schema, text_rows, text_schema, written_schema};
+use crate::settings::SessionSettings;
+use crate::view::View;
+use crate::write::collect_parquet;
+use arrow::datatypes::SchemaRef;
+use columnar::{DataType, Value};
+use exec::context::{Cancel, QueryContext};
+use exec::memory::MemoryPool;
+use parking_lot::Mutex;
+use planner::{PlannedQuery, PlannerOptions, Statement};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// A client's conversation with the coordinator; cheap to clone.
 #[derive(Clone)]
 pub struct Session {
-    principal: String,
+    coordinator: Arc<Coordinator>,
+    principal: Arc<str>,
+    settings: Arc<Mutex<SessionSettings>>,
+}
+
+/// A statement that is planned and can be run, against the versions that were current when it was planned.
+pub(crate) struct Planned {
+    sql: String,
+    parameters: Vec<Value>,
+    statement: Statement,
+    view: Arc<View>,
+    planning: Duration,
+}
+
+/// What is known of a statement before its parameters are.
+pub(crate) struct Outline {
+    pub(crate) schema: SchemaRef,
+    pub(crate) parameters: Vec<DataType>,
+    /// Whether it changes something.
+    pub(crate) changes: bool,
+}
+
+/// A slot, and the query's place in the list of those that run.
+struct Started {
+    query: Arc<QueryContext>,
+    memory: Arc<MemoryPool>,
+    running: RunningQuery,
 }
 
 impl Session {
-    pub(crate) fn new(principal: &str) -> Session {
-        Session { principal: principal.to_string() }
+    pub(crate) fn new(coordinator: Arc<Coordinator>, principal: &str) -> Session {
+        let settings = defaults(&coordinator);
+        Session { coordinator, principal: principal.into(), settings: Arc::new(Mutex::new(settings)) }
     }
 
     pub fn principal(&self) -> &str {
@@ -21,7 +65,313 @@ impl Session {
     /// Runs one statement. A statement that changes something has done so, durably, when this returns; a
     /// query has started, and its rows come as they are computed.
     pub async fn execute(&self, sql: &str) -> Result<Rows> {
-        let _ = sql;
-        Err(Error::Unsupported("SQL without a planner".into()))
+        self.execute_with(sql, Vec::new()).await
+    }
+
+    /// As [`Session::execute`], with the values of its parameters.
+    pub async fn execute_with(&self, sql: &str, parameters: Vec<Value>) -> Result<Rows> {
+        let planned = self.plan(sql, parameters).await?;
+        self.run(planned, random_u128()?).await
+    }
+
+    pub(crate) fn coordinator(&self) -> &Arc<Coordinator> {
+        &self.coordinator
+    }
+
+    /// Ends a query that runs in any session.
+    pub(crate) fn cancel(&self, query_id: u128) -> bool {
+        self.coordinator.cancel(query_id)
+    }
+
+    /// Sets a setting as `SET` does.
+    pub(crate) fn set(&self, name: &str, value: Option<&str>) -> Result<()> {
+        self.settings.lock().set(name, value, &defaults(&self.coordinator))
+    }
+
+    /// The value of a setting as `SHOW` gives it.
+    pub(crate) fn show(&self, name: &str) -> Result<String> {
+        self.settings.lock().show(name)
+    }
+
+    /// Every setting and its value.
+    pub(crate) fn settings(&self) -> Result<Vec<(String, String)>> {
+        self.settings.lock().all()
+    }
+
+    /// What a statement gives and takes; its parameters are not known yet.
+    pub(crate) async fn outline(&self, sql: &str) -> Result<Outline> {
+        let (statement, _) = self.bind(sql, None).await?;
+        let query = match &statement {
+            Statement::Query(query)
+            | Statement::Explain { query, .. }
+            | Statement::CreateTableAs { query, .. }
+            | Statement::Insert { query, .. } => Some(query),
+            _ => None,
+        };
+        Ok(Outline {
+            schema: schema_of(&statement),
+            parameters: query.map(|query| query.parameters.clone()).unwrap_or_default(),
+            changes: changes(&statement),
+        })
+    }
+
+    pub(crate) async fn plan(&self, sql: &str, parameters: Vec<Value>) -> Result<Planned> {
+        let begun = Instant::now();
+        let (statement, view) = self.bind(sql, Some(parameters.clone())).await?;
+        Ok(Planned { sql: sql.into(), parameters, statement, view, planning: begun.elapsed() })
+    }
+
+    /// Planning takes milliseconds of pure computation: it happens beside the tasks that serve.
+    async fn bind(&self, sql: &str, parameters: Option<Vec<Value>>) -> Result<(Statement, Arc<View>)> {
+        let view = self.coordinator.datasets.view();
+        let (sql, catalog) = (sql.to_string(), view.clone());
+        let options = PlannerOptions {
+            shards: self.coordinator.config.shards,
+            parameters,
+            ..PlannerOptions::default()
+        };
+        let planned = tokio::task::spawn_blocking(move || planner::plan(&sql, &*catalog, &options));
+        match planned.await {
+            Ok(Ok(statement)) => Ok((statement, view)),
+            Ok(Err(error)) => Err(plan_error(error, &view)),
+            Err(panic) => Err(Error::Internal(format!("the planner failed: {panic}"))),
+        }
+    }
+
+    /// Runs a planned statement. What it was planned against may have changed since: then it is planned anew.
+    pub(crate) async fn run(&self, planned: Planned, query_id: u128) -> Result<Rows> {
+        let counted = self.run_planned(planned, query_id).await;
+        let outcome = if counted.is_ok() { "started" } else { "failed" };
+        metrics::counter!("tundra_statements_total", "outcome" => outcome).increment(1);
+        counted
+    }
+
+    async fn run_planned(&self, planned: Planned, query_id: u128) -> Result<Rows> {
+        let current = Arc::ptr_eq(&planned.view, &self.coordinator.datasets.view());
+        let planned = match current {
+            true => planned,
+            false => self.plan(&planned.sql, planned.parameters).await?,
+        };
+        let schema = schema_of(&planned.statement);
+        let datasets = &self.coordinator.datasets;
+        match planned.statement {
+            Statement::Query(query) => {
+                let started = self.start(&query, &planned.view, query_id).await?;
+                Ok(started.running.into_rows(schema))
+            }
+            Statement::Explain { analyze, query } => {
+                let measured = match analyze {
+                    true => Some(self.measure(&query, &planned.view, query_id, planned.planning).await?),
+                    false => None,
+                };
+                text_rows(schema, vec![explain::lines(&query, measured.as_ref())])
+            }
+            Statement::CreateExternalTable(create) => {
+                datasets.create_external(&create).await?;
+                Ok(Rows::changed())
+            }
+            Statement::CreateTable { name, if_not_exists, columns } => {
+                let no_files = async || Ok(Vec::new());
+                datasets.create_managed(&name, if_not_exists, columns, no_files).await?;
+                Ok(Rows::changed())
+            }
+            Statement::CreateTableAs { name, if_not_exists, columns, query } => {
+                let files = async || {
+                    let mut started = self.start(&query, &planned.view, query_id).await?;
+                    collect_parquet(&mut started.running, &columns).await
+                };
+                let rows = datasets.create_managed(&name, if_not_exists, columns.clone(), files).await?;
+                Rows::written(rows.unwrap_or(0))
+            }
+            Statement::Insert { table, query } => {
+                datasets.check_writable(&table)?;
+                let mut started = self.start(&query, &planned.view, query_id).await?;
+                let files = collect_parquet(&mut started.running, &table.columns).await?;
+                drop(started);
+                Rows::written(datasets.append(&table, files).await?)
+            }
+            Statement::DropTable { names, if_exists } => {
+                for name in names {
+                    datasets.drop_table(&name, if_exists).await?;
+                }
+                Ok(Rows::changed())
+            }
+            Statement::CreateSchema { name, if_not_exists } => {
+                datasets.create_schema(&name, if_not_exists).await?;
+                Ok(Rows::changed())
+            }
+            Statement::DropSchema { name, if_exists, cascade } => {
+                datasets.drop_schema(&name, if_exists, cascade).await?;
+                Ok(Rows::changed())
+            }
+            Statement::RefreshTable { table } => {
+                let schema = Some(table.schema.clone());
+                datasets.refresh(&planner::TableName { schema, name: table.name.clone() }).await?;
+                Ok(Rows::changed())
+            }
+            Statement::ShowTables { schema: of } => show_tables(schema, &planned.view, of.as_deref()),
+            Statement::Describe { table } => {
+                let columns = &table.columns;
+                let names = columns.iter().map(|column| column.name.clone());
+                let types = columns.iter().map(|column| column.data_type.to_string());
+                let nulls = columns.iter().map(|column| yes_or_no(column.nullable));
+                text_rows(schema, vec![names.collect(), types.collect(), nulls.collect()])
+            }
+            Statement::Set { name, value } => {
+                self.set(&name, value.as_deref())?;
+                Ok(Rows::changed())
+            }
+            Statement::Show { name } => {
+                let settings = self.settings.lock().clone();
+                let shown = match name.eq_ignore_ascii_case("all") {
+                    true => settings.all()?,
+                    false => vec![(name.to_ascii_lowercase(), settings.show(&name)?)],
+                };
+                let (names, values) = shown.into_iter().unzip();
+                text_rows(schema, vec![names, values])
+            }
+        }
+    }
+
+    /// Waits for a slot and starts the fragments.
+    async fn start(&self, query: &PlannedQuery, view: &Arc<View>, query_id: u128) -> Result<Started> {
+        let coordinator = &self.coordinator;
+        let cancel = Cancel::default();
+        let listed = coordinator.list(query_id, cancel.clone())?;
+        let settings = self.settings.lock().clone();
+        let deadline = settings.query_timeout.map(|timeout| coordinator.now() + timeout);
+        let entering = coordinator.group.enter();
+        let slot = match deadline {
+            None => entering.await?,
+            Some(deadline) => {
+                let left = deadline.saturating_sub(coordinator.now());
+                tokio::time::timeout(left, entering)
+                    .await
+                    .map_err(|_| exec::error::Error::DeadlineExceeded)??
+            }
+        };
+        let memory = coordinator.memory.child(u64::MAX);
+        let started = coordinator.started;
+        let context = Arc::new(QueryContext {
+            query_id,
+            tenant: DEFAULT_TENANT.into(),
+            principal: self.principal.to_string(),
+            roles: Vec::new(),
+            workload_group: DEFAULT_GROUP.into(),
+            epoch: 0,
+            deadline,
+            cancel,
+            memory: memory.clone(),
+            settings: settings.execution,
+            clock: Arc::new(move || started.elapsed()),
+        });
+        // A client may have cancelled it while it queued.
+        context.check()?;
+        let registered: Registered = Box::new(listed);
+        let running = RunningQuery::start(
+            &query.fragments,
+            coordinator.config.shards,
+            view,
+            &coordinator.workers,
+            context.clone(),
+            slot,
+            registered,
+        )?;
+        Ok(Started { query: context, memory, running })
+    }
+
+    /// Runs a query for its counters.
+    async fn measure(
+        &self,
+        query: &PlannedQuery,
+        view: &Arc<View>,
+        query_id: u128,
+        planning: Duration,
+    ) -> Result<Measured> {
+        let mut started = self.start(query, view, query_id).await?;
+        let begun = started.query.now();
+        while started.running.next().await?.is_some() {}
+        Ok(Measured {
+            profiles: started.running.profiles(),
+            planning,
+            execution: started.query.now() - begun,
+            memory_peak_bytes: started.memory.peak_bytes(),
+        })
+    }
+}
+
+impl Planned {
+    pub(crate) fn schema(&self) -> SchemaRef {
+        schema_of(&self.statement)
+    }
+
+    /// Whether it changes something.
+    pub(crate) fn changes(&self) -> bool {
+        changes(&self.statement)
+    }
+}
+
+fn defaults(coordinator: &Coordinator) -> SessionSettings {
+    let config = &coordinator.config;
+    SessionSettings { execution: config.settings.clone(), query_timeout: config.query_timeout }
+}
+
+/// Whether a statement changes something.
+fn changes(statement: &Statement) -> bool {
+    !matches!(
+        statement,
+        Statement::Query(_)
+            | Statement::Explain { .. }
+            | Statement::ShowTables { .. }
+            | Statement::Describe { .. }
+            | Statement::Show { .. }
+    )
+}
+
+/// The schema of a statement's result.
+fn schema_of(statement: &Statement) -> SchemaRef {
+    match statement {
+        Statement::Query(query) => result_schema(query),
+        Statement::Explain { .. } => text_schema(&["plan"]),
+        Statement::ShowTables { .. } => text_schema(&["schema", "name"]),
+        Statement::Describe { .. } => text_schema(&["column_name", "data_type", "is_nullable"]),
+        Statement::Show { .. } => text_schema(&["name", "value"]),
+        Statement::CreateTableAs { .. } | Statement::Insert { .. } => written_schema(),
+        _ => changed_schema(),
+    }
+}
+
+fn show_tables(schema: SchemaRef, view: &View, of: Option<&str>) -> Result<Rows> {
+    if let Some(name) = of
+        && !view.schemas.iter().any(|schema| schema.eq_ignore_ascii_case(name))
+    {
+        return Err(Error::NotFound(format!("there is no schema '{name}'")));
+    }
+    let tables = view
+        .residents()
+        .map(|resident| &resident.table)
+        .filter(|table| of.is_none_or(|name| table.schema.eq_ignore_ascii_case(name)));
+    let (schemas, names) = tables.map(|table| (table.schema.clone(), table.name.clone())).unzip();
+    text_rows(schema, vec![schemas, names])
+}
+
+fn yes_or_no(yes: bool) -> String {
+    if yes { "YES".into() } else { "NO".into() }
+}
+
+/// The planner's error; where a table is missing because it could not be brought in, that is said.
+fn plan_error(error: planner::Error, view: &View) -> Error {
+    let mut message = error.to_string();
+    match error.kind {
+        planner::ErrorKind::Unsupported => Error::Refused(message),
+        planner::ErrorKind::Internal => Error::Internal(message),
+        planner::ErrorKind::Name => {
+            for failure in &view.failures {
+                message.push_str("\nNOTE: ");
+                message.push_str(failure);
+            }
+            Error::NotFound(message)
+        }
+        planner::ErrorKind::Syntax | planner::ErrorKind::Value => Error::Statement(message),
     }
 }

@@ -1,14 +1,35 @@
 //! Bringing a coordinator up and down.
 
+use crate::catalog::{CatalogStore, RaftCatalog};
 use crate::config::{Config, Environment, address_of};
-use crate::error::Result;
+use crate::coordinator::Coordinator;
+use crate::datasets::{Datasets, shard_error};
+use crate::error::{Error, Result};
+use crate::folder::FolderLock;
+use crate::manifests::Manifests;
 use crate::session::Session;
+use crate::{flight, http, metrics};
+use exec::memory::MemoryPool;
+use exec::runtime::Workers;
+use shard::{Shard, Stores, hydrate};
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+/// How long `shutdown` waits for queries and connections to end.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A running coordinator.
 pub struct Handle {
+    coordinator: Arc<Coordinator>,
     flight: Option<SocketAddr>,
     http: Option<SocketAddr>,
+    stop: watch::Sender<bool>,
+    servers: Vec<JoinHandle<()>>,
+    background: Vec<JoinHandle<()>>,
+    _folder: FolderLock,
 }
 
 impl Handle {
@@ -23,27 +44,129 @@ impl Handle {
 
     /// A session in this process.
     pub fn session(&self, principal: &str) -> Session {
-        Session::new(principal)
+        Session::new(self.coordinator.clone(), principal)
     }
 
-    /// Whether every known dataset is hydrated and statements are served.
+    /// Whether statements are served.
     pub fn is_ready(&self) -> bool {
-        true
+        !self.coordinator.is_stopping()
+    }
+
+    /// The URL of the place where Tundra keeps its objects.
+    pub fn object_store(&self) -> String {
+        self.coordinator.datasets.root.url()
+    }
+
+    /// Rows that hydrations have brought in, and rows that they are to bring in, since the start.
+    pub fn hydration_progress(&self) -> (u64, u64) {
+        let counts = self.coordinator.datasets.progress.counts();
+        (counts.rows_done, counts.rows_total)
     }
 
     /// Ends running queries, stops serving and closes the catalog.
-    pub async fn shutdown(self) -> Result<()> {
-        Ok(())
+    pub async fn shutdown(mut self) -> Result<()> {
+        self.coordinator.stop();
+        self.stop.send_replace(true);
+        for mut server in std::mem::take(&mut self.servers) {
+            if tokio::time::timeout(SHUTDOWN_TIMEOUT, &mut server).await.is_err() {
+                server.abort();
+            }
+        }
+        let ended = async {
+            while self.coordinator.running_queries() > 0 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        if tokio::time::timeout(SHUTDOWN_TIMEOUT, ended).await.is_err() {
+            tracing::warn!("{} queries did not end in time", self.coordinator.running_queries());
+        }
+        for task in std::mem::take(&mut self.background) {
+            task.abort();
+        }
+        let datasets = &self.coordinator.datasets;
+        if let Err(error) = datasets.copy_catalog_now().await {
+            tracing::warn!("the catalog could not be copied to the object store: {error}");
+        }
+        datasets.catalog.close().await
     }
 }
 
 /// Opens the catalog in `config.data`, starts the shards, hydrates what the catalog holds (from local
 /// segments where they are whole) and serves on the listeners.
 pub async fn start(config: Config, environment: Environment) -> Result<Handle> {
-    let _ = &config;
-    let listeners = &environment.listeners;
-    Ok(Handle {
-        flight: listeners.flight.as_ref().map(address_of).transpose()?,
-        http: listeners.http.as_ref().map(address_of).transpose()?,
-    })
+    if config.shards == 0 || config.threads == 0 || config.concurrency == 0 {
+        return Err(Error::Statement("shards, threads and concurrency are at least 1".into()));
+    }
+    let recorder = metrics::install();
+    let folder = FolderLock::take(&config.data)?;
+    let listeners = environment.listeners;
+    let flight = listeners.flight.as_ref().map(address_of).transpose()?;
+    let http = listeners.http.as_ref().map(address_of).transpose()?;
+
+    let memory = MemoryPool::new(config.memory_bytes);
+    let workers = Workers::new(config.threads)
+        .map_err(|error| Error::Environment(format!("the system gives no threads: {error}")))?;
+    let (stop, stopped) = watch::channel(false);
+    let mut servers = Vec::new();
+    // Liveness is answered from the start, readiness once the datasets are there.
+    let readiness = http::Readiness::default();
+    if let Some(listener) = listeners.http {
+        servers.push(http::serve(listener, readiness.clone(), recorder, stopped.clone()));
+    }
+
+    let datasets = Arc::new(open_datasets(&config, &memory, &workers).await?);
+    datasets.restore().await?;
+    let coordinator = Arc::new(Coordinator::new(config, datasets.clone(), workers, memory));
+    let background =
+        vec![tokio::spawn(datasets.copy_catalog()), tokio::spawn(metrics::sample(coordinator.clone()))];
+    if let Some(listener) = listeners.flight {
+        servers.push(flight::serve(listener, coordinator.clone(), stopped));
+    }
+    readiness.set(coordinator.clone());
+    Ok(Handle { coordinator, flight, http, stop, servers, background, _folder: folder })
+}
+
+async fn open_datasets(
+    config: &Config,
+    memory: &Arc<MemoryPool>,
+    workers: &Arc<Workers>,
+) -> Result<Datasets> {
+    let stores = Stores::new();
+    let url = match &config.object_store {
+        Some(url) => url.clone(),
+        None => {
+            let folder = config.data.join("objects");
+            std::fs::create_dir_all(&folder)
+                .map_err(|error| Error::Environment(format!("{}: {error}", folder.display())))?;
+            folder.display().to_string()
+        }
+    };
+    let root = stores.open(&url).map_err(shard_error)?;
+    let allowed = config.allow_locations.iter().map(|url| stores.open(url).map_err(shard_error));
+    let allowed = allowed.collect::<Result<Vec<_>>>()?;
+    let shards = (0..config.shards).map(|index| {
+        let folder = config.data.join("segments").join(format!("{index}-of-{}", config.shards));
+        let environment = shard::Environment {
+            workers: workers.clone(),
+            memory: memory.clone(),
+            stores: stores.clone(),
+        };
+        Shard::start(shard::Config { data: folder, index }, environment).map_err(shard_error)
+    });
+    let shards = shards.collect::<Result<Vec<_>>>()?;
+    let catalog = RaftCatalog::open(&config.data.join("catalog.redb"), Arc::new(end_process)).await?;
+    let hydration = hydrate::Options {
+        threads: config.threads,
+        memory_bytes: (config.memory_bytes / 8).clamp(64 << 20, 4 << 30),
+        ..hydrate::Options::default()
+    };
+    let manifests = Manifests::new(root.store.clone(), root.path.clone());
+    let catalog: Arc<dyn CatalogStore> = Arc::new(catalog);
+    Ok(Datasets::new(catalog, manifests, stores, root, allowed, shards, hydration))
+}
+
+/// A coordinator whose catalog has died must not go on serving an old one.
+fn end_process(why: String) {
+    tracing::error!("the catalog has died, the process ends: {why}");
+    std::process::abort();
 }

@@ -39,6 +39,9 @@ pub struct Manifest {
     /// Microseconds since 1970.
     #[prost(int64, tag = "12")]
     pub created_at_us: i64,
+    /// The columns were declared, not read from the files.
+    #[prost(bool, tag = "13")]
+    pub columns_declared: bool,
 }
 
 /// A Parquet file of a version, and the identity by which a change of it is noticed.

@@ -1,0 +1,95 @@
+//! What all sessions of a coordinator share.
+
+use crate::admission::WorkloadGroup;
+use crate::config::Config;
+use crate::datasets::Datasets;
+use crate::error::{Error, Result};
+use exec::context::Cancel;
+use exec::memory::MemoryPool;
+use exec::runtime::Workers;
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// The shared part of a coordinator.
+pub(crate) struct Coordinator {
+    pub(crate) config: Config,
+    pub(crate) datasets: Arc<Datasets>,
+    pub(crate) workers: Arc<Workers>,
+    pub(crate) memory: Arc<MemoryPool>,
+    pub(crate) group: WorkloadGroup,
+    pub(crate) started: Instant,
+    queries: Mutex<HashMap<u128, Cancel>>,
+    stopping: AtomicBool,
+}
+
+/// A query in the list of those that run; dropping it takes it off.
+pub(crate) struct ListedQuery {
+    coordinator: Arc<Coordinator>,
+    query_id: u128,
+    started: Instant,
+}
+
+impl Coordinator {
+    pub(crate) fn new(
+        config: Config,
+        datasets: Arc<Datasets>,
+        workers: Arc<Workers>,
+        memory: Arc<MemoryPool>,
+    ) -> Coordinator {
+        let group = WorkloadGroup::new(config.concurrency);
+        let started = Instant::now();
+        let (queries, stopping) = (Mutex::default(), AtomicBool::new(false));
+        Coordinator { config, datasets, workers, memory, group, started, queries, stopping }
+    }
+
+    /// The clock of queries.
+    pub(crate) fn now(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// Lists a query, so that it can be cancelled by its identity.
+    pub(crate) fn list(self: &Arc<Coordinator>, query_id: u128, cancel: Cancel) -> Result<ListedQuery> {
+        let mut queries = self.queries.lock();
+        if self.stopping.load(Ordering::Acquire) {
+            return Err(Error::ShuttingDown);
+        }
+        queries.insert(query_id, cancel);
+        Ok(ListedQuery { coordinator: self.clone(), query_id, started: Instant::now() })
+    }
+
+    /// Ends a query; `false` if none of that identity runs.
+    pub(crate) fn cancel(&self, query_id: u128) -> bool {
+        let cancel = self.queries.lock().get(&query_id).cloned();
+        cancel.is_some_and(|cancel| {
+            cancel.cancel();
+            true
+        })
+    }
+
+    pub(crate) fn running_queries(&self) -> usize {
+        self.queries.lock().len()
+    }
+
+    /// Takes no further statement and ends those that run.
+    pub(crate) fn stop(&self) {
+        self.stopping.store(true, Ordering::Release);
+        self.group.close();
+        for cancel in self.queries.lock().values() {
+            cancel.cancel();
+        }
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
+    }
+}
+
+impl Drop for ListedQuery {
+    fn drop(&mut self) {
+        self.coordinator.queries.lock().remove(&self.query_id);
+        metrics::histogram!("tundra_query_seconds").record(self.started.elapsed().as_secs_f64());
+    }
+}

@@ -1,0 +1,245 @@
+//! Who calls: passwords, tokens, and the session behind each.
+//!
+//! A client that shook hands holds a token; its session lasts until it is closed or idle for long. Where no
+//! user is configured anybody may call without, and the connection stands for the session.
+
+use crate::config::User;
+use crate::coordinator::Coordinator;
+use crate::error::{Error, Result};
+use crate::random::random_u128;
+use crate::session::Session;
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tonic::Request;
+use tonic::metadata::MetadataMap;
+
+/// A session is forgotten when it was not used for so long.
+const IDLE: Duration = Duration::from_secs(12 * 3600);
+/// The most sessions that are remembered; the longest idle goes first.
+const SESSIONS_MAX: usize = 10_000;
+/// Who calls without saying who.
+const ANONYMOUS: &str = "anonymous";
+
+/// By what a session is found again.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Key {
+    Token(String),
+    Connection(SocketAddr),
+}
+
+/// The sessions of Flight clients.
+pub(super) struct Sessions {
+    coordinator: Arc<Coordinator>,
+    open: Mutex<HashMap<Key, Open>>,
+}
+
+struct Open {
+    session: Session,
+    used: Instant,
+}
+
+/// What a caller shows.
+enum Credentials {
+    Nothing,
+    Token(String),
+    Password { user: String, password: String },
+}
+
+impl Sessions {
+    pub(super) fn new(coordinator: Arc<Coordinator>) -> Sessions {
+        Sessions { coordinator, open: Mutex::default() }
+    }
+
+    /// Lets a client in that shows a password (or anything, where no user is configured), and returns the
+    /// token of its session. A client that shows a token keeps it.
+    pub(super) fn log_in(&self, metadata: &MetadataMap, payload: Option<(String, String)>) -> Result<String> {
+        let credentials = match payload {
+            Some((user, password)) => Credentials::Password { user, password },
+            None => credentials(metadata)?,
+        };
+        let principal = match credentials {
+            Credentials::Token(token) => {
+                self.by_token(&token)?;
+                return Ok(token);
+            }
+            Credentials::Password { user, password } => self.check(&user, &password)?,
+            Credentials::Nothing => self.anonymous()?,
+        };
+        let token = format!("{:032x}", random_u128()?);
+        self.remember(Key::Token(token.clone()), Session::new(self.coordinator.clone(), &principal));
+        Ok(token)
+    }
+
+    /// The session of a call.
+    pub(super) fn of<T>(&self, request: &Request<T>) -> Result<Session> {
+        match credentials(request.metadata())? {
+            Credentials::Token(token) => self.by_token(&token),
+            Credentials::Password { user, password } => {
+                let principal = self.check(&user, &password)?;
+                Ok(self.by_connection(request.remote_addr(), &principal))
+            }
+            Credentials::Nothing => {
+                let principal = self.anonymous()?;
+                Ok(self.by_connection(request.remote_addr(), &principal))
+            }
+        }
+    }
+
+    /// Forgets the session of a call.
+    pub(super) fn close<T>(&self, request: &Request<T>) -> Result<()> {
+        let key = match credentials(request.metadata())? {
+            Credentials::Token(token) => Some(Key::Token(token)),
+            _ => request.remote_addr().map(Key::Connection),
+        };
+        if let Some(key) = key {
+            self.open.lock().remove(&key);
+        }
+        Ok(())
+    }
+
+    fn users(&self) -> &[User] {
+        &self.coordinator.config.users
+    }
+
+    fn by_token(&self, token: &str) -> Result<Session> {
+        let key = Key::Token(token.into());
+        if let Some(session) = self.find(&key) {
+            return Ok(session);
+        }
+        // Where everyone may call, a token from before a restart is as good as a new one.
+        let principal = self.anonymous().map_err(|_| {
+            Error::Unauthenticated("the token is not known, or its session has ended; log in again".into())
+        })?;
+        let session = Session::new(self.coordinator.clone(), &principal);
+        self.remember(key, session.clone());
+        Ok(session)
+    }
+
+    fn by_connection(&self, address: Option<SocketAddr>, principal: &str) -> Session {
+        let key = address.map(Key::Connection);
+        let known = key.as_ref().and_then(|key| self.find(key));
+        if let Some(session) = known.filter(|session| session.principal() == principal) {
+            return session;
+        }
+        let session = Session::new(self.coordinator.clone(), principal);
+        if let Some(key) = key {
+            self.remember(key, session.clone());
+        }
+        session
+    }
+
+    fn find(&self, key: &Key) -> Option<Session> {
+        let mut open = self.open.lock();
+        let found = open.get_mut(key)?;
+        found.used = Instant::now();
+        Some(found.session.clone())
+    }
+
+    fn remember(&self, key: Key, session: Session) {
+        let mut open = self.open.lock();
+        if open.len() >= SESSIONS_MAX {
+            open.retain(|_, open| open.used.elapsed() < IDLE);
+        }
+        if open.len() >= SESSIONS_MAX {
+            let oldest = open.iter().min_by_key(|(_, open)| open.used).map(|(key, _)| key.clone());
+            oldest.and_then(|key| open.remove(&key));
+        }
+        open.insert(key, Open { session, used: Instant::now() });
+    }
+
+    fn anonymous(&self) -> Result<String> {
+        match self.users().is_empty() {
+            true => Ok(ANONYMOUS.into()),
+            false => Err(Error::Unauthenticated("log in with a user name and a password".into())),
+        }
+    }
+
+    /// The principal that a user name and password name.
+    fn check(&self, user: &str, password: &str) -> Result<String> {
+        if self.users().is_empty() {
+            return Ok(if user.is_empty() { ANONYMOUS.into() } else { user.into() });
+        }
+        let known = self.users().iter().find(|known| known.name == user);
+        // Compared in full also for unknown users, so that time tells nothing.
+        let expected = known.map_or("", |known| known.password.as_str());
+        match same(expected.as_bytes(), password.as_bytes()) & known.is_some() {
+            true => Ok(user.into()),
+            false => Err(Error::Unauthenticated("the user name or the password is wrong".into())),
+        }
+    }
+}
+
+/// Equality in a time that depends on the second argument's length only.
+fn same(expected: &[u8], given: &[u8]) -> bool {
+    let mut difference = usize::from(expected.len() != given.len());
+    for (index, byte) in given.iter().enumerate() {
+        difference |= usize::from(byte ^ expected.get(index).unwrap_or(&0));
+    }
+    difference == 0
+}
+
+fn credentials(metadata: &MetadataMap) -> Result<Credentials> {
+    let Some(header) = metadata.get("authorization") else { return Ok(Credentials::Nothing) };
+    let malformed = || Error::Unauthenticated("the authorization header is malformed".into());
+    let (scheme, value) = header.to_str().ok().and_then(|text| text.split_once(' ')).ok_or_else(malformed)?;
+    match scheme.to_ascii_lowercase().as_str() {
+        "bearer" => Ok(Credentials::Token(value.trim().into())),
+        "basic" => {
+            let decoded = decode_base64(value.trim()).and_then(|bytes| String::from_utf8(bytes).ok());
+            let decoded = decoded.ok_or_else(malformed)?;
+            let (user, password) = decoded.split_once(':').ok_or_else(malformed)?;
+            Ok(Credentials::Password { user: user.into(), password: password.into() })
+        }
+        _ => Err(Error::Unauthenticated("log in with Basic or Bearer".into())),
+    }
+}
+
+/// Standard base64, padded or not.
+fn decode_base64(text: &str) -> Option<Vec<u8>> {
+    let text = text.trim_end_matches('=');
+    let mut bytes = Vec::with_capacity(text.len() * 3 / 4);
+    let (mut held, mut held_bits) = (0_u32, 0);
+    for letter in text.bytes() {
+        let value = match letter {
+            b'A'..=b'Z' => letter - b'A',
+            b'a'..=b'z' => letter - b'a' + 26,
+            b'0'..=b'9' => letter - b'0' + 52,
+            b'+' => 62,
+            b'/' => 63,
+            _ => return None,
+        };
+        held = held << 6 | u32::from(value);
+        held_bits += 6;
+        if held_bits >= 8 {
+            held_bits -= 8;
+            bytes.push((held >> held_bits) as u8);
+            held &= (1 << held_bits) - 1;
+        }
+    }
+    Some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn base64() {
+        assert_eq!(decode_base64("dXNlcjpwYXNzd29yZA==").unwrap(), b"user:password");
+        assert_eq!(decode_base64("YQ").unwrap(), b"a");
+        assert_eq!(decode_base64("").unwrap(), b"");
+        assert!(decode_base64("a b").is_none());
+    }
+
+    #[test]
+    fn passwords_are_compared_whole() {
+        assert!(same(b"secret", b"secret"));
+        assert!(!same(b"secret", b"secre"));
+        assert!(!same(b"secret", b"secrets"));
+        assert!(!same(b"secret", b""));
+        assert!(same(b"", b""));
+    }
+}

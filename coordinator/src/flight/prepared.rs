@@ -1,0 +1,84 @@
+//! Prepared statements. Drivers leak their handles: each has a lifetime, and there is a most of them.
+
+use crate::error::{Error, Result};
+use crate::random::random_u128;
+use crate::session::{Outline, Session};
+use columnar::Value;
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// A statement is forgotten when it was not used for so long.
+const IDLE: Duration = Duration::from_secs(3600);
+/// The most statements that are remembered; the longest idle goes first.
+const STATEMENTS_MAX: usize = 10_000;
+
+/// The prepared statements of all sessions.
+#[derive(Default)]
+pub(super) struct PreparedStatements {
+    open: Mutex<HashMap<u128, Open>>,
+}
+
+struct Open {
+    prepared: Prepared,
+    used: Instant,
+}
+
+/// A prepared statement with what is bound to it.
+#[derive(Clone)]
+pub(super) struct Prepared {
+    pub(super) session: Session,
+    pub(super) sql: Arc<str>,
+    pub(super) outline: Arc<Outline>,
+    /// Rows of parameters.
+    pub(super) bound: Vec<Vec<Value>>,
+}
+
+impl PreparedStatements {
+    /// Takes a statement in and gives its handle.
+    pub(super) fn open(&self, session: Session, sql: &str, outline: Outline) -> Result<u128> {
+        let handle = random_u128()?;
+        let prepared = Prepared { session, sql: sql.into(), outline: Arc::new(outline), bound: Vec::new() };
+        let mut open = self.open.lock();
+        if open.len() >= STATEMENTS_MAX {
+            open.retain(|_, open| open.used.elapsed() < IDLE);
+        }
+        if open.len() >= STATEMENTS_MAX {
+            let oldest = open.iter().min_by_key(|(_, open)| open.used).map(|(handle, _)| *handle);
+            oldest.and_then(|handle| open.remove(&handle));
+        }
+        open.insert(handle, Open { prepared, used: Instant::now() });
+        Ok(handle)
+    }
+
+    pub(super) fn get(&self, handle: u128) -> Result<Prepared> {
+        self.with(handle, |prepared| prepared.clone())
+    }
+
+    /// Binds rows of parameters; they replace those bound before.
+    pub(super) fn bind(&self, handle: u128, rows: Vec<Vec<Value>>) -> Result<()> {
+        let expected = self.get(handle)?.outline.parameters.len();
+        if let Some(row) = rows.iter().find(|row| row.len() != expected) {
+            return Err(Error::Statement(format!(
+                "the statement takes {expected} parameters, {} were given",
+                row.len()
+            )));
+        }
+        self.with(handle, |prepared| prepared.bound = rows)
+    }
+
+    pub(super) fn close(&self, handle: u128) {
+        self.open.lock().remove(&handle);
+    }
+
+    fn with<T>(&self, handle: u128, f: impl FnOnce(&mut Prepared) -> T) -> Result<T> {
+        let mut open = self.open.lock();
+        let found = open.get_mut(&handle).filter(|open| open.used.elapsed() < IDLE);
+        let found = found.ok_or_else(|| {
+            Error::NotFound("this prepared statement was closed, or has expired; prepare it again".into())
+        })?;
+        found.used = Instant::now();
+        Ok(f(&mut found.prepared))
+    }
+}

@@ -1,0 +1,49 @@
+//! Errors as gRPC statuses.
+
+use crate::error::Error;
+use flight_proto::ticket::TicketError;
+use tonic::{Code, Status};
+
+/// The status that tells a client of an error: the code by whose fault it is, the whole message.
+pub(super) fn to_status(error: &Error) -> Status {
+    use exec::error::Error as Execution;
+    let code = match error {
+        Error::Statement(_) => Code::InvalidArgument,
+        Error::NotFound(_) => Code::NotFound,
+        Error::AlreadyExists(_) => Code::AlreadyExists,
+        Error::Denied(_) => Code::PermissionDenied,
+        Error::Unauthenticated(_) => Code::Unauthenticated,
+        Error::Conflict(_) => Code::Aborted,
+        Error::Environment(_) => Code::FailedPrecondition,
+        Error::Refused(_) | Error::Unsupported(_) => Code::Unimplemented,
+        Error::ShuttingDown => Code::Unavailable,
+        Error::Internal(_) => Code::Internal,
+        Error::Execution(error) => match error {
+            Execution::Value(_) | Execution::SubqueryRows => Code::InvalidArgument,
+            Execution::Memory { .. } => Code::ResourceExhausted,
+            Execution::Cancelled => Code::Cancelled,
+            Execution::DeadlineExceeded => Code::DeadlineExceeded,
+            Execution::Unsupported(_) => Code::Unimplemented,
+            Execution::Internal(_) => Code::Internal,
+            Execution::Storage(_) => Code::FailedPrecondition,
+            Execution::Exchange(_) => Code::Unavailable,
+        },
+    };
+    Status::new(code, error.to_string())
+}
+
+impl From<Error> for Status {
+    fn from(error: Error) -> Status {
+        to_status(&error)
+    }
+}
+
+/// A ticket or handle that is none.
+pub(super) fn bad_ticket(error: TicketError) -> Status {
+    Status::invalid_argument(error.to_string())
+}
+
+/// A defect of ours in making an answer.
+pub(super) fn internal(error: impl std::fmt::Display) -> Status {
+    Status::internal(format!("internal error: {error}"))
+}

@@ -1,0 +1,67 @@
+//! HTTP for those who run the process: `/healthz`, `/readyz`, `/metrics`.
+
+use crate::coordinator::Coordinator;
+use axum::Router;
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
+use axum::routing::get;
+use metrics_exporter_prometheus::PrometheusHandle;
+use std::sync::{Arc, OnceLock};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+/// Whether statements are served; set once they are.
+#[derive(Clone, Default)]
+pub(crate) struct Readiness(Arc<OnceLock<Arc<Coordinator>>>);
+
+impl Readiness {
+    pub(crate) fn set(&self, coordinator: Arc<Coordinator>) {
+        // It is set once, at the end of starting.
+        let _ = self.0.set(coordinator);
+    }
+
+    fn is_ready(&self) -> bool {
+        self.0.get().is_some_and(|coordinator| !coordinator.is_stopping())
+    }
+}
+
+/// Serves until `stopped` turns true.
+pub(crate) fn serve(
+    listener: TcpListener,
+    readiness: Readiness,
+    recorder: Option<PrometheusHandle>,
+    mut stopped: watch::Receiver<bool>,
+) -> JoinHandle<()> {
+    let router = router(readiness, recorder);
+    tokio::spawn(async move {
+        let until = async move {
+            let _ = stopped.wait_for(|stopped| *stopped).await;
+        };
+        if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(until).await {
+            tracing::error!("the HTTP service ended: {error}");
+        }
+    })
+}
+
+fn router(readiness: Readiness, recorder: Option<PrometheusHandle>) -> Router {
+    let ready = move || async move {
+        match readiness.is_ready() {
+            true => (StatusCode::OK, "ready\n"),
+            false => (StatusCode::SERVICE_UNAVAILABLE, "not ready\n"),
+        }
+    };
+    let metrics = move || async move {
+        match recorder {
+            Some(recorder) => {
+                let kind = [(header::CONTENT_TYPE, "text/plain; version=0.0.4")];
+                (kind, recorder.render()).into_response()
+            }
+            None => (StatusCode::SERVICE_UNAVAILABLE, "metrics are not gathered\n").into_response(),
+        }
+    };
+    Router::new()
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(metrics))
+}

@@ -1,0 +1,247 @@
+//! Manifests in the object store: `<tenant>/<dataset>/manifests/<n>`. Creating one is the commit.
+//!
+//! The put is conditional: it succeeds only if nobody else has taken the number. A put whose reply was lost
+//! is neither success nor failure: the object is read back, and it is ours if its bytes are.
+
+use crate::error::{Error, Result};
+use flight_proto::Message;
+use flight_proto::manifest::{MANIFEST_FORMAT, Manifest};
+use futures::TryStreamExt;
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
+use std::sync::Arc;
+
+/// A manifest larger than this is taken for damage.
+const MANIFEST_BYTES_MAX: u64 = 256 << 20;
+
+/// The part of an object store that Tundra keeps its own data in.
+#[derive(Clone)]
+pub(crate) struct Manifests {
+    store: Arc<dyn ObjectStore>,
+    prefix: Path,
+}
+
+/// What became of an attempt to commit.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Commit {
+    Done,
+    /// Another version took the number.
+    Conflict,
+}
+
+impl Manifests {
+    pub(crate) fn new(store: Arc<dyn ObjectStore>, prefix: Path) -> Manifests {
+        Manifests { store, prefix }
+    }
+
+    fn folder(&self, tenant: &str, dataset: u64) -> Path {
+        self.prefix.clone().join(tenant).join(dataset.to_string()).join("manifests")
+    }
+
+    fn path(&self, tenant: &str, dataset: u64, version: u64) -> Path {
+        self.folder(tenant, dataset).join(format!("{version:020}"))
+    }
+
+    /// Commits the version that `manifest` holds, unless its number is taken.
+    pub(crate) async fn commit(&self, manifest: &Manifest) -> Result<Commit> {
+        let path = self.path(&manifest.tenant, manifest.dataset, manifest.version);
+        let bytes = manifest.encode_to_vec();
+        let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
+        match self.store.put_opts(&path, PutPayload::from(bytes.clone()), options).await {
+            Ok(_) => Ok(Commit::Done),
+            // Also a repeated request of ours whose first reply was lost ends here.
+            Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => {
+                self.whose(&path, &bytes).await
+            }
+            Err(error) => match self.whose(&path, &bytes).await {
+                Ok(commit) => Ok(commit),
+                Err(Error::NotFound(_)) => Err(Error::Environment(format!("{path}: {error}"))),
+                Err(unknown) => Err(unknown),
+            },
+        }
+    }
+
+    /// Whether the manifest at `path` is the one of these bytes.
+    async fn whose(&self, path: &Path, bytes: &[u8]) -> Result<Commit> {
+        Ok(if self.get(path).await? == bytes { Commit::Done } else { Commit::Conflict })
+    }
+
+    async fn get(&self, path: &Path) -> Result<Vec<u8>> {
+        let failed = |error: object_store::Error| match error {
+            object_store::Error::NotFound { .. } => Error::NotFound(format!("{path}: no such object")),
+            other => Error::Environment(format!("{path}: {other}")),
+        };
+        let object = self.store.get(path).await.map_err(failed)?;
+        if object.meta.size > MANIFEST_BYTES_MAX {
+            return Err(Error::Environment(format!("{path}: {} bytes are no manifest", object.meta.size)));
+        }
+        Ok(object.bytes().await.map_err(failed)?.to_vec())
+    }
+
+    /// The manifest of one version.
+    pub(crate) async fn read(&self, tenant: &str, dataset: u64, version: u64) -> Result<Manifest> {
+        let path = self.path(tenant, dataset, version);
+        let manifest = decode(&path, &self.get(&path).await?)?;
+        if (manifest.dataset, manifest.version) != (dataset, version) || manifest.tenant != tenant {
+            return Err(Error::Environment(format!("{path}: this is the manifest of another version")));
+        }
+        Ok(manifest)
+    }
+
+    /// The latest committed version of a dataset; it may be a tombstone.
+    pub(crate) async fn latest(&self, tenant: &str, dataset: u64) -> Result<Option<Manifest>> {
+        let versions = self.versions(&self.folder(tenant, dataset)).await?;
+        match versions.into_iter().max() {
+            Some(version) => self.read(tenant, dataset, version).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    async fn versions(&self, folder: &Path) -> Result<Vec<u64>> {
+        let objects: Vec<_> = self
+            .store
+            .list(Some(folder))
+            .try_collect()
+            .await
+            .map_err(|error| Error::Environment(format!("{folder}: {error}")))?;
+        Ok(objects.iter().filter_map(|object| object.location.filename()?.parse().ok()).collect())
+    }
+
+    /// Every dataset of a tenant that has a folder in the store.
+    pub(crate) async fn datasets(&self, tenant: &str) -> Result<Vec<u64>> {
+        let folder = self.prefix.clone().join(tenant);
+        let listing = self
+            .store
+            .list_with_delimiter(Some(&folder))
+            .await
+            .map_err(|error| Error::Environment(format!("{folder}: {error}")))?;
+        Ok(listing.common_prefixes.iter().filter_map(|path| path.filename()?.parse().ok()).collect())
+    }
+
+    fn snapshots(&self) -> Path {
+        self.prefix.clone().join("catalog")
+    }
+
+    /// Copies the catalog beside the data, so that the store alone rebuilds it. Older copies go, but one.
+    pub(crate) async fn put_catalog(&self, revision: u64, state: Vec<u8>) -> Result<()> {
+        let folder = self.snapshots();
+        let failed = |error: object_store::Error| Error::Environment(format!("{folder}: {error}"));
+        let path = folder.clone().join(format!("{revision:020}"));
+        self.store.put(&path, PutPayload::from(state)).await.map_err(failed)?;
+        let mut revisions = self.versions(&folder).await?;
+        revisions.sort_unstable();
+        revisions.truncate(revisions.len().saturating_sub(2));
+        for old in revisions {
+            // What cannot be deleted now will be with the next copy.
+            let _ = self.store.delete(&folder.clone().join(format!("{old:020}"))).await;
+        }
+        Ok(())
+    }
+
+    /// The latest copy of the catalog.
+    pub(crate) async fn catalog(&self) -> Result<Option<Vec<u8>>> {
+        let folder = self.snapshots();
+        match self.versions(&folder).await?.into_iter().max() {
+            Some(revision) => self.get(&folder.join(format!("{revision:020}"))).await.map(Some),
+            None => Ok(None),
+        }
+    }
+}
+
+fn decode(path: &Path, bytes: &[u8]) -> Result<Manifest> {
+    let manifest = Manifest::decode(bytes)
+        .map_err(|_| Error::Environment(format!("{path}: this manifest is damaged")))?;
+    match manifest.format {
+        MANIFEST_FORMAT => Ok(manifest),
+        later if later > MANIFEST_FORMAT => {
+            Err(Error::Environment(format!("{path}: this manifest was made by a later version of Tundra")))
+        }
+        _ => Err(Error::Environment(format!("{path}: this manifest is damaged"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use object_store::memory::InMemory;
+
+    fn manifest(version: u64, name: &str) -> Manifest {
+        Manifest {
+            format: MANIFEST_FORMAT,
+            tenant: "default".into(),
+            dataset: 3,
+            version,
+            name: name.into(),
+            ..Manifest::default()
+        }
+    }
+
+    fn empty() -> Manifests {
+        Manifests::new(Arc::new(InMemory::new()), Path::from("root"))
+    }
+
+    #[tokio::test]
+    async fn a_number_is_taken_once() {
+        let manifests = empty();
+        assert_eq!(manifests.commit(&manifest(1, "a")).await.unwrap(), Commit::Done);
+        assert_eq!(manifests.commit(&manifest(1, "b")).await.unwrap(), Commit::Conflict);
+        assert_eq!(manifests.commit(&manifest(2, "b")).await.unwrap(), Commit::Done);
+        assert_eq!(manifests.latest("default", 3).await.unwrap().unwrap().name, "b");
+        assert_eq!(manifests.read("default", 3, 1).await.unwrap().name, "a");
+        assert!(manifests.latest("default", 4).await.unwrap().is_none());
+        assert_eq!(manifests.datasets("default").await.unwrap(), [3]);
+    }
+
+    /// The reply to the first put was lost and the request repeated: ours, not a conflict.
+    #[tokio::test]
+    async fn a_repeated_commit_is_done() {
+        let manifests = empty();
+        manifests.commit(&manifest(1, "a")).await.unwrap();
+        assert_eq!(manifests.commit(&manifest(1, "a")).await.unwrap(), Commit::Done);
+    }
+
+    #[tokio::test]
+    async fn damaged_and_later_manifests_are_refused() {
+        let manifests = empty();
+        let path = manifests.path("default", 3, 1);
+        for (bytes, expected) in [
+            (b"\xff\xff".to_vec(), "damaged"),
+            (Manifest { format: 9, ..manifest(1, "a") }.encode_to_vec(), "later version"),
+            (Vec::new(), "damaged"),
+            (manifest(2, "a").encode_to_vec(), "another version"),
+        ] {
+            manifests.store.put(&path, PutPayload::from(bytes)).await.unwrap();
+            let error = manifests.read("default", 3, 1).await.unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_last_two_copies_of_the_catalog_stay() {
+        let manifests = empty();
+        assert!(manifests.catalog().await.unwrap().is_none());
+        for revision in [1, 2, 10] {
+            manifests.put_catalog(revision, vec![revision as u8]).await.unwrap();
+        }
+        assert_eq!(manifests.catalog().await.unwrap().unwrap(), [10]);
+        assert_eq!(manifests.versions(&manifests.snapshots()).await.unwrap().len(), 2);
+    }
+
+    /// Manifests outlive the code that wrote them: these bytes are fixed.
+    #[test]
+    fn golden_manifest() {
+        let file = flight_proto::manifest::File {
+            url: "file:///a".into(),
+            size_bytes: 300,
+            etag: "e".into(),
+            modified_at_us: 1,
+            rows: 2,
+            folder_values: vec![],
+        };
+        let manifest = Manifest { files: vec![file], tombstone: true, ..manifest(1, "t") };
+        let expected = b"\x08\x01\x12\x07default\x18\x03\x20\x01\x32\x01t\
+            R\x17\n\x09file:///a\x10\xac\x02\x1a\x01e\x20\x01\x28\x02X\x01";
+        let bytes = manifest.encode_to_vec();
+        assert_eq!(bytes, expected, "{}", bytes.escape_ascii());
+    }
+}

@@ -1,0 +1,43 @@
+//! Metrics: where they are gathered, and those that are read off now and then.
+
+use crate::coordinator::Coordinator;
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+const SAMPLE_EVERY: Duration = Duration::from_secs(1);
+
+/// The process's recorder; installed once, however many coordinators it runs.
+pub(crate) fn install() -> Option<PrometheusHandle> {
+    static RECORDER: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
+    RECORDER
+        .get_or_init(|| match PrometheusBuilder::new().install_recorder() {
+            Ok(handle) => Some(handle),
+            Err(error) => {
+                tracing::warn!("metrics are not gathered: {error}");
+                None
+            }
+        })
+        .clone()
+}
+
+/// Keeps gauges that nobody updates as they change.
+pub(crate) async fn sample(coordinator: Arc<Coordinator>) {
+    let mut ticks = tokio::time::interval(SAMPLE_EVERY);
+    loop {
+        ticks.tick().await;
+        let memory = &coordinator.memory;
+        metrics::gauge!("tundra_memory_used_bytes").set(memory.used_bytes() as f64);
+        metrics::gauge!("tundra_memory_limit_bytes").set(memory.limit_bytes() as f64);
+        metrics::gauge!("tundra_uptime_seconds").set(coordinator.now().as_secs_f64());
+        let view = coordinator.datasets.view();
+        metrics::gauge!("tundra_tables").set(view.residents().count() as f64);
+        for shard in &coordinator.datasets.shards {
+            let labels = [("shard", shard.index().to_string())];
+            metrics::gauge!("tundra_segment_bytes", &labels).set(shard.segment_bytes() as f64);
+        }
+        let counts = coordinator.datasets.progress.counts();
+        metrics::counter!("tundra_hydrated_rows_total").absolute(counts.rows_done);
+        metrics::counter!("tundra_fetched_bytes_total").absolute(counts.bytes_read);
+    }
+}

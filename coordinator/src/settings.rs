@@ -1,0 +1,131 @@
+//! What `SET` changes and `SHOW` shows of a session.
+
+use crate::error::{Error, Result};
+use exec::context::Settings;
+use std::time::Duration;
+
+/// A session's settings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SessionSettings {
+    pub(crate) execution: Settings,
+    /// Longer queries are ended.
+    pub(crate) query_timeout: Option<Duration>,
+}
+
+const NAMES: [&str; 4] = ["batch_rows", "parallelism", "disturb", "query_timeout"];
+
+impl SessionSettings {
+    /// `SET name = value`; without a value the one in `defaults`.
+    pub(crate) fn set(
+        &mut self,
+        name: &str,
+        value: Option<&str>,
+        defaults: &SessionSettings,
+    ) -> Result<()> {
+        let (execution, initial) = (&mut self.execution, &defaults.execution);
+        match (name.to_ascii_lowercase().as_str(), value) {
+            ("batch_rows", Some(value)) => {
+                let most = columnar::BATCH_ROWS;
+                execution.batch_rows = number(name, value, 1, most as u64)? as usize;
+            }
+            ("batch_rows", None) => execution.batch_rows = initial.batch_rows,
+            ("parallelism", Some(value)) => {
+                execution.parallelism = number(name, value, 1, u32::MAX.into())? as usize;
+            }
+            ("parallelism", None) => execution.parallelism = initial.parallelism,
+            ("disturb", Some(value)) => {
+                execution.disturb = match value.to_ascii_lowercase().as_str() {
+                    "off" => None,
+                    seed => Some(number(name, seed, 0, u64::MAX)?),
+                };
+            }
+            ("disturb", None) => execution.disturb = initial.disturb,
+            ("query_timeout", Some(value)) => {
+                let milliseconds = duration_ms(value).ok_or_else(|| {
+                    Error::Statement(format!(
+                        "query_timeout takes a time such as '500ms', '30s' or '5min', not '{value}'"
+                    ))
+                })?;
+                self.query_timeout = Some(Duration::from_millis(milliseconds)).filter(|time| !time.is_zero());
+            }
+            ("query_timeout", None) => self.query_timeout = defaults.query_timeout,
+            _ => return Err(unknown(name)),
+        }
+        Ok(())
+    }
+
+    /// The value of a setting as text.
+    pub(crate) fn show(&self, name: &str) -> Result<String> {
+        Ok(match name.to_ascii_lowercase().as_str() {
+            "batch_rows" => self.execution.batch_rows.to_string(),
+            "parallelism" if self.execution.parallelism == usize::MAX => "all".into(),
+            "parallelism" => self.execution.parallelism.to_string(),
+            "disturb" => self.execution.disturb.map_or("off".into(), |seed| seed.to_string()),
+            "query_timeout" => {
+                self.query_timeout.map_or("none".into(), |time| format!("{}ms", time.as_millis()))
+            }
+            _ => return Err(unknown(name)),
+        })
+    }
+
+    /// Every setting with its value.
+    pub(crate) fn all(&self) -> Result<Vec<(String, String)>> {
+        NAMES.iter().map(|name| Ok((name.to_string(), self.show(name)?))).collect()
+    }
+}
+
+fn unknown(name: &str) -> Error {
+    Error::Statement(format!("there is no setting '{name}'; there are {}", NAMES.join(", ")))
+}
+
+fn number(name: &str, value: &str, least: u64, most: u64) -> Result<u64> {
+    let number = value.trim().parse().ok().filter(|number| (least..=most).contains(number));
+    number
+        .ok_or_else(|| Error::Statement(format!("{name} takes a number from {least} to {most}, not '{value}'")))
+}
+
+/// `500ms`, `30s`, `5min`; a bare number is milliseconds.
+fn duration_ms(text: &str) -> Option<u64> {
+    let text = text.trim();
+    let digits = text.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(text.len());
+    let number: u64 = text[..digits].parse().ok()?;
+    let unit = match text[digits..].trim() {
+        "" | "ms" => 1,
+        "s" => 1_000,
+        "min" => 60_000,
+        "h" => 3_600_000,
+        _ => return None,
+    };
+    number.checked_mul(unit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn set_show_and_back() {
+        let defaults = SessionSettings { execution: Settings::default(), query_timeout: None };
+        let mut settings = defaults.clone();
+        for (name, value, shown) in [
+            ("Batch_Rows", "3", "3"),
+            ("parallelism", "1", "1"),
+            ("disturb", "7", "7"),
+            ("query_timeout", "2 min", "120000ms"),
+        ] {
+            settings.set(name, Some(value), &defaults).unwrap();
+            assert_eq!(settings.show(name).unwrap(), shown);
+        }
+        assert_eq!(settings.all().unwrap().len(), NAMES.len());
+        for name in NAMES {
+            settings.set(name, None, &defaults).unwrap();
+        }
+        assert_eq!(settings, defaults);
+        for (name, value) in
+            [("batch_rows", "0"), ("batch_rows", "2049"), ("query_timeout", "soon"), ("nothing", "1")]
+        {
+            let error = settings.set(name, Some(value), &defaults).unwrap_err().to_string();
+            assert!(error.contains(name), "{error}");
+        }
+    }
+}

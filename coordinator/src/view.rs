@@ -1,0 +1,162 @@
+//! What queries see of a tenant: its schemas, and the hydrated version of each dataset.
+//!
+//! A view never changes. Whoever plans against one holds it, and with it the segments of every version in
+//! it, until the query is done.
+
+use columnar::{DataType, Value};
+use exec::plan::TableRef;
+use planner::catalog::{Catalog, Table, VirtualTable};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use storage::ColumnSchema;
+
+use crate::catalog::{DEFAULT_SCHEMA, INFORMATION_SCHEMA};
+
+/// The tables of one tenant at one moment.
+#[derive(Default)]
+pub(crate) struct View {
+    pub(crate) tenant: String,
+    /// As they were created.
+    pub(crate) schemas: Vec<String>,
+    /// By lower-case schema and table name.
+    names: BTreeMap<(String, String), Arc<Resident>>,
+    datasets: HashMap<u64, Arc<Resident>>,
+    /// Why tables that the catalog has are not here.
+    pub(crate) failures: Vec<String>,
+}
+
+/// A version of a dataset, ready to be queried.
+pub(crate) struct Resident {
+    pub(crate) table: Arc<Table>,
+    /// What each shard holds of it.
+    pub(crate) shards: Vec<Arc<storage::Table>>,
+}
+
+impl View {
+    pub(crate) fn new(
+        tenant: &str,
+        schemas: Vec<String>,
+        residents: impl IntoIterator<Item = Arc<Resident>>,
+    ) -> View {
+        let mut view = View { tenant: tenant.into(), schemas, ..View::default() };
+        for resident in residents {
+            let table = &resident.table;
+            view.names.insert((table.schema.to_lowercase(), table.name.to_lowercase()), resident.clone());
+            view.datasets.insert(table.dataset, resident);
+        }
+        view
+    }
+
+    /// In the order of schema and name.
+    pub(crate) fn residents(&self) -> impl Iterator<Item = &Arc<Resident>> {
+        self.names.values()
+    }
+
+    pub(crate) fn resident(&self, schema: Option<&str>, name: &str) -> Option<&Arc<Resident>> {
+        let schema = schema.unwrap_or(DEFAULT_SCHEMA).to_lowercase();
+        self.names.get(&(schema, name.to_lowercase()))
+    }
+
+    /// What a shard holds of the version that `table` names.
+    pub(crate) fn shard_table(&self, table: &TableRef, shard: usize) -> Option<&Arc<storage::Table>> {
+        let resident = self.datasets.get(&table.dataset)?;
+        let same = resident.table.version == table.version && resident.table.tenant == table.tenant;
+        resident.shards.get(shard).filter(|_| same)
+    }
+}
+
+impl Catalog for View {
+    fn table(&self, schema: Option<&str>, name: &str) -> Option<Arc<Table>> {
+        self.resident(schema, name).map(|resident| resident.table.clone())
+    }
+
+    fn table_names(&self) -> Vec<String> {
+        self.residents()
+            .map(|resident| match resident.table.schema.as_str() {
+                DEFAULT_SCHEMA => resident.table.name.clone(),
+                schema => format!("{schema}.{}", resident.table.name),
+            })
+            .collect()
+    }
+
+    fn virtual_table(&self, schema: Option<&str>, name: &str) -> Option<VirtualTable> {
+        if !schema.is_some_and(|schema| schema.eq_ignore_ascii_case(INFORMATION_SCHEMA)) {
+            return None;
+        }
+        match name.to_ascii_lowercase().as_str() {
+            "schemata" => Some(self.schemata()),
+            "tables" => Some(self.tables()),
+            "columns" => Some(self.columns()),
+            _ => None,
+        }
+    }
+}
+
+/// `information_schema`: the columns of SQL:2016 that Tundra can fill.
+impl View {
+    fn schemata(&self) -> VirtualTable {
+        let built_in = [INFORMATION_SCHEMA.to_string()];
+        let rows = self.schemas.iter().chain(&built_in);
+        VirtualTable {
+            name: "schemata".into(),
+            columns: vec![text("catalog_name"), text("schema_name")],
+            rows: rows.map(|schema| vec![Value::varchar(&self.tenant), Value::varchar(schema)]).collect(),
+        }
+    }
+
+    fn tables(&self) -> VirtualTable {
+        let columns = ["table_catalog", "table_schema", "table_name", "table_type"];
+        VirtualTable {
+            name: "tables".into(),
+            columns: columns.into_iter().map(text).collect(),
+            rows: self
+                .residents()
+                .map(|resident| {
+                    let values = [&self.tenant, &resident.table.schema, &resident.table.name, "BASE TABLE"];
+                    values.into_iter().map(Value::varchar).collect()
+                })
+                .collect(),
+        }
+    }
+
+    fn columns(&self) -> VirtualTable {
+        let texts = ["table_catalog", "table_schema", "table_name", "column_name"];
+        let mut columns: Vec<_> = texts.into_iter().map(text).collect();
+        columns.push(number("ordinal_position"));
+        columns.extend(["is_nullable", "data_type"].into_iter().map(text));
+        columns.extend(["numeric_precision", "numeric_scale"].into_iter().map(number));
+        let mut rows = Vec::new();
+        for resident in self.residents() {
+            let table = &resident.table;
+            for (position, column) in table.columns.iter().enumerate() {
+                let (precision, scale) = match column.data_type {
+                    DataType::Decimal { precision, scale } => (Some(precision), Some(scale)),
+                    _ => (None, None),
+                };
+                let digits = |digits: Option<u8>| {
+                    digits.map_or(Value::null(DataType::Int32), |digits| Value::int32(digits.into()))
+                };
+                rows.push(vec![
+                    Value::varchar(&self.tenant),
+                    Value::varchar(&table.schema),
+                    Value::varchar(&table.name),
+                    Value::varchar(&column.name),
+                    Value::int32(position as i32 + 1),
+                    Value::varchar(if column.nullable { "YES" } else { "NO" }),
+                    Value::varchar(&column.data_type.to_string()),
+                    digits(precision),
+                    digits(scale),
+                ]);
+            }
+        }
+        VirtualTable { name: "columns".into(), columns, rows }
+    }
+}
+
+fn text(name: &str) -> ColumnSchema {
+    ColumnSchema { name: name.into(), data_type: DataType::Varchar, nullable: false }
+}
+
+fn number(name: &str) -> ColumnSchema {
+    ColumnSchema { name: name.into(), data_type: DataType::Int32, nullable: true }
+}

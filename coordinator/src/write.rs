@@ -1,0 +1,56 @@
+//! The rows of a query as Parquet files, for `INSERT` and `CREATE TABLE AS`.
+
+use crate::datasets::shard_error;
+use crate::error::{Error, Result};
+use crate::query::RunningQuery;
+use bytes::Bytes;
+use columnar::Batch;
+use shard::ParquetWriter;
+use storage::ColumnSchema;
+use tokio::sync::mpsc;
+
+/// A file is closed and the next begun once it holds about so much.
+const FILE_BYTES: usize = 256 << 20;
+/// Batches between the query and the encoder.
+const QUEUE_BATCHES: usize = 16;
+
+/// Runs the query to its end and returns its rows encoded; no rows, no files.
+pub(crate) async fn collect_parquet(
+    query: &mut RunningQuery,
+    columns: &[ColumnSchema],
+) -> Result<Vec<Bytes>> {
+    let (sender, receiver) = mpsc::channel(QUEUE_BATCHES);
+    let columns = columns.to_vec();
+    let encoder = tokio::task::spawn_blocking(move || encode(&columns, receiver));
+    while let Some(batch) = query.next().await? {
+        // The encoder is gone only when it failed.
+        if sender.send(batch).await.is_err() {
+            break;
+        }
+    }
+    drop(sender);
+    encoder.await.map_err(|error| Error::Internal(format!("writing Parquet: {error}")))?
+}
+
+fn encode(columns: &[ColumnSchema], mut batches: mpsc::Receiver<Batch>) -> Result<Vec<Bytes>> {
+    let mut files = Vec::new();
+    let mut writer: Option<ParquetWriter> = None;
+    while let Some(batch) = batches.blocking_recv() {
+        if batch.selected_rows() == 0 {
+            continue;
+        }
+        let mut current = match writer.take() {
+            Some(writer) => writer,
+            None => ParquetWriter::new(columns).map_err(shard_error)?,
+        };
+        current.push(batch).map_err(shard_error)?;
+        match current.memory_bytes() < FILE_BYTES {
+            true => writer = Some(current),
+            false => files.push(current.finish().map_err(shard_error)?),
+        }
+    }
+    if let Some(writer) = writer {
+        files.push(writer.finish().map_err(shard_error)?);
+    }
+    Ok(files)
+}
