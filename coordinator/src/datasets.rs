@@ -185,15 +185,18 @@ impl Datasets {
         };
         check_columns(&columns)?;
         let dataset = self.allocate().await?;
-        self.create(dataset, Definition {
-            schema: schema_of(&create.name).into(),
-            name: create.name.name.clone(),
-            columns,
-            columns_declared: create.columns.is_some(),
-            location: create.location.clone(),
-            partition_by: create.partition_by_hash.clone(),
-            files,
-        })
+        self.create(
+            dataset,
+            Definition {
+                schema: schema_of(&create.name).into(),
+                name: create.name.name.clone(),
+                columns,
+                columns_declared: create.columns.is_some(),
+                location: create.location.clone(),
+                partition_by: create.partition_by_hash.clone(),
+                files,
+            },
+        )
         .await
     }
 
@@ -217,15 +220,18 @@ impl Datasets {
         let dataset = self.allocate().await?;
         let files = self.put(dataset, files).await?;
         let rows = files.iter().map(|file| file.rows).sum();
-        self.create(dataset, Definition {
-            schema: schema_of(name).into(),
-            name: name.name.clone(),
-            columns,
-            columns_declared: true,
-            location: String::new(),
-            partition_by: Vec::new(),
-            files,
-        })
+        self.create(
+            dataset,
+            Definition {
+                schema: schema_of(name).into(),
+                name: name.name.clone(),
+                columns,
+                columns_declared: true,
+                location: String::new(),
+                partition_by: Vec::new(),
+                files,
+            },
+        )
         .await?;
         Ok(Some(rows))
     }
@@ -534,8 +540,7 @@ impl Datasets {
 
     fn let_go(&self, resident: &Resident) {
         let table = &resident.table;
-        let id =
-            VersionId { tenant: table.tenant.clone(), dataset: table.dataset, version: table.version };
+        let id = VersionId { tenant: table.tenant.clone(), dataset: table.dataset, version: table.version };
         self.shards.iter().for_each(|shard| shard.drop_version(&id));
     }
 

@@ -16,12 +16,7 @@ const NAMES: [&str; 4] = ["batch_rows", "parallelism", "disturb", "query_timeout
 
 impl SessionSettings {
     /// `SET name = value`; without a value the one in `defaults`.
-    pub(crate) fn set(
-        &mut self,
-        name: &str,
-        value: Option<&str>,
-        defaults: &SessionSettings,
-    ) -> Result<()> {
+    pub(crate) fn set(&mut self, name: &str, value: Option<&str>, defaults: &SessionSettings) -> Result<()> {
         let (execution, initial) = (&mut self.execution, &defaults.execution);
         match (name.to_ascii_lowercase().as_str(), value) {
             ("batch_rows", Some(value)) => {
@@ -80,8 +75,9 @@ fn unknown(name: &str) -> Error {
 
 fn number(name: &str, value: &str, least: u64, most: u64) -> Result<u64> {
     let number = value.trim().parse().ok().filter(|number| (least..=most).contains(number));
-    number
-        .ok_or_else(|| Error::Statement(format!("{name} takes a number from {least} to {most}, not '{value}'")))
+    number.ok_or_else(|| {
+        Error::Statement(format!("{name} takes a number from {least} to {most}, not '{value}'"))
+    })
 }
 
 /// `500ms`, `30s`, `5min`; a bare number is milliseconds.

@@ -146,11 +146,8 @@ async fn open_datasets(
     let allowed = allowed.collect::<Result<Vec<_>>>()?;
     let shards = (0..config.shards).map(|index| {
         let folder = config.data.join("segments").join(format!("{index}-of-{}", config.shards));
-        let environment = shard::Environment {
-            workers: workers.clone(),
-            memory: memory.clone(),
-            stores: stores.clone(),
-        };
+        let environment =
+            shard::Environment { workers: workers.clone(), memory: memory.clone(), stores: stores.clone() };
         Shard::start(shard::Config { data: folder, index }, environment).map_err(shard_error)
     });
     let shards = shards.collect::<Result<Vec<_>>>()?;

@@ -40,16 +40,12 @@ pub(super) fn tables(view: &View, command: CommandGetTables) -> Result<RecordBat
     for resident in view.residents() {
         let table = &resident.table;
         let schema = table_schema(&view.tenant, &table.schema, &table.name, &table.columns);
-        builder
-            .append(&view.tenant, &table.schema, &table.name, TABLE, &schema)
-            .map_err(internal)?;
+        builder.append(&view.tenant, &table.schema, &table.name, TABLE, &schema).map_err(internal)?;
     }
     for name in INFORMATION_TABLES {
         let Some(table) = view.virtual_table(Some(INFORMATION_SCHEMA), name) else { continue };
         let schema = table_schema(&view.tenant, INFORMATION_SCHEMA, name, &table.columns);
-        builder
-            .append(&view.tenant, INFORMATION_SCHEMA, name, SYSTEM_TABLE, &schema)
-            .map_err(internal)?;
+        builder.append(&view.tenant, INFORMATION_SCHEMA, name, SYSTEM_TABLE, &schema).map_err(internal)?;
     }
     builder.build().map_err(internal)
 }

@@ -20,7 +20,6 @@ use crate::view::View;
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
 use arrow::ipc::writer::IpcWriteOptions;
-use arrow_flight::flight_service_server::FlightService;
 use arrow_flight::sql::server::{FlightSqlService, PeekableFlightDataStream};
 use arrow_flight::sql::{
     ActionBeginTransactionRequest, ActionBeginTransactionResult, ActionCancelQueryRequest,
@@ -53,9 +52,8 @@ pub(super) struct Service {
     prepared: Arc<PreparedStatements>,
 }
 
-type HandshakeStream = std::pin::Pin<
-    Box<dyn futures::Stream<Item = Result<HandshakeResponse, Status>> + Send>,
->;
+type HandshakeStream =
+    std::pin::Pin<Box<dyn futures::Stream<Item = Result<HandshakeResponse, Status>> + Send>>;
 
 impl Service {
     pub(super) fn new(coordinator: Arc<Coordinator>) -> Service {
@@ -183,8 +181,7 @@ impl Service {
         let command = CancelFlightInfoRequest::decode(&*request.get_ref().body)
             .map_err(|_| Status::invalid_argument("the request to cancel is malformed"))?;
         let info = command.info.ok_or_else(|| Status::invalid_argument("there is nothing to cancel"))?;
-        let status =
-            if self.cancel(&info)? { CancelStatus::Cancelled } else { CancelStatus::NotCancellable };
+        let status = if self.cancel(&info)? { CancelStatus::Cancelled } else { CancelStatus::NotCancellable };
         Ok(CancelFlightInfoResult::new(status).encode_to_vec())
     }
 

@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 
 // Bit positions of the enumerations in FlightSql.proto, and values of those that are not bit sets.
 const TRANSACTIONS_NONE: i32 = 0;
-const CASE_INSENSITIVE: i32 = 3;
+const CASE_INSENSITIVE: i32 = 1;
 const NULLS_SORTED_HIGH: i32 = 0;
 const GROUP_BY_UNRELATED: i32 = 1 << 0;
 const GROUP_BY_BEYOND_SELECT: i32 = 1 << 1;
@@ -19,7 +19,7 @@ const UNION_AND_UNION_ALL: i32 = (1 << 0) | (1 << 1);
 const FORWARD_ONLY: i32 = 1 << 1;
 const READ_ONLY_CURSORS: i32 = 1 << 1;
 const ISOLATION_NONE: i32 = 0;
-/// SqlInfo 572: names in `FlightSql.proto` that the crate's enumeration has too.
+/// Longer names are accepted; drivers want a bound.
 const NAME_LENGTH_MAX: i64 = 255;
 
 /// All infos; built once.
@@ -53,9 +53,18 @@ fn build() -> Result<SqlInfoData, arrow_flight::error::FlightError> {
     info.append(SqlInfo::SqlQuotedIdentifierCase, CASE_INSENSITIVE);
     info.append(SqlInfo::SqlAllTablesAreSelectable, true);
     info.append(SqlInfo::SqlNullOrdering, NULLS_SORTED_HIGH);
-    info.append(SqlInfo::SqlKeywords, texts(&["EXTERNAL", "LOCATION", "STORED", "PARQUET", "REFRESH", "DESCRIBE"]));
-    info.append(SqlInfo::SqlNumericFunctions, texts(&["ABS", "CEILING", "FLOOR", "MOD", "POWER", "ROUND", "SQRT"]));
-    info.append(SqlInfo::SqlStringFunctions, texts(&["CONCAT", "LENGTH", "LOWER", "SUBSTRING", "TRIM", "UPPER"]));
+    info.append(
+        SqlInfo::SqlKeywords,
+        texts(&["EXTERNAL", "LOCATION", "STORED", "PARQUET", "REFRESH", "DESCRIBE"]),
+    );
+    info.append(
+        SqlInfo::SqlNumericFunctions,
+        texts(&["ABS", "CEILING", "FLOOR", "MOD", "POWER", "ROUND", "SQRT"]),
+    );
+    info.append(
+        SqlInfo::SqlStringFunctions,
+        texts(&["CONCAT", "LENGTH", "LOWER", "SUBSTRING", "TRIM", "UPPER"]),
+    );
     info.append(SqlInfo::SqlSystemFunctions, texts(&[]));
     info.append(SqlInfo::SqlDatetimeFunctions, texts(&["EXTRACT", "DATE_TRUNC"]));
     info.append(SqlInfo::SqlSearchStringEscape, "\\");

@@ -73,7 +73,8 @@ fn types() -> Vec<XdbcTypeInfo> {
         decimal,
         number("REAL", XdbcReal, 24, 2),
         number("DOUBLE", XdbcDouble, 53, 2),
-        time("DATE", XdbcDate, 10, XdbcDatetimeSubcode::XdbcSubcodeDate),
+        // 1 is the code of dates; the crate calls it by its other meaning.
+        time("DATE", XdbcDate, 10, XdbcDatetimeSubcode::XdbcSubcodeYear),
         time("TIME", XdbcTime, 15, XdbcDatetimeSubcode::XdbcSubcodeTime),
         time("TIMESTAMP", XdbcTimestamp, 26, XdbcDatetimeSubcode::XdbcSubcodeTimestamp),
         quoted(plain("INTERVAL", XdbcInterval, 49), "INTERVAL '"),
