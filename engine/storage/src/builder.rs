@@ -76,13 +76,13 @@ impl SegmentBuilder {
 
     pub fn finish(self) -> Result<SegmentImage> {
         let built = self.columns.into_iter().map(ColumnBuilder::finish).collect::<Result<Vec<_>>>()?;
-        let size: usize = built.iter().map(|column| column.writer.bytes().len() + ALIGNMENT).sum();
+        let size: usize = built.iter().map(|column| column.bytes.len() + ALIGNMENT).sum();
         let mut image = MutableBuffer::with_capacity(size + 64 * 1024);
         image.extend_from_slice(&format::header());
         let (mut columns, mut samples) = (Vec::new(), Writer::default());
         let mut sample_rows = 0;
-        for BuiltColumn { mut message, writer, samples: values } in built {
-            let shift = append(&mut image, writer.bytes());
+        for BuiltColumn { mut message, bytes, samples: values } in built {
+            let shift = append(&mut image, &bytes);
             message.blocks.iter_mut().chain(&mut message.dictionary).for_each(|block| block.shift(shift));
             let sample = thin(values, &message.blocks, self.rows);
             sample_rows = sample.len() as u64;
@@ -93,7 +93,7 @@ impl SegmentBuilder {
             columns.push(message);
         }
         // Samples lie after all columns, so that the pages of a column hold nothing else.
-        let shift = append(&mut image, samples.bytes());
+        let shift = append(&mut image, &samples.finish());
         columns.iter_mut().filter_map(|column| column.sample.as_mut()).for_each(|block| block.shift(shift));
         let footer = Footer { rows: self.rows as u64, columns, sample_rows };
         image.extend_from_slice(&format::close(&footer, image.len()));

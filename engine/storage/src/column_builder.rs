@@ -3,15 +3,19 @@
 //! Strings are first numbered; if too many are distinct, they go on as strings. What is numbered to the end
 //! becomes a dictionary column.
 
-use crate::encoding::{self, Input, Strings, Writer};
+use crate::encoding::{self, Input, Source, Strings, Writer};
 use crate::error::{Error, Result};
 use crate::format;
 use crate::interner::{Interner, hash_bytes};
+use crate::rows::RowsRef;
 use crate::segment::BLOCK_ROWS;
 use crate::sketch::{DistinctSketch, hash_integer};
 use crate::statistics::{ColumnSchema, SAMPLE_ROWS, spread};
 use crate::zone::{lower_bound, upper_bound, widen};
-use columnar::{Bitmap, Buffer, DataType, Dictionary, Flat, Interval, PhysicalType, Scalar, Values, Vector};
+use columnar::{
+    BATCH_ROWS, Bitmap, Buffer, Bytes, DataType, Dictionary, Flat, Interval, PhysicalType, Scalar, Values,
+    Vector,
+};
 use std::sync::Arc;
 
 /// After this many rows it is first looked at whether strings repeat.
@@ -74,8 +78,8 @@ struct Output {
 /// A column whose places count from the start of its bytes.
 pub(crate) struct BuiltColumn {
     pub message: format::Column,
-    pub writer: Writer,
-    /// Values of evenly spread rows a block, and the block's rows.
+    pub bytes: Bytes,
+    /// Values of evenly spread rows, a block each.
     pub samples: Vec<Vec<Scalar>>,
 }
 
@@ -103,7 +107,7 @@ impl ColumnBuilder {
     }
 
     pub(crate) fn memory_bytes(&self) -> usize {
-        self.output.writer.bytes().len() + self.validity.len() + self.pending.memory_bytes()
+        self.output.writer.len() + self.validity.len() + self.pending.memory_bytes()
     }
 
     /// Appends values; no more than the block has room for.
@@ -216,14 +220,23 @@ impl ColumnBuilder {
             }
         }
         let output = self.output;
+        let bytes = output.writer.finish();
         let rows: u64 = output.blocks.iter().map(|block| block.rows).sum();
         let values = rows - output.nulls;
-        let strictly = output.strictly && output.nulls == 0;
-        let unique = strictly || values <= 1 || exact.is_some_and(|count| count as u64 == values);
+        let estimate = output.sketch.estimate().min(values as f64);
+        let unique = match exact {
+            _ if values <= 1 || output.strictly && output.nulls == 0 => true,
+            Some(count) => count as u64 == values,
+            // A look at every value is spent only where they may well be unique.
+            None if self.schema.data_type.is_integral() && estimate > 0.9 * values as f64 => {
+                no_integer_twice(&output.blocks, &bytes, self.schema.data_type, &output.bounds)?
+            }
+            None => false,
+        };
         let distinct = match exact {
             Some(count) => count as f64,
             None if unique => values as f64,
-            None => output.sketch.estimate().min(values as f64),
+            None => estimate,
         };
         let message = format::Column {
             name: self.schema.name,
@@ -240,8 +253,44 @@ impl ColumnBuilder {
             distinct,
             sketch: output.sketch.as_bytes().to_vec(),
         };
-        Ok(BuiltColumn { message, writer: output.writer, samples: output.samples })
+        Ok(BuiltColumn { message, bytes, samples: output.samples })
     }
+}
+
+/// Whether the integers of blocks are distinct, nulls aside. Looked at only within bounds that are not much
+/// wider than the values are many, a bit for each integer.
+fn no_integer_twice(
+    blocks: &[format::Block],
+    bytes: &Bytes,
+    data_type: DataType,
+    bounds: &(Scalar, Scalar),
+) -> Result<bool> {
+    let rows: u64 = blocks.iter().map(|block| block.rows).sum();
+    let (Some(min), Some(max)) = (bounds.0.as_integer(), bounds.1.as_integer()) else { return Ok(false) };
+    let widest = (rows * 64).max(1 << 20);
+    let Some(range) = max.checked_sub(min).filter(|&range| range < widest.into()) else { return Ok(false) };
+    let mut seen = vec![0_u64; range as usize / 64 + 1];
+    for block in blocks {
+        let source = Source { block, bytes, data_type, dictionary: None };
+        let (values, validity) = (encoding::open(&source)?, source.validity()?);
+        let rows = block.rows as usize;
+        for start in (0..rows).step_by(BATCH_ROWS) {
+            let range = RowsRef::Range(start, BATCH_ROWS.min(rows - start));
+            let Values::I128(values) = values.read(range, PhysicalType::I128)?.flatten().values else {
+                return Ok(false);
+            };
+            for (row, value) in values.iter().enumerate() {
+                let valid = validity.as_ref().is_none_or(|validity| validity.get(start + row));
+                let place = (value - min) as usize;
+                let (word, bit) = (&mut seen[place / 64], u64::from(valid) << (place % 64));
+                if *word & bit != 0 {
+                    return Ok(false);
+                }
+                *word |= bit;
+            }
+        }
+    }
+    Ok(true)
 }
 
 /// A dictionary's strings by code.

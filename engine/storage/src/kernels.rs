@@ -1,6 +1,7 @@
 //! Loops over codes: comparing them to bitmaps, widening them to values.
 
 use arrow::datatypes::ArrowNativeType;
+use columnar::kernels::take::gather;
 use columnar::{Bitmap, kernel};
 use std::fmt::Debug;
 
@@ -70,9 +71,9 @@ pub(crate) fn widen<C: Code, T: Integer>(codes: &[C], base: T, step: T) -> Vec<T
     if step == T::from_i128(1) { shift_all(codes, base) } else { place_all(codes, base, step) }
 }
 
-/// As [`widen`], of the codes at `indices`, each of which must lie below their number.
+/// As [`widen`], of the codes at `indices`; panics where one is out of bounds.
 pub(crate) fn widen_at<C: Code, T: Integer>(codes: &[C], indices: &[u32], base: T, step: T) -> Vec<T> {
-    place_at(codes, indices, base, step)
+    widen(&gather(codes, indices), base, step)
 }
 
 kernel! {
@@ -84,12 +85,6 @@ kernel! {
 kernel! {
     fn place_all[C: Code, T: Integer](codes: &[C], base: T, step: T) -> Vec<T> {
         codes.iter().map(|&code| T::place(code, base, step)).collect()
-    }
-}
-
-kernel! {
-    fn place_at[C: Code, T: Integer](codes: &[C], indices: &[u32], base: T, step: T) -> Vec<T> {
-        indices.iter().map(|&index| T::place(codes[index as usize], base, step)).collect()
     }
 }
 

@@ -1,7 +1,7 @@
 //! Segments: the resident, encoded, immutable columns of some rows of a bucket.
 
 use crate::bytes::SegmentBytes;
-use crate::encoding::{self, EncodedBlock, Source, slice};
+use crate::encoding::{self, EncodedBlock, Source};
 use crate::error::{Error, Result, damaged};
 use crate::format::{self, Footer};
 use crate::predicate::ColumnPredicate;
@@ -12,7 +12,7 @@ use crate::statistics::{ColumnSchema, ColumnStatistics, SAMPLE_ROWS, TableStatis
 use crate::table::ColumnFacts;
 use crate::zone::Zone;
 use columnar::kernels::take::take_bits;
-use columnar::{Batch, Bitmap, Buffer, DataType, Dictionary, PhysicalType, Scalar, Vector};
+use columnar::{Batch, Bitmap, DataType, Dictionary, PhysicalType, Scalar, Vector};
 use std::collections::HashSet;
 use std::sync::{Arc, OnceLock};
 
@@ -271,14 +271,8 @@ impl Content {
         dictionary: Option<&Arc<Dictionary>>,
     ) -> Result<Block> {
         let bytes = self.bytes.bytes();
-        let values = encoding::open(&Source { block, bytes, data_type, dictionary })?;
-        let rows = block.rows as usize;
-        let validity = block.validity.as_ref().map(|place| {
-            Bitmap::from_shared(Buffer::new(slice(bytes, place), 0, rows.div_ceil(64)), rows)
-                .filter(|validity| validity.len() - validity.count_ones() == block.nulls as usize)
-                .ok_or_else(|| damaged("validity and null count disagree"))
-        });
-        Ok(Block { values, validity: validity.transpose()? })
+        let source = Source { block, bytes, data_type, dictionary };
+        Ok(Block { values: encoding::open(&source)?, validity: source.validity()? })
     }
 
     /// The dictionary of a column that has one.

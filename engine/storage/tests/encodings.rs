@@ -92,6 +92,7 @@ fn columns(rows: usize) -> Vec<(&'static str, DataType, Vec<Scalar>)> {
         ),
         ("runs", DataType::Int64, integers((0..n).map(|i| (i / 500) as i128 * 1_000_003))),
         ("ascending", DataType::Int64, integers((0..n).map(|i| i as i128 * 4 + 1))),
+        ("shuffled key", DataType::Int64, integers((0..n).map(|i| (i as i128 * 7_919) % 65_537 * 4))),
         ("boolean", DataType::Boolean, (0..n).map(|_| Scalar::Boolean(next(3) == 0)).collect()),
         (
             "double",
@@ -354,6 +355,9 @@ fn check_facts(what: &str, segment: &Segment, values: &[Scalar]) {
         values.iter().filter(|value| !matches!(value, Scalar::Null)).collect();
     if facts.unique {
         assert_eq!(distinct.len(), values.len() - nulls, "{what}");
+    }
+    if what.starts_with("shuffled key") {
+        assert!(facts.unique, "{what}");
     }
     if facts.dense {
         assert!(facts.bounds.is_some_and(|(min, max)| (max - min) as usize + 1 == values.len()), "{what}");

@@ -51,24 +51,89 @@ pub fn take_bits(bits: &Bitmap, indices: &[u32]) -> Bitmap {
     Bitmap::from_fn(indices.len(), |position| bits.get(indices[position] as usize))
 }
 
+/// `values[index]` for each index; panics where one is out of bounds.
+pub fn gather<T: Copy>(values: &[T], indices: &[u32]) -> Vec<T> {
+    assert!(greatest(indices).is_none_or(|last| (last as usize) < values.len()), "index out of bounds");
+    gather_checked(values, indices)
+}
+
 kernel! {
-    /// `values[index]` for each index; panics where one is out of bounds.
-    pub fn gather[T: Copy](values: &[T], indices: &[u32]) -> Vec<T> {
-        indices.iter().map(|&index| values[index as usize]).collect()
+    fn greatest(indices: &[u32]) -> Option<u32> {
+        indices.iter().copied().max()
     }
 }
 
 kernel! {
+    /// As [`gather`], all indices known to lie within `values`.
+    fn gather_checked[T: Copy](values: &[T], indices: &[u32]) -> Vec<T> {
+        // SAFETY: the one caller has checked the greatest index.
+        indices.iter().map(|&index| unsafe { *values.get_unchecked(index as usize) }).collect()
+    }
+}
+
+/// The positions of set bits of a byte, in order; the rest is zero.
+static POSITIONS: [[u8; 8]; 256] = {
+    let mut table = [[0; 8]; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let (mut bit, mut count) = (0, 0);
+        while bit < 8 {
+            if byte >> bit & 1 == 1 {
+                table[byte][count] = bit;
+                count += 1;
+            }
+            bit += 1;
+        }
+        byte += 1;
+    }
+    table
+};
+
+kernel! {
     /// The positions of set bits, ascending.
     pub fn indices_of(bitmap: &Bitmap) -> Vec<u32> {
-        let mut indices = Vec::with_capacity(bitmap.count_ones());
+        let count = bitmap.count_ones();
+        // Eight positions are stored for every byte, of which as many count as it has bits.
+        let mut indices = vec![0; count + 8];
+        let mut stored = 0;
         for (word_index, &word) in bitmap.words().iter().enumerate() {
-            let mut rest = word;
-            while rest != 0 {
-                indices.push(word_index as u32 * 64 + rest.trailing_zeros());
-                rest &= rest - 1;
+            if word == 0 {
+                continue;
+            }
+            for (byte_index, byte) in word.to_le_bytes().into_iter().enumerate() {
+                let first = (word_index * 64 + byte_index * 8) as u32;
+                if let Some(lanes) = indices[stored..].first_chunk_mut::<8>() {
+                    *lanes = POSITIONS[usize::from(byte)].map(|position| first + u32::from(position));
+                }
+                stored += byte.count_ones() as usize;
             }
         }
+        indices.truncate(count);
         indices
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn indices_are_the_set_bits() {
+        for len in [0, 1, 7, 64, 65, 300] {
+            for step in [1, 2, 3, 17, 1_000] {
+                let bits = Bitmap::from_fn(len, |row| row % step == 0);
+                assert_eq!(indices_of(&bits), bits.ones().map(|row| row as u32).collect::<Vec<_>>());
+                assert_eq!(
+                    indices_of(&bits.not()),
+                    bits.not().ones().map(|row| row as u32).collect::<Vec<_>>()
+                );
+            }
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "out of bounds")]
+    fn an_index_past_the_end_panics() {
+        gather(&[1, 2, 3], &[0, 3]);
     }
 }

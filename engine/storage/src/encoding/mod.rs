@@ -19,6 +19,7 @@ use crate::error::{Error, Result, damaged};
 use crate::format::{self, ALIGNMENT, Place};
 use crate::prepared::PreparedTest;
 use crate::rows::RowsRef;
+use arrow::buffer::MutableBuffer;
 use columnar::{Bitmap, Buffer, Bytes, DataType, Dictionary, Interval, PhysicalType, Vector};
 pub(crate) use constant::all_null;
 use std::fmt::Debug;
@@ -160,6 +161,16 @@ impl Source<'_> {
         self.block.rows as usize
     }
 
+    /// The bits of rows that are not null; `None` where none is, or all are.
+    pub(crate) fn validity(&self) -> Result<Option<Bitmap>> {
+        let Some(place) = &self.block.validity else { return Ok(None) };
+        let words = Buffer::new(slice(self.bytes, place), 0, self.rows().div_ceil(64));
+        Bitmap::from_shared(words, self.rows())
+            .filter(|bits| bits.len() - bits.count_ones() == self.block.nulls as usize)
+            .map(Some)
+            .ok_or_else(|| damaged("validity and null count disagree"))
+    }
+
     fn buffer(&self, index: usize) -> Result<Bytes> {
         let place = self.block.buffers.get(index).ok_or_else(|| damaged("a block lacks a buffer"))?;
         Ok(slice(self.bytes, place))
@@ -187,7 +198,7 @@ impl Source<'_> {
 }
 
 /// The bytes of a place that the footer's check has found inside the file.
-pub(crate) fn slice(bytes: &Bytes, place: &Place) -> Bytes {
+fn slice(bytes: &Bytes, place: &Place) -> Bytes {
     bytes.slice_with_length(place.offset as usize, place.len as usize)
 }
 
@@ -208,12 +219,16 @@ pub(crate) fn open(source: &Source<'_>) -> Result<Box<dyn EncodedBlock>> {
 /// Puts blocks into bytes that later become part of a file.
 #[derive(Default)]
 pub(crate) struct Writer {
-    bytes: Vec<u8>,
+    bytes: MutableBuffer,
 }
 
 impl Writer {
-    pub(crate) fn bytes(&self) -> &[u8] {
-        &self.bytes
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    pub(crate) fn finish(self) -> Bytes {
+        self.bytes.into()
     }
 
     fn place(&mut self, bytes: &[u8]) -> Place {
