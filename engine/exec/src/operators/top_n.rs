@@ -1,13 +1,14 @@
 //! Top-N: the first rows in the order of the keys.
 
-use crate::error::{Error, Result};
+use super::sort::Sort;
+use crate::error::Result;
 use crate::operator::{Sink, Source};
 use crate::plan::SortKey;
 use crate::{QueryContext, Shape};
 use std::sync::Arc;
 
-/// The two parts of a top-N: as [`super::sort::Sort`], but only `limit` rows after `offset` are given, and
-/// rows that cannot be among them are dropped on the way in.
+/// The two parts of a top-N: as [`Sort`], but only `limit` rows after `offset` are given, and rows that cannot
+/// be among them are dropped on the way in. Tasks share the prefix of the last row that still counts.
 pub struct TopN {
     pub sink: Arc<dyn Sink>,
     pub source: Arc<dyn Source>,
@@ -16,12 +17,13 @@ pub struct TopN {
 impl TopN {
     /// `input` are the shapes of the rows, which `keys` refer to.
     pub fn new(
-        _keys: &[SortKey],
-        _limit: u64,
-        _offset: u64,
-        _input: &[Shape],
-        _query: &QueryContext,
+        keys: &[SortKey],
+        limit: u64,
+        offset: u64,
+        input: &[Shape],
+        query: &QueryContext,
     ) -> Result<TopN> {
-        Err(Error::Unsupported("top-N".into()))
+        let Sort { sink, source } = Sort::with_range(keys, Some((limit, offset)), input, query)?;
+        Ok(TopN { sink, source })
     }
 }

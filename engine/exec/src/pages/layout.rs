@@ -16,6 +16,14 @@ pub struct Field {
     pub null: Option<(usize, u8)>,
 }
 
+impl Field {
+    /// Whether the field is null in the row at this address, which must be one of its layout.
+    #[inline(always)]
+    pub(crate) fn is_null(&self, row: *const u8) -> bool {
+        super::cell::is_null(self, row)
+    }
+}
+
 /// Rows of one width: `header` bytes for whoever owns the rows, a null bit for each nullable field, the fields
 /// at their physical widths (booleans as a byte, strings as a view), then `tail` bytes for the owner again.
 /// Nothing is aligned; all of a new row is zero.

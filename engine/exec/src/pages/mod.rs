@@ -17,7 +17,7 @@ pub use layout::{Field, PAGE_BYTES, RowLayout};
 use crate::memory::{MemoryPool, Reservation};
 use crate::{Error, Result};
 use columnar::view::INLINE_BYTES;
-use columnar::{Values, Vector, View};
+use columnar::{PhysicalType, Values, Vector, View};
 use evict::{Evictable, PageStore};
 use std::sync::Arc;
 
@@ -170,6 +170,35 @@ impl RowPages {
         &self.heap[view.buffer() as usize][view.offset() as usize..][..view.len()]
     }
 
+    /// Writes `vector`, a value for each of `rows`, into `field` of those rows. `pointers` are their addresses.
+    pub fn write(
+        &mut self,
+        field: &Field,
+        vector: &Vector,
+        rows: &[u32],
+        pointers: &[*mut u8],
+    ) -> Result<()> {
+        write(field, vector, rows, pointers, |_, bytes| self.keep(bytes))
+    }
+
+    /// Appends a row of another collection of the same layout and gives its number here.
+    pub fn copy_row(&mut self, from: &RowPages, row: u32) -> Result<u32> {
+        let (copy, layout) = (self.push()?, self.layout.clone());
+        let (source, target) = (from.pointer(row), self.pointer_mut(copy));
+        // SAFETY: both are addresses of rows of `width` bytes, in two collections.
+        unsafe { std::ptr::copy_nonoverlapping(source, target, layout.width) };
+        for field in &layout.fields {
+            if field.shape.physical == PhysicalType::View {
+                let view = View(cell::load(source, field.offset));
+                if !view.is_inline() {
+                    let kept = self.keep(from.long_bytes(view))?;
+                    cell::store(target, field.offset, kept.0);
+                }
+            }
+        }
+        Ok(copy)
+    }
+
     /// Moves all pages into `store`; they come back by themselves when a row is pushed, else with
     /// [`RowPages::reload`]. Returns the bytes freed.
     pub fn evict(&mut self, store: &Arc<dyn PageStore>) -> Result<u64> {
@@ -260,8 +289,7 @@ impl Partitions {
         self.parts[(row >> PARTITION_SHIFT) as usize].keep(bytes)
     }
 
-    /// Writes `vector`, a value for each of `rows`, into field `field` of those rows. `pointers` are their
-    /// addresses.
+    /// Writes `vector`, a value for each of `rows`, into `field` of those rows. `pointers` are their addresses.
     pub fn write(
         &mut self,
         field: &Field,
@@ -269,25 +297,37 @@ impl Partitions {
         rows: &[u32],
         pointers: &[*mut u8],
     ) -> Result<()> {
-        assert!(vector.len() == rows.len() && rows.len() == pointers.len(), "a value for each row");
-        debug_assert_eq!(vector.physical(), field.shape.physical);
-        if let Values::View(views) = &vector.flatten().values {
-            cell::write_nulls(field, vector, pointers);
-            for (position, (&row, &pointer)) in rows.iter().zip(pointers).enumerate() {
-                let view = views.view(position);
-                let kept = if view.is_inline() || vector.is_null(position) {
-                    if view.is_inline() { view } else { View(0) }
-                } else {
-                    self.keep(row, views.get(position))?
-                };
-                // SAFETY: `pointer` is the address of a row whose layout has the field, of 16 bytes.
-                unsafe { pointer.add(field.offset).cast::<u128>().write_unaligned(kept.0) };
-            }
-            return Ok(());
-        }
-        cell::write_fixed(field, vector, pointers);
-        Ok(())
+        write(field, vector, rows, pointers, |row, bytes| self.keep(row, bytes))
     }
+}
+
+/// Writes a value for each of `rows`; `keep` keeps the bytes of a long string for a row.
+fn write(
+    field: &Field,
+    vector: &Vector,
+    rows: &[u32],
+    pointers: &[*mut u8],
+    mut keep: impl FnMut(u32, &[u8]) -> Result<View>,
+) -> Result<()> {
+    assert!(vector.len() == rows.len() && rows.len() == pointers.len(), "a value for each row");
+    assert!(vector.physical() == field.shape.physical, "values of the field's width");
+    if field.shape.physical != PhysicalType::View {
+        cell::write_fixed(field, vector, pointers);
+        return Ok(());
+    }
+    cell::write_nulls(field, vector, pointers);
+    let flat = vector.flatten();
+    let Values::View(views) = &flat.values else { return Ok(()) };
+    for (position, (&row, &pointer)) in rows.iter().zip(pointers).enumerate() {
+        let view = views.view(position);
+        let kept = match view.is_inline() {
+            true => view,
+            false if flat.is_null(position) => View(0),
+            false => keep(row, views.get(position))?,
+        };
+        cell::store(pointer, field.offset, kept.0);
+    }
+    Ok(())
 }
 
 impl Heap for Partitions {
