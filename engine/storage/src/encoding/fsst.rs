@@ -5,7 +5,7 @@
 use super::places::{self, Places};
 use super::strings::{SLACK_BYTES, check_text, view};
 use super::{Encoded, EncodedBlock, Encoding, Input, Offer, Source, Strings, Summary};
-use crate::error::{Result, damaged};
+use crate::error::{Error, Result, damaged};
 use crate::rows::RowsRef;
 use columnar::{Bytes, DataType, Flat, PhysicalType, Values, Vector, Views};
 use prost::Message;
@@ -26,6 +26,9 @@ struct Parameters {
     wide: bool,
     #[prost(uint32, tag = "2")]
     symbols: u32,
+    /// Bytes of the strings: how much room reading will need, about.
+    #[prost(uint64, tag = "3")]
+    plain_bytes: u64,
 }
 
 impl Encoding for FsstEncoding {
@@ -46,11 +49,11 @@ impl Encoding for FsstEncoding {
         let estimate = (strings.bytes.len() as f64 * coded as f64 / plain.max(1) as f64) as usize;
         // Decoding costs time, so it must halve the strings.
         let cost = 2 * estimate + 2 * strings.len() + 4096;
-        Offer::new(cost, move || Ok(encode(strings, &compressor)))
+        Offer::new(cost, move || encode(strings, &compressor))
     }
 
     fn open(&self, source: &Source<'_>) -> Result<Box<dyn EncodedBlock>> {
-        let Parameters { wide, symbols } = source.parameters()?;
+        let Parameters { wide, symbols, plain_bytes } = source.parameters()?;
         let codes = source.buffer(1)?;
         let limit = codes.len().checked_sub(SLACK_BYTES).ok_or_else(|| damaged("a buffer is too short"))?;
         let places = Places::open(source, wide, limit)?;
@@ -65,31 +68,26 @@ impl Encoding for FsstEncoding {
         }
         table.symbols[..words.len()].copy_from_slice(&words);
         table.lens[..lens.len()].copy_from_slice(&lens);
-        Ok(Box::new(FsstBlock { data_type: source.data_type, places, codes, table }))
+        // A code stands for 8 bytes at most.
+        let expansion = (plain_bytes as f64 / limit.max(1) as f64).clamp(1.0, 8.0);
+        Ok(Box::new(FsstBlock { data_type: source.data_type, places, codes, table, expansion }))
     }
 }
 
-fn encode(strings: Strings<'_>, compressor: &fsst::Compressor) -> Encoded {
-    let mut codes: Vec<u8> = Vec::with_capacity(strings.bytes.len() / 2 + SLACK_BYTES);
-    let mut starts = Vec::with_capacity(strings.len() + 1);
-    starts.push(0);
-    for row in 0..strings.len() {
-        let string = strings.get(row);
-        // The compressor may write a word past its end.
-        codes.reserve(2 * string.len() + 16);
-        // SAFETY: the spare capacity holds twice the string's length and 8 bytes more, the most that a string
-        // of escapes takes; the count it returns is what it has written.
-        unsafe {
-            let written = compressor.compress_into(string, codes.spare_capacity_mut());
-            codes.set_len(codes.len() + written);
-        }
-        starts.push(codes.len() as u32);
+fn encode(strings: Strings<'_>, compressor: &fsst::Compressor) -> Result<Encoded> {
+    let values: Vec<&[u8]> = (0..strings.len()).map(|row| strings.get(row)).collect();
+    let (mut codes, mut ends) = (Vec::new(), Vec::new());
+    compressor.compress_bulk_into::<{ fsst::Compressor::DEFAULT_BULK_LANES }>(&values, &mut codes, &mut ends);
+    if u32::try_from(codes.len()).is_err() {
+        return Err(Error::Unsupported("more than 4 GiB of strings in a block".into()));
     }
+    let starts: Vec<u32> = std::iter::once(0).chain(ends.iter().map(|&end| end as u32)).collect();
     codes.extend([0; SLACK_BYTES]);
     let (places, wide) = places::encode(&starts);
     let symbols: Vec<u64> = compressor.symbol_table().iter().map(|symbol| symbol.to_u64()).collect();
-    let parameters = Parameters { wide, symbols: symbols.len() as u32 };
-    Encoded {
+    let parameters =
+        Parameters { wide, symbols: symbols.len() as u32, plain_bytes: strings.bytes.len() as u64 };
+    Ok(Encoded {
         tag: FsstEncoding.tag(),
         rows: strings.len(),
         parameters: parameters.encode_to_vec(),
@@ -100,7 +98,7 @@ fn encode(strings: Strings<'_>, compressor: &fsst::Compressor) -> Encoded {
             Bytes::from_vec(compressor.symbol_lengths().to_vec()),
         ],
         children: vec![],
-    }
+    })
 }
 
 /// Symbols by code. Codes past the table's end stand for nothing.
@@ -118,8 +116,20 @@ impl SymbolTable {
         let mut len = out.len();
         let start = out.as_mut_ptr();
         let mut at = 0;
-        while at < codes.len() {
-            let code = codes[at];
+        while let Some(&code) = codes.get(at) {
+            if let Some(eight) = codes[at..].first_chunk::<8>()
+                && !eight.contains(&ESCAPE)
+            {
+                for &code in eight {
+                    let code = usize::from(code);
+                    // SAFETY: `len` grew by at most 8 for each code so far, so that 8 more bytes are within
+                    // what was reserved; lengths of symbols are at most 8.
+                    unsafe { start.add(len).cast::<u64>().write_unaligned(self.symbols[code]) };
+                    len += usize::from(self.lens[code]);
+                }
+                at += 8;
+                continue;
+            }
             let (word, symbol_len) = if code == ESCAPE {
                 at += 1;
                 match codes.get(at) {
@@ -129,8 +139,7 @@ impl SymbolTable {
             } else {
                 (self.symbols[usize::from(code)], self.lens[usize::from(code)])
             };
-            // SAFETY: `len` grew by at most 8 for each code so far, so that 8 more bytes are within what was
-            // reserved; lengths of symbols are at most 8.
+            // SAFETY: as above.
             unsafe { start.add(len).cast::<u64>().write_unaligned(word) };
             len += usize::from(symbol_len);
             at += 1;
@@ -146,12 +155,28 @@ struct FsstBlock {
     places: Places,
     codes: Bytes,
     table: Box<SymbolTable>,
+    /// Bytes that a code stands for in the mean.
+    expansion: f64,
+}
+
+impl FsstBlock {
+    /// Room for the strings of rows, with some to spare.
+    fn room(&self, rows: RowsRef<'_>) -> usize {
+        let code_bytes = match rows {
+            RowsRef::Range(first, len) => self.places.start(first + len) - self.places.start(first),
+            RowsRef::Indices(indices) => {
+                let len = |row: usize| self.places.start(row + 1) - self.places.start(row);
+                indices.iter().map(|&row| len(row as usize)).sum()
+            }
+        };
+        (code_bytes as f64 * self.expansion * 1.25) as usize + 1024
+    }
 }
 
 impl EncodedBlock for FsstBlock {
     fn read(&self, rows: RowsRef<'_>, _: PhysicalType) -> Result<Vector> {
         let codes = self.codes.as_slice();
-        let (mut text, mut ends) = (Vec::new(), Vec::with_capacity(rows.len()));
+        let (mut text, mut ends) = (Vec::with_capacity(self.room(rows)), Vec::with_capacity(rows.len()));
         let mut decode = |row: usize| {
             self.table.decode(&codes[self.places.start(row)..self.places.start(row + 1)], &mut text);
             ends.push(text.len() as u32);
@@ -161,7 +186,7 @@ impl EncodedBlock for FsstBlock {
             RowsRef::Indices(indices) => indices.iter().for_each(|&row| decode(row as usize)),
         }
         if u32::try_from(text.len()).is_err() {
-            return Err(crate::Error::Unsupported("more than 4 GiB of strings in a read".into()));
+            return Err(Error::Unsupported("more than 4 GiB of strings in a read".into()));
         }
         if self.data_type == DataType::Varchar {
             check_text(&text, ends.iter().map(|&end| end as usize))?;
