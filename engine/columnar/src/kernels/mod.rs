@@ -1,6 +1,14 @@
 //! Loops over values. Each kernel is one plain body, compiled for several instruction sets (see [`isa`]) and
 //! checked against its scalar twin in tests. Kernels ignore validity; callers combine it.
 
+pub mod arithmetic;
+pub mod boolean;
+pub mod cast;
+pub mod compare;
 pub mod concat;
 pub mod isa;
+pub mod number;
+pub mod select;
 pub mod take;
+#[cfg(test)]
+mod tests;
