@@ -7,49 +7,13 @@ use crate::encoding::{self, Input, Source, Strings, Writer};
 use crate::error::{Error, Result};
 use crate::format;
 use crate::interner::{Interner, hash_bytes};
+use crate::pending::{Pending, append_string, fill_nulls};
 use crate::rows::RowsRef;
 use crate::segment::BLOCK_ROWS;
 use crate::sketch::{DistinctSketch, hash_integer};
 use crate::statistics::{ColumnSchema, SAMPLE_ROWS, spread};
 use crate::zone::{lower_bound, upper_bound, widen};
-use columnar::{
-    BATCH_ROWS, Bitmap, Buffer, Bytes, DataType, Dictionary, Flat, Interval, PhysicalType, Scalar, Values,
-    Vector,
-};
-use std::sync::Arc;
-
-/// After this many rows it is first looked at whether strings repeat.
-const FIRST_LOOK_ROWS: usize = 4096;
-/// A dictionary is kept where a string occurs this many times in the mean.
-const MIN_REPETITION: usize = 4;
-/// Larger dictionaries are not built.
-const MAX_DICTIONARY_BYTES: usize = 64 << 20;
-
-/// Values that wait for their block.
-enum Pending {
-    I64(Vec<i64>),
-    I128(Vec<i128>),
-    F32(Vec<f32>),
-    F64(Vec<f64>),
-    Intervals(Vec<Interval>),
-    Bits(Vec<bool>),
-    Strings {
-        bytes: Vec<u8>,
-        starts: Vec<u32>,
-    },
-    /// Of every row so far.
-    Numbers {
-        interner: Interner,
-        numbers: Vec<u32>,
-        known: Option<Known>,
-    },
-}
-
-/// The numbers of the strings of the dictionary that came last.
-struct Known {
-    dictionary: Arc<Dictionary>,
-    numbers: Vec<Option<u32>>,
-}
+use columnar::{BATCH_ROWS, Bitmap, Bytes, DataType, PhysicalType, Scalar, Values, Vector};
 
 pub(crate) struct ColumnBuilder {
     schema: ColumnSchema,
@@ -151,15 +115,8 @@ impl ColumnBuilder {
         if let Some(validity) = &validity {
             self.pending.fill_nulls(validity);
         }
-        let bits;
-        let input = match &self.pending {
-            Pending::Bits(values) => {
-                bits = values.iter().copied().collect::<Bitmap>();
-                Input::Bits(&bits)
-            }
-            other => other.input(),
-        };
-        self.output.block(input, validity, None)?;
+        let output = &mut self.output;
+        self.pending.with_input(|input| output.block(input, validity, None))?;
         self.pending = Pending::new(self.schema.data_type);
         self.validity.clear();
         self.pending_rows = 0;
@@ -490,200 +447,13 @@ pub(crate) fn encode_scalars(
     let validity = vector.validity();
     pending.append(&vector, validity.as_ref())?;
     let nulls = validity.as_ref().map_or(0, |validity| validity.len() - validity.count_ones());
-    let bits;
     if let Some(validity) = &validity {
         pending.fill_nulls(validity);
     }
-    let input = match &pending {
-        Pending::Bits(values) => {
-            bits = values.iter().copied().collect::<Bitmap>();
-            Input::Bits(&bits)
-        }
-        other => other.input(),
-    };
     let all_null = nulls == scalars.len();
-    let encoded = if all_null { encoding::all_null(scalars.len()) } else { encoding::encode(input)? };
+    let encoded =
+        if all_null { encoding::all_null(scalars.len()) } else { pending.with_input(encoding::encode)? };
     let mut block = writer.write(encoded, validity.as_ref().filter(|_| !all_null));
     block.nulls = nulls as u64;
     Ok(block)
-}
-
-fn append_string(bytes: &mut Vec<u8>, starts: &mut Vec<u32>, string: &[u8]) -> Result<()> {
-    bytes.extend_from_slice(string);
-    let end = u32::try_from(bytes.len());
-    starts.push(end.map_err(|_| Error::Unsupported("more than 4 GiB of strings in a block".into()))?);
-    Ok(())
-}
-
-/// Gives null rows the value before them, or the first there is.
-fn fill_nulls<T: Copy>(values: &mut [T], validity: &Bitmap) {
-    let Some(first) = validity.ones().next() else { return };
-    let mut last = values[first];
-    for (row, value) in values.iter_mut().enumerate() {
-        if validity.get(row) {
-            last = *value;
-        } else {
-            *value = last;
-        }
-    }
-}
-
-impl Pending {
-    fn new(data_type: DataType) -> Pending {
-        match data_type.physical() {
-            PhysicalType::Bool => Pending::Bits(Vec::new()),
-            PhysicalType::I8 | PhysicalType::I16 | PhysicalType::I32 | PhysicalType::I64 => {
-                Pending::I64(Vec::new())
-            }
-            PhysicalType::I128 => Pending::I128(Vec::new()),
-            PhysicalType::F32 => Pending::F32(Vec::new()),
-            PhysicalType::F64 => Pending::F64(Vec::new()),
-            PhysicalType::Interval => Pending::Intervals(Vec::new()),
-            PhysicalType::View => Pending::Strings { bytes: Vec::new(), starts: vec![0] },
-        }
-    }
-
-    fn memory_bytes(&self) -> usize {
-        match self {
-            Pending::I64(values) => 8 * values.len(),
-            Pending::I128(values) => 16 * values.len(),
-            Pending::F32(values) => 4 * values.len(),
-            Pending::F64(values) => 8 * values.len(),
-            Pending::Intervals(values) => 16 * values.len(),
-            Pending::Bits(values) => values.len(),
-            Pending::Strings { bytes, starts } => bytes.len() + 4 * starts.len(),
-            Pending::Numbers { interner, numbers, .. } => interner.memory_bytes() + 4 * numbers.len(),
-        }
-    }
-
-    /// Whether strings are not worth their numbers: looked at now and then, and at the end.
-    fn repeats_too_little(&self, rows: usize, at_end: bool) -> bool {
-        let Pending::Numbers { interner, .. } = self else { return false };
-        let distinct = interner.len();
-        // Early on, repetition has hardly had a chance.
-        let early = (FIRST_LOOK_ROWS..BLOCK_ROWS).contains(&rows) && distinct * 4 > rows * 3;
-        let settled = (at_end || rows >= BLOCK_ROWS) && distinct * MIN_REPETITION > rows;
-        distinct > 0 && (early || settled || interner.memory_bytes() > MAX_DICTIONARY_BYTES)
-            || at_end && distinct == 0
-    }
-
-    fn append(&mut self, vector: &Vector, validity: Option<&Bitmap>) -> Result<()> {
-        if let (Pending::Numbers { interner, numbers, known }, Vector::Dictionary(vector)) =
-            (&mut *self, vector)
-        {
-            // Codes of a known dictionary need no look at their strings.
-            let values = &vector.dictionary.values;
-            let Values::View(views) = &values.values else {
-                return Err(Error::Internal("strings of another width".into()));
-            };
-            let known = match known {
-                Some(known) if known.dictionary.id == vector.dictionary.id => known,
-                _ => known.insert(Known {
-                    dictionary: vector.dictionary.clone(),
-                    numbers: vec![None; values.len()],
-                }),
-            };
-            for row in 0..vector.codes.len() {
-                if validity.is_some_and(|validity| !validity.get(row)) {
-                    numbers.push(0);
-                    continue;
-                }
-                let code = vector.codes.get(row);
-                let number = known.numbers[code].unwrap_or_else(|| interner.intern(views.get(code)));
-                known.numbers[code] = Some(number);
-                numbers.push(number);
-            }
-            return Ok(());
-        }
-        let flat = vector.flatten();
-        let wrong = |flat: &Flat| {
-            Error::Internal(format!("{} at width {:?}", flat.data_type, flat.values.physical()))
-        };
-        match self {
-            Pending::I64(values) => match &flat.values {
-                Values::I8(buffer) => values.extend(buffer.iter().map(|&value| i64::from(value))),
-                Values::I16(buffer) => values.extend(buffer.iter().map(|&value| i64::from(value))),
-                Values::I32(buffer) => values.extend(buffer.iter().map(|&value| i64::from(value))),
-                Values::I64(buffer) => values.extend_from_slice(buffer),
-                Values::I128(buffer) => values.extend(buffer.iter().map(|&value| value as i64)),
-                _ => return Err(wrong(&flat)),
-            },
-            Pending::I128(values) => match &flat.values {
-                Values::I8(buffer) => values.extend(buffer.iter().map(|&value| i128::from(value))),
-                Values::I16(buffer) => values.extend(buffer.iter().map(|&value| i128::from(value))),
-                Values::I32(buffer) => values.extend(buffer.iter().map(|&value| i128::from(value))),
-                Values::I64(buffer) => values.extend(buffer.iter().map(|&value| i128::from(value))),
-                Values::I128(buffer) => values.extend_from_slice(buffer),
-                _ => return Err(wrong(&flat)),
-            },
-            Pending::F32(values) => {
-                copy(values, &flat, |v| if let Values::F32(b) = v { Some(b) } else { None })?
-            }
-            Pending::F64(values) => {
-                copy(values, &flat, |v| if let Values::F64(b) = v { Some(b) } else { None })?
-            }
-            Pending::Intervals(values) => match &flat.values {
-                Values::Interval(buffer) => values.extend_from_slice(buffer),
-                _ => return Err(wrong(&flat)),
-            },
-            Pending::Bits(values) => match &flat.values {
-                Values::Bool(bits) => values.extend((0..bits.len()).map(|row| bits.get(row))),
-                _ => return Err(wrong(&flat)),
-            },
-            Pending::Strings { bytes, starts } => {
-                let Values::View(views) = &flat.values else { return Err(wrong(&flat)) };
-                for row in 0..views.len() {
-                    let valid = validity.is_none_or(|validity| validity.get(row));
-                    append_string(bytes, starts, if valid { views.get(row) } else { &[] })?;
-                }
-            }
-            Pending::Numbers { interner, numbers, .. } => {
-                let Values::View(views) = &flat.values else { return Err(wrong(&flat)) };
-                for row in 0..views.len() {
-                    let valid = validity.is_none_or(|validity| validity.get(row));
-                    numbers.push(if valid { interner.intern(views.get(row)) } else { 0 });
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn fill_nulls(&mut self, validity: &Bitmap) {
-        match self {
-            Pending::I64(values) => fill_nulls(values, validity),
-            Pending::I128(values) => fill_nulls(values, validity),
-            Pending::F32(values) => fill_nulls(values, validity),
-            Pending::F64(values) => fill_nulls(values, validity),
-            Pending::Intervals(values) => fill_nulls(values, validity),
-            Pending::Bits(values) => fill_nulls(values, validity),
-            Pending::Strings { .. } => {}
-            Pending::Numbers { numbers, .. } => fill_nulls(numbers, validity),
-        }
-    }
-
-    /// The values to encode; bits are for the caller to pack.
-    fn input(&self) -> Input<'_> {
-        match self {
-            Pending::I64(values) => Input::I64(values),
-            Pending::I128(values) => Input::I128(values),
-            Pending::F32(values) => Input::F32(values),
-            Pending::F64(values) => Input::F64(values),
-            Pending::Intervals(values) => Input::Intervals(values),
-            Pending::Strings { bytes, starts } => Input::Strings(Strings { bytes, starts }),
-            Pending::Bits(_) => Input::Codes { codes: &[], count: 0 },
-            Pending::Numbers { interner, numbers, .. } => {
-                Input::Codes { codes: numbers, count: interner.len() }
-            }
-        }
-    }
-}
-
-fn copy<T: Copy + arrow::datatypes::ArrowNativeType>(
-    values: &mut Vec<T>,
-    flat: &Flat,
-    pick: impl Fn(&Values) -> Option<&Buffer<T>>,
-) -> Result<()> {
-    let buffer = pick(&flat.values).ok_or_else(|| Error::Internal("floats of another width".into()))?;
-    values.extend_from_slice(buffer);
-    Ok(())
 }

@@ -17,6 +17,7 @@ mod forged;
 mod format;
 mod interner;
 mod kernels;
+mod pending;
 pub mod predicate;
 mod prepared;
 pub mod residency;
