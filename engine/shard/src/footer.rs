@@ -1,7 +1,23 @@
 //! What files hold, by their footers.
 
-use crate::{Error, File, Result, Stores};
+use crate::file_reader::FileReader;
+use crate::{Error, File, Progress, Result, Stores, folders};
+use arrow::datatypes::{DataType as ArrowType, Field, Fields, Schema, SchemaRef, TimeUnit as ArrowUnit};
+use columnar::DataType;
+use columnar::arrow::data_type_of;
+use futures::{StreamExt, TryStreamExt, stream};
+use parquet::DecodeResult;
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
+use parquet::basic::Type as PhysicalType;
+use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataPushDecoder};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use storage::ColumnSchema;
+
+/// Footers that are fetched at once.
+const PARALLEL: usize = 16;
+/// What is fetched of a file's end at first; most footers fit.
+const TAIL_BYTES: u64 = 64 << 10;
 
 /// What the footers of a dataset's files say.
 #[derive(Clone, Debug)]
@@ -12,8 +28,208 @@ pub struct Inferred {
     pub files: Vec<File>,
 }
 
-/// Reads the footers of `files` and infers the schema that all share.
-pub async fn infer(stores: &Stores, files: Vec<File>) -> Result<Inferred> {
-    let _ = (stores, files);
-    Err(Error::Unsupported("inference".into()))
+/// A file's footer: its row groups, and its columns in the Arrow types they are decoded to.
+#[derive(Debug)]
+pub(crate) struct Footer {
+    pub(crate) reader_metadata: ArrowReaderMetadata,
+    pub(crate) columns: Vec<ColumnSchema>,
+    pub(crate) rows: u64,
+}
+
+impl Footer {
+    pub(crate) fn metadata(&self) -> &ParquetMetaData {
+        self.reader_metadata.metadata()
+    }
+
+    /// The rows of each row group.
+    pub(crate) fn row_groups(&self) -> impl Iterator<Item = u64> {
+        self.metadata().row_groups().iter().map(|group| group.num_rows().max(0) as u64)
+    }
+}
+
+/// Reads the footers of `files` and infers the schema that all share. Columns go by name, in the order of the
+/// first file; files that differ in a name or a type are an error that names both.
+pub async fn infer(stores: &Stores, mut files: Vec<File>) -> Result<Inferred> {
+    let footers = load_all(stores, &files, &Arc::default()).await?;
+    let (Some(first), Some(first_file)) = (footers.first(), files.first()) else {
+        return Err(Error::Location("a dataset without files".into()));
+    };
+    let mut columns = first.columns.clone();
+    for (file, footer) in files.iter().zip(&footers).skip(1) {
+        let differ = |why: String| Err(Error::file(&file.url, format!("{why} in {}", first_file.url)));
+        for column in &mut columns {
+            match find(&footer.columns, &column.name) {
+                None => return differ(format!("the column \"{}\" is missing, which is", column.name)),
+                Some(other) if other.data_type != column.data_type => {
+                    return differ(format!(
+                        "the column \"{}\" is {}, but {}",
+                        other.name, other.data_type, column.data_type
+                    ));
+                }
+                Some(other) => column.nullable |= other.nullable,
+            }
+        }
+        if let Some(extra) = footer.columns.iter().find(|column| find(&columns, &column.name).is_none()) {
+            return differ(format!("the column \"{}\" is not", extra.name));
+        }
+    }
+    // A folder's column takes the place of one of the same name inside.
+    let from_folders = folders::columns(&files);
+    columns.retain(|column| find(&from_folders, &column.name).is_none());
+    columns.extend(from_folders);
+    for (file, footer) in files.iter_mut().zip(&footers) {
+        file.rows = footer.rows;
+    }
+    Ok(Inferred { columns, files })
+}
+
+/// The column of that name, without regard to case.
+pub(crate) fn find<'a>(columns: &'a [ColumnSchema], name: &str) -> Option<&'a ColumnSchema> {
+    columns.iter().find(|column| same_name(&column.name, name))
+}
+
+pub(crate) fn same_name(a: &str, b: &str) -> bool {
+    a == b || a.to_lowercase() == b.to_lowercase()
+}
+
+/// The footers of files, in their order; those that were read before are remembered.
+pub(crate) async fn load_all(
+    stores: &Stores,
+    files: &[File],
+    progress: &Arc<Progress>,
+) -> Result<Vec<Arc<Footer>>> {
+    let one = |file: &File| {
+        let known = stores.known_footer(file);
+        let reader = FileReader::new(stores, file, progress);
+        async move {
+            match known {
+                Some(footer) => Result::Ok((footer, None)),
+                None => {
+                    let reader = reader?;
+                    let footer = Arc::new(load(&reader).await?);
+                    Ok((footer, Some(reader)))
+                }
+            }
+        }
+    };
+    let loads: Vec<_> = files.iter().map(one).collect();
+    let loaded: Vec<_> = stream::iter(loads).buffered(PARALLEL).try_collect::<Vec<_>>().await?;
+    for (footer, read) in &loaded {
+        if let Some(reader) = read {
+            stores.remember_footer(reader.file(), footer.clone());
+        }
+    }
+    Ok(loaded.into_iter().map(|(footer, _)| footer).collect())
+}
+
+async fn load(reader: &FileReader) -> Result<Footer> {
+    let file = reader.file();
+    if file.size_bytes < 12 {
+        let why = format!("not a Parquet file: it has {} bytes", file.size_bytes);
+        return Err(Error::file(&file.url, why));
+    }
+    let tail = file.size_bytes.saturating_sub(TAIL_BYTES)..file.size_bytes;
+    let bytes = reader.read(std::slice::from_ref(&tail)).await?;
+    if !bytes.iter().all(|bytes| bytes.ends_with(b"PAR1")) {
+        return Err(Error::file(&file.url, "not a Parquet file, or cut short: its last bytes are not PAR1"));
+    }
+    let decoder = ParquetMetaDataPushDecoder::try_new(file.size_bytes);
+    let mut decoder =
+        decoder.map_err(|error| damaged(&file.url, error))?.with_page_index_policy(PageIndexPolicy::Skip);
+    decoder.push_ranges(vec![tail], bytes).map_err(|error| damaged(&file.url, error))?;
+    loop {
+        match guarded(&file.url, || decoder.try_decode())? {
+            DecodeResult::NeedsData(ranges) => {
+                let bytes = reader.read(&ranges).await?;
+                decoder.push_ranges(ranges, bytes).map_err(|error| damaged(&file.url, error))?;
+            }
+            DecodeResult::Data(metadata) => return footer_of(&file.url, metadata),
+            DecodeResult::Finished => return Err(damaged(&file.url, "it has no footer")),
+        }
+    }
+}
+
+fn footer_of(url: &str, metadata: ParquetMetaData) -> Result<Footer> {
+    let metadata = Arc::new(metadata);
+    let plain = guarded(url, || ArrowReaderMetadata::try_new(metadata.clone(), ArrowReaderOptions::new()))?;
+    let schema = decoded_schema(&plain);
+    let options = ArrowReaderOptions::new().with_schema(schema);
+    let reader_metadata = guarded(url, || ArrowReaderMetadata::try_new(metadata.clone(), options))?;
+
+    let mut columns: Vec<ColumnSchema> = Vec::new();
+    for field in reader_metadata.schema().fields() {
+        let data_type =
+            data_type_of(field.name(), field.data_type()).map_err(|error| Error::file(url, error))?;
+        // A column of nothing but nulls needs some type.
+        let data_type = if data_type == DataType::Null { DataType::Int32 } else { data_type };
+        if let Some(twin) = find(&columns, field.name()) {
+            let why = format!("the columns \"{}\" and \"{}\" differ by case alone", twin.name, field.name());
+            return Err(Error::file(url, why));
+        }
+        columns.push(ColumnSchema { name: field.name().clone(), data_type, nullable: field.is_nullable() });
+    }
+    if columns.is_empty() {
+        return Err(Error::file(url, "it has no columns"));
+    }
+    let counts = metadata.row_groups().iter().map(|group| u64::try_from(group.num_rows()));
+    let rows =
+        counts.sum::<std::result::Result<u64, _>>().map_err(|_| damaged(url, "a negative row count"))?;
+    if metadata.file_metadata().num_rows() != rows as i64 {
+        return Err(damaged(url, "its row groups do not add up to its rows"));
+    }
+    Ok(Footer { reader_metadata, columns, rows })
+}
+
+/// The Arrow types to decode to: views for text, decimals as narrow as they are stored, INT96 timestamps in
+/// microseconds (as nanoseconds they would end in 2262).
+fn decoded_schema(plain: &ArrowReaderMetadata) -> SchemaRef {
+    let roots = plain.parquet_schema().root_schema().get_fields();
+    let stored = |name: &str| {
+        let root = roots.iter().find(|root| root.name() == name && root.is_primitive());
+        root.map(|root| root.get_physical_type())
+    };
+    let field = |field: &Arc<Field>| {
+        let stored = stored(field.name());
+        let flat = match field.data_type() {
+            ArrowType::Dictionary(_, values) => values.as_ref(),
+            other => other,
+        };
+        let to = match (flat, stored) {
+            (ArrowType::Utf8 | ArrowType::LargeUtf8, _) => ArrowType::Utf8View,
+            (ArrowType::Binary | ArrowType::LargeBinary, _) => ArrowType::BinaryView,
+            (ArrowType::Decimal128(p, s), Some(PhysicalType::INT32)) if *p <= 9 => {
+                ArrowType::Decimal32(*p, *s)
+            }
+            (ArrowType::Decimal128(p, s), Some(PhysicalType::INT64)) if *p <= 18 => {
+                ArrowType::Decimal64(*p, *s)
+            }
+            (ArrowType::Timestamp(_, None), Some(PhysicalType::INT96)) => {
+                ArrowType::Timestamp(ArrowUnit::Microsecond, None)
+            }
+            (other, _) => other.clone(),
+        };
+        Field::new(field.name(), to, field.is_nullable())
+    };
+    let fields: Fields = plain.schema().fields().iter().map(field).collect();
+    Arc::new(Schema::new(fields))
+}
+
+/// The error of a file that does not hold together.
+pub(crate) fn damaged(url: &str, why: impl ToString) -> Error {
+    Error::file(url, format!("damaged Parquet file: {}", why.to_string()))
+}
+
+/// Runs a step of the Parquet decoder, which may panic on damaged files.
+pub(crate) fn guarded<T, E: ToString>(
+    url: &str,
+    step: impl FnOnce() -> std::result::Result<T, E>,
+) -> Result<T> {
+    match catch_unwind(AssertUnwindSafe(step)) {
+        Ok(done) => done.map_err(|error| damaged(url, error)),
+        Err(panic) => {
+            let text = panic.downcast_ref::<String>().map(String::as_str);
+            let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("unknown");
+            Err(damaged(url, format!("the decoder gave up: {text}")))
+        }
+    }
 }

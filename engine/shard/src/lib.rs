@@ -6,12 +6,14 @@
 
 pub mod config;
 pub mod error;
-pub mod folders;
+mod file_reader;
+mod folders;
 pub mod footer;
 pub mod hydrate;
 pub mod listing;
 pub mod node;
 pub mod parquet_writer;
+mod pattern;
 pub mod placement;
 pub mod progress;
 pub mod store;

@@ -1,11 +1,116 @@
 //! Finding a dataset's files: one file, a folder, or a pattern.
 
-use crate::{File, Result, Stores};
+use crate::store::{Place, Url, unescape, url_of};
+use crate::{Error, File, FolderValue, Result, Stores, folders, pattern};
+use futures::TryStreamExt;
+use object_store::path::Path;
+use object_store::{ObjectMeta, ObjectStoreExt};
 
 /// The Parquet files at `location`, in the order of their names, with their identities and the values that
-/// their folders name; `rows` is not known yet (0). A location without files is an error.
+/// their folders name; `rows` is not known yet (0). In a folder, files are those that end in `.parquet` (or
+/// `.parq`, `.pq`); names that start with `_` or `.` are left out. A location without files is an error.
 pub async fn list(stores: &Stores, location: &str) -> Result<Vec<File>> {
-    let place = stores.open(location)?;
-    let _ = place;
-    Err(crate::Error::Unsupported("listing".into()))
+    let url = Url::parse(location)?;
+    let parts: Vec<&str> = url.path.split('/').filter(|part| !part.is_empty()).collect();
+    let literal = parts.iter().position(|part| pattern::is_pattern(part)).unwrap_or(parts.len());
+    let wrong = |error: object_store::path::Error| Error::Location(format!("{location}: {error}"));
+    let root = stores.place(&url.base, Path::parse(parts[..literal].join("/")).map_err(wrong)?)?;
+
+    let files = if literal < parts.len() {
+        let wanted = &parts[literal..];
+        let mut files = Vec::new();
+        for object in objects_below(&root).await? {
+            let relative = relative_parts(&root, &object);
+            if is_data(&relative) && pattern::matches(wanted, &relative) {
+                files.push(file_of(&root, &object)?);
+            }
+        }
+        if files.is_empty() {
+            return Err(Error::Location(format!("no file matches \"{location}\"")));
+        }
+        files
+    } else if let Some(object) = head(&root).await? {
+        vec![file_of(&Place { path: parent(&root.path), ..root }, &object)?]
+    } else {
+        let objects = objects_below(&root).await?;
+        let data = |object: &&ObjectMeta| {
+            let relative = relative_parts(&root, object);
+            is_data(&relative) && relative.last().is_some_and(|name| has_extension(name))
+        };
+        let files =
+            objects.iter().filter(data).map(|object| file_of(&root, object)).collect::<Result<Vec<_>>>()?;
+        if files.is_empty() {
+            return Err(Error::Location(match objects.is_empty() {
+                true => format!("\"{location}\" is empty or does not exist"),
+                false => format!("\"{location}\" holds no Parquet file"),
+            }));
+        }
+        files
+    };
+    folders::check_alike(&files)?;
+    Ok(files)
+}
+
+/// The object at a place, if there is one.
+async fn head(place: &Place) -> Result<Option<ObjectMeta>> {
+    if place.path.as_ref().is_empty() {
+        return Ok(None);
+    }
+    match place.store.head(&place.path).await {
+        Ok(object) => Ok(Some(object)),
+        Err(object_store::Error::NotFound { .. }) => Ok(None),
+        Err(error) => Err(Error::store(&place.url(), error)),
+    }
+}
+
+async fn objects_below(root: &Place) -> Result<Vec<ObjectMeta>> {
+    let prefix = (!root.path.as_ref().is_empty()).then_some(&root.path);
+    let listed = root.store.list(prefix).try_collect::<Vec<_>>().await;
+    let mut objects = listed.map_err(|error| Error::store(&root.url(), error))?;
+    objects.sort_by(|a, b| a.location.cmp(&b.location));
+    Ok(objects)
+}
+
+fn relative_parts<'a>(root: &Place, object: &'a ObjectMeta) -> Vec<&'a str> {
+    let depth = root.path.as_ref().split('/').filter(|part| !part.is_empty()).count();
+    object.location.as_ref().split('/').skip(depth).collect()
+}
+
+fn is_data(parts: &[&str]) -> bool {
+    parts.iter().all(|part| !part.starts_with(['_', '.']))
+}
+
+fn has_extension(name: &str) -> bool {
+    name.rsplit_once('.').is_some_and(|(_, extension)| {
+        ["parquet", "parq", "pq"].iter().any(|known| extension.eq_ignore_ascii_case(known))
+    })
+}
+
+fn parent(path: &Path) -> Path {
+    let parts: Vec<&str> = path.as_ref().split('/').collect();
+    Path::parse(parts[..parts.len().saturating_sub(1)].join("/")).unwrap_or_default()
+}
+
+fn file_of(root: &Place, object: &ObjectMeta) -> Result<File> {
+    let relative = relative_parts(root, object);
+    let local = root.base() == "file://";
+    let mut folder_values: Vec<FolderValue> = Vec::new();
+    for part in &relative[..relative.len().saturating_sub(1)] {
+        // The store's own escapes come off first.
+        let name = if local { unescape(part) } else { Some(part.to_string()) };
+        let Some(value) = name.as_deref().and_then(folders::value_of) else { continue };
+        if folder_values.iter().any(|known| known.column.eq_ignore_ascii_case(&value.column)) {
+            let url = url_of(root.base(), &object.location);
+            return Err(Error::file(&url, format!("its folders name the column \"{}\" twice", value.column)));
+        }
+        folder_values.push(value);
+    }
+    Ok(File {
+        url: url_of(root.base(), &object.location),
+        size_bytes: object.size,
+        etag: object.e_tag.clone().unwrap_or_default(),
+        modified_at_us: object.last_modified.timestamp_micros(),
+        rows: 0,
+        folder_values,
+    })
 }

@@ -1,4 +1,11 @@
-//! Which shard gets which rows of a version.
+//! Which shard gets which rows of a version, and how they are cut into segments.
+//!
+//! The plan is a fold over the files in their order: what it decides for a file depends on the files before
+//! it alone. So a version that adds files to another shares nearly all of its segments.
+
+use crate::footer::Footer;
+use crate::hydrate::Options;
+use std::sync::Arc;
 
 /// How a version's rows lie on the shards.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -9,4 +16,256 @@ pub enum Placement {
     Hash(Vec<u32>),
     /// Every row on every shard: small datasets.
     Replicated,
+}
+
+/// Rows of one row group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Part {
+    pub(crate) file: usize,
+    pub(crate) row_group: usize,
+    pub(crate) start: u64,
+    pub(crate) rows: u64,
+}
+
+/// Rows that become one segment (a segment a shard where rows are placed by hash).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Piece {
+    pub(crate) parts: Vec<Part>,
+    pub(crate) target: Target,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Target {
+    One(usize),
+    All,
+    /// Each row where the hash of its key says.
+    ByHash,
+}
+
+impl Piece {
+    pub(crate) fn rows(&self) -> u64 {
+        self.parts.iter().map(|part| part.rows).sum()
+    }
+}
+
+/// A file of fewer rows is not cut for the sake of several shards.
+const SPLIT_ROWS: u64 = 131_072;
+
+/// The placement of a version, and its rows in pieces: of each shard in the order of the rows.
+pub(crate) fn plan(
+    footers: &[Arc<Footer>],
+    partition_by: &[u32],
+    shards: usize,
+    options: &Options,
+) -> (Placement, Vec<Piece>) {
+    let files: Vec<Vec<u64>> = footers.iter().map(|footer| footer.row_groups().collect()).collect();
+    plan_rows(&files, partition_by, shards, options)
+}
+
+/// As [`plan`], by the rows of each file's row groups.
+fn plan_rows(
+    files: &[Vec<u64>],
+    partition_by: &[u32],
+    shards: usize,
+    options: &Options,
+) -> (Placement, Vec<Piece>) {
+    let total: u64 = files.iter().flatten().sum();
+    let limit = options.segment_rows.max(1) as u64;
+    let whole = |target: Target, limit: u64| {
+        let mut pieces = Vec::new();
+        for (file, groups) in files.iter().enumerate() {
+            append(&mut pieces, parts_of(file, groups, 0..groups.iter().sum()), target, limit);
+        }
+        pieces
+    };
+    if total <= options.replicated_rows {
+        return (Placement::Replicated, whole(Target::All, limit));
+    }
+    if !partition_by.is_empty() {
+        // Each of these becomes a segment a shard.
+        return (Placement::Hash(partition_by.to_vec()), whole(Target::ByHash, limit * shards as u64));
+    }
+    let mut pieces: Vec<Vec<Piece>> = vec![Vec::new(); shards];
+    let mut loads = vec![0_u64; shards];
+    for (file, groups) in files.iter().enumerate() {
+        let rows: u64 = groups.iter().sum();
+        let mut order: Vec<usize> = (0..shards).collect();
+        order.sort_by_key(|&shard| (loads[shard], shard));
+        let cuts = if rows < SPLIT_ROWS || shards == 1 { vec![rows] } else { cuts(groups, shards) };
+        let mut start = 0;
+        for (&shard, &end) in order.iter().zip(&cuts) {
+            append(&mut pieces[shard], parts_of(file, groups, start..end), Target::One(shard), limit);
+            loads[shard] += end - start;
+            start = end;
+        }
+    }
+    (Placement::Spread, pieces.into_iter().flatten().collect())
+}
+
+/// Where a file's rows are cut for `shards` shards, ascending, the last at its end: between row groups where
+/// there are enough of them, else anywhere.
+fn cuts(groups: &[u64], shards: usize) -> Vec<u64> {
+    let rows: u64 = groups.iter().sum();
+    let even = |shard: usize| (u128::from(rows) * (shard as u128 + 1) / shards as u128) as u64;
+    if groups.len() < shards {
+        return (0..shards).map(even).collect();
+    }
+    let ends: Vec<u64> = groups
+        .iter()
+        .scan(0, |end, rows| {
+            *end += rows;
+            Some(*end)
+        })
+        .collect();
+    let nearest = |shard: usize| {
+        let wanted = even(shard);
+        ends.iter().copied().min_by_key(|end| end.abs_diff(wanted)).unwrap_or(rows)
+    };
+    (0..shards).map(|shard| if shard + 1 == shards { rows } else { nearest(shard) }).collect()
+}
+
+/// The rows `range` of a file, row group by row group.
+fn parts_of(file: usize, groups: &[u64], range: std::ops::Range<u64>) -> Vec<Part> {
+    let mut parts = Vec::new();
+    let mut begin = 0;
+    for (row_group, &rows) in groups.iter().enumerate() {
+        let (from, to) = (range.start.max(begin), range.end.min(begin + rows));
+        if from < to {
+            parts.push(Part { file, row_group, start: from - begin, rows: to - from });
+        }
+        begin += rows;
+    }
+    parts
+}
+
+/// Cuts a file's parts into pieces of at most `limit` rows and puts them behind the others. A piece that is
+/// not smaller than the one before it is merged with it where both fit: so small files end up in few pieces,
+/// and each row is merged a logarithmic number of times as files come in one by one.
+fn append(pieces: &mut Vec<Piece>, parts: Vec<Part>, target: Target, limit: u64) {
+    let rows: u64 = parts.iter().map(|part| part.rows).sum();
+    if rows == 0 {
+        return;
+    }
+    // Even pieces rather than full ones and a rest.
+    let size = rows.div_ceil(rows.div_ceil(limit));
+    let mut open = Piece { parts: Vec::new(), target };
+    let mut room = size;
+    for mut part in parts {
+        while part.rows > 0 {
+            let taken = part.rows.min(room);
+            open.parts.push(Part { rows: taken, ..part });
+            part.start += taken;
+            part.rows -= taken;
+            room -= taken;
+            if room == 0 {
+                push_merged(pieces, std::mem::replace(&mut open, Piece { parts: Vec::new(), target }), limit);
+                room = size;
+            }
+        }
+    }
+    if !open.parts.is_empty() {
+        push_merged(pieces, open, limit);
+    }
+}
+
+fn push_merged(pieces: &mut Vec<Piece>, mut piece: Piece, limit: u64) {
+    while let Some(last) = pieces.pop() {
+        if last.rows() > piece.rows() || last.rows() + piece.rows() > limit {
+            pieces.push(last);
+            break;
+        }
+        let parts = [last.parts, piece.parts].concat();
+        piece = Piece { parts, target: piece.target };
+    }
+    pieces.push(piece);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options() -> Options {
+        Options { replicated_rows: 0, segment_rows: 1 << 20, ..Options::default() }
+    }
+
+    fn rows_of(pieces: &[Piece]) -> Vec<u64> {
+        pieces.iter().map(Piece::rows).collect()
+    }
+
+    /// Every row of every file is in one piece of its shard, in order.
+    fn check_cover(files: &[Vec<u64>], pieces: &[Piece]) {
+        let mut seen: Vec<(usize, usize, u64, u64)> = pieces
+            .iter()
+            .flat_map(|piece| &piece.parts)
+            .map(|part| (part.file, part.row_group, part.start, part.start + part.rows))
+            .collect();
+        for shard in 0..8 {
+            let of_shard = pieces.iter().filter(|piece| piece.target == Target::One(shard));
+            let order: Vec<_> =
+                of_shard.flat_map(|piece| &piece.parts).map(|part| (part.file, part.row_group, part.start)).collect();
+            assert!(order.is_sorted(), "{order:?}");
+        }
+        seen.sort_unstable();
+        for (file, groups) in files.iter().enumerate() {
+            for (group, &rows) in groups.iter().enumerate() {
+                let mut end = 0;
+                for part in seen.iter().filter(|part| (part.0, part.1) == (file, group)) {
+                    assert_eq!(part.2, end);
+                    end = part.3;
+                }
+                assert_eq!(end, rows);
+            }
+        }
+    }
+
+    #[test]
+    fn every_row_has_one_place() {
+        let sets: [Vec<Vec<u64>>; 6] = [
+            vec![vec![6_000_000]],
+            vec![vec![1_000_000; 6]],
+            vec![vec![1, 0, 5], vec![], vec![200_000, 3]],
+            vec![vec![100_000]; 50],
+            vec![vec![122_880; 49]],
+            vec![],
+        ];
+        for files in &sets {
+            for shards in 1..=5 {
+                let (_, pieces) = plan_rows(files, &[], shards, &options());
+                check_cover(files, &pieces);
+                assert!(rows_of(&pieces).iter().all(|&rows| 0 < rows && rows <= 1 << 20), "{pieces:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn large_files_are_shared_evenly() {
+        for files in [vec![vec![6_000_000]], vec![vec![122_880; 49]], vec![vec![1_000_000; 6]]] {
+            let (placement, pieces) = plan_rows(&files, &[], 3, &options());
+            assert_eq!(placement, Placement::Spread);
+            for shard in 0..3 {
+                let own = pieces.iter().filter(|piece| piece.target == Target::One(shard));
+                let rows: u64 = own.map(Piece::rows).sum();
+                assert!((1_900_000..2_130_000).contains(&rows), "{rows}");
+            }
+        }
+    }
+
+    #[test]
+    fn small_files_merge_and_keep_what_was() {
+        let files: Vec<Vec<u64>> = vec![vec![1]; 1000];
+        let (_, pieces) = plan_rows(&files, &[], 1, &options());
+        assert_eq!(rows_of(&pieces), [512, 256, 128, 64, 32, 8]);
+        let (_, fewer) = plan_rows(&files[..990], &[], 1, &options());
+        assert_eq!(fewer[..4], pieces[..4]);
+    }
+
+    #[test]
+    fn small_datasets_lie_everywhere_and_keyed_ones_by_hash() {
+        let files = vec![vec![1000]];
+        let options = Options { replicated_rows: 1000, ..options() };
+        let (placement, pieces) = plan_rows(&files, &[0], 3, &options);
+        assert_eq!((placement, pieces[0].target), (Placement::Replicated, Target::All));
+        let (placement, pieces) = plan_rows(&[vec![1001]], &[2], 3, &options);
+        assert_eq!((placement, pieces[0].target), (Placement::Hash(vec![2]), Target::ByHash));
+    }
 }

@@ -1,6 +1,7 @@
 //! Object stores by URL, each opened once.
 
-use crate::{Error, Result};
+use crate::footer::Footer;
+use crate::{Error, File, Result};
 use object_store::local::LocalFileSystem;
 use object_store::memory::InMemory;
 use object_store::path::Path;
@@ -13,7 +14,12 @@ use std::sync::Arc;
 #[derive(Default)]
 pub struct Stores {
     open: Mutex<HashMap<String, Arc<dyn ObjectStore>>>,
+    /// Footers by url, size, ETag and time of change.
+    footers: Mutex<HashMap<(String, u64, String, i64), Arc<Footer>>>,
 }
+
+/// Footers that are remembered at once; past that all are forgotten.
+const FOOTERS: usize = 4096;
 
 /// An object, a folder or a pattern in a store.
 #[derive(Clone)]
@@ -50,6 +56,18 @@ impl Stores {
         let parsed = Url::parse(url)?;
         let path = Path::parse(&parsed.path).map_err(|error| Error::Location(format!("{url}: {error}")))?;
         self.place(&parsed.base, path)
+    }
+
+    pub(crate) fn known_footer(&self, file: &File) -> Option<Arc<Footer>> {
+        self.footers.lock().get(&identity(file)).cloned()
+    }
+
+    pub(crate) fn remember_footer(&self, file: &File, footer: Arc<Footer>) {
+        let mut footers = self.footers.lock();
+        if footers.len() >= FOOTERS {
+            footers.clear();
+        }
+        footers.insert(identity(file), footer);
     }
 
     pub(crate) fn place(&self, base: &str, path: Path) -> Result<Place> {
@@ -92,6 +110,11 @@ impl Place {
     pub(crate) fn base(&self) -> &str {
         &self.base
     }
+}
+
+/// What tells a file from another, or from itself after a change.
+pub(crate) fn identity(file: &File) -> (String, u64, String, i64) {
+    (file.url.clone(), file.size_bytes, file.etag.clone(), file.modified_at_us)
 }
 
 /// The URL of an object.
@@ -160,7 +183,8 @@ fn escape_local(part: &str) -> String {
     out.replace("%2E", ".")
 }
 
-fn unescape(text: &str) -> Option<String> {
+/// Resolves `%xx`; `None` where the result is not UTF-8.
+pub(crate) fn unescape(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((&first, tail)) = rest.split_first() {
