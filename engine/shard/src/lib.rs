@@ -1,10 +1,11 @@
 //! The node: brings datasets from object storage into resident segments, holds them, runs fragments on them.
 //!
 //! The way of a version: [`listing`] finds its files, [`footer`] reads what they hold, [`placement`] decides
-//! which shard gets which rows, [`hydrate`] decodes row groups and builds segments, [`segment_files`] keeps
-//! them on local disk, a [`Shard`] pins them for queries. This is the lowest floor with I/O (tokio).
+//! which shard gets which rows, [`hydrate`] decodes row groups, builds segments and keeps them on local disk,
+//! a [`Shard`] pins them for queries. This is the lowest floor with I/O (tokio).
 
 pub mod config;
+mod decode;
 pub mod error;
 mod file_reader;
 mod folders;
@@ -16,6 +17,7 @@ pub mod parquet_writer;
 mod pattern;
 pub mod placement;
 pub mod progress;
+mod segment_files;
 pub mod store;
 pub mod version;
 

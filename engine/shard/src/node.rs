@@ -1,22 +1,62 @@
 //! The shard itself: what it holds, and running fragments on it.
 
+use crate::segment_files::{self, Key, SegmentFiles};
 use crate::{Config, Environment, Error, Result, VersionId};
 use exec::QueryContext;
-use exec::plan::Fragment;
-use exec::runtime::{Exchange, RunningFragment};
-use std::sync::Arc;
+use exec::plan::{Fragment, TableRef};
+use exec::runtime::{Exchange, FragmentEnvironment, RunningFragment, Tables};
+use parking_lot::Mutex;
+use std::collections::{HashMap, HashSet};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
+use storage::{ColumnSchema, Segment, SegmentImage, Table, TableStatistics};
 
 /// A node that holds segments and runs fragments on them.
 pub struct Shard {
     config: Config,
     environment: Environment,
+    files: SegmentFiles,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    versions: HashMap<VersionId, Pinned>,
+    /// Segments that someone has, by their files.
+    residents: HashMap<PathBuf, Weak<Resident>>,
+}
+
+struct Pinned {
+    table: Arc<Table>,
+    residents: Vec<Arc<Resident>>,
+}
+
+/// A segment with its file. Versions that share rows share it.
+pub(crate) struct Resident {
+    pub(crate) segment: Arc<Segment>,
+    pub(crate) statistics: TableStatistics,
+    pub(crate) path: PathBuf,
+    /// The file goes with this.
+    retired: AtomicBool,
+}
+
+impl Drop for Resident {
+    fn drop(&mut self) {
+        if self.retired.load(Ordering::Relaxed)
+            && let Err(error) = segment_files::remove(&self.path)
+        {
+            tracing::warn!(%error, "a segment's file is left behind");
+        }
+    }
 }
 
 impl Shard {
     /// Starts a shard over its folder, which is created where missing.
     pub fn start(config: Config, environment: Environment) -> Result<Arc<Shard>> {
         std::fs::create_dir_all(&config.data).map_err(|error| Error::disk(&config.data, error))?;
-        Ok(Arc::new(Shard { config, environment }))
+        let files = SegmentFiles::new(config.data.clone());
+        Ok(Arc::new(Shard { config, environment, files, state: Mutex::default() }))
     }
 
     pub fn index(&self) -> usize {
@@ -34,32 +74,133 @@ impl Shard {
         query: Arc<QueryContext>,
         exchange: Arc<dyn Exchange>,
     ) -> exec::Result<RunningFragment> {
-        let _ = (fragment, query, exchange);
-        Err(exec::Error::Unsupported("running fragments".into()))
+        let environment = FragmentEnvironment {
+            query,
+            workers: self.environment.workers.clone(),
+            tables: self.clone(),
+            exchange,
+            shard: self.config.index,
+        };
+        exec::runtime::run(fragment, environment)
     }
 
     /// Unpins a version. Its segments go when the last query that pins them ends; their files go at once,
     /// unless another pinned version has them too.
     pub fn drop_version(&self, id: &VersionId) {
-        let _ = id;
+        let mut state = self.state.lock();
+        let Some(dropped) = state.versions.remove(id) else { return };
+        let kept = state.paths();
+        for resident in &dropped.residents {
+            resident.retired.store(!kept.contains(&resident.path), Ordering::Relaxed);
+        }
+        drop(state);
+        drop(dropped);
     }
 
     /// Deletes local files that no pinned version has, such as those of datasets that are gone. To be called
-    /// once all live versions are hydrated.
+    /// once all live versions are hydrated, and while nothing is.
     pub fn sweep(&self) -> Result<()> {
-        Ok(())
+        let kept = self.state.lock().paths();
+        self.files.sweep(&kept)
     }
 
     /// Bytes of all segments held.
     pub fn segment_bytes(&self) -> u64 {
-        0
+        let state = self.state.lock();
+        let mut seen = HashSet::new();
+        let pinned = state.versions.values().flat_map(|pinned| &pinned.residents);
+        pinned.filter(|one| seen.insert(&one.path)).map(|one| one.segment.bytes()).sum()
+    }
+
+    /// The versions that are pinned.
+    pub fn versions(&self) -> Vec<VersionId> {
+        self.state.lock().versions.keys().cloned().collect()
+    }
+
+    /// Makes segments of `id` known to queries.
+    pub(crate) fn pin(&self, id: &VersionId, schema: &Arc<[ColumnSchema]>, residents: Vec<Arc<Resident>>) {
+        let segments = residents.iter().map(|resident| resident.segment.clone()).collect();
+        let table = Arc::new(Table { schema: schema.clone(), segments });
+        let mut state = self.state.lock();
+        for resident in &residents {
+            resident.retired.store(false, Ordering::Relaxed);
+        }
+        let before = state.versions.insert(id.clone(), Pinned { table, residents });
+        drop(state);
+        drop(before);
+    }
+
+    /// The segment of that key, if it is held or on disk and whole.
+    pub(crate) fn find(&self, id: &VersionId, key: Key) -> Result<Option<Arc<Resident>>> {
+        let path = self.files.path(id, key);
+        if let Some(held) = self.held(&path) {
+            return Ok(Some(held));
+        }
+        match segment_files::open(&path)? {
+            Some(segment) => self.admit(path, segment).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Writes a segment that was built and takes it in.
+    pub(crate) fn store(&self, id: &VersionId, key: Key, image: &SegmentImage) -> Result<Arc<Resident>> {
+        let path = self.files.path(id, key);
+        segment_files::write(&path, image)?;
+        self.open_written(path)
+    }
+
+    /// Takes in a segment that another shard of this machine has.
+    pub(crate) fn share(&self, id: &VersionId, key: Key, other: &Resident) -> Result<Arc<Resident>> {
+        let path = self.files.path(id, key);
+        segment_files::share(&other.path, &path)?;
+        self.open_written(path)
+    }
+
+    fn open_written(&self, path: PathBuf) -> Result<Arc<Resident>> {
+        match segment_files::open(&path)? {
+            Some(segment) => self.admit(path, segment),
+            None => Err(Error::Disk(format!("{}: the segment just written is not readable", path.display()))),
+        }
+    }
+
+    fn held(&self, path: &PathBuf) -> Option<Arc<Resident>> {
+        self.state.lock().residents.get(path).and_then(Weak::upgrade)
+    }
+
+    fn admit(&self, path: PathBuf, segment: Segment) -> Result<Arc<Resident>> {
+        let statistics = segment.statistics()?;
+        let resident = Arc::new(Resident {
+            segment: Arc::new(segment),
+            statistics,
+            path: path.clone(),
+            retired: AtomicBool::new(false),
+        });
+        let mut state = self.state.lock();
+        state.residents.retain(|_, held| held.strong_count() > 0);
+        state.residents.insert(path, Arc::downgrade(&resident));
+        Ok(resident)
     }
 }
 
-impl exec::runtime::Tables for Shard {
+impl State {
+    /// The files of pinned versions.
+    fn paths(&self) -> HashSet<PathBuf> {
+        let pinned = self.versions.values().flat_map(|pinned| &pinned.residents);
+        pinned.map(|resident| resident.path.clone()).collect()
+    }
+}
+
+impl Tables for Shard {
     /// What this shard holds of a hydrated version; it stays for as long as the result lives, also past
     /// [`Shard::drop_version`].
-    fn table(&self, table: &exec::plan::TableRef) -> exec::Result<Arc<storage::Table>> {
-        Err(exec::Error::Unsupported(format!("holding version {} of {}", table.version, table.name)))
+    fn table(&self, table: &TableRef) -> exec::Result<Arc<Table>> {
+        let id = VersionId { tenant: table.tenant.clone(), dataset: table.dataset, version: table.version };
+        let state = self.state.lock();
+        state.versions.get(&id).map(|pinned| pinned.table.clone()).ok_or_else(|| {
+            exec::Error::Storage(format!(
+                "version {} of {} is not held by shard {}; it may have been dropped",
+                table.version, table.name, self.config.index
+            ))
+        })
     }
 }

@@ -149,17 +149,23 @@ fn append(pieces: &mut Vec<Piece>, parts: Vec<Part>, target: Target, limit: u64)
     // Even pieces rather than full ones and a rest.
     let size = rows.div_ceil(rows.div_ceil(limit));
     let mut open = Piece { parts: Vec::new(), target };
-    let mut room = size;
+    let mut held = 0;
     for mut part in parts {
+        // A row group is decoded by whoever builds one of its pieces: small ones are not cut.
+        if part.rows <= limit / 4 && held + part.rows > limit {
+            push_merged(pieces, std::mem::replace(&mut open, Piece { parts: Vec::new(), target }), limit);
+            held = 0;
+        }
         while part.rows > 0 {
+            let room = if part.rows <= limit / 4 { limit - held } else { size - held };
             let taken = part.rows.min(room);
             open.parts.push(Part { rows: taken, ..part });
             part.start += taken;
             part.rows -= taken;
-            room -= taken;
-            if room == 0 {
+            held += taken;
+            if held >= size {
                 push_merged(pieces, std::mem::replace(&mut open, Piece { parts: Vec::new(), target }), limit);
-                room = size;
+                held = 0;
             }
         }
     }
@@ -201,8 +207,10 @@ mod tests {
             .collect();
         for shard in 0..8 {
             let of_shard = pieces.iter().filter(|piece| piece.target == Target::One(shard));
-            let order: Vec<_> =
-                of_shard.flat_map(|piece| &piece.parts).map(|part| (part.file, part.row_group, part.start)).collect();
+            let order: Vec<_> = of_shard
+                .flat_map(|piece| &piece.parts)
+                .map(|part| (part.file, part.row_group, part.start))
+                .collect();
             assert!(order.is_sorted(), "{order:?}");
         }
         seen.sort_unstable();
@@ -248,6 +256,13 @@ mod tests {
                 assert!((1_900_000..2_130_000).contains(&rows), "{rows}");
             }
         }
+    }
+
+    #[test]
+    fn small_row_groups_stay_whole() {
+        let (_, pieces) = plan_rows(&[vec![122_880; 49]], &[], 1, &options());
+        assert!(pieces.iter().flat_map(|piece| &piece.parts).all(|part| part.rows == 122_880));
+        assert!(rows_of(&pieces)[..5].iter().all(|&rows| rows > 900_000), "{:?}", rows_of(&pieces));
     }
 
     #[test]

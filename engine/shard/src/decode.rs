@@ -1,0 +1,167 @@
+//! Row groups to batches of a dataset's schema.
+
+use crate::file_reader::FileReader;
+use crate::footer::{Footer, damaged, guarded, same_name};
+use crate::{Error, File, Result, folders};
+use arrow::array::{ArrayRef, RecordBatch};
+use arrow::compute::{CastOptions, cast_with_options};
+use columnar::arrow::{Strings, arrow_type_of, vector};
+use columnar::{Batch, DataType, PhysicalType, TimeUnit, Value, Vector};
+use parquet::DecodeResult;
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
+use parquet::arrow::push_decoder::ParquetPushDecoderBuilder;
+use std::sync::Arc;
+use storage::ColumnSchema;
+
+/// Rows that are decoded at once.
+const DECODE_ROWS: usize = 16_384;
+
+/// How the columns of a dataset come out of one file.
+pub(crate) struct FileColumns {
+    schema: Arc<[ColumnSchema]>,
+    sources: Vec<ColumnSource>,
+    /// Positions in the file of the columns that are read, ascending.
+    projection: Vec<usize>,
+}
+
+enum ColumnSource {
+    /// Position among the columns read.
+    Stored(usize),
+    /// The same in every row.
+    Folder(Value),
+}
+
+impl FileColumns {
+    /// Finds every column of `schema` in the file or its folders, by name without regard to case.
+    pub(crate) fn new(schema: &Arc<[ColumnSchema]>, file: &File, footer: &Footer) -> Result<FileColumns> {
+        let place = |column: &ColumnSchema| {
+            let folder = file.folder_values.iter().find(|value| same_name(&value.column, &column.name));
+            if let Some(value) = folder {
+                return folders::typed_value(file, value, column.data_type).map(Err);
+            }
+            let stored = footer.columns.iter().position(|stored| same_name(&stored.name, &column.name));
+            let Some(position) = stored else {
+                return Err(Error::file(&file.url, format!("it has no column \"{}\"", column.name)));
+            };
+            let found = footer.columns[position].data_type;
+            if !reads_as(found, column.data_type) {
+                let why = format!("its column \"{}\" is {found}, not {}", column.name, column.data_type);
+                return Err(Error::file(&file.url, why));
+            }
+            Ok(Ok(position))
+        };
+        let places = schema.iter().map(place).collect::<Result<Vec<_>>>()?;
+        let mut projection: Vec<usize> =
+            places.iter().filter_map(|place| place.as_ref().ok().copied()).collect();
+        projection.sort_unstable();
+        projection.dedup();
+        let source = |place: std::result::Result<usize, Value>| match place {
+            Ok(position) => ColumnSource::Stored(projection.partition_point(|&read| read < position)),
+            Err(value) => ColumnSource::Folder(value),
+        };
+        let sources = places.into_iter().map(source).collect();
+        Ok(FileColumns { schema: schema.clone(), sources, projection })
+    }
+
+    /// The batch as rows of the dataset.
+    pub(crate) fn batch(&self, file: &File, rows: &RecordBatch) -> Result<Batch> {
+        let column = |(column, source): (&ColumnSchema, &ColumnSource)| match source {
+            ColumnSource::Folder(value) => Ok(Vector::constant(value.clone(), rows.num_rows())),
+            ColumnSource::Stored(position) => {
+                let array = rows.columns().get(*position);
+                let array = array.ok_or_else(|| Error::Internal("a column was not decoded".into()))?;
+                stored_vector(file, column, array)
+            }
+        };
+        let columns = self.schema.iter().zip(&self.sources).map(column).collect::<Result<_>>()?;
+        Ok(Batch::of_rows(columns, rows.num_rows()))
+    }
+}
+
+fn stored_vector(file: &File, column: &ColumnSchema, array: &ArrayRef) -> Result<Vector> {
+    let wrong = |error: String| Error::file(&file.url, error);
+    let mut vector = vector(&column.name, array).map_err(|error| wrong(error.to_string()))?;
+    if vector.data_type() == DataType::Null {
+        let nulls = Value::null(column.data_type);
+        vector = Vector::constant(nulls, array.len());
+    }
+    if vector.data_type() != column.data_type {
+        let options = CastOptions { safe: false, ..CastOptions::default() };
+        let to = arrow_type_of(column.data_type, Strings::Views);
+        let cast = cast_with_options(array, &to, &options);
+        let cast = cast.map_err(|error| wrong(format!("column \"{}\": {error}", column.name)))?;
+        vector = columnar::arrow::vector(&column.name, &cast).map_err(|error| wrong(error.to_string()))?;
+    }
+    if !column.nullable && vector.validity().is_some_and(|validity| !validity.all()) {
+        return Err(wrong(format!("column \"{}\" holds a null, but is NOT NULL", column.name)));
+    }
+    Ok(vector)
+}
+
+/// Whether stored values of one type may stand in a column of another without loss.
+fn reads_as(stored: DataType, wanted: DataType) -> bool {
+    use DataType::*;
+    match (stored, wanted) {
+        _ if stored == wanted => true,
+        (Null, _) => true,
+        (Int8 | Int16 | Int32 | Int64, Int8 | Int16 | Int32 | Int64) => {
+            width(stored.physical()) <= width(wanted.physical())
+        }
+        (Int8 | Int16 | Int32 | Int64, Decimal { precision, scale }) => {
+            let digits = match stored {
+                Int8 => 3,
+                Int16 => 5,
+                Int32 => 10,
+                _ => 19,
+            };
+            digits + scale <= precision
+        }
+        (Decimal { precision: p, scale: s }, Decimal { precision, scale }) => {
+            s <= scale && p - s <= precision.saturating_sub(scale)
+        }
+        (Int8 | Int16 | Int32 | Float32, Float64) | (Binary, Varchar) => true,
+        (Timestamp { unit: from, zone: a }, Timestamp { unit: to, zone: b }) => a == b && from <= to,
+        (Date, Timestamp { unit: TimeUnit::Microsecond, zone: false }) => true,
+        _ => false,
+    }
+}
+
+fn width(physical: PhysicalType) -> usize {
+    physical.width_bytes()
+}
+
+/// Fetches a row group; the reader that is given decodes it without further I/O.
+pub(crate) async fn fetch(
+    reader: &FileReader,
+    footer: &Footer,
+    columns: &FileColumns,
+    row_group: usize,
+) -> Result<ParquetRecordBatchReader> {
+    let url = &reader.file().url;
+    let mask =
+        ProjectionMask::roots(footer.reader_metadata.parquet_schema(), columns.projection.iter().copied());
+    let build = || {
+        ParquetPushDecoderBuilder::new_with_metadata(footer.reader_metadata.clone())
+            .with_row_groups(vec![row_group])
+            .with_projection(mask)
+            .with_batch_size(DECODE_ROWS)
+            .build()
+    };
+    let mut decoder = guarded(url, build)?;
+    loop {
+        match guarded(url, || decoder.try_next_reader())? {
+            DecodeResult::NeedsData(ranges) => {
+                let bytes = reader.read(&ranges).await?;
+                decoder.push_ranges(ranges, bytes).map_err(|error| damaged(url, error))?;
+            }
+            DecodeResult::Data(batches) => return Ok(batches),
+            DecodeResult::Finished => return Err(damaged(url, format!("row group {row_group} is missing"))),
+        }
+    }
+}
+
+/// The next rows of a row group; errors and panics of the decoder name the file.
+pub(crate) fn next_rows(file: &File, batches: &mut ParquetRecordBatchReader) -> Result<Option<RecordBatch>> {
+    guarded(&file.url, || batches.next().transpose())
+}
