@@ -30,7 +30,7 @@ pub async fn list(stores: &Stores, location: &str) -> Result<Vec<File>> {
         }
         files
     } else if let Some(object) = head(&root).await? {
-        vec![file_of(&Place { path: parent(&root.path), ..root }, &object)?]
+        vec![file_of(&root.parent(), &object)?]
     } else {
         let objects = objects_below(&root).await?;
         let data = |object: &&ObjectMeta| {
@@ -84,11 +84,6 @@ fn has_extension(name: &str) -> bool {
     name.rsplit_once('.').is_some_and(|(_, extension)| {
         ["parquet", "parq", "pq"].iter().any(|known| extension.eq_ignore_ascii_case(known))
     })
-}
-
-fn parent(path: &Path) -> Path {
-    let parts: Vec<&str> = path.as_ref().split('/').collect();
-    Path::parse(parts[..parts.len().saturating_sub(1)].join("/")).unwrap_or_default()
 }
 
 fn file_of(root: &Place, object: &ObjectMeta) -> Result<File> {

@@ -107,6 +107,13 @@ impl Place {
         self.base == outer.base && (outer.path.as_ref().is_empty() || self.path.prefix_matches(&outer.path))
     }
 
+    /// The folder that this place lies in.
+    pub(crate) fn parent(&self) -> Place {
+        let parts: Vec<&str> = self.path.as_ref().split('/').collect();
+        let path = Path::parse(parts[..parts.len().saturating_sub(1)].join("/")).unwrap_or_default();
+        Place { path, ..self.clone() }
+    }
+
     pub(crate) fn base(&self) -> &str {
         &self.base
     }
@@ -202,4 +209,66 @@ pub(crate) fn unescape(text: &str) -> Option<String> {
         }
     }
     String::from_utf8(bytes).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use object_store::ObjectStoreExt;
+
+    #[test]
+    fn urls_come_apart() {
+        let check = |url: &str, base: &str, path: &str| {
+            assert_eq!(Url::parse(url).unwrap(), Url { base: base.into(), path: path.into() }, "{url}");
+        };
+        check("file:///a/b.parquet", "file://", "a/b.parquet");
+        check("file:///a%20b/c", "file://", "a b/c");
+        check("/a/./b/../c", "file://", "a/c");
+        check("file:/a/*.parquet", "file://", "a/*.parquet");
+        check("s3://bucket/a/b", "s3://bucket", "a/b");
+        check("s3a://bucket", "s3://bucket", "");
+        check("memory:///x/y", "memory://", "x/y");
+        check("memory:x", "memory://", "x");
+        for wrong in ["", "  ", "http://host/x", "s3:///x", "ftp://x", "s3://b/%ff"] {
+            assert!(matches!(Url::parse(wrong), Err(Error::Location(_))), "{wrong}");
+        }
+        let here = Url::parse("data/x.parquet").unwrap();
+        assert!(here.path.ends_with("data/x.parquet") && here.path.len() > "data/x.parquet".len());
+    }
+
+    #[test]
+    fn escapes_do_not_leave_a_prefix() {
+        let stores = Stores::new();
+        let allowed = stores.open("file:///srv/data").unwrap();
+        for (url, within) in [
+            ("file:///srv/data", true),
+            ("file:///srv/data/x/y.parquet", true),
+            ("/srv/data/../data/x", true),
+            ("file:///srv/data/../secret", false),
+            ("file:///srv/data/%2e%2e/secret", false),
+            ("file:///srv/database", false),
+            ("memory:///srv/data/x", false),
+        ] {
+            assert_eq!(stores.open(url).unwrap().is_within(&allowed), within, "{url}");
+        }
+        assert!(stores.open("memory:///a/../b").is_err());
+    }
+
+    #[tokio::test]
+    async fn what_is_put_is_found_by_its_url() {
+        let folder = tempfile::tempdir().unwrap();
+        let stores = Stores::new();
+        for root in [folder.path().display().to_string(), "memory:///root".to_string()] {
+            let root = stores.open(&root).unwrap();
+            for name in ["plain", "with space", "per%cent", "x=1/y#z"] {
+                let place = root.join(name);
+                place.store.put(&place.path, name.to_string().into()).await.unwrap();
+                let again = stores.open(&place.url()).unwrap();
+                assert!(again.is_within(&root));
+                let bytes = again.store.get(&again.path).await.unwrap().bytes().await.unwrap();
+                assert_eq!(bytes, name.as_bytes());
+            }
+        }
+        assert_eq!(std::fs::read(folder.path().join("per%cent")).unwrap(), b"per%cent");
+    }
 }

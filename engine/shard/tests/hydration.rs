@@ -1,0 +1,312 @@
+//! From files to pinned segments: every row arrives once, in order, on the right shard; bad files do not.
+
+mod support;
+
+use columnar::{DataType, Scalar, Vector};
+use exec::hash::{hash_vectors, route};
+use exec::plan::TableRef;
+use exec::runtime::Tables;
+use shard::hydrate::Options;
+use shard::{Error, Hydrated, Placement, Progress, Shard, Version, VersionId, hydrate, infer, list};
+use std::sync::Arc;
+use storage::{ColumnSchema, Table};
+use support::{Folder, column, file_bytes, ints, rows, texts};
+
+fn id(version: u64) -> VersionId {
+    VersionId { tenant: "default".into(), dataset: 7, version }
+}
+
+fn options() -> Options {
+    Options { threads: 2, replicated_rows: 0, segment_rows: 1000, ..Options::default() }
+}
+
+async fn version_of(folder: &Folder, location: &str, number: u64) -> Version {
+    let files = list(&folder.stores, &folder.url(location)).await.unwrap();
+    let inferred = infer(&folder.stores, files).await.unwrap();
+    Version {
+        id: id(number),
+        schema: inferred.columns.into(),
+        files: inferred.files,
+        partition_by: Vec::new(),
+    }
+}
+
+async fn run(shards: &[Arc<Shard>], version: &Version, options: &Options) -> Result<Hydrated, Error> {
+    hydrate(shards, version, options, &Arc::default()).await
+}
+
+fn table(shard: &Arc<Shard>, number: u64) -> Arc<Table> {
+    let id = id(number);
+    shard
+        .table(&TableRef { tenant: id.tenant, dataset: id.dataset, version: number, name: "t".into() })
+        .unwrap()
+}
+
+fn schema() -> Vec<ColumnSchema> {
+    vec![
+        column("n", DataType::Int64),
+        column("price", DataType::decimal(15, 2)),
+        column("name", DataType::Varchar),
+    ]
+}
+
+/// Rows `range`, some null.
+fn file(range: std::ops::Range<i64>) -> Vec<u8> {
+    let price = |n: i64| if n % 7 == 0 { Scalar::Null } else { Scalar::Integer((n * 3).into()) };
+    let prices: Vec<Scalar> = range.clone().map(price).collect();
+    let names: Vec<String> = range.clone().map(|n| format!("customer number {}", n % 50)).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    file_bytes(
+        &schema(),
+        vec![
+            ints(DataType::Int64, range),
+            Vector::from_scalars(DataType::decimal(15, 2), &prices),
+            texts(&names),
+        ],
+    )
+}
+
+fn check_rows(found: &[Vec<Scalar>], expected: impl IntoIterator<Item = i64>) {
+    let expected: Vec<i64> = expected.into_iter().collect();
+    assert_eq!(found.len(), expected.len());
+    for (row, n) in found.iter().zip(expected) {
+        let price = if n % 7 == 0 { Scalar::Null } else { Scalar::Integer((n * 3).into()) };
+        let name = Scalar::Bytes(format!("customer number {}", n % 50).into_bytes());
+        assert_eq!(row, &[Scalar::Integer(n.into()), price, name]);
+    }
+}
+
+fn segment_files(folder: &Folder) -> Vec<std::path::PathBuf> {
+    let mut found = Vec::new();
+    let mut open = vec![folder.folder.path().join("data")];
+    while let Some(path) = open.pop() {
+        match path.is_dir() {
+            true => open.extend(std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path())),
+            false => found.push(path),
+        }
+    }
+    found.sort();
+    found
+}
+
+#[tokio::test]
+async fn rows_arrive_once_and_in_order() {
+    let folder = Folder::new();
+    for (index, start) in (0..10).map(|index| (index, index * 437)) {
+        folder.put(&format!("t/{index}.parquet"), &file(start..start + 437));
+    }
+    let version = version_of(&folder, "t", 1).await;
+    let shards = folder.shards(1);
+    let progress = Arc::new(Progress::default());
+    let hydrated = hydrate(&shards, &version, &options(), &progress).await.unwrap();
+    let table = table(&shards[0], 1);
+    check_rows(&rows(&table), 0..4370);
+    assert!(table.segments.len() <= 6 && table.segments.iter().all(|segment| segment.rows() <= 1000));
+    assert_eq!(hydrated.placement, Placement::Spread);
+    assert_eq!(hydrated.statistics.rows, 4370);
+    assert_eq!(hydrated.statistics.columns[1].nulls, 4370_u64.div_ceil(7));
+    assert_eq!(hydrated.statistics.columns[0].max, Scalar::Integer(4369));
+    let counts = progress.counts();
+    assert_eq!((counts.rows_total, counts.rows_done), (4370, 4370));
+    assert!(counts.bytes_read > 0 && shards[0].segment_bytes() > 0);
+}
+
+#[tokio::test]
+async fn several_shards_share_the_rows() {
+    let folder = Folder::new();
+    folder.put("t/big.parquet", &file(0..140_000));
+    folder.put("t/small.parquet", &file(140_000..140_010));
+    let version = version_of(&folder, "t", 1).await;
+    let shards = folder.shards(3);
+    let options = Options { segment_rows: 50_000, ..options() };
+    run(&shards, &version, &options).await.unwrap();
+    let tables: Vec<_> = shards.iter().map(|shard| rows(&table(shard, 1))).collect();
+    assert!(
+        tables.iter().all(|rows| rows.len() > 46_000),
+        "{:?}",
+        tables.iter().map(Vec::len).collect::<Vec<_>>()
+    );
+    let mut all: Vec<_> = tables.concat();
+    all.sort_by_key(|row| row[0].as_integer());
+    check_rows(&all, 0..140_010);
+}
+
+#[tokio::test]
+async fn small_datasets_lie_on_every_shard() {
+    let folder = Folder::new();
+    folder.put("t/a.parquet", &file(0..900));
+    let version = version_of(&folder, "t", 1).await;
+    let shards = folder.shards(3);
+    let hydrated = run(&shards, &version, &Options { replicated_rows: 900, ..options() }).await.unwrap();
+    assert_eq!(hydrated.placement, Placement::Replicated);
+    assert_eq!(hydrated.statistics.rows, 900);
+    for shard in &shards {
+        check_rows(&rows(&table(shard, 1)), 0..900);
+    }
+    assert_eq!(segment_files(&folder).len(), 3);
+}
+
+#[tokio::test]
+async fn keyed_rows_lie_where_their_hash_says() {
+    let folder = Folder::new();
+    folder.put("t/a.parquet", &file(0..3000));
+    folder.put("t/b.parquet", &file(3000..5000));
+    let mut version = version_of(&folder, "t", 1).await;
+    version.partition_by = vec![2];
+    let shards = folder.shards(3);
+    let hydrated = run(&shards, &version, &options()).await.unwrap();
+    assert_eq!(hydrated.placement, Placement::Hash(vec![2]));
+    assert_eq!(hydrated.statistics.rows, 5000);
+    let mut all = Vec::new();
+    for (index, shard) in shards.iter().enumerate() {
+        for row in rows(&table(shard, 1)) {
+            let key = Vector::from_scalars(DataType::Varchar, &row[2..]);
+            assert_eq!(route(hash_vectors(&[key], 1)[0], 3), index);
+            all.push(row);
+        }
+    }
+    all.sort_by_key(|row| row[0].as_integer());
+    check_rows(&all, 0..5000);
+}
+
+#[tokio::test]
+async fn a_restart_maps_what_is_on_disk() {
+    let folder = Folder::new();
+    folder.put("t/a.parquet", &file(0..2500));
+    let version = version_of(&folder, "t", 1).await;
+    run(&folder.shards(2), &version, &options()).await.unwrap();
+    let files = segment_files(&folder);
+    let times: Vec<_> = files.iter().map(|path| path.metadata().unwrap().modified().unwrap()).collect();
+
+    // A second life, with one file gone, one overwritten and one foreign.
+    std::fs::remove_file(&files[0]).unwrap();
+    std::fs::write(&files[1], b"not a segment").unwrap();
+    let stray = files[2].with_file_name("00000000000000000000000000000000.segment");
+    std::fs::write(&stray, b"of a dataset that is gone").unwrap();
+    let shards = folder.shards(2);
+    run(&shards, &version, &options()).await.unwrap();
+    let mut all: Vec<_> = shards.iter().flat_map(|shard| rows(&table(shard, 1))).collect();
+    all.sort_by_key(|row| row[0].as_integer());
+    check_rows(&all, 0..2500);
+    for shard in &shards {
+        shard.sweep().unwrap();
+    }
+    assert_eq!(segment_files(&folder), files);
+    for (path, time) in files.iter().zip(times).skip(2) {
+        assert_eq!(path.metadata().unwrap().modified().unwrap(), time, "{} was built again", path.display());
+    }
+}
+
+#[tokio::test]
+async fn versions_share_segments_and_go_one_by_one() {
+    let folder = Folder::new();
+    folder.put("t/a.parquet", &file(0..1000));
+    let first = version_of(&folder, "t", 1).await;
+    let shards = folder.shards(1);
+    run(&shards, &first, &options()).await.unwrap();
+    folder.put("t/b.parquet", &file(1000..1010));
+    let second = version_of(&folder, "t", 2).await;
+    run(&shards, &second, &options()).await.unwrap();
+    let (old, new) = (table(&shards[0], 1), table(&shards[0], 2));
+    assert!(Arc::ptr_eq(&old.segments[0], &new.segments[0]));
+    assert_eq!(segment_files(&folder).len(), 2);
+
+    shards[0].drop_version(&id(1));
+    assert_eq!(segment_files(&folder).len(), 2);
+    shards[0].drop_version(&id(2));
+    assert_eq!(segment_files(&folder).len(), 0);
+    // Whoever has the table still reads it.
+    check_rows(&rows(&new), 0..1010);
+    let gone = TableRef { tenant: "default".into(), dataset: 7, version: 2, name: "t".into() };
+    assert!(shards[0].table(&gone).is_err());
+}
+
+#[tokio::test]
+async fn a_file_that_changed_is_named() {
+    let folder = Folder::new();
+    folder.put("t/a.parquet", &file(0..1000));
+    let version = version_of(&folder, "t", 1).await;
+    std::thread::sleep(std::time::Duration::from_millis(20));
+    folder.put("t/a.parquet", &file(0..1001));
+    let shards = folder.shards(1);
+    let error = run(&shards, &version, &options()).await.unwrap_err();
+    assert!(matches!(&error, Error::Changed { url } if url.ends_with("a.parquet")), "{error}");
+    assert!(shards[0].versions().is_empty());
+    std::fs::remove_file(folder.folder.path().join("t/a.parquet")).unwrap();
+    let error = run(&folder.shards(1), &version, &options()).await.unwrap_err().to_string();
+    assert!(error.contains("a.parquet"), "{error}");
+}
+
+#[tokio::test]
+async fn damaged_pages_are_errors_that_name_the_file() {
+    let folder = Folder::new();
+    let good = file(0..500);
+    let mut random = 99_u64;
+    let mut failed = 0;
+    for round in 0..150 {
+        random = random.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        let mut bad = good.clone();
+        let at = 4 + (random >> 33) as usize % (good.len() - 600);
+        bad[at] ^= 1 << (random % 8);
+        let name = format!("t{round}/bad.parquet");
+        folder.put(&name, &bad);
+        let version = version_of(&folder, &name, 1).await;
+        // Some damage cannot be noticed; what is noticed names the file, and nothing panics.
+        if let Err(error) = run(&folder.shards(1), &version, &options()).await {
+            assert!(error.to_string().contains("bad.parquet"), "{error}");
+            failed += 1;
+        }
+    }
+    assert!(failed > 100, "{failed}");
+}
+
+#[tokio::test]
+async fn declared_columns_widen_and_are_checked() {
+    let folder = Folder::new();
+    let stored = [column("a", DataType::Int32), column("b", DataType::Varchar)];
+    folder.put(
+        "t/k=5/a.parquet",
+        &file_bytes(&stored, vec![ints(DataType::Int32, 0..3), texts(&["x", "y", "z"])]),
+    );
+    let mut version = version_of(&folder, "t", 1).await;
+    let declare = |columns: &[(&str, DataType)]| -> Arc<[ColumnSchema]> {
+        columns.iter().map(|&(name, data_type)| column(name, data_type)).collect()
+    };
+    version.schema = declare(&[("K", DataType::Int32), ("A", DataType::decimal(12, 1))]);
+    let shards = folder.shards(1);
+    run(&shards, &version, &options()).await.unwrap();
+    let found = rows(&table(&shards[0], 1));
+    assert_eq!(found[2], [Scalar::Integer(5), Scalar::Integer(20)]);
+
+    for (name, data_type, part) in [
+        ("a", DataType::Int16, "INTEGER, not SMALLINT"),
+        ("a", DataType::Date, "not DATE"),
+        ("missing", DataType::Int32, "no column \"missing\""),
+        ("k", DataType::Date, "\"k\""),
+    ] {
+        version.schema = declare(&[(name, data_type)]);
+        let error = run(&folder.shards(1), &version, &options()).await.unwrap_err().to_string();
+        assert!(error.contains(part) && error.contains("a.parquet"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_null_in_a_column_without_nulls_is_an_error() {
+    let folder = Folder::new();
+    folder.put("t/a.parquet", &file(0..10));
+    let mut version = version_of(&folder, "t", 1).await;
+    version.schema = version.schema.iter().map(|c| ColumnSchema { nullable: false, ..c.clone() }).collect();
+    let error = run(&folder.shards(1), &version, &options()).await.unwrap_err().to_string();
+    assert!(error.contains("\"price\"") && error.contains("NOT NULL"), "{error}");
+}
+
+#[tokio::test]
+async fn no_rows_are_a_table_too() {
+    let folder = Folder::new();
+    folder.put("t/a.parquet", &file(0..0));
+    let version = version_of(&folder, "t", 1).await;
+    let shards = folder.shards(2);
+    let hydrated = run(&shards, &version, &options()).await.unwrap();
+    assert_eq!(hydrated.statistics.rows, 0);
+    assert!(shards.iter().all(|shard| table(shard, 1).rows() == 0));
+}
