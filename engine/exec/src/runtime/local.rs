@@ -48,9 +48,9 @@ impl LocalExchange {
         let mut queues = HashMap::new();
         for fragment in topology.fragments() {
             for &to in topology.receivers(fragment) {
-                let mut queue = Queue::default();
-                queue.senders =
-                    topology.senders(fragment).iter().map(|&from| (from, Sender::default())).collect();
+                let senders = topology.senders(fragment).iter();
+                let senders = senders.map(|&from| (from, Sender::default())).collect();
+                let queue = Queue { senders, ..Queue::default() };
                 queues.insert((fragment, to), Mutex::new(queue));
             }
         }

@@ -9,11 +9,13 @@ use super::disturb::{DisturbedSink, DisturbedSource};
 use super::pipeline::{After, Node, Pipeline, Stage};
 use super::profile::{MorselCount, NodeCounters};
 use crate::error::Result;
+use crate::expr::Expr;
 use crate::operator::{Operator, Sink, Source};
 use crate::operators::aggregate::Aggregate;
 use crate::operators::exchange::ExchangeSink;
 use crate::operators::filter::Filter;
 use crate::operators::hash_join::HashJoin;
+use crate::operators::key_filter::{KeyFilter, NoteKeys};
 use crate::operators::limit::Limit;
 use crate::operators::project::Project;
 use crate::operators::receive::Receive;
@@ -23,7 +25,7 @@ use crate::operators::sort::Sort;
 use crate::operators::top_n::TopN;
 use crate::operators::union::{Widen, common_shapes};
 use crate::operators::values::ValuesSource;
-use crate::plan::{Fragment, Plan};
+use crate::plan::{self, Fragment, JoinKey, JoinKind, Plan};
 use crate::shape::Shape;
 use std::sync::Arc;
 
@@ -84,6 +86,9 @@ struct Lowering<'a> {
 /// Rows on their way: pipelines without a sink yet, all of which give the same shapes.
 struct Stream {
     shapes: Vec<Shape>,
+    /// For a column that a scan gives, and that nothing on the way needs rows for that a later join would
+    /// drop: that scan, and the column's position in its output.
+    origins: Vec<Option<(Arc<Scan>, usize)>>,
     open: Vec<OpenPipeline>,
 }
 
@@ -105,7 +110,10 @@ impl Lowering<'_> {
                 let table = environment.tables.table(&scan.table)?;
                 let tasks = environment.workers.threads().min(settings.parallelism);
                 let source = Scan::new(scan, &table, settings.batch_rows, tasks, self.morsels.clone())?;
-                self.open(Arc::new(source), &node, Vec::new())
+                let source = Arc::new(source);
+                let stream = self.open(source.clone(), &node, Vec::new());
+                let origins = (0..stream.shapes.len()).map(|column| Some((source.clone(), column)));
+                Stream { origins: origins.collect(), ..stream }
             }
             Plan::Values { types, rows } => {
                 let source = ValuesSource::new(types, rows, settings.batch_rows)?;
@@ -118,43 +126,25 @@ impl Lowering<'_> {
             Plan::Filter { input, predicate } => {
                 let stream = self.lower(input)?;
                 let operator = Filter::new(predicate, &stream.shapes)?;
-                stream.through(Arc::new(operator), &node)
+                let origins = stream.origins.clone();
+                Stream { origins, ..stream.through(Arc::new(operator), &node) }
             }
             Plan::Project { input, exprs } => {
                 let stream = self.lower(input)?;
                 let operator = Project::new(exprs, &stream.shapes)?;
-                stream.through(Arc::new(operator), &node)
+                let origin = |expr: &Expr| match expr {
+                    Expr::Column { id, .. } => stream.origins.get(*id as usize).cloned().flatten(),
+                    _ => None,
+                };
+                let origins = exprs.iter().map(origin).collect();
+                Stream { origins, ..stream.through(Arc::new(operator), &node) }
             }
             Plan::Limit { input, limit, offset } => {
                 let stream = self.lower(input)?;
                 let operator = Limit::new(*limit, *offset, &stream.shapes);
                 stream.through(Arc::new(operator), &node)
             }
-            Plan::HashJoin(join) => {
-                let mut probe = self.lower(&join.probe)?;
-                let build = self.lower(&join.build)?;
-                let residual = join.residual.as_ref();
-                let parts = HashJoin::new(
-                    join.kind,
-                    &join.keys,
-                    residual,
-                    &probe.shapes,
-                    &build.shapes,
-                    &node.query,
-                )?;
-                let built = self.close(build, parts.build, &node);
-                probe.open.iter_mut().for_each(|pipeline| pipeline.after.push(After::Sink(built)));
-                let probed: Vec<After> =
-                    probe.open.iter().map(|pipeline| After::Pipeline(pipeline.number)).collect();
-                let stream = probe.through(parts.probe, &node);
-                match parts.rest {
-                    Some(rest) => {
-                        let rest = self.open(rest, &node, probed);
-                        self.join_streams(vec![stream, rest], &node)?
-                    }
-                    None => stream,
-                }
-            }
+            Plan::HashJoin(join) => self.lower_join(join, &node)?,
             Plan::Aggregate { input, groups, aggregates } => {
                 let stream = self.lower(input)?;
                 let parts = Aggregate::new(groups, aggregates, &stream.shapes, &node.query)?;
@@ -181,6 +171,41 @@ impl Lowering<'_> {
         })
     }
 
+    fn lower_join(&mut self, join: &plan::HashJoin, node: &Arc<Node>) -> Result<Stream> {
+        let mut probe = self.lower(&join.probe)?;
+        let mut build = self.lower(&join.build)?;
+        let parts = HashJoin::new(
+            join.kind,
+            &join.keys,
+            join.residual.as_ref(),
+            &probe.shapes,
+            &build.shapes,
+            &node.query,
+        )?;
+        if drops_probe_rows(join.kind) {
+            for key in &join.keys {
+                build = note_keys(key, &probe, build, node);
+            }
+        }
+        let built = self.close(build, parts.build, node);
+        probe.open.iter_mut().for_each(|pipeline| pipeline.after.push(After::Sink(built)));
+        let probed: Vec<After> = probe.open.iter().map(|pipeline| After::Pipeline(pipeline.number)).collect();
+        let mut origins = match passes_probe_rows(join.kind) {
+            true => probe.origins.clone(),
+            false => Vec::new(),
+        };
+        let stream = probe.through(parts.probe, node);
+        origins.resize_with(stream.shapes.len(), || None);
+        let stream = Stream { origins, ..stream };
+        match parts.rest {
+            Some(rest) => {
+                let rest = self.open(rest, node, probed);
+                self.join_streams(vec![stream, rest], node)
+            }
+            None => Ok(stream),
+        }
+    }
+
     /// A node with an account of its own in the query's memory.
     fn node(&self) -> Arc<Node> {
         let query = &self.environment.query;
@@ -201,7 +226,8 @@ impl Lowering<'_> {
             None => source,
         };
         let source = Stage { part: source, node: node.clone() };
-        Stream { shapes, open: vec![OpenPipeline { number, source, operators: Vec::new(), after }] }
+        let origins = vec![None; shapes.len()];
+        Stream { shapes, origins, open: vec![OpenPipeline { number, source, operators: Vec::new(), after }] }
     }
 
     /// Ends all pipelines of a stream in `sink`; returns the sink's number.
@@ -244,16 +270,51 @@ impl Lowering<'_> {
             };
             stream.open
         });
-        Ok(Stream { open: widened.collect(), shapes })
+        Ok(Stream { open: widened.collect(), origins: vec![None; shapes.len()], shapes })
     }
 }
 
 impl Stream {
-    /// The stream after an operator, which all its pipelines share.
+    /// The stream after an operator, which all its pipelines share. Where its columns come from is forgotten.
     fn through(mut self, operator: Arc<dyn Operator>, node: &Arc<Node>) -> Stream {
         self.shapes = operator.output().to_vec();
+        self.origins = vec![None; self.shapes.len()];
         let stage = Stage { part: operator, node: node.clone() };
         self.open.iter_mut().for_each(|pipeline| pipeline.operators.push(stage.clone()));
         self
     }
+}
+
+/// Whether a probe row without a match leaves no trace in the join's result.
+fn drops_probe_rows(kind: JoinKind) -> bool {
+    use JoinKind::*;
+    matches!(kind, Inner | BuildOuter | ProbeSemi | BuildSemi | BuildAnti)
+}
+
+/// Whether what the join gives of one probe row depends on no other, so that rows that a later join would drop
+/// may be left out before it.
+fn passes_probe_rows(kind: JoinKind) -> bool {
+    use JoinKind::*;
+    matches!(kind, Inner | ProbeOuter | ProbeSemi | ProbeAnti | Mark)
+}
+
+/// Lets the scan that a key of the probe side comes from drop rows that the build side has no key for.
+fn note_keys(key: &JoinKey, probe: &Stream, build: Stream, node: &Arc<Node>) -> Stream {
+    let JoinKey {
+        probe: Expr::Column { id: probe_column, data_type },
+        build: Expr::Column { id: build_column, data_type: build_type },
+        null_equal: false,
+    } = key
+    else {
+        return build;
+    };
+    let origin = probe.origins.get(*probe_column as usize).cloned().flatten();
+    let shape = build.shapes.get(*build_column as usize);
+    let (Some((scan, position)), Some(shape), true) = (origin, shape, data_type == build_type) else {
+        return build;
+    };
+    let Some(filter) = KeyFilter::new(shape, &node.query) else { return build };
+    let operator = NoteKeys::new(filter.clone(), *build_column as usize, &build.shapes);
+    scan.filter_keys(position, filter);
+    build.through(Arc::new(operator), node)
 }

@@ -10,6 +10,19 @@ pub struct Profile {
     pub nodes: Vec<NodeProfile>,
 }
 
+impl Profile {
+    /// Adds what the same fragment has done on another shard.
+    pub fn add(&mut self, other: &Profile) {
+        self.nodes.resize(self.nodes.len().max(other.nodes.len()), NodeProfile::default());
+        for (node, other) in self.nodes.iter_mut().zip(&other.nodes) {
+            node.rows += other.rows;
+            node.batches += other.batches;
+            node.time += other.time;
+            node.memory_peak_bytes += other.memory_peak_bytes;
+        }
+    }
+}
+
 /// What one operator of the plan has done so far, over all its tasks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct NodeProfile {

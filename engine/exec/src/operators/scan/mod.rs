@@ -1,22 +1,26 @@
 //! Scan: reads what a shard holds of a dataset.
 //!
 //! The work is handed out in morsels, a block or a part of one. Of a morsel, storage first filters what it
-//! can on encoded columns; predicates that are left are evaluated on the surviving rows, those that may fail
-//! last; then the columns asked for are read for the rows that remain.
+//! can on encoded columns; then the key filters of joins further on drop rows; predicates that are left are
+//! evaluated on the surviving rows, those that may fail last; then the columns asked for are read for the rows
+//! that remain.
 
 mod predicate;
 
 use crate::error::{Error, Result};
 use crate::operator::{Output, Source, SourceTask, Step};
+use crate::operators::key_filter::{KeyFilter, KeySet};
 use crate::plan;
 use crate::runtime::profile::MorselCount;
 use crate::shape::Shape;
-use columnar::{Batch, DataType, PhysicalType, Selection};
+use columnar::kernels::take::{gather, indices_of};
+use columnar::{Batch, DataType, PhysicalType, Scalar};
+use parking_lot::Mutex;
 use predicate::{Predicate, Residual};
 use std::sync::Arc;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use storage::{BlockRows, ColumnFacts, RowsRef, SegmentFilter, Table};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use storage::{BlockRows, ColumnFacts, ColumnPredicate, RowsRef, SegmentFilter, Table, Test};
 
 pub struct Scan {
     shared: Arc<Shared>,
@@ -28,6 +32,9 @@ struct Shared {
     morsels: Vec<Morsel>,
     next: AtomicUsize,
     predicate: Predicate,
+    key_filters: Mutex<Vec<(u32, PhysicalType, Arc<KeyFilter>)>>,
+    /// The key filters once they are complete, the most selective first.
+    key_tests: OnceLock<Vec<KeyTest>>,
     /// Column and width of each column of the output.
     columns: Vec<(u32, PhysicalType)>,
     batch_rows: usize,
@@ -37,7 +44,21 @@ struct Shared {
 struct SegmentScan {
     segment: Arc<storage::Segment>,
     /// Made by the first task that comes to the segment.
-    filter: OnceLock<storage::Result<SegmentFilter>>,
+    prepared: OnceLock<storage::Result<PreparedSegment>>,
+}
+
+struct PreparedSegment {
+    filter: SegmentFilter,
+    /// Blocks within the range of all key filters; `None`: all.
+    key_blocks: Option<Vec<u32>>,
+}
+
+/// A key filter at work, which is left out once most rows are seen to pass.
+struct KeyTest {
+    column: (u32, PhysicalType),
+    keys: KeySet,
+    tested: AtomicU64,
+    passed: AtomicU64,
 }
 
 /// Rows `start .. start + len` of a block.
@@ -113,17 +134,33 @@ impl Scan {
         let segments: Vec<SegmentScan> = table
             .segments
             .iter()
-            .map(|segment| SegmentScan { segment: segment.clone(), filter: OnceLock::new() })
+            .map(|segment| SegmentScan { segment: segment.clone(), prepared: OnceLock::new() })
             .collect();
         let morsels = morsels(&segments, &predicate, tasks);
         count.add_total(morsels.len());
         let output: Vec<Shape> = scan.columns.iter().map(|&column| shapes[column as usize].clone()).collect();
         let columns =
             scan.columns.iter().zip(&output).map(|(&column, shape)| (column, shape.physical)).collect();
-        let next = AtomicUsize::new(0);
-        let batch_rows = batch_rows.max(1);
-        let shared = Shared { segments, morsels, next, predicate, columns, batch_rows, count };
+        let shared = Shared {
+            segments,
+            morsels,
+            next: AtomicUsize::new(0),
+            predicate,
+            key_filters: Mutex::default(),
+            key_tests: OnceLock::new(),
+            columns,
+            batch_rows: batch_rows.max(1),
+            count,
+        };
         Ok(Scan { shared: Arc::new(shared), output })
+    }
+
+    /// Gives only rows whose column `position` of the output passes `filter`, which must be complete when the
+    /// scan starts.
+    pub fn filter_keys(&self, position: usize, filter: Arc<KeyFilter>) {
+        if let Some(&(column, physical)) = self.shared.columns.get(position) {
+            self.shared.key_filters.lock().push((column, physical, filter));
+        }
     }
 }
 
@@ -200,9 +237,11 @@ impl Shared {
     /// Filters a morsel on its encoded columns; `None` where no row is left.
     fn begin(&self, morsel: Morsel) -> Result<Option<Current>> {
         let scan = &self.segments[morsel.segment];
-        let filter = scan.filter.get_or_init(|| scan.segment.prepare(&self.predicate.tests));
-        let filter = filter.as_ref().map_err(|error| Error::from(error.clone()))?;
-        if filter.blocks().binary_search(&morsel.block).is_err() {
+        let prepared = scan.prepared.get_or_init(|| self.prepare(&scan.segment));
+        let PreparedSegment { filter, key_blocks } =
+            prepared.as_ref().map_err(|error| Error::from(error.clone()))?;
+        let lacks = |blocks: &[u32]| blocks.binary_search(&morsel.block).is_err();
+        if lacks(filter.blocks()) || key_blocks.as_deref().is_some_and(lacks) {
             return Ok(None);
         }
         let end = morsel.start + morsel.len;
@@ -215,8 +254,65 @@ impl Shared {
                 Rows::Indices(rows)
             }
         };
+        let rows = self.with_keys(&scan.segment, morsel.block, rows)?;
         let tested = (!self.predicate.residual.is_empty()).then(|| (0, Vec::new()));
         Ok((rows.len() > 0).then_some(Current { morsel, rows, tested, given: 0 }))
+    }
+
+    fn prepare(&self, segment: &Arc<storage::Segment>) -> storage::Result<PreparedSegment> {
+        let filter = segment.prepare(&self.predicate.tests)?;
+        let ranges: Vec<ColumnPredicate> = self
+            .key_tests()
+            .iter()
+            .map(|test| {
+                let bound = |bound: i64| Scalar::Integer(bound.into());
+                let range = test.keys.bounds.map(|(min, max)| Test::Between(bound(min), bound(max)));
+                // No key: no value is one of none.
+                ColumnPredicate { column: test.column.0, test: range.unwrap_or(Test::In(Vec::new())) }
+            })
+            .collect();
+        let key_blocks = (!ranges.is_empty()).then(|| segment.prune(&ranges));
+        Ok(PreparedSegment { filter, key_blocks })
+    }
+
+    fn key_tests(&self) -> &[KeyTest] {
+        self.key_tests.get_or_init(|| {
+            let filters = std::mem::take(&mut *self.key_filters.lock());
+            let complete = filters.into_iter().filter_map(|(column, physical, filter)| {
+                let (tested, passed) = (AtomicU64::new(0), AtomicU64::new(0));
+                Some(KeyTest { column: (column, physical), keys: filter.complete()?, tested, passed })
+            });
+            let mut tests: Vec<KeyTest> = complete.collect();
+            tests.sort_by(|a, b| a.keys.density.total_cmp(&b.keys.density));
+            tests
+        })
+    }
+
+    /// The rows of the block that the key filters let pass.
+    fn with_keys(&self, segment: &storage::Segment, block: u32, mut rows: Rows) -> Result<Rows> {
+        for test in self.key_tests() {
+            if rows.len() == 0 || !test.is_worth_it() {
+                continue;
+            }
+            let columns = segment.read(block, rows.reference(0, rows.len()), &[test.column])?;
+            let Some(column) = columns.first() else { continue };
+            let passing = test.keys.passing(column);
+            test.tested.fetch_add(rows.len() as u64, Ordering::Relaxed);
+            test.passed.fetch_add(passing.len() as u64, Ordering::Relaxed);
+            if passing.len() < rows.len() {
+                rows = rows.only(passing);
+            }
+        }
+        Ok(rows)
+    }
+}
+
+impl KeyTest {
+    /// Whether it drops enough rows to pay for itself, as far as it has been tried.
+    fn is_worth_it(&self) -> bool {
+        const TRIAL_ROWS: u64 = 2 * storage::BLOCK_ROWS as u64;
+        let (tested, passed) = (self.tested.load(Ordering::Relaxed), self.passed.load(Ordering::Relaxed));
+        tested < TRIAL_ROWS || passed.saturating_mul(10) < tested.saturating_mul(8)
     }
 }
 
@@ -230,11 +326,14 @@ impl Current {
             let mut chunk = self.rows.part(*tested, len);
             for residual in &shared.predicate.residual {
                 chunk = passing(residual, segment, self.morsel.block, chunk)?;
-                if chunk.is_empty() {
+                if chunk.len() == 0 {
                     break;
                 }
             }
-            passed.extend_from_slice(&chunk);
+            match chunk {
+                Rows::Range(start, len) => passed.extend(start as u32..(start + len) as u32),
+                Rows::Indices(rows) => passed.extend_from_slice(&rows),
+            }
             *tested += len;
             if step.expired() && *tested < self.rows.len() {
                 return Ok(false);
@@ -265,13 +364,16 @@ impl Current {
 }
 
 /// Which of `rows` of the block pass.
-fn passing(residual: &Residual, segment: &storage::Segment, block: u32, rows: Vec<u32>) -> Result<Vec<u32>> {
+fn passing(residual: &Residual, segment: &storage::Segment, block: u32, rows: Rows) -> Result<Rows> {
     let columns = match residual.columns.is_empty() {
         true => Vec::new(),
-        false => segment.read(block, RowsRef::Indices(&rows), &residual.columns)?,
+        false => segment.read(block, rows.reference(0, rows.len()), &residual.columns)?,
     };
     let matches = residual.compiled.matches(&Batch::of_rows(columns, rows.len()))?;
-    Ok(if matches.all() { rows } else { Selection::new(rows).refine(&matches).rows().to_vec() })
+    if matches.all() {
+        return Ok(rows);
+    }
+    Ok(rows.only(indices_of(&matches)))
 }
 
 impl Rows {
@@ -289,10 +391,19 @@ impl Rows {
         }
     }
 
-    fn part(&self, start: usize, len: usize) -> Vec<u32> {
+    /// Those at `positions`, ascending.
+    fn only(self, positions: Vec<u32>) -> Rows {
+        Rows::Indices(match self {
+            Rows::Range(0, _) => positions,
+            Rows::Range(start, _) => positions.into_iter().map(|row| start as u32 + row).collect(),
+            Rows::Indices(rows) => gather(&rows, &positions),
+        })
+    }
+
+    fn part(&self, start: usize, len: usize) -> Rows {
         match self {
-            Rows::Range(first, _) => ((first + start) as u32..(first + start + len) as u32).collect(),
-            Rows::Indices(rows) => rows[start..start + len].to_vec(),
+            Rows::Range(first, _) => Rows::Range(first + start, len),
+            Rows::Indices(rows) => Rows::Indices(rows[start..start + len].to_vec()),
         }
     }
 }

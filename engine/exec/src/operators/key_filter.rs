@@ -1,0 +1,318 @@
+//! Key filters: what a join's build side has of a key, given sideways to the scan of its probe side.
+//!
+//! An operator before the build side's sink notes the keys that pass, as a bitmap over the range that the
+//! column's bounds prove. A scan whose rows would only meet that join later drops those that cannot match,
+//! before it reads their other columns. The filter is exact but optional: where memory is short it lets
+//! everything pass.
+
+use crate::context::QueryContext;
+use crate::error::Result;
+use crate::memory::Reservation;
+use crate::operator::{Operator, OperatorTask, Output, Step};
+use crate::shape::Shape;
+use columnar::{Batch, Bitmap, Flat, Values, Vector, kernel};
+use parking_lot::Mutex;
+use std::sync::Arc;
+
+/// Which integers of a range occur. Complete once the build side's sink is finalised.
+pub struct KeyFilter {
+    /// The integer of the first bit.
+    low: i64,
+    range: usize,
+    state: Mutex<State>,
+}
+
+struct State {
+    /// `None`: no key yet.
+    words: Option<Arc<Vec<u64>>>,
+    /// For every bitmap that was made.
+    reservation: Reservation,
+    /// Memory was short: the filter knows nothing.
+    given_up: bool,
+}
+
+/// A complete [`KeyFilter`], ready to test.
+pub struct KeySet {
+    low: i64,
+    range: usize,
+    words: Arc<Vec<u64>>,
+    /// Least and greatest key; `None`: there is none, and nothing passes.
+    pub bounds: Option<(i64, i64)>,
+    /// Keys, as a share of the range.
+    pub density: f64,
+}
+
+impl KeyFilter {
+    /// The widest range that is worth a bitmap: 8 MiB.
+    const RANGE_LIMIT: i128 = 1 << 26;
+
+    /// A filter for a column of `shape`; `None` where its bounds are too wide.
+    pub fn new(shape: &Shape, query: &QueryContext) -> Option<Arc<KeyFilter>> {
+        let (low, high) = shape.bounds?;
+        let range = high.checked_sub(low)?.checked_add(1)?;
+        let (low, range) = (i64::try_from(low).ok()?, (range <= KeyFilter::RANGE_LIMIT).then_some(range)?);
+        let reservation = query.memory.reservation("the key filter of a join");
+        let state = Mutex::new(State { words: None, reservation, given_up: false });
+        Some(Arc::new(KeyFilter { low, range: usize::try_from(range).ok()?, state }))
+    }
+
+    /// The keys, once all are noted; `None` where it gave up.
+    pub fn complete(&self) -> Option<KeySet> {
+        let state = self.state.lock();
+        if state.given_up {
+            return None;
+        }
+        let words = state.words.clone().unwrap_or_default();
+        let first = words.iter().position(|&word| word != 0);
+        let last = words.iter().rposition(|&word| word != 0);
+        let bounds = first.zip(last).map(|(first, last)| {
+            let min = first * 64 + words[first].trailing_zeros() as usize;
+            let max = last * 64 + 63 - words[last].leading_zeros() as usize;
+            (self.low + min as i64, self.low + max as i64)
+        });
+        let keys: u64 = words.iter().map(|word| u64::from(word.count_ones())).sum();
+        let density = keys as f64 / self.range.max(1) as f64;
+        // Without a key there are no words either; a range of none lets nothing pass.
+        let range = if bounds.is_some() { self.range } else { 0 };
+        Some(KeySet { low: self.low, range, words, bounds, density })
+    }
+
+    /// An empty bitmap, or `None` where memory is short, which ends the filter.
+    fn bitmap(&self) -> Option<Vec<u64>> {
+        let mut state = self.state.lock();
+        let words = self.range.div_ceil(64);
+        if state.given_up || state.reservation.grow(words as u64 * 8).is_err() {
+            state.given_up = true;
+            state.words = None;
+            return None;
+        }
+        Some(vec![0; words])
+    }
+
+    /// Adds the keys that one task has seen.
+    fn merge(&self, keys: Vec<u64>) {
+        let mut state = self.state.lock();
+        let merged = match state.words.take() {
+            Some(mut words) => {
+                Arc::make_mut(&mut words).iter_mut().zip(&keys).for_each(|(word, key)| *word |= key);
+                state.reservation.shrink(keys.len() as u64 * 8);
+                words
+            }
+            None => Arc::new(keys),
+        };
+        if !state.given_up {
+            state.words = Some(merged);
+        }
+    }
+}
+
+impl KeySet {
+    /// The positions in `vector`, ascending, of keys that occur; nulls do not.
+    pub fn passing(&self, vector: &Vector) -> Vec<u32> {
+        let Flat { values, validity, .. } = vector.flatten();
+        let validity = validity.as_ref();
+        match &values {
+            Values::I8(values) => passing(values, self.low, self.range, &self.words, validity),
+            Values::I16(values) => passing(values, self.low, self.range, &self.words, validity),
+            Values::I32(values) => passing(values, self.low, self.range, &self.words, validity),
+            Values::I64(values) => passing(values, self.low, self.range, &self.words, validity),
+            // No other width has bounds of 64 bits: nothing is known of it.
+            other => (0..other.len() as u32).collect(),
+        }
+    }
+}
+
+/// Integers of at most 64 bits.
+trait Narrow: Copy + Into<i64> {}
+impl<T: Copy + Into<i64>> Narrow for T {}
+
+kernel! {
+    fn passing[T: Narrow](
+        values: &[T],
+        low: i64,
+        range: usize,
+        words: &[u64],
+        validity: Option<&Bitmap>,
+    ) -> Vec<u32> {
+        let mut rows = vec![0_u32; values.len()];
+        let mut count = 0;
+        for (row, &value) in values.iter().enumerate() {
+            let at = value.into().wrapping_sub(low) as u64 as usize;
+            let word = if at < range { words[at / 64] } else { 0 };
+            rows[count] = row as u32;
+            count += (word >> (at % 64) & 1) as usize;
+        }
+        rows.truncate(count);
+        if let Some(validity) = validity {
+            rows.retain(|&row| validity.get(row as usize));
+        }
+        rows
+    }
+}
+
+/// Notes the keys of a build side on their way to the sink.
+pub struct NoteKeys {
+    filter: Arc<KeyFilter>,
+    column: usize,
+    output: Vec<Shape>,
+}
+
+struct NoteKeysTask {
+    filter: Arc<KeyFilter>,
+    column: usize,
+    words: Option<Vec<u64>>,
+    given_up: bool,
+    pending: Option<Batch>,
+}
+
+impl NoteKeys {
+    /// Notes column `column` of rows of shapes `input`.
+    pub fn new(filter: Arc<KeyFilter>, column: usize, input: &[Shape]) -> NoteKeys {
+        NoteKeys { filter, column, output: input.to_vec() }
+    }
+}
+
+impl Operator for NoteKeys {
+    fn output(&self) -> &[Shape] {
+        &self.output
+    }
+
+    fn start(&self) -> Result<Box<dyn OperatorTask>> {
+        Ok(Box::new(NoteKeysTask {
+            filter: self.filter.clone(),
+            column: self.column,
+            words: None,
+            given_up: false,
+            pending: None,
+        }))
+    }
+}
+
+impl OperatorTask for NoteKeysTask {
+    fn push(&mut self, batch: Batch) -> Result<()> {
+        self.pending = Some(batch);
+        Ok(())
+    }
+
+    fn pull(&mut self, _step: &Step<'_>) -> Result<Output> {
+        let Some(batch) = self.pending.take() else { return Ok(Output::NeedsInput) };
+        let batch = batch.compact();
+        if self.words.is_none() && !self.given_up {
+            self.words = self.filter.bitmap();
+            self.given_up = self.words.is_none();
+        }
+        if let (Some(words), Some(vector)) = (&mut self.words, batch.columns.get(self.column)) {
+            note(words, &vector.flatten(), self.filter.low, self.filter.range);
+        }
+        Ok(Output::Batch(batch))
+    }
+
+    fn end(&mut self) -> Result<()> {
+        if let Some(words) = self.words.take() {
+            self.filter.merge(words);
+        }
+        Ok(())
+    }
+}
+
+/// Sets the bits of the keys that are not null.
+fn note(words: &mut [u64], keys: &Flat, low: i64, range: usize) {
+    let validity = keys.validity.as_ref();
+    match &keys.values {
+        Values::I8(values) => note_values(words, values, validity, low, range),
+        Values::I16(values) => note_values(words, values, validity, low, range),
+        Values::I32(values) => note_values(words, values, validity, low, range),
+        Values::I64(values) => note_values(words, values, validity, low, range),
+        // A column with bounds of 64 bits has one of the widths above; were it otherwise, all keys occur.
+        _ => words.fill(u64::MAX),
+    }
+}
+
+fn note_values<T: Narrow>(
+    words: &mut [u64],
+    values: &[T],
+    validity: Option<&Bitmap>,
+    low: i64,
+    range: usize,
+) {
+    for (row, &value) in values.iter().enumerate() {
+        let at = value.into().wrapping_sub(low) as u64 as usize;
+        if at < range && validity.is_none_or(|validity| validity.get(row)) {
+            words[at / 64] |= 1 << (at % 64);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::memory::MemoryPool;
+    use columnar::{DataType, Scalar};
+    use std::task::Waker;
+
+    fn vector(values: &[Option<i128>]) -> Vector {
+        let scalars: Vec<Scalar> =
+            values.iter().map(|value| value.map_or(Scalar::Null, Scalar::Integer)).collect();
+        Vector::from_scalars(DataType::Int32, &scalars)
+    }
+
+    fn shape(low: i128, high: i128) -> Shape {
+        Shape { bounds: Some((low, high)), ..Shape::of_type(DataType::Int32) }
+    }
+
+    /// The filter after two tasks have noted `keys`.
+    fn noted(filter: &Arc<KeyFilter>, query: &QueryContext, keys: [&[Option<i128>]; 2]) {
+        let operator = NoteKeys::new(filter.clone(), 0, &[shape(0, 0)]);
+        for keys in keys {
+            let mut task = operator.start().unwrap();
+            let step = Step { query, waker: Waker::noop(), started: query.now() };
+            if !keys.is_empty() {
+                task.push(Batch::new(vec![vector(keys)])).unwrap();
+            }
+            while !matches!(task.pull(&step).unwrap(), Output::NeedsInput) {}
+            task.end().unwrap();
+        }
+    }
+
+    #[test]
+    fn only_noted_keys_pass() {
+        let query = QueryContext::new(1, MemoryPool::unlimited());
+        let filter = KeyFilter::new(&shape(-5, 200), &query).unwrap();
+        noted(&filter, &query, [&[Some(-5), None, Some(64)], &[Some(200), Some(64)]]);
+        let set = filter.complete().unwrap();
+        assert_eq!(set.bounds, Some((-5, 200)));
+        let probe = vector(&[
+            Some(-6),
+            Some(-5),
+            None,
+            Some(0),
+            Some(64),
+            Some(200),
+            Some(201),
+            Some(i32::MAX.into()),
+        ]);
+        assert_eq!(set.passing(&probe), vec![1, 4, 5]);
+    }
+
+    #[test]
+    fn without_keys_nothing_passes() {
+        let query = QueryContext::new(1, MemoryPool::unlimited());
+        let filter = KeyFilter::new(&shape(0, 10), &query).unwrap();
+        noted(&filter, &query, [&[], &[]]);
+        let set = filter.complete().unwrap();
+        assert_eq!((set.bounds, set.passing(&vector(&[Some(0), Some(3), None]))), (None, vec![]));
+    }
+
+    #[test]
+    fn a_filter_without_memory_gives_up() {
+        let pool = MemoryPool::new(1000);
+        let query = QueryContext::new(1, pool.clone());
+        let filter = KeyFilter::new(&shape(0, 6000), &query).unwrap();
+        noted(&filter, &query, [&[Some(1)], &[Some(2)]]);
+        assert!(filter.complete().is_none());
+        assert!(KeyFilter::new(&shape(0, 1 << 30), &query).is_none());
+        assert!(KeyFilter::new(&Shape::of_type(DataType::Varchar), &query).is_none());
+        drop(filter);
+        assert_eq!(pool.used_bytes(), 0);
+    }
+}
