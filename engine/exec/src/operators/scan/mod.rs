@@ -407,3 +407,6 @@ impl Rows {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
