@@ -48,8 +48,6 @@ impl Input {
 /// Equal words mean equal keys.
 pub(crate) struct Packing {
     columns: Vec<PackedColumn>,
-    /// How many words there can be.
-    pub(crate) domain: u128,
 }
 
 struct PackedColumn {
@@ -79,7 +77,7 @@ impl Packing {
                 return None;
             }
         }
-        (!columns.is_empty()).then_some(Packing { columns, domain })
+        (!columns.is_empty()).then_some(Packing { columns })
     }
 
     /// Whether values of column `index` with `shape` may lie outside what the packing has digits for.
@@ -214,7 +212,6 @@ mod tests {
     fn words_are_equal_where_keys_are() {
         let shapes = [shape((-3, 4), true), shape((10, 12), false)];
         let packing = Packing::of(&shapes, &[true, false]).unwrap();
-        assert_eq!(packing.domain, 9 * 3);
         let first = [Scalar::Integer(-3), Scalar::Null, Scalar::Integer(4), Scalar::Null];
         let second = [10, 12, 12, 12].map(Scalar::Integer);
         let vectors =

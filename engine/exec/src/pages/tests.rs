@@ -23,7 +23,7 @@ fn value(data_type: DataType, row: usize) -> Scalar {
         return Scalar::Null;
     }
     match data_type {
-        DataType::Boolean => Scalar::Boolean(row % 2 == 0),
+        DataType::Boolean => Scalar::Boolean(row.is_multiple_of(2)),
         DataType::Int8 => Scalar::Integer(row as i128 % 100 - 50),
         DataType::Float32 | DataType::Float64 => Scalar::Float(row as f64 / 4.0),
         DataType::Interval => Scalar::Interval(Interval { months: row as i32, days: 3, micros: -1 }),

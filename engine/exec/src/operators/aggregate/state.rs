@@ -378,7 +378,7 @@ impl State {
         };
         let values = match self.kind {
             Kind::Count | Kind::Sum64 => sum(|row, offset| load::<i64>(row, offset).into())?,
-            Kind::Sum128 => sum(|row, offset| load::<i128>(row, offset))?,
+            Kind::Sum128 => sum(load::<i128>)?,
             Kind::SumFloat => {
                 let sums: Vec<f64> = pointers.iter().map(|&row| load(row, self.offset)).collect();
                 self.check_floats(&sums, pointers)?;

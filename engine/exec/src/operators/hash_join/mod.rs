@@ -193,7 +193,7 @@ impl Join {
         };
         let given: Vec<usize> =
             if kind.gives_build() { (0..build.len()).map(&mut field_of).collect() } else { Vec::new() };
-        let used = residual.map(|residual| used_columns(residual)).unwrap_or_default();
+        let used = residual.map(used_columns).unwrap_or_default();
         let mut pair_columns = Vec::new();
         for &column in &used {
             pair_columns.push(match column.checked_sub(probe.len()) {
