@@ -1,0 +1,129 @@
+//! Which types SQL's words mean and which type two operands meet in.
+
+use crate::error::{Error, Result};
+use columnar::{DataType, TimeUnit, types::DECIMAL_MAX_PRECISION};
+use sqlparser::ast::{self, ExactNumberInfo, TimezoneInfo};
+
+/// The type that SQL names.
+pub(crate) fn from_sql(data_type: &ast::DataType) -> Result<DataType> {
+    use ast::DataType as Sql;
+    Ok(match data_type {
+        Sql::Boolean | Sql::Bool => DataType::Boolean,
+        Sql::TinyInt(_) => DataType::Int8,
+        Sql::SmallInt(_) | Sql::Int2(_) => DataType::Int16,
+        Sql::Int(_) | Sql::Integer(_) | Sql::Int4(_) => DataType::Int32,
+        Sql::BigInt(_) | Sql::Int8(_) => DataType::Int64,
+        Sql::Decimal(info) | Sql::Numeric(info) | Sql::Dec(info) => decimal(info)?,
+        Sql::Real | Sql::Float4 => DataType::Float32,
+        Sql::Float(_) | Sql::Float8 | Sql::Double(_) | Sql::DoublePrecision => DataType::Float64,
+        Sql::Date => DataType::Date,
+        Sql::Time(_, TimezoneInfo::None | TimezoneInfo::WithoutTimeZone) => DataType::Time,
+        Sql::Timestamp(precision, zone) => {
+            let zone = matches!(zone, TimezoneInfo::WithTimeZone | TimezoneInfo::Tz);
+            let unit = match precision {
+                None | Some(4..=6) => TimeUnit::Microsecond,
+                Some(0) => TimeUnit::Second,
+                Some(1..=3) => TimeUnit::Millisecond,
+                Some(_) => TimeUnit::Nanosecond,
+            };
+            DataType::Timestamp { unit, zone }
+        }
+        Sql::Datetime(None) => DataType::TIMESTAMP,
+        Sql::Interval { fields: None, .. } => DataType::Interval,
+        Sql::Character(_)
+        | Sql::Char(_)
+        | Sql::CharacterVarying(_)
+        | Sql::CharVarying(_)
+        | Sql::Varchar(_)
+        | Sql::Text
+        | Sql::String(_) => DataType::Varchar,
+        Sql::Binary(_) | Sql::Varbinary(_) | Sql::Blob(_) | Sql::Bytea => DataType::Binary,
+        Sql::Custom(name, arguments) if arguments.is_empty() => {
+            let unit = |unit| DataType::Timestamp { unit, zone: false };
+            match name.to_string().to_ascii_uppercase().as_str() {
+                "INT1" => DataType::Int8,
+                "TIMESTAMP_S" => unit(TimeUnit::Second),
+                "TIMESTAMP_MS" => unit(TimeUnit::Millisecond),
+                "TIMESTAMP_US" => unit(TimeUnit::Microsecond),
+                "TIMESTAMP_NS" => unit(TimeUnit::Nanosecond),
+                _ => return Err(Error::unsupported(format!("the type {data_type}"))),
+            }
+        }
+        other => return Err(Error::unsupported(format!("the type {other}"))),
+    })
+}
+
+fn decimal(info: &ExactNumberInfo) -> Result<DataType> {
+    let (precision, scale) = match *info {
+        ExactNumberInfo::None => (18, 3),
+        ExactNumberInfo::Precision(precision) => (precision, 0),
+        ExactNumberInfo::PrecisionAndScale(precision, scale) => (precision, scale),
+    };
+    let scale = u64::try_from(scale).ok();
+    match scale {
+        Some(scale) if precision >= 1 && precision <= u64::from(DECIMAL_MAX_PRECISION) && scale <= precision => {
+            Ok(DataType::decimal(precision as u8, scale as u8))
+        }
+        _ => Err(Error::value(format!(
+            "a DECIMAL has 1 to {DECIMAL_MAX_PRECISION} digits, of which no more than all are after the point"
+        ))),
+    }
+}
+
+/// The decimal that holds every integer of the type.
+pub(crate) fn integer_as_decimal(data_type: DataType) -> Option<(u8, u8)> {
+    Some(match data_type {
+        DataType::Int8 => (3, 0),
+        DataType::Int16 => (5, 0),
+        DataType::Int32 => (10, 0),
+        DataType::Int64 => (19, 0),
+        DataType::Decimal { precision, scale } => (precision, scale),
+        _ => return None,
+    })
+}
+
+/// The smallest decimal that holds the values of both.
+pub(crate) fn unify_decimals((p1, s1): (u8, u8), (p2, s2): (u8, u8)) -> DataType {
+    let scale = s1.max(s2);
+    let precision = ((p1 - s1).max(p2 - s2) + scale).min(DECIMAL_MAX_PRECISION);
+    DataType::decimal(precision, scale)
+}
+
+/// The type that values of both take when they stand in one column or are compared; `None` where only a
+/// cast that is written can bring them together.
+pub(crate) fn unify(a: DataType, b: DataType) -> Option<DataType> {
+    use DataType::{Date, Float32, Float64, Null, Timestamp};
+    Some(match (a, b) {
+        (a, b) if a == b => a,
+        (Null, other) | (other, Null) => other,
+        (a, b) if a.is_integer() && b.is_integer() => {
+            if a.physical() >= b.physical() {
+                a
+            } else {
+                b
+            }
+        }
+        (a, b) if a.is_numeric() && b.is_numeric() => match (a, b) {
+            (Float32, Float32) => Float32,
+            (a, b) if a.is_float() || b.is_float() => Float64,
+            (a, b) => unify_decimals(integer_as_decimal(a)?, integer_as_decimal(b)?),
+        },
+        (Date, Timestamp { unit, zone }) | (Timestamp { unit, zone }, Date) => Timestamp { unit, zone },
+        (Timestamp { unit: u1, zone: z1 }, Timestamp { unit: u2, zone: z2 }) => {
+            Timestamp { unit: u1.max(u2), zone: z1 || z2 }
+        }
+        _ => return None,
+    })
+}
+
+/// Whether a value becomes the other type without a written cast.
+pub(crate) fn casts_implicitly(from: DataType, to: DataType) -> bool {
+    match (from, to) {
+        (DataType::Null, _) => true,
+        // More or fewer digits: what does not fit is an error when the query runs.
+        (DataType::Decimal { .. }, DataType::Decimal { .. }) => true,
+        (from, DataType::Decimal { .. }) if from.is_integer() => true,
+        (from, to) if from.is_numeric() && to.is_float() => !from.is_float() || to == DataType::Float64,
+        (from, to) => unify(from, to) == Some(to),
+    }
+}

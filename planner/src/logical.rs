@@ -1,0 +1,497 @@
+//! The logical plan: relational algebra over columns that have an identity.
+//!
+//! A column's id is unique in the query and stays with the value wherever it travels, so rewriting never
+//! renumbers. An operator may refer to columns that no input gives: they come from the left side of a join
+//! above it, which is then dependent. [`crate::unnest`] removes those before anything else looks.
+
+use crate::catalog::Table;
+use columnar::{DataType, Value};
+use exec::plan::AggregateFunction;
+use exec::{CompareOp, Expr};
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+pub(crate) type ColumnId = u32;
+pub(crate) type ColumnSet = BTreeSet<ColumnId>;
+
+/// What is known of every column of a query, by id.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Columns(Vec<Column>);
+
+#[derive(Debug, Clone)]
+pub(crate) struct Column {
+    /// For people.
+    pub(crate) name: String,
+    pub(crate) data_type: DataType,
+}
+
+impl Columns {
+    pub(crate) fn add(&mut self, name: impl Into<String>, data_type: DataType) -> ColumnId {
+        self.0.push(Column { name: name.into(), data_type });
+        (self.0.len() - 1) as ColumnId
+    }
+
+    pub(crate) fn name(&self, id: ColumnId) -> &str {
+        self.0.get(id as usize).map_or("?", |column| &column.name)
+    }
+
+    pub(crate) fn data_type(&self, id: ColumnId) -> DataType {
+        self.0.get(id as usize).map_or(DataType::Null, |column| column.data_type)
+    }
+
+    /// A reference to the column.
+    pub(crate) fn reference(&self, id: ColumnId) -> Expr {
+        Expr::column(id, self.data_type(id))
+    }
+
+    /// A new column that is like another.
+    pub(crate) fn copy(&mut self, id: ColumnId) -> ColumnId {
+        let (name, data_type) = (self.name(id).to_string(), self.data_type(id));
+        self.add(name, data_type)
+    }
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Logical {
+    Scan(Scan),
+    /// Rows of constants. No columns and one row: `SELECT` without `FROM`.
+    Values {
+        columns: Vec<ColumnId>,
+        rows: Vec<Vec<Value>>,
+    },
+    /// Rows for which all of the predicate is true.
+    Filter {
+        input: Box<Logical>,
+        predicate: Vec<Expr>,
+    },
+    /// A column that is passed on keeps its id.
+    Project {
+        input: Box<Logical>,
+        exprs: Vec<(ColumnId, Expr)>,
+    },
+    Join(Join),
+    /// A group that is a bare column keeps its id. Without aggregates: `DISTINCT`.
+    Aggregate {
+        input: Box<Logical>,
+        groups: Vec<(ColumnId, Expr)>,
+        aggregates: Vec<(ColumnId, AggregateCall)>,
+    },
+    Sort {
+        input: Box<Logical>,
+        keys: Vec<SortKey>,
+    },
+    TopN {
+        input: Box<Logical>,
+        keys: Vec<SortKey>,
+        limit: u64,
+        offset: u64,
+    },
+    Limit {
+        input: Box<Logical>,
+        limit: Option<u64>,
+        offset: u64,
+    },
+    /// All rows of all inputs; each input names the columns that it gives for `columns`.
+    Union {
+        inputs: Vec<(Logical, Vec<ColumnId>)>,
+        columns: Vec<ColumnId>,
+    },
+    /// Moves rows between shards; only the pass `distribute` writes it.
+    Exchange {
+        input: Box<Logical>,
+        routing: Routing,
+    },
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Scan {
+    pub(crate) table: Arc<Table>,
+    /// Position in the table's schema and id.
+    pub(crate) columns: Vec<(u32, ColumnId)>,
+    /// Over `columns`, and over [`Scan::filtered`].
+    pub(crate) predicate: Vec<Expr>,
+    /// Columns that the predicate alone uses; the scan does not give them.
+    pub(crate) filtered: Vec<(u32, ColumnId)>,
+}
+
+impl PartialEq for Scan {
+    fn eq(&self, other: &Scan) -> bool {
+        Arc::ptr_eq(&self.table, &other.table)
+            && self.columns == other.columns
+            && self.predicate == other.predicate
+            && self.filtered == other.filtered
+    }
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Join {
+    pub(crate) left: Box<Logical>,
+    pub(crate) right: Box<Logical>,
+    pub(crate) kind: JoinKind,
+    /// A conjunction. Over the columns of both sides.
+    pub(crate) on: Vec<Expr>,
+    /// Whether the left side is the one that is held. Written by the pass `build_side`.
+    pub(crate) build_left: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum JoinKind {
+    Inner,
+    /// Left rows without a match are kept with nulls.
+    Left,
+    Full,
+    /// Left rows with a match, once; the left columns only.
+    Semi,
+    /// Left rows without.
+    Anti,
+    /// Left rows once each, and a boolean: true for a match, else null if `on` is null of some right row,
+    /// else false.
+    Mark(ColumnId),
+    /// As `Left`; a second match of a row is an error.
+    Single,
+}
+
+impl JoinKind {
+    /// Whether the right side's columns are given.
+    pub(crate) fn gives_right(self) -> bool {
+        matches!(self, JoinKind::Inner | JoinKind::Left | JoinKind::Full | JoinKind::Single)
+    }
+
+    /// Whether every left row is given at least once, so that `on` does not filter.
+    pub(crate) fn keeps_left(self) -> bool {
+        matches!(self, JoinKind::Left | JoinKind::Full | JoinKind::Mark(_) | JoinKind::Single)
+    }
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct AggregateCall {
+    pub(crate) function: AggregateFunction,
+    pub(crate) distinct: bool,
+    pub(crate) arg: Option<Expr>,
+    pub(crate) filter: Option<Expr>,
+    pub(crate) data_type: DataType,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct SortKey {
+    pub(crate) expr: Expr,
+    pub(crate) descending: bool,
+    pub(crate) nulls_first: bool,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Routing {
+    Hash(Vec<Expr>),
+    Broadcast,
+    Gather,
+}
+
+impl Logical {
+    /// One row without columns.
+    pub(crate) fn one_row() -> Logical {
+        Logical::Values { columns: Vec::new(), rows: vec![Vec::new()] }
+    }
+
+    pub(crate) fn filter(self, predicate: Vec<Expr>) -> Logical {
+        if predicate.is_empty() {
+            return self;
+        }
+        match self {
+            Logical::Filter { input, predicate: mut inner } => {
+                inner.extend(predicate);
+                Logical::Filter { input, predicate: inner }
+            }
+            input => Logical::Filter { input: Box::new(input), predicate },
+        }
+    }
+
+    pub(crate) fn project(self, exprs: Vec<(ColumnId, Expr)>) -> Logical {
+        Logical::Project { input: Box::new(self), exprs }
+    }
+
+    pub(crate) fn join(self, right: Logical, kind: JoinKind, on: Vec<Expr>) -> Logical {
+        Logical::Join(Join { left: Box::new(self), right: Box::new(right), kind, on, build_left: false })
+    }
+
+    pub(crate) fn aggregate(
+        self,
+        groups: Vec<(ColumnId, Expr)>,
+        aggregates: Vec<(ColumnId, AggregateCall)>,
+    ) -> Logical {
+        Logical::Aggregate { input: Box::new(self), groups, aggregates }
+    }
+
+    /// The rows without duplicates in `columns`, and only those columns.
+    pub(crate) fn distinct(self, ids: &[ColumnId], columns: &Columns) -> Logical {
+        let groups = ids.iter().map(|&id| (id, columns.reference(id))).collect();
+        self.aggregate(groups, Vec::new())
+    }
+
+    /// A placeholder while a plan is taken apart.
+    pub(crate) fn take(&mut self) -> Logical {
+        std::mem::replace(self, Logical::Values { columns: Vec::new(), rows: Vec::new() })
+    }
+
+    /// The ids of the columns it gives, in order.
+    pub(crate) fn outputs(&self) -> Vec<ColumnId> {
+        match self {
+            Logical::Scan(scan) => scan.columns.iter().map(|&(_, id)| id).collect(),
+            Logical::Values { columns, .. } | Logical::Union { columns, .. } => columns.clone(),
+            Logical::Filter { input, .. }
+            | Logical::Sort { input, .. }
+            | Logical::TopN { input, .. }
+            | Logical::Limit { input, .. }
+            | Logical::Exchange { input, .. } => input.outputs(),
+            Logical::Project { exprs, .. } => exprs.iter().map(|&(id, _)| id).collect(),
+            Logical::Join(join) => {
+                let mut outputs = join.left.outputs();
+                match join.kind {
+                    JoinKind::Mark(mark) => outputs.push(mark),
+                    kind if kind.gives_right() => outputs.extend(join.right.outputs()),
+                    _ => {}
+                }
+                outputs
+            }
+            Logical::Aggregate { groups, aggregates, .. } => {
+                groups.iter().map(|&(id, _)| id).chain(aggregates.iter().map(|&(id, _)| id)).collect()
+            }
+        }
+    }
+
+    pub(crate) fn output_set(&self) -> ColumnSet {
+        self.outputs().into_iter().collect()
+    }
+
+    pub(crate) fn inputs(&self) -> Vec<&Logical> {
+        match self {
+            Logical::Scan(_) | Logical::Values { .. } => vec![],
+            Logical::Filter { input, .. }
+            | Logical::Project { input, .. }
+            | Logical::Aggregate { input, .. }
+            | Logical::Sort { input, .. }
+            | Logical::TopN { input, .. }
+            | Logical::Limit { input, .. }
+            | Logical::Exchange { input, .. } => vec![input],
+            Logical::Join(join) => vec![&join.left, &join.right],
+            Logical::Union { inputs, .. } => inputs.iter().map(|(input, _)| input).collect(),
+        }
+    }
+
+    pub(crate) fn inputs_mut(&mut self) -> Vec<&mut Logical> {
+        match self {
+            Logical::Scan(_) | Logical::Values { .. } => vec![],
+            Logical::Filter { input, .. }
+            | Logical::Project { input, .. }
+            | Logical::Aggregate { input, .. }
+            | Logical::Sort { input, .. }
+            | Logical::TopN { input, .. }
+            | Logical::Limit { input, .. }
+            | Logical::Exchange { input, .. } => vec![input],
+            Logical::Join(join) => vec![&mut join.left, &mut join.right],
+            Logical::Union { inputs, .. } => inputs.iter_mut().map(|(input, _)| input).collect(),
+        }
+    }
+
+    /// The expressions of this operator alone.
+    pub(crate) fn exprs(&self) -> Vec<&Expr> {
+        match self {
+            Logical::Scan(scan) => scan.predicate.iter().collect(),
+            Logical::Filter { predicate, .. } => predicate.iter().collect(),
+            Logical::Project { exprs, .. } => exprs.iter().map(|(_, expr)| expr).collect(),
+            Logical::Join(join) => join.on.iter().collect(),
+            Logical::Aggregate { groups, aggregates, .. } => groups
+                .iter()
+                .map(|(_, expr)| expr)
+                .chain(aggregates.iter().flat_map(|(_, call)| call.arg.iter().chain(&call.filter)))
+                .collect(),
+            Logical::Sort { keys, .. } | Logical::TopN { keys, .. } => {
+                keys.iter().map(|key| &key.expr).collect()
+            }
+            Logical::Exchange { routing: Routing::Hash(keys), .. } => keys.iter().collect(),
+            Logical::Values { .. }
+            | Logical::Limit { .. }
+            | Logical::Union { .. }
+            | Logical::Exchange { .. } => vec![],
+        }
+    }
+
+    pub(crate) fn exprs_mut(&mut self) -> Vec<&mut Expr> {
+        match self {
+            Logical::Scan(scan) => scan.predicate.iter_mut().collect(),
+            Logical::Filter { predicate, .. } => predicate.iter_mut().collect(),
+            Logical::Project { exprs, .. } => exprs.iter_mut().map(|(_, expr)| expr).collect(),
+            Logical::Join(join) => join.on.iter_mut().collect(),
+            Logical::Aggregate { groups, aggregates, .. } => groups
+                .iter_mut()
+                .map(|(_, expr)| expr)
+                .chain(aggregates.iter_mut().flat_map(|(_, call)| call.arg.iter_mut().chain(&mut call.filter)))
+                .collect(),
+            Logical::Sort { keys, .. } | Logical::TopN { keys, .. } => {
+                keys.iter_mut().map(|key| &mut key.expr).collect()
+            }
+            Logical::Exchange { routing: Routing::Hash(keys), .. } => keys.iter_mut().collect(),
+            Logical::Values { .. }
+            | Logical::Limit { .. }
+            | Logical::Union { .. }
+            | Logical::Exchange { .. } => vec![],
+        }
+    }
+
+    /// The columns that this plan uses and does not itself give: those of a join above it.
+    pub(crate) fn free_columns(&self) -> ColumnSet {
+        let mut free = ColumnSet::new();
+        let mut given = ColumnSet::new();
+        for input in self.inputs() {
+            free.extend(input.free_columns());
+            given.extend(input.output_set());
+        }
+        if let Logical::Scan(scan) = self {
+            given.extend(scan.columns.iter().chain(&scan.filtered).map(|&(_, id)| id));
+        }
+        for expr in self.exprs() {
+            collect_columns(expr, &mut free);
+        }
+        free.retain(|id| !given.contains(id));
+        free
+    }
+
+    /// Rebuilds the plan from its leaves up.
+    pub(crate) fn transform_up(mut self, change: &mut impl FnMut(Logical) -> Logical) -> Logical {
+        for input in self.inputs_mut() {
+            let taken = input.take();
+            *input = taken.transform_up(change);
+        }
+        change(self)
+    }
+
+    /// A copy in which every column that the plan itself makes has a new id; `map` learns them.
+    pub(crate) fn with_fresh_columns(
+        &self,
+        columns: &mut Columns,
+        map: &mut HashMap<ColumnId, ColumnId>,
+    ) -> Logical {
+        let mut copy = self.clone();
+        copy.rename_columns(columns, map);
+        copy
+    }
+
+    fn rename_columns(&mut self, columns: &mut Columns, map: &mut HashMap<ColumnId, ColumnId>) {
+        for input in self.inputs_mut() {
+            input.rename_columns(columns, map);
+        }
+        let mut fresh = |id: &mut ColumnId| {
+            *id = *map.entry(*id).or_insert_with(|| columns.copy(*id));
+        };
+        match self {
+            Logical::Scan(scan) => {
+                scan.columns.iter_mut().chain(&mut scan.filtered).for_each(|(_, id)| fresh(id))
+            }
+            Logical::Values { columns, .. } => columns.iter_mut().for_each(fresh),
+            Logical::Project { exprs, .. } => exprs.iter_mut().for_each(|(id, _)| fresh(id)),
+            Logical::Join(Join { kind: JoinKind::Mark(mark), .. }) => fresh(mark),
+            Logical::Aggregate { groups, aggregates, .. } => {
+                groups.iter_mut().for_each(|(id, _)| fresh(id));
+                aggregates.iter_mut().for_each(|(id, _)| fresh(id));
+            }
+            Logical::Union { columns, inputs } => {
+                columns.iter_mut().for_each(&mut fresh);
+                inputs.iter_mut().flat_map(|(_, given)| given).for_each(fresh);
+            }
+            _ => {}
+        }
+        for expr in self.exprs_mut() {
+            rename(expr, map);
+        }
+    }
+}
+
+/// Adds the columns of an expression.
+pub(crate) fn collect_columns(expr: &Expr, into: &mut ColumnSet) {
+    expr.visit(&mut |node| {
+        if let Expr::Column { id, .. } = node {
+            into.insert(*id);
+        }
+    });
+}
+
+pub(crate) fn columns_of(expr: &Expr) -> ColumnSet {
+    let mut set = ColumnSet::new();
+    collect_columns(expr, &mut set);
+    set
+}
+
+pub(crate) fn columns_of_all<'a>(exprs: impl IntoIterator<Item = &'a Expr>) -> ColumnSet {
+    let mut set = ColumnSet::new();
+    exprs.into_iter().for_each(|expr| collect_columns(expr, &mut set));
+    set
+}
+
+/// Exchanges the ids of columns.
+pub(crate) fn rename(expr: &mut Expr, map: &HashMap<ColumnId, ColumnId>) {
+    if let Expr::Column { id, .. } = expr {
+        if let Some(&new) = map.get(id) {
+            *id = new;
+        }
+        return;
+    }
+    for child in expr.children_mut() {
+        rename(child, map);
+    }
+}
+
+/// Puts expressions in the places of columns.
+pub(crate) fn substitute(expr: Expr, map: &HashMap<ColumnId, Expr>) -> Expr {
+    expr.transform(&mut |node| match &node {
+        Expr::Column { id, .. } => map.get(id).cloned().unwrap_or(node),
+        _ => node,
+    })
+}
+
+/// The operands of nested conjunctions, true ones left out.
+pub(crate) fn conjuncts(expr: Expr) -> Vec<Expr> {
+    let mut stack = vec![expr];
+    let mut flat = Vec::new();
+    while let Some(expr) = stack.pop() {
+        match expr {
+            Expr::And(operands) => stack.extend(operands.into_iter().rev()),
+            expr if is_true(&expr) => {}
+            expr => flat.push(expr),
+        }
+    }
+    flat
+}
+
+pub(crate) fn is_true(expr: &Expr) -> bool {
+    matches!(expr, Expr::Literal(value) if value.scalar == columnar::Scalar::Boolean(true))
+}
+
+/// Whether the predicate can keep no row: it is false or null.
+pub(crate) fn is_never(expr: &Expr) -> bool {
+    matches!(expr, Expr::Literal(value)
+        if value.is_null() || value.scalar == columnar::Scalar::Boolean(false))
+}
+
+/// The two sides of an equality between an expression over `left` and one over `right`, in that order; and
+/// whether nulls are equal.
+pub(crate) fn equality<'a>(
+    expr: &'a Expr,
+    left: &ColumnSet,
+    right: &ColumnSet,
+) -> Option<(&'a Expr, &'a Expr, bool)> {
+    let Expr::Compare { op: op @ (CompareOp::Equal | CompareOp::IsNotDistinctFrom), left: a, right: b } = expr
+    else {
+        return None;
+    };
+    let null_equal = *op == CompareOp::IsNotDistinctFrom;
+    let (in_a, in_b) = (columns_of(a), columns_of(b));
+    if in_a.is_empty() || in_b.is_empty() {
+        return None;
+    }
+    if in_a.is_subset(left) && in_b.is_subset(right) {
+        return Some((a, b, null_equal));
+    }
+    if in_a.is_subset(right) && in_b.is_subset(left) {
+        return Some((b, a, null_equal));
+    }
+    None
+}
