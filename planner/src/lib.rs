@@ -3,10 +3,20 @@
 //! Synchronous and without I/O: names are resolved by a [`catalog::Catalog`] snapshot. Plans leave as
 //! [`exec::Fragment`]s.
 
+mod binder;
 pub mod catalog;
+mod distribute;
 mod error;
+mod estimate;
+mod explain;
+mod logical;
+mod nullability;
 mod parse;
+mod physical;
+mod planning;
+mod rules;
 mod statement;
+mod unnest;
 
 pub use error::{Error, ErrorKind, Result};
 pub use parse::{Parsed, parse};
@@ -30,6 +40,6 @@ pub fn plan(sql: &str, catalog: &dyn Catalog, options: &PlannerOptions) -> Resul
 }
 
 /// Binds a parsed statement to the catalog, and plans it where it queries.
-pub fn bind(parsed: &Parsed, _catalog: &dyn Catalog, _options: &PlannerOptions) -> Result<Statement> {
-    Err(Error::unsupported("binding").in_text(&parsed.text))
+pub fn bind(parsed: &Parsed, catalog: &dyn Catalog, options: &PlannerOptions) -> Result<Statement> {
+    planning::statement(&parsed.syntax, catalog, options).map_err(|error| error.in_text(&parsed.text))
 }

@@ -144,9 +144,10 @@ pub(crate) enum JoinKind {
     Semi,
     /// Left rows without.
     Anti,
-    /// Left rows once each, and a boolean: true for a match, else null if `on` is null of some right row,
-    /// else false.
+    /// Left rows once each, and a boolean: whether there is a match.
     Mark(ColumnId),
+    /// As `Mark`, but null where there is no match and `on` is null of some right row: `IN` as a value.
+    NullMark(ColumnId),
     /// As `Left`; a second match of a row is an error.
     Single,
 }
@@ -159,7 +160,10 @@ impl JoinKind {
 
     /// Whether every left row is given at least once, so that `on` does not filter.
     pub(crate) fn keeps_left(self) -> bool {
-        matches!(self, JoinKind::Left | JoinKind::Full | JoinKind::Mark(_) | JoinKind::Single)
+        matches!(
+            self,
+            JoinKind::Left | JoinKind::Full | JoinKind::Mark(_) | JoinKind::NullMark(_) | JoinKind::Single
+        )
     }
 }
 
@@ -246,7 +250,7 @@ impl Logical {
             Logical::Join(join) => {
                 let mut outputs = join.left.outputs();
                 match join.kind {
-                    JoinKind::Mark(mark) => outputs.push(mark),
+                    JoinKind::Mark(mark) | JoinKind::NullMark(mark) => outputs.push(mark),
                     kind if kind.gives_right() => outputs.extend(join.right.outputs()),
                     _ => {}
                 }
@@ -324,7 +328,9 @@ impl Logical {
             Logical::Aggregate { groups, aggregates, .. } => groups
                 .iter_mut()
                 .map(|(_, expr)| expr)
-                .chain(aggregates.iter_mut().flat_map(|(_, call)| call.arg.iter_mut().chain(&mut call.filter)))
+                .chain(
+                    aggregates.iter_mut().flat_map(|(_, call)| call.arg.iter_mut().chain(&mut call.filter)),
+                )
                 .collect(),
             Logical::Sort { keys, .. } | Logical::TopN { keys, .. } => {
                 keys.iter_mut().map(|key| &mut key.expr).collect()
@@ -388,7 +394,7 @@ impl Logical {
             }
             Logical::Values { columns, .. } => columns.iter_mut().for_each(fresh),
             Logical::Project { exprs, .. } => exprs.iter_mut().for_each(|(id, _)| fresh(id)),
-            Logical::Join(Join { kind: JoinKind::Mark(mark), .. }) => fresh(mark),
+            Logical::Join(Join { kind: JoinKind::Mark(mark) | JoinKind::NullMark(mark), .. }) => fresh(mark),
             Logical::Aggregate { groups, aggregates, .. } => {
                 groups.iter_mut().for_each(|(id, _)| fresh(id));
                 aggregates.iter_mut().for_each(|(id, _)| fresh(id));
@@ -478,7 +484,8 @@ pub(crate) fn equality<'a>(
     left: &ColumnSet,
     right: &ColumnSet,
 ) -> Option<(&'a Expr, &'a Expr, bool)> {
-    let Expr::Compare { op: op @ (CompareOp::Equal | CompareOp::IsNotDistinctFrom), left: a, right: b } = expr
+    let Expr::Compare { op: op @ (CompareOp::Equal | CompareOp::IsNotDistinctFrom), left: a, right: b } =
+        expr
     else {
         return None;
     };

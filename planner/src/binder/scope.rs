@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::logical::ColumnId;
-use sqlparser::ast::{Ident, Spanned};
+use sqlparser::ast::Ident;
 
 /// The relations of one query, inside those of the query around it.
 #[derive(Debug, Default)]
@@ -53,13 +53,12 @@ impl Scope<'_> {
             [schema, relation, name] => (Some((Some(schema), relation)), name),
             _ => return Ok(None),
         };
-        let mut found = self.relations.iter().filter(|relation| relation.answers_to(qualifier)).flat_map(
-            |relation| {
+        let mut found =
+            self.relations.iter().filter(|relation| relation.answers_to(qualifier)).flat_map(|relation| {
                 relation.columns.iter().filter(|column| {
                     (qualifier.is_some() || !column.qualified_only) && same_name(&column.name, &name.value)
                 })
-            },
-        );
+            });
         let first = found.next().map(|column| column.id);
         if let (Some(first), Some(second)) = (first, found.next())
             && first != second.id
@@ -104,9 +103,8 @@ impl Relation {
     fn answers_to(&self, qualifier: Option<(Option<&Ident>, &Ident)>) -> bool {
         let Some((schema, name)) = qualifier else { return true };
         self.name.as_ref().is_some_and(|own| same_name(own, &name.value))
-            && schema.is_none_or(|schema| {
-                self.schema.as_ref().is_some_and(|own| same_name(own, &schema.value))
-            })
+            && schema
+                .is_none_or(|schema| self.schema.as_ref().is_some_and(|own| same_name(own, &schema.value)))
     }
 }
 
@@ -149,5 +147,9 @@ fn edit_distance(a: &str, b: &str) -> usize {
 
 /// The spot of a name.
 pub(crate) fn span_of(parts: &[Ident]) -> sqlparser::tokenizer::Span {
-    parts.iter().map(Spanned::span).reduce(|a, b| a.union(&b)).unwrap_or_else(sqlparser::tokenizer::Span::empty)
+    parts
+        .iter()
+        .map(|part| part.span)
+        .reduce(|a, b| a.union(&b))
+        .unwrap_or_else(sqlparser::tokenizer::Span::empty)
 }

@@ -61,7 +61,9 @@ fn decimal(info: &ExactNumberInfo) -> Result<DataType> {
     };
     let scale = u64::try_from(scale).ok();
     match scale {
-        Some(scale) if precision >= 1 && precision <= u64::from(DECIMAL_MAX_PRECISION) && scale <= precision => {
+        Some(scale)
+            if precision >= 1 && precision <= u64::from(DECIMAL_MAX_PRECISION) && scale <= precision =>
+        {
             Ok(DataType::decimal(precision as u8, scale as u8))
         }
         _ => Err(Error::value(format!(

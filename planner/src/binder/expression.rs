@@ -1,0 +1,940 @@
+//! Scalar expressions: names to columns, operators and literals to types.
+
+use super::scope::{Scope, span_of};
+use super::subquery::Pending;
+use super::{Binder, aggregate::Aggregation, types};
+use crate::error::{Error, Result};
+use columnar::{DataType, Scalar, Value, types::DECIMAL_MAX_PRECISION};
+use exec::{ArithmeticOp, CompareOp, Expr};
+use sqlparser::ast::{self, BinaryOperator, Spanned, UnaryOperator};
+use sqlparser::tokenizer::Span;
+
+/// Expressions nest no deeper.
+const MAX_DEPTH: usize = 500;
+
+/// Where an expression stands and what it needs around it.
+pub(crate) struct Context<'s> {
+    pub(crate) scope: &'s Scope<'s>,
+    /// Joins with subqueries, to be put below the operator that evaluates the expression, in order.
+    pub(crate) pending: Vec<Pending>,
+    /// Present where aggregates may stand.
+    pub(crate) aggregation: Option<Aggregation>,
+    /// The clause, for messages.
+    pub(crate) clause: &'static str,
+    /// A null here keeps no row, just as false does.
+    pub(crate) null_is_false: bool,
+    depth: usize,
+}
+
+impl<'s> Context<'s> {
+    pub(crate) fn new(scope: &'s Scope<'s>, clause: &'static str) -> Context<'s> {
+        Context { scope, pending: Vec::new(), aggregation: None, clause, null_is_false: false, depth: 0 }
+    }
+}
+
+/// An expression, and what may still become of its type.
+#[derive(Debug, Clone)]
+pub(crate) struct Bound {
+    pub(crate) expr: Expr,
+    pub(crate) literal: Literal,
+    pub(crate) span: Span,
+}
+
+/// Literals take the type that their context asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Literal {
+    No,
+    Text,
+    Null,
+    /// Digits of an integer.
+    Integer(u8),
+    /// A parameter of which neither type nor value is known.
+    Parameter(usize),
+}
+
+impl Bound {
+    pub(crate) fn typed(expr: Expr, span: Span) -> Bound {
+        Bound { expr, literal: Literal::No, span }
+    }
+
+    fn is_open(&self) -> bool {
+        matches!(self.literal, Literal::Text | Literal::Null | Literal::Parameter(_))
+    }
+
+    pub(crate) fn data_type(&self) -> DataType {
+        if self.is_open() { DataType::Null } else { self.expr.data_type() }
+    }
+}
+
+impl Binder<'_> {
+    /// An expression of the type it has by itself; open literals become `VARCHAR`, `NULL` stays untyped.
+    pub(crate) fn expression(&mut self, ast: &ast::Expr, context: &mut Context<'_>) -> Result<Expr> {
+        let bound = self.bind(ast, context)?;
+        self.settle(bound)
+    }
+
+    pub(crate) fn settle(&mut self, bound: Bound) -> Result<Expr> {
+        match bound.literal {
+            Literal::Parameter(_) => self.coerce(bound, DataType::Varchar),
+            _ => Ok(bound.expr),
+        }
+    }
+
+    /// An expression that must be true or false.
+    pub(crate) fn condition(&mut self, ast: &ast::Expr, context: &mut Context<'_>) -> Result<Expr> {
+        let bound = self.bind(ast, context)?;
+        self.boolean(bound, context.clause)
+    }
+
+    fn boolean(&mut self, bound: Bound, what: &str) -> Result<Expr> {
+        let (found, span) = (bound.data_type(), bound.span);
+        if !matches!(found, DataType::Boolean | DataType::Null) {
+            return Err(Error::value(format!("{what} takes BOOLEAN, not {found}")).at(span));
+        }
+        self.coerce(bound, DataType::Boolean)
+    }
+
+    pub(crate) fn bind(&mut self, ast: &ast::Expr, context: &mut Context<'_>) -> Result<Bound> {
+        let span = ast.span();
+        if context.depth >= MAX_DEPTH {
+            let message = format!("an expression is nested more than {MAX_DEPTH} deep");
+            return Err(Error::value(message).at(span));
+        }
+        context.depth += 1;
+        // Only AND, OR and parentheses hand the leniency towards nulls down.
+        let null_is_false = context.null_is_false;
+        if !passes_nulls_on(ast) {
+            context.null_is_false = false;
+        }
+        let bound = self.bind_node(ast, context);
+        context.null_is_false = null_is_false;
+        context.depth -= 1;
+        bound
+            .map(|bound| if bound.span == Span::empty() { Bound { span, ..bound } } else { bound })
+            .map_err(|error| error.at(span))
+    }
+
+    fn bind_node(&mut self, ast: &ast::Expr, context: &mut Context<'_>) -> Result<Bound> {
+        use ast::Expr as Sql;
+        let span = ast.span();
+        let expr = match ast {
+            Sql::Identifier(name) => return self.column(std::slice::from_ref(name), context),
+            Sql::CompoundIdentifier(parts) => return self.column(parts, context),
+            Sql::Nested(inner) => return self.bind(inner, context),
+            Sql::Value(value) => return self.literal(&value.value, value.span),
+            Sql::TypedString(typed) => {
+                let data_type = types::from_sql(&typed.data_type)?;
+                let text = text_of(&typed.value.value).ok_or_else(|| Error::value("text is expected"))?;
+                Expr::Literal(parse_literal(&text, data_type)?)
+            }
+            Sql::Interval(interval) => self.interval(interval, context)?,
+            Sql::BinaryOp { left, op, right } => return self.binary(left, op, right, span, context),
+            Sql::UnaryOp { op, expr } => return self.unary(*op, expr, span, context),
+            Sql::IsNull(input) => self.is_null(input, false, context)?,
+            Sql::IsNotNull(input) => self.is_null(input, true, context)?,
+            Sql::IsTrue(input) => self.is_boolean(input, true, false, context)?,
+            Sql::IsNotTrue(input) => self.is_boolean(input, true, true, context)?,
+            Sql::IsFalse(input) => self.is_boolean(input, false, false, context)?,
+            Sql::IsNotFalse(input) => self.is_boolean(input, false, true, context)?,
+            Sql::IsUnknown(input) => self.is_unknown(input, false, context)?,
+            Sql::IsNotUnknown(input) => self.is_unknown(input, true, context)?,
+            Sql::IsDistinctFrom(left, right) => {
+                let (left, right) = (self.bind(left, context)?, self.bind(right, context)?);
+                self.compare(CompareOp::IsDistinctFrom, left, right)?
+            }
+            Sql::IsNotDistinctFrom(left, right) => {
+                let (left, right) = (self.bind(left, context)?, self.bind(right, context)?);
+                self.compare(CompareOp::IsNotDistinctFrom, left, right)?
+            }
+            Sql::Between { expr, negated, low, high } => {
+                let value = self.bind(expr, context)?;
+                let (low, high) = (self.bind(low, context)?, self.bind(high, context)?);
+                let above = self.compare(CompareOp::GreaterOrEqual, value.clone(), low)?;
+                let below = self.compare(CompareOp::LessOrEqual, value, high)?;
+                negate_if(Expr::And(vec![above, below]), *negated)
+            }
+            Sql::InList { expr, list, negated } => self.in_list(expr, list, *negated, context)?,
+            Sql::InSubquery { expr, subquery, negated } => {
+                negate_if(self.in_subquery(expr, CompareOp::Equal, subquery, context)?, *negated)
+            }
+            Sql::Exists { subquery, negated } => negate_if(self.exists(subquery, context)?, *negated),
+            Sql::Subquery(query) => return self.scalar_subquery(query, context),
+            Sql::AnyOp { left, compare_op, right, .. } => {
+                let op = compare_op_of(compare_op).ok_or_else(|| unsupported_operator(compare_op))?;
+                self.in_subquery(left, op, quantified(right)?, context)?
+            }
+            Sql::AllOp { left, compare_op, right } => {
+                let op = compare_op_of(compare_op).ok_or_else(|| unsupported_operator(compare_op))?;
+                Expr::Not(Box::new(self.in_subquery(left, op.negated(), quantified(right)?, context)?))
+            }
+            Sql::Like { negated, any: false, expr, pattern, escape_char } => {
+                self.like(expr, pattern, escape_char.as_deref(), false, *negated, context)?
+            }
+            Sql::ILike { negated, any: false, expr, pattern, escape_char } => {
+                self.like(expr, pattern, escape_char.as_deref(), true, *negated, context)?
+            }
+            Sql::Case { operand, conditions, else_result, .. } => {
+                self.case(operand.as_deref(), conditions, else_result.as_deref(), context)?
+            }
+            Sql::Cast { kind, expr, data_type, format: None } => {
+                let data_type = types::from_sql(data_type)?;
+                let input = self.bind(expr, context)?;
+                let try_cast = matches!(kind, ast::CastKind::TryCast | ast::CastKind::SafeCast);
+                self.cast(input, data_type, try_cast)?
+            }
+            Sql::Extract { field, expr, .. } => {
+                let field = field.to_string();
+                let function = exec::functions::extract_function(field.trim_matches('\''))
+                    .ok_or_else(|| Error::unsupported(format!("EXTRACT({} FROM …)", field.to_uppercase())))?;
+                let input = self.bind(expr, context)?;
+                self.call(function, vec![input], span)?
+            }
+            Sql::Substring { expr, substring_from, substring_for, .. } => {
+                let mut args = vec![self.bind(expr, context)?];
+                match substring_from {
+                    Some(from) => args.push(self.bind(from, context)?),
+                    None => args.push(Bound::typed(Expr::Literal(Value::int64(1)), span)),
+                }
+                if let Some(length) = substring_for {
+                    args.push(self.bind(length, context)?);
+                }
+                self.call("substring", args, span)?
+            }
+            Sql::Position { expr, r#in } => {
+                let (needle, text) = (self.bind(expr, context)?, self.bind(r#in, context)?);
+                self.call("strpos", vec![text, needle], span)?
+            }
+            Sql::Trim { trim_where, trim_what, expr, trim_characters } => {
+                let function = match trim_where {
+                    None | Some(ast::TrimWhereField::Both) => "trim",
+                    Some(ast::TrimWhereField::Leading) => "ltrim",
+                    Some(ast::TrimWhereField::Trailing) => "rtrim",
+                };
+                let mut args = vec![self.bind(expr, context)?];
+                for argument in trim_what.iter().map(AsRef::as_ref).chain(trim_characters.iter().flatten()) {
+                    args.push(self.bind(argument, context)?);
+                }
+                self.call(function, args, span)?
+            }
+            Sql::Ceil { expr, field: ast::CeilFloorKind::DateTimeField(ast::DateTimeField::NoDateTime) } => {
+                let input = self.bind(expr, context)?;
+                self.call("ceil", vec![input], span)?
+            }
+            Sql::Floor { expr, field: ast::CeilFloorKind::DateTimeField(ast::DateTimeField::NoDateTime) } => {
+                let input = self.bind(expr, context)?;
+                self.call("floor", vec![input], span)?
+            }
+            Sql::Function(function) => return self.function(function, context),
+            Sql::Tuple(_) => return Err(Error::unsupported("a row of several values as an expression")),
+            other => return Err(Error::unsupported(format!("the expression {}", shorten(other)))),
+        };
+        Ok(Bound::typed(expr, span))
+    }
+
+    fn column(&mut self, parts: &[ast::Ident], context: &mut Context<'_>) -> Result<Bound> {
+        let span = span_of(parts);
+        let id = context.scope.resolve(parts).map_err(|error| error.at(span))?;
+        Ok(Bound::typed(self.columns.reference(id), span))
+    }
+
+    fn literal(&mut self, value: &ast::Value, span: Span) -> Result<Bound> {
+        use ast::Value as Sql;
+        Ok(match value {
+            Sql::Number(digits, _) => number(digits, span)?,
+            Sql::Boolean(value) => Bound::typed(Expr::Literal(Value::boolean(*value)), span),
+            Sql::Null => {
+                Bound { expr: Expr::Literal(Value::null(DataType::Null)), literal: Literal::Null, span }
+            }
+            Sql::Placeholder(name) => self.parameter(name, span)?,
+            Sql::HexStringLiteral(digits) => {
+                let bytes = hex_bytes(digits).ok_or_else(|| {
+                    Error::value(format!("x'{digits}' is not a row of hexadecimal digits")).at(span)
+                })?;
+                Bound::typed(Expr::Literal(Value::new(DataType::Binary, Scalar::Bytes(bytes))), span)
+            }
+            other => match text_of(other) {
+                Some(text) => {
+                    Bound { expr: Expr::Literal(Value::varchar(&text)), literal: Literal::Text, span }
+                }
+                None => return Err(Error::unsupported(format!("the literal {other}")).at(span)),
+            },
+        })
+    }
+
+    /// `$1`, or `?`: the next.
+    fn parameter(&mut self, name: &str, span: Span) -> Result<Bound> {
+        let index = match name.strip_prefix('$') {
+            Some(digits) => match digits.parse::<usize>() {
+                Ok(number @ 1..=65_535) => number - 1,
+                _ => return Err(Error::name(format!("a parameter is $1 to $65535, not {name}")).at(span)),
+            },
+            None if name == "?" => {
+                self.next_parameter += 1;
+                self.next_parameter - 1
+            }
+            None => return Err(Error::unsupported(format!("the parameter {name}")).at(span)),
+        };
+        if self.parameter_types.len() <= index {
+            self.parameter_types.resize(index + 1, None);
+        }
+        let Some(values) = &self.options.parameters else {
+            let literal = match self.parameter_types[index] {
+                None => Literal::Parameter(index),
+                Some(data_type) => {
+                    return Ok(Bound::typed(Expr::Literal(Value::null(data_type)), span));
+                }
+            };
+            return Ok(Bound { expr: Expr::Literal(Value::null(DataType::Null)), literal, span });
+        };
+        let Some(value) = values.get(index) else {
+            let message = format!("parameter ${} has no value; {} are given", index + 1, values.len());
+            return Err(Error::value(message).at(span));
+        };
+        self.parameter_types[index] = Some(value.data_type);
+        let literal = match value {
+            value if value.is_null() => Literal::Null,
+            Value { data_type: DataType::Varchar, .. } => Literal::Text,
+            _ => Literal::No,
+        };
+        Ok(Bound { expr: Expr::Literal(value.clone()), literal, span })
+    }
+
+    fn is_null(&mut self, input: &ast::Expr, negated: bool, context: &mut Context<'_>) -> Result<Expr> {
+        let input = self.expression(input, context)?;
+        Ok(Expr::IsNull { input: Box::new(input), negated })
+    }
+
+    fn is_boolean(
+        &mut self,
+        input: &ast::Expr,
+        value: bool,
+        negated: bool,
+        context: &mut Context<'_>,
+    ) -> Result<Expr> {
+        let bound = self.bind(input, context)?;
+        let input = self.boolean(bound, "IS TRUE")?;
+        let op = if negated { CompareOp::IsDistinctFrom } else { CompareOp::IsNotDistinctFrom };
+        Ok(Expr::compare(op, input, Expr::Literal(Value::boolean(value))))
+    }
+
+    fn is_unknown(&mut self, input: &ast::Expr, negated: bool, context: &mut Context<'_>) -> Result<Expr> {
+        let bound = self.bind(input, context)?;
+        let input = self.boolean(bound, "IS UNKNOWN")?;
+        Ok(Expr::IsNull { input: Box::new(input), negated })
+    }
+
+    fn unary(
+        &mut self,
+        op: UnaryOperator,
+        input: &ast::Expr,
+        span: Span,
+        context: &mut Context<'_>,
+    ) -> Result<Bound> {
+        match op {
+            UnaryOperator::Not => {
+                let bound = self.bind(input, context)?;
+                Ok(Bound::typed(Expr::Not(Box::new(self.boolean(bound, "NOT")?)), span))
+            }
+            UnaryOperator::Plus => {
+                let bound = self.bind(input, context)?;
+                if bound.data_type().is_numeric() || bound.data_type() == DataType::Interval {
+                    return Ok(bound);
+                }
+                Err(Error::value(format!("+ takes a number, not {}", bound.data_type())))
+            }
+            UnaryOperator::Minus => {
+                // `-9223372036854775808` is a BIGINT although its digits alone are not.
+                if let ast::Expr::Value(value) = input
+                    && let ast::Value::Number(digits, _) = &value.value
+                {
+                    return Ok(Bound { span, ..number(&format!("-{digits}"), span)? });
+                }
+                let bound = self.bind(input, context)?;
+                let data_type = bound.data_type();
+                if data_type == DataType::Interval {
+                    return Ok(Bound::typed(self.call("-", vec![bound], span)?, span));
+                }
+                if !data_type.is_numeric() {
+                    return Err(Error::value(format!("- takes a number, not {data_type}")));
+                }
+                let zero = match data_type {
+                    DataType::Float32 | DataType::Float64 => Scalar::Float(0.0),
+                    _ => Scalar::Integer(0),
+                };
+                if let Expr::Literal(Value { scalar: Scalar::Float(value), .. }) = bound.expr {
+                    let value = Value::new(data_type, Scalar::Float(-value));
+                    return Ok(Bound::typed(Expr::Literal(value), span));
+                }
+                let zero = Expr::Literal(Value::new(data_type, zero));
+                let expr = Expr::arithmetic(ArithmeticOp::Subtract, zero, bound.expr, data_type);
+                Ok(Bound::typed(fold(expr), span))
+            }
+            other => Err(Error::unsupported(format!("the operator {other}"))),
+        }
+    }
+
+    fn binary(
+        &mut self,
+        left: &ast::Expr,
+        op: &BinaryOperator,
+        right: &ast::Expr,
+        span: Span,
+        context: &mut Context<'_>,
+    ) -> Result<Bound> {
+        if matches!(op, BinaryOperator::And | BinaryOperator::Or) {
+            return self.connective(left, op, right, span, context);
+        }
+        let (left, right) = (self.bind(left, context)?, self.bind(right, context)?);
+        if let Some(op) = compare_op_of(op) {
+            return Ok(Bound::typed(self.compare(op, left, right)?, span));
+        }
+        let arithmetic = match op {
+            BinaryOperator::Plus => ArithmeticOp::Add,
+            BinaryOperator::Minus => ArithmeticOp::Subtract,
+            BinaryOperator::Multiply => ArithmeticOp::Multiply,
+            BinaryOperator::Divide => ArithmeticOp::Divide,
+            BinaryOperator::Modulo => ArithmeticOp::Modulo,
+            BinaryOperator::StringConcat => {
+                return Ok(Bound::typed(self.call("||", vec![left, right], span)?, span));
+            }
+            other => return Err(unsupported_operator(other)),
+        };
+        Ok(Bound::typed(self.arithmetic(arithmetic, left, right, span)?, span))
+    }
+
+    /// AND and OR: a chain of either is one node, however long.
+    fn connective(
+        &mut self,
+        left: &ast::Expr,
+        op: &BinaryOperator,
+        right: &ast::Expr,
+        span: Span,
+        context: &mut Context<'_>,
+    ) -> Result<Bound> {
+        let mut chain = vec![right];
+        let mut rest = left;
+        while let ast::Expr::BinaryOp { left, op: inner, right } = rest
+            && inner == op
+        {
+            chain.push(right);
+            rest = left;
+        }
+        chain.push(rest);
+        let (is_and, name) = if *op == BinaryOperator::And { (true, "AND") } else { (false, "OR") };
+        let mut operands = Vec::with_capacity(chain.len());
+        for operand in chain.into_iter().rev() {
+            let bound = self.bind(operand, context)?;
+            match self.boolean(bound, name)? {
+                Expr::And(inner) if is_and => operands.extend(inner),
+                Expr::Or(inner) if !is_and => operands.extend(inner),
+                other => operands.push(other),
+            }
+        }
+        Ok(Bound::typed(if is_and { Expr::And(operands) } else { Expr::Or(operands) }, span))
+    }
+
+    /// Brings both sides to one type and compares them.
+    pub(crate) fn compare(&mut self, op: CompareOp, left: Bound, right: Bound) -> Result<Expr> {
+        let span = left.span.union(&right.span);
+        let (left, right) = self.together(left, right).map_err(|(a, b)| {
+            Error::value(format!("{a} {} {b} cannot be compared; cast one side", op.symbol())).at(span)
+        })?;
+        Ok(Expr::compare(op, left, right))
+    }
+
+    /// Both with the type in which they meet. For comparisons decimals need one scale only, so a column's
+    /// digits are left as they are.
+    fn together(
+        &mut self,
+        left: Bound,
+        right: Bound,
+    ) -> std::result::Result<(Expr, Expr), (DataType, DataType)> {
+        let types = (left.data_type(), right.data_type());
+        let target = match (left.is_open(), right.is_open()) {
+            (true, true) => Some(DataType::Varchar),
+            (true, false) => Some(types.1),
+            (false, true) => Some(types.0),
+            _ => self.unify_bound(&left, &right),
+        };
+        let target = target.ok_or(types)?;
+        let mut side = |bound: Bound| {
+            let same_scale = matches!(
+                (bound.data_type(), target),
+                (DataType::Decimal { scale: a, .. }, DataType::Decimal { scale: b, .. }) if a == b
+            );
+            if same_scale { Ok(bound.expr) } else { self.coerce(bound, target).map_err(|_| types) }
+        };
+        Ok((side(left)?, side(right)?))
+    }
+
+    fn unify_bound(&self, left: &Bound, right: &Bound) -> Option<DataType> {
+        let (a, b) = (left.data_type(), right.data_type());
+        // An integer literal beside a decimal counts its digits only.
+        match (decimal_of(left), decimal_of(right)) {
+            (Some(x), Some(y)) if !(a.is_integer() && b.is_integer()) => Some(types::unify_decimals(x, y)),
+            _ => types::unify(a, b),
+        }
+    }
+
+    /// Values that stand in one column: of a list, a CASE, a UNION. All get one type.
+    pub(crate) fn unify_all(&mut self, values: Vec<Bound>, what: &str) -> Result<(Vec<Expr>, DataType)> {
+        let mut target: Option<DataType> = None;
+        for value in values.iter().filter(|value| !value.is_open()) {
+            target = Some(match target {
+                None => value.data_type(),
+                Some(so_far) => types::unify(so_far, value.data_type()).ok_or_else(|| {
+                    Error::value(format!("{what} mixes {so_far} and {}", value.data_type())).at(value.span)
+                })?,
+            });
+        }
+        let all_null = values.iter().all(|value| value.literal == Literal::Null);
+        let target = target.unwrap_or(if all_null { DataType::Null } else { DataType::Varchar });
+        let exprs = values.into_iter().map(|value| self.coerce(value, target)).collect::<Result<_>>()?;
+        Ok((exprs, target))
+    }
+
+    fn in_list(
+        &mut self,
+        input: &ast::Expr,
+        list: &[ast::Expr],
+        negated: bool,
+        context: &mut Context<'_>,
+    ) -> Result<Expr> {
+        let mut values = vec![self.bind(input, context)?];
+        for item in list {
+            values.push(self.bind(item, context)?);
+        }
+        let span = values[0].span;
+        let (mut exprs, _) = self.unify_all(values, "the list of IN").map_err(|error| error.at(span))?;
+        let input = exprs.remove(0);
+        let constants: Option<Vec<Value>> = exprs
+            .iter()
+            .map(|expr| match expr {
+                Expr::Literal(value) => Some(value.clone()),
+                _ => None,
+            })
+            .collect();
+        Ok(match constants {
+            Some(list) => Expr::InList { input: Box::new(input), list, negated },
+            None => {
+                let tests =
+                    exprs.into_iter().map(|item| Expr::compare(CompareOp::Equal, input.clone(), item));
+                negate_if(Expr::Or(tests.collect()), negated)
+            }
+        })
+    }
+
+    fn like(
+        &mut self,
+        input: &ast::Expr,
+        pattern: &ast::Expr,
+        escape: Option<&ast::Expr>,
+        case_insensitive: bool,
+        negated: bool,
+        context: &mut Context<'_>,
+    ) -> Result<Expr> {
+        let mut text = |binder: &mut Self, ast: &ast::Expr| {
+            let bound = binder.bind(ast, context)?;
+            let (found, span) = (bound.data_type(), bound.span);
+            if !matches!(found, DataType::Varchar | DataType::Null) {
+                return Err(Error::value(format!("LIKE takes VARCHAR, not {found}")).at(span));
+            }
+            binder.coerce(bound, DataType::Varchar)
+        };
+        let (input, pattern) = (text(self, input)?, text(self, pattern)?);
+        let escape = match escape {
+            None => Some('\\'),
+            Some(ast::Expr::Value(value)) => {
+                let text = text_of(&value.value).unwrap_or_default();
+                let mut characters = text.chars();
+                match (characters.next(), characters.next()) {
+                    (first, None) => first,
+                    _ => return Err(Error::value("ESCAPE takes one character").at(value.span)),
+                }
+            }
+            Some(other) => return Err(Error::value("ESCAPE takes one character").at(other.span())),
+        };
+        let (input, pattern) = (Box::new(input), Box::new(pattern));
+        Ok(Expr::Like { input, pattern, escape, case_insensitive, negated })
+    }
+
+    fn case(
+        &mut self,
+        operand: Option<&ast::Expr>,
+        conditions: &[ast::CaseWhen],
+        otherwise: Option<&ast::Expr>,
+        context: &mut Context<'_>,
+    ) -> Result<Expr> {
+        let operand = operand.map(|operand| self.bind(operand, context)).transpose()?;
+        let (mut tests, mut values) = (Vec::new(), Vec::new());
+        for branch in conditions {
+            tests.push(match &operand {
+                Some(operand) => {
+                    let value = self.bind(&branch.condition, context)?;
+                    self.compare(CompareOp::Equal, operand.clone(), value)?
+                }
+                None => {
+                    let bound = self.bind(&branch.condition, context)?;
+                    self.boolean(bound, "WHEN")?
+                }
+            });
+            values.push(self.bind(&branch.result, context)?);
+        }
+        let has_otherwise = otherwise.is_some();
+        if let Some(otherwise) = otherwise {
+            values.push(self.bind(otherwise, context)?);
+        }
+        let (mut values, data_type) = self.unify_all(values, "CASE")?;
+        let otherwise = if has_otherwise { values.pop().map(Box::new) } else { None };
+        Ok(Expr::Case { branches: tests.into_iter().zip(values).collect(), otherwise, data_type })
+    }
+
+    pub(crate) fn arithmetic(
+        &mut self,
+        op: ArithmeticOp,
+        left: Bound,
+        right: Bound,
+        span: Span,
+    ) -> Result<Expr> {
+        let (left, right) = self.settle_operands(left, right)?;
+        let (a, b) = (left.data_type(), right.data_type());
+        if !a.is_numeric() || !b.is_numeric() {
+            if a == DataType::Null && b == DataType::Null {
+                return Ok(Expr::Literal(Value::null(DataType::Int32)));
+            }
+            return self.call(op.symbol(), vec![left, right], span);
+        }
+        let overflow = |digits: u8| {
+            Error::value(format!(
+                "{a} {} {b} has {digits} digits after the point; a DECIMAL has {DECIMAL_MAX_PRECISION} digits",
+                op.symbol()
+            ))
+            .at(span)
+            .hint("cast an operand to fewer digits or to DOUBLE")
+        };
+        let decimals = decimal_of(&left).zip(decimal_of(&right));
+        let data_type = match (a, b) {
+            (DataType::Float32, DataType::Float32) => DataType::Float32,
+            (a, b) if a.is_float() || b.is_float() => DataType::Float64,
+            (a, b) if a.is_integer() && b.is_integer() => types::unify(a, b).unwrap_or(DataType::Int64),
+            _ => {
+                let Some(((p1, s1), (p2, s2))) = decimals else {
+                    return Err(Error::internal("arithmetic of a type without digits"));
+                };
+                let scale = s1.max(s2);
+                match op {
+                    ArithmeticOp::Divide => DataType::Float64,
+                    ArithmeticOp::Multiply if s1 + s2 > DECIMAL_MAX_PRECISION => {
+                        return Err(overflow(s1 + s2));
+                    }
+                    ArithmeticOp::Multiply => {
+                        DataType::decimal((p1 + p2).min(DECIMAL_MAX_PRECISION), s1 + s2)
+                    }
+                    _ => {
+                        let precision = (p1 - s1).max(p2 - s2) + scale + 1;
+                        DataType::decimal(precision.min(DECIMAL_MAX_PRECISION), scale)
+                    }
+                }
+            }
+        };
+        let operands = match data_type {
+            DataType::Decimal { scale, .. } => {
+                let target = |own: (u8, u8)| match op {
+                    ArithmeticOp::Multiply => own,
+                    _ => ((own.0 + scale - own.1).min(DECIMAL_MAX_PRECISION), scale),
+                };
+                let (x, y) = decimals.ok_or_else(|| Error::internal("a decimal without digits"))?;
+                let ((p1, s1), (p2, s2)) = (target(x), target(y));
+                (DataType::decimal(p1, s1), DataType::decimal(p2, s2))
+            }
+            other => (other, other),
+        };
+        let (left, right) = (self.coerce(left, operands.0)?, self.coerce(right, operands.1)?);
+        Ok(fold(Expr::arithmetic(op, left, right, data_type)))
+    }
+
+    /// Open literals beside a number, a date or a time take a type that goes with it.
+    fn settle_operands(&mut self, left: Bound, right: Bound) -> Result<(Bound, Bound)> {
+        let beside = |other: DataType| match other {
+            DataType::Date | DataType::Time | DataType::Timestamp { .. } => DataType::Interval,
+            DataType::Null => DataType::Int32,
+            other => other,
+        };
+        let (a, b) = (left.data_type(), right.data_type());
+        let mut settle = |bound: Bound, target: DataType| -> Result<Bound> {
+            if !bound.is_open() || bound.literal == Literal::Null && !target.is_numeric() {
+                return Ok(bound);
+            }
+            let span = bound.span;
+            Ok(Bound::typed(self.coerce(bound, target)?, span))
+        };
+        Ok((settle(left, beside(b))?, settle(right, beside(a))?))
+    }
+
+    /// A call of a scalar function or operator, its arguments cast to what it takes.
+    pub(crate) fn call(&mut self, name: &str, args: Vec<Bound>, span: Span) -> Result<Expr> {
+        let types: Vec<DataType> = args.iter().map(Bound::data_type).collect();
+        let resolved = exec::functions::resolve(name, &types).map_err(|error| {
+            use exec::functions::ResolveError;
+            match error {
+                ResolveError::Unknown { .. } if !name.starts_with(|c: char| c.is_alphabetic()) => {
+                    let types = types.iter().map(DataType::to_string).collect::<Vec<_>>();
+                    Error::value(format!("there is no {}", types.join(&format!(" {name} ")))).at(span)
+                }
+                ResolveError::Unknown { ref similar, .. } => {
+                    let plain = Error::name(error.to_string()).at(span);
+                    match similar {
+                        Some(similar) => plain.hint(format!("did you mean \"{similar}\"?")),
+                        None => plain,
+                    }
+                }
+                other => Error::value(other.to_string()).at(span),
+            }
+        })?;
+        let args = args
+            .into_iter()
+            .zip(&resolved.args)
+            .map(|(arg, &data_type)| self.coerce(arg, data_type))
+            .collect::<Result<Vec<_>>>()?;
+        Ok(fold(Expr::Call { function: resolved.function, args, data_type: resolved.returns }))
+    }
+
+    /// The value in the type that its context asks for, as far as that goes without a written cast.
+    pub(crate) fn coerce(&mut self, bound: Bound, target: DataType) -> Result<Expr> {
+        let span = bound.span;
+        match (&bound.literal, &bound.expr) {
+            (Literal::Null, _) => return Ok(Expr::Literal(Value::null(target))),
+            (Literal::Parameter(index), _) => {
+                if let Some(slot) = self.parameter_types.get_mut(*index) {
+                    *slot = Some(slot.unwrap_or(target));
+                }
+                return Ok(Expr::Literal(Value::null(target)));
+            }
+            (Literal::Text, Expr::Literal(Value { scalar: Scalar::Bytes(bytes), .. })) => {
+                let text = String::from_utf8_lossy(bytes);
+                return Ok(Expr::Literal(parse_literal(&text, target).map_err(|error| error.at(span))?));
+            }
+            _ => {}
+        }
+        let found = bound.expr.data_type();
+        if found == target {
+            return Ok(bound.expr);
+        }
+        if !types::casts_implicitly(found, target) {
+            let error = Error::value(format!("{target} is expected here, not {found}")).at(span);
+            return Err(error.hint(format!("write CAST(… AS {target})")));
+        }
+        cast_literal_or(bound.expr, target, false).map_err(|error| error.at(span))
+    }
+
+    /// A written cast.
+    fn cast(&mut self, bound: Bound, target: DataType, try_cast: bool) -> Result<Expr> {
+        if bound.is_open() && !(try_cast && bound.literal == Literal::Text) {
+            return self.coerce(bound, target);
+        }
+        let found = bound.expr.data_type();
+        if found == target {
+            return Ok(bound.expr);
+        }
+        if !casts(found, target) {
+            return Err(Error::value(format!("{found} cannot be cast to {target}")).at(bound.span));
+        }
+        cast_literal_or(bound.expr, target, try_cast).map_err(|error| error.at(bound.span))
+    }
+
+    fn interval(&mut self, interval: &ast::Interval, context: &mut Context<'_>) -> Result<Expr> {
+        if interval.last_field.is_some() {
+            return Err(Error::unsupported("an INTERVAL from one field to another"));
+        }
+        let literal = match interval.value.as_ref() {
+            ast::Expr::Value(value) => match &value.value {
+                ast::Value::Number(digits, _) => Some(digits.clone()),
+                other => text_of(other),
+            },
+            ast::Expr::UnaryOp { op: UnaryOperator::Minus, expr } => match expr.as_ref() {
+                ast::Expr::Value(ast::ValueWithSpan { value: ast::Value::Number(digits, _), .. }) => {
+                    Some(format!("-{digits}"))
+                }
+                _ => None,
+            },
+            _ => None,
+        };
+        let Some(text) = literal else {
+            let _ = context;
+            return Err(
+                Error::unsupported("an INTERVAL of an expression").hint("multiply an interval instead")
+            );
+        };
+        let text = match &interval.leading_field {
+            Some(field) => format!("{text} {}", field.to_string().to_lowercase()),
+            None => text,
+        };
+        Ok(Expr::Literal(parse_literal(&text, DataType::Interval)?))
+    }
+}
+
+/// Whether `null_is_false` holds for the operands if it holds for the expression.
+fn passes_nulls_on(ast: &ast::Expr) -> bool {
+    match ast {
+        ast::Expr::Nested(_) | ast::Expr::InSubquery { negated: false, .. } | ast::Expr::AnyOp { .. } => true,
+        ast::Expr::BinaryOp { op, .. } => matches!(op, BinaryOperator::And | BinaryOperator::Or),
+        _ => false,
+    }
+}
+
+pub(crate) fn negate_if(expr: Expr, negated: bool) -> Expr {
+    if negated { Expr::Not(Box::new(expr)) } else { expr }
+}
+
+fn decimal_of(bound: &Bound) -> Option<(u8, u8)> {
+    match bound.literal {
+        Literal::Integer(digits) => Some((digits, 0)),
+        _ => types::integer_as_decimal(bound.data_type()),
+    }
+}
+
+fn compare_op_of(op: &BinaryOperator) -> Option<CompareOp> {
+    Some(match op {
+        BinaryOperator::Eq => CompareOp::Equal,
+        BinaryOperator::NotEq => CompareOp::NotEqual,
+        BinaryOperator::Lt => CompareOp::Less,
+        BinaryOperator::LtEq => CompareOp::LessOrEqual,
+        BinaryOperator::Gt => CompareOp::Greater,
+        BinaryOperator::GtEq => CompareOp::GreaterOrEqual,
+        _ => return None,
+    })
+}
+
+fn unsupported_operator(op: &BinaryOperator) -> Error {
+    Error::unsupported(format!("the operator {op}"))
+}
+
+fn quantified(ast: &ast::Expr) -> Result<&ast::Query> {
+    match ast {
+        ast::Expr::Subquery(query) => Ok(query),
+        ast::Expr::Nested(inner) => quantified(inner),
+        other => Err(Error::unsupported("ANY or ALL of anything but a subquery").at(other.span())),
+    }
+}
+
+/// The text of a literal that is text.
+pub(crate) fn text_of(value: &ast::Value) -> Option<String> {
+    match value {
+        ast::Value::SingleQuotedString(text)
+        | ast::Value::EscapedStringLiteral(text)
+        | ast::Value::UnicodeStringLiteral(text)
+        | ast::Value::NationalStringLiteral(text) => Some(text.clone()),
+        ast::Value::DollarQuotedString(text) => Some(text.value.clone()),
+        _ => None,
+    }
+}
+
+fn hex_bytes(digits: &str) -> Option<Vec<u8>> {
+    let nibble = |byte: u8| (byte as char).to_digit(16);
+    let (pairs, rest) = digits.as_bytes().as_chunks::<2>();
+    if !rest.is_empty() {
+        return None;
+    }
+    pairs.iter().map(|&[high, low]| Some((nibble(high)? * 16 + nibble(low)?) as u8)).collect()
+}
+
+/// `1` is an INTEGER, else a BIGINT, else a DECIMAL(38,0); `1.50` a DECIMAL(3,2); `1e3` a DOUBLE.
+fn number(text: &str, span: Span) -> Result<Bound> {
+    let text = text.replace('_', "");
+    let invalid = || Error::value(format!("{text} is not a number that fits")).at(span);
+    if text.contains(['e', 'E']) {
+        let value: f64 = text.parse().map_err(|_| invalid())?;
+        if !value.is_finite() {
+            return Err(Error::value(format!("{text} is out of range of DOUBLE")).at(span));
+        }
+        return Ok(Bound::typed(Expr::Literal(Value::float64(value)), span));
+    }
+    let (sign, digits) = match text.strip_prefix('-') {
+        Some(digits) => ("-", digits),
+        None => ("", text.as_str()),
+    };
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    let whole = whole.trim_start_matches('0');
+    let significant = whole.len() + fraction.len();
+    if significant > usize::from(DECIMAL_MAX_PRECISION) {
+        return Err(Error::value(format!("{text} has more than {DECIMAL_MAX_PRECISION} digits"))
+            .at(span)
+            .hint("write it as a DOUBLE, with an exponent"));
+    }
+    let unscaled = format!("{whole}{fraction}");
+    let unscaled = if unscaled.is_empty() { "0" } else { &unscaled };
+    let value: i128 = format!("{sign}{unscaled}").parse().map_err(|_| invalid())?;
+    if digits.contains('.') {
+        let data_type = DataType::decimal(significant.max(1) as u8, fraction.len() as u8);
+        return Ok(Bound::typed(Expr::Literal(Value::new(data_type, Scalar::Integer(value))), span));
+    }
+    let data_type = if i32::try_from(value).is_ok() {
+        DataType::Int32
+    } else if i64::try_from(value).is_ok() {
+        DataType::Int64
+    } else {
+        DataType::decimal(DECIMAL_MAX_PRECISION, 0)
+    };
+    let literal = Literal::Integer(whole.len().max(1) as u8);
+    Ok(Bound { expr: Expr::Literal(Value::new(data_type, Scalar::Integer(value))), literal, span })
+}
+
+fn parse_literal(text: &str, data_type: DataType) -> Result<Value> {
+    if data_type == DataType::Null {
+        return Ok(Value::varchar(text));
+    }
+    exec::expression::parse::parse(text, data_type).map_err(|error| Error::value(error.to_string()))
+}
+
+/// The cast, done at once where the input is a literal.
+fn cast_literal_or(input: Expr, target: DataType, try_cast: bool) -> Result<Expr> {
+    let is_literal = matches!(input, Expr::Literal(_));
+    let cast = Expr::Cast { input: Box::new(input), data_type: target, try_cast };
+    if !is_literal {
+        return Ok(cast);
+    }
+    match exec::expression::constant::evaluate(&cast) {
+        Ok(value) => Ok(Expr::Literal(value)),
+        Err(exec::Error::Value(error)) => Err(Error::value(error.to_string())),
+        Err(_) => Ok(cast),
+    }
+}
+
+/// The expression's value where it has no columns and its evaluation does not fail: a failure belongs to
+/// the rows that need it.
+pub(crate) fn fold(expr: Expr) -> Expr {
+    if expr.children().iter().any(|child| !matches!(child, Expr::Literal(_))) || is_volatile(&expr) {
+        return expr;
+    }
+    match exec::expression::constant::evaluate(&expr) {
+        Ok(value) => Expr::Literal(value),
+        Err(_) => expr,
+    }
+}
+
+fn is_volatile(expr: &Expr) -> bool {
+    matches!(expr, Expr::Call { function, .. } if matches!(function.as_str(), "random" | "uuid" | "gen_random_uuid"))
+}
+
+/// Whether a written cast exists.
+fn casts(from: DataType, to: DataType) -> bool {
+    use DataType::{Binary, Boolean, Date, Interval as IntervalType, Time, Timestamp, Varchar};
+    match (from, to) {
+        (DataType::Null, _) | (_, Varchar) | (Varchar, _) => true,
+        (from, to) if from.is_numeric() && to.is_numeric() => true,
+        (Boolean, to) => to.is_integer(),
+        (from, Boolean) => from.is_integer(),
+        (Date, Timestamp { .. }) | (Timestamp { .. }, Date | Time | Timestamp { .. }) => true,
+        (Time, IntervalType) | (IntervalType, Time) => true,
+        (Binary, Binary) => true,
+        _ => false,
+    }
+}
+
+fn shorten(expr: &ast::Expr) -> String {
+    let text = expr.to_string();
+    match text.char_indices().nth(60) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
+}

@@ -1,0 +1,109 @@
+//! Binds parsed queries: names to columns, text to types, SQL's clauses to the logical plan's operators.
+
+mod aggregate;
+pub(crate) mod expression;
+mod from;
+mod query;
+mod scope;
+mod select;
+mod subquery;
+pub(crate) mod types;
+
+use crate::catalog::{Catalog, Table};
+use crate::error::{Error, Result};
+use crate::logical::{ColumnId, Columns, Logical};
+use crate::statement::{PlannerOptions, TableName};
+use columnar::DataType;
+use sqlparser::ast;
+use sqlparser::tokenizer::Span;
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// Tables, subqueries and uses of a CTE in one query.
+const MAX_RELATIONS: usize = 500;
+/// Queries within queries.
+const MAX_QUERY_DEPTH: usize = 100;
+
+/// Binds one statement.
+pub(crate) struct Binder<'a> {
+    catalog: &'a dyn Catalog,
+    options: &'a PlannerOptions,
+    pub(crate) columns: Columns,
+    /// The types of the parameters, as far as they are known.
+    pub(crate) parameter_types: Vec<Option<DataType>>,
+    next_parameter: usize,
+    /// Those in sight, innermost last.
+    ctes: Vec<Cte>,
+    relations: usize,
+    query_depth: usize,
+}
+
+/// A query of a `WITH` clause; it is bound anew wherever it is used.
+#[derive(Clone)]
+struct Cte {
+    name: String,
+    column_names: Vec<ast::Ident>,
+    query: Rc<ast::Query>,
+    /// How many of the CTEs in sight it sees itself.
+    sees: usize,
+}
+
+/// A bound query: its rows, and which of the plan's columns are the result.
+#[derive(Debug)]
+pub(crate) struct BoundQuery {
+    pub(crate) plan: Logical,
+    /// All with different ids.
+    pub(crate) columns: Vec<OutputColumn>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct OutputColumn {
+    pub(crate) name: String,
+    pub(crate) id: ColumnId,
+}
+
+impl<'a> Binder<'a> {
+    pub(crate) fn new(catalog: &'a dyn Catalog, options: &'a PlannerOptions) -> Binder<'a> {
+        Binder {
+            catalog,
+            options,
+            columns: Columns::default(),
+            parameter_types: Vec::new(),
+            next_parameter: 0,
+            ctes: Vec::new(),
+            relations: 0,
+            query_depth: 0,
+        }
+    }
+
+    /// The table of that name, or an error that names a similar one.
+    pub(crate) fn table(&self, name: &TableName, span: Span) -> Result<Arc<Table>> {
+        self.catalog.table(name.schema.as_deref(), &name.name).ok_or_else(|| self.unknown_table(name, span))
+    }
+
+    fn unknown_table(&self, name: &TableName, span: Span) -> Error {
+        let error = Error::name(format!("unknown table \"{name}\"")).at(span);
+        let known = self.catalog.table_names();
+        let ctes = self.ctes.iter().map(|cte| cte.name.as_str());
+        scope::suggest(error, &name.name, known.iter().map(String::as_str).chain(ctes))
+    }
+
+    fn count_relation(&mut self, span: Span) -> Result<()> {
+        self.relations += 1;
+        if self.relations > MAX_RELATIONS {
+            let message = format!("a query reads more than {MAX_RELATIONS} relations");
+            return Err(Error::value(message).at(span));
+        }
+        Ok(())
+    }
+}
+
+/// Whether two names are alike without regard to case.
+pub(crate) fn same_name(a: &str, b: &str) -> bool {
+    scope::same_name(a, b)
+}
+
+/// Adds the nearest of the names as a hint, if one is near.
+pub(crate) fn suggest<'a>(error: Error, wanted: &str, names: impl IntoIterator<Item = &'a str>) -> Error {
+    scope::suggest(error, wanted, names)
+}

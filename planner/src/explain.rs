@@ -1,0 +1,299 @@
+//! Plans as people read them.
+
+use crate::logical::{AggregateCall, Columns, Join, JoinKind, Logical, Routing, SortKey};
+use crate::statement::PlannedQuery;
+use columnar::{DataType, Value};
+use exec::Expr;
+use exec::plan::{AggregateFunction, JoinKey, JoinKind as Physical};
+use std::fmt::Write;
+
+/// One line for one operator.
+pub(crate) fn operator(plan: &Logical, columns: &Columns) -> String {
+    let names = |ids: &[u32]| ids.iter().map(|&id| columns.name(id)).collect::<Vec<_>>().join(", ");
+    match plan {
+        Logical::Scan(scan) => {
+            let ids: Vec<u32> = scan.columns.iter().map(|&(_, id)| id).collect();
+            let mut text = format!("Scan {} ({})", scan.table.name, names(&ids));
+            if !scan.predicate.is_empty() {
+                let _ = write!(text, " where {}", conjunction(&scan.predicate, columns));
+            }
+            text
+        }
+        Logical::Values { columns: ids, rows } => {
+            if ids.is_empty() {
+                return format!("Values: {} without columns", count(rows.len() as u64, "row"));
+            }
+            format!("Values ({}): {}", names(ids), count(rows.len() as u64, "row"))
+        }
+        Logical::Filter { predicate, .. } => format!("Filter {}", conjunction(predicate, columns)),
+        Logical::Project { exprs, .. } => {
+            let items = exprs.iter().map(|(id, expr)| match expr {
+                Expr::Column { id: own, .. } if own == id => columns.name(*id).to_string(),
+                expr => {
+                    let (text, name) = (expression(expr, columns), columns.name(*id));
+                    if text == name { text } else { format!("{text} as {name}") }
+                }
+            });
+            format!("Project {}", items.collect::<Vec<_>>().join(", "))
+        }
+        Logical::Join(join) => format!("Join {:?}", join.kind),
+        Logical::Aggregate { groups, aggregates, .. } => {
+            let keys: Vec<String> = groups.iter().map(|(_, expr)| expression(expr, columns)).collect();
+            let calls: Vec<String> = aggregates.iter().map(|(_, call)| aggregate(call, columns)).collect();
+            match (keys.is_empty(), calls.is_empty()) {
+                (false, true) => format!("Distinct {}", keys.join(", ")),
+                (true, _) => format!("Aggregate {}", calls.join(", ")),
+                _ => format!("Aggregate {} by {}", calls.join(", "), keys.join(", ")),
+            }
+        }
+        Logical::Sort { keys, .. } => format!("Sort by {}", sort_keys(keys, columns)),
+        Logical::TopN { keys, limit, offset, .. } => {
+            let mut text = format!("TopN {limit} by {}", sort_keys(keys, columns));
+            if *offset > 0 {
+                let _ = write!(text, " offset {offset}");
+            }
+            text
+        }
+        Logical::Limit { limit, offset, .. } => match (limit, offset) {
+            (Some(limit), 0) => format!("Limit {limit}"),
+            (Some(limit), offset) => format!("Limit {limit} offset {offset}"),
+            (None, offset) => format!("Offset {offset}"),
+        },
+        Logical::Union { inputs, .. } => format!("Union of {}", inputs.len()),
+        Logical::Exchange { routing, .. } => match routing {
+            Routing::Hash(keys) => {
+                let keys: Vec<String> = keys.iter().map(|key| expression(key, columns)).collect();
+                format!("Exchange hash {}", keys.join(", "))
+            }
+            Routing::Broadcast => "Exchange broadcast".into(),
+            Routing::Gather => "Exchange gather".into(),
+        },
+    }
+}
+
+/// A join as it will run.
+pub(crate) fn join(join: &Join, keys: &[JoinKey], columns: &Columns, kind: Physical) -> String {
+    let name = match (join.kind, kind) {
+        (JoinKind::Inner, _) if join.on.is_empty() => "CrossJoin".to_string(),
+        (JoinKind::NullMark(_), _) => "HashJoin null mark".to_string(),
+        (_, kind) => {
+            let mut words = String::new();
+            for character in format!("{kind:?}").chars() {
+                if character.is_uppercase() && !words.is_empty() {
+                    words.push(' ');
+                }
+                words.extend(character.to_lowercase());
+            }
+            if keys.is_empty() { format!("LoopJoin {words}") } else { format!("HashJoin {words}") }
+        }
+    };
+    if join.on.is_empty() {
+        return name;
+    }
+    format!("{name} on {}", conjunction(&join.on, columns))
+}
+
+/// A logical plan as an indented tree, for messages and tests.
+pub(crate) fn tree(plan: &Logical, columns: &Columns) -> String {
+    fn write(plan: &Logical, columns: &Columns, depth: usize, into: &mut String) {
+        let line = match plan {
+            Logical::Join(join) => {
+                let kind = match join.kind {
+                    JoinKind::Mark(_) => "Mark".to_string(),
+                    JoinKind::NullMark(_) => "NullMark".to_string(),
+                    kind => format!("{kind:?}"),
+                };
+                if join.on.is_empty() {
+                    format!("Join {kind}")
+                } else {
+                    format!("Join {kind} on {}", conjunction(&join.on, columns))
+                }
+            }
+            other => operator(other, columns),
+        };
+        let _ = writeln!(into, "{:indent$}{line}", "", indent = depth * 2);
+        for input in plan.inputs() {
+            write(input, columns, depth + 1, into);
+        }
+    }
+    let mut text = String::new();
+    write(plan, columns, 0, &mut text);
+    text
+}
+
+fn sort_keys(keys: &[SortKey], columns: &Columns) -> String {
+    let key = |key: &SortKey| {
+        let mut text = expression(&key.expr, columns);
+        text.push_str(if key.descending { " desc" } else { "" });
+        if key.nulls_first != key.descending {
+            text.push_str(if key.nulls_first { " nulls first" } else { " nulls last" });
+        }
+        text
+    };
+    keys.iter().map(key).collect::<Vec<_>>().join(", ")
+}
+
+fn aggregate(call: &AggregateCall, columns: &Columns) -> String {
+    let name = match call.function {
+        AggregateFunction::CountRows => "count",
+        AggregateFunction::Count => "count",
+        AggregateFunction::Sum => "sum",
+        AggregateFunction::SumCounts => "sum_counts",
+        AggregateFunction::Min => "min",
+        AggregateFunction::Max => "max",
+        AggregateFunction::AnyValue => "any_value",
+        AggregateFunction::BoolAnd => "bool_and",
+        AggregateFunction::BoolOr => "bool_or",
+    };
+    let arg = call.arg.as_ref().map_or_else(|| "*".to_string(), |arg| expression(arg, columns));
+    let mut text = format!("{name}({}{arg})", if call.distinct { "distinct " } else { "" });
+    if let Some(filter) = &call.filter {
+        let _ = write!(text, " filter ({})", expression(filter, columns));
+    }
+    text
+}
+
+fn conjunction(exprs: &[Expr], columns: &Columns) -> String {
+    exprs.iter().map(|expr| operand(expr, columns)).collect::<Vec<_>>().join(" and ")
+}
+
+/// An operand of AND: an OR gets parentheses.
+fn operand(expr: &Expr, columns: &Columns) -> String {
+    match expr {
+        Expr::Or(_) => format!("({})", expression(expr, columns)),
+        _ => expression(expr, columns),
+    }
+}
+
+/// An expression in SQL's words.
+pub(crate) fn expression(expr: &Expr, columns: &Columns) -> String {
+    let nested = |expr: &Expr| match expr {
+        Expr::Column { .. }
+        | Expr::Literal(_)
+        | Expr::Call { .. }
+        | Expr::Cast { .. }
+        | Expr::Case { .. } => expression(expr, columns),
+        _ => format!("({})", expression(expr, columns)),
+    };
+    let not = |negated: bool| if negated { "not " } else { "" };
+    match expr {
+        Expr::Column { id, .. } => columns.name(*id).to_string(),
+        Expr::Literal(value) => literal(value),
+        Expr::Compare { op, left, right } => format!("{} {} {}", nested(left), op.symbol(), nested(right)),
+        Expr::Arithmetic { op, left, right, .. } => {
+            format!("{} {} {}", nested(left), op.symbol(), nested(right))
+        }
+        Expr::And(operands) => conjunction(operands, columns),
+        Expr::Or(operands) => {
+            let part = |expr: &Expr| match expr {
+                Expr::And(_) => format!("({})", expression(expr, columns)),
+                _ => expression(expr, columns),
+            };
+            operands.iter().map(part).collect::<Vec<_>>().join(" or ")
+        }
+        Expr::Not(input) => format!("not {}", nested(input)),
+        Expr::IsNull { input, negated } => format!("{} is {}null", nested(input), not(*negated)),
+        Expr::InList { input, list, negated } => {
+            let mut values: Vec<String> = list.iter().take(8).map(literal).collect();
+            if list.len() > values.len() {
+                values.push(format!("… {} more", list.len() - values.len()));
+            }
+            format!("{} {}in ({})", nested(input), not(*negated), values.join(", "))
+        }
+        Expr::Like { input, pattern, case_insensitive, negated, .. } => {
+            let like = if *case_insensitive { "ilike" } else { "like" };
+            format!("{} {}{like} {}", nested(input), not(*negated), nested(pattern))
+        }
+        Expr::Case { branches, otherwise, .. } => {
+            let mut text = "case".to_string();
+            for (condition, value) in branches {
+                let _ = write!(
+                    text,
+                    " when {} then {}",
+                    expression(condition, columns),
+                    expression(value, columns)
+                );
+            }
+            if let Some(otherwise) = otherwise {
+                let _ = write!(text, " else {}", expression(otherwise, columns));
+            }
+            text + " end"
+        }
+        Expr::Cast { input, data_type, try_cast } => {
+            let name = if *try_cast { "try_cast" } else { "cast" };
+            format!("{name}({} as {data_type})", expression(input, columns))
+        }
+        Expr::Call { function, args, .. } => {
+            let args: Vec<String> = args.iter().map(|arg| expression(arg, columns)).collect();
+            format!("{function}({})", args.join(", "))
+        }
+    }
+}
+
+fn literal(value: &Value) -> String {
+    match value.data_type {
+        _ if value.is_null() => "null".into(),
+        DataType::Varchar
+        | DataType::Date
+        | DataType::Time
+        | DataType::Timestamp { .. }
+        | DataType::Interval
+        | DataType::Binary => format!("'{value}'"),
+        _ => value.to_string(),
+    }
+}
+
+fn count(number: u64, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}
+
+/// A number of rows in few characters.
+fn about(rows: f64) -> String {
+    match rows {
+        r if r < 1e4 => format!("{:.0}", r.round()),
+        r if r < 1e6 => format!("{:.0}K", r / 1e3),
+        r if r < 1e9 => format!("{:.1}M", r / 1e6),
+        r => format!("{:.1}G", r / 1e9),
+    }
+}
+
+impl PlannedQuery {
+    /// The whole plan as an indented tree, the root first, each exchange followed by what it receives.
+    pub fn explain(&self) -> String {
+        self.explain_with(|_, _| String::new())
+    }
+
+    /// As [`PlannedQuery::explain`]; `measured` adds to the line of an operator, given the position of its
+    /// fragment in [`PlannedQuery::fragments`] and its preorder number in it.
+    pub fn explain_with(&self, measured: impl Fn(usize, usize) -> String) -> String {
+        let mut text = String::new();
+        if let Some(root) = self.notes.len().checked_sub(1) {
+            self.write_fragment(root, 0, &measured, &mut text);
+        }
+        text
+    }
+
+    fn write_fragment(
+        &self,
+        position: usize,
+        indent: usize,
+        measured: &impl Fn(usize, usize) -> String,
+        into: &mut String,
+    ) {
+        for (number, note) in self.notes[position].operators.iter().enumerate() {
+            let depth = indent + note.depth;
+            let line = format!("{:pad$}{}", "", note.text, pad = depth * 2);
+            let _ = writeln!(
+                into,
+                "{line}  [~{} rows]{}",
+                about(note.estimated_rows),
+                measured(position, number)
+            );
+            let received =
+                note.receives.and_then(|id| self.notes.iter().position(|notes| notes.fragment == id));
+            if let Some(received) = received {
+                self.write_fragment(received, depth + 1, measured, into);
+            }
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! Which columns cannot be null, as the schema and the operators prove.
+
+use crate::logical::{ColumnSet, JoinKind, Logical, collect_columns};
+use crate::rules::null_rejected;
+use exec::Expr;
+use exec::plan::AggregateFunction;
+
+/// The columns of the plan that never are null.
+pub(crate) fn not_null(plan: &Logical) -> ColumnSet {
+    match plan {
+        Logical::Scan(scan) => {
+            let mut set: ColumnSet = scan
+                .columns
+                .iter()
+                .filter(|(position, _)| {
+                    scan.table.columns.get(*position as usize).is_some_and(|column| !column.nullable)
+                })
+                .map(|&(_, id)| id)
+                .collect();
+            scan.predicate.iter().for_each(|expr| null_rejected(expr, &mut set));
+            set
+        }
+        Logical::Values { columns, rows } => columns
+            .iter()
+            .enumerate()
+            .filter(|(position, _)| rows.iter().all(|row| row.get(*position).is_some_and(|v| !v.is_null())))
+            .map(|(_, &id)| id)
+            .collect(),
+        Logical::Filter { input, predicate } => {
+            let mut set = not_null(input);
+            predicate.iter().for_each(|expr| null_rejected(expr, &mut set));
+            set
+        }
+        Logical::Project { input, exprs } => {
+            let known = not_null(input);
+            exprs.iter().filter(|(_, expr)| never_null(expr, &known)).map(|&(id, _)| id).collect()
+        }
+        Logical::Join(join) => {
+            let mut set = ColumnSet::new();
+            if join.kind != JoinKind::Full {
+                set.extend(not_null(&join.left));
+            }
+            if join.kind == JoinKind::Inner {
+                set.extend(not_null(&join.right));
+            }
+            if matches!(join.kind, JoinKind::Inner | JoinKind::Semi) {
+                join.on.iter().for_each(|expr| null_rejected(expr, &mut set));
+            }
+            if let JoinKind::Mark(mark) = join.kind {
+                set.insert(mark);
+            }
+            set
+        }
+        Logical::Aggregate { input, groups, aggregates } => {
+            let known = not_null(input);
+            let keys = groups.iter().filter(|(_, expr)| never_null(expr, &known)).map(|&(id, _)| id);
+            let calls = aggregates.iter().filter(|(_, call)| match call.function {
+                AggregateFunction::CountRows | AggregateFunction::Count | AggregateFunction::SumCounts => {
+                    true
+                }
+                // A group has a row, so an aggregate of values that are there is there.
+                _ => {
+                    !groups.is_empty()
+                        && call.filter.is_none()
+                        && call.arg.as_ref().is_some_and(|arg| never_null(arg, &known))
+                }
+            });
+            keys.chain(calls.map(|&(id, _)| id)).collect()
+        }
+        Logical::Sort { input, .. }
+        | Logical::TopN { input, .. }
+        | Logical::Limit { input, .. }
+        | Logical::Exchange { input, .. } => not_null(input),
+        Logical::Union { inputs, columns } => {
+            let known: Vec<ColumnSet> = inputs.iter().map(|(input, _)| not_null(input)).collect();
+            columns
+                .iter()
+                .enumerate()
+                .filter(|(position, _)| {
+                    inputs
+                        .iter()
+                        .zip(&known)
+                        .all(|((_, given), known)| given.get(*position).is_some_and(|id| known.contains(id)))
+                })
+                .map(|(_, &id)| id)
+                .collect()
+        }
+    }
+}
+
+/// Whether the value is there if these columns are.
+pub(crate) fn never_null(expr: &Expr, known: &ColumnSet) -> bool {
+    match expr {
+        Expr::Literal(value) => !value.is_null(),
+        Expr::IsNull { .. } => true,
+        Expr::Column { .. }
+        | Expr::Arithmetic { .. }
+        | Expr::Cast { try_cast: false, .. }
+        | Expr::Compare { .. }
+        | Expr::And(_)
+        | Expr::Or(_)
+        | Expr::Not(_) => {
+            let mut used = ColumnSet::new();
+            collect_columns(expr, &mut used);
+            let whole = match expr {
+                Expr::Column { .. } => true,
+                other => other.children().into_iter().all(|child| never_null(child, known)),
+            };
+            whole && used.is_subset(known)
+        }
+        Expr::Case { branches, otherwise, .. } => {
+            branches.iter().all(|(_, value)| never_null(value, known))
+                && otherwise.as_deref().is_some_and(|value| never_null(value, known))
+        }
+        _ => false,
+    }
+}

@@ -1,0 +1,354 @@
+//! The distributed logical plan to what `exec` runs: ids of columns become positions, joins get a probe
+//! and a build side, and the plan is cut into fragments where its rows change shards.
+
+use crate::error::{Error, Result};
+use crate::estimate::Estimator;
+use crate::explain;
+use crate::logical::{ColumnId, ColumnSet, Columns, Join, JoinKind, Logical, Routing, SortKey, equality};
+use crate::statement::{FragmentNotes, OperatorNote};
+use columnar::{DataType, Value};
+use exec::plan::{
+    Aggregate, Fragment, FragmentPlacement, HashJoin, JoinKey, JoinKind as Physical, Plan, Scan, TableRef,
+};
+use exec::{CompareOp, Expr};
+use std::collections::HashMap;
+
+/// Cut and numbered.
+pub(crate) struct Lowered {
+    pub(crate) fragments: Vec<Fragment>,
+    pub(crate) notes: Vec<FragmentNotes>,
+    pub(crate) tables: Vec<TableRef>,
+}
+
+/// The fragments of `plan`, whose rows end on one shard. `sources` says of a node's distribution whether it
+/// is the same on all shards, or on one only: see [`crate::distribute`].
+pub(crate) fn lower(
+    plan: &Logical,
+    results: &[ColumnId],
+    columns: &Columns,
+    estimator: &Estimator<'_>,
+    shards: usize,
+) -> Result<Lowered> {
+    let mut lowering = Lowering {
+        columns,
+        estimator,
+        shards,
+        fragments: Vec::new(),
+        notes: Vec::new(),
+        tables: Vec::new(),
+        current: vec![Current::default()],
+    };
+    let (mut root, outputs) = lowering.operator(plan, 0)?;
+    if outputs != results {
+        let positions = positions_of(&outputs);
+        let exprs = results
+            .iter()
+            .map(|&id| resolve(&columns.reference(id), &positions))
+            .collect::<Result<Vec<_>>>()?;
+        root = Plan::Project { input: Box::new(root), exprs };
+        let names: Vec<&str> = results.iter().map(|&id| columns.name(id)).collect();
+        let rows = estimator.rows(plan);
+        if let Some(current) = lowering.current.last_mut() {
+            current.notes.iter_mut().for_each(|note| note.depth += 1);
+            let text = format!("Project {}", names.join(", "));
+            current.notes.insert(0, OperatorNote { depth: 0, text, receives: None, estimated_rows: rows });
+        }
+    }
+    lowering.finish_fragment(root, None);
+    let Lowering { fragments, notes, tables, .. } = lowering;
+    Ok(Lowered { fragments, notes, tables })
+}
+
+struct Lowering<'a> {
+    columns: &'a Columns,
+    estimator: &'a Estimator<'a>,
+    shards: usize,
+    fragments: Vec<Fragment>,
+    notes: Vec<FragmentNotes>,
+    tables: Vec<TableRef>,
+    /// Fragments being written, outermost first.
+    current: Vec<Current>,
+}
+
+#[derive(Default)]
+struct Current {
+    notes: Vec<OperatorNote>,
+    /// It reads what lies on many shards, or what an exchange brings to many.
+    spread: bool,
+}
+
+type Positions = HashMap<ColumnId, u32>;
+
+fn positions_of(outputs: &[ColumnId]) -> Positions {
+    let mut positions = Positions::new();
+    for (position, &id) in outputs.iter().enumerate() {
+        positions.entry(id).or_insert(position as u32);
+    }
+    positions
+}
+
+/// The expression over positions.
+fn resolve(expr: &Expr, positions: &Positions) -> Result<Expr> {
+    let mut missing = None;
+    let resolved = expr.clone().transform(&mut |node| match node {
+        Expr::Column { id, data_type } => match positions.get(&id) {
+            Some(&position) => Expr::column(position, data_type),
+            None => {
+                missing = Some(id);
+                Expr::column(id, data_type)
+            }
+        },
+        other => other,
+    });
+    match missing {
+        None => Ok(resolved),
+        Some(id) => Err(Error::internal(format!("no input gives column {id} of {expr:?}"))),
+    }
+}
+
+impl Lowering<'_> {
+    fn finish_fragment(&mut self, plan: Plan, output: Option<exec::plan::Routing>) -> u32 {
+        let id = self.fragments.len() as u32;
+        let Current { notes, spread } = self.current.pop().unwrap_or_default();
+        let placement = if spread && self.shards > 1 {
+            FragmentPlacement::AllShards
+        } else {
+            FragmentPlacement::OneShard
+        };
+        self.fragments.push(Fragment { id, plan, placement, output });
+        self.notes.push(FragmentNotes { fragment: id, operators: notes });
+        id
+    }
+
+    fn note(&mut self, plan: &Logical, depth: usize, receives: Option<u32>) -> usize {
+        let text = explain::operator(plan, self.columns);
+        let note = OperatorNote { depth, text, receives, estimated_rows: self.estimator.rows(plan) };
+        match self.current.last_mut() {
+            Some(current) => {
+                current.notes.push(note);
+                current.notes.len() - 1
+            }
+            None => 0,
+        }
+    }
+
+    /// The operator, and the columns it gives in order.
+    fn operator(&mut self, plan: &Logical, depth: usize) -> Result<(Plan, Vec<ColumnId>)> {
+        if let Logical::Exchange { input, routing } = plan {
+            return self.exchange(plan, input, routing, depth);
+        }
+        let note = self.note(plan, depth, None);
+        let depth = depth + 1;
+        Ok(match plan {
+            Logical::Scan(scan) => (self.scan(scan)?, plan.outputs()),
+            Logical::Values { columns, rows } => {
+                let types = columns.iter().map(|&id| self.columns.data_type(id)).collect();
+                (Plan::Values { types, rows: rows.clone() }, columns.clone())
+            }
+            Logical::Filter { input, predicate } => {
+                let (input, outputs) = self.operator(input, depth)?;
+                let predicate = resolve(&Expr::and(predicate.iter().cloned()), &positions_of(&outputs))?;
+                (Plan::Filter { input: Box::new(input), predicate }, outputs)
+            }
+            Logical::Project { input, exprs } => {
+                let (input, outputs) = self.operator(input, depth)?;
+                let positions = positions_of(&outputs);
+                let ids = exprs.iter().map(|&(id, _)| id).collect();
+                let exprs =
+                    exprs.iter().map(|(_, expr)| resolve(expr, &positions)).collect::<Result<Vec<_>>>()?;
+                (Plan::Project { input: Box::new(input), exprs }, ids)
+            }
+            Logical::Join(join) => self.join(join, note, depth)?,
+            Logical::Aggregate { input, groups, aggregates } => {
+                let (input, outputs) = self.operator(input, depth)?;
+                let positions = positions_of(&outputs);
+                let keys =
+                    groups.iter().map(|(_, expr)| resolve(expr, &positions)).collect::<Result<Vec<_>>>()?;
+                let mut calls = Vec::with_capacity(aggregates.len());
+                for (_, call) in aggregates {
+                    if call.distinct {
+                        return Err(Error::internal("a DISTINCT aggregate was not rewritten"));
+                    }
+                    let args =
+                        call.arg.iter().map(|arg| resolve(arg, &positions)).collect::<Result<Vec<_>>>()?;
+                    let filter =
+                        call.filter.as_ref().map(|filter| resolve(filter, &positions)).transpose()?;
+                    calls.push(Aggregate {
+                        function: call.function,
+                        args,
+                        filter,
+                        data_type: call.data_type,
+                    });
+                }
+                let input = Box::new(input);
+                (Plan::Aggregate { input, groups: keys, aggregates: calls }, plan.outputs())
+            }
+            Logical::Sort { input, keys } => {
+                let (input, outputs) = self.operator(input, depth)?;
+                let keys = sort_keys(keys, &outputs)?;
+                (Plan::Sort { input: Box::new(input), keys }, outputs)
+            }
+            Logical::TopN { input, keys, limit, offset } => {
+                let (input, outputs) = self.operator(input, depth)?;
+                let keys = sort_keys(keys, &outputs)?;
+                (Plan::TopN { input: Box::new(input), keys, limit: *limit, offset: *offset }, outputs)
+            }
+            Logical::Limit { input, limit, offset } => {
+                let (input, outputs) = self.operator(input, depth)?;
+                (Plan::Limit { input: Box::new(input), limit: *limit, offset: *offset }, outputs)
+            }
+            Logical::Union { inputs, columns } => {
+                let mut plans = Vec::with_capacity(inputs.len());
+                for (input, given) in inputs {
+                    let (plan, outputs) = self.operator(input, depth)?;
+                    plans.push(if outputs == *given {
+                        plan
+                    } else {
+                        return Err(Error::internal("an input of a union gives other columns than it says"));
+                    });
+                }
+                (Plan::Union { inputs: plans }, columns.clone())
+            }
+            Logical::Exchange { .. } => return Err(Error::internal("an exchange is not an operator")),
+        })
+    }
+
+    fn exchange(
+        &mut self,
+        plan: &Logical,
+        input: &Logical,
+        routing: &Routing,
+        depth: usize,
+    ) -> Result<(Plan, Vec<ColumnId>)> {
+        self.current.push(Current::default());
+        let (sent, outputs) = self.operator(input, 0)?;
+        let output = match routing {
+            Routing::Hash(keys) => {
+                let positions = positions_of(&outputs);
+                let keys = keys.iter().map(|key| resolve(key, &positions)).collect::<Result<Vec<_>>>()?;
+                exec::plan::Routing::Hash(keys)
+            }
+            Routing::Broadcast => exec::plan::Routing::Broadcast,
+            Routing::Gather => exec::plan::Routing::Gather,
+        };
+        let types: Vec<DataType> = outputs.iter().map(|&id| self.columns.data_type(id)).collect();
+        let fragment = self.finish_fragment(sent, Some(output));
+        self.note(plan, depth, Some(fragment));
+        if let Some(current) = self.current.last_mut() {
+            current.spread |= *routing != Routing::Gather;
+        }
+        Ok((Plan::Receive { fragment, types }, outputs))
+    }
+
+    fn scan(&mut self, scan: &crate::logical::Scan) -> Result<Plan> {
+        let table = TableRef {
+            tenant: scan.table.tenant.clone(),
+            dataset: scan.table.dataset,
+            version: scan.table.version,
+            name: format!("{}.{}", scan.table.schema, scan.table.name),
+        };
+        if !self.tables.contains(&table) {
+            self.tables.push(table.clone());
+        }
+        if let Some(current) = self.current.last_mut() {
+            current.spread |= scan.table.partitioning != crate::catalog::Partitioning::Replicated;
+        }
+        let positions: Positions =
+            scan.columns.iter().chain(&scan.filtered).map(|&(position, id)| (id, position)).collect();
+        let predicate =
+            scan.predicate.iter().map(|expr| resolve(expr, &positions)).collect::<Result<Vec<_>>>()?;
+        Ok(Plan::Scan(Scan {
+            table,
+            schema: scan.table.columns.iter().map(|column| column.data_type).collect(),
+            columns: scan.columns.iter().map(|&(position, _)| position).collect(),
+            predicate,
+        }))
+    }
+
+    fn join(&mut self, join: &Join, note: usize, depth: usize) -> Result<(Plan, Vec<ColumnId>)> {
+        let build_left = join.build_left;
+        let (probe, build) = if build_left { (&join.right, &join.left) } else { (&join.left, &join.right) };
+        let (probe_plan, probe_outputs) = self.operator(probe, depth)?;
+        let (build_plan, build_outputs) = self.operator(build, depth)?;
+        let kind = match (join.kind, build_left) {
+            (JoinKind::Inner, _) => Physical::Inner,
+            (JoinKind::Left, false) => Physical::ProbeOuter,
+            (JoinKind::Left, true) => Physical::BuildOuter,
+            (JoinKind::Full, _) => Physical::Full,
+            (JoinKind::Semi, false) => Physical::ProbeSemi,
+            (JoinKind::Semi, true) => Physical::BuildSemi,
+            (JoinKind::Anti, false) => Physical::ProbeAnti,
+            (JoinKind::Anti, true) => Physical::BuildAnti,
+            (JoinKind::Mark(_) | JoinKind::NullMark(_), false) => Physical::Mark,
+            (JoinKind::Single, false) => Physical::Single,
+            (kind, true) => return Err(Error::internal(format!("{kind:?} cannot hold its left side"))),
+        };
+        let probe_set: ColumnSet = probe_outputs.iter().copied().collect();
+        let build_set: ColumnSet = build_outputs.iter().copied().collect();
+        let (probe_positions, build_positions) = (positions_of(&probe_outputs), positions_of(&build_outputs));
+        let mut pair = probe_positions.clone();
+        for (&id, &position) in &build_positions {
+            pair.entry(id).or_insert(position + probe_outputs.len() as u32);
+        }
+        let (mut keys, mut residual) = (Vec::new(), Vec::new());
+        for conjunct in &join.on {
+            // A key matches or not; where a null must show in the mark, the comparison is evaluated.
+            let key = equality(conjunct, &probe_set, &build_set)
+                .filter(|&(_, _, null_equal)| null_equal || !matches!(join.kind, JoinKind::NullMark(_)));
+            match key {
+                Some((probe, build, null_equal)) => keys.push(JoinKey {
+                    probe: resolve(probe, &probe_positions)?,
+                    build: resolve(build, &build_positions)?,
+                    null_equal,
+                }),
+                None => {
+                    let test = resolve(conjunct, &pair)?;
+                    residual.push(match join.kind {
+                        JoinKind::Mark(_) => is_true(test),
+                        _ => test,
+                    });
+                }
+            }
+        }
+        let residual = if residual.is_empty() { None } else { Some(Expr::and(residual)) };
+        if let Some(note) = self.current.last_mut().and_then(|current| current.notes.get_mut(note)) {
+            note.text = explain::join(join, &keys, self.columns, kind);
+        }
+        let outputs = match kind {
+            Physical::ProbeSemi | Physical::ProbeAnti => probe_outputs,
+            Physical::BuildSemi | Physical::BuildAnti => build_outputs,
+            Physical::Mark => {
+                let mut outputs = probe_outputs;
+                if let JoinKind::Mark(mark) | JoinKind::NullMark(mark) = join.kind {
+                    outputs.push(mark);
+                }
+                outputs
+            }
+            _ => [probe_outputs, build_outputs].concat(),
+        };
+        let (probe, build) = (Box::new(probe_plan), Box::new(build_plan));
+        Ok((Plan::HashJoin(HashJoin { probe, build, kind, keys, residual }), outputs))
+    }
+}
+
+/// `test IS TRUE`: never null.
+fn is_true(test: Expr) -> Expr {
+    match &test {
+        Expr::Compare { op: CompareOp::IsNotDistinctFrom | CompareOp::IsDistinctFrom, .. }
+        | Expr::IsNull { .. } => test,
+        _ => Expr::compare(CompareOp::IsNotDistinctFrom, test, Expr::Literal(Value::boolean(true))),
+    }
+}
+
+fn sort_keys(keys: &[SortKey], outputs: &[ColumnId]) -> Result<Vec<exec::plan::SortKey>> {
+    let positions = positions_of(outputs);
+    keys.iter()
+        .map(|key| {
+            Ok(exec::plan::SortKey {
+                expr: resolve(&key.expr, &positions)?,
+                descending: key.descending,
+                nulls_first: key.nulls_first,
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,245 @@
+//! From a parsed statement to one that can be run: the passes in their order.
+
+use crate::binder::{Binder, BoundQuery, OutputColumn, same_name, suggest, types};
+use crate::catalog::Catalog;
+use crate::error::{Error, Result};
+use crate::estimate::Estimator;
+use crate::logical::ColumnId;
+use crate::parse::{Syntax, table_name};
+use crate::statement::{
+    CreateExternalTable, PlannedQuery, PlannerOptions, ResultColumn, Statement, TableName,
+};
+use crate::{distribute, physical, rules, unnest};
+use columnar::{DataType, Value};
+use exec::Expr;
+use sqlparser::ast::{self, Spanned};
+use storage::statistics::ColumnSchema;
+
+/// The statement, bound to the catalog.
+pub(crate) fn statement(
+    syntax: &Syntax,
+    catalog: &dyn Catalog,
+    options: &PlannerOptions,
+) -> Result<Statement> {
+    let mut binder = Binder::new(catalog, options);
+    let named = |name: &ast::ObjectName| -> Result<TableName> { Ok(table_name(name)?.0) };
+    Ok(match syntax {
+        Syntax::Query(query) => Statement::Query(plan_query(binder, query, options)?),
+        Syntax::Explain { analyze, query } => {
+            Statement::Explain { analyze: *analyze, query: plan_query(binder, query, options)? }
+        }
+        Syntax::CreateExternalTable { name, if_not_exists, columns, location, partition_by_hash } => {
+            let columns = if columns.is_empty() { None } else { Some(schema(columns)?) };
+            if let Some(columns) = &columns {
+                for key in partition_by_hash {
+                    if !columns.iter().any(|column| same_name(&column.name, &key.value)) {
+                        let error = Error::name(format!("unknown column \"{}\"", key.value)).at(key.span);
+                        return Err(suggest(error, &key.value, columns.iter().map(|c| c.name.as_str())));
+                    }
+                }
+            }
+            Statement::CreateExternalTable(CreateExternalTable {
+                name: named(name)?,
+                if_not_exists: *if_not_exists,
+                columns,
+                location: location.clone(),
+                partition_by_hash: partition_by_hash.iter().map(|key| key.value.clone()).collect(),
+            })
+        }
+        Syntax::CreateTable { name, if_not_exists, columns } => Statement::CreateTable {
+            name: named(name)?,
+            if_not_exists: *if_not_exists,
+            columns: schema(columns)?,
+        },
+        Syntax::CreateTableAs { name, if_not_exists, columns, query } => {
+            let mut bound = binder.query(query, None)?;
+            if let Some(extra) = columns.get(bound.columns.len()) {
+                let message = format!("the query gives {} columns, more are named", bound.columns.len());
+                return Err(Error::name(message).at(extra.span));
+            }
+            for (column, name) in bound.columns.iter_mut().zip(columns) {
+                column.name = name.value.clone();
+            }
+            // A column of nulls alone is text.
+            let ids: Vec<ColumnId> = bound.columns.iter().map(|column| column.id).collect();
+            let target: Vec<DataType> = ids
+                .iter()
+                .map(|&id| match binder.columns.data_type(id) {
+                    DataType::Null => DataType::Varchar,
+                    other => other,
+                })
+                .collect();
+            let (plan, ids) = binder.cast_columns(bound.plan, &ids, &target, query.span())?;
+            let names = bound.columns.into_iter().map(|column| column.name);
+            let columns: Vec<OutputColumn> =
+                names.zip(ids).map(|(name, id)| OutputColumn { name, id }).collect();
+            let query = finish(binder, BoundQuery { plan, columns }, options)?;
+            let columns: Vec<ColumnSchema> = query
+                .columns
+                .iter()
+                .map(|column| ColumnSchema {
+                    name: column.name.clone(),
+                    data_type: column.data_type,
+                    nullable: true,
+                })
+                .collect();
+            unique_names(&columns)?;
+            Statement::CreateTableAs { name: named(name)?, if_not_exists: *if_not_exists, columns, query }
+        }
+        Syntax::Insert { table, columns, query } => insert(binder, table, columns, query, options)?,
+        Syntax::DropTable { names, if_exists } => Statement::DropTable {
+            names: names.iter().map(named).collect::<Result<_>>()?,
+            if_exists: *if_exists,
+        },
+        Syntax::CreateSchema { name, if_not_exists } => {
+            Statement::CreateSchema { name: name.value.clone(), if_not_exists: *if_not_exists }
+        }
+        Syntax::DropSchema { name, if_exists, cascade } => {
+            Statement::DropSchema { name: name.value.clone(), if_exists: *if_exists, cascade: *cascade }
+        }
+        Syntax::ShowTables { schema } => {
+            Statement::ShowTables { schema: schema.as_ref().map(|schema| schema.value.clone()) }
+        }
+        Syntax::Describe { table } => {
+            let (name, span) = table_name(table)?;
+            Statement::Describe { table: binder.table(&name, span)? }
+        }
+        Syntax::RefreshTable { table } => {
+            let (name, span) = table_name(table)?;
+            Statement::RefreshTable { table: binder.table(&name, span)? }
+        }
+        Syntax::Set { name, value } => Statement::Set { name: name.clone(), value: value.clone() },
+        Syntax::Show { name } => Statement::Show { name: name.clone() },
+    })
+}
+
+fn plan_query(mut binder: Binder<'_>, query: &ast::Query, options: &PlannerOptions) -> Result<PlannedQuery> {
+    let bound = binder.query(query, None)?;
+    finish(binder, bound, options)
+}
+
+/// Every pass after binding.
+fn finish(mut binder: Binder<'_>, bound: BoundQuery, options: &PlannerOptions) -> Result<PlannedQuery> {
+    let results: Vec<ColumnId> = bound.columns.iter().map(|column| column.id).collect();
+    let parameters = binder.parameter_types.iter().map(|known| known.unwrap_or(DataType::Varchar)).collect();
+    let columns = &mut binder.columns;
+    let plan = unnest::unnest(bound.plan, columns)?;
+    let mut context = rules::Context { columns, results: &results };
+    let plan = rules::optimize(plan, &mut context, options.optimize)?;
+    let plan = distribute::distribute(plan, columns, options.shards)?;
+    let estimator = Estimator::new(columns);
+    let lowered = physical::lower(&plan, &results, columns, &estimator, options.shards)?;
+    let columns = bound
+        .columns
+        .into_iter()
+        .map(|column| ResultColumn {
+            data_type: columns.data_type(column.id),
+            name: column.name,
+            nullable: true,
+        })
+        .collect();
+    Ok(PlannedQuery {
+        columns,
+        parameters,
+        fragments: lowered.fragments,
+        notes: lowered.notes,
+        tables: lowered.tables,
+    })
+}
+
+fn insert(
+    mut binder: Binder<'_>,
+    table: &ast::ObjectName,
+    columns: &[ast::Ident],
+    query: &ast::Query,
+    options: &PlannerOptions,
+) -> Result<Statement> {
+    let (name, span) = table_name(table)?;
+    let table = binder.table(&name, span)?;
+    let mut bound = binder.query(query, None)?;
+    let mut targets = Vec::with_capacity(columns.len());
+    for ident in columns {
+        let position = table.columns.iter().position(|column| same_name(&column.name, &ident.value));
+        let Some(position) = position else {
+            let message = format!("table \"{}\" has no column \"{}\"", table.name, ident.value);
+            let error = Error::name(message).at(ident.span);
+            return Err(suggest(error, &ident.value, table.columns.iter().map(|c| c.name.as_str())));
+        };
+        if targets.contains(&position) {
+            return Err(Error::name(format!("column \"{}\" is named twice", ident.value)).at(ident.span));
+        }
+        targets.push(position);
+    }
+    if columns.is_empty() {
+        targets = (0..table.columns.len()).collect();
+    }
+    if bound.columns.len() != targets.len() {
+        let (found, wanted) = (bound.columns.len(), targets.len());
+        return Err(Error::value(format!("INSERT has {found} values for {wanted} columns")).at(query.span()));
+    }
+    // Literal rows take the types of the table's columns.
+    let types: Vec<DataType> = targets.iter().map(|&position| table.columns[position].data_type).collect();
+    let ids: Vec<ColumnId> = bound.columns.iter().map(|column| column.id).collect();
+    let (plan, ids) = binder.insert_columns(bound.plan.take(), &ids, &types, query.span())?;
+    let mut exprs = Vec::with_capacity(table.columns.len());
+    let mut outputs = Vec::with_capacity(table.columns.len());
+    for (position, column) in table.columns.iter().enumerate() {
+        let (id, expr) = match targets.iter().position(|&target| target == position) {
+            Some(given) => (ids[given], binder.columns.reference(ids[given])),
+            None if !column.nullable => {
+                let message = format!("column \"{}\" takes no nulls and is given no value", column.name);
+                return Err(Error::value(message).at(span));
+            }
+            None => {
+                let id = binder.columns.add(&column.name, column.data_type);
+                (id, Expr::Literal(Value::null(column.data_type)))
+            }
+        };
+        exprs.push((id, expr));
+        outputs.push(OutputColumn { name: column.name.clone(), id });
+    }
+    let plan = if plan.outputs() == outputs.iter().map(|column| column.id).collect::<Vec<_>>() {
+        plan
+    } else {
+        plan.project(exprs)
+    };
+    let query = finish(binder, BoundQuery { plan, columns: outputs }, options)?;
+    Ok(Statement::Insert { table, query })
+}
+
+/// Column definitions as a schema.
+fn schema(definitions: &[ast::ColumnDef]) -> Result<Vec<ColumnSchema>> {
+    let mut columns: Vec<ColumnSchema> = Vec::with_capacity(definitions.len());
+    for definition in definitions {
+        let span = definition.name.span;
+        let data_type = types::from_sql(&definition.data_type).map_err(|error| error.at(span))?;
+        let mut nullable = true;
+        for option in &definition.options {
+            match &option.option {
+                ast::ColumnOption::Null => {}
+                ast::ColumnOption::NotNull => nullable = false,
+                other => {
+                    let words = other.to_string();
+                    let word: Vec<&str> = words.split_whitespace().take(2).collect();
+                    return Err(Error::unsupported(format!("{} of a column", word.join(" "))).at(span));
+                }
+            }
+        }
+        if columns.iter().any(|column| same_name(&column.name, &definition.name.value)) {
+            let message = format!("column \"{}\" is defined twice", definition.name.value);
+            return Err(Error::name(message).at(span));
+        }
+        columns.push(ColumnSchema { name: definition.name.value.clone(), data_type, nullable });
+    }
+    Ok(columns)
+}
+
+fn unique_names(columns: &[ColumnSchema]) -> Result<()> {
+    for (position, column) in columns.iter().enumerate() {
+        if columns[..position].iter().any(|other| same_name(&other.name, &column.name)) {
+            return Err(Error::name(format!("the query gives two columns \"{}\"", column.name))
+                .hint("name one of them with AS"));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,501 @@
+//! The order of joins, by estimated cost.
+//!
+//! A region of inner joins becomes a graph: relations, and conditions between them. Semi, anti, outer, mark
+//! and scalar joins in the region take part as relations that can be joined only to a set that has what
+//! their condition needs: they commute with the inner joins around them. Up to [`EXHAUSTIVE`] relations every
+//! connected tree is considered, by dynamic programming over subsets (Moerkotte and Neumann, 2006, consider
+//! the same pairs); beyond, the cheapest join is made first (Fegaras, 1998).
+
+use super::{Context, Rule};
+use crate::error::Result;
+use crate::estimate::{Estimate, Estimator};
+use crate::logical::{
+    ColumnId, ColumnSet, Columns, Join, JoinKind, Logical, columns_of, columns_of_all, substitute,
+};
+use exec::{CompareOp, Expr};
+use std::collections::HashMap;
+use std::rc::Rc;
+
+/// The most relations for which all orders are tried.
+const EXHAUSTIVE: usize = 10;
+/// More relations are joined in the order in which they were written.
+const MOST: usize = 64;
+
+pub(super) struct JoinOrder;
+
+impl Rule for JoinOrder {
+    fn name(&self) -> &'static str {
+        "join_order"
+    }
+
+    fn apply(&self, plan: Logical, context: &mut Context<'_>) -> Result<Logical> {
+        let estimator = Estimator::new(context.columns);
+        Ok(order(plan, context.columns, &estimator))
+    }
+}
+
+/// Orders every region of the plan.
+fn order(mut plan: Logical, columns: &Columns, estimator: &Estimator<'_>) -> Logical {
+    if matches!(plan, Logical::Join(_)) || matches!(&plan, Logical::Filter { input, .. } if is_region(input))
+    {
+        let outputs = plan.outputs();
+        let mut region = Region::default();
+        region.flatten(plan, columns, estimator);
+        return region.solve(outputs, columns, estimator);
+    }
+    for input in plan.inputs_mut() {
+        *input = order(input.take(), columns, estimator);
+    }
+    plan
+}
+
+/// Whether joins lie below filters and projections alone.
+fn is_region(plan: &Logical) -> bool {
+    match plan {
+        Logical::Join(join) => join.kind != JoinKind::Full,
+        Logical::Filter { input, .. } | Logical::Project { input, .. } => is_region(input),
+        _ => false,
+    }
+}
+
+/// A set of relations, as bits.
+type Set = u64;
+
+#[derive(Default)]
+struct Region {
+    relations: Vec<Relation>,
+    /// Conditions of inner joins and filters.
+    predicates: Vec<Expr>,
+    /// Columns computed by projections between the joins.
+    computed: HashMap<ColumnId, Expr>,
+}
+
+struct Relation {
+    plan: Logical,
+    columns: ColumnSet,
+    /// How it must be joined, where that is not an inner join.
+    attached: Option<(JoinKind, Vec<Expr>)>,
+}
+
+impl Region {
+    fn flatten(&mut self, plan: Logical, columns: &Columns, estimator: &Estimator<'_>) {
+        match plan {
+            Logical::Join(join) if join.kind == JoinKind::Inner => {
+                self.flatten(*join.left, columns, estimator);
+                self.flatten(*join.right, columns, estimator);
+                let on = join.on.into_iter().map(|expr| substitute(expr, &self.computed));
+                self.predicates.extend(on);
+            }
+            Logical::Join(join) if join.kind != JoinKind::Full => {
+                self.flatten(*join.left, columns, estimator);
+                let on = join.on.into_iter().map(|expr| substitute(expr, &self.computed)).collect();
+                let plan = order(*join.right, columns, estimator);
+                let mut given = plan.output_set();
+                if let JoinKind::Mark(mark) | JoinKind::NullMark(mark) = join.kind {
+                    given.insert(mark);
+                }
+                self.relations.push(Relation { plan, columns: given, attached: Some((join.kind, on)) });
+            }
+            Logical::Filter { input, predicate } if is_region(&input) => {
+                self.flatten(*input, columns, estimator);
+                let predicate = predicate.into_iter().map(|expr| substitute(expr, &self.computed));
+                self.predicates.extend(predicate);
+            }
+            Logical::Project { input, exprs } if is_region(&input) => {
+                self.flatten(*input, columns, estimator);
+                for (id, expr) in exprs {
+                    if !matches!(&expr, Expr::Column { id: own, .. } if *own == id) {
+                        let expr = substitute(expr, &self.computed);
+                        self.computed.insert(id, expr);
+                    }
+                }
+            }
+            other => {
+                let plan = order(other, columns, estimator);
+                let given = plan.output_set();
+                self.relations.push(Relation { plan, columns: given, attached: None });
+            }
+        }
+    }
+
+    fn solve(mut self, outputs: Vec<ColumnId>, columns: &Columns, estimator: &Estimator<'_>) -> Logical {
+        let computed = std::mem::take(&mut self.computed);
+        let predicates = std::mem::take(&mut self.predicates);
+        let plan = if self.relations.len() > MOST {
+            as_written(self.relations).filter(predicates)
+        } else {
+            let graph = Graph::new(self.relations, predicates, columns, estimator);
+            graph.solve()
+        };
+        if computed.is_empty() {
+            return plan;
+        }
+        let exprs = outputs
+            .into_iter()
+            .map(|id| (id, computed.get(&id).cloned().unwrap_or_else(|| columns.reference(id))))
+            .collect();
+        plan.project(exprs)
+    }
+}
+
+fn as_written(relations: Vec<Relation>) -> Logical {
+    let mut plan: Option<Logical> = None;
+    for relation in relations {
+        let (kind, on) = relation.attached.unwrap_or((JoinKind::Inner, Vec::new()));
+        plan = Some(match plan {
+            None => relation.plan,
+            Some(left) => left.join(relation.plan, kind, on),
+        });
+    }
+    plan.unwrap_or_else(Logical::one_row)
+}
+
+/// A condition between relations.
+struct Edge {
+    expr: Expr,
+    relations: Set,
+}
+
+/// Columns that are equal wherever they meet.
+struct Class {
+    /// Relation and column.
+    members: Vec<(usize, ColumnId)>,
+    /// The pairs that the query names.
+    written: Vec<(ColumnId, ColumnId)>,
+}
+
+struct Graph<'a> {
+    relations: Vec<Relation>,
+    /// What an attached relation needs on the other side.
+    needs: Vec<Set>,
+    edges: Vec<Edge>,
+    classes: Vec<Class>,
+    columns: &'a Columns,
+    estimator: &'a Estimator<'a>,
+    /// Filters without columns of any relation.
+    constant: Vec<Expr>,
+}
+
+/// The best way found to join a set.
+#[derive(Clone)]
+struct Best {
+    cost: f64,
+    estimate: Rc<Estimate>,
+    columns: Rc<ColumnSet>,
+    /// The sides, or none for a relation itself.
+    split: Option<(Set, Set)>,
+}
+
+/// A join of two sets.
+struct Made {
+    kind: JoinKind,
+    on: Vec<Expr>,
+    filter: Vec<Expr>,
+}
+
+impl<'a> Graph<'a> {
+    fn new(
+        relations: Vec<Relation>,
+        predicates: Vec<Expr>,
+        columns: &'a Columns,
+        estimator: &'a Estimator<'a>,
+    ) -> Graph<'a> {
+        let mut graph = Graph {
+            needs: vec![0; relations.len()],
+            relations,
+            edges: Vec::new(),
+            classes: Vec::new(),
+            columns,
+            estimator,
+            constant: Vec::new(),
+        };
+        for number in 0..graph.relations.len() {
+            if let Some((_, on)) = &graph.relations[number].attached {
+                graph.needs[number] = graph.set_of(&columns_of_all(on)) & !(1 << number);
+            }
+        }
+        for expr in predicates {
+            let used = graph.set_of(&columns_of(&expr));
+            match used.count_ones() {
+                0 => graph.constant.push(expr),
+                1 if graph.relations[used.trailing_zeros() as usize].attached.is_none() => {
+                    let relation = &mut graph.relations[used.trailing_zeros() as usize];
+                    relation.plan = relation.plan.take().filter(vec![expr]);
+                }
+                _ => {
+                    if !graph.add_to_class(&expr) {
+                        graph.edges.push(Edge { expr, relations: used });
+                    }
+                }
+            }
+        }
+        graph
+    }
+
+    /// The relations that give the columns.
+    fn set_of(&self, columns: &ColumnSet) -> Set {
+        let mut set = 0;
+        for (number, relation) in self.relations.iter().enumerate() {
+            if !relation.columns.is_disjoint(columns) {
+                set |= 1 << number;
+            }
+        }
+        set
+    }
+
+    /// Takes an equality of two plain columns of inner relations.
+    fn add_to_class(&mut self, expr: &Expr) -> bool {
+        let Expr::Compare { op: CompareOp::Equal, left, right } = expr else { return false };
+        let (Expr::Column { id: a, data_type: x }, Expr::Column { id: b, data_type: y }) =
+            (left.as_ref(), right.as_ref())
+        else {
+            return false;
+        };
+        let place = |id: &ColumnId| {
+            self.relations
+                .iter()
+                .position(|relation| relation.attached.is_none() && relation.columns.contains(id))
+        };
+        let (Some(p), Some(q)) = (place(a), place(b)) else { return false };
+        if x != y {
+            return false;
+        }
+        let find = |id: &ColumnId| {
+            self.classes.iter().position(|class| class.members.iter().any(|(_, known)| known == id))
+        };
+        let class = match (find(a), find(b)) {
+            (Some(x), Some(y)) if x != y => {
+                let merged = self.classes.swap_remove(x.max(y));
+                let class = &mut self.classes[x.min(y)];
+                class.members.extend(merged.members);
+                class.written.extend(merged.written);
+                x.min(y)
+            }
+            (Some(x), _) | (_, Some(x)) => x,
+            (None, None) => {
+                self.classes.push(Class { members: Vec::new(), written: Vec::new() });
+                self.classes.len() - 1
+            }
+        };
+        let class = &mut self.classes[class];
+        for member in [(p, *a), (q, *b)] {
+            if !class.members.contains(&member) {
+                class.members.push(member);
+            }
+        }
+        class.written.push((*a, *b));
+        true
+    }
+
+    /// The join of two disjoint sets, the sides in order; `None` where it is not allowed or is a product
+    /// that no condition asks for.
+    fn join(&self, left: Set, right: Set, products: bool) -> Option<Made> {
+        let attached = |set: Set| -> Option<usize> {
+            let number = set.trailing_zeros() as usize;
+            (set.count_ones() == 1 && self.relations[number].attached.is_some()).then_some(number)
+        };
+        if attached(left).is_some() {
+            return None;
+        }
+        let (kind, mut on) = match attached(right) {
+            Some(number) => {
+                if self.needs[number] & !left != 0 {
+                    return None;
+                }
+                self.relations[number].attached.clone()?
+            }
+            None => (JoinKind::Inner, Vec::new()),
+        };
+        let both = left | right;
+        let mut connected = kind != JoinKind::Inner;
+        let mut filter = Vec::new();
+        for class in &self.classes {
+            let in_set = |id: &ColumnId, set: Set| {
+                class.members.iter().any(|(relation, known)| known == id && set & (1 << relation) != 0)
+            };
+            let written = class
+                .written
+                .iter()
+                .map(|(a, b)| if in_set(a, left) { (*a, *b) } else { (*b, *a) })
+                .find(|(a, b)| in_set(a, left) && in_set(b, right));
+            let pair = written.or_else(|| {
+                let pick = |set: Set| {
+                    class.members.iter().find(|(relation, _)| set & (1 << relation) != 0).map(|&(_, id)| id)
+                };
+                pick(left).zip(pick(right))
+            });
+            if let Some((a, b)) = pair {
+                connected = true;
+                on.push(Expr::compare(
+                    CompareOp::Equal,
+                    self.columns.reference(a),
+                    self.columns.reference(b),
+                ));
+            }
+        }
+        for edge in &self.edges {
+            let new =
+                edge.relations & !both == 0 && edge.relations & !left != 0 && edge.relations & !right != 0;
+            // A condition on an attached relation alone comes with it.
+            let own = edge.relations == right && kind != JoinKind::Inner;
+            if new || own {
+                connected = true;
+                if kind == JoinKind::Inner {
+                    on.push(edge.expr.clone());
+                } else {
+                    filter.push(edge.expr.clone());
+                }
+            }
+        }
+        (connected || products).then_some(Made { kind, on, filter })
+    }
+
+    fn leaf(&self, number: usize) -> Best {
+        let relation = &self.relations[number];
+        Best {
+            cost: 0.0,
+            estimate: self.estimator.estimate(&relation.plan),
+            columns: Rc::new(relation.plan.output_set()),
+            split: None,
+        }
+    }
+
+    /// The cost of a join beyond that of its sides: rows given, rows held and rows looked up.
+    fn cost(&self, made: &Made, left: &Best, right: &Best, rows: f64) -> f64 {
+        let (l, r) = (left.estimate.rows, right.estimate.rows);
+        let keyed = made
+            .on
+            .iter()
+            .any(|expr| crate::logical::equality(expr, &left.columns, &right.columns).is_some());
+        let pairs = if keyed { 0.0 } else { l * r };
+        let (held, streamed) = match made.kind {
+            JoinKind::Mark(_) | JoinKind::NullMark(_) | JoinKind::Single => (r, l),
+            _ => (l.min(r), l.max(r)),
+        };
+        left.cost + right.cost + rows + held * 1.5 + streamed * 0.5 + pairs
+    }
+
+    fn combine(&self, split: (Set, Set), made: &Made, left: &Best, right: &Best) -> Best {
+        let estimate = self.estimator.joined(
+            made.kind,
+            &made.on,
+            (&left.columns, &left.estimate),
+            (&right.columns, &right.estimate),
+        );
+        let mut columns = (*left.columns).clone();
+        match made.kind {
+            JoinKind::Mark(mark) | JoinKind::NullMark(mark) => {
+                columns.insert(mark);
+            }
+            kind if kind.gives_right() => columns.extend(right.columns.iter().copied()),
+            _ => {}
+        }
+        let kept: f64 = made.filter.iter().map(|expr| estimate.selectivity(expr)).product();
+        let estimate = if made.filter.is_empty() { estimate } else { estimate.filtered(kept) };
+        let cost = self.cost(made, left, right, estimate.rows);
+        Best { cost, estimate: Rc::new(estimate), columns: Rc::new(columns), split: Some(split) }
+    }
+
+    fn solve(mut self) -> Logical {
+        let count = self.relations.len();
+        let mut best: HashMap<Set, Best> =
+            (0..count).map(|number| (1 << number, self.leaf(number))).collect();
+        let mut roots: Vec<Set> = (0..count).map(|number| 1 << number).collect();
+        if count <= EXHAUSTIVE {
+            self.every_subset(&mut best);
+            roots = cover(count, &best);
+        }
+        self.greedily(&mut roots, &mut best);
+        let constant = std::mem::take(&mut self.constant);
+        let plan = match roots.first() {
+            Some(&root) => self.build(root, &best),
+            None => Logical::one_row(),
+        };
+        plan.filter(constant)
+    }
+
+    /// The best tree of every connected set.
+    fn every_subset(&self, best: &mut HashMap<Set, Best>) {
+        let all: Set = (1 << self.relations.len()) - 1;
+        for set in 1..=all {
+            if set.count_ones() < 2 {
+                continue;
+            }
+            let mut part = (set - 1) & set;
+            while part > 0 {
+                let rest = set & !part;
+                if let (Some(left), Some(right)) = (best.get(&part), best.get(&rest)) {
+                    // An inner join is tried one way round only.
+                    let inner = part > rest;
+                    if let Some(made) = self.join(part, rest, false)
+                        && (made.kind != JoinKind::Inner || inner)
+                    {
+                        let candidate = self.combine((part, rest), &made, left, right);
+                        if best.get(&set).is_none_or(|known| candidate.cost < known.cost) {
+                            best.insert(set, candidate);
+                        }
+                    }
+                }
+                part = (part - 1) & set;
+            }
+        }
+    }
+
+    /// Joins the cheapest pair until one tree is left; products last.
+    fn greedily(&self, roots: &mut Vec<Set>, best: &mut HashMap<Set, Best>) {
+        while roots.len() > 1 {
+            let mut found: Option<(Set, Set, Best)> = None;
+            for products in [false, true] {
+                for &left in roots.iter() {
+                    for &right in roots.iter().filter(|&&right| right != left) {
+                        let (Some(a), Some(b)) = (best.get(&left), best.get(&right)) else { continue };
+                        let Some(made) = self.join(left, right, products) else { continue };
+                        let candidate = self.combine((left, right), &made, a, b);
+                        let added = |best: &Best| best.estimate.rows;
+                        if found.as_ref().is_none_or(|(_, _, known)| added(&candidate) < added(known)) {
+                            found = Some((left, right, candidate));
+                        }
+                    }
+                }
+                if found.is_some() {
+                    break;
+                }
+            }
+            let Some((left, right, made)) = found else { return };
+            roots.retain(|&root| root != left && root != right);
+            best.insert(left | right, made);
+            roots.insert(0, left | right);
+        }
+    }
+
+    fn build(&mut self, set: Set, best: &HashMap<Set, Best>) -> Logical {
+        match best.get(&set).and_then(|best| best.split) {
+            None => self.relations[set.trailing_zeros() as usize].plan.take(),
+            Some((left, right)) => {
+                let made = self.join(left, right, true);
+                let (left, right) = (self.build(left, best), self.build(right, best));
+                match made {
+                    Some(Made { kind, on, filter }) => {
+                        let (left, right) = (Box::new(left), Box::new(right));
+                        Logical::Join(Join { left, right, kind, on, build_left: false }).filter(filter)
+                    }
+                    None => left.join(right, JoinKind::Inner, Vec::new()),
+                }
+            }
+        }
+    }
+}
+
+/// Disjoint sets that have a tree and together are all relations, the largest first.
+fn cover(count: usize, best: &HashMap<Set, Best>) -> Vec<Set> {
+    let mut sets: Vec<Set> = best.keys().copied().collect();
+    sets.sort_by_key(|set| (std::cmp::Reverse(set.count_ones()), *set));
+    let (mut covered, mut roots): (Set, Vec<Set>) = (0, Vec::with_capacity(count));
+    for set in sets {
+        if set & covered == 0 {
+            covered |= set;
+            roots.push(set);
+        }
+    }
+    roots
+}

@@ -1,0 +1,70 @@
+//! The rules that improve a plan. The order of the list is the order in which they run.
+
+mod build_side;
+mod distinct_aggregates;
+mod join_order;
+mod narrow;
+mod null_marks;
+mod outer_joins;
+mod prune_columns;
+mod push_filters;
+mod reduce_aggregates;
+mod simplify;
+mod top_n;
+mod verify;
+
+use crate::error::Result;
+use crate::logical::{ColumnId, Columns, Logical};
+
+pub(crate) use distinct_aggregates::merge;
+pub(crate) use outer_joins::null_rejected;
+
+/// What rules share.
+pub(crate) struct Context<'a> {
+    pub(crate) columns: &'a mut Columns,
+    /// The columns that the query gives.
+    pub(crate) results: &'a [ColumnId],
+}
+
+/// A step from a plan to one that gives the same rows.
+trait Rule {
+    fn name(&self) -> &'static str;
+    fn apply(&self, plan: Logical, context: &mut Context<'_>) -> Result<Logical>;
+}
+
+const RULES: &[&dyn Rule] = &[
+    &null_marks::NullMarks,
+    &distinct_aggregates::DistinctAggregates,
+    &simplify::Simplify,
+    &push_filters::PushFilters,
+    &outer_joins::SimplifyOuterJoins,
+    &push_filters::PushFilters,
+    &simplify::Simplify,
+    &prune_columns::PruneColumns,
+    &reduce_aggregates::ReduceAggregates,
+    &prune_columns::PruneColumns,
+    &join_order::JoinOrder,
+    &top_n::FuseTopN,
+    &prune_columns::PruneColumns,
+    &narrow::Narrow,
+    &build_side::BuildSide,
+];
+
+/// Rules without which no plan runs.
+const NEEDED: &[&dyn Rule] =
+    &[&null_marks::NullMarks, &distinct_aggregates::DistinctAggregates, &prune_columns::PruneColumns];
+
+/// Runs the rules over a plan without dependent joins.
+pub(crate) fn optimize(mut plan: Logical, context: &mut Context<'_>, optimize: bool) -> Result<Logical> {
+    for rule in if optimize { RULES } else { NEEDED } {
+        plan = rule.apply(plan, context)?;
+        tracing::trace!(rule = rule.name(), plan = %crate::explain::tree(&plan, context.columns));
+        if cfg!(debug_assertions) {
+            verify::verify(&plan, context).map_err(|fault| {
+                let tree = crate::explain::tree(&plan, context.columns);
+                crate::Error::internal(format!("the rule {} broke the plan: {fault}\n{tree}", rule.name()))
+            })?;
+        }
+    }
+    Ok(plan)
+}
