@@ -240,7 +240,7 @@ mod tests {
         };
         let manifest = Manifest { files: vec![file], tombstone: true, ..manifest(1, "t") };
         let expected = b"\x08\x01\x12\x07default\x18\x03\x20\x01\x32\x01t\
-            R\x17\n\x09file:///a\x10\xac\x02\x1a\x01e\x20\x01\x28\x02X\x01";
+            R\x15\n\x09file:///a\x10\xac\x02\x1a\x01e\x20\x01\x28\x02X\x01";
         let bytes = manifest.encode_to_vec();
         assert_eq!(bytes, expected, "{}", bytes.escape_ascii());
     }

@@ -32,11 +32,11 @@ pub(crate) async fn sample(coordinator: Arc<Coordinator>) {
         metrics::gauge!("tundra_uptime_seconds").set(coordinator.now().as_secs_f64());
         let view = coordinator.datasets.view();
         metrics::gauge!("tundra_tables").set(view.residents().count() as f64);
-        for shard in &coordinator.datasets.shards {
+        for shard in coordinator.datasets.shards() {
             let labels = [("shard", shard.index().to_string())];
             metrics::gauge!("tundra_segment_bytes", &labels).set(shard.segment_bytes() as f64);
         }
-        let counts = coordinator.datasets.progress.counts();
+        let counts = coordinator.datasets.hydrated();
         metrics::counter!("tundra_hydrated_rows_total").absolute(counts.rows_done);
         metrics::counter!("tundra_fetched_bytes_total").absolute(counts.bytes_read);
     }

@@ -56,11 +56,9 @@ struct PinnedTables {
 
 impl Tables for PinnedTables {
     fn table(&self, table: &TableRef) -> exec::error::Result<Arc<storage::Table>> {
-        self.view.shard_table(table, self.shard).cloned().ok_or_else(|| {
-            exec::error::Error::Internal(format!(
-                "version {} of table {} is not on shard {}",
-                table.version, table.name, self.shard
-            ))
+        let shards = self.view.pinned(table).map_err(|error| exec::error::Error::Storage(error.to_string()))?;
+        shards.get(self.shard).cloned().ok_or_else(|| {
+            exec::error::Error::Internal(format!("table {} is not on shard {}", table.name, self.shard))
         })
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::admission::DEFAULT_GROUP;
 use crate::coordinator::Coordinator;
-use crate::datasets::DEFAULT_TENANT;
+use crate::datasets::{DEFAULT_TENANT, Datasets, to_the_end};
 use crate::error::{Error, Result};
 use crate::explain::{self, Measured};
 use crate::query::{Registered, RunningQuery, result_schema};
@@ -16,7 +16,7 @@ use columnar::{DataType, Value};
 use exec::context::{Cancel, QueryContext};
 use exec::memory::MemoryPool;
 use parking_lot::Mutex;
-use planner::{PlannedQuery, PlannerOptions, Statement};
+use planner::{PlannedQuery, PlannerOptions, Statement, TableName};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -74,10 +74,6 @@ impl Session {
         self.run(planned, random_u128()?).await
     }
 
-    pub(crate) fn coordinator(&self) -> &Arc<Coordinator> {
-        &self.coordinator
-    }
-
     /// Ends a query that runs in any session.
     pub(crate) fn cancel(&self, query_id: u128) -> bool {
         self.coordinator.cancel(query_id)
@@ -133,7 +129,7 @@ impl Session {
         let planned = tokio::task::spawn_blocking(move || planner::plan(&sql, &*catalog, &options));
         match planned.await {
             Ok(Ok(statement)) => Ok((statement, view)),
-            Ok(Err(error)) => Err(plan_error(error, &view)),
+            Ok(Err(error)) => Err(plan_error(error)),
             Err(panic) => Err(Error::Internal(format!("the planner failed: {panic}"))),
         }
     }
@@ -153,7 +149,6 @@ impl Session {
             false => self.plan(&planned.sql, planned.parameters).await?,
         };
         let schema = schema_of(&planned.statement);
-        let datasets = &self.coordinator.datasets;
         match planned.statement {
             Statement::Query(query) => {
                 let started = self.start(&query, &planned.view, query_id).await?;
@@ -165,49 +160,6 @@ impl Session {
                     false => None,
                 };
                 text_rows(schema, vec![explain::lines(&query, measured.as_ref())])
-            }
-            Statement::CreateExternalTable(create) => {
-                datasets.create_external(&create).await?;
-                Ok(Rows::changed())
-            }
-            Statement::CreateTable { name, if_not_exists, columns } => {
-                let no_files = async || Ok(Vec::new());
-                datasets.create_managed(&name, if_not_exists, columns, no_files).await?;
-                Ok(Rows::changed())
-            }
-            Statement::CreateTableAs { name, if_not_exists, columns, query } => {
-                let files = async || {
-                    let mut started = self.start(&query, &planned.view, query_id).await?;
-                    collect_parquet(&mut started.running, &columns).await
-                };
-                let rows = datasets.create_managed(&name, if_not_exists, columns.clone(), files).await?;
-                Rows::written(rows.unwrap_or(0))
-            }
-            Statement::Insert { table, query } => {
-                datasets.check_writable(&table)?;
-                let mut started = self.start(&query, &planned.view, query_id).await?;
-                let files = collect_parquet(&mut started.running, &table.columns).await?;
-                drop(started);
-                Rows::written(datasets.append(&table, files).await?)
-            }
-            Statement::DropTable { names, if_exists } => {
-                for name in names {
-                    datasets.drop_table(&name, if_exists).await?;
-                }
-                Ok(Rows::changed())
-            }
-            Statement::CreateSchema { name, if_not_exists } => {
-                datasets.create_schema(&name, if_not_exists).await?;
-                Ok(Rows::changed())
-            }
-            Statement::DropSchema { name, if_exists, cascade } => {
-                datasets.drop_schema(&name, if_exists, cascade).await?;
-                Ok(Rows::changed())
-            }
-            Statement::RefreshTable { table } => {
-                let schema = Some(table.schema.clone());
-                datasets.refresh(&planner::TableName { schema, name: table.name.clone() }).await?;
-                Ok(Rows::changed())
             }
             Statement::ShowTables { schema: of } => show_tables(schema, &planned.view, of.as_deref()),
             Statement::Describe { table } => {
@@ -230,12 +182,45 @@ impl Session {
                 let (names, values) = shown.into_iter().unzip();
                 text_rows(schema, vec![names, values])
             }
+            change => self.change(change, &planned.view, query_id).await,
+        }
+    }
+
+    /// Runs a statement that changes something. Its query ends with the client; the change itself does not.
+    async fn change(&self, statement: Statement, view: &Arc<View>, query_id: u128) -> Result<Rows> {
+        let datasets = self.coordinator.datasets.clone();
+        match statement {
+            Statement::CreateTableAs { name, if_not_exists, columns, query } => {
+                if !datasets.check_creatable(&name, if_not_exists, &columns)? {
+                    return Rows::written(0);
+                }
+                let mut started = self.start(&query, view, query_id).await?;
+                let files = collect_parquet(&mut started.running, &columns).await?;
+                drop(started);
+                let create =
+                    async move { datasets.create_managed(&name, if_not_exists, columns, files).await };
+                Rows::written(to_the_end(create).await?.unwrap_or(0))
+            }
+            Statement::Insert { table, query } => {
+                datasets.check_writable(&table)?;
+                let mut started = self.start(&query, view, query_id).await?;
+                let files = collect_parquet(&mut started.running, &table.columns).await?;
+                drop(started);
+                Rows::written(to_the_end(async move { datasets.append(&table, files).await }).await?)
+            }
+            definition => {
+                to_the_end(define(datasets, definition)).await?;
+                Ok(Rows::changed())
+            }
         }
     }
 
     /// Waits for a slot and starts the fragments.
     async fn start(&self, query: &PlannedQuery, view: &Arc<View>, query_id: u128) -> Result<Started> {
         let coordinator = &self.coordinator;
+        for table in &query.tables {
+            view.pinned(table)?;
+        }
         let cancel = Cancel::default();
         let listed = coordinator.list(query_id, cancel.clone())?;
         let settings = self.settings.lock().clone();
@@ -359,19 +344,38 @@ fn yes_or_no(yes: bool) -> String {
     if yes { "YES".into() } else { "NO".into() }
 }
 
-/// The planner's error; where a table is missing because it could not be brought in, that is said.
-fn plan_error(error: planner::Error, view: &View) -> Error {
-    let mut message = error.to_string();
+/// Runs a statement that defines or removes something.
+async fn define(datasets: Arc<Datasets>, statement: Statement) -> Result<()> {
+    match statement {
+        Statement::CreateExternalTable(create) => datasets.create_external(&create).await,
+        Statement::CreateTable { name, if_not_exists, columns } => {
+            datasets.create_managed(&name, if_not_exists, columns, Vec::new()).await.map(drop)
+        }
+        Statement::DropTable { names, if_exists } => {
+            for name in names {
+                datasets.drop_table(&name, if_exists).await?;
+            }
+            Ok(())
+        }
+        Statement::CreateSchema { name, if_not_exists } => datasets.create_schema(&name, if_not_exists).await,
+        Statement::DropSchema { name, if_exists, cascade } => {
+            datasets.drop_schema(&name, if_exists, cascade).await
+        }
+        Statement::RefreshTable { table } => {
+            let name = TableName { schema: Some(table.schema.clone()), name: table.name.clone() };
+            datasets.refresh(&name).await
+        }
+        other => Err(Error::Internal(format!("a statement that defines nothing: {other:?}"))),
+    }
+}
+
+/// The planner's error by whose fault it is.
+fn plan_error(error: planner::Error) -> Error {
+    let message = error.to_string();
     match error.kind {
         planner::ErrorKind::Unsupported => Error::Refused(message),
         planner::ErrorKind::Internal => Error::Internal(message),
-        planner::ErrorKind::Name => {
-            for failure in &view.failures {
-                message.push_str("\nNOTE: ");
-                message.push_str(failure);
-            }
-            Error::NotFound(message)
-        }
+        planner::ErrorKind::Name => Error::NotFound(message),
         planner::ErrorKind::Syntax | planner::ErrorKind::Value => Error::Statement(message),
     }
 }

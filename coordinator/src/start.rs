@@ -1,12 +1,11 @@
 //! Bringing a coordinator up and down.
 
-use crate::catalog::{CatalogStore, RaftCatalog};
+use crate::catalog::RaftCatalog;
 use crate::config::{Config, Environment, address_of};
 use crate::coordinator::Coordinator;
-use crate::datasets::{Datasets, shard_error};
+use crate::datasets::{Datasets, Ground, shard_error};
 use crate::error::{Error, Result};
 use crate::folder::FolderLock;
-use crate::manifests::Manifests;
 use crate::session::Session;
 use crate::{flight, http, metrics};
 use exec::memory::MemoryPool;
@@ -54,12 +53,12 @@ impl Handle {
 
     /// The URL of the place where Tundra keeps its objects.
     pub fn object_store(&self) -> String {
-        self.coordinator.datasets.root.url()
+        self.coordinator.datasets.root().url()
     }
 
     /// Rows that hydrations have brought in, and rows that they are to bring in, since the start.
     pub fn hydration_progress(&self) -> (u64, u64) {
-        let counts = self.coordinator.datasets.progress.counts();
+        let counts = self.coordinator.datasets.hydrated();
         (counts.rows_done, counts.rows_total)
     }
 
@@ -87,7 +86,7 @@ impl Handle {
         if let Err(error) = datasets.copy_catalog_now().await {
             tracing::warn!("the catalog could not be copied to the object store: {error}");
         }
-        datasets.catalog.close().await
+        datasets.catalog().close().await
     }
 }
 
@@ -157,9 +156,8 @@ async fn open_datasets(
         memory_bytes: (config.memory_bytes / 8).clamp(64 << 20, 4 << 30),
         ..hydrate::Options::default()
     };
-    let manifests = Manifests::new(root.store.clone(), root.path.clone());
-    let catalog: Arc<dyn CatalogStore> = Arc::new(catalog);
-    Ok(Datasets::new(catalog, manifests, stores, root, allowed, shards, hydration))
+    let catalog = Arc::new(catalog);
+    Ok(Datasets::new(Ground { catalog, stores, root, allowed, shards, hydration }))
 }
 
 /// A coordinator whose catalog has died must not go on serving an old one.

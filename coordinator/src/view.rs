@@ -11,6 +11,7 @@ use std::sync::Arc;
 use storage::ColumnSchema;
 
 use crate::catalog::{DEFAULT_SCHEMA, INFORMATION_SCHEMA};
+use crate::error::Error;
 
 /// The tables of one tenant at one moment.
 #[derive(Default)]
@@ -21,15 +22,13 @@ pub(crate) struct View {
     /// By lower-case schema and table name.
     names: BTreeMap<(String, String), Arc<Resident>>,
     datasets: HashMap<u64, Arc<Resident>>,
-    /// Why tables that the catalog has are not here.
-    pub(crate) failures: Vec<String>,
 }
 
 /// A version of a dataset, ready to be queried.
 pub(crate) struct Resident {
     pub(crate) table: Arc<Table>,
-    /// What each shard holds of it.
-    pub(crate) shards: Vec<Arc<storage::Table>>,
+    /// What each shard holds of it, or why it could not be brought in.
+    pub(crate) shards: Result<Vec<Arc<storage::Table>>, String>,
 }
 
 impl View {
@@ -57,11 +56,17 @@ impl View {
         self.names.get(&(schema, name.to_lowercase()))
     }
 
-    /// What a shard holds of the version that `table` names.
-    pub(crate) fn shard_table(&self, table: &TableRef, shard: usize) -> Option<&Arc<storage::Table>> {
-        let resident = self.datasets.get(&table.dataset)?;
-        let same = resident.table.version == table.version && resident.table.tenant == table.tenant;
-        resident.shards.get(shard).filter(|_| same)
+    /// The version that `table` names; an error where it could not be brought in.
+    pub(crate) fn pinned(&self, table: &TableRef) -> Result<&[Arc<storage::Table>], Error> {
+        let resident = self.datasets.get(&table.dataset).map(Arc::as_ref);
+        let same = |resident: &&Resident| {
+            resident.table.version == table.version && resident.table.tenant == table.tenant
+        };
+        match resident.filter(same).map(|resident| &resident.shards) {
+            Some(Ok(shards)) => Ok(shards),
+            Some(Err(why)) => Err(Error::Environment(why.clone())),
+            None => Err(Error::Internal(format!("version {} of '{}' is not pinned", table.version, table.name))),
+        }
     }
 }
 

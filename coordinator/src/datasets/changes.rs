@@ -1,0 +1,346 @@
+//! What statements change: schemas and tables come and go, rows are added.
+
+use super::{DEFAULT_TENANT, Datasets, Definition, Waiting, shard_error};
+use crate::catalog::{DEFAULT_SCHEMA, INFORMATION_SCHEMA, columns_from_stored, columns_to_stored};
+use crate::error::{Error, Result};
+use crate::random::random_u128;
+use bytes::Bytes;
+use flight_proto::catalog::{Change, CreateSchema, Dataset, DropDataset, DropSchema};
+use flight_proto::manifest::File;
+use object_store::{ObjectStoreExt, PutPayload};
+use planner::catalog::Table;
+use planner::{CreateExternalTable, TableName};
+use std::collections::HashSet;
+use storage::ColumnSchema;
+use tokio::sync::oneshot;
+
+impl Datasets {
+    pub(crate) async fn create_schema(&self, name: &str, if_not_exists: bool) -> Result<()> {
+        let exists = self.catalog().snapshot().has_schema(DEFAULT_TENANT, name)
+            || name.eq_ignore_ascii_case(INFORMATION_SCHEMA);
+        if exists && if_not_exists {
+            return Ok(());
+        }
+        self.propose(Change::CreateSchema(CreateSchema { name: name.into() })).await?;
+        self.show();
+        Ok(())
+    }
+
+    pub(crate) async fn drop_schema(&self, name: &str, if_exists: bool, cascade: bool) -> Result<()> {
+        let snapshot = self.catalog().snapshot();
+        if if_exists && !snapshot.has_schema(DEFAULT_TENANT, name) {
+            return Ok(());
+        }
+        if cascade {
+            let inside = snapshot.datasets(DEFAULT_TENANT).into_iter();
+            for dataset in inside.filter(|dataset| dataset.schema.eq_ignore_ascii_case(name)) {
+                let schema = Some(dataset.schema.clone());
+                self.drop_table(&TableName { schema, name: dataset.name.clone() }, true).await?;
+            }
+        }
+        self.propose(Change::DropSchema(DropSchema { name: name.into() })).await?;
+        self.show();
+        Ok(())
+    }
+
+    pub(crate) async fn create_external(&self, create: &CreateExternalTable) -> Result<()> {
+        let schema = schema_of(&create.name);
+        let _turn = self.turn(schema, &create.name.name).await;
+        if !self.can_create(&create.name, create.if_not_exists)? {
+            return Ok(());
+        }
+        self.check_location(&create.location)?;
+        let (files, inferred) = self.list(&create.location).await?;
+        let columns = match &create.columns {
+            Some(declared) => check_declared(declared, &inferred, &create.location)?,
+            None => inferred,
+        };
+        check_columns(&columns)?;
+        let definition = Definition {
+            schema: schema.into(),
+            name: create.name.name.clone(),
+            columns,
+            columns_declared: create.columns.is_some(),
+            location: create.location.clone(),
+            partition_by: create.partition_by_hash.clone(),
+            files,
+        };
+        let dataset = self.allocate().await?;
+        self.create(dataset, definition).await
+    }
+
+    /// Refuses a table that could not be created, before its query is run. `false`: it exists, and that is no
+    /// fault.
+    pub(crate) fn check_creatable(
+        &self,
+        name: &TableName,
+        if_not_exists: bool,
+        columns: &[ColumnSchema],
+    ) -> Result<bool> {
+        check_columns(columns)?;
+        columns_to_stored(columns)?;
+        self.can_create(name, if_not_exists)
+    }
+
+    /// Creates a table that Tundra writes itself, of Parquet files, and returns its rows. `None`: it exists
+    /// already, and that is no fault.
+    pub(crate) async fn create_managed(
+        &self,
+        name: &TableName,
+        if_not_exists: bool,
+        columns: Vec<ColumnSchema>,
+        files: Vec<Bytes>,
+    ) -> Result<Option<u64>> {
+        let schema = schema_of(name);
+        let _turn = self.turn(schema, &name.name).await;
+        if !self.check_creatable(name, if_not_exists, &columns)? {
+            return Ok(None);
+        }
+        let dataset = self.allocate().await?;
+        let files = self.put(dataset, files).await?;
+        let rows = files.iter().map(|file| file.rows).sum();
+        let definition = Definition {
+            schema: schema.into(),
+            name: name.name.clone(),
+            columns,
+            columns_declared: true,
+            location: String::new(),
+            partition_by: Vec::new(),
+            files,
+        };
+        self.create(dataset, definition).await?;
+        Ok(Some(rows))
+    }
+
+    /// Adds rows to a table that Tundra writes itself; returns how many. Additions that wait for their turn
+    /// are committed together, as one version.
+    pub(crate) async fn append(&self, table: &Table, files: Vec<Bytes>) -> Result<u64> {
+        if files.is_empty() {
+            return Ok(0);
+        }
+        let files = self.put(table.dataset, files).await?;
+        let rows = files.iter().map(|file| file.rows).sum();
+        let (done, mut outcome) = oneshot::channel();
+        self.state.lock().waiting.entry(table.dataset).or_default().push(Waiting { files, done });
+        let _turn = self.turn(&table.schema, &table.name).await;
+        if let Ok(outcome) = outcome.try_recv() {
+            return outcome.map(|()| rows);
+        }
+        let group = self.state.lock().waiting.remove(&table.dataset).unwrap_or_default();
+        let added = group.iter().flat_map(|waiting| waiting.files.iter().cloned()).collect();
+        let committed = self.commit_files(table.dataset, added).await;
+        for waiting in group {
+            // One of these is ours; who does not listen any more has gone.
+            let _ = waiting.done.send(committed.clone());
+        }
+        committed.map(|()| rows)
+    }
+
+    async fn commit_files(&self, dataset: u64, files: Vec<File>) -> Result<()> {
+        let added = |manifest: &mut flight_proto::manifest::Manifest| {
+            manifest.files.extend(files.iter().cloned());
+            Ok(())
+        };
+        let manifest = self.commit_next(dataset, added).await?;
+        self.switch(&manifest).await
+    }
+
+    /// Refuses what is not a table of Tundra's own.
+    pub(crate) fn check_writable(&self, table: &Table) -> Result<()> {
+        match self.catalog().snapshot().dataset(DEFAULT_TENANT, table.dataset) {
+            None => Err(Error::NotFound(format!("table '{}' was dropped", table.name))),
+            Some(dataset) if !dataset.location.is_empty() => {
+                Err(Error::Unsupported(format!("INSERT into the external table '{}'", table.name)))
+            }
+            Some(_) => Ok(()),
+        }
+    }
+
+    /// Lists the files of an external table anew and switches to them.
+    pub(crate) async fn refresh(&self, name: &TableName) -> Result<()> {
+        let _turn = self.turn(schema_of(name), &name.name).await;
+        let dataset = self.known(name).ok_or_else(|| not_found(name))?;
+        let head = self.head(dataset.id).await?;
+        if dataset.location.is_empty() {
+            // Its files are known; it may have to be brought in again.
+            return if self.is_absent(dataset.id) { self.switch_again(&head).await } else { Ok(()) };
+        }
+        self.check_location(&dataset.location)?;
+        let (files, inferred) = self.list(&dataset.location).await?;
+        if head.files == files {
+            return if self.is_absent(dataset.id) { self.switch_again(&head).await } else { Ok(()) };
+        }
+        let columns = match head.columns_declared {
+            true => check_declared(&columns_from_stored(&head.columns)?, &inferred, &dataset.location)?,
+            false => inferred,
+        };
+        check_columns(&columns)?;
+        let manifest = self
+            .commit_next(dataset.id, |manifest| {
+                manifest.files = files.clone();
+                manifest.columns = columns_to_stored(&columns)?;
+                Ok(())
+            })
+            .await?;
+        self.switch(&manifest).await
+    }
+
+    pub(crate) async fn drop_table(&self, name: &TableName, if_exists: bool) -> Result<()> {
+        let _turn = self.turn(schema_of(name), &name.name).await;
+        let Some(dataset) = self.known(name) else {
+            return if if_exists { Ok(()) } else { Err(not_found(name)) };
+        };
+        let tombstone = self
+            .commit_next(dataset.id, |manifest| {
+                manifest.files.clear();
+                manifest.tombstone = true;
+                Ok(())
+            })
+            .await;
+        // A dataset whose manifests are lost can still be dropped from the catalog.
+        let version = match tombstone {
+            Ok(manifest) => manifest.version,
+            Err(Error::NotFound(_)) => 0,
+            Err(error) => return Err(error),
+        };
+        self.propose(Change::DropDataset(DropDataset { dataset: dataset.id, version })).await?;
+        let removed = {
+            let mut state = self.state.lock();
+            state.heads.remove(&dataset.id);
+            state.residents.remove(&dataset.id)
+        };
+        self.show();
+        if let Some(resident) = removed {
+            self.let_go(&resident);
+        }
+        Ok(())
+    }
+
+    fn known(&self, name: &TableName) -> Option<Dataset> {
+        self.catalog().snapshot().table(DEFAULT_TENANT, schema_of(name), &name.name).cloned()
+    }
+
+    /// Whether a dataset of the catalog could not be brought in.
+    fn is_absent(&self, dataset: u64) -> bool {
+        self.state.lock().residents.get(&dataset).is_none_or(|resident| resident.shards.is_err())
+    }
+
+    /// Whether a table of that name can be created: `false` where it exists and that is no fault.
+    fn can_create(&self, name: &TableName, if_not_exists: bool) -> Result<bool> {
+        let schema = schema_of(name);
+        if schema.eq_ignore_ascii_case(INFORMATION_SCHEMA) {
+            return Err(Error::Statement(format!("schema '{INFORMATION_SCHEMA}' is built in")));
+        }
+        if !self.catalog().snapshot().has_schema(DEFAULT_TENANT, schema) {
+            return Err(Error::NotFound(format!("there is no schema '{schema}'")));
+        }
+        match self.known(name) {
+            None => Ok(true),
+            Some(_) if if_not_exists => Ok(false),
+            Some(_) => Err(Error::AlreadyExists(format!("table '{name}' already exists"))),
+        }
+    }
+
+    fn check_location(&self, location: &str) -> Result<()> {
+        let place = self.ground.stores.open(location).map_err(shard_error)?;
+        let allowed = self.ground.allowed.iter().any(|allowed| place.is_within(allowed));
+        if allowed || place.is_within(self.root()) {
+            return Ok(());
+        }
+        Err(Error::Denied(format!(
+            "the location '{location}' lies neither in the object store ({}) nor in what --allow-location names",
+            self.root().url()
+        )))
+    }
+
+    /// The files at a location with their rows, and the columns that they share.
+    async fn list(&self, location: &str) -> Result<(Vec<File>, Vec<ColumnSchema>)> {
+        let stores = &self.ground.stores;
+        let files = shard::list(stores, location).await.map_err(shard_error)?;
+        let inferred = shard::infer(stores, files).await.map_err(shard_error)?;
+        Ok((inferred.files, inferred.columns))
+    }
+
+    /// Puts Parquet files among the dataset's objects.
+    async fn put(&self, dataset: u64, files: Vec<Bytes>) -> Result<Vec<File>> {
+        let mut known = Vec::new();
+        for bytes in files {
+            let name = random_u128()?;
+            let place = self.root().join(&format!("{DEFAULT_TENANT}/{dataset}/data/{name:032x}.parquet"));
+            let url = place.url();
+            let put = place.store.put(&place.path, PutPayload::from(bytes)).await;
+            put.map_err(|error| Error::Environment(format!("{url}: {error}")))?;
+            known.extend(self.list(&url).await?.0);
+        }
+        Ok(known)
+    }
+}
+
+fn schema_of(name: &TableName) -> &str {
+    name.schema.as_deref().unwrap_or(DEFAULT_SCHEMA)
+}
+
+fn not_found(name: &TableName) -> Error {
+    Error::NotFound(format!("there is no table '{name}'"))
+}
+
+/// A table has columns, and no two of them differ by case alone.
+fn check_columns(columns: &[ColumnSchema]) -> Result<()> {
+    if columns.is_empty() {
+        return Err(Error::Statement("a table needs at least one column".into()));
+    }
+    let mut seen = HashSet::new();
+    match columns.iter().find(|column| !seen.insert(column.name.to_lowercase())) {
+        Some(twice) => Err(Error::Statement(format!("column '{}' occurs twice", twice.name))),
+        None => Ok(()),
+    }
+}
+
+/// Declared columns must be in the files.
+fn check_declared(
+    declared: &[ColumnSchema],
+    inferred: &[ColumnSchema],
+    location: &str,
+) -> Result<Vec<ColumnSchema>> {
+    for column in declared {
+        if !inferred.iter().any(|found| found.name.eq_ignore_ascii_case(&column.name)) {
+            let names: Vec<_> = inferred.iter().map(|found| found.name.as_str()).collect();
+            return Err(Error::Statement(format!(
+                "column '{}' is not in the files at '{location}'; they have {}",
+                column.name,
+                names.join(", ")
+            )));
+        }
+    }
+    Ok(declared.to_vec())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use columnar::DataType;
+
+    fn columns(names: &[&str]) -> Vec<ColumnSchema> {
+        let column = |name: &&str| ColumnSchema {
+            name: name.to_string(),
+            data_type: DataType::Int32,
+            nullable: true,
+        };
+        names.iter().map(column).collect()
+    }
+
+    #[test]
+    fn columns_differ_by_more_than_case() {
+        assert!(check_columns(&columns(&["a", "b"])).is_ok());
+        assert!(check_columns(&columns(&["a", "A"])).is_err());
+        assert!(check_columns(&[]).is_err());
+    }
+
+    #[test]
+    fn declared_columns_are_in_the_files() {
+        let inferred = columns(&["CounterID", "b"]);
+        assert!(check_declared(&columns(&["counterid"]), &inferred, "x").is_ok());
+        let error = check_declared(&columns(&["c"]), &inferred, "x").unwrap_err().to_string();
+        assert!(error.contains("'c'") && error.contains("CounterID, b"), "{error}");
+    }
+}

@@ -1,0 +1,351 @@
+//! Datasets and their versions: committing them, bringing them onto the shards, switching them on.
+//!
+//! A version comes about in this order: its files lie in the object store; its manifest is created, which
+//! commits it; the shards hydrate it; the catalog switches it on in one command; queries that start from
+//! then on see it. Changes of one table take turns. [`changes`] holds what statements do, [`restore`] what
+//! a start does.
+
+mod changes;
+mod restore;
+
+use crate::catalog::{CatalogStore, Reply, columns_from_stored, columns_to_stored};
+use crate::error::{Error, Result};
+use crate::manifests::{Commit, Manifests};
+use crate::view::{Resident, View};
+use exec::plan::TableRef;
+use exec::runtime::Tables;
+use flight_proto::catalog::{
+    AllocateDataset, Change, Command, Dataset, SwitchVersion, Version as StoredVersion,
+};
+use flight_proto::manifest::{File, MANIFEST_FORMAT, Manifest};
+use parking_lot::Mutex;
+use planner::catalog::{Partitioning, Table};
+use shard::{Place, Placement, Progress, Shard, Stores, VersionId, hydrate};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+use storage::ColumnSchema;
+use tokio::sync::{OwnedMutexGuard, oneshot};
+
+/// The tenant of those who name none.
+pub(crate) const DEFAULT_TENANT: &str = "default";
+/// How often a commit is tried against other writers of the same dataset.
+const COMMIT_ATTEMPTS: usize = 16;
+
+/// What the datasets of a process stand on.
+pub(crate) struct Ground {
+    pub(crate) catalog: Arc<dyn CatalogStore>,
+    pub(crate) stores: Arc<Stores>,
+    /// Where Tundra's own objects lie.
+    pub(crate) root: Place,
+    /// Where external tables may lie, beside the root.
+    pub(crate) allowed: Vec<Place>,
+    pub(crate) shards: Vec<Arc<Shard>>,
+    pub(crate) hydration: hydrate::Options,
+}
+
+/// The datasets of this process.
+pub(crate) struct Datasets {
+    ground: Ground,
+    manifests: Manifests,
+    progress: Arc<Progress>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    view: Arc<View>,
+    residents: BTreeMap<u64, Arc<Resident>>,
+    /// The latest committed manifest of each dataset; hydration may be behind it.
+    heads: HashMap<u64, Arc<Manifest>>,
+    /// One a table name; held while the table is changed.
+    turns: HashMap<String, Arc<tokio::sync::Mutex<()>>>,
+    /// Files that wait to be committed, by dataset: whoever has the turn commits all of them at once.
+    waiting: HashMap<u64, Vec<Waiting>>,
+}
+
+/// Files of one `INSERT`, and who waits for their commit.
+struct Waiting {
+    files: Vec<File>,
+    done: oneshot::Sender<Result<()>>,
+}
+
+/// What a first version is made with.
+struct Definition {
+    schema: String,
+    name: String,
+    columns: Vec<ColumnSchema>,
+    columns_declared: bool,
+    location: String,
+    partition_by: Vec<String>,
+    files: Vec<File>,
+}
+
+impl Datasets {
+    pub(crate) fn new(ground: Ground) -> Datasets {
+        let manifests = Manifests::new(ground.root.store.clone(), ground.root.path.clone());
+        Datasets { ground, manifests, progress: Arc::default(), state: Mutex::default() }
+    }
+
+    /// What queries see now.
+    pub(crate) fn view(&self) -> Arc<View> {
+        self.state.lock().view.clone()
+    }
+
+    pub(crate) fn catalog(&self) -> &dyn CatalogStore {
+        &*self.ground.catalog
+    }
+
+    pub(crate) fn shards(&self) -> &[Arc<Shard>] {
+        &self.ground.shards
+    }
+
+    /// Where Tundra's own objects lie.
+    pub(crate) fn root(&self) -> &Place {
+        &self.ground.root
+    }
+
+    /// What hydrations have done since the start.
+    pub(crate) fn hydrated(&self) -> shard::Counts {
+        self.progress.counts()
+    }
+
+    /// Rebuilds the view after a change of residents or schemas.
+    fn show(&self) {
+        let snapshot = self.ground.catalog.snapshot();
+        let mut state = self.state.lock();
+        let schemas = snapshot.schemas(DEFAULT_TENANT);
+        state.view = Arc::new(View::new(DEFAULT_TENANT, schemas, state.residents.values().cloned()));
+    }
+
+    /// Waits until nobody else changes that table.
+    async fn turn(&self, schema: &str, name: &str) -> OwnedMutexGuard<()> {
+        let key = format!("{schema}.{name}").to_lowercase();
+        let turn = {
+            let mut state = self.state.lock();
+            state.turns.retain(|_, turn| Arc::strong_count(turn) > 1);
+            state.turns.entry(key).or_default().clone()
+        };
+        turn.lock_owned().await
+    }
+
+    async fn propose(&self, change: Change) -> Result<Reply> {
+        let command = Command { at_us: now_us(), tenant: DEFAULT_TENANT.into(), change: Some(change) };
+        self.ground.catalog.propose(command).await?.accepted()
+    }
+
+    /// A number for a new dataset.
+    async fn allocate(&self) -> Result<u64> {
+        match self.propose(Change::AllocateDataset(AllocateDataset {})).await? {
+            Reply::Dataset(dataset) => Ok(dataset),
+            other => Err(Error::Internal(format!("a dataset without a number: {other:?}"))),
+        }
+    }
+
+    /// Makes the first version of a dataset.
+    async fn create(&self, dataset: u64, definition: Definition) -> Result<()> {
+        let manifest = Manifest {
+            format: MANIFEST_FORMAT,
+            tenant: DEFAULT_TENANT.into(),
+            dataset,
+            version: 1,
+            schema: definition.schema,
+            name: definition.name,
+            columns: columns_to_stored(&definition.columns)?,
+            location: definition.location,
+            partition_by: definition.partition_by,
+            files: definition.files,
+            tombstone: false,
+            created_at_us: now_us(),
+            columns_declared: definition.columns_declared,
+        };
+        // What cannot be hydrated is not committed: a first version has no predecessor to fall back to.
+        let resident = self.hydrate(&manifest).await?;
+        let published = match self.manifests.commit(&manifest).await {
+            Ok(Commit::Done) => self.publish(&manifest, resident.clone()).await,
+            Ok(Commit::Conflict) => {
+                Err(Error::Conflict(format!("dataset {dataset} was made twice; try again")))
+            }
+            Err(error) => Err(error),
+        };
+        let Err(error) = published else { return Ok(()) };
+        self.let_go(&resident);
+        if matches!(error, Error::AlreadyExists(_) | Error::NotFound(_)) {
+            // Another table took the name, or the schema went: the dataset must not come back from the store.
+            let tombstone = Manifest { version: 2, tombstone: true, files: Vec::new(), ..manifest };
+            self.manifests.commit(&tombstone).await?;
+        }
+        Err(error)
+    }
+
+    /// The latest committed manifest of a dataset.
+    async fn head(&self, dataset: u64) -> Result<Arc<Manifest>> {
+        let known = self.state.lock().heads.get(&dataset).cloned();
+        match known {
+            Some(head) => Ok(head),
+            None => match self.manifests.latest(DEFAULT_TENANT, dataset).await? {
+                Some(manifest) => Ok(Arc::new(manifest)),
+                None => {
+                    Err(Error::NotFound(format!("dataset {dataset} has no manifest in the object store")))
+                }
+            },
+        }
+    }
+
+    /// Commits the version after the latest, changed by `change`.
+    async fn commit_next(
+        &self,
+        dataset: u64,
+        change: impl Fn(&mut Manifest) -> Result<()>,
+    ) -> Result<Arc<Manifest>> {
+        let mut head = self.head(dataset).await?;
+        for _ in 0..COMMIT_ATTEMPTS {
+            if head.tombstone {
+                return Err(Error::NotFound(format!("table '{}' was dropped", head.name)));
+            }
+            let mut next = Manifest::clone(&head);
+            next.version += 1;
+            next.created_at_us = now_us();
+            change(&mut next)?;
+            match self.manifests.commit(&next).await? {
+                Commit::Done => {
+                    let next = Arc::new(next);
+                    self.state.lock().heads.insert(dataset, next.clone());
+                    return Ok(next);
+                }
+                // Another coordinator was faster: its version is the one to build upon.
+                Commit::Conflict => {
+                    head = Arc::new(self.manifests.read(DEFAULT_TENANT, dataset, next.version).await?);
+                }
+            }
+        }
+        Err(Error::Conflict(format!("table '{}' is changed by too many at once; try again", head.name)))
+    }
+
+    /// Hydrates a committed version and switches it on.
+    async fn switch(&self, manifest: &Manifest) -> Result<()> {
+        let resident = self.hydrate(manifest).await.map_err(|error| {
+            Error::Environment(format!(
+                "version {} of table '{}' is committed, but could not be brought in: {error}",
+                manifest.version, manifest.name
+            ))
+        })?;
+        self.publish(manifest, resident).await
+    }
+
+    /// Brings a version onto the shards.
+    async fn hydrate(&self, manifest: &Manifest) -> Result<Arc<Resident>> {
+        let columns = columns_from_stored(&manifest.columns)?;
+        let partition_by = manifest.partition_by.iter().map(|name| position_of(&columns, name));
+        let version = shard::Version {
+            id: VersionId {
+                tenant: manifest.tenant.clone(),
+                dataset: manifest.dataset,
+                version: manifest.version,
+            },
+            schema: columns.clone().into(),
+            files: manifest.files.clone(),
+            partition_by: partition_by.collect::<Result<_>>()?,
+        };
+        let ground = &self.ground;
+        let hydrated = hydrate::hydrate(&ground.shards, &version, &ground.hydration, &self.progress)
+            .await
+            .map_err(shard_error)?;
+        let table = Table {
+            tenant: manifest.tenant.clone(),
+            schema: manifest.schema.clone(),
+            name: manifest.name.clone(),
+            dataset: manifest.dataset,
+            version: manifest.version,
+            columns,
+            statistics: hydrated.statistics,
+            partitioning: match hydrated.placement {
+                Placement::Spread => Partitioning::Spread,
+                Placement::Hash(columns) => Partitioning::Hash(columns),
+                Placement::Replicated => Partitioning::Replicated,
+            },
+        };
+        let reference = TableRef {
+            tenant: manifest.tenant.clone(),
+            dataset: manifest.dataset,
+            version: manifest.version,
+            name: manifest.name.clone(),
+        };
+        let shards = ground.shards.iter().map(|shard| shard.table(&reference));
+        let shards = shards.collect::<exec::error::Result<_>>()?;
+        Ok(Arc::new(Resident { table: Arc::new(table), shards: Ok(shards) }))
+    }
+
+    /// Makes a hydrated version the one that queries see.
+    async fn publish(&self, manifest: &Manifest, resident: Arc<Resident>) -> Result<()> {
+        let dataset = Dataset {
+            id: manifest.dataset,
+            schema: manifest.schema.clone(),
+            name: manifest.name.clone(),
+            columns: manifest.columns.clone(),
+            location: manifest.location.clone(),
+            partition_by: manifest.partition_by.clone(),
+            version: Some(StoredVersion {
+                number: manifest.version,
+                rows: manifest.rows(),
+                size_bytes: manifest.size_bytes(),
+                published_at_us: 0,
+            }),
+        };
+        self.propose(Change::SwitchVersion(SwitchVersion { dataset: Some(dataset) })).await?;
+        self.seat(Some(Arc::new(manifest.clone())), resident);
+        self.show();
+        Ok(())
+    }
+
+    /// Takes a version in as the resident one of its dataset; the former goes when its last query ends.
+    fn seat(&self, manifest: Option<Arc<Manifest>>, resident: Arc<Resident>) {
+        let dataset = resident.table.dataset;
+        let former = {
+            let mut state = self.state.lock();
+            if let Some(manifest) = manifest {
+                state.heads.insert(dataset, manifest);
+            }
+            state.residents.insert(dataset, resident)
+        };
+        if let Some(former) = former {
+            self.let_go(&former);
+        }
+    }
+
+    fn let_go(&self, resident: &Resident) {
+        let table = &resident.table;
+        let id = VersionId { tenant: table.tenant.clone(), dataset: table.dataset, version: table.version };
+        self.ground.shards.iter().for_each(|shard| shard.drop_version(&id));
+    }
+}
+
+/// Runs `work` to its end, whether or not the caller waits for it: a client that goes away must not leave a
+/// change half done.
+pub(crate) async fn to_the_end<T: Send + 'static>(
+    work: impl Future<Output = Result<T>> + Send + 'static,
+) -> Result<T> {
+    tokio::spawn(work).await.map_err(|error| Error::Internal(error.to_string()))?
+}
+
+fn position_of(columns: &[ColumnSchema], name: &str) -> Result<u32> {
+    let position = columns.iter().position(|column| column.name.eq_ignore_ascii_case(name));
+    let position = position.and_then(|position| u32::try_from(position).ok());
+    position.ok_or_else(|| Error::Statement(format!("PARTITION BY HASH names '{name}', which is no column")))
+}
+
+/// A shard's error by whose fault it is.
+pub(crate) fn shard_error(error: shard::Error) -> Error {
+    match error {
+        shard::Error::Location(message) => Error::Statement(message),
+        shard::Error::Execution(error) => Error::Execution(error),
+        shard::Error::Unsupported(what) => Error::Unsupported(what),
+        shard::Error::Internal(message) => Error::Internal(message),
+        other => Error::Environment(other.to_string()),
+    }
+}
+
+fn now_us() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,124 @@
+//! Bringing back what was there before: the catalog from the object store, the datasets onto the shards.
+
+use super::{DEFAULT_TENANT, Datasets};
+use crate::catalog::{CatalogState, columns_from_stored};
+use crate::error::{Error, Result};
+use crate::view::Resident;
+use flight_proto::catalog::{Change, CreateSchema, Dataset, DropDataset};
+use flight_proto::manifest::Manifest;
+use planner::catalog::{Partitioning, Table};
+use std::sync::Arc;
+use std::time::Duration;
+use storage::TableStatistics;
+
+/// How long changes of the catalog gather before it is copied to the object store.
+const COPY_DELAY: Duration = Duration::from_millis(500);
+
+impl Datasets {
+    /// Brings the catalog up to what the object store holds, and every dataset onto the shards. A dataset
+    /// that cannot be read stays absent, with the reason kept for those who query it.
+    pub(crate) async fn restore(&self) -> Result<()> {
+        if self.catalog().snapshot().is_empty()
+            && let Some(bytes) = self.manifests.catalog().await?
+        {
+            let state = CatalogState::from_bytes(&bytes)?;
+            tracing::info!("the catalog is rebuilt from the object store");
+            self.propose(Change::Restore(state.stored().clone())).await?;
+        }
+        let mut ids = self.manifests.datasets(DEFAULT_TENANT).await?;
+        let state = self.catalog().snapshot();
+        ids.extend(state.datasets(DEFAULT_TENANT).iter().map(|dataset| dataset.id));
+        ids.sort_unstable();
+        ids.dedup();
+        for id in ids {
+            let known = self.catalog().snapshot().dataset(DEFAULT_TENANT, id).cloned();
+            let Err(error) = self.restore_dataset(id, known.as_ref()).await else { continue };
+            match known {
+                Some(dataset) => {
+                    let why = format!("table '{}' could not be brought in: {error}", dataset.name);
+                    tracing::warn!("{why}");
+                    match absent(&dataset, why) {
+                        Ok(resident) => self.seat(None, resident),
+                        Err(error) => tracing::warn!("{error}"),
+                    }
+                }
+                None => tracing::warn!("dataset {id} of the object store is left out: {error}"),
+            }
+        }
+        self.show();
+        for shard in self.shards() {
+            // Left-overs cost disk, not answers.
+            if let Err(error) = shard.sweep() {
+                tracing::warn!("old segments could not be deleted: {error}");
+            }
+        }
+        Ok(())
+    }
+
+    async fn restore_dataset(&self, id: u64, known: Option<&Dataset>) -> Result<()> {
+        let Some(manifest) = self.manifests.latest(DEFAULT_TENANT, id).await? else {
+            return Err(Error::NotFound("it has no manifest in the object store".into()));
+        };
+        if manifest.tombstone {
+            if known.is_some() {
+                let drop = DropDataset { dataset: id, version: manifest.version };
+                self.propose(Change::DropDataset(drop)).await?;
+            }
+            return Ok(());
+        }
+        if known.is_none() && !self.catalog().snapshot().has_schema(DEFAULT_TENANT, &manifest.schema) {
+            self.propose(Change::CreateSchema(CreateSchema { name: manifest.schema.clone() })).await?;
+        }
+        self.switch_again(&manifest).await
+    }
+
+    /// Hydrates the latest version of a dataset, and switches it on where it is not yet: it was committed, but
+    /// the process ended before.
+    pub(super) async fn switch_again(&self, manifest: &Manifest) -> Result<()> {
+        let resident = self.hydrate(manifest).await?;
+        let snapshot = self.catalog().snapshot();
+        let known = snapshot.dataset(DEFAULT_TENANT, manifest.dataset);
+        let switched_on = known.and_then(|dataset| dataset.version).map(|version| version.number);
+        if switched_on == Some(manifest.version) {
+            self.seat(Some(Arc::new(manifest.clone())), resident);
+            self.show();
+            return Ok(());
+        }
+        self.publish(manifest, resident).await
+    }
+
+    /// Copies the catalog to the object store after each change, until the catalog is closed.
+    pub(crate) async fn copy_catalog(self: Arc<Datasets>) {
+        let mut changes = self.catalog().changes();
+        while changes.changed().await.is_ok() {
+            tokio::time::sleep(COPY_DELAY).await;
+            changes.mark_unchanged();
+            if let Err(error) = self.copy_catalog_now().await {
+                tracing::warn!("the catalog could not be copied to the object store: {error}");
+            }
+        }
+    }
+
+    pub(crate) async fn copy_catalog_now(&self) -> Result<()> {
+        let state = self.catalog().snapshot();
+        if state.is_empty() {
+            return Ok(());
+        }
+        self.manifests.put_catalog(state.revision(), state.to_bytes()).await
+    }
+}
+
+/// A dataset that is known but not there.
+fn absent(dataset: &Dataset, why: String) -> Result<Arc<Resident>> {
+    let table = Table {
+        tenant: DEFAULT_TENANT.into(),
+        schema: dataset.schema.clone(),
+        name: dataset.name.clone(),
+        dataset: dataset.id,
+        version: dataset.version.map_or(0, |version| version.number),
+        columns: columns_from_stored(&dataset.columns)?,
+        statistics: Arc::new(TableStatistics::default()),
+        partitioning: Partitioning::Spread,
+    };
+    Ok(Arc::new(Resident { table: Arc::new(table), shards: Err(why) }))
+}

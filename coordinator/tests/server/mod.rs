@@ -1,0 +1,115 @@
+//! A coordinator in this process, and clients of it.
+#![allow(dead_code, reason = "each test file uses a part")]
+
+use arrow::array::RecordBatch;
+use arrow::compute::concat_batches;
+use arrow_flight::FlightInfo;
+use arrow_flight::error::FlightError;
+use arrow_flight::sql::client::FlightSqlServiceClient;
+use coordinator::{Config, Environment, Handle, Rows};
+use futures::TryStreamExt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tonic::transport::Channel;
+
+pub struct Server {
+    handle: Handle,
+    folder: TempDir,
+}
+
+pub type Client = FlightSqlServiceClient<Channel>;
+
+impl Server {
+    /// Starts in a new folder; `change` may change the configuration.
+    pub async fn start(change: impl FnOnce(&mut Config)) -> Server {
+        Server::start_in(TempDir::new().unwrap(), change).await
+    }
+
+    pub async fn start_in(folder: TempDir, change: impl FnOnce(&mut Config)) -> Server {
+        let mut config = Config::new(folder.path().join("data"));
+        config.threads = 2;
+        change(&mut config);
+        let environment = Environment::listen("127.0.0.1:0", Some("127.0.0.1:0")).await.unwrap();
+        let handle = coordinator::start(config, environment).await.unwrap();
+        Server { handle, folder }
+    }
+
+    /// Stops, and starts again on the same folder.
+    pub async fn restart(self, change: impl FnOnce(&mut Config)) -> Server {
+        let folder = self.stop().await;
+        Server::start_in(folder, change).await
+    }
+
+    pub async fn stop(self) -> TempDir {
+        self.handle.shutdown().await.unwrap();
+        self.folder
+    }
+
+    pub fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
+    pub fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub fn flight_address(&self) -> SocketAddr {
+        self.handle.flight_address().unwrap()
+    }
+
+    pub async fn client(&self) -> Client {
+        let url = format!("http://{}", self.flight_address());
+        let channel = Channel::from_shared(url).unwrap().connect().await.unwrap();
+        FlightSqlServiceClient::new(channel)
+    }
+
+    /// Runs a statement in this process, and gives its rows.
+    pub async fn run(&self, sql: &str) -> Result<RecordBatch, coordinator::Error> {
+        gather(self.handle.session("test").execute(sql).await?).await
+    }
+
+    /// The only value of a statement's result, as text.
+    pub async fn value(&self, sql: &str) -> String {
+        let rows = self.run(sql).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
+        assert_eq!((rows.num_rows(), rows.num_columns()), (1, 1), "{sql}");
+        arrow::util::display::array_value_to_string(rows.column(0), 0).unwrap()
+    }
+
+    /// Status and body of a GET.
+    pub async fn http(&self, path: &str) -> (u16, String) {
+        let address = self.handle.http_address().unwrap();
+        let mut socket = tokio::net::TcpStream::connect(address).await.unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
+        socket.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).await.unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_string())
+    }
+}
+
+pub async fn gather(rows: Rows) -> Result<RecordBatch, coordinator::Error> {
+    let schema = rows.schema().clone();
+    let batches: Vec<RecordBatch> = rows.try_collect().await?;
+    Ok(concat_batches(&schema, &batches).unwrap())
+}
+
+/// All rows behind the tickets of `info`.
+pub async fn fetch(client: &mut Client, info: FlightInfo) -> Result<RecordBatch, FlightError> {
+    let mut batches = Vec::new();
+    let mut schema = None;
+    for endpoint in info.endpoint {
+        let mut stream = client.do_get(endpoint.ticket.unwrap()).await?;
+        while let Some(batch) = stream.try_next().await? {
+            batches.push(batch);
+        }
+        schema = stream.schema().cloned();
+    }
+    Ok(concat_batches(&schema.expect("a schema comes first"), &batches)?)
+}
