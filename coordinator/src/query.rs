@@ -56,7 +56,8 @@ struct PinnedTables {
 
 impl Tables for PinnedTables {
     fn table(&self, table: &TableRef) -> exec::error::Result<Arc<storage::Table>> {
-        let shards = self.view.pinned(table).map_err(|error| exec::error::Error::Storage(error.to_string()))?;
+        let shards =
+            self.view.pinned(table).map_err(|error| exec::error::Error::Storage(error.to_string()))?;
         shards.get(self.shard).cloned().ok_or_else(|| {
             exec::error::Error::Internal(format!("table {} is not on shard {}", table.name, self.shard))
         })

@@ -65,7 +65,9 @@ impl View {
         match resident.filter(same).map(|resident| &resident.shards) {
             Some(Ok(shards)) => Ok(shards),
             Some(Err(why)) => Err(Error::Environment(why.clone())),
-            None => Err(Error::Internal(format!("version {} of '{}' is not pinned", table.version, table.name))),
+            None => {
+                Err(Error::Internal(format!("version {} of '{}' is not pinned", table.version, table.name)))
+            }
         }
     }
 }

@@ -13,6 +13,7 @@ use planner::{CreateExternalTable, TableName};
 use std::collections::HashSet;
 use storage::ColumnSchema;
 use tokio::sync::oneshot;
+use tokio::sync::oneshot::error::TryRecvError;
 
 impl Datasets {
     pub(crate) async fn create_schema(&self, name: &str, if_not_exists: bool) -> Result<()> {
@@ -123,8 +124,10 @@ impl Datasets {
         let (done, mut outcome) = oneshot::channel();
         self.state.lock().waiting.entry(table.dataset).or_default().push(Waiting { files, done });
         let _turn = self.turn(&table.schema, &table.name).await;
-        if let Ok(outcome) = outcome.try_recv() {
-            return outcome.map(|()| rows);
+        match outcome.try_recv() {
+            Ok(outcome) => return outcome.map(|()| rows),
+            Err(TryRecvError::Empty) => {}
+            Err(TryRecvError::Closed) => return Err(Error::Internal("a commit ended half way".into())),
         }
         let group = self.state.lock().waiting.remove(&table.dataset).unwrap_or_default();
         let added = group.iter().flat_map(|waiting| waiting.files.iter().cloned()).collect();
@@ -321,11 +324,8 @@ mod tests {
     use columnar::DataType;
 
     fn columns(names: &[&str]) -> Vec<ColumnSchema> {
-        let column = |name: &&str| ColumnSchema {
-            name: name.to_string(),
-            data_type: DataType::Int32,
-            nullable: true,
-        };
+        let column =
+            |name: &&str| ColumnSchema { name: name.to_string(), data_type: DataType::Int32, nullable: true };
         names.iter().map(column).collect()
     }
 

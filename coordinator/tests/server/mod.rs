@@ -1,5 +1,5 @@
 //! A coordinator in this process, and clients of it.
-#![allow(dead_code, reason = "each test file uses a part")]
+#![allow(dead_code, unreachable_pub, reason = "each test file uses a part")]
 
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
