@@ -1,12 +1,15 @@
 //! Expressions without columns, evaluated to their value.
 
-use crate::{Error, Expr, Result};
-use columnar::Value;
+use super::Compiled;
+use crate::{Expr, Result};
+use columnar::{Batch, Value};
 
 /// The value of an expression that names no column.
 pub fn evaluate(expr: &Expr) -> Result<Value> {
-    match expr {
-        Expr::Literal(value) => Ok(value.clone()),
-        other => Err(Error::Unsupported(format!("folding an expression of {}", other.data_type()))),
+    if let Expr::Literal(value) = expr {
+        return Ok(value.clone());
     }
+    let compiled = Compiled::compile(expr, &[])?;
+    let result = compiled.evaluate(&Batch::of_rows(Vec::new(), 1))?;
+    Ok(Value::new(expr.data_type(), result.scalar(0)))
 }

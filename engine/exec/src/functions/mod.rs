@@ -51,3 +51,12 @@ pub fn extract_function(_field: &str) -> Option<&'static str> {
 pub fn list() -> Vec<Description> {
     Vec::new()
 }
+
+/// The call of a function by the name that [`resolve`] gave, over compiled arguments of the types it gave.
+pub(crate) fn compile(
+    function: &str,
+    _args: Vec<crate::expression::node::Node>,
+    _returns: DataType,
+) -> crate::Result<crate::expression::node::Node> {
+    Err(crate::Error::Unsupported(format!("the function {function}")))
+}

@@ -1,0 +1,183 @@
+//! Intervals in text: PostgreSQL's verbose form and ISO 8601's.
+
+use columnar::Interval;
+
+const DAY_MICROS: f64 = 86_400e6;
+
+/// Collects parts; overflow shows at the end.
+#[derive(Default)]
+struct Parts {
+    months: i128,
+    days: i128,
+    micros: i128,
+}
+
+impl Parts {
+    /// Adds a whole number and a fraction of a unit; fractions go down to the next smaller kind.
+    fn add(&mut self, whole: i128, fraction: f64, unit: &str) -> Option<()> {
+        let months = |count: i128| (count, 0, 0.0);
+        let days = |count: i128| (0, count, 0.0);
+        let micros = |count: f64| (0, 0, count);
+        let (months, days, micros) = match unit {
+            "millennium" | "millenniums" | "millennia" | "mil" | "mils" => months(12_000),
+            "century" | "centuries" | "cent" | "c" => months(1200),
+            "decade" | "decades" | "dec" | "decs" => months(120),
+            "year" | "years" | "yr" | "yrs" | "y" => months(12),
+            "quarter" | "quarters" | "qtr" => months(3),
+            "month" | "months" | "mon" | "mons" => months(1),
+            "week" | "weeks" | "w" => days(7),
+            "day" | "days" | "d" => days(1),
+            "hour" | "hours" | "hr" | "hrs" | "h" => micros(3_600e6),
+            "minute" | "minutes" | "min" | "mins" | "m" => micros(60e6),
+            "second" | "seconds" | "sec" | "secs" | "s" => micros(1e6),
+            "millisecond" | "milliseconds" | "msec" | "msecs" | "ms" => micros(1e3),
+            "microsecond" | "microseconds" | "usec" | "usecs" | "us" => micros(1.0),
+            _ => return None,
+        };
+        self.months = self.months.checked_add(whole.checked_mul(months)?)?;
+        self.days = self.days.checked_add(whole.checked_mul(days)?)?;
+        self.micros = self.micros.checked_add(whole.checked_mul(micros as i128)?)?;
+        let month_part = fraction * months as f64;
+        if months == 1 {
+            // Of a month: days of 30, then the clock.
+            let days = month_part * 30.0;
+            self.days += days.trunc() as i128;
+            self.micros += ((days - days.trunc()) * DAY_MICROS).round() as i128;
+        } else {
+            self.months += month_part.round() as i128;
+        }
+        let day_part = fraction * days as f64;
+        self.days += day_part.trunc() as i128;
+        self.micros += ((day_part - day_part.trunc()) * DAY_MICROS).round() as i128;
+        self.micros += (fraction * micros).round() as i128;
+        Some(())
+    }
+
+    fn finish(self, sign: i128) -> Option<Interval> {
+        Some(Interval {
+            months: i32::try_from(self.months * sign).ok()?,
+            days: i32::try_from(self.days * sign).ok()?,
+            micros: i64::try_from(self.micros * sign).ok()?,
+        })
+    }
+}
+
+/// A number at the start of `text`: its whole part, its fraction (both with the sign), and the rest.
+fn number(text: &str) -> Option<(i128, f64, &str)> {
+    let sign_end = usize::from(text.starts_with(['+', '-']));
+    let negative = text.starts_with('-');
+    let body = &text[sign_end..];
+    let end = body.bytes().position(|byte| !byte.is_ascii_digit()).unwrap_or(body.len());
+    let whole: i128 = if end == 0 { 0 } else { body[..end].parse().ok()? };
+    let (mut fraction, mut rest) = (0.0, &body[end..]);
+    if let Some(after) = rest.strip_prefix('.') {
+        let end = after.bytes().position(|byte| !byte.is_ascii_digit()).unwrap_or(after.len());
+        fraction = if end == 0 { 0.0 } else { format!("0.{}", &after[..end]).parse().ok()? };
+        rest = &after[end..];
+        if end == 0 && body.starts_with('.') {
+            return None;
+        }
+    } else if end == 0 {
+        return None;
+    }
+    Some(if negative { (-whole, -fraction, rest) } else { (whole, fraction, rest) })
+}
+
+/// An interval such as `1 year 2 mons -3 days 04:05:06`, `1.5 hours ago`, `1-2` (years and months), `90`
+/// (seconds) or `P1Y2M3DT4H5M6S`. `None`: it is none, or too long.
+pub fn interval(text: &str) -> Option<Interval> {
+    let lower = text.trim().to_ascii_lowercase();
+    if let Some(body) = lower.strip_prefix('p') {
+        return iso(body);
+    }
+    let (body, sign) = match lower.strip_suffix("ago") {
+        Some(body) => (body.trim_end(), -1),
+        None => (lower.as_str(), 1),
+    };
+    let mut parts = Parts::default();
+    let mut rest = body.strip_prefix('@').unwrap_or(body).trim_start();
+    if rest.is_empty() {
+        return None;
+    }
+    while !rest.is_empty() {
+        let token_end = rest.find(char::is_whitespace).unwrap_or(rest.len());
+        let (token, after) = rest.split_at(token_end);
+        if token.contains(':') {
+            parts.micros = parts.micros.checked_add(clock(token)?)?;
+            rest = after.trim_start();
+            continue;
+        }
+        if let Some((years, months)) = token.get(1..).and_then(|tail| tail.split_once('-')) {
+            let (years, months) = (format!("{}{years}", &token[..1]), months.parse::<i128>().ok()?);
+            let years: i128 = years.parse().ok()?;
+            let months = if token.starts_with('-') { -months } else { months };
+            parts.add(years, 0.0, "year")?;
+            parts.add(months, 0.0, "month")?;
+            rest = after.trim_start();
+            continue;
+        }
+        let (whole, fraction, tail) = number(rest)?;
+        let tail = tail.trim_start();
+        let end = tail.bytes().position(|byte| !byte.is_ascii_alphabetic()).unwrap_or(tail.len());
+        let (unit, tail) = tail.split_at(end);
+        parts.add(whole, fraction, if unit.is_empty() { "second" } else { unit })?;
+        rest = tail.trim_start();
+    }
+    parts.finish(sign)
+}
+
+/// `[-]HH:MM[:SS[.fraction]]` of any number of hours, in microseconds.
+fn clock(token: &str) -> Option<i128> {
+    let (negative, body) = match token.strip_prefix('-') {
+        Some(body) => (true, body),
+        None => (false, token.strip_prefix('+').unwrap_or(token)),
+    };
+    let mut fields = body.split(':');
+    let whole = |field: &str| -> Option<i128> {
+        (!field.is_empty() && field.bytes().all(|byte| byte.is_ascii_digit()))
+            .then(|| field.parse::<i64>().ok().map(i128::from))?
+    };
+    let (hours, minutes) = (whole(fields.next()?)?, whole(fields.next()?)?);
+    let (seconds, fraction) = match fields.next() {
+        None => (0, 0.0),
+        Some(field) => match number(field)? {
+            (seconds, fraction, "") if !field.starts_with(['+', '-']) => (seconds, fraction),
+            _ => return None,
+        },
+    };
+    if fields.next().is_some() || minutes > 59 || seconds > 59 {
+        return None;
+    }
+    let micros = (hours * 3600 + minutes * 60 + seconds) * 1_000_000 + (fraction * 1e6).round() as i128;
+    Some(if negative { -micros } else { micros })
+}
+
+/// What follows the `P` of ISO 8601, in lower case.
+fn iso(body: &str) -> Option<Interval> {
+    let mut parts = Parts::default();
+    let (mut rest, mut in_time) = (body, false);
+    if rest.is_empty() {
+        return None;
+    }
+    while !rest.is_empty() {
+        if let Some(after) = rest.strip_prefix('t') {
+            in_time = true;
+            rest = after;
+            continue;
+        }
+        let (whole, fraction, tail) = number(rest)?;
+        let unit = match (tail.chars().next()?, in_time) {
+            ('y', false) => "year",
+            ('m', false) => "month",
+            ('w', false) => "week",
+            ('d', false) => "day",
+            ('h', true) => "hour",
+            ('m', true) => "minute",
+            ('s', true) => "second",
+            _ => return None,
+        };
+        parts.add(whole, fraction, unit)?;
+        rest = &tail[1..];
+    }
+    parts.finish(1)
+}

@@ -1,0 +1,162 @@
+//! Text to values: what literals and casts from text share.
+
+mod interval;
+mod moment;
+mod number;
+
+pub use interval::interval;
+pub use number::float_to_integer;
+
+use columnar::{DataType, Error, PhysicalType, Result, Scalar, Value};
+
+/// The value that `text` spells, as PostgreSQL reads it; blanks around it do not count, but in text they do.
+/// A bare `NULL`'s type reads text.
+pub fn parse(text: &str, data_type: DataType) -> Result<Value> {
+    scalar(text, data_type).map(|scalar| Value::new(data_type, scalar))
+}
+
+/// As [`parse`], without the type.
+pub fn scalar(text: &str, data_type: DataType) -> Result<Scalar> {
+    let trimmed = text.trim();
+    let invalid = || Error::InvalidText { text: text.to_owned(), data_type: data_type.to_string() };
+    let out_of_range = || Error::OutOfRange { what: format!("'{text}' as {data_type}") };
+    let integer = |value: i128| -> Result<Scalar> {
+        match data_type.integer_bounds() {
+            Some((low, high)) if value < low || value > high => Err(out_of_range()),
+            _ => Ok(Scalar::Integer(value)),
+        }
+    };
+    match data_type {
+        DataType::Varchar | DataType::Null => Ok(Scalar::Bytes(text.as_bytes().to_vec())),
+        DataType::Binary => binary(text).map(Scalar::Bytes).ok_or_else(invalid),
+        DataType::Boolean => boolean(trimmed).map(Scalar::Boolean).ok_or_else(invalid),
+        DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::Int64 => {
+            match number::whole(trimmed).ok_or_else(invalid)? {
+                Some(value) => integer(value),
+                None => Err(out_of_range()),
+            }
+        }
+        DataType::Decimal { scale, .. } => match number::decimal(trimmed, scale).ok_or_else(invalid)? {
+            Some(value) => integer(value),
+            None => Err(out_of_range()),
+        },
+        DataType::Float32 | DataType::Float64 => {
+            let (value, infinite) = number::float(trimmed).ok_or_else(invalid)?;
+            let value =
+                if data_type.physical() == PhysicalType::F32 { f64::from(value as f32) } else { value };
+            if value.is_infinite() && !infinite { Err(out_of_range()) } else { Ok(Scalar::Float(value)) }
+        }
+        DataType::Date => integer(moment::date(trimmed).ok_or_else(invalid)?.into()),
+        DataType::Time => integer(moment::time(trimmed).ok_or_else(invalid)?.into()),
+        DataType::Timestamp { unit, zone } => {
+            integer(moment::timestamp(trimmed, unit, zone).ok_or_else(invalid)?)
+        }
+        DataType::Interval => interval(trimmed).map(Scalar::Interval).ok_or_else(invalid),
+    }
+}
+
+/// `true`, `yes`, `on`, `1`, their opposites and what abbreviates them.
+fn boolean(text: &str) -> Option<bool> {
+    let lower = text.to_ascii_lowercase();
+    let abbreviates = |word: &str, least: usize| lower.len() >= least && word.starts_with(&lower);
+    if abbreviates("true", 1) || abbreviates("yes", 1) || lower == "on" || lower == "1" {
+        Some(true)
+    } else if abbreviates("false", 1) || abbreviates("no", 1) || abbreviates("off", 2) || lower == "0" {
+        Some(false)
+    } else {
+        None
+    }
+}
+
+/// `\x` and hexadecimal digits, or the text's own bytes.
+fn binary(text: &str) -> Option<Vec<u8>> {
+    let Some(digits) = text.strip_prefix("\\x") else { return Some(text.as_bytes().to_vec()) };
+    let digits: Vec<u32> = digits.chars().map(|digit| digit.to_digit(16)).collect::<Option<_>>()?;
+    let (pairs, rest) = digits.as_chunks::<2>();
+    rest.is_empty().then(|| pairs.iter().map(|pair| (pair[0] * 16 + pair[1]) as u8).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use columnar::TimeUnit;
+
+    #[test]
+    fn reads_what_postgresql_reads() {
+        let timestamp = DataType::TIMESTAMP;
+        let zoned = DataType::Timestamp { unit: TimeUnit::Microsecond, zone: true };
+        for (text, data_type, expected) in [
+            (" 42 ", DataType::Int32, "42"),
+            ("-128", DataType::Int8, "-128"),
+            ("+7", DataType::Int64, "7"),
+            ("1.005", DataType::decimal(5, 2), "1.01"),
+            ("-1.005", DataType::decimal(5, 2), "-1.01"),
+            (".5", DataType::decimal(5, 2), "0.50"),
+            ("1e2", DataType::decimal(5, 2), "100.00"),
+            ("12345e-3", DataType::decimal(5, 2), "12.35"),
+            ("1e400", DataType::Varchar, "1e400"),
+            ("1.5e3", DataType::Float64, "1500"),
+            ("-inf", DataType::Float64, "-Infinity"),
+            ("nan", DataType::Float32, "NaN"),
+            ("yes", DataType::Boolean, "true"),
+            ("F", DataType::Boolean, "false"),
+            ("1995-03-15", DataType::Date, "1995-03-15"),
+            ("1995-3-5", DataType::Date, "1995-03-05"),
+            ("19950315", DataType::Date, "1995-03-15"),
+            ("2000-02-29", DataType::Date, "2000-02-29"),
+            ("0044-03-15 BC", DataType::Date, "0044-03-15 BC"),
+            ("1995-03-15 13:14:15", DataType::Date, "1995-03-15"),
+            ("04:05:06.789", DataType::Time, "04:05:06.789"),
+            ("4:05", DataType::Time, "04:05:00"),
+            ("1995-03-15", timestamp, "1995-03-15 00:00:00"),
+            ("1995-03-15T10:20:30.1234567", timestamp, "1995-03-15 10:20:30.123457"),
+            ("1995-03-15 10:20:30+02", timestamp, "1995-03-15 10:20:30"),
+            ("1995-03-15 10:20:30+02", zoned, "1995-03-15 08:20:30+00"),
+            ("1995-03-15 10:20:30 -05:30", zoned, "1995-03-15 15:50:30+00"),
+            ("1995-03-15 10:20:30Z", zoned, "1995-03-15 10:20:30+00"),
+            ("1 year 2 mons 3 days 04:05:06", DataType::Interval, "1 year 2 mons 3 days 04:05:06"),
+            ("90 day", DataType::Interval, "90 days"),
+            ("-1 month", DataType::Interval, "-1 mons"),
+            ("1.5 days", DataType::Interval, "1 day 12:00:00"),
+            ("1 day ago", DataType::Interval, "-1 days"),
+            ("-04:05", DataType::Interval, "-04:05:00"),
+            ("P1Y2M3DT4H5M6S", DataType::Interval, "1 year 2 mons 3 days 04:05:06"),
+            ("90", DataType::Interval, "00:01:30"),
+            ("2 weeks 1.5 hours", DataType::Interval, "14 days 01:30:00"),
+            ("1-2", DataType::Interval, "1 year 2 mons"),
+            ("\\x4aFf", DataType::Binary, "\\x4aff"),
+        ] {
+            assert_eq!(parse(text, data_type).map(|v| v.to_string()), Ok(expected.to_string()), "{text}");
+        }
+        for (text, data_type) in [
+            ("", DataType::Int32),
+            ("1.5", DataType::Int32),
+            ("1_", DataType::Int32),
+            ("--1", DataType::Int32),
+            ("128", DataType::Int8),
+            ("999999999999999999999999999999999999999999", DataType::Int64),
+            ("1000", DataType::decimal(5, 2)),
+            ("1e99999999999", DataType::decimal(5, 2)),
+            (".", DataType::decimal(5, 2)),
+            ("1e400", DataType::Float64),
+            ("1e39", DataType::Float32),
+            ("0x10", DataType::Float64),
+            ("maybe", DataType::Boolean),
+            ("1995-02-29", DataType::Date),
+            ("1995-13-01", DataType::Date),
+            ("1995", DataType::Date),
+            ("99999999-01-01", DataType::Date),
+            ("24:00:01", DataType::Time),
+            ("12:60", DataType::Time),
+            ("1995-03-15 25:00", timestamp),
+            ("1995-03-15 10:20 nowhere", timestamp),
+            ("1 fortnight", DataType::Interval),
+            ("", DataType::Interval),
+            ("99999999999 years", DataType::Interval),
+            ("\\x4", DataType::Binary),
+            ("é", DataType::Date),
+        ] {
+            assert!(parse(text, data_type).is_err(), "{text} as {data_type}");
+        }
+    }
+}
