@@ -4,8 +4,10 @@
 use super::*;
 use crate::context::Settings;
 use crate::error::Error;
+use crate::expr::{ArithmeticOp, CompareOp, Expr};
 use crate::memory::MemoryPool;
-use crate::plan::{Fragment, FragmentPlacement, Plan, Routing};
+use crate::operators::scan::tests as scan_tests;
+use crate::plan::{self, AggregateFunction, Fragment, FragmentPlacement, Plan, Routing};
 use columnar::{Batch, DataType, Scalar, Value};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Poll, Wake, Waker};
@@ -324,4 +326,189 @@ fn results_have_canonical_widths() {
         RunningQuery::start(&fragments, &shards(1), &query(Settings::default()), &workers).unwrap();
     let batches = collect(&mut running, &workers).unwrap();
     assert_eq!(batches[0].columns[0].physical(), decimal.physical());
+}
+
+/// A shard that holds some rows of the table that scans are tested with.
+struct Rows(Arc<storage::Table>);
+
+impl Tables for Rows {
+    fn table(&self, _: &TableRef) -> Result<Arc<storage::Table>> {
+        Ok(self.0.clone())
+    }
+}
+
+const ROWS: usize = 6_000;
+
+/// Rows `0 .. ROWS`, a part on each of `count` shards.
+fn holding(count: usize) -> Vec<Arc<dyn Tables>> {
+    let part = ROWS.div_ceil(count);
+    let shard = |shard: usize| {
+        let table = scan_tests::table_of(shard * part..ROWS.min((shard + 1) * part), 1_500);
+        Arc::new(Rows(Arc::new(table))) as Arc<dyn Tables>
+    };
+    (0..count).map(shard).collect()
+}
+
+fn scan(columns: &[u32], predicate: &[Expr]) -> Plan {
+    Plan::Scan(scan_tests::plan(columns, predicate))
+}
+
+fn column(id: u32, data_type: DataType) -> Expr {
+    Expr::column(id, data_type)
+}
+
+fn below(id: u32, data_type: DataType, value: i128) -> Expr {
+    let literal = Expr::Literal(Value::new(data_type, Scalar::Integer(value)));
+    Expr::compare(CompareOp::Less, column(id, data_type), literal)
+}
+
+/// Runs `fragments` over 1 and 3 shards under all variants and checks the rows as they are given.
+#[track_caller]
+fn check_rows(fragments: &[Fragment], expected: &[Vec<Scalar>]) {
+    for count in [1, 3] {
+        let tables = holding(count);
+        for (workers, settings) in variants() {
+            let mut running =
+                RunningQuery::start(fragments, &tables, &query(settings.clone()), &workers).unwrap();
+            let batches = collect(&mut running, &workers).unwrap();
+            let rows = batches.iter().flat_map(|batch| {
+                (0..batch.rows)
+                    .map(|row| batch.columns.iter().map(|column| column.scalar(row)).collect::<Vec<_>>())
+            });
+            assert_eq!(rows.collect::<Vec<_>>(), expected, "{settings:?}, {count} shards");
+        }
+    }
+}
+
+#[test]
+fn groups_meet_on_the_shard_that_their_hash_names() {
+    let text = DataType::Varchar;
+    let counts = plan::Aggregate {
+        function: AggregateFunction::CountRows,
+        args: vec![],
+        filter: None,
+        data_type: DataType::Int64,
+    };
+    let grouped = Plan::Aggregate {
+        input: Box::new(Plan::Receive { fragment: 2, types: vec![text] }),
+        groups: vec![column(0, text)],
+        aggregates: vec![counts],
+    };
+    let ordered = Plan::Sort {
+        input: Box::new(Plan::Receive { fragment: 1, types: vec![text, DataType::Int64] }),
+        keys: vec![plan::SortKey { expr: column(0, text), descending: false, nulls_first: false }],
+    };
+    let fragments = [
+        fragment(
+            2,
+            scan(&[2], &[below(0, DataType::Int32, 5_000)]),
+            AllShards,
+            Some(Routing::Hash(vec![column(0, text)])),
+        ),
+        fragment(1, grouped, AllShards, Some(Routing::Gather)),
+        fragment(0, ordered, OneShard, None),
+    ];
+    let mut expected: Vec<Vec<Scalar>> = (0..4)
+        .map(|kind| format!("kind number {kind} of strings").into_bytes())
+        .map(|text| vec![Scalar::Bytes(text), Scalar::Integer(1_000)])
+        .collect();
+    expected.push(vec![Scalar::Null, Scalar::Integer(1_000)]);
+    check_rows(&fragments, &expected);
+}
+
+#[test]
+fn a_join_of_scattered_rows_finds_every_pair() {
+    let (int, long) = (DataType::Int32, DataType::Int64);
+    // Both sides are spread by the key; the build side holds few of the keys.
+    let join = Plan::HashJoin(plan::HashJoin {
+        probe: Box::new(Plan::Receive { fragment: 2, types: vec![int, long] }),
+        build: Box::new(Plan::Receive { fragment: 3, types: vec![long] }),
+        kind: plan::JoinKind::Inner,
+        keys: vec![plan::JoinKey { probe: column(1, long), build: column(0, long), null_equal: false }],
+        residual: None,
+    });
+    let top = Plan::TopN {
+        input: Box::new(Plan::Receive { fragment: 1, types: vec![int, long, long] }),
+        keys: vec![plan::SortKey { expr: column(0, int), descending: true, nulls_first: false }],
+        limit: 5,
+        offset: 1,
+    };
+    let fragments = [
+        fragment(3, scan(&[1], &[below(0, int, 100)]), AllShards, Some(Routing::Hash(vec![column(0, long)]))),
+        fragment(2, scan(&[0, 1], &[]), AllShards, Some(Routing::Hash(vec![column(1, long)]))),
+        fragment(1, join, AllShards, Some(Routing::Gather)),
+        fragment(0, top, OneShard, None),
+    ];
+    // The scattered column is a key, but for its nulls.
+    let mut pairs: Vec<Vec<Scalar>> = (0..100)
+        .map(scan_tests::row)
+        .filter(|row| row[1] != Scalar::Null)
+        .map(|row| vec![row[0].clone(), row[1].clone(), row[1].clone()])
+        .collect();
+    pairs.reverse();
+    check_rows(&fragments, &pairs[1..6]);
+}
+
+#[test]
+fn a_scan_drops_what_a_later_join_would() {
+    let (int, long) = (DataType::Int32, DataType::Int64);
+    let join = |kind| {
+        Plan::HashJoin(plan::HashJoin {
+            probe: Box::new(scan(&[0, 1], &[])),
+            build: Box::new(scan(&[1], &[below(0, int, 100)])),
+            kind,
+            keys: vec![plan::JoinKey { probe: column(1, long), build: column(0, long), null_equal: false }],
+            residual: None,
+        })
+    };
+    let matching = (0..100).map(scan_tests::row).filter(|row| row[1] != Scalar::Null).count();
+    for (kind, expected) in [
+        (plan::JoinKind::Inner, matching),
+        (plan::JoinKind::ProbeSemi, matching),
+        (plan::JoinKind::ProbeAnti, ROWS - matching),
+        (plan::JoinKind::ProbeOuter, ROWS),
+        (plan::JoinKind::BuildOuter, 100),
+        (plan::JoinKind::BuildAnti, 100 - matching),
+        (plan::JoinKind::Full, ROWS + 100 - matching),
+    ] {
+        for (workers, settings) in variants() {
+            let fragments = [fragment(0, join(kind), OneShard, None)];
+            let mut running =
+                RunningQuery::start(&fragments, &holding(1), &query(settings), &workers).unwrap();
+            let rows: usize = collect(&mut running, &workers).unwrap().iter().map(|batch| batch.rows).sum();
+            assert_eq!(rows, expected, "{kind:?}");
+            // The join sees only the rows that have a partner; see the scan's count.
+            let scanned = running.profiles()[0].2.nodes[1].rows;
+            if matches!(kind, plan::JoinKind::Inner | plan::JoinKind::ProbeSemi) {
+                assert_eq!(scanned, matching as u64);
+            } else if !matches!(kind, plan::JoinKind::BuildOuter | plan::JoinKind::BuildAnti) {
+                assert_eq!(scanned, ROWS as u64);
+            }
+        }
+    }
+}
+
+#[test]
+fn an_error_on_one_shard_ends_the_query_everywhere() {
+    let int = DataType::Int32;
+    // Row 5,500 lies on the last shard.
+    let difference =
+        Expr::arithmetic(ArithmeticOp::Subtract, column(0, int), Expr::Literal(Value::int32(5_500)), int);
+    let quotient = Expr::arithmetic(ArithmeticOp::Divide, Expr::Literal(Value::int32(1)), difference, int);
+    let fragments = [
+        fragment(
+            1,
+            Plan::Project { input: Box::new(scan(&[0], &[])), exprs: vec![quotient] },
+            AllShards,
+            Some(Routing::Gather),
+        ),
+        fragment(0, receive(1), OneShard, None),
+    ];
+    for (workers, settings) in variants() {
+        let context = query(settings);
+        let mut running = RunningQuery::start(&fragments, &holding(3), &context, &workers).unwrap();
+        let error = collect(&mut running, &workers).unwrap_err();
+        assert!(matches!(error, Error::Value(columnar::Error::DivisionByZero)), "{error}");
+        assert_eq!(running.progress().total, 6);
+    }
 }

@@ -12,11 +12,11 @@ use std::cmp::Ordering as Order;
 use std::task::Waker;
 use storage::{ColumnSchema, SegmentBuilder};
 
-const TYPES: [DataType; 5] =
+pub(crate) const TYPES: [DataType; 5] =
     [DataType::Int32, DataType::Int64, DataType::Varchar, DataType::Boolean, DataType::decimal(12, 2)];
 
 /// Row `row`: ascending, scattered with nulls, few strings with nulls, boolean, all but constant.
-fn row(row: usize) -> Vec<Scalar> {
+pub(crate) fn row(row: usize) -> Vec<Scalar> {
     let scattered = (row as i128 * 7919) % 100_003 - 5_000;
     vec![
         Scalar::Integer(row as i128),
@@ -32,6 +32,11 @@ fn row(row: usize) -> Vec<Scalar> {
 
 /// A table of rows `0 .. rows` in segments of `segment_rows`.
 fn table(rows: usize, segment_rows: usize) -> Table {
+    table_of(0..rows, segment_rows)
+}
+
+/// As [`table`], of some rows.
+pub(crate) fn table_of(rows: std::ops::Range<usize>, segment_rows: usize) -> Table {
     let schema: Arc<[ColumnSchema]> = TYPES
         .iter()
         .enumerate()
@@ -39,9 +44,9 @@ fn table(rows: usize, segment_rows: usize) -> Table {
         .collect();
     let segment = |start: usize| {
         let mut builder = SegmentBuilder::new(schema.clone());
-        for first in (start..rows.min(start + segment_rows)).step_by(2048) {
+        for first in (start..rows.end.min(start + segment_rows)).step_by(2048) {
             let rows: Vec<Vec<Scalar>> =
-                (first..rows.min(start + segment_rows).min(first + 2048)).map(row).collect();
+                (first..rows.end.min(start + segment_rows).min(first + 2048)).map(row).collect();
             let column = |column: usize| {
                 let scalars: Vec<Scalar> = rows.iter().map(|row| row[column].clone()).collect();
                 Vector::from_scalars(TYPES[column], &scalars)
@@ -50,10 +55,10 @@ fn table(rows: usize, segment_rows: usize) -> Table {
         }
         Arc::new(storage::Segment::open(builder.finish().unwrap().into_bytes()).unwrap())
     };
-    Table { segments: (0..rows).step_by(segment_rows).map(segment).collect(), schema }
+    Table { segments: rows.clone().step_by(segment_rows).map(segment).collect(), schema }
 }
 
-fn plan(columns: &[u32], predicate: &[Expr]) -> plan::Scan {
+pub(crate) fn plan(columns: &[u32], predicate: &[Expr]) -> plan::Scan {
     let table = TableRef { tenant: "default".into(), dataset: 1, version: 1, name: "t".into() };
     plan::Scan { table, schema: TYPES.to_vec(), columns: columns.to_vec(), predicate: predicate.to_vec() }
 }
@@ -208,6 +213,39 @@ fn predicates_that_storage_tests() {
     check(&table, rows, &[0, 2], &[compare(Less, 1, 2_000), text(NotEqual, "kind number 0 of strings")]);
     check(&table, rows, &[], &[compare(Less, 0, 2_000)]);
     check(&table, rows, &[], &[]);
+}
+
+#[test]
+fn predicates_evaluated_on_rows() {
+    let rows = 70_000;
+    let table = table(rows, 66_000);
+    use CompareOp::*;
+
+    let booleans =
+        Expr::compare(Equal, column(3), Expr::IsNull { input: Box::new(column(2)), negated: false });
+    for predicate in [
+        vec![Expr::Or(vec![compare(Less, 1, 100), compare(Greater, 0, 69_000)])],
+        vec![Expr::Or(vec![compare(Less, 0, 100), compare(Greater, 0, 69_000)])],
+        vec![compare(IsDistinctFrom, 1, 5), compare(Less, 0, 1_000)],
+        vec![booleans.clone()],
+        vec![booleans, compare(Greater, 0, 65_000), compare(Less, 0, 67_000)],
+        vec![Expr::InList {
+            input: Box::new(column(2)),
+            list: vec![Value::varchar("kind number 1 of strings"), Value::null(DataType::Varchar)],
+            negated: false,
+        }],
+        vec![Expr::InList {
+            input: Box::new(column(2)),
+            list: vec![Value::varchar("kind number 1 of strings")],
+            negated: true,
+        }],
+        vec![Expr::Not(Box::new(Expr::Or(vec![
+            text(Equal, "kind number 1 of strings"),
+            compare(Less, 1, 3),
+        ])))],
+    ] {
+        check(&table, rows, &[0, 1, 2, 3, 4], &predicate);
+    }
 }
 
 #[test]
