@@ -1,4 +1,4 @@
-//! Times joins, aggregations and sorts on one thread over made-up columns shaped like TPC-H's at scale 1.
+//! Processor time of joins, aggregations and sorts on one thread over made-up columns shaped like TPC-H's at scale 1.
 //!
 //! `cargo run --release -p tundra-exec --example operators_speed`
 
@@ -15,7 +15,6 @@ use exec::plan::{self, AggregateFunction, JoinKey, JoinKind, SortKey};
 use exec::{Expr, QueryContext, Shape};
 use std::sync::Arc;
 use std::task::Waker;
-use std::time::Instant;
 
 const BATCH: usize = 2048;
 
@@ -122,13 +121,20 @@ fn aggregate(shapes: &[Shape], function: AggregateFunction, id: Option<usize>) -
     plan::Aggregate { function, args, filter: None, data_type }
 }
 
+/// Time this process ran, which other processes do not disturb as much as they do the clock.
+fn processor_seconds() -> f64 {
+    let text = std::fs::read_to_string("/proc/self/schedstat").unwrap_or_default();
+    let nanoseconds = text.split(' ').next().and_then(|text| text.parse::<f64>().ok());
+    nanoseconds.unwrap_or_default() / 1e9
+}
+
 fn time(name: &str, rows: usize, mut body: impl FnMut() -> usize) {
     let mut best = f64::MAX;
     let mut result = 0;
     for _ in 0..4 {
-        let start = Instant::now();
+        let start = processor_seconds();
         result = body();
-        best = best.min(start.elapsed().as_secs_f64());
+        best = best.min(processor_seconds() - start);
     }
     println!("{name:44} {:8.1} ms {:7.2} ns/row  {result} rows", best * 1e3, best * 1e9 / rows as f64);
 }
@@ -182,7 +188,7 @@ fn main() {
     ]);
     let mut next = random(5);
     let (sparse_rows, sparse_shapes) = table(vec![
-        integers((0..150_000).map(|_| next(1_500_000) * 4 + 1), 6_000_000),
+        integers((0..150_000).map(|row| (row * 10 + next(10)) * 4 + 1), 6_000_000),
         integers((0..150_000).map(|_| next(150_000)), 150_000),
     ]);
     let (part_rows, part_shapes) =

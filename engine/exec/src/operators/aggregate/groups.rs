@@ -10,7 +10,8 @@ use columnar::{Codes, Flat, Scalar, Values, Vector, kernels::take};
 use std::sync::Arc;
 
 /// A task's groups. The slots of its table hold the low half of a hash and the number of a row plus one; a
-/// slot is found by the top bits of the hash, the next ones follow it.
+/// slot is found by the lowest bits of the hash, which choose neither partitions nor shards, and what does not
+/// fit there lies in the slots after it.
 pub(super) struct Groups {
     shared: Arc<Aggregation>,
     pub(super) rows: Partitions,
@@ -25,8 +26,12 @@ pub(super) struct Groups {
     pub(super) full: Vec<RowPages>,
 }
 
-/// The largest table, in groups: with its rows it should not leave the caches by far.
-const GROUP_LIMIT: usize = 1 << 17;
+/// In place of a row's number.
+const NONE: u32 = u32::MAX;
+
+/// The largest table, in groups. Beyond it the merge, which goes by partitions that fit the caches, is the
+/// cheaper place to find equal keys.
+const GROUP_LIMIT: usize = 1 << 18;
 
 impl Groups {
     pub(super) fn new(shared: &Arc<Aggregation>) -> Groups {
@@ -100,19 +105,32 @@ impl Groups {
             }
         }
         self.make_room(count)?;
+        // First the slots of all, then the rows they name: so the processor fetches many at a time.
+        let mask = self.slots.len() - 1;
         numbers.clear();
-        numbers.reserve(count);
+        numbers.extend(hashes.iter().map(|&hash| {
+            let entry = self.slots[hash as usize & mask];
+            let named = entry as u32 != 0 && (entry >> 32) as u32 == hash as u32;
+            if named { entry as u32 - 1 } else { NONE }
+        }));
+        let is_found = |(position, &number): (usize, &u32)| {
+            number != NONE && load::<u64>(self.rows.pointer(number), 0) == words[position]
+        };
+        let open: Vec<u32> = (0..count)
+            .filter(|&position| !is_found((position, &numbers[position])))
+            .map(|position| position as u32)
+            .collect();
         let mut new = Vec::new();
-        for position in 0..count {
-            let (word, hash) = (words[position], hashes[position]);
+        for position in open {
+            let (word, hash) = (words[position as usize], hashes[position as usize]);
             let (slot, found) = self.seek(hash, |row| load::<u64>(row, 0) == word);
-            numbers.push(match found {
+            numbers[position as usize] = match found {
                 Some(number) => number,
                 None => {
-                    new.push(position as u32);
+                    new.push(position);
                     self.insert(slot, word, hash)?
                 }
-            });
+            };
         }
         self.write_keys(keys, &new, numbers)?;
         if shared.packing.is_none() {
@@ -125,7 +143,7 @@ impl Groups {
     #[inline(always)]
     fn seek(&self, hash: u64, is_it: impl Fn(*const u8) -> bool) -> (usize, Option<u32>) {
         let mask = self.slots.len() - 1;
-        let mut slot = (hash >> (64 - self.slots.len().ilog2())) as usize;
+        let mut slot = hash as usize & mask;
         loop {
             let entry = self.slots[slot & mask];
             if entry as u32 == 0 {
@@ -192,8 +210,8 @@ impl Groups {
         for position in positions.into_iter().filter(|&position| !agree[position as usize]) {
             let hash = hashes[position as usize];
             let (slot, found) = {
-                let mut slot = (hash >> (64 - self.slots.len().ilog2())) as usize;
                 let mask = self.slots.len() - 1;
+                let mut slot = hash as usize & mask;
                 loop {
                     let entry = self.slots[slot & mask];
                     if entry as u32 == 0 {
@@ -229,9 +247,10 @@ impl Groups {
         self.slot_memory.resize(8 * wanted as u64)?;
         let before = std::mem::replace(&mut self.slots, vec![0; wanted]);
         for entry in before.into_iter().filter(|&entry| entry as u32 != 0) {
-            let word = load::<u64>(self.rows.pointer(entry as u32 - 1), 0);
-            let hash = if self.shared.packing.is_some() { hash_word(word) } else { word };
-            let (slot, _) = self.seek(hash, |_| false);
+            let mut slot = (entry >> 32) as usize & (wanted - 1);
+            while self.slots[slot] != 0 {
+                slot = (slot + 1) & (wanted - 1);
+            }
             self.slots[slot] = entry;
         }
         Ok(())

@@ -114,9 +114,8 @@ impl Merging {
         let row = self.rows.pointer(number);
         let word = load::<u64>(row, 0);
         let hash = if shared.packing.is_some() { hash_word(word) } else { word };
-        // All rows of a partition agree in the top four bits.
-        let mut slot = ((hash << 4) >> (64 - self.slots.len().ilog2())) as usize;
         let mask = self.slots.len() - 1;
+        let mut slot = hash as usize & mask;
         loop {
             let entry = self.slots[slot & mask];
             if entry as u32 == 0 {

@@ -111,7 +111,8 @@ impl AggregateTask {
         let Some(groups) = &mut self.groups else { return Ok(()) };
         let keys = shared.keys.iter().map(|key| key.evaluate(batch)).collect::<Result<Vec<_>>>()?;
         groups.find(&keys, batch.rows, &mut self.numbers)?;
-        let pointers = groups.rows.pointers_mut(&self.numbers);
+        let single = keys.is_empty();
+        let pointers = if single { Vec::new() } else { groups.rows.pointers_mut(&self.numbers) };
         for call in &shared.calls {
             let mut taken: Option<Bitmap> = None;
             let mut active_batch = None;
@@ -138,9 +139,18 @@ impl AggregateTask {
                 taken = Some(validity.clone());
             }
             let active = taken.filter(|taken| !taken.all()).map(|taken| take::indices_of(&taken));
+            if single {
+                let row = groups.rows.pointer_mut(0);
+                if call.state.update_single(argument.as_ref(), active.as_deref(), batch.rows, row)? {
+                    continue;
+                }
+            }
             let (chosen_numbers, chosen_pointers);
             let mut rows = Rows { active: active.as_deref(), numbers: &self.numbers, pointers: &pointers };
-            if let Some(chosen) = chosen {
+            if single {
+                chosen_pointers = vec![groups.rows.pointer_mut(0); batch.rows];
+                rows = Rows { numbers: &self.numbers[..batch.rows], pointers: &chosen_pointers, ..rows };
+            } else if let Some(chosen) = chosen {
                 chosen_numbers = chosen.iter().map(|&row| self.numbers[row as usize]).collect::<Vec<_>>();
                 chosen_pointers = chosen.iter().map(|&row| pointers[row as usize]).collect::<Vec<_>>();
                 rows = Rows { numbers: &chosen_numbers, pointers: &chosen_pointers, ..rows };

@@ -200,7 +200,7 @@ fn sums_beyond_their_type_are_errors() {
 }
 
 #[test]
-fn many_groups_pass_through_full_tables() {
+fn many_groups_of_two_tasks_are_merged() {
     let rows: Vec<Row> = (0..280_000_i128)
         .map(|number| {
             let mut row = vec![Scalar::Null; TYPES.len()];

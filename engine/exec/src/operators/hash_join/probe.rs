@@ -173,6 +173,18 @@ impl ProbeTask {
         });
         let Pairs { positions: found, rows } = &mut self.pairs;
         table.index.look_up(&words, positions.as_deref(), found, rows);
+        let mut output = Pairs::default();
+        let mut ended = false;
+        if self.pairs.len() < batch.rows && join.is_total(&table.index) {
+            // Each row has one match or none: given in order, the probe's columns stay as they are.
+            output.positions = (0..batch.rows as u32).collect();
+            output.rows = vec![NO_ROW; batch.rows];
+            for (&position, &row) in self.pairs.positions.iter().zip(&self.pairs.rows) {
+                output.rows[position as usize] = row;
+            }
+            self.pairs.clear();
+            ended = true;
+        }
         let crosses = matches!(*table.index, Index::Everything) && table.rows.rows() > 0;
         self.current = Some(Current {
             matches: vec![NO_MATCH; batch.rows],
@@ -180,9 +192,9 @@ impl ProbeTask {
             words,
             keys: flat_keys,
             cross: crosses.then_some((0, 0, 0)),
-            output: Pairs::default(),
+            output,
             given: 0,
-            ended: false,
+            ended,
         });
         Ok(())
     }
@@ -193,6 +205,15 @@ impl Join {
     fn gives_without_build(&self) -> bool {
         use JoinKind::*;
         matches!(self.kind, ProbeOuter | Full | ProbeAnti | Mark | Single)
+    }
+
+    /// Whether the index alone tells the one match of each probe row, all of which are given.
+    fn is_total(&self, index: &Index) -> bool {
+        matches!(self.kind, JoinKind::ProbeOuter | JoinKind::Single)
+            && self.residual.is_none()
+            && self.packing.is_some()
+            && matches!(index, Index::Direct { .. })
+            && !index.is_chained()
     }
 
     /// Whether a probe row is done with once it has matched.

@@ -1,4 +1,5 @@
 use super::*;
+use crate::hash::weak;
 use crate::operators::testing::*;
 use columnar::{DataType, Scalar};
 use proptest::prelude::*;
@@ -153,9 +154,10 @@ proptest! {
         residual in prop_oneof![Just(None), Just(Some(FLAG)), Just(Some(TYPES.len() + FLAG))],
         batch_rows in prop_oneof![Just(1_usize), Just(3), Just(2048)],
         tasks in 1..4_usize,
-        flags: (bool, bool, bool),
+        flags: (bool, bool, bool, bool),
     ) {
-        let (nulls, tight, disturbed) = flags;
+        let (nulls, tight, disturbed, colliding) = flags;
+        let mask = if colliding { 0x3000_0000_0000_0001 } else { u64::MAX };
         let keys: &[(usize, bool)] = [
             &[(0, false)][..],
             &[(0, true)],
@@ -172,7 +174,8 @@ proptest! {
         let query = query(batch_rows, disturbed.then_some(seed));
         for kind in KINDS {
             let case = Case { kind, keys, residual, tight, tasks };
-            match (run(&case, &probe, &build, &query), expected(kind, keys, residual, &probe, &build)) {
+            let result = weak::with_mask(mask, || run(&case, &probe, &build, &query));
+            match (result, expected(kind, keys, residual, &probe, &build)) {
                 (Ok(rows), Some(wanted)) => prop_assert_eq!(sorted(&rows), sorted(&wanted), "{:?}", kind),
                 (Err(Error::SubqueryRows), None) => {}
                 (result, wanted) => prop_assert!(false, "{kind:?}: {result:?} for {wanted:?}"),
