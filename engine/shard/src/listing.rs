@@ -1,6 +1,6 @@
 //! Finding a dataset's files: one file, a folder, or a pattern.
 
-use crate::store::{Place, Url, unescape, url_of};
+use crate::store::{Place, Url, url_of};
 use crate::{Error, File, FolderValue, Result, Stores, folders, pattern};
 use futures::TryStreamExt;
 use object_store::path::Path;
@@ -88,12 +88,9 @@ fn has_extension(name: &str) -> bool {
 
 fn file_of(root: &Place, object: &ObjectMeta) -> Result<File> {
     let relative = relative_parts(root, object);
-    let local = root.base() == "file://";
     let mut folder_values: Vec<FolderValue> = Vec::new();
     for part in &relative[..relative.len().saturating_sub(1)] {
-        // The store's own escapes come off first.
-        let name = if local { unescape(part) } else { Some(part.to_string()) };
-        let Some(value) = name.as_deref().and_then(folders::value_of) else { continue };
+        let Some(value) = folders::value_of(part) else { continue };
         if folder_values.iter().any(|known| known.column.eq_ignore_ascii_case(&value.column)) {
             let url = url_of(root.base(), &object.location);
             return Err(Error::file(&url, format!("its folders name the column \"{}\" twice", value.column)));

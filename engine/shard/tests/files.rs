@@ -57,6 +57,17 @@ async fn a_file_a_folder_and_a_pattern_are_found() {
 }
 
 #[tokio::test]
+async fn odd_names_are_read() {
+    let folder = Folder::new();
+    let one = file_bytes(&[column("a", DataType::Int32)], vec![ints(DataType::Int32, 0..3)]);
+    folder.put("odd/50%25 [x] ~{ä}.parquet", &one);
+    folder.put("odd/b c/d.parquet", &one);
+    assert_eq!(columns(&folder, "odd").await.unwrap(), ["a INTEGER"]);
+    let files = list(&folder.stores, &folder.url("odd/b%20c")).await.unwrap();
+    assert_eq!(files.len(), 1);
+}
+
+#[tokio::test]
 async fn folders_become_columns() {
     let folder = Folder::new();
     let one = file_bytes(&[column("a", DataType::Int32)], vec![ints(DataType::Int32, 0..3)]);

@@ -1,6 +1,6 @@
 //! Folders of Parquet files for tests.
 
-#![allow(dead_code, reason = "each test binary uses its part")]
+#![allow(dead_code, unreachable_pub, reason = "each test binary uses its part")]
 
 use columnar::{Batch, DataType, Scalar, Vector};
 use exec::memory::MemoryPool;
