@@ -143,11 +143,10 @@ async fn open_datasets(
     let root = stores.open(&url).map_err(shard_error)?;
     let allowed = config.allow_locations.iter().map(|url| stores.open(url).map_err(shard_error));
     let allowed = allowed.collect::<Result<Vec<_>>>()?;
+    let environment = shard::Environment::new(workers.clone(), memory.clone(), stores.clone());
     let shards = (0..config.shards).map(|index| {
         let folder = config.data.join("segments").join(format!("{index}-of-{}", config.shards));
-        let environment =
-            shard::Environment { workers: workers.clone(), memory: memory.clone(), stores: stores.clone() };
-        Shard::start(shard::Config { data: folder, index }, environment).map_err(shard_error)
+        Shard::start(shard::Config { data: folder, index }, environment.clone()).map_err(shard_error)
     });
     let shards = shards.collect::<Result<Vec<_>>>()?;
     let catalog = RaftCatalog::open(&config.data.join("catalog.redb"), Arc::new(end_process)).await?;

@@ -1,5 +1,6 @@
 //! What a shard is started with.
 
+use crate::{Residency, Stores};
 use exec::memory::MemoryPool;
 use exec::runtime::Workers;
 use std::path::PathBuf;
@@ -19,5 +20,15 @@ pub struct Config {
 pub struct Environment {
     pub workers: Arc<Workers>,
     pub memory: Arc<MemoryPool>,
-    pub stores: Arc<crate::Stores>,
+    pub stores: Arc<Stores>,
+    /// Of `memory`.
+    pub residency: Arc<Residency>,
+}
+
+impl Environment {
+    /// An environment whose resident columns share `memory` with queries.
+    pub fn new(workers: Arc<Workers>, memory: Arc<MemoryPool>, stores: Arc<Stores>) -> Environment {
+        let residency = Residency::new(&memory);
+        Environment { workers, memory, stores, residency }
+    }
 }

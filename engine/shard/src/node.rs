@@ -175,6 +175,7 @@ impl Shard {
             path: path.clone(),
             retired: AtomicBool::new(false),
         });
+        self.environment.residency.add(&resident.segment);
         let mut state = self.state.lock();
         state.residents.retain(|_, held| held.strong_count() > 0);
         state.residents.insert(path, Arc::downgrade(&resident));
@@ -195,6 +196,7 @@ impl Tables for Shard {
     /// [`Shard::drop_version`].
     fn table(&self, table: &TableRef) -> exec::Result<Arc<Table>> {
         let id = VersionId { tenant: table.tenant.clone(), dataset: table.dataset, version: table.version };
+        storage::residency::advance_clock();
         let state = self.state.lock();
         state.versions.get(&id).map(|pinned| pinned.table.clone()).ok_or_else(|| {
             exec::Error::Storage(format!(

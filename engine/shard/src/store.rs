@@ -14,9 +14,11 @@ use std::sync::Arc;
 #[derive(Default)]
 pub struct Stores {
     open: Mutex<HashMap<String, Arc<dyn ObjectStore>>>,
-    /// Footers by url, size, ETag and time of change.
-    footers: Mutex<HashMap<(String, u64, String, i64), Arc<Footer>>>,
+    footers: Mutex<HashMap<Identity, Arc<Footer>>>,
 }
+
+/// URL, size, ETag and time of change: what tells a file from another, or from itself after a change.
+type Identity = (String, u64, String, i64);
 
 /// Footers that are remembered at once; past that all are forgotten.
 const FOOTERS: usize = 4096;
@@ -119,8 +121,7 @@ impl Place {
     }
 }
 
-/// What tells a file from another, or from itself after a change.
-pub(crate) fn identity(file: &File) -> (String, u64, String, i64) {
+fn identity(file: &File) -> Identity {
     (file.url.clone(), file.size_bytes, file.etag.clone(), file.modified_at_us)
 }
 

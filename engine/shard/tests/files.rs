@@ -1,5 +1,7 @@
 //! Finding and understanding data files, good and bad.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
 mod support;
 
 use columnar::{DataType, Scalar};

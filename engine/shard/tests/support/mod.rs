@@ -1,6 +1,6 @@
 //! Folders of Parquet files for tests.
 
-#![allow(dead_code, unreachable_pub, reason = "each test binary uses its part")]
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used, reason = "each test binary uses its part")]
 
 use columnar::{Batch, DataType, Scalar, Vector};
 use exec::memory::MemoryPool;
@@ -32,11 +32,11 @@ impl Folder {
 
     /// Shards whose segments lie in this folder, too.
     pub fn shards(&self, count: usize) -> Vec<Arc<Shard>> {
-        let environment = Environment {
-            workers: Workers::inline(),
-            memory: MemoryPool::unlimited(),
-            stores: self.stores.clone(),
-        };
+        self.shards_within(count, MemoryPool::unlimited())
+    }
+
+    pub fn shards_within(&self, count: usize, memory: Arc<MemoryPool>) -> Vec<Arc<Shard>> {
+        let environment = Environment::new(Workers::inline(), memory, self.stores.clone());
         let start = |index| {
             let data = self.folder.path().join(format!("data/shard-{index}"));
             Shard::start(Config { data, index }, environment.clone()).unwrap()
