@@ -105,7 +105,7 @@ impl<'a> Estimator<'a> {
             }
             Logical::Filter { input, predicate } => {
                 let input = self.estimate(input);
-                let kept: f64 = combined(predicate.iter().map(|expr| input.selectivity(expr)));
+                let kept = input.conjunction(predicate);
                 input.filtered(kept)
             }
             Logical::Project { input, exprs } => {
@@ -202,7 +202,7 @@ impl<'a> Estimator<'a> {
 
     /// The share of a table's rows that its predicate keeps: of the sample where enough of it matches.
     fn scan_selectivity(&self, scan: &Scan, estimate: &Estimate) -> f64 {
-        let computed = || combined(scan.predicate.iter().map(|expr| estimate.selectivity(expr)));
+        let computed = || estimate.conjunction(&scan.predicate);
         let Some(sample) = scan.table.statistics.sample.as_ref().filter(|sample| sample.rows >= 64) else {
             return computed();
         };
@@ -246,7 +246,7 @@ impl<'a> Estimator<'a> {
         if all_sampled && count >= MIN_SAMPLE_MATCHES {
             return count as f64 / total;
         }
-        combined(shares.into_iter()).min((count + 3) as f64 / total)
+        combined(shares.into_iter()).min(computed()).min((count + 3) as f64 / total)
     }
 
     /// What a join gives of two inputs.
@@ -373,6 +373,20 @@ fn combined(shares: impl Iterator<Item = f64>) -> f64 {
     shares.iter().enumerate().map(|(rank, share)| share.powf(if rank < 2 { 1.0 } else { 0.7 })).product()
 }
 
+/// The column that a comparison with a constant bounds, and whether from above.
+fn bound(expr: &Expr) -> Option<(ColumnId, bool)> {
+    let Expr::Compare { op, left, right } = expr else { return None };
+    match (op, left.as_ref(), right.as_ref()) {
+        (CompareOp::Less | CompareOp::LessOrEqual, Expr::Column { id, .. }, Expr::Literal(_)) => {
+            Some((*id, true))
+        }
+        (CompareOp::Greater | CompareOp::GreaterOrEqual, Expr::Column { id, .. }, Expr::Literal(_)) => {
+            Some((*id, false))
+        }
+        _ => None,
+    }
+}
+
 /// A value as a number, for the share of a range.
 fn number(scalar: &Scalar) -> Option<f64> {
     match scalar {
@@ -430,6 +444,11 @@ impl Estimate {
                     ..input
                 }
             }
+            // The start of a text has few values.
+            Expr::Call { function, args, .. } if matches!(function.as_str(), "substring" | "left") => {
+                let input = self.expression(&args[0]);
+                ColumnEstimate { distinct: input.distinct.min(64.0), domain: 64.0, range: None, ..input }
+            }
             _ if expr.data_type() == DataType::Boolean => {
                 ColumnEstimate { distinct: 2.0, domain: 2.0, ..unknown() }
             }
@@ -445,12 +464,33 @@ impl Estimate {
         }
     }
 
+    /// The share of rows for which all conditions are true. Two bounds of one column are one range.
+    pub(crate) fn conjunction(&self, exprs: &[Expr]) -> f64 {
+        let mut ranges: HashMap<ColumnId, (f64, f64)> = HashMap::new();
+        let mut shares = Vec::with_capacity(exprs.len());
+        for expr in exprs {
+            let share = self.selectivity(expr);
+            match bound(expr) {
+                // (share below the upper bound, share above the lower)
+                Some((id, upper)) if self.columns.get(&id).is_some_and(|column| column.range.is_some()) => {
+                    let range = ranges.entry(id).or_insert((1.0, 1.0));
+                    let side = if upper { &mut range.0 } else { &mut range.1 };
+                    *side = side.min(share);
+                }
+                _ => shares.push(share),
+            }
+        }
+        let least = 0.5 / self.rows.max(1.0);
+        shares.extend(ranges.into_values().map(|(below, above)| (below + above - 1.0).max(least)));
+        combined(shares.into_iter())
+    }
+
     /// The share of rows for which a condition is true.
     pub(crate) fn selectivity(&self, expr: &Expr) -> f64 {
         let share = match expr {
             _ if is_never(expr) => 0.0,
             Expr::Literal(_) => 1.0,
-            Expr::And(operands) => combined(operands.iter().map(|operand| self.selectivity(operand))),
+            Expr::And(operands) => self.conjunction(operands),
             Expr::Or(operands) => {
                 1.0 - operands.iter().map(|operand| 1.0 - self.selectivity(operand)).product::<f64>()
             }

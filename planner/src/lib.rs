@@ -41,5 +41,13 @@ pub fn plan(sql: &str, catalog: &dyn Catalog, options: &PlannerOptions) -> Resul
 
 /// Binds a parsed statement to the catalog, and plans it where it queries.
 pub fn bind(parsed: &Parsed, catalog: &dyn Catalog, options: &PlannerOptions) -> Result<Statement> {
-    planning::statement(&parsed.syntax, catalog, options).map_err(|error| error.in_text(&parsed.text))
+    with_deep_stack(|| planning::statement(&parsed.syntax, catalog, options))
+        .map_err(|error| error.in_text(&parsed.text))
+}
+
+/// Runs what recurses over syntax trees and plans, of which the depth is bounded, where the stack is deep
+/// enough for it.
+fn with_deep_stack<T>(run: impl FnOnce() -> T) -> T {
+    const STACK_BYTES: usize = 64 << 20;
+    stacker::maybe_grow(STACK_BYTES / 4, STACK_BYTES, run)
 }

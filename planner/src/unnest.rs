@@ -33,7 +33,7 @@ fn join_unnested(mut join: Join, columns: &mut Columns) -> Result<Logical> {
     let outer = join.left.output_set();
     let free: ColumnSet = join.right.free_columns().intersection(&outer).copied().collect();
     if free.is_empty() {
-        return Ok(at_most_one(join, columns));
+        return Ok(at_most_one(join));
     }
     // A scalar subquery that aggregates: what is computed of the aggregate is computed above the join, where
     // the count of no rows is put right.
@@ -50,7 +50,7 @@ fn join_unnested(mut join: Join, columns: &mut Columns) -> Result<Logical> {
         }
         join.right = right;
         join.on.extend(pulled);
-        return Ok(at_most_one(join, columns));
+        return Ok(at_most_one(join));
     }
     general(join, &free, columns)
 }
@@ -79,7 +79,7 @@ fn without_order(plan: Logical) -> Logical {
 
 /// A scalar subquery of which no row of the left can find two is an outer join; one that always gives
 /// exactly one row a product.
-fn at_most_one(mut join: Join, _columns: &Columns) -> Logical {
+fn at_most_one(mut join: Join) -> Logical {
     if join.kind != JoinKind::Single {
         return Logical::Join(join);
     }
@@ -313,23 +313,25 @@ fn pull_aggregate(
 }
 
 /// The general way: `left ⋈ right` with `right` evaluated over the domain of the left's columns it uses.
-fn general(join: Join, free: &ColumnSet, columns: &mut Columns) -> Result<Logical> {
+fn general(mut join: Join, free: &ColumnSet, columns: &mut Columns) -> Result<Logical> {
     let ids: Vec<ColumnId> = free.iter().copied().collect();
     let template = join.left.clone().distinct(&ids, columns);
-    let mut domain = Domain { template, ids };
-    let (right, made) = domain.push(*join.right, columns)?;
-    let mut on = join.on;
-    if let JoinKind::NullMark(_) = join.kind {
-        // The conditions of the subquery stay below; only the comparison itself may be null.
-    }
+    let domain = Domain { template, ids };
+    let (right, made) = domain.push(join.right.take(), columns)?;
+    let mut on = std::mem::take(&mut join.on);
     for (&outside, &inside) in domain.ids.iter().zip(&made) {
         let (outside, inside) = (columns.reference(outside), columns.reference(inside));
         on.push(Expr::compare(CompareOp::IsNotDistinctFrom, outside, inside));
     }
-    let joined = join.left.join(right, join.kind, on);
-    match joined {
-        Logical::Join(join) => Ok(at_most_one(join, columns)),
-        other => Ok(other),
+    let right = Box::new(right);
+    Ok(at_most_one(Join { right, on, ..join }))
+}
+
+fn is_ordered(plan: &Logical) -> bool {
+    match plan {
+        Logical::Sort { .. } | Logical::TopN { .. } => true,
+        Logical::Project { input, .. } => is_ordered(input),
+        _ => false,
     }
 }
 
@@ -373,7 +375,7 @@ impl Domain {
     }
 
     /// The plan for every combination of the domain, and the columns in which it gives the combination.
-    fn push(&mut self, mut plan: Logical, columns: &mut Columns) -> Result<(Logical, Vec<ColumnId>)> {
+    fn push(&self, mut plan: Logical, columns: &mut Columns) -> Result<(Logical, Vec<ColumnId>)> {
         if !self.is_used_by(&plan) {
             let (domain, made) = self.copy(columns);
             return Ok((domain.join(plan, JoinKind::Inner, Vec::new()), made));
@@ -435,6 +437,25 @@ impl Domain {
                 Ok((Logical::Union { inputs: parts, columns: ids }, made))
             }
             Logical::Sort { input, .. } => self.push(*input, columns),
+            // Any one row of each combination: an aggregate gives one of a single column's values.
+            Logical::Limit { input, limit: Some(1), offset: 0 }
+                if input.outputs().len() == 1 && !is_ordered(&input) =>
+            {
+                let id = input.outputs()[0];
+                let (input, made) = self.push(*input, columns)?;
+                let groups = made.iter().map(|&id| (id, columns.reference(id))).collect();
+                let call = AggregateCall {
+                    function: AggregateFunction::AnyValue,
+                    distinct: false,
+                    arg: Some(columns.reference(id)),
+                    filter: None,
+                    data_type: columns.data_type(id),
+                };
+                let any = columns.copy(id);
+                let mut exprs: Vec<_> = made.iter().map(|&id| (id, columns.reference(id))).collect();
+                exprs.push((id, columns.reference(any)));
+                Ok((input.aggregate(groups, vec![(any, call)]).project(exprs), made))
+            }
             Logical::Limit { .. } | Logical::TopN { .. } => {
                 Err(Error::unsupported("LIMIT in a subquery that uses columns of the query around it"))
             }
@@ -444,7 +465,7 @@ impl Domain {
         }
     }
 
-    fn push_join(&mut self, join: Join, columns: &mut Columns) -> Result<(Logical, Vec<ColumnId>)> {
+    fn push_join(&self, join: Join, columns: &mut Columns) -> Result<(Logical, Vec<ColumnId>)> {
         let Join { left, right, kind, mut on, .. } = join;
         let (in_left, in_right) = (self.is_used_by(&left), self.is_used_by(&right));
         if kind == JoinKind::Full {

@@ -1,7 +1,7 @@
 //! Whole queries: `WITH`, set operations, `VALUES`, `ORDER BY`, `LIMIT`.
 
 use super::expression::{Bound, Context, Literal};
-use super::scope::{Relation, Scope, ScopeColumn};
+use super::scope::{Relation, Scope, ScopeColumn, same_name};
 use super::{Binder, BoundQuery, Cte, MAX_QUERY_DEPTH, OutputColumn, types};
 use crate::error::{Error, Result};
 use crate::logical::{JoinKind, Logical, SortKey};
@@ -41,7 +41,15 @@ impl Binder<'_> {
         refuse_if(!query.pipe_operators.is_empty(), "a pipe operator", span)?;
         if let Some(with) = &query.with {
             refuse_if(with.recursive, "WITH RECURSIVE", with.span())?;
-            for cte in &with.cte_tables {
+            for (number, cte) in with.cte_tables.iter().enumerate() {
+                let name = &cte.alias.name;
+                if with.cte_tables[..number]
+                    .iter()
+                    .any(|other| same_name(&other.alias.name.value, &name.value))
+                {
+                    let message = format!("WITH names \"{}\" twice", name.value);
+                    return Err(Error::name(message).at(name.span));
+                }
                 self.ctes.push(Cte {
                     name: cte.alias.name.value.clone(),
                     column_names: cte.alias.columns.iter().map(|column| column.name.clone()).collect(),

@@ -23,6 +23,13 @@ enum Listed<'a> {
     Expr { name: String, alias: Option<&'a ast::Ident>, expr: &'a ast::Expr },
 }
 
+/// An expression of `GROUP BY`.
+struct Group {
+    expr: Expr,
+    /// Positions of the items of the select list that are written alike.
+    items: Vec<usize>,
+}
+
 impl Binder<'_> {
     pub(crate) fn select(
         &mut self,
@@ -40,17 +47,26 @@ impl Binder<'_> {
             plan = filter(plan, condition, context.pending);
         }
         let listed = self.listed(&select.projection, &scope)?;
-        let group_exprs = self.group_by(&select.group_by, &listed, &scope, &mut plan)?;
+        let groups = self.group_by(&select.group_by, &listed, &scope, &mut plan)?;
+        let grouped = !matches!(&select.group_by, GroupByExpr::Expressions(exprs, _) if exprs.is_empty());
 
         // What may hold aggregates is bound before the aggregate below it is made.
         let mut context = Context::new(&scope, "SELECT");
         context.aggregation = Some(Aggregation::default());
         let mut items = Vec::with_capacity(listed.len());
-        for item in &listed {
+        for (position, item) in listed.iter().enumerate() {
             items.push(match item {
-                Listed::Column { name, id } => Item { name: name.clone(), expr: self.columns.reference(*id) },
+                Listed::Column { name, id } => {
+                    Item { name: name.clone(), expr: self.columns.reference(*id) }
+                }
                 Listed::Expr { name, expr, .. } => {
-                    Item { name: name.clone(), expr: self.expression(expr, &mut context)? }
+                    // What is grouped by is not bound again: its subqueries are evaluated below.
+                    let known = groups.iter().find(|group| group.items.contains(&position));
+                    let expr = match known {
+                        Some(group) => group.expr.clone(),
+                        None => self.expression(expr, &mut context)?,
+                    };
+                    Item { name: name.clone(), expr }
                 }
             });
         }
@@ -81,10 +97,10 @@ impl Binder<'_> {
         let aggregation = aggregation.unwrap_or_default();
         let mut having = having;
         let mut pending = pending;
-        if !group_exprs.is_empty() || !aggregation.calls.is_empty() || having.is_some() {
+        if grouped || !aggregation.calls.is_empty() || having.is_some() {
             let below = plan.output_set();
             plan = attach(plan, aggregation.pending);
-            let groups = self.groups(group_exprs);
+            let groups = self.groups(groups.into_iter().map(|group| group.expr).collect());
             let mut above = |expr: &mut Expr| -> Result<()> {
                 let taken = expr.clone();
                 *expr = above_groups(taken, &groups, &below).map_err(|id| {
@@ -243,7 +259,7 @@ impl Binder<'_> {
         listed: &[Listed<'_>],
         scope: &Scope<'_>,
         plan: &mut Logical,
-    ) -> Result<Vec<Expr>> {
+    ) -> Result<Vec<Group>> {
         let GroupByExpr::Expressions(exprs, modifiers) = clause else {
             return Err(Error::unsupported("GROUP BY ALL").at(clause.span()));
         };
@@ -256,13 +272,14 @@ impl Binder<'_> {
                 }
                 ast::Expr::Cube(_) => return Err(Error::unsupported("CUBE").at(ast.span())),
                 ast::Expr::Rollup(_) => return Err(Error::unsupported("ROLLUP").at(ast.span())),
+                ast::Expr::Tuple(parts) if parts.is_empty() => continue,
                 _ => {}
             }
             let mut meant = ast;
             if let Some(position) = ordinal(ast, listed.len(), "GROUP BY")? {
                 match &listed[position] {
                     Listed::Column { id, .. } => {
-                        groups.push(self.columns.reference(*id));
+                        groups.push(Group { expr: self.columns.reference(*id), items: Vec::new() });
                         continue;
                     }
                     Listed::Expr { expr, .. } => meant = expr,
@@ -279,8 +296,15 @@ impl Binder<'_> {
                 meant = alias.unwrap_or(ast);
             }
             let mut context = Context::new(scope, "GROUP BY");
-            groups.push(self.expression(meant, &mut context)?);
+            let expr = self.expression(meant, &mut context)?;
             *plan = attach(plan.take(), context.pending);
+            let items = listed
+                .iter()
+                .enumerate()
+                .filter(|(_, item)| matches!(item, Listed::Expr { expr, .. } if *expr == meant))
+                .map(|(position, _)| position)
+                .collect();
+            groups.push(Group { expr, items });
         }
         Ok(groups)
     }

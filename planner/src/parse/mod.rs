@@ -2,6 +2,7 @@
 //! grammar of our own over its token stream.
 
 mod dialect;
+mod limits;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::statement::TableName;
@@ -9,7 +10,7 @@ use dialect::TundraDialect;
 use sqlparser::ast::{self, Ident, ObjectName, ObjectNamePart, Query, Spanned};
 use sqlparser::keywords::Keyword;
 use sqlparser::parser::Parser;
-use sqlparser::tokenizer::{Span, Token};
+use sqlparser::tokenizer::{Span, Token, Tokenizer};
 
 /// How deep the parser follows nested parentheses, subqueries and the like.
 const PARSER_DEPTH: usize = 400;
@@ -105,15 +106,17 @@ pub fn parse(sql: &str) -> Result<Vec<Parsed>> {
         let message = format!("the statement has {} bytes; the most is {MAX_SQL_BYTES}", sql.len());
         return Err(Error::new(ErrorKind::Syntax, message));
     }
-    parse_statements(sql).map_err(|error| error.in_text(sql))
+    crate::with_deep_stack(|| parse_statements(sql)).map_err(|error| error.in_text(sql))
 }
 
 fn parse_statements(sql: &str) -> Result<Vec<Parsed>> {
     let text: std::sync::Arc<str> = sql.into();
-    let mut parser = Parser::new(&TundraDialect)
-        .with_recursion_limit(PARSER_DEPTH)
-        .try_with_sql(sql)
-        .map_err(Error::from_parser)?;
+    let tokens = Tokenizer::new(&TundraDialect, sql)
+        .tokenize_with_location()
+        .map_err(|error| Error::from_parser(error.into()))?;
+    limits::check(&tokens)?;
+    let mut parser =
+        Parser::new(&TundraDialect).with_recursion_limit(PARSER_DEPTH).with_tokens_with_locations(tokens);
     let mut statements = Vec::new();
     loop {
         while parser.consume_token(&Token::SemiColon) {}

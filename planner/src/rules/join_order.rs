@@ -36,8 +36,12 @@ impl Rule for JoinOrder {
 
 /// Orders every region of the plan.
 fn order(mut plan: Logical, columns: &Columns, estimator: &Estimator<'_>) -> Logical {
-    if matches!(plan, Logical::Join(_)) || matches!(&plan, Logical::Filter { input, .. } if is_region(input))
-    {
+    let starts = match &plan {
+        Logical::Filter { input, .. } => is_region(input),
+        Logical::Join(_) => is_region(&plan),
+        _ => false,
+    };
+    if starts {
         let outputs = plan.outputs();
         let mut region = Region::default();
         region.flatten(plan, columns, estimator);

@@ -1,5 +1,9 @@
 //! A catalog of the eight TPC-H tables with statistics as scale factor 1 has them, without samples.
 
+#![allow(dead_code)]
+
+pub mod reference;
+
 use columnar::{DataType, Scalar};
 use planner::catalog::{Catalog, Partitioning, Table};
 use planner::{PlannedQuery, PlannerOptions, Statement};
@@ -53,6 +57,20 @@ pub fn table(dataset: u64, name: &str, rows: u64, columns: &[Spec], nullable: bo
         statistics: Arc::new(TableStatistics { rows, columns: statistics, sample: None }),
         partitioning: Partitioning::Spread,
     })
+}
+
+/// A table without columns or statistics.
+pub fn empty_table(dataset: u64) -> Table {
+    Table {
+        tenant: "default".into(),
+        schema: "main".into(),
+        name: String::new(),
+        dataset,
+        version: 1,
+        columns: Vec::new(),
+        statistics: Arc::new(TableStatistics::default()),
+        partitioning: Partitioning::Spread,
+    }
 }
 
 pub fn tpch() -> TestCatalog {

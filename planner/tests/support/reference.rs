@@ -1,0 +1,447 @@
+//! A plain interpreter of fragments, a row at a time, on any number of pretended shards: the oracle against
+//! which plans are judged. It knows only the functions and casts that the tests use.
+
+use columnar::{DataType, Scalar, Value};
+use exec::plan::*;
+use exec::{ArithmeticOp, CompareOp, Expr};
+use planner::PlannedQuery;
+use std::cmp::Ordering;
+use std::collections::HashMap;
+
+pub type Row = Vec<Scalar>;
+/// Rows of each dataset.
+pub type Data = HashMap<u64, Vec<Row>>;
+type Answer<T> = Result<T, String>;
+
+/// The rows of a query on `shards` shards.
+pub fn run(query: &PlannedQuery, data: &Data, shards: usize) -> Answer<Vec<Row>> {
+    // What each fragment sent to each shard.
+    let mut sent: HashMap<u32, Vec<Vec<Row>>> = HashMap::new();
+    let mut result = Vec::new();
+    for fragment in &query.fragments {
+        let bytes = exec::codec::encode(fragment);
+        let decoded = exec::codec::decode(&bytes).map_err(|error| error.to_string())?;
+        assert_eq!(decoded, *fragment, "a fragment changes when it is sent");
+        let mut boxes = vec![Vec::new(); shards];
+        let on: Vec<usize> = match fragment.placement {
+            FragmentPlacement::AllShards => (0..shards).collect(),
+            FragmentPlacement::OneShard => vec![0],
+        };
+        for &shard in &on {
+            let place = Place { data, shard, shards, sent: &sent, alone: on.len() == 1 };
+            let rows = place.rows(&fragment.plan)?;
+            for row in &rows {
+                assert_eq!(row.len(), fragment.plan.output_types().len(), "width of {:?}", fragment.plan);
+            }
+            match &fragment.output {
+                None => result = rows,
+                Some(Routing::Gather) => boxes[0].extend(rows),
+                Some(Routing::Broadcast) => boxes.iter_mut().for_each(|one| one.extend(rows.clone())),
+                Some(Routing::Hash(keys)) => {
+                    for row in rows {
+                        let mut hash = 17_usize;
+                        for key in keys {
+                            hash = hash.wrapping_mul(31).wrapping_add(hash_of(&eval(key, &row)?));
+                        }
+                        boxes[hash % shards].push(row);
+                    }
+                }
+            }
+        }
+        sent.insert(fragment.id, boxes);
+    }
+    Ok(result)
+}
+
+fn hash_of(value: &Scalar) -> usize {
+    use std::hash::{DefaultHasher, Hash, Hasher};
+    let mut hasher = DefaultHasher::new();
+    value.hash(&mut hasher);
+    hasher.finish() as usize
+}
+
+/// One shard's view.
+struct Place<'a> {
+    data: &'a Data,
+    shard: usize,
+    shards: usize,
+    sent: &'a HashMap<u32, Vec<Vec<Row>>>,
+    alone: bool,
+}
+
+impl Place<'_> {
+    fn rows(&self, plan: &Plan) -> Answer<Vec<Row>> {
+        Ok(match plan {
+            Plan::Scan(scan) => {
+                assert!(self.shards == 1 || !self.alone, "a spread table is read on one shard only");
+                let all = self.data.get(&scan.table.dataset).ok_or("no data")?;
+                let mut rows = Vec::new();
+                for (number, row) in all.iter().enumerate() {
+                    if number % self.shards != self.shard {
+                        continue;
+                    }
+                    let mut keep = true;
+                    for test in &scan.predicate {
+                        keep = keep && is_true(&eval(test, row)?);
+                    }
+                    if keep {
+                        rows.push(scan.columns.iter().map(|&column| row[column as usize].clone()).collect());
+                    }
+                }
+                rows
+            }
+            Plan::Filter { input, predicate } => {
+                let mut kept = Vec::new();
+                for row in self.rows(input)? {
+                    if is_true(&eval(predicate, &row)?) {
+                        kept.push(row);
+                    }
+                }
+                kept
+            }
+            Plan::Project { input, exprs } => self
+                .rows(input)?
+                .iter()
+                .map(|row| exprs.iter().map(|expr| eval(expr, row)).collect())
+                .collect::<Answer<_>>()?,
+            Plan::HashJoin(join) => self.join(join)?,
+            Plan::Aggregate { input, groups, aggregates } => {
+                aggregate(self.rows(input)?, groups, aggregates)?
+            }
+            Plan::Sort { input, keys } => sort(self.rows(input)?, keys)?,
+            Plan::TopN { input, keys, limit, offset } => sort(self.rows(input)?, keys)?
+                .into_iter()
+                .skip(*offset as usize)
+                .take(*limit as usize)
+                .collect(),
+            Plan::Limit { input, limit, offset } => self
+                .rows(input)?
+                .into_iter()
+                .skip(*offset as usize)
+                .take(limit.map_or(usize::MAX, |limit| limit as usize))
+                .collect(),
+            Plan::Union { inputs } => {
+                let mut rows = Vec::new();
+                for input in inputs {
+                    assert_eq!(input.output_types(), inputs[0].output_types());
+                    rows.extend(self.rows(input)?);
+                }
+                rows
+            }
+            Plan::Values { rows, .. } => {
+                assert!(self.alone || self.shards == 1, "VALUES runs on every shard");
+                rows.iter().map(|row| row.iter().map(|value| value.scalar.clone()).collect()).collect()
+            }
+            Plan::Receive { fragment, .. } => self.sent[fragment][self.shard].clone(),
+            Plan::Exchange { .. } => return Err("an exchange was not cut".into()),
+        })
+    }
+
+    fn join(&self, join: &HashJoin) -> Answer<Vec<Row>> {
+        let (probe, build) = (self.rows(&join.probe)?, self.rows(&join.build)?);
+        let (probe_width, build_width) = (join.probe.output_types().len(), join.build.output_types().len());
+        let mut built = vec![false; build.len()];
+        let mut rows = Vec::new();
+        for left in &probe {
+            let (mut matches, mut any, mut null) = (0, false, false);
+            for (number, right) in build.iter().enumerate() {
+                let mut equal = true;
+                for key in &join.keys {
+                    let (a, b) = (eval(&key.probe, left)?, eval(&key.build, right)?);
+                    equal = equal
+                        && (a.compare(&b) == Some(Ordering::Equal)
+                            || (key.null_equal && is_null(&a) && is_null(&b)));
+                }
+                if !equal {
+                    continue;
+                }
+                let pair: Row = left.iter().chain(right).cloned().collect();
+                let test = match &join.residual {
+                    None => Scalar::Boolean(true),
+                    Some(test) => eval(test, &pair)?,
+                };
+                null |= is_null(&test);
+                if !is_true(&test) {
+                    continue;
+                }
+                any = true;
+                matches += 1;
+                built[number] = true;
+                match join.kind {
+                    JoinKind::Single if matches > 1 => return Err("more than one row".into()),
+                    JoinKind::Inner
+                    | JoinKind::ProbeOuter
+                    | JoinKind::BuildOuter
+                    | JoinKind::Full
+                    | JoinKind::Single => rows.push(pair),
+                    _ => {}
+                }
+            }
+            match join.kind {
+                JoinKind::ProbeOuter | JoinKind::Full | JoinKind::Single if !any => {
+                    rows.push(left.iter().cloned().chain(vec![Scalar::Null; build_width]).collect())
+                }
+                JoinKind::ProbeSemi if any => rows.push(left.clone()),
+                JoinKind::ProbeAnti if !any => rows.push(left.clone()),
+                JoinKind::Mark => {
+                    let mark = match (any, null) {
+                        (true, _) => Scalar::Boolean(true),
+                        (_, true) => Scalar::Null,
+                        _ => Scalar::Boolean(false),
+                    };
+                    rows.push(left.iter().cloned().chain([mark]).collect());
+                }
+                _ => {}
+            }
+        }
+        for (right, matched) in build.iter().zip(built) {
+            match join.kind {
+                JoinKind::BuildOuter | JoinKind::Full if !matched => rows
+                    .push(vec![Scalar::Null; probe_width].into_iter().chain(right.iter().cloned()).collect()),
+                JoinKind::BuildSemi if matched => rows.push(right.clone()),
+                JoinKind::BuildAnti if !matched => rows.push(right.clone()),
+                _ => {}
+            }
+        }
+        Ok(rows)
+    }
+}
+
+fn aggregate(rows: Vec<Row>, groups: &[Expr], aggregates: &[Aggregate]) -> Answer<Vec<Row>> {
+    let mut order: Vec<Row> = Vec::new();
+    let mut members: HashMap<Row, Vec<Row>> = HashMap::new();
+    if groups.is_empty() {
+        order.push(Vec::new());
+        members.insert(Vec::new(), Vec::new());
+    }
+    for row in rows {
+        let key: Row = groups.iter().map(|expr| eval(expr, &row)).collect::<Answer<_>>()?;
+        if !members.contains_key(&key) {
+            order.push(key.clone());
+        }
+        members.entry(key).or_default().push(row);
+    }
+    let mut result = Vec::new();
+    for key in order {
+        let mut row = key.clone();
+        for call in aggregates {
+            let mut values = Vec::new();
+            for member in &members[&key] {
+                if let Some(filter) = &call.filter
+                    && !is_true(&eval(filter, member)?)
+                {
+                    continue;
+                }
+                values.push(match call.args.first() {
+                    Some(arg) => eval(arg, member)?,
+                    None => Scalar::Boolean(true),
+                });
+            }
+            values.retain(|value| !is_null(value));
+            row.push(fold(call.function, &values));
+        }
+        result.push(row);
+    }
+    Ok(result)
+}
+
+fn fold(function: AggregateFunction, values: &[Scalar]) -> Scalar {
+    let extreme = |wanted: Ordering| {
+        values.iter().cloned().reduce(|a, b| if b.compare(&a) == Some(wanted) { b } else { a })
+    };
+    let sum = || {
+        values.iter().cloned().reduce(|a, b| match (a, b) {
+            (Scalar::Integer(a), Scalar::Integer(b)) => Scalar::Integer(a + b),
+            (Scalar::Float(a), Scalar::Float(b)) => Scalar::Float(a + b),
+            other => panic!("a sum of {other:?}"),
+        })
+    };
+    match function {
+        AggregateFunction::CountRows | AggregateFunction::Count => Scalar::Integer(values.len() as i128),
+        AggregateFunction::SumCounts => sum().unwrap_or(Scalar::Integer(0)),
+        AggregateFunction::Sum => sum().unwrap_or(Scalar::Null),
+        AggregateFunction::Min => extreme(Ordering::Less).unwrap_or(Scalar::Null),
+        AggregateFunction::Max => extreme(Ordering::Greater).unwrap_or(Scalar::Null),
+        AggregateFunction::AnyValue => values.first().cloned().unwrap_or(Scalar::Null),
+        AggregateFunction::BoolAnd if values.is_empty() => Scalar::Null,
+        AggregateFunction::BoolAnd => Scalar::Boolean(values.iter().all(is_true)),
+        AggregateFunction::BoolOr if values.is_empty() => Scalar::Null,
+        AggregateFunction::BoolOr => Scalar::Boolean(values.iter().any(is_true)),
+    }
+}
+
+fn sort(rows: Vec<Row>, keys: &[SortKey]) -> Answer<Vec<Row>> {
+    let mut keyed = rows
+        .into_iter()
+        .map(|row| Ok((keys.iter().map(|key| eval(&key.expr, &row)).collect::<Answer<Row>>()?, row)))
+        .collect::<Answer<Vec<_>>>()?;
+    keyed.sort_by(|(a, _), (b, _)| {
+        keys.iter()
+            .zip(a.iter().zip(b))
+            .map(|(key, (a, b))| match (is_null(a), is_null(b)) {
+                (true, true) => Ordering::Equal,
+                (true, false) => {
+                    if key.nulls_first {
+                        Ordering::Less
+                    } else {
+                        Ordering::Greater
+                    }
+                }
+                (false, true) => {
+                    if key.nulls_first {
+                        Ordering::Greater
+                    } else {
+                        Ordering::Less
+                    }
+                }
+                _ => {
+                    let order = a.compare(b).expect("values of one type");
+                    if key.descending { order.reverse() } else { order }
+                }
+            })
+            .find(|order| order.is_ne())
+            .unwrap_or(Ordering::Equal)
+    });
+    Ok(keyed.into_iter().map(|(_, row)| row).collect())
+}
+
+fn is_null(value: &Scalar) -> bool {
+    matches!(value, Scalar::Null)
+}
+
+fn is_true(value: &Scalar) -> bool {
+    *value == Scalar::Boolean(true)
+}
+
+fn scale_of(data_type: DataType) -> u32 {
+    match data_type {
+        DataType::Decimal { scale, .. } => scale.into(),
+        _ => 0,
+    }
+}
+
+pub fn eval(expr: &Expr, row: &[Scalar]) -> Answer<Scalar> {
+    Ok(match expr {
+        Expr::Column { id, .. } => row[*id as usize].clone(),
+        Expr::Literal(value) => value.scalar.clone(),
+        Expr::Compare { op, left, right } => {
+            let (types, a, b) = ((left.data_type(), right.data_type()), eval(left, row)?, eval(right, row)?);
+            assert_eq!(scale_of(types.0), scale_of(types.1), "scales of {expr:?}");
+            let same = a == b;
+            match op {
+                CompareOp::IsDistinctFrom => Scalar::Boolean(!same),
+                CompareOp::IsNotDistinctFrom => Scalar::Boolean(same),
+                _ if is_null(&a) || is_null(&b) => Scalar::Null,
+                _ => {
+                    let order = a.compare(&b).ok_or_else(|| format!("{a:?} against {b:?}"))?;
+                    Scalar::Boolean(match op {
+                        CompareOp::Equal => order.is_eq(),
+                        CompareOp::NotEqual => order.is_ne(),
+                        CompareOp::Less => order.is_lt(),
+                        CompareOp::LessOrEqual => order.is_le(),
+                        CompareOp::Greater => order.is_gt(),
+                        _ => order.is_ge(),
+                    })
+                }
+            }
+        }
+        Expr::Arithmetic { op, left, right, .. } => match (eval(left, row)?, eval(right, row)?) {
+            (Scalar::Null, _) | (_, Scalar::Null) => Scalar::Null,
+            (Scalar::Integer(a), Scalar::Integer(b)) => Scalar::Integer(match op {
+                ArithmeticOp::Add => a + b,
+                ArithmeticOp::Subtract => a - b,
+                ArithmeticOp::Multiply => a * b,
+                _ if b == 0 => return Err("division by zero".into()),
+                ArithmeticOp::Divide => a / b,
+                ArithmeticOp::Modulo => a % b,
+            }),
+            (Scalar::Float(a), Scalar::Float(b)) => Scalar::Float(match op {
+                ArithmeticOp::Add => a + b,
+                ArithmeticOp::Subtract => a - b,
+                ArithmeticOp::Multiply => a * b,
+                _ if b == 0.0 => return Err("division by zero".into()),
+                ArithmeticOp::Divide => a / b,
+                ArithmeticOp::Modulo => a % b,
+            }),
+            other => return Err(format!("arithmetic of {other:?}")),
+        },
+        Expr::And(operands) | Expr::Or(operands) => {
+            let decides = matches!(expr, Expr::Or(_));
+            let mut null = false;
+            for operand in operands {
+                match eval(operand, row)? {
+                    Scalar::Boolean(value) if value == decides => return Ok(Scalar::Boolean(decides)),
+                    Scalar::Null => null = true,
+                    _ => {}
+                }
+            }
+            if null { Scalar::Null } else { Scalar::Boolean(!decides) }
+        }
+        Expr::Not(input) => match eval(input, row)? {
+            Scalar::Boolean(value) => Scalar::Boolean(!value),
+            _ => Scalar::Null,
+        },
+        Expr::IsNull { input, negated } => Scalar::Boolean(is_null(&eval(input, row)?) != *negated),
+        Expr::InList { input, list, negated } => {
+            let value = eval(input, row)?;
+            if is_null(&value) {
+                Scalar::Null
+            } else if list.iter().any(|item| item.scalar == value) {
+                Scalar::Boolean(!negated)
+            } else if list.iter().any(Value::is_null) {
+                Scalar::Null
+            } else {
+                Scalar::Boolean(*negated)
+            }
+        }
+        Expr::Like { input, pattern, negated, .. } => match (eval(input, row)?, eval(pattern, row)?) {
+            (Scalar::Bytes(text), Scalar::Bytes(pattern)) => {
+                Scalar::Boolean(like(&text, &pattern) != *negated)
+            }
+            _ => Scalar::Null,
+        },
+        Expr::Case { branches, otherwise, .. } => {
+            for (condition, value) in branches {
+                if is_true(&eval(condition, row)?) {
+                    return eval(value, row);
+                }
+            }
+            otherwise.as_ref().map_or(Ok(Scalar::Null), |value| eval(value, row))?
+        }
+        Expr::Cast { input, data_type, .. } => cast(eval(input, row)?, input.data_type(), *data_type)?,
+        Expr::Call { function, .. } => return Err(format!("the function {function}")),
+    })
+}
+
+fn cast(value: Scalar, from: DataType, to: DataType) -> Answer<Scalar> {
+    let (a, b) = (scale_of(from), scale_of(to));
+    Ok(match (value, to) {
+        (Scalar::Null, _) => Scalar::Null,
+        (value, to) if from == to => {
+            let _ = to;
+            value
+        }
+        (Scalar::Integer(value), DataType::Float32 | DataType::Float64) => {
+            Scalar::Float(value as f64 / 10_f64.powi(a as i32))
+        }
+        (Scalar::Integer(value), to)
+            if (to.is_integer() || matches!(to, DataType::Decimal { .. })) && b >= a =>
+        {
+            Scalar::Integer(value * 10_i128.pow(b - a))
+        }
+        (Scalar::Integer(value), DataType::Timestamp { unit, .. }) if from == DataType::Date => {
+            Scalar::Integer(value * 86_400 * i128::from(unit.per_second()))
+        }
+        (scalar, DataType::Varchar) => Scalar::Bytes(Value::new(from, scalar).to_string().into_bytes()),
+        (value, to) => return Err(format!("a cast of {value:?} from {from} to {to}")),
+    })
+}
+
+fn like(text: &[u8], pattern: &[u8]) -> bool {
+    match pattern.split_first() {
+        None => text.is_empty(),
+        Some((b'%', rest)) => (0..=text.len()).any(|start| like(&text[start..], rest)),
+        Some((b'_', rest)) => !text.is_empty() && like(&text[1..], rest),
+        Some((first, rest)) => text.first() == Some(first) && like(&text[1..], rest),
+    }
+}
