@@ -1,0 +1,180 @@
+#!/usr/bin/env python3
+"""Compares TPC-H answers of `tundra up` with DuckDB's on the same Parquet files, over Flight SQL (ADBC).
+
+    check.py --binary target/release/tundra --scale 0.01 --scale 1
+
+Every query runs with the validation parameters and with further sets drawn by seed. Rows are compared as sets
+where the order leaves ties; the columns that order a result must come in DuckDB's order. Decimals of the same
+scale are equal exactly, floats to 1e-9 relative. The server is started a second time on its data and asked again.
+"""
+
+import argparse
+import csv
+import decimal
+import io
+import math
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import adbc_driver_flightsql.dbapi
+import duckdb
+
+from parameters import ORDER, drawn, validation, without_limit
+
+TABLES = ["lineitem", "orders", "partsupp", "part", "customer", "supplier", "nation", "region"]
+
+
+class Server:
+    """`tundra up` on free ports."""
+
+    def __init__(self, binary, data, arguments):
+        command = [binary, "up", "--data", data, "--flight", "127.0.0.1:0", "--http", "127.0.0.1:0", *arguments]
+        started = time.monotonic()
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        line = self.process.stdout.readline()
+        self.seconds = time.monotonic() - started
+        found = re.match(r"tundra ready flight=(grpc://\S+) http=http://\S+", line)
+        if not found:
+            raise SystemExit(f"the server did not start: {line!r}, exit code {self.process.wait()}")
+        self.url = found[1]
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        code = self.process.wait(timeout=60)
+        if code != 0:
+            raise SystemExit(f"the server ended with exit code {code}")
+
+
+class Checker:
+    def __init__(self, tundra, duck):
+        self.tundra, self.duck = tundra, duck
+        self.failures = 0
+        self.seconds = {"tundra": 0.0, "duckdb": 0.0}
+
+    def rows(self, cursor, name, sql):
+        started = time.perf_counter()
+        cursor.execute(sql)
+        rows = [tuple(row) for row in cursor.fetchall()]
+        self.seconds[name] += time.perf_counter() - started
+        return rows
+
+    def check(self, number, label, sql):
+        try:
+            problem = self.compare(number, sql)
+        except Exception as error:  # a failed query is a failed check, the others go on
+            problem = str(error)
+        if problem:
+            self.failures += 1
+            print(f"Q{number} ({label}): {problem}\n{sql}\n", file=sys.stderr)
+
+    def compare(self, number, sql):
+        expected = self.rows(self.duck, "duckdb", sql)
+        actual = self.rows(self.tundra, "tundra", sql)
+        if len(actual) != len(expected):
+            return f"{len(actual)} rows, not {len(expected)}"
+        key = lambda row: [row[column] for column in ORDER[number]]
+        for position, (one, other) in enumerate(zip(actual, expected)):
+            if not same(key(one), key(other)):
+                return f"row {position} is {one} and not {other}"
+        problem = difference(actual, expected)
+        if problem and without_limit(sql) != sql:
+            # Ties at the limit may be cut in either way: then all rows must agree, and these be among them.
+            everything = self.rows(self.duck, "duckdb", without_limit(sql))
+            problem = difference(self.rows(self.tundra, "tundra", without_limit(sql)), everything)
+            whole = {canonical(row) for row in everything}
+            problem = problem or next((f"{row} is no answer" for row in actual if canonical(row) not in whole), None)
+        return problem
+
+
+def canonical(row):
+    """Something to sort and look up by, blind to what may differ."""
+    return tuple((f"{value:.6g}" if isinstance(value, (float, decimal.Decimal)) else str(value)) for value in row)
+
+
+def difference(actual, expected):
+    for one, other in zip(sorted(actual, key=canonical), sorted(expected, key=canonical)):
+        if not same(one, other):
+            return f"{one} and not {other}"
+    return None if len(actual) == len(expected) else f"{len(actual)} rows, not {len(expected)}"
+
+
+def same(left, right):
+    return len(left) == len(right) and all(map(same_value, left, right))
+
+
+def same_value(one, other):
+    if isinstance(one, decimal.Decimal) and isinstance(other, decimal.Decimal):
+        if one.as_tuple().exponent == other.as_tuple().exponent:
+            return one == other
+    if isinstance(one, (float, decimal.Decimal)) or isinstance(other, (float, decimal.Decimal)):
+        if one is None or other is None:
+            return one is other
+        return math.isclose(float(one), float(other), rel_tol=1e-9)
+    return one == other
+
+
+def check_command(binary, url, duck):
+    """`tundra sql` gives what the driver gives."""
+    sql = validation(5)
+    printed = subprocess.run([binary, "sql", "--url", url, "-c", sql, "--format", "csv"], capture_output=True, text=True)
+    lines = list(csv.reader(io.StringIO(printed.stdout)))
+    expected = [[str(value) for value in row] for row in duck.execute(sql).fetchall()]
+    if printed.returncode != 0 or lines[1:] != expected:
+        print(f"tundra sql: {printed.stderr}{lines[1:]} and not {expected}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def run(binary, scale, sets, shards, threads, data):
+    arguments = ["--shards", str(shards)] + (["--threads", str(threads)] if threads else [])
+    server = Server(binary, data, ["--sample", f"tpch:{scale}", *arguments])
+    duck = duckdb.connect()
+    for table in TABLES:
+        files = f"{data}/objects/samples/tpch/sf{scale}/{table}/*.parquet"
+        duck.execute(f"CREATE TABLE {table} AS SELECT * FROM read_parquet('{files}')")
+    with adbc_driver_flightsql.dbapi.connect(server.url, autocommit=True) as connection:
+        checker = Checker(connection.cursor(), duck)
+        for number in range(1, 23):
+            checker.check(number, "validation parameters", validation(number))
+        standard = dict(checker.seconds)
+        for seed in range(1, sets):
+            for number in range(1, 23):
+                checker.check(number, f"seed {seed}", drawn(number, seed, float(scale)))
+    failures = checker.failures + check_command(binary, server.url, duck)
+    server.stop()
+    again = Server(binary, data, arguments)
+    with adbc_driver_flightsql.dbapi.connect(again.url, autocommit=True) as connection:
+        checker = Checker(connection.cursor(), duck)
+        for number in (1, 6, 18):
+            checker.check(number, "after a restart", validation(number))
+    failures += checker.failures
+    again.stop()
+    print(f"TPC-H scale factor {scale}, {shards} shard(s): {sets} x 22 queries, {failures} failures; validation set "
+          f"{standard['tundra']:.2f} s (DuckDB {standard['duckdb']:.2f} s); ready after {server.seconds:.1f} s, "
+          f"again after {again.seconds:.2f} s", flush=True)
+    return failures
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--binary", required=True)
+    parser.add_argument("--scale", action="append", required=True)
+    parser.add_argument("--sets", type=int, default=4, help="parameter sets, the first is the validation set")
+    parser.add_argument("--shards", type=int, default=1)
+    parser.add_argument("--threads", type=int)
+    parser.add_argument("--data", help="a data folder to use and keep")
+    arguments = parser.parse_args()
+    failures = 0
+    for scale in arguments.scale:
+        with tempfile.TemporaryDirectory(prefix="tundra-tpch.") as folder:
+            failures += run(arguments.binary, scale, arguments.sets, arguments.shards, arguments.threads,
+                            arguments.data or folder)
+    sys.exit(1 if failures else 0)
+
+
+main()
