@@ -98,13 +98,12 @@ async fn run_files(variation: &Variation, way: Way) -> Result<Vec<String>, Failu
     Ok(failures)
 }
 
-/// Drops what a file has left behind.
+/// Drops the tables that a file has left behind.
 async fn clean(server: &TestServer) -> Result<(), Failure> {
     let mut session = server.session();
-    for row in
-        session.rows("SELECT table_name FROM information_schema.tables WHERE table_schema = 'main'").await?
-    {
-        session.execute(&format!("DROP TABLE \"{}\"", row[0])).await?;
+    for row in session.rows("SHOW TABLES").await? {
+        let names: Vec<String> = row.iter().map(|name| format!("\"{name}\"")).collect();
+        session.execute(&format!("DROP TABLE {}", names[..names.len().min(2)].join("."))).await?;
     }
     Ok(())
 }
