@@ -60,6 +60,9 @@ pub async fn infer(stores: &Stores, mut files: Vec<File>) -> Result<Inferred> {
         for column in &mut columns {
             match find(&footer.columns, &column.name) {
                 None => return differ(format!("the column \"{}\" is missing, which is", column.name)),
+                // Nothing but nulls goes with every type.
+                Some(other) if column.data_type == DataType::Null => *column = other.clone(),
+                Some(other) if other.data_type == DataType::Null => column.nullable = true,
                 Some(other) if other.data_type != column.data_type => {
                     return differ(format!(
                         "the column \"{}\" is {}, but {}",
@@ -72,6 +75,10 @@ pub async fn infer(stores: &Stores, mut files: Vec<File>) -> Result<Inferred> {
         if let Some(extra) = footer.columns.iter().find(|column| find(&columns, &column.name).is_none()) {
             return differ(format!("the column \"{}\" is not", extra.name));
         }
+    }
+    for column in columns.iter_mut().filter(|column| column.data_type == DataType::Null) {
+        column.data_type = DataType::Int32;
+        column.nullable = true;
     }
     // A folder's column takes the place of one of the same name inside.
     let from_folders = folders::columns(&files);
@@ -160,8 +167,6 @@ fn footer_of(url: &str, metadata: ParquetMetaData) -> Result<Footer> {
     for field in reader_metadata.schema().fields() {
         let data_type =
             data_type_of(field.name(), field.data_type()).map_err(|error| Error::file(url, error))?;
-        // A column of nothing but nulls needs some type.
-        let data_type = if data_type == DataType::Null { DataType::Int32 } else { data_type };
         if let Some(twin) = find(&columns, field.name()) {
             let why = format!("the columns \"{}\" and \"{}\" differ by case alone", twin.name, field.name());
             return Err(Error::file(url, why));

@@ -2,8 +2,8 @@
 
 use crate::{Error, Result};
 use bytes::Bytes;
-use columnar::Batch;
 use columnar::arrow::{Strings, record_batch, schema};
+use columnar::{Batch, DataType};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
@@ -22,6 +22,12 @@ pub struct ParquetWriter {
 impl ParquetWriter {
     /// Names must be distinct.
     pub fn new(columns: &[ColumnSchema]) -> Result<ParquetWriter> {
+        if let Some(column) = columns.iter().find(|column| column.data_type == DataType::Interval) {
+            return Err(Error::Unsupported(format!(
+                "storing column \"{}\": INTERVAL in Parquet",
+                column.name
+            )));
+        }
         let fields = columns.iter().map(|column| (column.name.as_str(), column.data_type, column.nullable));
         let schema = std::sync::Arc::new(schema(fields, Strings::Views));
         let level = ZstdLevel::try_new(1).map_err(|error| Error::Internal(error.to_string()))?;

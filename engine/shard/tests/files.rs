@@ -106,6 +106,8 @@ async fn every_type_is_inferred_as_written() {
         DataType::Time,
         DataType::TIMESTAMP,
         DataType::Timestamp { unit: columnar::TimeUnit::Nanosecond, zone: true },
+        DataType::Timestamp { unit: columnar::TimeUnit::Second, zone: false },
+        DataType::Timestamp { unit: columnar::TimeUnit::Millisecond, zone: false },
         DataType::Varchar,
         DataType::Binary,
     ];
@@ -224,4 +226,20 @@ async fn missing_stores_and_places_are_errors() {
     for location in ["", "ftp://x/y", "/no/such/folder/anywhere", "memory:///nothing", "s3://"] {
         assert!(matches!(list(&stores, location).await, Err(Error::Location(_))), "{location}");
     }
+}
+
+#[tokio::test]
+async fn columns_of_nulls_take_the_type_of_others() {
+    let folder = Folder::new();
+    let nulls = |data_type| columnar::Vector::from_scalars(data_type, &[Scalar::Null; 2]);
+    folder.put("n/1.parquet", &file_bytes(&[column("a", DataType::Null)], vec![nulls(DataType::Null)]));
+    assert_eq!(columns(&folder, "n").await.unwrap(), ["a INTEGER"]);
+    folder.put("n/2.parquet", &file_bytes(&[column("a", DataType::Varchar)], vec![texts(&["x"])]));
+    assert_eq!(columns(&folder, "n").await.unwrap(), ["a VARCHAR"]);
+}
+
+#[test]
+fn intervals_are_not_stored() {
+    let refused = shard::ParquetWriter::new(&[column("span", DataType::Interval)]).err().unwrap().to_string();
+    assert!(refused.contains("\"span\"") && refused.contains("INTERVAL"), "{refused}");
 }
