@@ -231,7 +231,7 @@ async fn missing_stores_and_places_are_errors() {
 #[tokio::test]
 async fn columns_of_nulls_take_the_type_of_others() {
     let folder = Folder::new();
-    let nulls = |data_type| columnar::Vector::from_scalars(data_type, &[Scalar::Null; 2]);
+    let nulls = |data_type| columnar::Vector::from_scalars(data_type, &[Scalar::Null, Scalar::Null]);
     folder.put("n/1.parquet", &file_bytes(&[column("a", DataType::Null)], vec![nulls(DataType::Null)]));
     assert_eq!(columns(&folder, "n").await.unwrap(), ["a INTEGER"]);
     folder.put("n/2.parquet", &file_bytes(&[column("a", DataType::Varchar)], vec![texts(&["x"])]));

@@ -340,3 +340,68 @@ async fn columns_leave_memory_for_queries_and_come_back() {
     // The answer does not change.
     check_rows(&rows(&table), 0..100_000);
 }
+
+#[tokio::test]
+async fn limits_do_not_change_the_rows() {
+    let folder = Folder::new();
+    let place = folder.stores.open("memory:///t").unwrap();
+    for index in 0..6 {
+        let file = place.join(&format!("{index}.parquet"));
+        let bytes = bytes::Bytes::from(self::file(index * 5_000..(index + 1) * 5_000));
+        file.store.put_opts(&file.path, bytes.into(), Default::default()).await.unwrap();
+    }
+    let inferred = infer(&folder.stores, list(&folder.stores, "memory:///t").await.unwrap()).await.unwrap();
+    for (threads, memory_bytes, segment_rows) in [(1, 0, 999), (8, 1 << 20, 7_000), (2, u64::MAX, 1 << 20)] {
+        let version = Version {
+            id: id(segment_rows as u64),
+            schema: inferred.columns.clone().into(),
+            files: inferred.files.clone(),
+            partition_by: Vec::new(),
+        };
+        let shards = folder.shards(1);
+        let options = Options { threads, memory_bytes, segment_rows, ..options() };
+        run(&shards, &version, &options).await.unwrap();
+        check_rows(&rows(&table(&shards[0], segment_rows as u64)), 0..30_000);
+    }
+}
+
+#[tokio::test]
+async fn fragments_scan_what_was_hydrated() {
+    use exec::plan::{Fragment, FragmentPlacement, Plan, Scan};
+    use exec::runtime::{LocalExchange, Topology};
+
+    let folder = Folder::new();
+    folder.put("t/a.parquet", &file(0..3_000));
+    let version = version_of(&folder, "t", 1).await;
+    let shards = folder.shards(1);
+    run(&shards, &version, &options()).await.unwrap();
+    let table = TableRef { tenant: "default".into(), dataset: 7, version: 1, name: "t".into() };
+    let scan = Scan {
+        table,
+        schema: version.schema.iter().map(|column| column.data_type).collect(),
+        columns: vec![0],
+        predicate: Vec::new(),
+    };
+    let fragment =
+        Fragment { id: 0, plan: Plan::Scan(scan), placement: FragmentPlacement::OneShard, output: None };
+    let topology = Topology::new(std::slice::from_ref(&fragment), 1, 0).unwrap();
+    let memory = exec::memory::MemoryPool::unlimited();
+    let query = Arc::new(exec::QueryContext::new(1, memory));
+    let mut running = shards[0].run(&fragment, query, LocalExchange::new(topology)).unwrap();
+    // The version may go while the query runs.
+    shards[0].drop_version(&id(1));
+    let mut found = Vec::new();
+    loop {
+        shards[0].environment().workers.run_until_idle();
+        match running.poll_next(std::task::Waker::noop()) {
+            std::task::Poll::Pending => {}
+            std::task::Poll::Ready(None) => break,
+            std::task::Poll::Ready(Some(batch)) => {
+                let batch = batch.unwrap();
+                found.extend((0..batch.rows).map(|row| batch.columns[0].scalar(row)));
+            }
+        }
+    }
+    found.sort_by_key(Scalar::as_integer);
+    assert_eq!(found, (0..3_000).map(Scalar::Integer).collect::<Vec<_>>());
+}
