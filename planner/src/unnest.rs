@@ -33,6 +33,11 @@ fn join_unnested(mut join: Join, columns: &mut Columns) -> Result<Logical> {
     let outer = join.left.output_set();
     let free: ColumnSet = join.right.free_columns().intersection(&outer).copied().collect();
     if free.is_empty() {
+        if matches!(join.kind, JoinKind::Semi | JoinKind::Anti | JoinKind::Mark(_)) && join.on.is_empty() {
+            // One row is as good as many.
+            let one = Logical::Limit { input: Box::new(join.right.take()), limit: Some(1), offset: 0 };
+            join.right = Box::new(one.project(Vec::new()));
+        }
         return Ok(at_most_one(join));
     }
     // A scalar subquery that aggregates: what is computed of the aggregate is computed above the join, where

@@ -49,9 +49,9 @@ fn blocks(text: &str) -> Vec<Block> {
         .collect()
 }
 
-/// What the interpreter or the functions do not know, as opposed to what the planner does wrong.
+/// What the interpreter does not know or what is refused on purpose, as opposed to a fault of the planner.
 fn is_foreign(error: &str) -> bool {
-    ["there is no function", "no function", "a cast of", "the function", "folding", "an expression of"]
+    ["a cast of", "the function", "is not supported yet", "there is no"]
         .iter()
         .any(|known| error.contains(known))
 }
@@ -96,12 +96,32 @@ impl Session {
     }
 }
 
-fn text(row: &Row, types: &[columnar::DataType]) -> String {
-    let cells = row.iter().zip(types).map(|(scalar, &data_type)| match scalar {
-        Scalar::Bytes(bytes) if bytes.is_empty() => "(empty)".to_string(),
-        other => Value::new(data_type, other.clone()).to_string(),
-    });
-    cells.collect::<Vec<_>>().join("\t")
+/// Whether a row is the one of the file, whose cells are separated by tabs; floats to 11 digits.
+fn is_row(row: &Row, types: &[columnar::DataType], expected: &str) -> bool {
+    let cells: Vec<&str> = expected.split('\t').collect();
+    cells.len() == row.len()
+        && row.iter().zip(types).zip(cells).all(|((scalar, &data_type), cell)| match scalar {
+            Scalar::Bytes(bytes) if bytes.is_empty() => cell == "(empty)",
+            Scalar::Float(found) => {
+                cell.parse::<f64>().is_ok_and(|wanted| (found - wanted).abs() <= found.abs() * 1e-11)
+            }
+            other => Value::new(data_type, other.clone()).to_string() == cell,
+        })
+}
+
+/// Whether the rows are those expected, in the order given if the query orders them.
+fn is_answer(rows: &[(Row, Vec<columnar::DataType>)], expected: &[String], ordered: bool) -> bool {
+    if rows.len() != expected.len() {
+        return false;
+    }
+    if ordered {
+        return rows.iter().zip(expected).all(|((row, types), line)| is_row(row, types, line));
+    }
+    let mut left: Vec<&String> = expected.iter().collect();
+    rows.iter().all(|(row, types)| {
+        let found = left.iter().position(|line| is_row(row, types, line));
+        found.map(|position| left.swap_remove(position)).is_some()
+    })
 }
 
 fn check_file(name: &str) -> Tally {
@@ -116,29 +136,27 @@ fn check_file(name: &str) -> Tally {
             }
             continue;
         }
+        // Intervals and binary values are written in a way of the files' own.
+        if block.header.split_whitespace().nth(1).is_some_and(|letters| letters.contains(['V', 'X'])) {
+            continue;
+        }
         for (optimize, shards) in [(true, 1), (false, 1), (true, 3), (false, 3)] {
-            let outcome = session.execute(&block.sql, optimize, shards);
             let label = format!("optimize {optimize}, {shards} shards: {}", block.sql);
-            if block.header.starts_with("statement error") {
-                match outcome {
-                    Err(_) => tally.checked += 1,
-                    Ok(_) => tally.wrong.push(format!("no error: {label}")),
-                }
-                continue;
-            }
+            let outcome = session.execute(&block.sql, optimize, shards);
+            let fails = block.header.starts_with("statement error");
             match outcome {
+                Err(_) if fails => tally.checked += 1,
+                Ok(_) if fails => tally.wrong.push(format!("no error: {label}")),
                 Err(error) if is_foreign(&error) => tally.skipped.push(format!("{label}\n{error}")),
                 Err(error) => tally.wrong.push(format!("{label}\n{error}")),
                 Ok(rows) => {
-                    let mut found: Vec<String> = rows.iter().map(|(row, types)| text(row, types)).collect();
-                    let mut expected = block.expected.clone();
-                    if !block.sql.to_uppercase().contains("ORDER BY") {
-                        found.sort();
-                        expected.sort();
-                    }
                     tally.checked += 1;
-                    if found != expected {
-                        tally.wrong.push(format!("{label}\nexpected {expected:?}\nfound    {found:?}"));
+                    let ordered = block.sql.to_uppercase().contains("ORDER BY");
+                    if !is_answer(&rows, &block.expected, ordered) {
+                        let rows: Vec<&Row> = rows.iter().map(|(row, _)| row).collect();
+                        tally
+                            .wrong
+                            .push(format!("{label}\nexpected {:?}\nfound    {rows:?}", block.expected));
                     }
                 }
             }
@@ -147,27 +165,38 @@ fn check_file(name: &str) -> Tally {
     tally
 }
 
-#[test]
-fn slt_files() {
+/// Checks the files; at least `checked` runs must have been judged.
+fn check(files: &[&str], checked: usize) {
+    let mut judged = 0;
     let mut wrong = Vec::new();
-    let wanted = std::env::var("SLT").unwrap_or(
-        "joins,subqueries,set_operations,ctes,ordering,aggregates,booleans,conditional,comparison,literals"
-            .into(),
-    );
-    for name in wanted.split(',') {
-        let tally = check_file(name);
-        println!(
-            "{name}: {} checked, {} skipped, {} wrong",
-            tally.checked,
-            tally.skipped.len(),
-            tally.wrong.len()
-        );
-        if std::env::var("SKIPPED").is_ok() {
-            for s in &tally.skipped {
-                println!("  skipped {s}\n");
-            }
-        }
+    for file in files {
+        let tally = check_file(file);
+        let (count, skipped) = (tally.checked, tally.skipped.len());
+        println!("{file}: {count} judged, {skipped} skipped");
+        tally.skipped.iter().for_each(|what| println!("skipped {what}\n"));
+        judged += tally.checked;
         wrong.extend(tally.wrong);
     }
     assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n\n"));
+    assert!(judged >= checked, "only {judged} of {checked} were judged");
+}
+
+#[test]
+fn subqueries() {
+    check(&["subqueries"], 430);
+}
+
+#[test]
+fn joins_and_set_operations() {
+    check(&["joins", "set_operations", "ctes"], 700);
+}
+
+#[test]
+fn groups_and_order() {
+    check(&["aggregates", "ordering"], 560);
+}
+
+#[test]
+fn conditions() {
+    check(&["booleans", "conditional", "comparison"], 700);
 }

@@ -78,6 +78,12 @@ impl Binder<'_> {
     /// The first operand that is not null; later ones are evaluated only where it is needed.
     fn coalesce(&mut self, values: Vec<Bound>) -> Result<Expr> {
         let (mut values, data_type) = self.unify_all(values, "COALESCE")?;
+        if values.len() > 1
+            && let Ok(resolved) = exec::functions::resolve("coalesce", &vec![data_type; values.len()])
+            && resolved.returns == data_type
+        {
+            return Ok(Expr::Call { function: resolved.function, args: values, data_type });
+        }
         let last = values.pop().ok_or_else(|| Error::internal("COALESCE of nothing"))?;
         if values.is_empty() {
             return Ok(last);

@@ -384,6 +384,9 @@ impl Binder<'_> {
         if matches!(op, BinaryOperator::And | BinaryOperator::Or) {
             return self.connective(left, op, right, span, context);
         }
+        if let (ast::Expr::Tuple(left), ast::Expr::Tuple(right)) = (left, right) {
+            return self.compare_rows(left, op, right, span, context);
+        }
         let (left, right) = (self.bind(left, context)?, self.bind(right, context)?);
         if let Some(op) = compare_op_of(op) {
             return Ok(Bound::typed(self.compare(op, left, right)?, span));
@@ -400,6 +403,31 @@ impl Binder<'_> {
             other => return Err(unsupported_operator(other)),
         };
         Ok(Bound::typed(self.arithmetic(arithmetic, left, right, span)?, span))
+    }
+
+    /// Rows of values are equal where all values are.
+    fn compare_rows(
+        &mut self,
+        left: &[ast::Expr],
+        op: &BinaryOperator,
+        right: &[ast::Expr],
+        span: Span,
+        context: &mut Context<'_>,
+    ) -> Result<Bound> {
+        let negated = match op {
+            BinaryOperator::Eq => false,
+            BinaryOperator::NotEq => true,
+            other => return Err(Error::unsupported(format!("{other} of rows of values"))),
+        };
+        if left.len() != right.len() {
+            return Err(Error::value(format!("a row of {} values and one of {}", left.len(), right.len())));
+        }
+        let mut tests = Vec::with_capacity(left.len());
+        for (left, right) in left.iter().zip(right) {
+            let (left, right) = (self.bind(left, context)?, self.bind(right, context)?);
+            tests.push(self.compare(CompareOp::Equal, left, right)?);
+        }
+        Ok(Bound::typed(negate_if(Expr::and(tests), negated), span))
     }
 
     /// AND and OR: a chain of either is one node, however long.

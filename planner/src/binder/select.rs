@@ -56,9 +56,7 @@ impl Binder<'_> {
         let mut items = Vec::with_capacity(listed.len());
         for (position, item) in listed.iter().enumerate() {
             items.push(match item {
-                Listed::Column { name, id } => {
-                    Item { name: name.clone(), expr: self.columns.reference(*id) }
-                }
+                Listed::Column { name, id } => Item { name: name.clone(), expr: self.columns.reference(*id) },
                 Listed::Expr { name, expr, .. } => {
                     // What is grouped by is not bound again: its subqueries are evaluated below.
                     let known = groups.iter().find(|group| group.items.contains(&position));

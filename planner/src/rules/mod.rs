@@ -1,10 +1,13 @@
 //! The rules that improve a plan. The order of the list is the order in which they run.
 
 mod build_side;
+mod common_subexpressions;
 mod distinct_aggregates;
 mod join_order;
+mod merge_projections;
 mod narrow;
 mod null_marks;
+mod order_conditions;
 mod outer_joins;
 mod prune_columns;
 mod push_filters;
@@ -44,6 +47,10 @@ const RULES: &[&dyn Rule] = &[
     &reduce_aggregates::ReduceAggregates,
     &prune_columns::PruneColumns,
     &join_order::JoinOrder,
+    &merge_projections::MergeProjections,
+    &common_subexpressions::CommonSubexpressions,
+    &merge_projections::MergeProjections,
+    &order_conditions::OrderConditions,
     &top_n::FuseTopN,
     &prune_columns::PruneColumns,
     &narrow::Narrow,
