@@ -461,38 +461,29 @@ impl Binder<'_> {
         Ok(Bound::typed(if is_and { Expr::And(operands) } else { Expr::Or(operands) }, span))
     }
 
-    /// Brings both sides to one type and compares them.
+    /// Brings both sides to one type and compares them. Decimals need one scale only, so a column's digits
+    /// are left as they are.
     pub(crate) fn compare(&mut self, op: CompareOp, left: Bound, right: Bound) -> Result<Expr> {
         let span = left.span.union(&right.span);
-        let (left, right) = self.together(left, right).map_err(|(a, b)| {
-            Error::value(format!("{a} {} {b} cannot be compared; cast one side", op.symbol())).at(span)
-        })?;
-        Ok(Expr::compare(op, left, right))
-    }
-
-    /// Both with the type in which they meet. For comparisons decimals need one scale only, so a column's
-    /// digits are left as they are.
-    fn together(
-        &mut self,
-        left: Bound,
-        right: Bound,
-    ) -> std::result::Result<(Expr, Expr), (DataType, DataType)> {
-        let types = (left.data_type(), right.data_type());
+        let (a, b) = (left.data_type(), right.data_type());
         let target = match (left.is_open(), right.is_open()) {
             (true, true) => Some(DataType::Varchar),
-            (true, false) => Some(types.1),
-            (false, true) => Some(types.0),
+            (true, false) => Some(b),
+            (false, true) => Some(a),
             _ => self.unify_bound(&left, &right),
         };
-        let target = target.ok_or(types)?;
+        let Some(target) = target else {
+            let message = format!("{a} {} {b} cannot be compared; cast one side", op.symbol());
+            return Err(Error::value(message).at(span));
+        };
         let mut side = |bound: Bound| {
             let same_scale = matches!(
                 (bound.data_type(), target),
                 (DataType::Decimal { scale: a, .. }, DataType::Decimal { scale: b, .. }) if a == b
             );
-            if same_scale { Ok(bound.expr) } else { self.coerce(bound, target).map_err(|_| types) }
+            if same_scale { Ok(bound.expr) } else { self.coerce(bound, target) }
         };
-        Ok((side(left)?, side(right)?))
+        Ok(Expr::compare(op, side(left)?, side(right)?))
     }
 
     fn unify_bound(&self, left: &Bound, right: &Bound) -> Option<DataType> {
