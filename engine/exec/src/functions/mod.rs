@@ -1,6 +1,21 @@
 //! Scalar functions: names and types, resolved once by the planner and run here by name.
+//!
+//! A function is a row of a table in one of the files below: its name, its overloads, and for each the code
+//! that runs on whole vectors. Operators on dates and text (`+`, `-`, `||`) are functions of that name.
 
-use columnar::DataType;
+mod arguments;
+mod datetime;
+mod general;
+mod numeric;
+#[cfg(test)]
+mod tests;
+mod text;
+
+use crate::{Error, Result};
+use arguments::{Arguments, Run};
+use columnar::{DataType, Vector};
+use std::collections::HashMap;
+use std::sync::LazyLock;
 
 /// The overload that a call means.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,20 +51,299 @@ pub struct Description {
     pub example: &'static str,
 }
 
+/// A function as its file lists it.
+struct Function {
+    name: &'static str,
+    aliases: &'static [&'static str],
+    description: &'static str,
+    example: &'static str,
+    overloads: Vec<Overload>,
+}
+
+struct Overload {
+    parameters: Vec<Parameter>,
+    /// Whether the last parameter may occur any number of times (at least once).
+    variadic: bool,
+    returns: Returns,
+    /// Whether a null argument makes the result null, without running the code for that row.
+    strict: bool,
+    fallible: bool,
+    run: Run,
+}
+
+/// What an argument may be.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Parameter {
+    Exact(DataType),
+    /// Any integer type, kept.
+    Integer,
+    /// Any decimal type, kept; integers become the decimal that holds them.
+    Decimal,
+    /// Any timestamp type, kept.
+    Timestamp,
+    /// Any type; all parameters of this kind take one type.
+    Same,
+}
+
+enum Returns {
+    Type(DataType),
+    /// The type of the first argument.
+    First,
+    Of(fn(&[DataType]) -> DataType),
+}
+
+impl Function {
+    fn new(name: &'static str, description: &'static str, example: &'static str) -> Function {
+        Function { name, aliases: &[], description, example, overloads: Vec::new() }
+    }
+
+    fn aliases(mut self, aliases: &'static [&'static str]) -> Function {
+        self.aliases = aliases;
+        self
+    }
+
+    /// An overload that is null for null arguments and cannot fail.
+    fn with(mut self, parameters: &[Parameter], returns: Returns, run: Run) -> Function {
+        let parameters = parameters.to_vec();
+        self.overloads.push(Overload {
+            parameters,
+            variadic: false,
+            returns,
+            strict: true,
+            fallible: false,
+            run,
+        });
+        self
+    }
+
+    /// As [`Function::with`], of an overload that may fail for some values.
+    fn with_fallible(self, parameters: &[Parameter], returns: Returns, run: Run) -> Function {
+        let mut function = self.with(parameters, returns, run);
+        function.change_last(|overload| overload.fallible = true);
+        function
+    }
+
+    fn change_last(&mut self, change: impl FnOnce(&mut Overload)) {
+        if let Some(overload) = self.overloads.last_mut() {
+            change(overload);
+        }
+    }
+
+    fn variadic(mut self) -> Function {
+        self.change_last(|overload| overload.variadic = true);
+        self
+    }
+
+    fn sees_nulls(mut self) -> Function {
+        self.change_last(|overload| overload.strict = false);
+        self
+    }
+}
+
+impl Overload {
+    fn parameter(&self, index: usize) -> Option<Parameter> {
+        match self.parameters.get(index) {
+            None if self.variadic => self.parameters.last().copied(),
+            known => known.copied(),
+        }
+    }
+
+    /// The types to cast `args` to and how far they are from what was given; `None` where they do not fit.
+    fn accept(&self, args: &[DataType]) -> Option<(Vec<DataType>, usize)> {
+        if args.len() < self.parameters.len() || args.len() > self.parameters.len() && !self.variadic {
+            return None;
+        }
+        let parameters = (0..args.len()).map(|index| self.parameter(index)).collect::<Option<Vec<_>>>()?;
+        let same = parameters
+            .iter()
+            .zip(args)
+            .filter(|(parameter, _)| **parameter == Parameter::Same)
+            .try_fold(DataType::Null, |common, (_, &arg)| general::common_type(common, arg))?;
+        let same = if same == DataType::Null { DataType::Varchar } else { same };
+        let (mut types, mut cost) = (Vec::with_capacity(args.len()), 0);
+        for (&parameter, &arg) in parameters.iter().zip(args) {
+            let (data_type, step) = match parameter {
+                Parameter::Same => (same, 0),
+                Parameter::Exact(wanted) => (wanted, conversion_cost(arg, wanted)?),
+                Parameter::Integer if arg.is_integer() => (arg, 0),
+                Parameter::Integer if arg == DataType::Null => (DataType::Int64, 1),
+                Parameter::Decimal if matches!(arg, DataType::Decimal { .. }) => (arg, 0),
+                Parameter::Timestamp if matches!(arg, DataType::Timestamp { .. }) => (arg, 0),
+                Parameter::Timestamp if arg == DataType::Null => (DataType::TIMESTAMP, 1),
+                Parameter::Timestamp if arg == DataType::Date => (DataType::TIMESTAMP, 2),
+                Parameter::Integer | Parameter::Decimal | Parameter::Timestamp => return None,
+            };
+            types.push(data_type);
+            cost += step;
+        }
+        Some((types, cost))
+    }
+
+    fn signature(&self, name: &str) -> String {
+        let mut parameters: Vec<String> =
+            self.parameters.iter().map(|parameter| parameter.to_string()).collect();
+        if self.variadic {
+            parameters.push("…".into());
+        }
+        format!("{name}({})", parameters.join(", "))
+    }
+}
+
+impl std::fmt::Display for Parameter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Parameter::Exact(data_type) => data_type.fmt(f),
+            Parameter::Integer => f.write_str("integer"),
+            Parameter::Decimal => f.write_str("DECIMAL"),
+            Parameter::Timestamp => f.write_str("TIMESTAMP"),
+            Parameter::Same => f.write_str("any"),
+        }
+    }
+}
+
+/// How far an implicit cast goes; `None` where there is none.
+fn conversion_cost(from: DataType, to: DataType) -> Option<usize> {
+    let width = |data_type: DataType| data_type.physical() as usize;
+    Some(match (from, to) {
+        (from, to) if from == to => 0,
+        (DataType::Null, DataType::Varchar) => 0,
+        (DataType::Null, _) => 1,
+        (from, to) if from.is_integer() && to.is_integer() && width(from) < width(to) => {
+            width(to) - width(from)
+        }
+        (from, DataType::Float64) if from.is_numeric() => 5,
+        (DataType::Date, DataType::Timestamp { zone: false, .. }) => 1,
+        _ => return None,
+    })
+}
+
+struct Registry {
+    functions: Vec<Function>,
+    by_name: HashMap<&'static str, usize>,
+}
+
+static REGISTRY: LazyLock<Registry> = LazyLock::new(|| {
+    let mut functions: Vec<Function> =
+        [datetime::functions(), general::functions(), numeric::functions(), text::functions()]
+            .into_iter()
+            .flatten()
+            .collect();
+    functions.sort_by_key(|function| function.name);
+    let mut by_name = HashMap::new();
+    for (index, function) in functions.iter().enumerate() {
+        for name in function.aliases.iter().chain([&function.name]) {
+            let earlier = by_name.insert(*name, index);
+            debug_assert!(earlier.is_none(), "two functions are called {name}");
+        }
+    }
+    Registry { functions, by_name }
+});
+
+impl Registry {
+    fn find(&self, name: &str) -> Option<&Function> {
+        let index = self.by_name.get(name).or_else(|| self.by_name.get(name.to_lowercase().as_str()))?;
+        self.functions.get(*index)
+    }
+}
+
 /// The overload of `name` (any case) for arguments of these types. [`DataType::Null`] stands for a bare
 /// `NULL` and for a literal string, which take the type that the overload asks for.
-pub fn resolve(name: &str, _args: &[DataType]) -> Result<Resolved, ResolveError> {
-    Err(ResolveError::Unknown { name: name.to_owned(), similar: None })
+pub fn resolve(name: &str, args: &[DataType]) -> Result<Resolved, ResolveError> {
+    let Some(function) = REGISTRY.find(name) else {
+        let similar = REGISTRY
+            .by_name
+            .keys()
+            .filter(|known| known.starts_with(|c: char| c.is_alphabetic()))
+            .map(|known| (edit_distance(known, &name.to_lowercase()), *known))
+            .min()
+            .filter(|&(distance, known)| distance <= 1 + known.len() / 4)
+            .map(|(_, known)| known.to_owned());
+        return Err(ResolveError::Unknown { name: name.to_owned(), similar });
+    };
+    let accepted = function.overloads.iter().filter_map(|overload| Some((overload, overload.accept(args)?)));
+    match accepted.min_by_key(|(_, (_, cost))| *cost) {
+        Some((overload, (types, _))) => {
+            let returns = match overload.returns {
+                Returns::Type(data_type) => data_type,
+                Returns::First => types.first().copied().unwrap_or(DataType::Null),
+                Returns::Of(compute) => compute(&types),
+            };
+            Ok(Resolved { function: function.name.to_owned(), args: types, returns })
+        }
+        None => {
+            let types: Vec<String> = args.iter().map(DataType::to_string).collect();
+            Err(ResolveError::NoOverload {
+                call: format!("{}({})", function.name, types.join(", ")),
+                signatures: function
+                    .overloads
+                    .iter()
+                    .map(|overload| overload.signature(function.name))
+                    .collect(),
+            })
+        }
+    }
+}
+
+/// Runs a function on vectors of one length at the canonical widths of the types that [`resolve`] asked for.
+/// The result has the canonical width of `data_type`, which is what [`resolve`] said it returns. Code that may
+/// fail runs only for rows without null arguments.
+pub fn evaluate(function: &str, args: &[Vector], rows: usize, data_type: DataType) -> Result<Vector> {
+    let types: Vec<DataType> = args.iter().map(Vector::data_type).collect();
+    let overload = find_overload(function, &types)?;
+    let arguments = Arguments::new(args, rows, overload.strict);
+    Ok((overload.run)(&arguments, data_type)?)
+}
+
+/// Whether the function may fail for some values of these types.
+pub fn is_fallible(function: &str, args: &[DataType]) -> bool {
+    find_overload(function, args).map_or(true, |overload| overload.fallible)
+}
+
+fn find_overload(name: &str, args: &[DataType]) -> Result<&'static Overload> {
+    let function = REGISTRY
+        .find(name)
+        .ok_or_else(|| Error::Internal(format!("a plan calls {name}, which does not exist")))?;
+    let accepted = function.overloads.iter().filter_map(|overload| Some((overload, overload.accept(args)?)));
+    let exact = accepted.min_by_key(|(_, (_, cost))| *cost).filter(|(_, (types, _))| types == args);
+    exact.map(|(overload, _)| overload).ok_or_else(|| {
+        Error::Internal(format!("a plan calls {name} with types that it does not take: {args:?}"))
+    })
 }
 
 /// The function behind `EXTRACT(field FROM …)`: `year` for `YEARS`, `dow` for `weekday`.
-pub fn extract_function(_field: &str) -> Option<&'static str> {
-    None
+pub fn extract_function(field: &str) -> Option<&'static str> {
+    datetime::field_function(field)
 }
 
 /// All functions, by name.
 pub fn list() -> Vec<Description> {
-    Vec::new()
+    REGISTRY
+        .functions
+        .iter()
+        .map(|function| Description {
+            name: function.name,
+            aliases: function.aliases,
+            signatures: function.overloads.iter().map(|overload| overload.signature(function.name)).collect(),
+            description: function.description,
+            example: function.example,
+        })
+        .collect()
+}
+
+/// Insertions, deletions and replacements between two words (Levenshtein 1966).
+fn edit_distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, left) in a.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, &right) in b.iter().enumerate() {
+            let replaced = diagonal + usize::from(left != right);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
 }
 
 /// The call of a function by the name that [`resolve`] gave, over compiled arguments of the types it gave.

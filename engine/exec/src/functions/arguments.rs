@@ -1,0 +1,170 @@
+//! The arguments of a call as typed columns, and the ways to make a result of them row by row.
+
+use columnar::bitmap::both_valid;
+use columnar::view::ViewsBuilder;
+use columnar::{Bitmap, DataType, Flat, Interval, PhysicalType, Result, Values, Vector, match_numbers};
+
+/// The code of an overload.
+pub(super) type Run = fn(&Arguments, DataType) -> Result<Vector>;
+
+/// Flat arguments and the rows to compute.
+pub(super) struct Arguments {
+    pub(super) flats: Vec<Flat>,
+    /// The rows whose result is not null from the start; `None`: all.
+    pub(super) validity: Option<Bitmap>,
+    pub(super) rows: usize,
+}
+
+impl Arguments {
+    pub(super) fn new(args: &[Vector], rows: usize, strict: bool) -> Arguments {
+        let flats: Vec<Flat> = args.iter().map(Vector::flatten).collect();
+        let validity = if strict {
+            flats.iter().fold(None, |valid, flat| both_valid(valid.as_ref(), flat.validity.as_ref()))
+        } else {
+            None
+        };
+        Arguments { flats, validity, rows }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.flats.len()
+    }
+
+    /// An integral argument as 64-bit integers (for types of at most that width).
+    pub(super) fn longs(&self, index: usize) -> Vec<i64> {
+        self.integers(index).into_iter().map(|value| value as i64).collect()
+    }
+
+    /// An integral argument at full width.
+    pub(super) fn integers(&self, index: usize) -> Vec<i128> {
+        match_numbers!(&self.flats[index].values, buffer => buffer.iter().map(|&value| value as i128).collect(),
+            _ => vec![0; self.rows])
+    }
+
+    pub(super) fn floats(&self, index: usize) -> Vec<f64> {
+        match_numbers!(&self.flats[index].values, buffer => buffer.iter().map(|&value| value as f64).collect(),
+            _ => vec![0.0; self.rows])
+    }
+
+    pub(super) fn intervals(&self, index: usize) -> Vec<Interval> {
+        match &self.flats[index].values {
+            Values::Interval(values) => values.to_vec(),
+            _ => vec![Interval::default(); self.rows],
+        }
+    }
+
+    /// The text of one row of an argument.
+    pub(super) fn text(&self, index: usize, row: usize) -> &str {
+        // Text is checked where it enters; a view that is not UTF-8 can only come from a damaged segment.
+        std::str::from_utf8(self.bytes(index, row)).unwrap_or("\u{fffd}")
+    }
+
+    pub(super) fn bytes(&self, index: usize, row: usize) -> &[u8] {
+        match &self.flats[index].values {
+            Values::View(views) => views.get(row),
+            _ => &[],
+        }
+    }
+
+    pub(super) fn data_type(&self, index: usize) -> DataType {
+        self.flats[index].data_type
+    }
+
+    fn is_valid(&self, row: usize) -> bool {
+        self.validity.as_ref().is_none_or(|validity| validity.get(row))
+    }
+
+    fn finish(&self, data_type: DataType, values: Values) -> Vector {
+        Flat::new(data_type, values, self.validity.clone()).into()
+    }
+
+    /// A result of integers, computed for the rows that are not null.
+    pub(super) fn map_integers(
+        &self,
+        data_type: DataType,
+        mut compute: impl FnMut(usize) -> Result<i128>,
+    ) -> Result<Vector> {
+        let compute = |row| if self.is_valid(row) { compute(row) } else { Ok(0) };
+        Ok(self.finish(data_type, integers((0..self.rows).map(compute), data_type.physical())?))
+    }
+
+    /// As [`Arguments::map_integers`]; the code may also say null.
+    pub(super) fn map_optional_integers(
+        &self,
+        data_type: DataType,
+        mut compute: impl FnMut(usize) -> Result<Option<i128>>,
+    ) -> Result<Vector> {
+        let computed: Vec<Option<i128>> = (0..self.rows)
+            .map(|row| if self.is_valid(row) { compute(row) } else { Ok(None) })
+            .collect::<Result<_>>()?;
+        let validity: Bitmap = computed.iter().map(Option::is_some).collect();
+        let values =
+            integers(computed.into_iter().map(|value| Ok(value.unwrap_or(0))), data_type.physical())?;
+        Ok(Flat::new(data_type, values, (!validity.all()).then_some(validity)).into())
+    }
+
+    pub(super) fn map_floats(
+        &self,
+        data_type: DataType,
+        mut compute: impl FnMut(usize) -> Result<f64>,
+    ) -> Result<Vector> {
+        let mut compute = |row| if self.is_valid(row) { compute(row) } else { Ok(0.0) };
+        let values = if data_type.physical() == PhysicalType::F32 {
+            Values::F32(
+                (0..self.rows).map(|row| Ok(compute(row)? as f32)).collect::<Result<Vec<_>>>()?.into(),
+            )
+        } else {
+            Values::F64((0..self.rows).map(compute).collect::<Result<Vec<_>>>()?.into())
+        };
+        Ok(self.finish(data_type, values))
+    }
+
+    pub(super) fn map_booleans(&self, mut compute: impl FnMut(usize) -> bool) -> Result<Vector> {
+        let bits = Bitmap::from_fn(self.rows, |row| self.is_valid(row) && compute(row));
+        Ok(self.finish(DataType::Boolean, Values::Bool(bits)))
+    }
+
+    pub(super) fn map_intervals(&self, mut compute: impl FnMut(usize) -> Result<Interval>) -> Result<Vector> {
+        let compute = |row| if self.is_valid(row) { compute(row) } else { Ok(Interval::default()) };
+        let values = (0..self.rows).map(compute).collect::<Result<Vec<_>>>()?;
+        Ok(self.finish(DataType::Interval, Values::Interval(values.into())))
+    }
+
+    /// A result of text: the code appends a row's text to the buffer it is given.
+    pub(super) fn map_text(
+        &self,
+        mut compute: impl FnMut(usize, &mut Vec<u8>) -> Result<()>,
+    ) -> Result<Vector> {
+        let (mut builder, mut buffer) = (ViewsBuilder::default(), Vec::new());
+        for row in 0..self.rows {
+            buffer.clear();
+            if self.is_valid(row) {
+                compute(row, &mut buffer)?;
+            }
+            builder.push(&buffer);
+        }
+        Ok(self.finish(DataType::Varchar, Values::View(builder.finish())))
+    }
+}
+
+fn integers(values: impl Iterator<Item = Result<i128>>, physical: PhysicalType) -> Result<Values> {
+    Ok(match physical {
+        PhysicalType::I8 => Values::I8(values.map(|v| Ok(v? as i8)).collect::<Result<Vec<_>>>()?.into()),
+        PhysicalType::I16 => Values::I16(values.map(|v| Ok(v? as i16)).collect::<Result<Vec<_>>>()?.into()),
+        PhysicalType::I32 => Values::I32(values.map(|v| Ok(v? as i32)).collect::<Result<Vec<_>>>()?.into()),
+        PhysicalType::I64 => Values::I64(values.map(|v| Ok(v? as i64)).collect::<Result<Vec<_>>>()?.into()),
+        _ => Values::I128(values.collect::<Result<Vec<_>>>()?.into()),
+    })
+}
+
+/// The value, or an error that names the operation if it leaves the bounds of its type.
+pub(super) fn in_range(value: i128, data_type: DataType, what: &str) -> Result<i128> {
+    match data_type.integer_bounds() {
+        Some((low, high)) if value < low || value > high => Err(out_of_range(what)),
+        _ => Ok(value),
+    }
+}
+
+pub(super) fn out_of_range(what: &str) -> columnar::Error {
+    columnar::Error::OutOfRange { what: what.to_owned() }
+}

@@ -1,0 +1,67 @@
+//! Functions of values of any type.
+
+use super::arguments::Arguments;
+use super::{Function, Parameter, Returns};
+use columnar::types::DECIMAL_MAX_PRECISION;
+use columnar::{DataType, Result, Scalar, Vector};
+use std::cmp::Ordering;
+
+pub(super) fn functions() -> Vec<Function> {
+    vec![
+        Function::new("greatest", "The greatest argument, nulls left out.", "greatest(1, 3, 2)")
+            .with(&[Parameter::Same], Returns::First, |args, data_type| {
+                extreme(args, data_type, Ordering::Greater)
+            })
+            .variadic()
+            .sees_nulls(),
+        Function::new("least", "The least argument, nulls left out.", "least(1, 3, 2)")
+            .with(&[Parameter::Same], Returns::First, |args, data_type| {
+                extreme(args, data_type, Ordering::Less)
+            })
+            .variadic()
+            .sees_nulls(),
+    ]
+}
+
+fn extreme(args: &Arguments, data_type: DataType, wanted: Ordering) -> Result<Vector> {
+    let best = |row: usize| {
+        args.flats.iter().map(|flat| flat.scalar(row)).fold(Scalar::Null, |best, scalar| {
+            let better = matches!(best, Scalar::Null) || scalar.compare(&best) == Some(wanted);
+            if better && !matches!(scalar, Scalar::Null) { scalar } else { best }
+        })
+    };
+    Ok(Vector::from_scalars(data_type, &(0..args.rows).map(best).collect::<Vec<_>>()))
+}
+
+/// The type that values of both take; `None` where there is none.
+pub(super) fn common_type(a: DataType, b: DataType) -> Option<DataType> {
+    let as_decimal = |data_type| match data_type {
+        DataType::Int8 => Some((3, 0)),
+        DataType::Int16 => Some((5, 0)),
+        DataType::Int32 => Some((10, 0)),
+        DataType::Int64 => Some((19, 0)),
+        DataType::Decimal { precision, scale } => Some((precision, scale)),
+        _ => None,
+    };
+    Some(match (a, b) {
+        (a, b) if a == b => a,
+        (DataType::Null, other) | (other, DataType::Null) => other,
+        (a, b) if a.is_integer() && b.is_integer() => {
+            if a.physical() >= b.physical() {
+                a
+            } else {
+                b
+            }
+        }
+        (a, b) if a.is_numeric() && b.is_numeric() => match as_decimal(a).zip(as_decimal(b)) {
+            Some(((p1, s1), (p2, s2))) => {
+                let scale = s1.max(s2);
+                DataType::decimal(((p1 - s1).max(p2 - s2) + scale).min(DECIMAL_MAX_PRECISION), scale)
+            }
+            None => DataType::Float64,
+        },
+        (DataType::Date, stamp @ DataType::Timestamp { .. })
+        | (stamp @ DataType::Timestamp { .. }, DataType::Date) => stamp,
+        _ => return None,
+    })
+}

@@ -1,0 +1,175 @@
+//! Every function on rows whose results come from PostgreSQL or by hand.
+
+use super::*;
+use crate::expression::parse::parse;
+use columnar::{Scalar, Value};
+
+const T: DataType = DataType::Varchar;
+const I: DataType = DataType::Int64;
+const F: DataType = DataType::Float64;
+const D: DataType = DataType::Date;
+const S: DataType = DataType::TIMESTAMP;
+const V: DataType = DataType::Interval;
+const DEC: DataType = DataType::decimal(10, 3);
+
+/// Calls a function on one row of values spelled as text (`NULL`: null); an error gives `!`.
+fn call(name: &str, args: &[(&str, DataType)]) -> String {
+    let types: Vec<DataType> = args.iter().map(|(_, data_type)| *data_type).collect();
+    let resolved = match resolve(name, &types) {
+        Ok(resolved) => resolved,
+        Err(error) => return error.to_string(),
+    };
+    let vectors: Vec<Vector> = args
+        .iter()
+        .zip(&resolved.args)
+        .map(|((text, _), &data_type)| match *text {
+            "NULL" => Vector::constant(Value::null(data_type), 1),
+            text => Vector::constant(parse(text, data_type).unwrap(), 1),
+        })
+        .collect();
+    match evaluate(&resolved.function, &vectors, 1, resolved.returns) {
+        Err(_) => "!".into(),
+        Ok(vector) => {
+            assert_eq!(vector.physical(), resolved.returns.physical(), "{name}");
+            Value::new(resolved.returns, vector.scalar(0)).to_string()
+        }
+    }
+}
+
+#[test]
+fn functions_give_what_postgresql_gives() {
+    let cases: &[(&str, &[(&str, DataType)], &str)] = &[
+        ("abs", &[("-5", I)], "5"),
+        ("abs", &[("-9223372036854775808", I)], "!"),
+        ("abs", &[("-1.500", DEC)], "1.500"),
+        ("sign", &[("-2.5", DEC)], "-1"),
+        ("sign", &[("0", F)], "0"),
+        ("round", &[("2.567", DEC)], "3"),
+        ("round", &[("-2.500", DEC)], "-3"),
+        ("round", &[("2.567", DEC), ("2", DataType::Int32)], "2.570"),
+        ("round", &[("1250", I), ("-2", DataType::Int32)], "1300"),
+        ("round", &[("2.5", F)], "2"),
+        ("trunc", &[("-2.567", DEC)], "-2"),
+        ("ceil", &[("-2.1", F)], "-2"),
+        ("ceil", &[("2.001", DEC)], "3"),
+        ("floor", &[("-2.001", DEC)], "-3"),
+        ("mod", &[("-7", I), ("3", I)], "-1"),
+        ("mod", &[("7", I), ("0", I)], "!"),
+        ("power", &[("2", F), ("10", F)], "1024"),
+        ("power", &[("10", F), ("400", F)], "!"),
+        ("sqrt", &[("-1", F)], "!"),
+        ("sqrt", &[("16", F)], "4"),
+        ("ln", &[("0", F)], "!"),
+        ("log", &[("2", F), ("8", F)], "3"),
+        ("log10", &[("1000", F)], "3"),
+        ("greatest", &[("1", I), ("NULL", I), ("3", I)], "3"),
+        ("least", &[("b", T), ("a", T)], "a"),
+        ("lower", &[("ÄB", T)], "äb"),
+        ("initcap", &[("hi THOMAS", T)], "Hi Thomas"),
+        ("length", &[("jose\u{301}", T)], "5"),
+        ("octet_length", &[("é", T)], "2"),
+        ("substring", &[("Thomas", T), ("2", I), ("3", I)], "hom"),
+        ("substring", &[("Thomas", T), ("-1", I), ("4", I)], "Th"),
+        ("substring", &[("Thomas", T), ("2", I), ("-1", I)], "!"),
+        ("substring", &[("äöü", T), ("2", I)], "öü"),
+        ("left", &[("abcde", T), ("-2", I)], "abc"),
+        ("right", &[("abcde", T), ("2", I)], "de"),
+        ("right", &[("abcde", T), ("-2", I)], "cde"),
+        ("concat", &[("a", T), ("NULL", T), ("b", T)], "ab"),
+        ("||", &[("a", T), ("NULL", T)], "NULL"),
+        ("replace", &[("abcdefabcdef", T), ("cd", T), ("XX", T)], "abXXefabXXef"),
+        ("translate", &[("12345", T), ("143", T), ("ax", T)], "a2x5"),
+        ("reverse", &[("abcde", T)], "edcba"),
+        ("repeat", &[("Pg", T), ("4", I)], "PgPgPgPg"),
+        ("repeat", &[("Pg", T), ("9223372036854775807", I)], "!"),
+        ("strpos", &[("high", T), ("ig", T)], "2"),
+        ("split_part", &[("abc~@~def~@~ghi", T), ("~@~", T), ("2", I)], "def"),
+        ("split_part", &[("a,b,c", T), (",", T), ("-1", I)], "c"),
+        ("split_part", &[("a,b,c", T), (",", T), ("0", I)], "!"),
+        ("concat_ws", &[(",", T), ("a", T), ("NULL", T), ("c", T)], "a,c"),
+        ("concat_ws", &[("NULL", T), ("a", T)], "NULL"),
+        ("chr", &[("65", I)], "A"),
+        ("chr", &[("0", I)], "!"),
+        ("ascii", &[("x", T)], "120"),
+        ("regexp_matches", &[("tundra", T), ("^t.*a$", T)], "true"),
+        ("regexp_matches", &[("x", T), ("(", T)], "!"),
+        ("regexp_replace", &[("foobarbaz", T), ("b..", T), ("X", T)], "fooXbaz"),
+        ("regexp_replace", &[("foobarbaz", T), ("b(..)", T), ("X\\1Y", T), ("g", T)], "fooXarYXazY"),
+        ("regexp_extract", &[("a1b22", T), ("[0-9]+$", T)], "22"),
+        ("starts_with", &[("alphabet", T), ("alph", T)], "true"),
+        ("ends_with", &[("alphabet", T), ("alph", T)], "false"),
+        ("contains", &[("alphabet", T), ("hab", T)], "true"),
+        ("trim", &[("  a ", T)], "a"),
+        ("trim", &[("yxTomxx", T), ("xyz", T)], "Tom"),
+        ("ltrim", &[("zzzytest", T), ("xyz", T)], "test"),
+        ("rtrim", &[("testxxzx", T), ("xyz", T)], "test"),
+        ("lpad", &[("hi", T), ("5", I), ("xy", T)], "xyxhi"),
+        ("rpad", &[("hi", T), ("1", I)], "h"),
+        ("year", &[("1995-03-15", D)], "1995"),
+        ("quarter", &[("1995-12-31", D)], "4"),
+        ("week", &[("2005-01-01", D)], "53"),
+        ("isoyear", &[("2006-01-01", D)], "2005"),
+        ("dow", &[("2001-02-18", D)], "0"),
+        ("isodow", &[("2001-02-18", D)], "7"),
+        ("doy", &[("2001-02-16", D)], "47"),
+        ("century", &[("2000-12-16", D)], "20"),
+        ("decade", &[("1999-01-01", D)], "199"),
+        ("hour", &[("2001-02-16 20:38:40", S)], "20"),
+        ("millisecond", &[("2001-02-16 20:38:40.12", S)], "40120"),
+        ("epoch", &[("1970-01-02", D)], "86400"),
+        ("month", &[("3 years 5 months", V)], "5"),
+        ("date_part", &[("second", T), ("2001-02-16 20:38:40.5", S)], "40.5"),
+        ("date_trunc", &[("hour", T), ("2001-02-16 20:38:40", S)], "2001-02-16 20:00:00"),
+        ("date_trunc", &[("week", T), ("2001-02-16", D)], "2001-02-12 00:00:00"),
+        ("date_trunc", &[("parsec", T), ("2001-02-16", D)], "!"),
+        ("make_date", &[("2013", I), ("7", I), ("15", I)], "2013-07-15"),
+        ("make_date", &[("2013", I), ("2", I), ("30", I)], "!"),
+        ("last_day", &[("1996-02-10", D)], "1996-02-29"),
+        ("dayname", &[("2001-02-18", D)], "Sunday"),
+        ("monthname", &[("2001-02-18", D)], "February"),
+        ("date_diff", &[("month", T), ("1995-01-31", D), ("1995-03-01", D)], "2"),
+        ("+", &[("2001-09-28", D), ("7", I)], "2001-10-05"),
+        ("+", &[("2001-09-28", D), ("1 hour", V)], "2001-09-28 01:00:00"),
+        ("+", &[("1995-01-31", D), ("1 month", V)], "1995-02-28 00:00:00"),
+        ("-", &[("1998-12-01", D), ("90 days", V)], "1998-09-02 00:00:00"),
+        ("-", &[("2001-10-01", D), ("2001-09-28", D)], "3"),
+        ("-", &[("2001-09-29 03:00:00", S), ("2001-07-27 12:00:00", S)], "63 days 15:00:00"),
+        ("*", &[("1 hour", V), ("3.5", F)], "03:30:00"),
+        ("/", &[("1 hour", V), ("1.5", F)], "00:40:00"),
+        ("/", &[("1 hour", V), ("0", F)], "!"),
+        ("-", &[("1 day", V)], "-1 days"),
+    ];
+    for (name, args, expected) in cases {
+        assert_eq!(call(name, args), *expected, "{name}{args:?}");
+    }
+}
+
+#[test]
+fn unknown_names_are_answered_with_a_close_one() {
+    assert!(
+        matches!(resolve("substrin", &[T]), Err(ResolveError::Unknown { similar: Some(name), .. }) if name == "substring")
+    );
+    assert!(matches!(resolve("zzzzzz", &[]), Err(ResolveError::Unknown { similar: None, .. })));
+    assert!(matches!(resolve("length", &[D]), Err(ResolveError::NoOverload { .. })));
+    assert_eq!(extract_function("YEARS"), Some("year"));
+}
+
+#[test]
+fn every_function_is_described_and_finds_itself() {
+    for function in list() {
+        assert!(!function.description.is_empty() && function.example.contains(|c: char| c.is_alphanumeric()));
+        assert!(!function.signatures.is_empty(), "{}", function.name);
+    }
+}
+
+#[test]
+fn nulls_in_bare_calls_take_the_types_asked_for() {
+    assert_eq!(resolve("length", &[DataType::Null]).unwrap().args, [T]);
+    assert_eq!(resolve("+", &[D, DataType::Null]).unwrap().args.len(), 2);
+    assert_eq!(call("length", &[("NULL", DataType::Null)]), "NULL");
+    let rows = Vector::from_scalars(I, &[Scalar::Integer(4), Scalar::Null]);
+    let roots =
+        evaluate("sqrt", &[Vector::from_scalars(F, &[Scalar::Float(4.0), Scalar::Null])], 2, F).unwrap();
+    assert_eq!((roots.scalar(0), roots.scalar(1)), (Scalar::Float(2.0), Scalar::Null));
+    assert!(evaluate("mod", &[rows.clone(), rows], 2, I).is_ok());
+}
