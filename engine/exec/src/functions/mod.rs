@@ -11,7 +11,9 @@ mod numeric;
 mod tests;
 mod text;
 
-use crate::{Error, Result};
+use crate::expression::cast_to_physical;
+use crate::expression::node::{Input, Node, Operation};
+use crate::{Error, Shape};
 use arguments::{Arguments, Run};
 use columnar::{DataType, Vector};
 use std::collections::HashMap;
@@ -284,30 +286,48 @@ pub fn resolve(name: &str, args: &[DataType]) -> Result<Resolved, ResolveError> 
     }
 }
 
-/// Runs a function on vectors of one length at the canonical widths of the types that [`resolve`] asked for.
-/// The result has the canonical width of `data_type`, which is what [`resolve`] said it returns. Code that may
-/// fail runs only for rows without null arguments.
-pub fn evaluate(function: &str, args: &[Vector], rows: usize, data_type: DataType) -> Result<Vector> {
-    let types: Vec<DataType> = args.iter().map(Vector::data_type).collect();
-    let overload = find_overload(function, &types)?;
-    let arguments = Arguments::new(args, rows, overload.strict);
-    Ok((overload.run)(&arguments, data_type)?)
+/// The call of a function by the name that [`resolve`] gave, over compiled arguments of the types it gave.
+pub(crate) fn compile(function: &str, args: Vec<Node>, returns: DataType) -> crate::Result<Node> {
+    let types: Vec<DataType> = args.iter().map(Node::data_type).collect();
+    let found = REGISTRY
+        .find(function)
+        .ok_or_else(|| Error::Internal(format!("a plan calls {function}, which does not exist")))?;
+    let accepted = found.overloads.iter().filter_map(|overload| Some((overload, overload.accept(&types)?)));
+    let exact = accepted.min_by_key(|(_, (_, cost))| *cost).filter(|(_, (wanted, _))| *wanted == types);
+    let (overload, _) = exact.ok_or_else(|| {
+        Error::Internal(format!("a plan calls {function} with types that it does not take: {types:?}"))
+    })?;
+    let shape = Shape {
+        nullable: !overload.strict || args.iter().any(|arg| arg.shape().nullable),
+        ..Shape::of_type(returns)
+    };
+    let node = Node::over(args, shape, overload.fallible, |args| Box::new(Call { overload, args, returns }));
+    Ok(node.costly())
 }
 
-/// Whether the function may fail for some values of these types.
-pub fn is_fallible(function: &str, args: &[DataType]) -> bool {
-    find_overload(function, args).map_or(true, |overload| overload.fallible)
+struct Call {
+    overload: &'static Overload,
+    args: Vec<Node>,
+    returns: DataType,
 }
 
-fn find_overload(name: &str, args: &[DataType]) -> Result<&'static Overload> {
-    let function = REGISTRY
-        .find(name)
-        .ok_or_else(|| Error::Internal(format!("a plan calls {name}, which does not exist")))?;
-    let accepted = function.overloads.iter().filter_map(|overload| Some((overload, overload.accept(args)?)));
-    let exact = accepted.min_by_key(|(_, (_, cost))| *cost).filter(|(_, (types, _))| types == args);
-    exact.map(|(overload, _)| overload).ok_or_else(|| {
-        Error::Internal(format!("a plan calls {name} with types that it does not take: {args:?}"))
-    })
+impl std::fmt::Debug for Call {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Call")
+            .field("args", &self.args)
+            .field("returns", &self.returns)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Operation for Call {
+    fn evaluate(&self, input: &Input<'_>) -> crate::Result<Vector> {
+        let args = self.args.iter().map(|arg| arg.evaluate(input)).collect::<crate::Result<Vec<_>>>()?;
+        let arguments = Arguments::new(&args, input.rows, self.overload.strict);
+        let result = (self.overload.run)(&arguments, self.returns)?;
+        // A result may be an argument as it came, narrow.
+        Ok(cast_to_physical(&result, self.returns.physical()))
+    }
 }
 
 /// The function behind `EXTRACT(field FROM …)`: `year` for `YEARS`, `dow` for `weekday`.
@@ -344,13 +364,4 @@ fn edit_distance(a: &str, b: &str) -> usize {
         }
     }
     row[b.len()]
-}
-
-/// The call of a function by the name that [`resolve`] gave, over compiled arguments of the types it gave.
-pub(crate) fn compile(
-    function: &str,
-    _args: Vec<crate::expression::node::Node>,
-    _returns: DataType,
-) -> crate::Result<crate::expression::node::Node> {
-    Err(crate::Error::Unsupported(format!("the function {function}")))
 }

@@ -1,8 +1,10 @@
 //! Every function on rows whose results come from PostgreSQL or by hand.
 
 use super::*;
+use crate::expression::Compiled;
 use crate::expression::parse::parse;
-use columnar::{Scalar, Value};
+use crate::{Expr, Shape};
+use columnar::{Batch, Scalar, Value};
 
 const T: DataType = DataType::Varchar;
 const I: DataType = DataType::Int64;
@@ -11,6 +13,15 @@ const D: DataType = DataType::Date;
 const S: DataType = DataType::TIMESTAMP;
 const V: DataType = DataType::Interval;
 const DEC: DataType = DataType::decimal(10, 3);
+
+/// Runs a function on columns.
+fn evaluate(function: &str, args: &[Vector], rows: usize, data_type: DataType) -> crate::Result<Vector> {
+    let types: Vec<DataType> = args.iter().map(Vector::data_type).collect();
+    let columns =
+        types.iter().enumerate().map(|(id, &data_type)| Expr::column(id as u32, data_type)).collect();
+    let call = Expr::Call { function: function.into(), args: columns, data_type };
+    Compiled::compile(&call, &Shape::of_types(&types))?.evaluate(&Batch::of_rows(args.to_vec(), rows))
+}
 
 /// Calls a function on one row of values spelled as text (`NULL`: null); an error gives `!`.
 fn call(name: &str, args: &[(&str, DataType)]) -> String {
