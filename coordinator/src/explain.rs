@@ -1,9 +1,7 @@
-//! `EXPLAIN` and `EXPLAIN ANALYZE` as text: one line an operator, one block a fragment, the root first.
+//! `EXPLAIN ANALYZE`: the planner's tree with what was measured.
 
-use exec::plan::{FragmentPlacement, Routing};
 use exec::runtime::Profile;
 use planner::PlannedQuery;
-use std::fmt::Write;
 use std::time::Duration;
 
 /// What a run adds to a plan.
@@ -17,54 +15,31 @@ pub(crate) struct Measured {
 
 /// The lines that describe `query`, with what was measured where it was run.
 pub(crate) fn lines(query: &PlannedQuery, measured: Option<&Measured>) -> Vec<String> {
-    let mut lines = Vec::new();
-    for (fragment, notes) in query.fragments.iter().zip(&query.notes).rev() {
-        if query.fragments.len() > 1 {
-            let place = match fragment.placement {
-                FragmentPlacement::AllShards => "every shard",
-                FragmentPlacement::OneShard => "one shard",
-            };
-            let output = match &fragment.output {
-                None => "gives the result",
-                Some(Routing::Gather) => "sends its rows to one shard",
-                Some(Routing::Broadcast) => "sends its rows to every shard",
-                Some(Routing::Hash(_)) => "sends its rows by hash",
-            };
-            lines.push(format!("fragment {} on {place}, {output}", fragment.id));
-        }
-        let profile = measured
-            .and_then(|measured| measured.profiles.iter().find(|(id, _)| *id == fragment.id))
-            .map(|(_, profile)| profile);
-        for (position, note) in notes.operators.iter().enumerate() {
-            let indent = note.depth + usize::from(query.fragments.len() > 1);
-            let mut line = format!("{:1$}{2}", "", indent * 2, note.text);
-            if let Some(sender) = note.receives {
-                let _ = write!(line, " from fragment {sender}");
-            }
-            let _ = write!(line, "  (rows ~{}", count(note.estimated_rows));
-            if let Some(node) = profile.and_then(|profile| profile.nodes.get(position)) {
-                let _ = write!(line, ", got {}, {}", node.rows, time(node.time));
-                if node.memory_peak_bytes > 0 {
-                    let _ = write!(line, ", {}", bytes(node.memory_peak_bytes));
-                }
-            }
-            line.push(')');
-            lines.push(line);
-        }
-    }
-    if let Some(measured) = measured {
-        lines.push(format!(
-            "planned in {}, run in {}, {} of memory at most",
-            time(measured.planning),
-            time(measured.execution),
-            bytes(measured.memory_peak_bytes)
-        ));
-    }
+    let Some(measured) = measured else { return text_lines(&query.explain()) };
+    let text = query.explain_with(|fragment, operator| {
+        let id = query.fragments.get(fragment).map(|fragment| fragment.id);
+        let profile = measured.profiles.iter().find(|(known, _)| Some(*known) == id);
+        let Some(node) = profile.and_then(|(_, profile)| profile.nodes.get(operator)) else {
+            return String::new();
+        };
+        let memory = match node.memory_peak_bytes {
+            0 => String::new(),
+            peak => format!(", {}", bytes(peak)),
+        };
+        format!(" [{} rows, {}{memory}]", node.rows, time(node.time))
+    });
+    let mut lines = text_lines(&text);
+    lines.push(format!(
+        "planned in {}, run in {}, {} of memory at most",
+        time(measured.planning),
+        time(measured.execution),
+        bytes(measured.memory_peak_bytes)
+    ));
     lines
 }
 
-fn count(rows: f64) -> String {
-    if rows.is_finite() { format!("{:.0}", rows.max(0.0).round()) } else { "?".into() }
+fn text_lines(text: &str) -> Vec<String> {
+    text.lines().map(str::to_string).collect()
 }
 
 fn time(time: Duration) -> String {
@@ -95,7 +70,5 @@ mod tests {
         assert_eq!(bytes(10_239), "10239 B");
         assert_eq!(bytes(1 << 20), "1024 KiB");
         assert_eq!(bytes(1 << 30), "1024 MiB");
-        assert_eq!(count(f64::INFINITY), "?");
-        assert_eq!(count(1234.6), "1235");
     }
 }

@@ -30,6 +30,7 @@ pub(crate) async fn sample(coordinator: Arc<Coordinator>) {
         metrics::gauge!("tundra_memory_used_bytes").set(memory.used_bytes() as f64);
         metrics::gauge!("tundra_memory_limit_bytes").set(memory.limit_bytes() as f64);
         metrics::gauge!("tundra_uptime_seconds").set(coordinator.now().as_secs_f64());
+        metrics::gauge!("tundra_queries_listed").set(coordinator.running_queries() as f64);
         let view = coordinator.datasets.view();
         metrics::gauge!("tundra_tables").set(view.residents().count() as f64);
         for shard in coordinator.datasets.shards() {

@@ -74,6 +74,11 @@ impl Server {
         gather(self.handle.session("test").execute(sql).await?).await
     }
 
+    /// As [`Server::run`].
+    pub async fn run_owned(&self, sql: String) -> Result<RecordBatch, coordinator::Error> {
+        self.run(&sql).await
+    }
+
     /// The only value of a statement's result, as text.
     pub async fn value(&self, sql: &str) -> String {
         let rows = self.run(sql).await.unwrap_or_else(|error| panic!("{sql}: {error}"));

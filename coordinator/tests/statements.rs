@@ -1,0 +1,209 @@
+//! Statements in process: definitions, writes, queries, restarts.
+
+mod server;
+
+use coordinator::Error;
+use server::{Server, gather};
+
+/// A Parquet file of `rows` rows under the server's object store, as a location.
+async fn sample(server: &Server, name: &str, rows: i64) -> String {
+    let url = server.handle().object_store();
+    let folder = std::path::Path::new(url.strip_prefix("file://").unwrap()).join("samples").join(name);
+    std::fs::create_dir_all(&folder).unwrap();
+    write_parquet(&folder.join("part-0.parquet"), 0, rows);
+    folder.display().to_string()
+}
+
+fn write_parquet(path: &std::path::Path, first: i64, rows: i64) {
+    use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
+    use std::sync::Arc;
+    let ids = Int64Array::from_iter_values(first..first + rows);
+    let names = StringArray::from_iter_values((first..first + rows).map(|id| format!("name {}", id % 7)));
+    let batch = RecordBatch::try_from_iter([
+        ("Id", Arc::new(ids) as ArrayRef),
+        ("name", Arc::new(names) as ArrayRef),
+    ])
+    .unwrap();
+    let file = std::fs::File::create(path).unwrap();
+    let mut writer = parquet::arrow::ArrowWriter::try_new(file, batch.schema(), None).unwrap();
+    writer.write(&batch).unwrap();
+    writer.close().unwrap();
+}
+
+#[tokio::test]
+async fn writes_are_read_and_survive_a_restart() {
+    let server = Server::start(|config| config.shards = 2).await;
+    server.run("CREATE TABLE t (a INTEGER, b VARCHAR)").await.unwrap();
+    assert_eq!(server.value("SELECT count(*) FROM t").await, "0");
+    assert_eq!(server.value("INSERT INTO t VALUES (1, 'one'), (2, NULL)").await, "2");
+    assert_eq!(server.value("INSERT INTO t SELECT a + 2, b FROM T").await, "2");
+    assert_eq!(server.value("SELECT sum(A) FROM t").await, "10");
+    assert_eq!(server.value("CREATE TABLE u AS SELECT a, b FROM t WHERE b IS NOT NULL").await, "2");
+
+    let server = server.restart(|config| config.shards = 2).await;
+    assert_eq!(server.value("SELECT sum(a) FROM t").await, "10");
+    assert_eq!(server.value("SELECT count(*) FROM u WHERE b = 'one'").await, "2");
+    // Another number of shards, the same data.
+    let server = server.restart(|config| config.shards = 1).await;
+    assert_eq!(server.value("SELECT sum(a) FROM t").await, "10");
+    server.run("DROP TABLE t").await.unwrap();
+    let server = server.restart(|_| {}).await;
+    assert!(matches!(server.run("SELECT * FROM t").await, Err(Error::NotFound(_))));
+    server.run("DROP TABLE IF EXISTS t").await.unwrap();
+    assert!(matches!(server.run("DROP TABLE t").await, Err(Error::NotFound(_))));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn the_object_store_alone_rebuilds_the_catalog() {
+    let server = Server::start(|_| {}).await;
+    server.run("CREATE SCHEMA s").await.unwrap();
+    server.run("CREATE TABLE s.t AS SELECT 42 AS answer").await.unwrap();
+    server.run("CREATE TABLE gone AS SELECT 1 AS x").await.unwrap();
+    server.run("DROP TABLE gone").await.unwrap();
+    let folder = server.stop().await;
+    let data = folder.path().join("data");
+    std::fs::remove_file(data.join("catalog.redb")).unwrap();
+    std::fs::remove_dir_all(data.join("segments")).unwrap();
+    let server = Server::start_in(folder, |_| {}).await;
+    assert_eq!(server.value("SELECT answer FROM s.t").await, "42");
+    assert!(server.run("SELECT * FROM gone").await.is_err());
+
+    // Without the catalog's copy either, the manifests tell of the datasets.
+    let folder = server.stop().await;
+    let data = folder.path().join("data");
+    std::fs::remove_file(data.join("catalog.redb")).unwrap();
+    std::fs::remove_dir_all(data.join("objects").join("catalog")).unwrap();
+    let server = Server::start_in(folder, |_| {}).await;
+    assert_eq!(server.value("SELECT answer FROM S.T").await, "42");
+    server.run("CREATE TABLE s.u AS SELECT 43 AS answer").await.unwrap();
+    assert_eq!(server.value("SELECT answer FROM s.u").await, "43");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn external_tables_are_inferred_and_refreshed() {
+    let server = Server::start(|_| {}).await;
+    let location = sample(&server, "people", 1_000).await;
+    let create = format!("CREATE EXTERNAL TABLE People STORED AS PARQUET LOCATION '{location}'");
+    server.run(&create).await.unwrap();
+    assert!(matches!(server.run(&create).await, Err(Error::AlreadyExists(_))));
+    server.run(&create.replace("TABLE", "TABLE IF NOT EXISTS")).await.unwrap();
+    assert_eq!(server.value("SELECT count(*) FROM people WHERE id >= 990").await, "10");
+    assert!(matches!(server.run("INSERT INTO people VALUES (1, 'x')").await, Err(Error::Unsupported(_))));
+
+    write_parquet(&std::path::Path::new(&location).join("part-1.parquet"), 1_000, 500);
+    assert_eq!(server.value("SELECT count(*) FROM people").await, "1000");
+    server.run("REFRESH TABLE people").await.unwrap();
+    assert_eq!(server.value("SELECT max(id) FROM people").await, "1499");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_dataset_that_is_lost_is_named_and_comes_back() {
+    let server = Server::start(|_| {}).await;
+    let location = sample(&server, "people", 100).await;
+    let create = format!("CREATE EXTERNAL TABLE people STORED AS PARQUET LOCATION '{location}'");
+    server.run(&create).await.unwrap();
+    server.run("CREATE TABLE other AS SELECT 1 AS x").await.unwrap();
+    let folder = server.stop().await;
+    std::fs::remove_dir_all(folder.path().join("data").join("segments")).unwrap();
+    let part = std::path::Path::new(&location).join("part-0.parquet");
+    std::fs::remove_file(&part).unwrap();
+
+    let server = Server::start_in(folder, |_| {}).await;
+    assert_eq!(server.value("SELECT x FROM other").await, "1");
+    let error = server.run("SELECT * FROM people").await.unwrap_err().to_string();
+    assert!(error.contains("'people' could not be brought in") && error.contains("part-0"), "{error}");
+    write_parquet(&part, 0, 50);
+    server.run("REFRESH TABLE people").await.unwrap();
+    assert_eq!(server.value("SELECT count(*) FROM people").await, "50");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn locations_outside_what_is_allowed_are_refused() {
+    let outside = tempfile::tempdir().unwrap();
+    write_parquet(&outside.path().join("a.parquet"), 0, 10);
+    let location = outside.path().display().to_string();
+    let create = format!("CREATE EXTERNAL TABLE t STORED AS PARQUET LOCATION '{location}'");
+    let server = Server::start(|_| {}).await;
+    let escape = format!("{}/x/../../../..{location}", server.handle().object_store());
+    let escape = format!("CREATE EXTERNAL TABLE t STORED AS PARQUET LOCATION '{escape}'");
+    for create in [&create, &escape] {
+        let error = server.run(create).await.unwrap_err();
+        assert!(matches!(&error, Error::Denied(message) if message.contains("--allow-location")), "{error}");
+    }
+    let server = server.restart(|config| config.allow_locations.push(location.clone())).await;
+    server.run(&create).await.unwrap();
+    assert_eq!(server.value("SELECT count(*) FROM t").await, "10");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn schemas_and_names() {
+    let server = Server::start(|_| {}).await;
+    server.run("CREATE SCHEMA Sales").await.unwrap();
+    server.run("CREATE SCHEMA IF NOT EXISTS sales").await.unwrap();
+    assert!(matches!(server.run("CREATE SCHEMA SALES").await, Err(Error::AlreadyExists(_))));
+    server.run("CREATE TABLE sales.T (x INTEGER)").await.unwrap();
+    assert!(matches!(server.run("CREATE TABLE nowhere.t (x INTEGER)").await, Err(Error::NotFound(_))));
+    assert!(server.run("CREATE TABLE d (x INTEGER, X INTEGER)").await.is_err());
+    let tables = "SELECT count(*) FROM information_schema.tables WHERE table_schema = 'Sales'";
+    assert_eq!(server.value(tables).await, "1");
+    assert_eq!(server.value("SELECT data_type FROM information_schema.columns").await, "INTEGER");
+    assert_eq!(server.run("SHOW TABLES").await.unwrap().num_rows(), 1);
+    assert_eq!(server.run("DESCRIBE sales.t").await.unwrap().num_rows(), 1);
+    assert!(server.run("DROP SCHEMA sales").await.is_err());
+    server.run("DROP SCHEMA sales CASCADE").await.unwrap();
+    assert_eq!(server.value(tables).await, "0");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn concurrent_inserts_are_all_there() {
+    let server = Server::start(|_| {}).await;
+    server.run("CREATE TABLE t (x INTEGER)").await.unwrap();
+    let inserts = (0..20).map(|x| server.run_owned(format!("INSERT INTO t VALUES ({x})")));
+    for outcome in futures::future::join_all(inserts).await {
+        outcome.unwrap();
+    }
+    assert_eq!(server.value("SELECT sum(x) FROM t").await, "190");
+    let server = server.restart(|_| {}).await;
+    assert_eq!(server.value("SELECT count(*) FROM t").await, "20");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_query_keeps_its_version() {
+    let server = Server::start(|_| {}).await;
+    server.run("CREATE TABLE t AS SELECT 1 AS x").await.unwrap();
+    let rows = server.handle().session("test").execute("SELECT x FROM t").await.unwrap();
+    server.run("INSERT INTO t VALUES (2)").await.unwrap();
+    server.run("DROP TABLE t").await.unwrap();
+    assert_eq!(gather(rows).await.unwrap().num_rows(), 1);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn settings_and_time_limits() {
+    let server = Server::start(|_| {}).await;
+    let session = server.handle().session("test");
+    session.execute("SET batch_rows = 3").await.unwrap();
+    let shown = gather(session.execute("SHOW batch_rows").await.unwrap()).await.unwrap();
+    assert_eq!(shown.num_rows(), 1);
+    assert!(session.execute("SET nonsense = 1").await.is_err());
+    let location = sample(&server, "many", 3_000).await;
+    let create = format!("CREATE EXTERNAL TABLE many STORED AS PARQUET LOCATION '{location}'");
+    session.execute(&create).await.unwrap();
+    session.execute("SET query_timeout = '300ms'").await.unwrap();
+    let begun = std::time::Instant::now();
+    let cross = "SELECT count(*) FROM many a, many b, many c WHERE a.id + b.id + c.id = 7";
+    let error = match session.execute(cross).await {
+        Ok(rows) => gather(rows).await.unwrap_err(),
+        Err(error) => error,
+    };
+    assert!(matches!(error, Error::Execution(exec::error::Error::DeadlineExceeded)), "{error}");
+    assert!(begun.elapsed().as_secs() < 5);
+    server.stop().await;
+}
