@@ -76,12 +76,11 @@ async fn prepared_statements_take_parameters() {
     prepared.close().await.unwrap();
 
     let mut insert = client.prepare("INSERT INTO t VALUES (?, ?)".into(), None).await.unwrap();
-    let schema = Schema::new(vec![
-        Field::new("$1", DataType::Int32, true),
-        Field::new("$2", DataType::Utf8, true),
-    ]);
+    let schema =
+        Schema::new(vec![Field::new("$1", DataType::Int32, true), Field::new("$2", DataType::Utf8, true)]);
     let strings = arrow::array::StringArray::from(vec![Some("d"), None]);
-    let columns: Vec<arrow::array::ArrayRef> = vec![Arc::new(Int32Array::from(vec![4, 5])), Arc::new(strings)];
+    let columns: Vec<arrow::array::ArrayRef> =
+        vec![Arc::new(Int32Array::from(vec![4, 5])), Arc::new(strings)];
     insert.set_parameters(RecordBatch::try_new(Arc::new(schema), columns).unwrap()).unwrap();
     assert_eq!(insert.execute_update().await.unwrap(), 2);
     assert_eq!(number(&mut client, "SELECT count(s) FROM t").await, 4);
@@ -95,7 +94,7 @@ async fn errors_say_what_and_where() {
     query(&mut client, "CREATE TABLE numbers (x INTEGER)").await.unwrap();
     for (sql, parts) in [
         ("SELECT y FROM numbers", &["y", "LINE 1", "^"][..]),
-        ("SELECT 1 +", &["syntax", "LINE 1"]),
+        ("SELECT 1 + FROM numbers", &["syntax", "LINE 1"]),
         ("SELECT * FROM numbrs", &["numbrs", "numbers"]),
         ("SELECT 1 / 0", &["division by zero"]),
         ("INSERT INTO numbers VALUES ('a lot')", &["a lot"]),
@@ -130,7 +129,9 @@ async fn settings_last_for_the_session_of_a_token() {
 async fn clients_that_stop_reading_hold_up_nobody() {
     let server = Server::start(|config| config.concurrency = 2).await;
     let mut client = server.client().await;
-    query(&mut client, "CREATE TABLE d AS SELECT 1 AS x UNION ALL SELECT 2 UNION ALL SELECT 3").await.unwrap();
+    query(&mut client, "CREATE TABLE d AS SELECT 1 AS x UNION ALL SELECT 2 UNION ALL SELECT 3")
+        .await
+        .unwrap();
     for _ in 0..9 {
         query(&mut client, "INSERT INTO d SELECT x FROM d").await.unwrap();
     }
@@ -148,7 +149,8 @@ async fn clients_that_stop_reading_hold_up_nobody() {
     // The dropped streams end their queries.
     for attempt in 0.. {
         let (_, metrics) = server.http("/metrics").await;
-        let running = metrics.lines().find(|line| line.starts_with("tundra_queries_listed")).map(str::to_string);
+        let running =
+            metrics.lines().find(|line| line.starts_with("tundra_queries_listed")).map(str::to_string);
         if running.as_deref().is_some_and(|line| line.ends_with(" 0")) {
             break;
         }

@@ -9,9 +9,9 @@ pub struct CatalogState {
     /// How many commands made it.
     #[prost(uint64, tag = "1")]
     pub revision: u64,
-    /// The number that the next dataset takes.
+    /// The highest number that a dataset has or had.
     #[prost(uint64, tag = "2")]
-    pub next_dataset: u64,
+    pub last_dataset: u64,
     #[prost(btree_map = "string, message", tag = "3")]
     pub tenants: BTreeMap<String, Tenant>,
 }
@@ -113,7 +113,11 @@ pub struct DropSchema {
 
 /// Gives a dataset number that no other dataset has or had.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, prost::Message)]
-pub struct AllocateDataset {}
+pub struct AllocateDataset {
+    /// The highest number seen in the object store, which may know of more datasets than the catalog.
+    #[prost(uint64, tag = "1")]
+    pub above: u64,
+}
 
 /// Makes a committed and hydrated version the one that queries see; the first one creates the dataset.
 #[derive(Clone, PartialEq, prost::Message)]

@@ -101,7 +101,7 @@ impl CatalogState {
 
     /// Whether anything was ever created.
     pub fn is_empty(&self) -> bool {
-        self.stored.next_dataset == 0 && self.stored.tenants.is_empty()
+        self.stored.last_dataset == 0 && self.stored.tenants.is_empty()
     }
 
     /// Every schema of a tenant as it was created, the built-in one included.
@@ -118,8 +118,16 @@ impl CatalogState {
     }
 
     pub fn has_schema(&self, tenant: &str, schema: &str) -> bool {
-        let key = schema.to_lowercase();
-        key == DEFAULT_SCHEMA || self.tenant(tenant).is_some_and(|tenant| tenant.schemas.contains_key(&key))
+        self.schema_name(tenant, schema).is_some()
+    }
+
+    /// A schema's name as it was created.
+    pub fn schema_name(&self, tenant: &str, schema: &str) -> Option<String> {
+        let known = self.tenant(tenant).and_then(|tenant| tenant.schemas.get(&schema.to_lowercase()));
+        match known {
+            Some(schema) => Some(schema.name.clone()),
+            None => schema.eq_ignore_ascii_case(DEFAULT_SCHEMA).then(|| DEFAULT_SCHEMA.into()),
+        }
     }
 
     /// The dataset behind a table's name.
@@ -164,9 +172,9 @@ impl CatalogState {
 
     fn change(&mut self, command: &Command) -> std::result::Result<Reply, Refusal> {
         match command.change.as_ref().ok_or(Refusal::UnknownCommand)? {
-            Change::AllocateDataset(_) => {
-                self.stored.next_dataset += 1;
-                Ok(Reply::Dataset(self.stored.next_dataset))
+            Change::AllocateDataset(allocate) => {
+                self.stored.last_dataset = self.stored.last_dataset.max(allocate.above) + 1;
+                Ok(Reply::Dataset(self.stored.last_dataset))
             }
             Change::Restore(state) => {
                 if !self.is_empty() {
@@ -190,7 +198,7 @@ impl CatalogState {
                 version.published_at_us = command.at_us;
                 let id = dataset.id;
                 self.tenant_mut(&command.tenant).switch(dataset)?;
-                self.stored.next_dataset = self.stored.next_dataset.max(id);
+                self.stored.last_dataset = self.stored.last_dataset.max(id);
                 Ok(Reply::Done)
             }
             Change::DropDataset(drop) => {
@@ -254,7 +262,8 @@ impl TenantChange<'_> {
             return Err(Refusal::TableExists(dataset.name));
         }
         schema.tables.insert(key, dataset.id);
-        self.0.datasets.insert(dataset.id, dataset);
+        let schema = schema.name.clone();
+        self.0.datasets.insert(dataset.id, Dataset { schema, ..dataset });
         Ok(())
     }
 
@@ -344,11 +353,13 @@ mod tests {
     #[test]
     fn dataset_numbers_are_never_used_again() {
         let mut state = CatalogState::default();
-        let allocate = command(Change::AllocateDataset(AllocateDataset {}));
+        let allocate = command(Change::AllocateDataset(AllocateDataset { above: 0 }));
         assert_eq!(state.apply(&allocate), Reply::Dataset(1));
         state.apply(&switch(7, "main", "t", 1));
         state.apply(&command(Change::DropDataset(DropDataset { dataset: 7, version: 2 })));
         assert_eq!(state.apply(&allocate), Reply::Dataset(8));
+        let above = command(Change::AllocateDataset(AllocateDataset { above: 20 }));
+        assert_eq!(state.apply(&above), Reply::Dataset(21));
     }
 
     #[test]

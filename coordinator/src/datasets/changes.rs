@@ -58,7 +58,7 @@ impl Datasets {
         };
         check_columns(&columns)?;
         let definition = Definition {
-            schema: schema.into(),
+            schema: self.created_schema(schema),
             name: create.name.name.clone(),
             columns,
             columns_declared: create.columns.is_some(),
@@ -101,7 +101,7 @@ impl Datasets {
         let files = self.put(dataset, files).await?;
         let rows = files.iter().map(|file| file.rows).sum();
         let definition = Definition {
-            schema: schema.into(),
+            schema: self.created_schema(schema),
             name: name.name.clone(),
             columns,
             columns_declared: true,
@@ -217,6 +217,12 @@ impl Datasets {
             self.let_go(&resident);
         }
         Ok(())
+    }
+
+    /// A schema's name as it was created.
+    fn created_schema(&self, schema: &str) -> String {
+        let created = self.catalog().snapshot().schema_name(DEFAULT_TENANT, schema);
+        created.unwrap_or_else(|| schema.into())
     }
 
     fn known(&self, name: &TableName) -> Option<Dataset> {

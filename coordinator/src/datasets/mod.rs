@@ -58,6 +58,8 @@ struct State {
     residents: BTreeMap<u64, Arc<Resident>>,
     /// The latest committed manifest of each dataset; hydration may be behind it.
     heads: HashMap<u64, Arc<Manifest>>,
+    /// The highest number of a dataset that the object store knows of.
+    highest_seen: u64,
     /// One a table name; held while the table is changed.
     turns: HashMap<String, Arc<tokio::sync::Mutex<()>>>,
     /// Files that wait to be committed, by dataset: whoever has the turn commits all of them at once.
@@ -136,7 +138,8 @@ impl Datasets {
 
     /// A number for a new dataset.
     async fn allocate(&self) -> Result<u64> {
-        match self.propose(Change::AllocateDataset(AllocateDataset {})).await? {
+        let above = self.state.lock().highest_seen;
+        match self.propose(Change::AllocateDataset(AllocateDataset { above })).await? {
             Reply::Dataset(dataset) => Ok(dataset),
             other => Err(Error::Internal(format!("a dataset without a number: {other:?}"))),
         }
@@ -164,6 +167,8 @@ impl Datasets {
         let published = match self.manifests.commit(&manifest).await {
             Ok(Commit::Done) => self.publish(&manifest, resident.clone()).await,
             Ok(Commit::Conflict) => {
+                let mut state = self.state.lock();
+                state.highest_seen = state.highest_seen.max(dataset);
                 Err(Error::Conflict(format!("dataset {dataset} was made twice; try again")))
             }
             Err(error) => Err(error),

@@ -26,6 +26,7 @@ impl Datasets {
             self.propose(Change::Restore(state.stored().clone())).await?;
         }
         let mut ids = self.manifests.datasets(DEFAULT_TENANT).await?;
+        self.state.lock().highest_seen = ids.iter().copied().max().unwrap_or(0);
         let state = self.catalog().snapshot();
         ids.extend(state.datasets(DEFAULT_TENANT).iter().map(|dataset| dataset.id));
         ids.sort_unstable();

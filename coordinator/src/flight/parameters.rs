@@ -13,7 +13,11 @@ const ROWS_MAX: usize = 100_000;
 
 /// Reads rows of parameters off a DoPut stream.
 pub(super) async fn read(stream: PeekableFlightDataStream) -> Result<Vec<Vec<Value>>, Status> {
-    let data = stream.into_peekable().map_err(|status| FlightError::Tonic(Box::new(status)));
+    // A message that only carries the command holds no data.
+    let data = stream
+        .into_peekable()
+        .try_filter(|data| std::future::ready(!data.data_header.is_empty()))
+        .map_err(|status| FlightError::Tonic(Box::new(status)));
     let mut batches = FlightRecordBatchStream::new_from_flight_data(data);
     let mut rows = Vec::new();
     while let Some(batch) = batches.try_next().await.map_err(malformed)? {

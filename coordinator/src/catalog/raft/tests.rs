@@ -57,7 +57,7 @@ async fn the_log_is_cut_behind_a_snapshot() {
     let commands = SNAPSHOT_COMMANDS + 50;
     {
         let catalog = RaftCatalog::open(&path, never()).await.unwrap();
-        let allocate = || catalog.propose(command(Change::AllocateDataset(AllocateDataset {})));
+        let allocate = || catalog.propose(command(Change::AllocateDataset(AllocateDataset { above: 0 })));
         let replies = futures::future::join_all((0..commands).map(|_| allocate())).await;
         let mut numbers: Vec<_> = replies
             .into_iter()
@@ -73,7 +73,8 @@ async fn the_log_is_cut_behind_a_snapshot() {
         catalog.close().await.unwrap();
     }
     let catalog = RaftCatalog::open(&path, never()).await.unwrap();
-    let reply = catalog.propose(command(Change::AllocateDataset(AllocateDataset {}))).await.unwrap();
+    let reply =
+        catalog.propose(command(Change::AllocateDataset(AllocateDataset { above: 0 }))).await.unwrap();
     assert_eq!(reply, Reply::Dataset(commands + 1));
     catalog.close().await.unwrap();
 }
