@@ -94,7 +94,7 @@ async fn errors_say_what_and_where() {
     query(&mut client, "CREATE TABLE numbers (x INTEGER)").await.unwrap();
     for (sql, parts) in [
         ("SELECT y FROM numbers", &["y", "LINE 1", "^"][..]),
-        ("SELECT 1 + FROM numbers", &["syntax", "LINE 1"]),
+        ("SELEC 1", &["syntax", "LINE 1"]),
         ("SELECT * FROM numbrs", &["numbrs", "numbers"]),
         ("SELECT 1 / 0", &["division by zero"]),
         ("INSERT INTO numbers VALUES ('a lot')", &["a lot"]),
