@@ -4,13 +4,17 @@
 use crate::catalog::Partitioning;
 use crate::error::Result;
 use crate::estimate::Estimator;
-use crate::logical::{AggregateCall, ColumnId, Columns, Join, JoinKind, Logical, Routing, equality};
+use crate::logical::{
+    AggregateCall, ColumnId, ColumnSet, Columns, Join, JoinKind, Logical, Routing, equality,
+};
 use crate::rules::merge;
 use columnar::DataType;
 use exec::Expr;
 
 /// Keys with fewer distinct values a shard than this would leave shards idle.
 const MIN_VALUES_A_SHARD: f64 = 8.0;
+/// A key with this many is enough by itself.
+const ENOUGH_VALUES_A_SHARD: f64 = 1_000.0;
 /// Fewer groups than this are merged on one shard.
 const MAX_GATHERED_GROUPS: f64 = 10_000.0;
 /// Grouping first on each shard must shrink the rows by this much to be worth its while.
@@ -25,11 +29,20 @@ enum Distribution {
     Replicated,
     /// Each on some shard.
     Spread,
-    /// Each on the shard that the hash of these columns names.
-    Hash(Vec<ColumnId>),
+    /// Each on the shard that the hash of these keys names; a key may stand in several columns.
+    Hash(Vec<ColumnSet>),
 }
 
 impl Distribution {
+    /// What of it can be said in the columns that the plan gives.
+    fn within(self, plan: &Logical) -> Distribution {
+        let Distribution::Hash(keys) = self else { return self };
+        let outputs = plan.output_set();
+        let keys: Vec<ColumnSet> =
+            keys.iter().map(|key| key.intersection(&outputs).copied().collect()).collect();
+        if keys.iter().any(ColumnSet::is_empty) { Distribution::Spread } else { Distribution::Hash(keys) }
+    }
+
     /// Whether one shard alone has all rows (or any shard does).
     fn is_whole(&self) -> bool {
         matches!(self, Distribution::Single | Distribution::Replicated)
@@ -65,11 +78,8 @@ impl Pass<'_> {
                         let id = |position: &u32| {
                             scan.columns.iter().find(|(known, _)| known == position).map(|&(_, id)| id)
                         };
-                        positions
-                            .iter()
-                            .map(id)
-                            .collect::<Option<_>>()
-                            .map_or(Distribution::Spread, Distribution::Hash)
+                        let ids: Option<Vec<ColumnId>> = positions.iter().map(id).collect();
+                        ids.map_or(Distribution::Spread, |ids| hashed_by(&ids))
                     }
                 };
                 (Logical::Scan(scan), distribution)
@@ -81,16 +91,9 @@ impl Pass<'_> {
             }
             Logical::Project { input, exprs } => {
                 let (input, distribution) = self.place(*input);
-                let passes = |id: &ColumnId| {
-                    exprs
-                        .iter()
-                        .any(|(own, expr)| own == id && matches!(expr, Expr::Column { id, .. } if id == own))
-                };
-                let distribution = match distribution {
-                    Distribution::Hash(keys) if !keys.iter().all(passes) => Distribution::Spread,
-                    other => other,
-                };
-                (input.project(exprs), distribution)
+                let plan = input.project(exprs);
+                let distribution = distribution.within(&plan);
+                (plan, distribution)
             }
             Logical::Join(join) => self.join(join),
             Logical::Aggregate { input, groups, aggregates } => self.aggregate(*input, groups, aggregates),
@@ -187,27 +190,34 @@ impl Pass<'_> {
             .map(|&(id, _)| id)
             .collect();
         let local = match &distribution {
-            Distribution::Hash(keys) => keys.iter().all(|key| bare.contains(key)),
+            Distribution::Hash(keys) => keys.iter().all(|key| bare.iter().any(|id| key.contains(id))),
             other => other.is_whole(),
         };
         if local {
-            return (input.aggregate(groups, aggregates), distribution);
+            let plan = input.aggregate(groups, aggregates);
+            let distribution = distribution.within(&plan);
+            return (plan, distribution);
         }
-        let (rows, result) = {
+        let (rows, result, widest) = {
             let estimator = Estimator::new(self.columns);
             let estimate = estimator.estimate(&input);
-            (estimate.rows, estimate.groups_of(&groups))
+            let widest = groups
+                .iter()
+                .map(|(id, expr)| (estimate.expression(expr).distinct, *id))
+                .max_by(|a, b| a.0.total_cmp(&b.0));
+            (estimate.rows, estimate.groups_of(&groups), widest)
         };
         let few = groups.is_empty() || result <= MAX_GATHERED_GROUPS;
-        let keys: Vec<Expr> = groups.iter().map(|(id, expr)| Expr::column(*id, expr.data_type())).collect();
+        // One key is enough where it spreads the rows well.
+        let by: Vec<ColumnId> = match widest {
+            Some((values, id)) if values >= self.shards * ENOUGH_VALUES_A_SHARD => vec![id],
+            _ => groups.iter().map(|&(id, _)| id).collect(),
+        };
+        let keys: Vec<Expr> = by.iter().map(|&id| self.columns.reference(id)).collect();
         // A group may lie on every shard: partial groups are at most this many.
         let partial_rows = (result * self.shards).min(rows);
-        let routing = if few { Routing::Gather } else { Routing::Hash(keys.clone()) };
-        let target = if few {
-            Distribution::Single
-        } else {
-            Distribution::Hash(groups.iter().map(|&(id, _)| id).collect())
-        };
+        let routing = if few { Routing::Gather } else { Routing::Hash(keys) };
+        let target = if few { Distribution::Single } else { hashed_by(&by) };
         if !groups.is_empty() && !few && partial_rows > rows * PARTIAL_BENEFIT {
             // The keys must be columns to be sent by.
             let computed: Vec<_> = groups.iter().filter(|(id, _)| !bare.contains(id)).cloned().collect();
@@ -272,7 +282,7 @@ impl Pass<'_> {
             (Some(a), Some(b)) => a == b,
             _ => false,
         };
-        if together {
+        if together && kind != JoinKind::Full {
             return (rejoin(left, right), left_at);
         }
         #[derive(Clone, Copy, PartialEq)]
@@ -314,35 +324,49 @@ impl Pass<'_> {
                 None => keys.iter().map(|key| side(key).clone()).collect(),
             }
         };
-        match best.0 {
+        // Where the left rows go by their keys, so do the right rows that match them.
+        let by_both = |left: &[Expr], right: &[Expr]| -> Distribution {
+            let (Some(left), Some(right)) = (columns_only(left), columns_only(right)) else {
+                return Distribution::Spread;
+            };
+            let pair = |(a, b): (ColumnId, ColumnId)| match kind {
+                JoinKind::Inner => ColumnSet::from([a, b]),
+                _ => ColumnSet::from([a]),
+            };
+            match kind {
+                // Rows that a full join adds have nulls for keys and lie anywhere.
+                JoinKind::Full => Distribution::Spread,
+                _ => Distribution::Hash(left.into_iter().zip(right).map(pair).collect()),
+            }
+        };
+        let (joined, at) = match best.0 {
             Move::BroadcastRight => (rejoin(left, exchange(right, Routing::Broadcast)), left_at),
             Move::BroadcastLeft => (rejoin(exchange(left, Routing::Broadcast), right), right_at),
             Move::HashRight => {
-                let keys = pick(|key| &key.1, hashed_left.as_ref());
-                (rejoin(left, exchange(right, Routing::Hash(keys))), self.after_hash(left_at, kind))
+                let (a, b) =
+                    (pick(|key| &key.0, hashed_left.as_ref()), pick(|key| &key.1, hashed_left.as_ref()));
+                let at = by_both(&a, &b);
+                (rejoin(left, exchange(right, Routing::Hash(b))), at)
             }
             Move::HashLeft => {
-                let keys = pick(|key| &key.0, hashed_right.as_ref());
-                let at = columns_only(&keys).map_or(Distribution::Spread, Distribution::Hash);
-                (rejoin(exchange(left, Routing::Hash(keys)), right), self.after_hash(at, kind))
+                let (a, b) =
+                    (pick(|key| &key.0, hashed_right.as_ref()), pick(|key| &key.1, hashed_right.as_ref()));
+                let at = by_both(&a, &b);
+                (rejoin(exchange(left, Routing::Hash(a)), right), at)
             }
             Move::HashBoth => {
                 let (a, b) = (pick(|key| &key.0, None), pick(|key| &key.1, None));
-                let at = columns_only(&a).map_or(Distribution::Spread, Distribution::Hash);
-                let joined = rejoin(exchange(left, Routing::Hash(a)), exchange(right, Routing::Hash(b)));
-                (joined, self.after_hash(at, kind))
+                let at = by_both(&a, &b);
+                (rejoin(exchange(left, Routing::Hash(a)), exchange(right, Routing::Hash(b))), at)
             }
             Move::Gather => {
                 let (left, _) = self.gather(left, left_at);
                 let (right, _) = self.gather(right, right_at);
                 (rejoin(left, right), Distribution::Single)
             }
-        }
-    }
-
-    /// Rows that a full join adds have nulls for keys and lie anywhere.
-    fn after_hash(&self, at: Distribution, kind: JoinKind) -> Distribution {
-        if kind == JoinKind::Full { Distribution::Spread } else { at }
+        };
+        let at = at.within(&joined);
+        (joined, at)
     }
 
     /// The pairs of expressions by which matching rows can be brought together.
@@ -366,9 +390,15 @@ impl Pass<'_> {
         let Distribution::Hash(columns) = at else { return None };
         columns
             .iter()
-            .map(|column| keys.clone().position(|key| matches!(key, Expr::Column { id, .. } if id == column)))
+            .map(|known| {
+                keys.clone().position(|key| matches!(key, Expr::Column { id, .. } if known.contains(id)))
+            })
             .collect()
     }
+}
+
+fn hashed_by(ids: &[ColumnId]) -> Distribution {
+    Distribution::Hash(ids.iter().map(|&id| ColumnSet::from([id])).collect())
 }
 
 /// Decimals of one scale hash alike, whatever their digits.

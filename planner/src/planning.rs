@@ -9,7 +9,7 @@ use crate::parse::{Syntax, table_name};
 use crate::statement::{
     CreateExternalTable, PlannedQuery, PlannerOptions, ResultColumn, Statement, TableName,
 };
-use crate::{distribute, physical, rules, unnest};
+use crate::{distribute, nullability, physical, rules, unnest};
 use columnar::{DataType, Value};
 use exec::Expr;
 use sqlparser::ast::{self, Spanned};
@@ -126,6 +126,7 @@ fn finish(mut binder: Binder<'_>, bound: BoundQuery, options: &PlannerOptions) -
     let plan = unnest::unnest(bound.plan, columns)?;
     let mut context = rules::Context { columns, results: &results };
     let plan = rules::optimize(plan, &mut context, options.optimize)?;
+    let not_null = nullability::not_null(&plan);
     let plan = distribute::distribute(plan, columns, options.shards)?;
     let estimator = Estimator::new(columns);
     let lowered = physical::lower(&plan, &results, columns, &estimator, options.shards)?;
@@ -135,7 +136,7 @@ fn finish(mut binder: Binder<'_>, bound: BoundQuery, options: &PlannerOptions) -
         .map(|column| ResultColumn {
             data_type: columns.data_type(column.id),
             name: column.name,
-            nullable: true,
+            nullable: !not_null.contains(&column.id),
         })
         .collect();
     Ok(PlannedQuery {

@@ -42,10 +42,11 @@ fn join_unnested(mut join: Join, columns: &mut Columns) -> Result<Logical> {
     }
     // A scalar subquery that aggregates: what is computed of the aggregate is computed above the join, where
     // the count of no rows is put right.
-    if join.kind == JoinKind::Single && join.on.is_empty() {
-        if let Some(plan) = scalar_aggregate(&join, &outer, columns) {
-            return Ok(plan);
-        }
+    if join.kind == JoinKind::Single
+        && join.on.is_empty()
+        && let Some(plan) = scalar_aggregate(&join, &outer, columns)
+    {
+        return Ok(plan);
     }
     let mut right = join.right.clone();
     let mut pulled = Vec::new();

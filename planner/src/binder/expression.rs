@@ -746,6 +746,17 @@ impl Binder<'_> {
         cast_literal_or(bound.expr, target, false).map_err(|error| error.at(span))
     }
 
+    /// The value for a column of a table: numbers become numbers of any kind, an instant its day or clock
+    /// time, anything its text. What does not fit is an error.
+    pub(crate) fn assign(&mut self, bound: Bound, target: DataType) -> Result<Expr> {
+        let found = bound.data_type();
+        let narrows = found.is_numeric() && target.is_numeric()
+            || matches!((found, target), (DataType::Timestamp { .. }, DataType::Date | DataType::Time))
+            || matches!((found, target), (DataType::Timestamp { .. }, DataType::Timestamp { .. }))
+            || target == DataType::Varchar;
+        if narrows { self.cast(bound, target, false) } else { self.coerce(bound, target) }
+    }
+
     /// A written cast.
     fn cast(&mut self, bound: Bound, target: DataType, try_cast: bool) -> Result<Expr> {
         if bound.is_open() && !(try_cast && bound.literal == Literal::Text) {

@@ -195,6 +195,28 @@ impl Binder<'_> {
         target: &[DataType],
         span: sqlparser::tokenizer::Span,
     ) -> Result<(Logical, Vec<u32>)> {
+        self.convert_columns(plan, ids, target, span, false)
+    }
+
+    /// As [`Binder::cast_columns`], with the casts that an `INSERT` does unasked.
+    fn assign_columns(
+        &mut self,
+        plan: Logical,
+        ids: &[u32],
+        target: &[DataType],
+        span: sqlparser::tokenizer::Span,
+    ) -> Result<(Logical, Vec<u32>)> {
+        self.convert_columns(plan, ids, target, span, true)
+    }
+
+    fn convert_columns(
+        &mut self,
+        plan: Logical,
+        ids: &[u32],
+        target: &[DataType],
+        span: sqlparser::tokenizer::Span,
+        assign: bool,
+    ) -> Result<(Logical, Vec<u32>)> {
         if plan.outputs() == ids && ids.iter().zip(target).all(|(&id, &t)| self.columns.data_type(id) == t) {
             return Ok((plan, ids.to_vec()));
         }
@@ -207,7 +229,7 @@ impl Binder<'_> {
             }
             let literal = if reference.data_type() == DataType::Null { Literal::Null } else { Literal::No };
             let bound = Bound { expr: reference, literal, span };
-            let expr = self.coerce(bound, data_type)?;
+            let expr = if assign { self.assign(bound, data_type)? } else { self.coerce(bound, data_type)? };
             let name = self.columns.name(id).to_string();
             exprs.push((self.columns.add(name, data_type), expr));
         }
@@ -224,10 +246,10 @@ impl Binder<'_> {
         span: sqlparser::tokenizer::Span,
     ) -> Result<(Logical, Vec<u32>)> {
         let Logical::Values { columns, rows } = &plan else {
-            return self.cast_columns(plan, ids, target, span);
+            return self.assign_columns(plan, ids, target, span);
         };
         if columns != ids {
-            return self.cast_columns(plan, ids, target, span);
+            return self.assign_columns(plan, ids, target, span);
         }
         let mut cast = Vec::with_capacity(rows.len());
         for row in rows {
@@ -239,9 +261,9 @@ impl Binder<'_> {
                     _ => Literal::No,
                 };
                 let bound = Bound { expr: Expr::Literal(value.clone()), literal, span };
-                match self.coerce(bound, data_type)? {
+                match self.assign(bound, data_type)? {
                     Expr::Literal(value) => values.push(value),
-                    _ => return self.cast_columns(plan, ids, target, span),
+                    _ => return self.assign_columns(plan, ids, target, span),
                 }
             }
             cast.push(values);

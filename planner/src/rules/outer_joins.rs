@@ -102,10 +102,7 @@ pub(crate) fn null_rejected(expr: &Expr, into: &mut ColumnSet) {
         }
         Expr::InList { input, .. } | Expr::Like { input, .. } => strict(input, into),
         Expr::IsNull { input, negated: true } => strict(input, into),
-        Expr::Not(input) => match input.as_ref() {
-            Expr::Column { .. } => strict(input, into),
-            _ => {}
-        },
+        Expr::Not(input) if matches!(**input, Expr::Column { .. }) => strict(input, into),
         Expr::And(operands) => operands.iter().for_each(|operand| null_rejected(operand, into)),
         Expr::Or(operands) => {
             let mut sets = operands.iter().map(|operand| {

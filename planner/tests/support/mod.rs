@@ -2,7 +2,7 @@
 
 #![allow(dead_code)]
 
-pub mod reference;
+pub(crate) mod reference;
 
 use columnar::{DataType, Scalar};
 use planner::catalog::{Catalog, Partitioning, Table};
@@ -10,7 +10,7 @@ use planner::{PlannedQuery, PlannerOptions, Statement};
 use std::sync::Arc;
 use storage::statistics::{ColumnSchema, ColumnStatistics, TableStatistics};
 
-pub struct TestCatalog(pub Vec<Arc<Table>>);
+pub(crate) struct TestCatalog(pub(crate) Vec<Arc<Table>>);
 
 impl Catalog for TestCatalog {
     fn table(&self, schema: Option<&str>, name: &str) -> Option<Arc<Table>> {
@@ -31,7 +31,7 @@ type Spec = (&'static str, DataType, f64, Option<(i128, i128)>);
 
 const MONEY: DataType = DataType::decimal(15, 2);
 
-pub fn table(dataset: u64, name: &str, rows: u64, columns: &[Spec], nullable: bool) -> Arc<Table> {
+pub(crate) fn table(dataset: u64, name: &str, rows: u64, columns: &[Spec], nullable: bool) -> Arc<Table> {
     let statistics = columns
         .iter()
         .map(|&(_, data_type, distinct, bounds)| ColumnStatistics {
@@ -60,7 +60,7 @@ pub fn table(dataset: u64, name: &str, rows: u64, columns: &[Spec], nullable: bo
 }
 
 /// A table without columns or statistics.
-pub fn empty_table(dataset: u64) -> Table {
+pub(crate) fn empty_table(dataset: u64) -> Table {
     Table {
         tenant: "default".into(),
         schema: "main".into(),
@@ -73,7 +73,7 @@ pub fn empty_table(dataset: u64) -> Table {
     }
 }
 
-pub fn tpch() -> TestCatalog {
+pub(crate) fn tpch() -> TestCatalog {
     use DataType::{Date, Int32 as Int, Int64 as Big, Varchar as Text};
     let dates = Some((8035, 10561));
     let key = |count: i128| Some((1, count));
@@ -207,7 +207,7 @@ pub fn tpch() -> TestCatalog {
 }
 
 /// The plan of a query, or the panic of a test.
-pub fn plan(sql: &str, shards: usize) -> PlannedQuery {
+pub(crate) fn plan(sql: &str, shards: usize) -> PlannedQuery {
     let options = PlannerOptions { shards, ..PlannerOptions::default() };
     match planner::plan(sql, &tpch(), &options) {
         Ok(Statement::Query(query)) => query,
@@ -217,7 +217,7 @@ pub fn plan(sql: &str, shards: usize) -> PlannedQuery {
 }
 
 /// The text of TPC-H query `number`.
-pub fn tpch_query(number: usize) -> String {
+pub(crate) fn tpch_query(number: usize) -> String {
     let path = format!("{}/../tests/tpch/q{number:02}.sql", env!("CARGO_MANIFEST_DIR"));
     std::fs::read_to_string(path).expect("the queries lie in tests/tpch")
 }
