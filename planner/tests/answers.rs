@@ -174,17 +174,15 @@ fn check_file(name: &str) -> Tally {
 /// Checks the files; at least `checked` runs must have been judged.
 fn check(files: &[&str], checked: usize) {
     let mut judged = 0;
-    let mut wrong = Vec::new();
+    let (mut wrong, mut skipped) = (Vec::new(), Vec::new());
     for file in files {
         let tally = check_file(file);
-        let (count, skipped) = (tally.checked, tally.skipped.len());
-        println!("{file}: {count} judged, {skipped} skipped");
-        tally.skipped.iter().for_each(|what| println!("skipped {what}\n"));
         judged += tally.checked;
         wrong.extend(tally.wrong);
+        skipped.extend(tally.skipped);
     }
     assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n\n"));
-    assert!(judged >= checked, "only {judged} of {checked} were judged");
+    assert!(judged >= checked, "only {judged} of {checked} were judged; skipped:\n{}", skipped.join("\n\n"));
 }
 
 #[test]
