@@ -1,0 +1,178 @@
+//! The `tundra` command as a user runs it.
+
+#![allow(clippy::unwrap_used)]
+
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+
+const TUNDRA: &str = env!("CARGO_BIN_EXE_tundra");
+
+/// `tundra up` on free ports; killed when dropped.
+struct Server {
+    process: Child,
+    url: String,
+    http: String,
+}
+
+impl Server {
+    fn start(data: &Path, arguments: &[&str]) -> Server {
+        let mut process = up(data, arguments).stdout(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let word =
+            |key: &str| line.split_whitespace().find_map(|word| word.strip_prefix(key)).map(str::to_string);
+        assert!(line.starts_with("tundra ready "), "{line}");
+        let (url, http) = (word("flight=").unwrap(), word("http=http://").unwrap());
+        Server { process, url, http }
+    }
+
+    fn sql(&self, arguments: &[&str]) -> Output {
+        run(&[&["sql", "--url", &self.url], arguments].concat())
+    }
+
+    /// Ends the server as a service manager does.
+    fn stop(mut self) {
+        Command::new("kill").args(["-TERM", &self.process.id().to_string()]).status().unwrap();
+        assert!(self.process.wait().unwrap().success());
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn up(data: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(TUNDRA);
+    command.arg("up").arg("--data").arg(data).args(["--flight", "127.0.0.1:0", "--http", "127.0.0.1:0"]);
+    command.args(arguments);
+    command
+}
+
+fn run(arguments: &[&str]) -> Output {
+    Command::new(TUNDRA).args(arguments).output().unwrap()
+}
+
+fn stdout(output: &Output) -> String {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+/// The command failed with this exit code; what it wrote to stderr.
+fn failure(output: &Output, code: i32) -> String {
+    assert_eq!(output.status.code(), Some(code));
+    assert!(output.stdout.is_empty());
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+#[test]
+fn a_sample_is_served_again_after_a_restart() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::start(data.path(), &["--sample", "tpch:0.001", "--shards", "2", "--threads", "2"]);
+    let counts = "SELECT (SELECT count(*) FROM orders), (SELECT count(*) FROM region)";
+    assert_eq!(stdout(&server.sql(&["-c", counts, "--format", "csv"])).lines().nth(1), Some("1500,5"));
+    let created = server.sql(&["-c", "CREATE TABLE t (a INTEGER); INSERT INTO t VALUES (1), (2)"]);
+    assert!(created.status.success(), "{}", String::from_utf8_lossy(&created.stderr));
+    server.stop();
+
+    let server = Server::start(data.path(), &["--shards", "2"]);
+    assert_eq!(stdout(&server.sql(&["-c", counts, "--format", "csv"])).lines().nth(1), Some("1500,5"));
+    assert_eq!(stdout(&server.sql(&["-c", "SELECT sum(a) AS s FROM t", "--format", "json"])), "{\"s\":3}\n");
+    for path in ["/healthz", "/readyz", "/metrics"] {
+        assert!(get(&server.http, path).starts_with("HTTP/1.1 200"), "{path}");
+    }
+    server.stop();
+}
+
+/// The answer to a request over HTTP.
+fn get(address: &str, path: &str) -> String {
+    use std::io::{Read, Write};
+    let mut stream = std::net::TcpStream::connect(address).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[test]
+fn statements_come_from_options_and_files() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::start(data.path(), &[]);
+    let file = data.path().join("script.sql");
+    std::fs::write(&file, "SELECT 'a;b' AS s; -- the end\nSELECT 2 AS two;").unwrap();
+    let file = file.to_str().unwrap();
+    let printed = stdout(&server.sql(&["-c", "SELECT 1 AS one", "-f", file, "--format", "csv"]));
+    assert_eq!(printed, "one\r\n1\r\ns\r\na;b\r\ntwo\r\n2\r\n");
+    let table = stdout(&server.sql(&["-c", "SELECT 1.50 AS price, NULL AS nothing"]));
+    assert!(table.contains("price") && table.contains("1.50") && table.contains("NULL"), "{table}");
+    assert!(table.ends_with("1 row\n"), "{table}");
+    let timed = server.sql(&["-c", "SELECT 1", "--timing"]);
+    assert!(String::from_utf8_lossy(&timed.stderr).starts_with("Time: "));
+
+    // The first failure ends the run.
+    let failed = server.sql(&["-c", "SELECT nothing FROM nowhere", "-c", "SELECT 1"]);
+    assert!(failure(&failed, 1).contains("nowhere"));
+    assert!(failure(&server.sql(&["-f", "/no/such/file.sql"]), 1).contains("/no/such/file.sql"));
+    server.stop();
+}
+
+#[test]
+fn a_port_in_use_is_an_error() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let data = tempfile::tempdir().unwrap();
+    for flag in ["--flight", "--http"] {
+        let mut command = Command::new(TUNDRA);
+        command.arg("up").arg("--data").arg(data.path());
+        let other = if flag == "--flight" { "--http" } else { "--flight" };
+        let output = command.args([flag, &address, other, "127.0.0.1:0"]).output().unwrap();
+        let message = failure(&output, 1);
+        assert!(message.contains(&address) && message.contains(flag), "{message}");
+    }
+}
+
+#[test]
+fn a_data_folder_serves_one_process() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::start(data.path(), &[]);
+    let message = failure(&up(data.path(), &[]).output().unwrap(), 1);
+    assert!(message.contains(data.path().to_str().unwrap()), "{message}");
+    assert_eq!(stdout(&server.sql(&["-c", "SELECT 1 AS a", "--format", "csv"])), "a\r\n1\r\n");
+    server.stop();
+}
+
+#[test]
+fn bad_flags_are_refused_before_anything_starts() {
+    let cases: [(&[&str], &str); 8] = [
+        (&["up", "--memory", "lots"], "lots"),
+        (&["up", "--sample", "tpcds:1"], "tpch"),
+        (&["up", "--sample", "tpch:-1"], "-1"),
+        (&["up", "--shards", "0"], "--shards"),
+        (&["up", "--threads", "many"], "many"),
+        (&["up", "--nonsense"], "--nonsense"),
+        (&["sql", "--format", "xml"], "xml"),
+        (&["fly"], "fly"),
+    ];
+    for (arguments, word) in cases {
+        let message = failure(&run(arguments), 2);
+        assert!(message.contains(word), "{arguments:?}: {message}");
+    }
+    let data = tempfile::tempdir().unwrap();
+    let message = failure(&up(data.path(), &["--object-store", "no url"]).output().unwrap(), 1);
+    assert!(message.contains("no url"), "{message}");
+    let mut command = Command::new(TUNDRA);
+    command.arg("up").arg("--data").arg(data.path()).args(["--flight", "nonsense"]);
+    assert!(failure(&command.output().unwrap(), 1).contains("nonsense"));
+}
+
+#[test]
+fn a_server_that_is_not_there_is_an_error() {
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let message = failure(&run(&["sql", "--url", &format!("grpc://{free}"), "-c", "SELECT 1"]), 1);
+    assert!(message.contains("cannot connect") && message.contains(&free.to_string()), "{message}");
+    assert!(failure(&run(&["sql", "--url", "ftp://x", "-c", "SELECT 1"]), 1).contains("grpc://"));
+}

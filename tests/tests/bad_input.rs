@@ -1,0 +1,254 @@
+//! What users, files and neighbours get wrong: each is a clear error, and the server goes on.
+//! Names, literals and syntax are covered in `slt/names.slt` and `slt/literals.slt` as well.
+
+#![allow(clippy::unwrap_used)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Int32Array, Int64Array, ListArray, RecordBatch, StringArray};
+use arrow::datatypes::Int32Type;
+use coordinator::{Config, Environment};
+use parquet::arrow::ArrowWriter;
+use tempfile::TempDir;
+use tundra_tests::connection::Connection;
+use tundra_tests::server::{TestServer, Variation};
+
+/// A server, a connection to it, and a folder that its tables may be read from.
+struct Stand {
+    server: TestServer,
+    connection: Connection,
+    folder: TempDir,
+}
+
+impl Stand {
+    async fn new() -> Stand {
+        Stand::with(|_| ()).await
+    }
+
+    async fn with(change: impl FnOnce(&mut Config)) -> Stand {
+        let folder = tempfile::tempdir().unwrap();
+        let allowed = url(folder.path());
+        let variation = Variation::shards(1);
+        let server = TestServer::start_with(&variation, |config| {
+            config.allow_locations = vec![allowed];
+            change(config);
+        });
+        let server = server.await.unwrap();
+        let connection = server.connect().await.unwrap();
+        Stand { server, connection, folder }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Registers what lies at a path in the folder as the table `t`.
+    async fn register(&mut self, name: &str) -> Result<(), String> {
+        let location = url(&self.path(name));
+        let sql = format!("CREATE EXTERNAL TABLE t STORED AS PARQUET LOCATION '{location}'");
+        self.connection.execute(&sql).await.map(drop).map_err(|failure| failure.0)
+    }
+
+    /// The statement fails with a message that holds all of `words`, and another one still runs.
+    async fn refuses(&mut self, sql: &str, words: &[&str]) {
+        let message = match self.connection.execute(sql).await {
+            Ok(_) => panic!("{sql} was accepted"),
+            Err(failure) => failure.0,
+        };
+        assert_holds(&message, words);
+        self.is_alive().await;
+    }
+
+    async fn is_alive(&mut self) {
+        assert_eq!(self.connection.rows("SELECT 1 + 1").await.unwrap(), [["2"]]);
+    }
+
+    async fn stop(self) {
+        drop(self.connection);
+        self.server.stop().await.unwrap();
+    }
+}
+
+fn assert_holds(message: &str, words: &[&str]) {
+    let lower = message.to_lowercase();
+    for word in words {
+        assert!(lower.contains(&word.to_lowercase()), "'{word}' is not in: {message}");
+    }
+}
+
+fn url(path: &Path) -> String {
+    format!("file://{}", path.display())
+}
+
+/// Writes a Parquet file with these columns.
+fn write_parquet(path: &Path, columns: Vec<(&str, ArrayRef)>) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let batch = RecordBatch::try_from_iter(columns).unwrap();
+    let mut writer = ArrowWriter::try_new(fs::File::create(path).unwrap(), batch.schema(), None).unwrap();
+    writer.write(&batch).unwrap();
+    writer.close().unwrap();
+}
+
+fn integers(count: i32) -> ArrayRef {
+    Arc::new(Int32Array::from_iter_values(0..count))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn unknown_names_get_a_suggestion() {
+    let mut stand = Stand::new().await;
+    stand.connection.execute("CREATE TABLE customers (id INTEGER, name VARCHAR)").await.unwrap();
+    stand.refuses("SELECT * FROM custmers", &["custmers", "customers"]).await;
+    stand.refuses("SELECT nmae FROM customers", &["nmae", "name"]).await;
+    stand.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn syntax_errors_show_where() {
+    let mut stand = Stand::new().await;
+    stand.refuses("SELECT 1,\n  2 +\nFROM", &["line 3", "^"]).await;
+    stand.refuses("SELEC 1", &["line 1", "^"]).await;
+    stand.refuses("", &[""]).await;
+    stand.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn values_that_do_not_fit_are_errors() {
+    let mut stand = Stand::new().await;
+    stand.refuses("SELECT a / b FROM (VALUES (1, 0)) AS t(a, b)", &["division by zero"]).await;
+    stand.refuses("SELECT a + 1 FROM (VALUES (2147483647)) AS t(a)", &["out of range"]).await;
+    stand.refuses("SELECT DATE '1995-02-30'", &["1995-02-30"]).await;
+    stand.refuses("SELECT CAST('twelve' AS INTEGER)", &["twelve"]).await;
+    stand.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_or_empty_location_is_an_error() {
+    let mut stand = Stand::new().await;
+    assert_holds(&stand.register("nowhere/").await.unwrap_err(), &["nowhere"]);
+    fs::create_dir(stand.path("empty")).unwrap();
+    assert_holds(&stand.register("empty/").await.unwrap_err(), &["empty"]);
+    assert_holds(&stand.register("none*.parquet").await.unwrap_err(), &["none"]);
+    stand.is_alive().await;
+    stand.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_file_is_named_and_leaves_no_table() {
+    let mut stand = Stand::new().await;
+    let path = stand.path("data/part-1.parquet");
+    write_parquet(&stand.path("data/part-0.parquet"), vec![("a", integers(1000))]);
+    write_parquet(&path, vec![("a", integers(1000))]);
+    let whole = fs::read(&path).unwrap();
+
+    fs::write(&path, &whole[..whole.len() / 2]).unwrap();
+    assert_holds(&stand.register("data/").await.unwrap_err(), &["part-1.parquet"]);
+    fs::write(&path, b"not Parquet at all").unwrap();
+    assert_holds(&stand.register("data/").await.unwrap_err(), &["part-1.parquet"]);
+    fs::write(&path, b"").unwrap();
+    assert_holds(&stand.register("data/").await.unwrap_err(), &["part-1.parquet"]);
+    // The footer is whole, the pages are not.
+    let mut damaged = whole.clone();
+    damaged[4..60].fill(0xFF);
+    fs::write(&path, &damaged).unwrap();
+    assert_holds(&stand.register("data/").await.unwrap_err(), &["part-1.parquet"]);
+    stand.refuses("SELECT * FROM t", &["t"]).await;
+
+    fs::write(&path, &whole).unwrap();
+    stand.register("data/").await.unwrap();
+    assert_eq!(stand.connection.rows("SELECT count(*) FROM t").await.unwrap(), [["2000"]]);
+    stand.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_of_one_table_must_agree_in_their_columns() {
+    let mut stand = Stand::new().await;
+    write_parquet(&stand.path("mixed/one.parquet"), vec![("a", integers(3))]);
+    let words: ArrayRef = Arc::new(StringArray::from(vec!["x"]));
+    write_parquet(&stand.path("mixed/two.parquet"), vec![("a", words)]);
+    assert_holds(&stand.register("mixed/").await.unwrap_err(), &["two.parquet"]);
+    stand.is_alive().await;
+    stand.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nested_columns_are_refused_by_name() {
+    let mut stand = Stand::new().await;
+    let lists: ArrayRef = Arc::new(ListArray::from_iter_primitive::<Int32Type, _, _>([Some([Some(1)])]));
+    write_parquet(&stand.path("nested.parquet"), vec![("plain", integers(1)), ("basket", lists)]);
+    assert_holds(&stand.register("nested.parquet").await.unwrap_err(), &["basket", "not supported"]);
+    stand.is_alive().await;
+    stand.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_location_outside_of_what_is_allowed_is_refused() {
+    let mut stand = Stand::new().await;
+    let other = tempfile::tempdir().unwrap();
+    write_parquet(&other.path().join("secret.parquet"), vec![("a", integers(1))]);
+    let secret = url(&other.path().join("secret.parquet"));
+    let create = |location: &str| format!("CREATE EXTERNAL TABLE t STORED AS PARQUET LOCATION '{location}'");
+    stand.refuses(&create(&secret), &["--allow-location"]).await;
+    let up = format!("{}/../{}/secret.parquet", url(stand.folder.path()), name_of(other.path()));
+    stand.refuses(&create(&up), &[""]).await;
+    // A neighbour whose name starts alike is not inside.
+    let alike = PathBuf::from(format!("{}-more", stand.folder.path().display()));
+    write_parquet(&alike.join("a.parquet"), vec![("a", integers(1))]);
+    stand.refuses(&create(&url(&alike.join("a.parquet"))), &["--allow-location"]).await;
+    fs::remove_dir_all(&alike).unwrap();
+    stand.stop().await;
+}
+
+fn name_of(path: &Path) -> String {
+    path.file_name().unwrap().to_string_lossy().into_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_query_beyond_the_memory_fails_alone() {
+    let mut stand = Stand::with(|config| config.memory_bytes = 64 << 20).await;
+    let numbers: ArrayRef = Arc::new(Int64Array::from_iter_values(0..300_000));
+    write_parquet(&stand.path("numbers.parquet"), vec![("a", numbers)]);
+    stand.register("numbers.parquet").await.unwrap();
+    let sql = "SELECT count(*) FROM (SELECT x.a, y.a, count(*) FROM t x JOIN t y ON x.a % 500 = y.a % 500 \
+               GROUP BY x.a, y.a) u";
+    stand.refuses(sql, &["memory"]).await;
+    assert_eq!(stand.connection.rows("SELECT count(*) FROM t").await.unwrap(), [["300000"]]);
+    stand.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_segment_file_cut_short_is_made_again() {
+    let data = tempfile::tempdir().unwrap();
+    let start = || async {
+        let mut config = Config::new(data.path());
+        config.threads = 2;
+        coordinator::start(config, Environment::embedded()).await.unwrap()
+    };
+    let handle = start().await;
+    let mut session = Connection::Session(handle.session("test"));
+    session.execute("CREATE TABLE t AS SELECT a FROM (VALUES (1), (2), (3)) AS v(a)").await.unwrap();
+    drop(session);
+    handle.shutdown().await.unwrap();
+
+    let segments = files_under(&data.path().join("segments"));
+    assert!(!segments.is_empty());
+    for path in segments {
+        let length = fs::metadata(&path).unwrap().len();
+        fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(length / 2).unwrap();
+    }
+    let handle = start().await;
+    let mut session = Connection::Session(handle.session("test"));
+    assert_eq!(session.rows("SELECT sum(a) FROM t").await.unwrap(), [["6"]]);
+    drop(session);
+    handle.shutdown().await.unwrap();
+}
+
+fn files_under(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { files.extend(files_under(&path)) } else { files.push(path) }
+    }
+    files
+}
