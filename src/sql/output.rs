@@ -56,7 +56,7 @@ impl Printer {
                 let mut table = Table::new(&schema, self.limits);
                 while let Some(batch) = rows.batches.try_next().await? {
                     let columns = formatters(&batch)?;
-                    table.push(batch.num_rows(), |row, column| match batch.column(column).is_null(row) {
+                    table.push(batch.num_rows(), |row, column| match is_null(batch.column(column), row) {
                         true => "NULL".to_string(),
                         false => columns[column].value(row).to_string(),
                     });
@@ -103,8 +103,7 @@ fn write_csv(batch: &RecordBatch, out: &mut impl Write) -> Result<(), Failure> {
     let formatters = formatters(batch)?;
     for row in 0..batch.num_rows() {
         let fields = formatters.iter().zip(batch.columns()).map(|(formatter, column)| {
-            let is_null = column.is_null(row);
-            (!is_null).then(|| formatter.value(row).to_string())
+            (!is_null(column, row)).then(|| formatter.value(row).to_string())
         });
         write_csv_line(out, fields)?;
     }
@@ -139,7 +138,7 @@ fn write_json(batch: &RecordBatch, schema: &Schema, out: &mut impl Write) -> Res
         for (position, (formatter, column)) in formatters.iter().zip(batch.columns()).enumerate() {
             let separator = if position == 0 { '{' } else { ',' };
             write!(out, "{separator}{}:", names[position])?;
-            if column.is_null(row) {
+            if is_null(column, row) {
                 out.write_all(b"null")?;
                 continue;
             }
@@ -153,6 +152,11 @@ fn write_json(batch: &RecordBatch, schema: &Schema, out: &mut impl Write) -> Res
         out.write_all(b"}\n")?;
     }
     Ok(())
+}
+
+/// Whether a value is null; in a column of the type null all are.
+fn is_null(column: &dyn Array, row: usize) -> bool {
+    *column.data_type() == DataType::Null || column.is_null(row)
 }
 
 /// Whether a value's text stands in JSON as it is: booleans and finite numbers.
