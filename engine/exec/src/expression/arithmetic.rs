@@ -1,7 +1,9 @@
 //! Arithmetic: integers and decimals at the narrowest sufficient width, floats as they are.
 
 use super::bounds::{contains, of_operation, within};
-use super::node::{Input, Node, Operation, Side, any_valid, bounded_shape, null_vector, plain_shape, sides};
+use super::node::{
+    Input, Node, Operation, Side, any_valid, bounded_shape, null_vector, plain_shape, sides, strictly_null,
+};
 use crate::{ArithmeticOp, Result, Shape};
 use columnar::bitmap::both_valid;
 use columnar::kernels::arithmetic::{self as kernel, FloatOperation, Operand};
@@ -12,7 +14,7 @@ use columnar::{Bitmap, DataType, Error, Flat, PhysicalType, Scalar, Value, Value
 /// as integers of days).
 pub(crate) fn arithmetic(op: ArithmeticOp, left: Node, right: Node, data_type: DataType) -> Node {
     let nullable = left.shape().nullable || right.shape().nullable;
-    if data_type == DataType::Null || [&left, &right].iter().any(|n| n.known().is_some_and(Value::is_null)) {
+    if data_type == DataType::Null || strictly_null(&left, &right) {
         return Node::constant(Value::null(data_type));
     }
     if !data_type.is_integral() {

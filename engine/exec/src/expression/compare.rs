@@ -1,7 +1,9 @@
 //! Comparisons. What bounds decide is not computed.
 
 use super::cast_to_physical;
-use super::node::{Input, Node, Operation, Side, boolean_shape, boolean_vector, null_vector, sides};
+use super::node::{
+    Input, Node, Operation, Side, boolean_shape, boolean_vector, null_vector, sides, strictly_null,
+};
 use crate::{CompareOp, Result, Shape};
 use columnar::bitmap::both_valid;
 use columnar::kernels::boolean::Truth;
@@ -24,7 +26,7 @@ pub(super) fn comparison(op: CompareOp, left: Node, right: Node) -> Node {
     {
         return Node::constant(Value::boolean(answer));
     }
-    if !distinctness && [&left, &right].iter().any(|node| node.known().is_some_and(Value::is_null)) {
+    if !distinctness && strictly_null(&left, &right) {
         return Node::constant(Value::null(columnar::DataType::Boolean));
     }
     let decided = decided.filter(|_| !distinctness);

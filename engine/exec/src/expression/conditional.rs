@@ -1,14 +1,13 @@
-//! `CASE`, `coalesce`, `nullif`, `greatest`, `least`: one of several values a row, each computed only for the
+//! `CASE`, `greatest`, `least`: one of several values a row, each computed only for the
 //! rows that take it where computing it may fail.
 
 use super::cast_to_physical;
 use super::compare::compare_sides;
-use super::node::{Input, Node, Operation, Side, sides};
+use super::node::{Input, Node, Operation, Side};
 use crate::{CompareOp, Result, Shape};
-use columnar::bitmap::both_valid;
-use columnar::kernels::select::{choose_values, scatter, scatter_bits, zeros};
+use columnar::kernels::select::{choose_values, scatter, scatter_bits};
 use columnar::kernels::take::indices_of;
-use columnar::{Bitmap, DataType, Flat, PhysicalType, Value, Values, Vector};
+use columnar::{Bitmap, DataType, Flat, Value, Vector};
 
 /// Branches of condition and value in order, then the value of rows that meet none.
 pub(super) fn case(branches: Vec<(Node, Node)>, otherwise: Option<Node>, data_type: DataType) -> Node {
@@ -162,92 +161,6 @@ fn typed(vector: Vector, shape: &Shape) -> Vector {
     let vector =
         if vector.data_type() == shape.data_type { vector } else { vector.with_type(shape.data_type) };
     cast_to_physical(&vector, shape.physical)
-}
-
-/// The first value that is not null.
-pub(crate) fn coalesce(args: Vec<Node>, data_type: DataType) -> Node {
-    let mut kept = Vec::new();
-    for arg in args {
-        if arg.known().is_some_and(Value::is_null) {
-            continue;
-        }
-        let last = !arg.shape().nullable;
-        kept.push(arg);
-        if last {
-            break;
-        }
-    }
-    if kept.len() <= 1 {
-        return kept.pop().unwrap_or_else(|| Node::constant(Value::null(data_type)));
-    }
-    let shapes: Vec<Shape> = kept.iter().map(|node| node.shape().clone()).collect();
-    let mut shape = union_shape(data_type, &shapes);
-    shape.nullable = shapes.iter().all(|shape| shape.nullable);
-    let inner = shape.clone();
-    Node::over(kept, shape, false, |args| Box::new(Coalesce { args, shape: inner }))
-}
-
-#[derive(Debug)]
-struct Coalesce {
-    args: Vec<Node>,
-    shape: Shape,
-}
-
-impl Operation for Coalesce {
-    fn evaluate(&self, input: &Input<'_>) -> Result<Vector> {
-        let mut open = Bitmap::filled(true, input.rows);
-        let mut blend = Blend::new(&self.shape, input.rows);
-        for arg in &self.args {
-            blend.take(arg, input, &open)?;
-            let validity = blend.so_far.as_ref().and_then(Vector::validity);
-            match validity {
-                None => break,
-                Some(validity) => open = open.and_not(&validity),
-            }
-            if open.none() {
-                break;
-            }
-        }
-        Ok(blend.finish())
-    }
-}
-
-/// Null where both are equal, else the first.
-pub(crate) fn null_if(left: Node, right: Node) -> Node {
-    let shape = Shape { nullable: true, ..left.shape().clone() };
-    let width = left.shape().physical.max(right.shape().physical);
-    let kept = shape.clone();
-    Node::over(vec![left, right], shape, false, |operands| Box::new(NullIf { operands, width, shape: kept }))
-}
-
-#[derive(Debug)]
-struct NullIf {
-    /// Two.
-    operands: Vec<Node>,
-    width: PhysicalType,
-    shape: Shape,
-}
-
-impl Operation for NullIf {
-    fn evaluate(&self, input: &Input<'_>) -> Result<Vector> {
-        let (left, right) = sides(&self.operands, input)?;
-        let rows = input.rows;
-        let equal = compare_sides(CompareOp::Equal, &left, &right, self.width, rows);
-        let known = both_valid(left.validity(), right.validity());
-        let equal = known.map_or(equal.clone(), |known| equal.and(&known));
-        let values = match &left {
-            Side::Flat(flat) => flat.values.clone(),
-            Side::Constant(scalar) => Values::repeat(scalar, self.shape.physical, rows),
-            Side::Null => zeros(self.shape.physical, rows),
-        };
-        let valid = match &left {
-            Side::Null => Bitmap::filled(false, rows),
-            side => side.validity().cloned().unwrap_or_else(|| Bitmap::filled(true, rows)),
-        };
-        let validity = valid.and_not(&equal);
-        let validity = (!validity.all()).then_some(validity);
-        Ok(Flat::new(self.shape.data_type, values, validity).into())
-    }
 }
 
 /// The greatest or the least of `args`, nulls left out (PostgreSQL's rule); null of nulls alone.

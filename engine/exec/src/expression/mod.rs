@@ -17,11 +17,13 @@ mod like;
 mod logic;
 pub(crate) mod node;
 pub mod parse;
+#[cfg(test)]
+mod tests;
 mod text_cast;
 
 pub(crate) use arithmetic::arithmetic;
 pub(crate) use cast::cast;
-pub(crate) use conditional::{coalesce, extreme, null_if};
+pub(crate) use conditional::extreme;
 
 use crate::{Expr, Result, Shape};
 use columnar::kernels::cast::to_width;

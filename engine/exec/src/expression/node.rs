@@ -280,3 +280,9 @@ pub(crate) fn sides(operands: &[Node], input: &Input<'_>) -> Result<(Side, Side)
     };
     Ok((Side::of(left.evaluate(input)?), Side::of(right.evaluate(input)?)))
 }
+
+/// Whether a strict operation on both is null in every row: one side is null, and no side may fail.
+pub(crate) fn strictly_null(left: &Node, right: &Node) -> bool {
+    let both = [left, right];
+    both.iter().any(|node| node.known().is_some_and(Value::is_null)) && !both.iter().any(|node| node.fallible)
+}

@@ -88,21 +88,6 @@ impl Arguments {
         Ok(self.finish(data_type, integers((0..self.rows).map(compute), data_type.physical())?))
     }
 
-    /// As [`Arguments::map_integers`]; the code may also say null.
-    pub(super) fn map_optional_integers(
-        &self,
-        data_type: DataType,
-        mut compute: impl FnMut(usize) -> Result<Option<i128>>,
-    ) -> Result<Vector> {
-        let computed: Vec<Option<i128>> = (0..self.rows)
-            .map(|row| if self.is_valid(row) { compute(row) } else { Ok(None) })
-            .collect::<Result<_>>()?;
-        let validity: Bitmap = computed.iter().map(Option::is_some).collect();
-        let values =
-            integers(computed.into_iter().map(|value| Ok(value.unwrap_or(0))), data_type.physical())?;
-        Ok(Flat::new(data_type, values, (!validity.all()).then_some(validity)).into())
-    }
-
     pub(super) fn map_floats(
         &self,
         data_type: DataType,

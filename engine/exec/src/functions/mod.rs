@@ -7,6 +7,7 @@ mod arguments;
 mod datetime;
 mod general;
 mod numeric;
+mod table;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -297,6 +298,14 @@ pub(crate) fn compile(function: &str, args: Vec<Node>, returns: DataType) -> cra
     let (overload, _) = exact.ok_or_else(|| {
         Error::Internal(format!("a plan calls {function} with types that it does not take: {types:?}"))
     })?;
+    // What compares whole vectors better than rows.
+    if matches!(found.name, "greatest" | "least") {
+        return Ok(crate::expression::extreme(found.name == "greatest", args, returns));
+    }
+    let args = match table::tabulate(overload, args, returns) {
+        Ok(node) => return Ok(node),
+        Err(args) => args,
+    };
     let shape = Shape {
         nullable: !overload.strict || args.iter().any(|arg| arg.shape().nullable),
         ..Shape::of_type(returns)
