@@ -9,6 +9,7 @@
 A file's oracle stands in its second line (`# oracle: duckdb`), a record's in a comment before it:
     # oracle: postgres           this record's engine
     # oracle: hand               leave the record as it is
+    # types: IR                  the types by the dialect, where the engine has others
     # oracle-sql: SELECT …       what the engine is asked instead (one line)
 In a .sql file these comments start with `--` and `-- sort` asks for row sorting. `-- error: REGEX` says that the
 statement fails with such a message; the engine must refuse it too, unless it is `-- hand-error: REGEX`.
@@ -184,6 +185,7 @@ class Filler:
         if answer is None:
             return
         letters, rows = answer
+        letters = record.note("types") or letters
         sort = " rowsort" if record.head.endswith("rowsort") else ""
         if sort:
             rows.sort()

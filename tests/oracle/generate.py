@@ -172,7 +172,7 @@ class Generator:
 
     def set_operation(self):
         kinds = [self.pick("integer", "text", "date") for _ in range(self.chance.randint(1, 2))]
-        operation = self.pick("UNION", "UNION ALL", "INTERSECT", "EXCEPT", "INTERSECT ALL", "EXCEPT ALL")
+        operation = self.pick("UNION", "UNION ALL", "INTERSECT", "EXCEPT")
         sides = []
         for _ in range(2):
             name = self.pick("a", "b", "c")
