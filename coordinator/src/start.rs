@@ -81,6 +81,8 @@ impl Handle {
         }
         for task in std::mem::take(&mut self.background) {
             task.abort();
+            // Its end, rather than the order to end, gives back what it holds of the catalog.
+            let _ = task.await;
         }
         let datasets = &self.coordinator.datasets;
         if let Err(error) = datasets.copy_catalog_now().await {

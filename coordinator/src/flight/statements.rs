@@ -96,7 +96,7 @@ impl Statements {
         match self.turn(id)? {
             Turn::Again(outcome) => rows_of(outcome?),
             Turn::Run(work) if work.changes => {
-                let outcome = run_all(*work, id).await.map(|rows| rows.affected());
+                let outcome = run_all(*work, id).await.map(|rows| counted(&rows));
                 if let Some(open) = self.open.lock().get_mut(&id) {
                     open.progress = Progress::Done(outcome.clone());
                 }
@@ -154,8 +154,8 @@ async fn run_all(work: Work, id: u128) -> Result<Rows> {
         let mut affected = None;
         for values in parameters {
             let planned = session.plan(&sql, values).await?;
-            let more = session.run(planned, id).await?.affected();
-            affected = Some(affected.unwrap_or(0) + more.unwrap_or(0));
+            let more = counted(&session.run(planned, id).await?);
+            affected = more.map(|more| affected.unwrap_or(0) + more).or(affected);
         }
         return rows_of(affected);
     }
@@ -176,9 +176,14 @@ async fn run_all(work: Work, id: u128) -> Result<Rows> {
     Ok(Rows::new(schema, results.flatten().boxed()))
 }
 
-fn rows_of(affected: Option<u64>) -> Result<Rows> {
-    match affected {
-        Some(count) if count > 0 => Rows::written(count),
-        _ => Ok(Rows::changed()),
+/// The rows that a statement wrote; `None`: it is of a kind that writes none.
+fn counted(rows: &Rows) -> Option<u64> {
+    if rows.schema().fields().is_empty() { None } else { rows.affected() }
+}
+
+fn rows_of(counted: Option<u64>) -> Result<Rows> {
+    match counted {
+        Some(count) => Rows::written(count),
+        None => Ok(Rows::changed()),
     }
 }

@@ -233,7 +233,24 @@ impl<'a> Graph<'a> {
                 }
             }
         }
+        graph.equate_within_relations();
         graph
+    }
+
+    /// Two columns of one relation that are equal to a third elsewhere are equal to each other. A join tests one
+    /// pair of a class, which says nothing about the others of the same relation.
+    fn equate_within_relations(&mut self) {
+        for class in &self.classes {
+            for (position, &(number, id)) in class.members.iter().enumerate() {
+                let before = class.members[..position].iter().find(|(relation, _)| *relation == number);
+                if let Some(&(_, other)) = before {
+                    let (left, right) = (self.columns.reference(other), self.columns.reference(id));
+                    let relation = &mut self.relations[number];
+                    let equal = Expr::compare(CompareOp::Equal, left, right);
+                    relation.plan = relation.plan.take().filter(vec![equal]);
+                }
+            }
+        }
     }
 
     /// The relations that give the columns.
