@@ -1,5 +1,6 @@
 //! Prepared statements. Drivers leak their handles: each has a lifetime, and there is a most of them.
 
+use super::parameters::coerce;
 use crate::error::{Error, Result};
 use crate::random::random_u128;
 use crate::session::{Outline, Session};
@@ -58,13 +59,20 @@ impl PreparedStatements {
 
     /// Binds rows of parameters; they replace those bound before.
     pub(super) fn bind(&self, handle: u128, rows: Vec<Vec<Value>>) -> Result<()> {
-        let expected = self.get(handle)?.outline.parameters.len();
-        if let Some(row) = rows.iter().find(|row| row.len() != expected) {
+        let outline = self.get(handle)?.outline;
+        let expected = &outline.parameters;
+        if let Some(row) = rows.iter().find(|row| row.len() != expected.len()) {
             return Err(Error::Statement(format!(
-                "the statement takes {expected} parameters, {} were given",
+                "the statement takes {} parameters, {} were given",
+                expected.len(),
                 row.len()
             )));
         }
+        let coerced = rows.into_iter().map(|row| {
+            let values = row.into_iter().zip(expected);
+            values.map(|(value, &expected)| coerce(value, expected)).collect::<Result<Vec<_>>>()
+        });
+        let rows = coerced.collect::<Result<Vec<_>>>()?;
         self.with(handle, |prepared| prepared.bound = rows)
     }
 
