@@ -1,4 +1,5 @@
 //! Statements over Flight SQL: queries, updates, prepared statements, tickets.
+#![allow(clippy::unwrap_used, reason = "helpers of tests are not exempt by themselves")]
 
 mod server;
 

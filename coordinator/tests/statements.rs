@@ -1,4 +1,5 @@
 //! Statements in process: definitions, writes, queries, restarts.
+#![allow(clippy::unwrap_used, reason = "helpers of tests are not exempt by themselves")]
 
 mod server;
 

@@ -132,8 +132,7 @@ mod tests {
 
     #[test]
     fn unknown_types_are_named() {
-        let mut stored = ColumnType::default();
-        stored.kind = 99;
+        let mut stored = ColumnType { kind: 99, ..ColumnType::default() };
         let column = Column { name: "shape".into(), data_type: Some(stored), nullable: true };
         assert!(columns_from_stored(&[column]).unwrap_err().to_string().contains("'shape'"));
         stored.set_kind(TypeKind::Decimal);
