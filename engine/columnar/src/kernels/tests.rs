@@ -196,7 +196,8 @@ proptest! {
     fn floats_compute(pairs in vec((float(), float()), 0..140)) {
         let (a, b): (Vec<f64>, Vec<f64>) = pairs.into_iter().unzip();
         at_every_level(|| {
-            let all: [(FloatOperation, fn(f64, f64) -> f64); 5] = [
+            type Apply = fn(f64, f64) -> f64;
+            let all: [(FloatOperation, Apply); 5] = [
                 (FloatOperation::Add, |a, b| a + b),
                 (FloatOperation::Subtract, |a, b| a - b),
                 (FloatOperation::Multiply, |a, b| a * b),

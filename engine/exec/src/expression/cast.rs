@@ -75,6 +75,41 @@ impl Step {
     }
 }
 
+impl Step {
+    /// A division of 64-bit integers; `None` for steps that are none.
+    fn apply_longs(self, values: &[i64]) -> Option<Vec<i64>> {
+        let divisor = |divisor: i128| i64::try_from(divisor).ok();
+        Some(match self {
+            Step::Multiply(_) => return None,
+            Step::DivideRounding(by) => {
+                let by = divisor(by)?;
+                let half = by - by / 2;
+                let round = |value: i64| {
+                    let (quotient, rest) = (value / by, value % by);
+                    if rest >= half || -rest >= half { quotient + value.signum() } else { quotient }
+                };
+                values.iter().map(|&value| round(value)).collect()
+            }
+            Step::DivideDown(by) => {
+                let by = divisor(by)?;
+                values.iter().map(|&value| value.div_euclid(by)).collect()
+            }
+            Step::Remainder(by) => {
+                let by = divisor(by)?;
+                values.iter().map(|&value| value.rem_euclid(by)).collect()
+            }
+        })
+    }
+}
+
+/// Integers of at most 64 bits at that width; others as they are.
+fn narrowed(values: &Values) -> Values {
+    match values.physical() {
+        PhysicalType::I128 => values.clone(),
+        _ => to_width(values, PhysicalType::I64),
+    }
+}
+
 /// Half away from zero; the divisor is positive.
 pub(crate) fn divide_rounding(value: i128, divisor: i128) -> i128 {
     let (quotient, rest) = (value / divisor, value % divisor);
@@ -164,11 +199,17 @@ impl Operation for Rescale {
             let values = to_width(&flat.values, self.shape.physical);
             return Ok(Flat::new(self.shape.data_type, values, flat.validity).into());
         }
+        if let (true, [step], Values::I64(longs)) = (self.proven, &self.steps[..], narrowed(&flat.values))
+            && let Some(results) = step.apply_longs(&longs)
+        {
+            let values = to_width(&Values::I64(results.into()), self.shape.physical);
+            return Ok(Flat::new(self.shape.data_type, values, flat.validity).into());
+        }
         let mut results = Vec::with_capacity(input.rows);
         let mut failed = Vec::new();
         for row in 0..input.rows {
-            let steps = self.steps.iter();
-            let value = steps.fold(Some(integer_at(&flat.values, row)), |value, step| step.apply(value?));
+            let mut steps = self.steps.iter();
+            let value = steps.try_fold(integer_at(&flat.values, row), |value, step| step.apply(value));
             match value {
                 Some(value) if low <= value && value <= high => results.push(value),
                 _ => {

@@ -517,7 +517,7 @@ fn a_guarded_division_never_fails() {
         data_type: BIG,
     };
     let values = integers(BIG, &[5, 0, 2, 0]);
-    check(&guarded, &Shape::of_types(&[BIG]), &[values.clone()], 4);
+    check(&guarded, &Shape::of_types(&[BIG]), std::slice::from_ref(&values), 4);
     check(&guarded, &Shape::of_types(&[BIG]), &[dictionary(&values)], 4);
     let both = Expr::And(vec![
         Expr::compare(CompareOp::NotEqual, column(), zero()),

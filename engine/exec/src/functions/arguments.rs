@@ -1,8 +1,9 @@
 //! The arguments of a call as typed columns, and the ways to make a result of them row by row.
 
 use columnar::bitmap::both_valid;
+use columnar::kernels::cast::{integer_at, integers_to_double, to_width};
 use columnar::view::ViewsBuilder;
-use columnar::{Bitmap, DataType, Flat, Interval, PhysicalType, Result, Values, Vector, match_numbers};
+use columnar::{Bitmap, DataType, Flat, Interval, PhysicalType, Result, Values, Vector};
 
 /// The code of an overload.
 pub(super) type Run = fn(&Arguments, DataType) -> Result<Vector>;
@@ -32,18 +33,26 @@ impl Arguments {
 
     /// An integral argument as 64-bit integers (for types of at most that width).
     pub(super) fn longs(&self, index: usize) -> Vec<i64> {
-        self.integers(index).into_iter().map(|value| value as i64).collect()
+        match to_width(&self.flats[index].values, PhysicalType::I64) {
+            Values::I64(values) => values.to_vec(),
+            _ => vec![0; self.rows],
+        }
     }
 
     /// An integral argument at full width.
     pub(super) fn integers(&self, index: usize) -> Vec<i128> {
-        match_numbers!(&self.flats[index].values, buffer => buffer.iter().map(|&value| value as i128).collect(),
-            _ => vec![0; self.rows])
+        match &self.flats[index].values {
+            Values::F32(_) | Values::F64(_) => vec![0; self.rows],
+            values => (0..self.rows).map(|row| integer_at(values, row)).collect(),
+        }
     }
 
     pub(super) fn floats(&self, index: usize) -> Vec<f64> {
-        match_numbers!(&self.flats[index].values, buffer => buffer.iter().map(|&value| value as f64).collect(),
-            _ => vec![0.0; self.rows])
+        match &self.flats[index].values {
+            Values::F32(values) => values.iter().map(|&value| value.into()).collect(),
+            Values::F64(values) => values.to_vec(),
+            values => integers_to_double(values, 1.0).unwrap_or_else(|| vec![0.0; self.rows]),
+        }
     }
 
     pub(super) fn intervals(&self, index: usize) -> Vec<Interval> {

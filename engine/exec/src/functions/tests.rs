@@ -47,9 +47,12 @@ fn call(name: &str, args: &[(&str, DataType)]) -> String {
     }
 }
 
+/// A name, arguments as text, and the result as text; `!` stands for an error.
+type Case = (&'static str, &'static [(&'static str, DataType)], &'static str);
+
 #[test]
 fn functions_give_what_postgresql_gives() {
-    let cases: &[(&str, &[(&str, DataType)], &str)] = &[
+    let cases: &[Case] = &[
         ("abs", &[("-5", I)], "5"),
         ("abs", &[("-9223372036854775808", I)], "!"),
         ("abs", &[("-1.500", DEC)], "1.500"),
