@@ -84,19 +84,26 @@ impl Sink for Build {
                 }
             }
         }
+        // A partition is never cut: the index relies on one worker a partition.
         let (mut pieces, mut first_page) = (Vec::<Piece>::new(), 0_usize);
         let mut room = 0;
-        for pages in by_partition.into_iter().flatten() {
-            if room < pages.rows() || pieces.is_empty() {
+        for partition in by_partition {
+            let rows = partition.iter().map(RowPages::rows).sum::<usize>();
+            if rows == 0 {
+                continue;
+            }
+            if room < rows || pieces.is_empty() {
                 pieces.push(Vec::new());
                 room = WORK_ROWS;
             }
-            room = room.saturating_sub(pages.rows());
-            let count = pages.page_count();
-            if let Some(piece) = pieces.last_mut() {
-                piece.push((pages, first_page));
+            room = room.saturating_sub(rows);
+            for pages in partition {
+                let count = pages.page_count();
+                if let Some(piece) = pieces.last_mut() {
+                    piece.push((pages, first_page));
+                }
+                first_page += count;
             }
-            first_page += count;
         }
         if (first_page << join.layout.page_shift) as u64 >= u64::from(u32::MAX) {
             return Err(Error::Unsupported("a join whose build side has more than 2^32 rows".into()));
