@@ -102,9 +102,10 @@ fn formatters(batch: &RecordBatch) -> Result<Vec<ArrayFormatter<'_>>, Failure> {
 fn write_csv(batch: &RecordBatch, out: &mut impl Write) -> Result<(), Failure> {
     let formatters = formatters(batch)?;
     for row in 0..batch.num_rows() {
-        let fields = formatters.iter().zip(batch.columns()).map(|(formatter, column)| {
-            (!is_null(column, row)).then(|| formatter.value(row).to_string())
-        });
+        let fields = formatters
+            .iter()
+            .zip(batch.columns())
+            .map(|(formatter, column)| (!is_null(column, row)).then(|| formatter.value(row).to_string()));
         write_csv_line(out, fields)?;
     }
     Ok(())

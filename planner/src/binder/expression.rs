@@ -713,7 +713,14 @@ impl Binder<'_> {
         let args = args
             .into_iter()
             .zip(&resolved.args)
-            .map(|(arg, &data_type)| self.coerce(arg, data_type))
+            .map(|(arg, &data_type)| {
+                // Where a function takes text it may print what it is given, as `||` does.
+                if data_type == DataType::Varchar && !arg.is_open() && arg.data_type() != data_type {
+                    let span = arg.span;
+                    return cast_literal_or(arg.expr, data_type, false).map_err(|error| error.at(span));
+                }
+                self.coerce(arg, data_type)
+            })
             .collect::<Result<Vec<_>>>()?;
         Ok(fold(Expr::Call { function: resolved.function, args, data_type: resolved.returns }))
     }

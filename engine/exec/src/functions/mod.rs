@@ -86,6 +86,8 @@ enum Parameter {
     Timestamp,
     /// Any type; all parameters of this kind take one type.
     Same,
+    /// Any type, as the text that a cast to `VARCHAR` gives.
+    Printed,
 }
 
 enum Returns {
@@ -168,6 +170,9 @@ impl Overload {
             let (data_type, step) = match parameter {
                 Parameter::Same => (same, 0),
                 Parameter::Exact(wanted) => (wanted, conversion_cost(arg, wanted)?),
+                Parameter::Printed => {
+                    (DataType::Varchar, conversion_cost(arg, DataType::Varchar).unwrap_or(3))
+                }
                 Parameter::Integer if arg.is_integer() => (arg, 0),
                 Parameter::Integer if arg == DataType::Null => (DataType::Int64, 1),
                 Parameter::Decimal if matches!(arg, DataType::Decimal { .. }) => (arg, 0),
@@ -199,7 +204,7 @@ impl std::fmt::Display for Parameter {
             Parameter::Integer => f.write_str("integer"),
             Parameter::Decimal => f.write_str("DECIMAL"),
             Parameter::Timestamp => f.write_str("TIMESTAMP"),
-            Parameter::Same => f.write_str("any"),
+            Parameter::Same | Parameter::Printed => f.write_str("any"),
         }
     }
 }

@@ -7,6 +7,7 @@ use regex::Regex;
 use std::collections::HashMap;
 
 const TEXT: Parameter = Parameter::Exact(DataType::Varchar);
+const PRINTED: Parameter = Parameter::Printed;
 const INT: Parameter = Parameter::Exact(DataType::Int64);
 const RETURNS_TEXT: Returns = Returns::Type(DataType::Varchar);
 const RETURNS_INT: Returns = Returns::Type(DataType::Int64);
@@ -70,7 +71,7 @@ pub(super) fn functions() -> Vec<Function> {
                 })
             }),
         Function::new("concat", "The arguments one after the other, nulls left out.", "concat('a', NULL, 'b')")
-            .with_fallible(&[TEXT], RETURNS_TEXT, |args, _| {
+            .with_fallible(&[PRINTED], RETURNS_TEXT, |args, _| {
                 args.map_text(|row, out| {
                     (0..args.len()).filter(|&index| !args.flats[index].is_null(row)).try_for_each(|index| {
                         append(out, args.text(index, row))
@@ -79,16 +80,9 @@ pub(super) fn functions() -> Vec<Function> {
             })
             .variadic()
             .sees_nulls(),
-        Function::new("||", "One text after the other.", "'tun' || 'dra'").with_fallible(
-            &[TEXT, TEXT],
-            RETURNS_TEXT,
-            |args, _| {
-                args.map_text(|row, out| {
-                    append(out, args.text(0, row))?;
-                    append(out, args.text(1, row))
-                })
-            },
-        ),
+        Function::new("||", "One text after the other.", "'tun' || 'dra'")
+            .with_fallible(&[TEXT, PRINTED], RETURNS_TEXT, join)
+            .with_fallible(&[PRINTED, TEXT], RETURNS_TEXT, join),
         Function::new("replace", "Every occurrence of a text replaced by another.", "replace('banana', 'an', 'o')")
             .with_fallible(&[TEXT, TEXT, TEXT], RETURNS_TEXT, |args, _| {
                 args.map_text(|row, out| {
@@ -160,7 +154,7 @@ pub(super) fn functions() -> Vec<Function> {
                 })
             }),
         Function::new("concat_ws", "Arguments joined by the first, nulls left out.", "concat_ws('-', 'a', NULL, 'b')")
-            .with_fallible(&[TEXT, TEXT], RETURNS_TEXT, concat_with_separator)
+            .with_fallible(&[TEXT, PRINTED], RETURNS_TEXT, concat_with_separator)
             .variadic()
             .sees_nulls(),
         Function::new("chr", "The character of a Unicode code point.", "chr(65)").with_fallible(
@@ -280,6 +274,13 @@ fn append(out: &mut Vec<u8>, text: &str) -> Result<()> {
     }
     out.extend_from_slice(text.as_bytes());
     Ok(())
+}
+
+fn join(args: &Arguments, _: DataType) -> Result<Vector> {
+    args.map_text(|row, out| {
+        append(out, args.text(0, row))?;
+        append(out, args.text(1, row))
+    })
 }
 
 /// Where character `index` of `text` starts, or its end.
