@@ -629,6 +629,19 @@ fn casts_of_moments_and_the_rest() {
 }
 
 #[test]
+fn halves_round_away_from_zero_at_every_width() {
+    for (from, to) in
+        [(MONEY, DataType::Int8), (MONEY, BIG), (DataType::decimal(38, 2), DataType::decimal(20, 0))]
+    {
+        for try_cast in [false, true] {
+            let cast = Expr::Cast { input: Box::new(Expr::column(0, from)), data_type: to, try_cast };
+            let column = integers(from, &[150, -150, 149, -149, 50, -50, 49, 0, 12_649]);
+            check(&cast, &Shape::of_types(&[from]), std::slice::from_ref(&column), column.len());
+        }
+    }
+}
+
+#[test]
 fn full_batches_at_every_instruction_set() {
     use columnar::kernels::isa::{Isa, force};
     let values: Vec<i128> = (0..BATCH_ROWS as i128).map(|row| row * 7919 % 1000 - 500).collect();
