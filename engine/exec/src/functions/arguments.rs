@@ -40,7 +40,6 @@ impl Arguments {
     }
 
     /// An integral argument at full width.
-    #[allow(clippy::unnecessary_cast, reason = "one body for every width")]
     pub(super) fn integers(&self, index: usize) -> Vec<i128> {
         match &self.flats[index].values {
             Values::F32(_) | Values::F64(_) => vec![0; self.rows],
@@ -48,7 +47,6 @@ impl Arguments {
         }
     }
 
-    #[allow(clippy::unnecessary_cast, reason = "one body for every width")]
     pub(super) fn floats(&self, index: usize) -> Vec<f64> {
         match &self.flats[index].values {
             Values::F32(values) => values.iter().map(|&value| value.into()).collect(),

@@ -1,7 +1,9 @@
 //! Functions of dates, times, timestamps and intervals, and the operators `+`, `-`, `*`, `/` on them.
 
 use super::arguments::{Arguments, in_range, out_of_range};
+use super::general::arithmetic_of;
 use super::{Function, Parameter, Returns, Run};
+use crate::ArithmeticOp;
 use columnar::scalar::{civil_from_days, days_from_civil};
 use columnar::{DataType, Error, Interval, Result, TimeUnit, Vector};
 
@@ -209,11 +211,11 @@ fn plus() -> Function {
         "A date, time or timestamp moved forward; the sum of intervals.",
         "DATE '1995-01-31' + INTERVAL '1 month'",
     )
-    .with_fallible(&[DATE, BIG], Returns::Type(DataType::Date), |args, data_type| {
-        move_date(args, data_type, 0, 1, 1)
+    .with_expression(&[DATE, BIG], Returns::Type(DataType::Date), |args, data_type| {
+        arithmetic_of(ArithmeticOp::Add, args, data_type)
     })
-    .with_fallible(&[BIG, DATE], Returns::Type(DataType::Date), |args, data_type| {
-        move_date(args, data_type, 1, 0, 1)
+    .with_expression(&[BIG, DATE], Returns::Type(DataType::Date), |args, data_type| {
+        arithmetic_of(ArithmeticOp::Add, args, data_type)
     })
     .with_fallible(&[DATE, SPAN], RETURNS_STAMP, |args, data_type| move_moment(args, data_type, 0, 1, 1))
     .with_fallible(&[SPAN, DATE], RETURNS_STAMP, |args, data_type| move_moment(args, data_type, 1, 0, 1))
@@ -241,14 +243,11 @@ fn minus() -> Function {
         "A date, time or timestamp moved back; the distance between two.",
         "DATE '1995-03-15' - DATE '1995-01-01'",
     )
-    .with_fallible(&[DATE, BIG], Returns::Type(DataType::Date), |args, data_type| {
-        move_date(args, data_type, 0, 1, -1)
+    .with_expression(&[DATE, BIG], Returns::Type(DataType::Date), |args, data_type| {
+        arithmetic_of(ArithmeticOp::Subtract, args, data_type)
     })
-    .with(&[DATE, DATE], Returns::Type(DataType::Int32), |args, data_type| {
-        let (a, b) = (args.longs(0), args.longs(1));
-        args.map_integers(data_type, |row| {
-            in_range(i128::from(a[row] - b[row]), data_type, "distance of dates")
-        })
+    .with_expression(&[DATE, DATE], Returns::Type(DataType::Int32), |args, data_type| {
+        arithmetic_of(ArithmeticOp::Subtract, args, data_type)
     })
     .with_fallible(&[DATE, SPAN], RETURNS_STAMP, |args, data_type| move_moment(args, data_type, 0, 1, -1))
     .with_fallible(&[STAMP, SPAN], Returns::First, |args, data_type| move_moment(args, data_type, 0, 1, -1))
@@ -340,6 +339,8 @@ fn part(moment: Moment, field: Field) -> i64 {
         Field::Millennium => up(1000),
         Field::Century => up(100),
         Field::Decade => year.div_euclid(10),
+        // As PostgreSQL counts, without a year zero: 1 BC is -1.
+        Field::Year if year <= 0 => year - 1,
         Field::Year => year,
         Field::IsoYear => iso_week(moment.days).0,
         Field::Quarter => i64::from(month - 1) / 3 + 1,
@@ -365,10 +366,6 @@ fn extract(args: &Arguments, data_type: DataType, field: Field) -> Result<Vector
     let moments = moments(args, 0);
     if field == Field::Epoch {
         return args.map_floats(data_type, |row| Ok(nanos_since_epoch(moments[row]) as f64 / 1e9));
-    }
-    if field == Field::Year && args.data_type(0) == DataType::Date {
-        // The common case, without the rest of the calendar.
-        return args.map_integers(data_type, |row| Ok(civil_from_days(moments[row].days).0.into()));
     }
     args.map_integers(data_type, |row| Ok(part(moments[row], field).into()))
 }
@@ -494,13 +491,6 @@ fn name_of(args: &Arguments, field: Field, names: &[&str]) -> Result<Vector> {
         let place = usize::try_from(part(moments[row], field)).unwrap_or(0);
         out.extend_from_slice(names.get(place).copied().unwrap_or("").as_bytes());
         Ok(())
-    })
-}
-
-fn move_date(args: &Arguments, data_type: DataType, date: usize, days: usize, sign: i64) -> Result<Vector> {
-    let (dates, days) = (args.longs(date), args.longs(days));
-    args.map_integers(data_type, |row| {
-        in_range(i128::from(dates[row]) + i128::from(sign) * i128::from(days[row]), data_type, "date")
     })
 }
 

@@ -1,36 +1,32 @@
 //! Functions of values of any type.
 
-use super::arguments::Arguments;
 use super::{Function, Parameter, Returns};
+use crate::ArithmeticOp;
+use crate::expression::node::Node;
+use crate::expression::{arithmetic, extreme};
+use columnar::DataType;
 use columnar::types::DECIMAL_MAX_PRECISION;
-use columnar::{DataType, Result, Scalar, Vector};
-use std::cmp::Ordering;
 
 pub(super) fn functions() -> Vec<Function> {
     vec![
         Function::new("greatest", "The greatest argument, nulls left out.", "greatest(1, 3, 2)")
-            .with(&[Parameter::Same], Returns::First, |args, data_type| {
-                extreme(args, data_type, Ordering::Greater)
+            .with_expression(&[Parameter::Same], Returns::First, |args, data_type| {
+                Ok(extreme(true, args, data_type))
             })
-            .variadic()
-            .sees_nulls(),
+            .variadic(),
         Function::new("least", "The least argument, nulls left out.", "least(1, 3, 2)")
-            .with(&[Parameter::Same], Returns::First, |args, data_type| {
-                extreme(args, data_type, Ordering::Less)
+            .with_expression(&[Parameter::Same], Returns::First, |args, data_type| {
+                Ok(extreme(false, args, data_type))
             })
-            .variadic()
-            .sees_nulls(),
+            .variadic(),
     ]
 }
 
-fn extreme(args: &Arguments, data_type: DataType, wanted: Ordering) -> Result<Vector> {
-    let best = |row: usize| {
-        args.flats.iter().map(|flat| flat.scalar(row)).fold(Scalar::Null, |best, scalar| {
-            let better = matches!(best, Scalar::Null) || scalar.compare(&best) == Some(wanted);
-            if better && !matches!(scalar, Scalar::Null) { scalar } else { best }
-        })
-    };
-    Ok(Vector::from_scalars(data_type, &(0..args.rows).map(best).collect::<Vec<_>>()))
+/// An operator of the language on two arguments.
+pub(super) fn arithmetic_of(op: ArithmeticOp, args: Vec<Node>, data_type: DataType) -> crate::Result<Node> {
+    let [left, right] = <[Node; 2]>::try_from(args)
+        .map_err(|args| crate::Error::Internal(format!("an operator of {} operands", args.len())))?;
+    Ok(arithmetic(op, left, right, data_type))
 }
 
 /// The type that values of both take; `None` where there is none.

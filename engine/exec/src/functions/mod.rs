@@ -12,8 +12,8 @@ mod table;
 mod tests;
 mod text;
 
-use crate::expression::cast_to_physical;
 use crate::expression::node::{Input, Node, Operation};
+use crate::expression::cast_to_physical;
 use crate::{Error, Shape};
 use arguments::{Arguments, Run};
 use columnar::{DataType, Vector};
@@ -71,7 +71,16 @@ struct Overload {
     /// Whether a null argument makes the result null, without running the code for that row.
     strict: bool,
     fallible: bool,
-    run: Run,
+    code: Code,
+}
+
+/// How an overload is computed.
+#[derive(Clone, Copy)]
+enum Code {
+    /// On whole vectors, at the widths of their types.
+    Vectors(Run),
+    /// As an expression that there is without the function.
+    Expression(fn(Vec<Node>, DataType) -> crate::Result<Node>),
 }
 
 /// What an argument may be.
@@ -88,6 +97,8 @@ enum Parameter {
     Same,
     /// Any type, as the text that a cast to `VARCHAR` gives.
     Printed,
+    /// As [`Parameter::Same`], numbers only.
+    Number,
 }
 
 enum Returns {
@@ -108,7 +119,21 @@ impl Function {
     }
 
     /// An overload that is null for null arguments and cannot fail.
-    fn with(mut self, parameters: &[Parameter], returns: Returns, run: Run) -> Function {
+    fn with(self, parameters: &[Parameter], returns: Returns, run: Run) -> Function {
+        self.overload(parameters, returns, Code::Vectors(run))
+    }
+
+    /// An overload that is another expression.
+    fn with_expression(
+        self,
+        parameters: &[Parameter],
+        returns: Returns,
+        build: fn(Vec<Node>, DataType) -> crate::Result<Node>,
+    ) -> Function {
+        self.overload(parameters, returns, Code::Expression(build))
+    }
+
+    fn overload(mut self, parameters: &[Parameter], returns: Returns, code: Code) -> Function {
         let parameters = parameters.to_vec();
         self.overloads.push(Overload {
             parameters,
@@ -116,7 +141,7 @@ impl Function {
             returns,
             strict: true,
             fallible: false,
-            run,
+            code,
         });
         self
     }
@@ -162,13 +187,14 @@ impl Overload {
         let same = parameters
             .iter()
             .zip(args)
-            .filter(|(parameter, _)| **parameter == Parameter::Same)
+            .filter(|(parameter, _)| matches!(parameter, Parameter::Same | Parameter::Number))
             .try_fold(DataType::Null, |common, (_, &arg)| general::common_type(common, arg))?;
         let same = if same == DataType::Null { DataType::Varchar } else { same };
         let (mut types, mut cost) = (Vec::with_capacity(args.len()), 0);
         for (&parameter, &arg) in parameters.iter().zip(args) {
             let (data_type, step) = match parameter {
                 Parameter::Same => (same, 0),
+                Parameter::Number if same.is_numeric() => (same, 0),
                 Parameter::Exact(wanted) => (wanted, conversion_cost(arg, wanted)?),
                 Parameter::Printed => {
                     (DataType::Varchar, conversion_cost(arg, DataType::Varchar).unwrap_or(3))
@@ -179,7 +205,9 @@ impl Overload {
                 Parameter::Timestamp if matches!(arg, DataType::Timestamp { .. }) => (arg, 0),
                 Parameter::Timestamp if arg == DataType::Null => (DataType::TIMESTAMP, 1),
                 Parameter::Timestamp if arg == DataType::Date => (DataType::TIMESTAMP, 2),
-                Parameter::Integer | Parameter::Decimal | Parameter::Timestamp => return None,
+                Parameter::Integer | Parameter::Decimal | Parameter::Timestamp | Parameter::Number => {
+                    return None;
+                }
             };
             types.push(data_type);
             cost += step;
@@ -204,6 +232,7 @@ impl std::fmt::Display for Parameter {
             Parameter::Integer => f.write_str("integer"),
             Parameter::Decimal => f.write_str("DECIMAL"),
             Parameter::Timestamp => f.write_str("TIMESTAMP"),
+            Parameter::Number => f.write_str("number"),
             Parameter::Same | Parameter::Printed => f.write_str("any"),
         }
     }
@@ -303,11 +332,11 @@ pub(crate) fn compile(function: &str, args: Vec<Node>, returns: DataType) -> cra
     let (overload, _) = exact.ok_or_else(|| {
         Error::Internal(format!("a plan calls {function} with types that it does not take: {types:?}"))
     })?;
-    // What compares whole vectors better than rows.
-    if matches!(found.name, "greatest" | "least") {
-        return Ok(crate::expression::extreme(found.name == "greatest", args, returns));
-    }
-    let args = match table::tabulate(overload, args, returns) {
+    let run = match overload.code {
+        Code::Vectors(run) => run,
+        Code::Expression(build) => return build(args, returns),
+    };
+    let args = match table::tabulate(overload.strict, run, args, returns) {
         Ok(node) => return Ok(node),
         Err(args) => args,
     };
@@ -315,12 +344,15 @@ pub(crate) fn compile(function: &str, args: Vec<Node>, returns: DataType) -> cra
         nullable: !overload.strict || args.iter().any(|arg| arg.shape().nullable),
         ..Shape::of_type(returns)
     };
-    let node = Node::over(args, shape, overload.fallible, |args| Box::new(Call { overload, args, returns }));
+    let node = Node::over(args, shape, overload.fallible, |args| {
+        Box::new(Call { run, strict: overload.strict, args, returns })
+    });
     Ok(node.costly())
 }
 
 struct Call {
-    overload: &'static Overload,
+    run: Run,
+    strict: bool,
     args: Vec<Node>,
     returns: DataType,
 }
@@ -337,8 +369,8 @@ impl std::fmt::Debug for Call {
 impl Operation for Call {
     fn evaluate(&self, input: &Input<'_>) -> crate::Result<Vector> {
         let args = self.args.iter().map(|arg| arg.evaluate(input)).collect::<crate::Result<Vec<_>>>()?;
-        let arguments = Arguments::new(&args, input.rows, self.overload.strict);
-        let result = (self.overload.run)(&arguments, self.returns)?;
+        let arguments = Arguments::new(&args, input.rows, self.strict);
+        let result = (self.run)(&arguments, self.returns)?;
         // A result may be an argument as it came, narrow.
         Ok(cast_to_physical(&result, self.returns.physical()))
     }

@@ -1,12 +1,13 @@
 //! Functions of numbers.
 
 use super::arguments::{Arguments, in_range, out_of_range};
+use super::general::arithmetic_of;
 use super::{Function, Parameter, Returns};
+use crate::ArithmeticOp;
 use columnar::types::DECIMAL_MAX_PRECISION;
-use columnar::{DataType, Error, Result, Vector};
+use columnar::{DataType, Result, Vector};
 
 const INT: Parameter = Parameter::Exact(DataType::Int32);
-const BIG: Parameter = Parameter::Exact(DataType::Int64);
 const DOUBLE: Parameter = Parameter::Exact(DataType::Float64);
 const REAL: Parameter = Parameter::Exact(DataType::Float32);
 const RETURNS_DOUBLE: Returns = Returns::Type(DataType::Float64);
@@ -78,15 +79,8 @@ pub(super) fn functions() -> Vec<Function> {
                 round_decimal(args, data_type, Mode::Floor)
             }),
         Function::new("mod", "The remainder of a division, with the dividend's sign.", "mod(7, 3)")
-            .with_fallible(&[BIG, BIG], Returns::Type(DataType::Int64), |args, data_type| {
-                let (a, b) = (args.integers(0), args.integers(1));
-                args.map_integers(data_type, |row| a[row].checked_rem(b[row]).ok_or(Error::DivisionByZero))
-            })
-            .with_fallible(&[DOUBLE, DOUBLE], RETURNS_DOUBLE, |args, data_type| {
-                let (a, b) = (args.floats(0), args.floats(1));
-                args.map_floats(data_type, |row| {
-                    if b[row] == 0.0 { Err(Error::DivisionByZero) } else { Ok(a[row] % b[row]) }
-                })
+            .with_expression(&[Parameter::Number, Parameter::Number], Returns::First, |args, data_type| {
+                arithmetic_of(ArithmeticOp::Modulo, args, data_type)
             }),
         Function::new("power", "A number raised to a power.", "power(2, 10)")
             .aliases(&["pow"])
@@ -254,7 +248,8 @@ fn round_decimal(args: &Arguments, data_type: DataType, mode: Mode) -> Result<Ve
     let values = args.integers(0);
     let digits = if args.len() > 1 { args.longs(1) } else { vec![0; args.rows] };
     args.map_integers(data_type, |row| {
-        let (value, keep) = (values[row], digits[row].min(from));
+        // Beyond 38 digits on either side nothing changes any more.
+        let (value, keep) = (values[row], digits[row].clamp(-40, from));
         let dropped = from - keep;
         if dropped > 38 {
             return Ok(0);

@@ -1,7 +1,6 @@
 //! Functions of one date whose column spans few days: computed once a day, then looked up.
 
-use super::Overload;
-use super::arguments::Arguments;
+use super::arguments::{Arguments, Run};
 use crate::Shape;
 use crate::expression::node::{Input, Node, Operation, Side, bounded_shape, null_vector, plain_shape};
 use columnar::kernels::cast::{integer_at, integer_extremes, to_width};
@@ -14,7 +13,8 @@ const MOST_DAYS: i128 = 1 << 13;
 /// The call as a table, where all arguments but a date are known and the date's column spans few days; a
 /// function that fails for one of the days is not tabulated. Else the arguments as they came.
 pub(super) fn tabulate(
-    overload: &'static Overload,
+    strict: bool,
+    run: Run,
     mut args: Vec<Node>,
     returns: DataType,
 ) -> Result<Node, Vec<Node>> {
@@ -22,7 +22,7 @@ pub(super) fn tabulate(
     let (Some((place, date)), None) = (varying.next(), varying.next()) else { return Err(args) };
     let (low, high) = date.bounds();
     let known_null = args.iter().any(|arg| arg.known().is_some_and(Value::is_null));
-    if date.data_type() != DataType::Date || high - low >= MOST_DAYS || !overload.strict || known_null {
+    if date.data_type() != DataType::Date || high - low >= MOST_DAYS || !strict || known_null {
         return Err(args);
     }
     let days: Vec<i32> = (low..=high).map(|day| day as i32).collect();
@@ -35,7 +35,7 @@ pub(super) fn tabulate(
             None => days.clone(),
         })
         .collect();
-    let Ok(table) = (overload.run)(&Arguments::new(&vectors, rows, true), returns) else { return Err(args) };
+    let Ok(table) = run(&Arguments::new(&vectors, rows, true), returns) else { return Err(args) };
     let mut table = table.flatten();
     let nullable = date.shape().nullable || table.validity.is_some();
     let shape = match integer_extremes(&table.values) {
