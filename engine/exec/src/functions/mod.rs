@@ -12,8 +12,8 @@ mod table;
 mod tests;
 mod text;
 
-use crate::expression::node::{Input, Node, Operation};
 use crate::expression::cast_to_physical;
+use crate::expression::node::{Input, Node, Operation};
 use crate::{Error, Shape};
 use arguments::{Arguments, Run};
 use columnar::{DataType, Vector};
