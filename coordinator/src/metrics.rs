@@ -21,24 +21,30 @@ pub(crate) fn install() -> Option<PrometheusHandle> {
         .clone()
 }
 
-/// Keeps gauges that nobody updates as they change.
-pub(crate) async fn sample(coordinator: Arc<Coordinator>) {
-    let mut ticks = tokio::time::interval(SAMPLE_EVERY);
-    loop {
-        ticks.tick().await;
-        let memory = &coordinator.memory;
-        metrics::gauge!("tundra_memory_used_bytes").set(memory.used_bytes() as f64);
-        metrics::gauge!("tundra_memory_limit_bytes").set(memory.limit_bytes() as f64);
-        metrics::gauge!("tundra_uptime_seconds").set(coordinator.now().as_secs_f64());
-        metrics::gauge!("tundra_queries_listed").set(coordinator.running_queries() as f64);
-        let view = coordinator.datasets.view();
-        metrics::gauge!("tundra_tables").set(view.residents().count() as f64);
-        for shard in coordinator.datasets.shards() {
-            let labels = [("shard", shard.index().to_string())];
-            metrics::gauge!("tundra_segment_bytes", &labels).set(shard.segment_bytes() as f64);
+/// Keeps gauges that nobody updates as they change; they hold a value from the start.
+pub(crate) fn sample(coordinator: Arc<Coordinator>) -> impl Future<Output = ()> {
+    read(&coordinator);
+    async move {
+        loop {
+            tokio::time::sleep(SAMPLE_EVERY).await;
+            read(&coordinator);
         }
-        let counts = coordinator.datasets.hydrated();
-        metrics::counter!("tundra_hydrated_rows_total").absolute(counts.rows_done);
-        metrics::counter!("tundra_fetched_bytes_total").absolute(counts.bytes_read);
     }
+}
+
+fn read(coordinator: &Coordinator) {
+    let memory = &coordinator.memory;
+    metrics::gauge!("tundra_memory_used_bytes").set(memory.used_bytes() as f64);
+    metrics::gauge!("tundra_memory_limit_bytes").set(memory.limit_bytes() as f64);
+    metrics::gauge!("tundra_uptime_seconds").set(coordinator.now().as_secs_f64());
+    metrics::gauge!("tundra_queries_listed").set(coordinator.running_queries() as f64);
+    let view = coordinator.datasets.view();
+    metrics::gauge!("tundra_tables").set(view.residents().count() as f64);
+    for shard in coordinator.datasets.shards() {
+        let labels = [("shard", shard.index().to_string())];
+        metrics::gauge!("tundra_segment_bytes", &labels).set(shard.segment_bytes() as f64);
+    }
+    let counts = coordinator.datasets.hydrated();
+    metrics::counter!("tundra_hydrated_rows_total").absolute(counts.rows_done);
+    metrics::counter!("tundra_fetched_bytes_total").absolute(counts.bytes_read);
 }
