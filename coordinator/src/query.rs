@@ -6,6 +6,7 @@
 //! workload group back, so that it holds up nobody but itself.
 
 use crate::admission::Slot;
+use crate::coordinator::Coordinator;
 use crate::error::{Error, Result};
 use crate::result::Rows;
 use crate::view::View;
@@ -14,9 +15,9 @@ use arrow::datatypes::SchemaRef;
 use columnar::Batch;
 use columnar::arrow::Strings;
 use exec::context::QueryContext;
-use exec::plan::{Fragment, TableRef};
-use exec::runtime::{self, Profile, Tables, Workers};
-use futures::StreamExt;
+use exec::plan::TableRef;
+use exec::runtime::{self, Profile, Tables};
+use futures::{StreamExt, stream};
 use planner::PlannedQuery;
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -40,6 +41,7 @@ pub(crate) fn result_schema(query: &PlannedQuery) -> SchemaRef {
 pub(crate) struct RunningQuery {
     running: runtime::RunningQuery,
     query: Arc<QueryContext>,
+    sources: Arc<Sources>,
     /// Held for what it pins.
     _registered: Registered,
     slot: Option<Slot>,
@@ -47,6 +49,15 @@ pub(crate) struct RunningQuery {
 
 /// What is undone when a query ends.
 pub(crate) type Registered = Box<dyn Send + Sync>;
+
+/// The tables that a query reads, and whether their files stayed whole.
+struct Sources {
+    coordinator: Arc<Coordinator>,
+    view: Arc<View>,
+    tables: Vec<TableRef>,
+    /// Pages of mapped files that were lost before the query began.
+    losses: u64,
+}
 
 /// The tables that one shard holds for one query.
 struct PinnedTables {
@@ -65,21 +76,31 @@ impl Tables for PinnedTables {
 }
 
 impl RunningQuery {
-    /// Starts the fragments on `shards` shards, against the versions that `view` pins.
+    /// Starts the fragments on all shards, against the versions that `view` pins.
     pub(crate) fn start(
-        fragments: &[Fragment],
-        shards: usize,
+        plan: &PlannedQuery,
         view: &Arc<View>,
-        workers: &Arc<Workers>,
+        coordinator: &Arc<Coordinator>,
         query: Arc<QueryContext>,
         slot: Slot,
         registered: Registered,
     ) -> Result<RunningQuery> {
-        let tables: Vec<Arc<dyn Tables>> = (0..shards)
+        let sources = Arc::new(Sources {
+            coordinator: coordinator.clone(),
+            view: view.clone(),
+            tables: plan.tables.clone(),
+            losses: storage::mapping::losses(),
+        });
+        // What was lost before, too, and is not built again yet, must not be read.
+        if sources.losses > 0 {
+            sources.check()?;
+        }
+        let tables: Vec<Arc<dyn Tables>> = (0..coordinator.config.shards)
             .map(|shard| Arc::new(PinnedTables { view: view.clone(), shard }) as Arc<dyn Tables>)
             .collect();
-        let running = runtime::RunningQuery::start(fragments, &tables, &query, workers)?;
-        Ok(RunningQuery { running, query, _registered: registered, slot: Some(slot) })
+        let running = runtime::RunningQuery::start(&plan.fragments, &tables, &query, &coordinator.workers);
+        let running = sources.vouch(running.map_err(Error::from))?;
+        Ok(RunningQuery { running, query, sources, _registered: registered, slot: Some(slot) })
     }
 
     /// The next batch of the result.
@@ -95,7 +116,12 @@ impl RunningQuery {
                     .unwrap_or(Some(Err(exec::error::Error::DeadlineExceeded)))
             }
         };
-        Ok(batch.transpose()?)
+        self.sources.vouch(batch.transpose().map_err(Error::from))
+    }
+
+    /// Whether what was read up to here stands: for those who read a batch's values later than they got it.
+    pub(crate) fn check(&self) -> Result<()> {
+        self.sources.vouch(Ok(()))
     }
 
     /// The counters of each fragment, summed over its shards.
@@ -120,8 +146,12 @@ impl RunningQuery {
     /// Its rows as a stream; a task of its own drives it.
     pub(crate) fn into_rows(self, schema: SchemaRef) -> Rows {
         let (sender, receiver) = mpsc::channel(QUEUE_BATCHES);
+        let sources = self.sources.clone();
         tokio::spawn(self.drive(schema.clone(), sender));
-        Rows::new(schema, ReceiverStream::new(receiver).boxed())
+        // Values of a batch may lie in mapped files. Once its reader asks for more it has read them.
+        let last = stream::once(async move { sources.vouch(Ok(())) });
+        let last = last.filter_map(async |vouched| vouched.err().map(Err));
+        Rows::new(schema, ReceiverStream::new(receiver).chain(last).boxed())
     }
 
     async fn drive(mut self, schema: SchemaRef, sender: mpsc::Sender<Result<RecordBatch>>) {
@@ -154,6 +184,32 @@ impl RunningQuery {
                 return;
             }
         }
+    }
+}
+
+impl Sources {
+    /// What was read stands where no file lost a page meanwhile. Where one did, the query fails, and the table is
+    /// built again for those that follow.
+    fn vouch<T>(&self, read: Result<T>) -> Result<T> {
+        if read.is_ok() && storage::mapping::losses() == self.losses {
+            return read;
+        }
+        self.check().and(read)
+    }
+
+    /// That the files of all tables are whole.
+    fn check(&self) -> Result<()> {
+        for table in &self.tables {
+            let damage = self.view.pinned(table)?.iter().find_map(|shard| shard.check().err());
+            if let Some(damage) = damage {
+                self.coordinator.datasets.mend(&self.view, table);
+                return Err(Error::Environment(format!(
+                    "table '{}': {damage}; it is built again from Parquet, try again",
+                    table.name
+                )));
+            }
+        }
+        Ok(())
     }
 }
 

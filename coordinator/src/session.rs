@@ -253,15 +253,7 @@ impl Session {
         // A client may have cancelled it while it queued.
         context.check()?;
         let registered: Registered = Box::new(listed);
-        let running = RunningQuery::start(
-            &query.fragments,
-            coordinator.config.shards,
-            view,
-            &coordinator.workers,
-            context.clone(),
-            slot,
-            registered,
-        )?;
+        let running = RunningQuery::start(query, view, coordinator, context.clone(), slot, registered)?;
         Ok(Started { query: context, memory, running })
     }
 

@@ -56,13 +56,15 @@ impl View {
         self.names.get(&(schema, name.to_lowercase()))
     }
 
+    pub(crate) fn resident_of(&self, table: &TableRef) -> Option<&Resident> {
+        let resident = self.datasets.get(&table.dataset)?;
+        let same = resident.table.version == table.version && resident.table.tenant == table.tenant;
+        same.then_some(resident)
+    }
+
     /// The version that `table` names; an error where it could not be brought in.
     pub(crate) fn pinned(&self, table: &TableRef) -> Result<&[Arc<storage::Table>], Error> {
-        let resident = self.datasets.get(&table.dataset).map(Arc::as_ref);
-        let same = |resident: &&Resident| {
-            resident.table.version == table.version && resident.table.tenant == table.tenant
-        };
-        match resident.filter(same).map(|resident| &resident.shards) {
+        match self.resident_of(table).map(|resident| &resident.shards) {
             Some(Ok(shards)) => Ok(shards),
             Some(Err(why)) => Err(Error::Environment(why.clone())),
             None => {

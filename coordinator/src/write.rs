@@ -29,7 +29,9 @@ pub(crate) async fn collect_parquet(
         }
     }
     drop(sender);
-    encoder.await.map_err(|error| Error::Internal(format!("writing Parquet: {error}")))?
+    let files = encoder.await.map_err(|error| Error::Internal(format!("writing Parquet: {error}")))?;
+    query.check()?;
+    files
 }
 
 fn encode(columns: &[ColumnSchema], mut batches: mpsc::Receiver<Batch>) -> Result<Vec<Bytes>> {

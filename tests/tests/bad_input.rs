@@ -253,6 +253,55 @@ async fn a_segment_file_cut_short_is_made_again() {
     handle.shutdown().await.unwrap();
 }
 
+/// Segments are mapped: what is cut off while it is in use would end the process.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_segment_file_cut_short_while_in_use_fails_the_query_alone() {
+    let mut stand = Stand::new().await;
+    let rows = 500_000;
+    let spread = |row: i64| row.wrapping_mul(0x9E37_79B9_7F4A_7C15_u64.cast_signed()) >> 2;
+    let numbers: ArrayRef = Arc::new(Int64Array::from_iter_values((0..rows).map(spread)));
+    let words: ArrayRef =
+        Arc::new(StringArray::from_iter_values((0..rows).map(|row| format!("{:x}", spread(row)))));
+    write_parquet(&stand.path("numbers.parquet"), vec![("a", numbers), ("b", words)]);
+    stand.register("numbers.parquet").await.unwrap();
+    let cut = |stand: &Stand| {
+        let segments = files_under(&stand.server.folder().join("segments"));
+        assert!(!segments.is_empty());
+        for path in segments {
+            let file = fs::OpenOptions::new().write(true).open(&path).unwrap();
+            file.set_len(file.metadata().unwrap().len() / 8).unwrap();
+        }
+    };
+    for sql in
+        ["SELECT sum(a % 1000), max(b) FROM t", "SELECT a, b FROM t", "CREATE TABLE u AS SELECT * FROM t"]
+    {
+        let mut expected = stand.connection.rows(sql).await.unwrap();
+        expected.sort_unstable();
+        stand.connection.execute("DROP TABLE IF EXISTS u").await.unwrap();
+        cut(&stand);
+        stand.refuses(sql, &["t'", ".segment", "try again"]).await;
+        // It is made again from Parquet meanwhile.
+        let mut again = Err(String::new());
+        for _ in 0..200 {
+            again = stand.connection.rows(sql).await.map_err(|failure| failure.0);
+            if again.is_ok() {
+                break;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+        let mut again = again.unwrap();
+        again.sort_unstable();
+        assert!(again == expected, "{sql} gives other rows");
+        stand.connection.execute("DROP TABLE IF EXISTS u").await.unwrap();
+    }
+    // What was made again is on disk, whole, under its name.
+    cut(&stand);
+    stand.connection.execute("REFRESH TABLE t").await.unwrap();
+    assert_eq!(stand.connection.rows("SELECT count(b) FROM t").await.unwrap(), [["500000"]]);
+    assert!(!files_under(&stand.server.folder().join("segments")).is_empty());
+    stand.stop().await;
+}
+
 fn files_under(folder: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder).unwrap() {

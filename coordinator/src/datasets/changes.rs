@@ -11,6 +11,7 @@ use object_store::{ObjectStoreExt, PutPayload};
 use planner::catalog::Table;
 use planner::{CreateExternalTable, TableName};
 use std::collections::HashSet;
+use std::sync::Arc;
 use storage::ColumnSchema;
 use tokio::sync::oneshot;
 use tokio::sync::oneshot::error::TryRecvError;
@@ -229,9 +230,11 @@ impl Datasets {
         self.catalog().snapshot().table(DEFAULT_TENANT, schema_of(name), &name.name).cloned()
     }
 
-    /// Whether a dataset of the catalog could not be brought in.
-    fn is_absent(&self, dataset: u64) -> bool {
-        self.state.lock().residents.get(&dataset).is_none_or(|resident| resident.shards.is_err())
+    /// Whether a dataset of the catalog could not be brought in, or has lost what was.
+    pub(super) fn is_absent(&self, dataset: u64) -> bool {
+        let resident = self.state.lock().residents.get(&dataset).cloned();
+        let whole = |shards: &[Arc<storage::Table>]| shards.iter().all(|shard| shard.check().is_ok());
+        !resident.is_some_and(|resident| resident.shards.as_deref().is_ok_and(whole))
     }
 
     /// Whether a table of that name can be created: `false` where it exists and that is no fault.

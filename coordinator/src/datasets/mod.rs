@@ -305,7 +305,7 @@ impl Datasets {
 
     /// Takes a version in as the resident one of its dataset; the former goes when its last query ends.
     fn seat(&self, manifest: Option<Arc<Manifest>>, resident: Arc<Resident>) {
-        let dataset = resident.table.dataset;
+        let (dataset, version) = (resident.table.dataset, resident.table.version);
         let former = {
             let mut state = self.state.lock();
             if let Some(manifest) = manifest {
@@ -313,7 +313,8 @@ impl Datasets {
             }
             state.residents.insert(dataset, resident)
         };
-        if let Some(former) = former {
+        // The same version brought in again has taken the former's place on the shards already.
+        if let Some(former) = former.filter(|former| former.table.version != version) {
             self.let_go(&former);
         }
     }

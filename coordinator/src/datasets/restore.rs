@@ -3,7 +3,8 @@
 use super::{DEFAULT_TENANT, Datasets};
 use crate::catalog::{CatalogState, columns_from_stored};
 use crate::error::{Error, Result};
-use crate::view::Resident;
+use crate::view::{Resident, View};
+use exec::plan::TableRef;
 use flight_proto::catalog::{Change, CreateSchema, Dataset, DropDataset};
 use flight_proto::manifest::Manifest;
 use planner::catalog::{Partitioning, Table};
@@ -86,6 +87,27 @@ impl Datasets {
             return Ok(());
         }
         self.publish(manifest, resident).await
+    }
+
+    /// Builds again, beside whatever runs, what a table has lost of its segments.
+    pub(crate) fn mend(self: &Arc<Datasets>, view: &View, table: &TableRef) {
+        let Some(lost) = view.resident_of(table).map(|resident| resident.table.clone()) else { return };
+        let datasets = self.clone();
+        tokio::spawn(async move {
+            let _turn = datasets.turn(&lost.schema, &lost.name).await;
+            if !datasets.is_absent(lost.dataset) {
+                return;
+            }
+            tracing::warn!("table '{}' has lost segments and is brought in again", lost.name);
+            let mended = match datasets.head(lost.dataset).await {
+                Ok(head) if head.tombstone => Ok(()),
+                Ok(head) => datasets.switch_again(&head).await,
+                Err(error) => Err(error),
+            };
+            if let Err(error) = mended {
+                tracing::warn!("table '{}' could not be brought in again: {error}", lost.name);
+            }
+        });
     }
 
     /// Copies the catalog to the object store after each change, until the catalog is closed.

@@ -163,8 +163,10 @@ impl Shard {
         }
     }
 
+    /// The segment of that file, if someone has it and it is whole.
     fn held(&self, path: &PathBuf) -> Option<Arc<Resident>> {
-        self.state.lock().residents.get(path).and_then(Weak::upgrade)
+        let held = self.state.lock().residents.get(path).and_then(Weak::upgrade);
+        held.filter(|resident| resident.segment.check().is_ok())
     }
 
     fn admit(&self, path: PathBuf, segment: Segment) -> Result<Arc<Resident>> {

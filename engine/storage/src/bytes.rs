@@ -1,9 +1,9 @@
 //! The bytes of a segment: mapped from a file or owned.
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, damaged};
+use crate::mapping::Mapping;
 use columnar::Bytes;
-use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
@@ -11,14 +11,7 @@ use std::sync::Arc;
 #[derive(Clone, Debug)]
 pub struct SegmentBytes {
     bytes: Bytes,
-    mapped: Option<Arc<Mapped>>,
-}
-
-#[derive(Debug)]
-struct Mapped {
-    map: memmap2::Mmap,
-    file: File,
-    path: PathBuf,
+    mapped: Option<Arc<Mapping>>,
 }
 
 impl SegmentBytes {
@@ -31,14 +24,11 @@ impl SegmentBytes {
 
     /// Maps a file. Segment files are written once, under a name of their own, and never changed in place.
     pub fn map(path: &Path) -> Result<SegmentBytes> {
-        let io = |error: std::io::Error| Error::Io(format!("{}: {error}", path.display()));
-        let file = File::open(path).map_err(io)?;
-        // SAFETY: the file is private to this node and never written after it was renamed into place; that
-        // nobody cut it short is checked before a block is first touched (`check_length`).
-        let map = unsafe { memmap2::Mmap::map(&file) }.map_err(io)?;
-        let mapped = Arc::new(Mapped { map, file, path: path.to_path_buf() });
-        let len = mapped.map.len();
-        let bytes = match NonNull::new(mapped.map.as_ptr().cast_mut()) {
+        let mapped =
+            Mapping::open(path).map_err(|error| Error::Io(format!("{}: {error}", path.display())))?;
+        let mapped = Arc::new(mapped);
+        let len = mapped.map().len();
+        let bytes = match NonNull::new(mapped.map().as_ptr().cast_mut()) {
             // SAFETY: the map covers `len` readable bytes and lives as long as its owner, which the buffer keeps.
             Some(start) => unsafe { Bytes::from_custom_allocation(start, len, mapped.clone()) },
             None => Bytes::from(Vec::<u8>::new()),
@@ -63,17 +53,11 @@ impl SegmentBytes {
         self.mapped.is_some()
     }
 
-    /// That the mapped file still is as long as the map: touching a map past its file's end kills a process.
-    pub fn check_length(&self) -> Result<()> {
-        let Some(mapped) = &self.mapped else { return Ok(()) };
-        let path = mapped.path.display();
-        let len = mapped.file.metadata().map_err(|error| Error::Io(format!("{path}: {error}")))?.len();
-        match len == mapped.map.len() as u64 {
-            true => Ok(()),
-            false => Err(crate::error::damaged(format!(
-                "{path} has {len} bytes where {} were mapped",
-                mapped.map.len()
-            ))),
+    /// That the mapped file still is as long as the map, and that no page of it was lost.
+    pub fn check(&self) -> Result<()> {
+        match &self.mapped {
+            Some(mapped) => mapped.check().map_err(damaged),
+            None => Ok(()),
         }
     }
 
@@ -83,11 +67,11 @@ impl SegmentBytes {
         const PAGE_BYTES: usize = 4096;
         let Some(mapped) = &self.mapped else { return };
         let first = start.next_multiple_of(PAGE_BYTES);
-        let end = (start + len).min(mapped.map.len()) / PAGE_BYTES * PAGE_BYTES;
+        let end = (start + len).min(mapped.map().len()) / PAGE_BYTES * PAGE_BYTES;
         if first < end {
             // SAFETY: the map is shared and read only, so a dropped page is read back with the same content.
             let dropped = unsafe {
-                mapped.map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, first, end - first)
+                mapped.map().unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, first, end - first)
             };
             // Advice that is refused leaves the pages where they are: correct, only larger.
             drop(dropped);

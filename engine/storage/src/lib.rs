@@ -17,6 +17,7 @@ mod forged;
 mod format;
 mod interner;
 mod kernels;
+pub mod mapping;
 mod pending;
 pub mod predicate;
 mod prepared;

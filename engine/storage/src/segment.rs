@@ -57,7 +57,7 @@ pub(crate) struct Block {
 impl Segment {
     /// Checks the footer and everything it points at; blocks are checked when first touched.
     pub fn open(bytes: SegmentBytes) -> Result<Segment> {
-        bytes.check_length()?;
+        bytes.check()?;
         let footer = format::open(bytes.bytes())?;
         let rows = footer.rows;
         let (mut schema, mut columns, mut names) = (Vec::new(), Vec::new(), HashSet::new());
@@ -238,6 +238,11 @@ impl Segment {
         Ok((self.rows() > 0).then(|| Batch::of_rows(columns, rows)))
     }
 
+    /// That its file is whole: to be asked after reading where [`crate::mapping::losses`] has changed.
+    pub fn check(&self) -> Result<()> {
+        self.content.bytes.check()
+    }
+
     /// Bytes of the whole segment.
     pub fn bytes(&self) -> u64 {
         self.content.bytes.len() as u64
@@ -253,7 +258,7 @@ impl Content {
             return Err(Error::Internal(format!("block {block} of column {column} does not exist")));
         };
         if held.last_use.touch() {
-            self.bytes.check_length()?;
+            self.bytes.check()?;
         }
         let open = || {
             let message = &self.footer.columns[column];

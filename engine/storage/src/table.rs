@@ -1,6 +1,6 @@
 //! What a shard pins of one version of a dataset.
 
-use crate::{segment::Segment, statistics::ColumnSchema};
+use crate::{error::Result, segment::Segment, statistics::ColumnSchema};
 use std::sync::Arc;
 
 /// The segments of one version of a dataset that lie on this shard.
@@ -46,6 +46,12 @@ impl Table {
     /// Visible rows.
     pub fn rows(&self) -> u64 {
         self.segments.iter().map(|segment| segment.visible_rows() as u64).sum()
+    }
+
+    /// That the files of all segments are whole: to be asked after reading where [`crate::mapping::losses`] has
+    /// changed.
+    pub fn check(&self) -> Result<()> {
+        self.segments.iter().try_for_each(|segment| segment.check())
     }
 
     /// The facts of the column at position `column` of the schema.
