@@ -2,6 +2,7 @@
 
 use sqlparser::tokenizer::{Location, Span};
 use std::fmt;
+use unicode_width::UnicodeWidthStr;
 
 /// The result of everything in this crate.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -72,6 +73,11 @@ impl Error {
 
     /// Adds the line of `sql` at which the fault lies.
     pub(crate) fn in_text(mut self, sql: &str) -> Error {
+        if self.line == 0 && self.message.ends_with(END_FOUND) {
+            let text = sql.trim_end();
+            self.line = text.matches('\n').count() as u64 + 1;
+            self.column = text.rsplit('\n').next().map_or(0, |line| line.chars().count()) as u64 + 1;
+        }
         if self.line > 0 && self.source_line.is_none() {
             self.source_line = sql.lines().nth(self.line as usize - 1).map(str::to_string);
         }
@@ -92,13 +98,36 @@ impl Error {
             Some(rest) => format!("expected {}", rest.replacen(", found: ", ", found ", 1)),
             None => message.to_string(),
         };
-        let message = message.replace("found EOF", "found the end of the statement");
+        let message = message.replace("found EOF", END_FOUND);
         let mut error = Error::new(ErrorKind::Syntax, format!("syntax error: {message}"));
         if let Some(location) = location {
             (error.line, error.column) = (location.line, location.column);
         }
         error
     }
+}
+
+/// How a message ends where the text does.
+const END_FOUND: &str = "found the end of the statement";
+/// Of a message no more is shown, in characters: a name in it may be as long as the statement.
+const MESSAGE_MAX: usize = 500;
+
+/// Text from a statement as it may be shown: not endless, and nothing that a terminal would obey.
+fn printable(text: &str, most: usize) -> String {
+    let mut shown = String::new();
+    for (place, letter) in text.chars().enumerate() {
+        match letter {
+            _ if place == most => {
+                shown.push('…');
+                break;
+            }
+            '\n' => shown.push(letter),
+            '\t' => shown.push(' '),
+            letter if letter.is_control() => shown.extend(letter.escape_default()),
+            letter => shown.push(letter),
+        }
+    }
+    shown
 }
 
 fn split_location(text: &str) -> (&str, Option<Location>) {
@@ -115,21 +144,23 @@ fn split_location(text: &str) -> (&str, Option<Location>) {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)?;
+        f.write_str(&printable(&self.message, MESSAGE_MAX))?;
         if let Some(source) = &self.source_line {
             let prefix = format!("LINE {}: ", self.line);
             // Long lines are shown around the spot only.
-            let characters: Vec<char> = source.chars().map(|c| if c == '\t' { ' ' } else { c }).collect();
+            let characters: Vec<char> = source.chars().collect();
             let spot = (self.column.max(1) as usize - 1).min(characters.len());
             let start = if spot > 100 { spot - 60 } else { 0 };
             let end = characters.len().min(start + 160);
-            let (dots, skipped) = if start > 0 { ("...", 3) } else { ("", 0) };
-            let shown: String = characters[start..end].iter().collect();
-            let indent = prefix.chars().count() + skipped + spot - start;
-            write!(f, "\n{prefix}{dots}{}\n{:indent$}^", shown.trim_end(), "")?;
+            let text = |from: usize, to: usize| -> String {
+                printable(&characters[from..to].iter().collect::<String>(), usize::MAX)
+            };
+            let dots = if start > 0 { "..." } else { "" };
+            let indent = prefix.width() + dots.width() + text(start, spot).width();
+            write!(f, "\n{prefix}{dots}{}\n{:indent$}^", text(start, end).trim_end(), "")?;
         }
         match &self.hint {
-            Some(hint) => write!(f, "\nHINT: {hint}"),
+            Some(hint) => write!(f, "\nHINT: {}", printable(hint, MESSAGE_MAX)),
             None => Ok(()),
         }
     }

@@ -57,6 +57,7 @@ fn syntax_errors_have_line_and_column() {
     ");
     let unfinished = self::error("select (1 + ");
     assert!(unfinished.message.contains("the end of the statement"), "{unfinished}");
+    assert_eq!((unfinished.line, unfinished.column), (1, 12));
     assert_eq!(self::error("select 'abc").kind, ErrorKind::Syntax);
     assert_eq!(self::error("selec 1").kind, ErrorKind::Syntax);
     assert_eq!(self::error("").kind, ErrorKind::Syntax);
@@ -185,4 +186,24 @@ fn a_spot_far_to_the_right_is_shown_with_its_surroundings() {
     let lines: Vec<&str> = text.lines().collect();
     let caret = lines[2].find('^').expect("a caret");
     assert!(lines[1][caret..].starts_with("nonsense"), "{text}");
+}
+
+#[test]
+fn what_is_shown_of_a_statement_is_short_harmless_and_in_its_place() {
+    let long = error(&format!("select {}", "x".repeat(100_000))).to_string();
+    assert!(long.len() < 1_000 && long.contains("unknown column"), "{long}");
+    let escapes = error("select E'a\\x1b[31mb' 'c'").to_string();
+    assert!(!escapes.contains('\x1b'), "{escapes}");
+    // Letters as wide as two stand before the spot.
+    insta::assert_snapshot!(error("select '日本語', nothing"), @r#"
+    unknown column "nothing"
+    LINE 1: select '日本語', nothing
+                             ^
+    "#);
+    insta::assert_snapshot!(error("select conut(*) from nation"), @r#"
+    only count takes *; conut is another
+    LINE 1: select conut(*) from nation
+                   ^
+    HINT: did you mean "count"?
+    "#);
 }

@@ -21,3 +21,21 @@ fn on_three_shards() {
         );
     }
 }
+
+/// More relations than orders are looked for: conditions still meet the joins that they belong to.
+#[test]
+fn of_a_hundred_relations() {
+    let joined = |condition: &dyn Fn(usize) -> String| {
+        let relations: String = (1..100).map(|n| format!(" join nation n{n} on {}", condition(n))).collect();
+        plan(&format!("select count(*) from nation n0{relations}"), 1).explain()
+    };
+    let chain = joined(&|n| format!("n{n}.n_nationkey = n{}.n_nationkey", n - 1));
+    let star = joined(&|n| format!("n{n}.n_nationkey = n0.n_nationkey and n{n}.n_name <> n0.n_name"));
+    let commas: String = (1..100).rev().map(|n| format!(", nation n{n}")).collect();
+    let equal: Vec<_> = (1..100).map(|n| format!("n{n}.n_nationkey = n{}.n_nationkey", n - 1)).collect();
+    let sql = format!("select count(*) from nation n0{commas} where {}", equal.join(" and "));
+    for explained in [chain, star, plan(&sql, 1).explain()] {
+        assert_eq!(explained.matches("HashJoin").count(), 99, "{explained}");
+        assert!(!explained.contains("Cross"), "{explained}");
+    }
+}

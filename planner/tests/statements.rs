@@ -115,6 +115,34 @@ fn parameters_take_the_type_of_their_context() {
     );
 }
 
+/// The binder reads LIMIT, then FROM, then the select list; parameters count by their place in the text.
+#[test]
+fn question_marks_count_from_left_to_right() {
+    let plan_with = |sql: &str, values: &[i32]| {
+        let values = values.iter().map(|&value| Value::int32(value)).collect();
+        planner::plan(sql, &tpch(), &PlannerOptions { parameters: Some(values), ..PlannerOptions::default() })
+    };
+    let questions = "select n_nationkey + ? from nation where n_regionkey > ? and \
+                     n_nationkey < (select max(r_regionkey) + ? from region) order by 1 limit ?";
+    let numbers =
+        ["$1", "$2", "$3", "$4"].iter().fold(questions.to_string(), |sql, n| sql.replacen('?', n, 1));
+    let explain = |sql: &str| match plan_with(sql, &[10, 2, 7, 5]) {
+        Ok(Statement::Query(query)) => query.explain(),
+        other => panic!("{sql}: {other:?}"),
+    };
+    assert_eq!(explain(questions), explain(&numbers));
+    assert!(explain(questions).contains("n_regionkey > 2"), "{}", explain(questions));
+    let mixed = plan_with("select ? + $2", &[1, 2]).unwrap_err();
+    assert!(mixed.message.contains("not both"), "{mixed}");
+}
+
+#[test]
+fn numbers_in_base_16_are_integers() {
+    let Statement::Query(query) = plan("select 0x1F, 0xffffffff, X'1F'") else { panic!("no query") };
+    let types: Vec<_> = query.columns.iter().map(|column| column.data_type).collect();
+    assert_eq!(types, [DataType::Int32, DataType::Int64, DataType::Binary]);
+}
+
 #[test]
 fn literals_and_operators_have_the_types_of_the_dialect() {
     let types = |sql: &str| -> Vec<String> {

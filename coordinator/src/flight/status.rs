@@ -29,7 +29,17 @@ pub(super) fn to_status(error: &Error) -> Status {
             Execution::Exchange(_) => Code::Unavailable,
         },
     };
-    Status::new(code, error.to_string())
+    Status::new(code, shortened(error.to_string()))
+}
+
+/// A status travels in headers, which have little room: a value in a message may be as long as the statement.
+fn shortened(mut message: String) -> String {
+    const MOST_BYTES: usize = 2_000;
+    if message.len() > MOST_BYTES {
+        message.truncate(message.floor_char_boundary(MOST_BYTES));
+        message.push('…');
+    }
+    message
 }
 
 impl From<Error> for Status {

@@ -134,9 +134,12 @@ impl fmt::Display for Value {
             }
             (Scalar::Integer(value), _) => write!(f, "{value}"),
             (Scalar::Float(value), DataType::Float32) => {
-                write_float(f, *value, format!("{:?}", *value as f32))
+                let single = *value as f32;
+                write_float(f, *value, &format!("{single:e}"), format!("{single}"), 6)
             }
-            (Scalar::Float(value), _) => write_float(f, *value, format!("{value:?}")),
+            (Scalar::Float(value), _) => {
+                write_float(f, *value, &format!("{value:e}"), format!("{value}"), 15)
+            }
             (Scalar::Interval(value), _) => write_interval(f, *value),
             (Scalar::Bytes(value), DataType::Binary) => {
                 f.write_str("\\x")?;
@@ -157,12 +160,26 @@ fn write_decimal(f: &mut fmt::Formatter<'_>, value: i128, scale: u8) -> fmt::Res
     write!(f, "{sign}{}.{:0width$}", magnitude / unit, magnitude % unit, width = scale.into())
 }
 
-fn write_float(f: &mut fmt::Formatter<'_>, value: f64, shortest: String) -> fmt::Result {
+/// The fewest digits that name the value, as PostgreSQL writes them: with an exponent below -4 and from `digits`
+/// on.
+fn write_float(
+    f: &mut fmt::Formatter<'_>,
+    value: f64,
+    scientific: &str,
+    plain: String,
+    digits: i32,
+) -> fmt::Result {
     match value {
         _ if value.is_nan() => f.write_str("NaN"),
         f64::INFINITY => f.write_str("Infinity"),
         f64::NEG_INFINITY => f.write_str("-Infinity"),
-        _ => f.write_str(shortest.strip_suffix(".0").unwrap_or(&shortest)),
+        _ => match scientific.split_once('e').map(|(mantissa, power)| (mantissa, power.parse::<i32>())) {
+            Some((mantissa, Ok(power))) if power < -4 || power >= digits => {
+                let sign = if power < 0 { '-' } else { '+' };
+                write!(f, "{mantissa}e{sign}{:02}", power.unsigned_abs())
+            }
+            _ => f.write_str(&plain),
+        },
     }
 }
 

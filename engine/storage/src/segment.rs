@@ -50,7 +50,7 @@ pub(crate) struct Column {
 #[derive(Debug)]
 pub(crate) struct Block {
     pub(crate) values: Box<dyn EncodedBlock>,
-    /// `None` where no row is null or every row is.
+    /// `None` where no row is null.
     pub(crate) validity: Option<Bitmap>,
 }
 
@@ -166,6 +166,9 @@ impl Segment {
         let block = self.content.block(column, block)?;
         let mut vector = block.values.read(rows, physical)?;
         let Some(validity) = &block.validity else { return Ok(vector) };
+        if matches!(&vector, Vector::Constant(constant) if constant.value.is_null()) {
+            return Ok(vector);
+        }
         let validity = match rows {
             RowsRef::Range(start, len) => validity.slice(start, len),
             RowsRef::Indices(indices) => take_bits(validity, indices),

@@ -164,13 +164,14 @@ fn columns(rows: usize) -> Vec<(&'static str, DataType, Vec<Scalar>)> {
     ]
 }
 
-/// The same values with nulls: none, some, leading, all.
+/// The same values with nulls: none, some, leading, all, a block of nothing else.
 fn with_nulls(values: &[Scalar], kind: usize) -> Vec<Scalar> {
     let null = |row: usize| match kind {
         0 => false,
         1 => row % 5 == 3 || (100..230).contains(&row),
         2 => row < 70,
-        _ => true,
+        3 => true,
+        _ => row >= BLOCK_ROWS && row < 2 * BLOCK_ROWS,
     };
     values
         .iter()
@@ -399,6 +400,21 @@ fn columns_of_two_blocks() {
         check_reads(name, &segment, data_type, &values);
         for test in tests_for(data_type, &values).iter().step_by(7) {
             check_filter(name, &segment, std::slice::from_ref(test), &values);
+        }
+    }
+}
+
+/// In the middle, and a last one of few rows.
+#[test]
+fn blocks_of_nulls_among_others() {
+    for rows in [BLOCK_ROWS + 3, 2 * BLOCK_ROWS + 500] {
+        for (name, data_type, values) in columns(rows) {
+            let values = with_nulls(&values, 4);
+            let segment = build(data_type, &values, 50_000);
+            check_reads(name, &segment, data_type, &values);
+            let nulls = values.iter().filter(|value| matches!(value, Scalar::Null)).count();
+            assert_eq!(segment.column_facts(0).nulls, nulls as u64, "{name}");
+            check_filter(name, &segment, &[Test::IsNull], &values);
         }
     }
 }

@@ -51,7 +51,10 @@ impl Binder<'_> {
         for arg in args {
             match arg {
                 Argument::Expr(expr) => bound.push(self.bind(expr, context)?),
-                Argument::Star => return Err(Error::value(format!("{name}(*) means nothing")).at(span)),
+                Argument::Star => {
+                    let error = Error::name(format!("only count takes *; {name} is another")).at(span);
+                    return Err(suggest(error, &name, AGGREGATES));
+                }
             }
         }
         let expr = match (name.as_str(), bound.len()) {
@@ -123,7 +126,7 @@ impl Binder<'_> {
         let wrong = || Error::value(format!("{name}() takes one argument")).at(call.span());
         let call = |function, arg, data_type| AggregateCall { function, distinct, arg, filter, data_type };
         let argument = match args.as_slice() {
-            [] | [Argument::Star] if name == "count" => {
+            [] | [Argument::Star] if name == "count" && !distinct => {
                 return Ok(AggregateCall {
                     distinct: false,
                     ..call(AggregateFunction::CountRows, None, DataType::Int64)

@@ -261,17 +261,13 @@ impl Binder<'_> {
         })
     }
 
-    /// `$1`, or `?`: the next.
+    /// `$1`; the parser has made `?` such a one.
     fn parameter(&mut self, name: &str, span: Span) -> Result<Bound> {
         let index = match name.strip_prefix('$') {
             Some(digits) => match digits.parse::<usize>() {
                 Ok(number @ 1..=65_535) => number - 1,
                 _ => return Err(Error::name(format!("a parameter is $1 to $65535, not {name}")).at(span)),
             },
-            None if name == "?" => {
-                self.next_parameter += 1;
-                self.next_parameter - 1
-            }
             None => return Err(Error::unsupported(format!("the parameter {name}")).at(span)),
         };
         if self.parameter_types.len() <= index {

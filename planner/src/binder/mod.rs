@@ -31,7 +31,6 @@ pub(crate) struct Binder<'a> {
     pub(crate) columns: Columns,
     /// The types of the parameters, as far as they are known.
     pub(crate) parameter_types: Vec<Option<DataType>>,
-    next_parameter: usize,
     /// Those in sight, innermost last.
     ctes: Vec<Cte>,
     relations: usize,
@@ -69,7 +68,6 @@ impl<'a> Binder<'a> {
             options,
             columns: Columns::default(),
             parameter_types: Vec::new(),
-            next_parameter: 0,
             ctes: Vec::new(),
             relations: 0,
             query_depth: 0,

@@ -115,9 +115,11 @@ fn dotted(parts: &[Ident]) -> String {
 /// Adds the nearest of the names as a hint, if one is near.
 pub(crate) fn suggest<'a>(error: Error, wanted: &str, names: impl IntoIterator<Item = &'a str>) -> Error {
     let wanted = wanted.to_lowercase();
-    let limit = (wanted.chars().count() / 3).max(2);
+    // In a short name two other letters make another word.
+    let limit = (wanted.chars().count() / 3).clamp(1, 3);
     let nearest = names
         .into_iter()
+        .filter(|name| !name.is_empty() && wanted.chars().count() < 100)
         .map(|name| (edit_distance(&wanted, &name.to_lowercase()), name))
         .filter(|(distance, name)| {
             *distance <= limit || (wanted.len() >= 3 && name.to_lowercase().ends_with(&format!("_{wanted}")))
@@ -129,20 +131,24 @@ pub(crate) fn suggest<'a>(error: Error, wanted: &str, names: impl IntoIterator<I
     }
 }
 
-/// Levenshtein's distance (1965), one row at a time.
+/// Letters to insert, delete, replace or swap with their neighbour (Damerau 1964, each place touched once).
 fn edit_distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    // Rows of the last two letters of `a` and of this one.
+    let mut rows = [vec![0; b.len() + 1], vec![0; b.len() + 1], (0..=b.len()).collect()];
+    for (i, x) in a.iter().enumerate() {
+        rows.rotate_left(1);
+        rows[2][0] = i + 1;
         for (j, y) in b.iter().enumerate() {
-            let substituted = diagonal + usize::from(x != *y);
-            diagonal = row[j + 1];
-            row[j + 1] = substituted.min(row[j] + 1).min(diagonal + 1);
+            let replaced = rows[1][j] + usize::from(x != y);
+            let mut least = replaced.min(rows[1][j + 1] + 1).min(rows[2][j] + 1);
+            if i > 0 && j > 0 && *x == b[j - 1] && a[i - 1] == *y {
+                least = least.min(rows[0][j - 1] + 1);
+            }
+            rows[2][j + 1] = least;
         }
     }
-    row[b.len()]
+    rows[2][b.len()]
 }
 
 /// The spot of a name.

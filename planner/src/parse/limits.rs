@@ -51,10 +51,12 @@ pub(super) fn check(tokens: &[TokenWithSpan]) -> Result<()> {
             _ => {}
         }
         if levels.last().is_some_and(|level| level.depth > MAX_DEPTH) {
-            let message = format!("an expression of more than {MAX_DEPTH} operators");
-            return Err(Error::new(ErrorKind::Syntax, message)
-                .at(*span)
-                .hint("a chain of OR over one column is shorter as IN (…)"));
+            let message = format!("an expression of more than {MAX_DEPTH} operators or levels");
+            let error = Error::new(ErrorKind::Syntax, message).at(*span);
+            return Err(match is_or(token) {
+                true => error.hint("a chain of OR over one column is shorter as IN (…)"),
+                false => error,
+            });
         }
     }
     Ok(())
@@ -63,6 +65,10 @@ pub(super) fn check(tokens: &[TokenWithSpan]) -> Result<()> {
 fn is_set_operation(token: &Token) -> bool {
     matches!(token, Token::Word(word)
         if matches!(word.keyword, Keyword::UNION | Keyword::INTERSECT | Keyword::EXCEPT))
+}
+
+fn is_or(token: &Token) -> bool {
+    matches!(token, Token::Word(word) if word.keyword == Keyword::OR)
 }
 
 fn is_operator(token: &Token) -> bool {

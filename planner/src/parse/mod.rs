@@ -3,6 +3,7 @@
 
 mod dialect;
 mod limits;
+mod tokens;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::statement::TableName;
@@ -111,10 +112,11 @@ pub fn parse(sql: &str) -> Result<Vec<Parsed>> {
 
 fn parse_statements(sql: &str) -> Result<Vec<Parsed>> {
     let text: std::sync::Arc<str> = sql.into();
-    let tokens = Tokenizer::new(&TundraDialect, sql)
+    let mut tokens = Tokenizer::new(&TundraDialect, sql)
         .tokenize_with_location()
         .map_err(|error| Error::from_parser(error.into()))?;
     limits::check(&tokens)?;
+    tokens::settle(&mut tokens, sql)?;
     let mut parser =
         Parser::new(&TundraDialect).with_recursion_limit(PARSER_DEPTH).with_tokens_with_locations(tokens);
     let mut statements = Vec::new();

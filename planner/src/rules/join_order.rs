@@ -18,7 +18,7 @@ use std::rc::Rc;
 
 /// The most relations for which all orders are tried.
 const EXHAUSTIVE: usize = 10;
-/// More relations are joined in the order in which they were written.
+/// More relations are joined in the order in which they were written, as far as conditions connect them.
 const MOST: usize = 64;
 
 pub(super) struct JoinOrder;
@@ -126,7 +126,7 @@ impl Region {
         let computed = std::mem::take(&mut self.computed);
         let predicates = std::mem::take(&mut self.predicates);
         let plan = if self.relations.len() > MOST {
-            as_written(self.relations).filter(predicates)
+            as_written(self.relations, predicates)
         } else {
             let graph = Graph::new(self.relations, predicates, columns, estimator);
             graph.solve()
@@ -142,16 +142,40 @@ impl Region {
     }
 }
 
-fn as_written(relations: Vec<Relation>) -> Logical {
+/// A left-deep tree: the next relation is the first that a condition connects to those before. A condition goes
+/// where all that it names has come together.
+fn as_written(mut relations: Vec<Relation>, mut predicates: Vec<Expr>) -> Logical {
+    let mut available = ColumnSet::default();
     let mut plan: Option<Logical> = None;
-    for relation in relations {
-        let (kind, on) = relation.attached.unwrap_or((JoinKind::Inner, Vec::new()));
-        plan = Some(match plan {
-            None => relation.plan,
-            Some(left) => left.join(relation.plan, kind, on),
+    while !relations.is_empty() {
+        let next = relations.iter().position(|relation| match &relation.attached {
+            Some((_, on)) => columns_of_all(on).is_subset(&union(&available, &relation.columns)),
+            None => {
+                let both = union(&available, &relation.columns);
+                predicates.iter().map(columns_of).any(|used| {
+                    used.is_subset(&both)
+                        && !used.is_disjoint(&available)
+                        && !used.is_disjoint(&relation.columns)
+                })
+            }
+        });
+        let inner = |relation: &Relation| relation.attached.is_none();
+        let next = next.filter(|_| plan.is_some()).or_else(|| relations.iter().position(inner)).unwrap_or(0);
+        let Relation { plan: right, columns, attached } = relations.remove(next);
+        available.extend(columns);
+        let complete = |expr: &mut Expr| columns_of(expr).is_subset(&available);
+        let here: Vec<Expr> = predicates.extract_if(.., complete).collect();
+        plan = Some(match (plan, attached) {
+            (None, _) => right.filter(here),
+            (Some(left), None) => left.join(right, JoinKind::Inner, here),
+            (Some(left), Some((kind, on))) => left.join(right, kind, on).filter(here),
         });
     }
-    plan.unwrap_or_else(Logical::one_row)
+    plan.unwrap_or_else(Logical::one_row).filter(predicates)
+}
+
+fn union(a: &ColumnSet, b: &ColumnSet) -> ColumnSet {
+    a.union(b).copied().collect()
 }
 
 /// A condition between relations.

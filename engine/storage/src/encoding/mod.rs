@@ -161,9 +161,15 @@ impl Source<'_> {
         self.block.rows as usize
     }
 
-    /// The bits of rows that are not null; `None` where none is, or all are.
+    /// The bits of rows that are not null; `None` where no row is null. Where every row is, the file has none.
     pub(crate) fn validity(&self) -> Result<Option<Bitmap>> {
-        let Some(place) = &self.block.validity else { return Ok(None) };
+        let Some(place) = &self.block.validity else {
+            return match self.block.nulls {
+                0 => Ok(None),
+                nulls if nulls == self.block.rows => Ok(Some(Bitmap::filled(false, self.rows()))),
+                _ => Err(damaged("a block lacks its validity")),
+            };
+        };
         let words = Buffer::new(slice(self.bytes, place), 0, self.rows().div_ceil(64));
         Bitmap::from_shared(words, self.rows())
             .filter(|bits| bits.len() - bits.count_ones() == self.block.nulls as usize)
