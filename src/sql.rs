@@ -80,6 +80,8 @@ fn run_script(
     text: &str,
     timing: bool,
 ) -> Result<(), Failure> {
+    // Some editors begin a file with a byte order mark.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     for statement in statements::split(text) {
         let started = Instant::now();
         let ran = runtime.block_on(async {

@@ -41,6 +41,7 @@ fn encode(columns: &[ColumnSchema], mut batches: mpsc::Receiver<Batch>) -> Resul
         if batch.selected_rows() == 0 {
             continue;
         }
+        refuse_nulls(columns, &batch)?;
         let mut current = match writer.take() {
             Some(writer) => writer,
             None => ParquetWriter::new(columns).map_err(shard_error)?,
@@ -55,4 +56,22 @@ fn encode(columns: &[ColumnSchema], mut batches: mpsc::Receiver<Batch>) -> Resul
         files.push(writer.finish().map_err(shard_error)?);
     }
     Ok(files)
+}
+
+/// A column that was declared `NOT NULL` takes none.
+fn refuse_nulls(columns: &[ColumnSchema], batch: &Batch) -> Result<()> {
+    for (column, vector) in columns.iter().zip(&batch.columns).filter(|(column, _)| !column.nullable) {
+        let is_null = |row: usize| vector.is_null(row);
+        let found = match &batch.selection {
+            Some(selection) => selection.rows().iter().any(|&row| is_null(row as usize)),
+            None => vector.validity().is_some_and(|validity| !validity.all()),
+        };
+        if found {
+            return Err(Error::Statement(format!(
+                "a null for column \"{}\", which is NOT NULL",
+                column.name
+            )));
+        }
+    }
+    Ok(())
 }

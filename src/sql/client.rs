@@ -68,6 +68,13 @@ impl Client {
 /// The message that the server sent, without the trimmings of the transport.
 fn plain(error: FlightError) -> Failure {
     match error {
+        FlightError::Tonic(status) if status.message() == "transport error" => {
+            let cause = root_cause(&*status);
+            format!("the connection to the server is lost: {cause}; is it still up (tundra up)?").into()
+        }
+        FlightError::Tonic(status) if status.message().starts_with("grpc-status header missing") => {
+            "this is no Flight SQL server; is it the address after flight= in its ready line?".into()
+        }
         FlightError::Tonic(status) if !status.message().is_empty() => status.message().to_string().into(),
         FlightError::Tonic(status) => format!("the server answered {}", status.code()).into(),
         other => other.to_string().into(),

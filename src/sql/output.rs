@@ -2,11 +2,11 @@
 
 use std::io::Write;
 
-use arrow::array::{Array, RecordBatch};
-use arrow::datatypes::{DataType, Schema};
+use arrow::array::RecordBatch;
+use arrow::datatypes::Schema;
 use arrow::ipc::writer::StreamWriter;
-use arrow::util::display::{ArrayFormatter, FormatOptions};
 use clap::ValueEnum;
+use columnar::{DataType, Value, Vector};
 use futures::TryStreamExt;
 
 use super::client::Rows;
@@ -29,11 +29,13 @@ pub(super) enum Format {
 pub(super) struct Printer {
     format: Format,
     limits: Limits,
+    /// In place of a table, a line for each value.
+    pub(super) expanded: bool,
 }
 
 impl Printer {
     pub(super) fn new(format: Format) -> Printer {
-        Printer { format, limits: Limits::of_terminal() }
+        Printer { format, limits: Limits::of_terminal(), expanded: false }
     }
 
     /// Shows at most so many rows of a table.
@@ -55,13 +57,12 @@ impl Printer {
             Format::Table => {
                 let mut table = Table::new(&schema, self.limits);
                 while let Some(batch) = rows.batches.try_next().await? {
-                    let columns = formatters(&batch)?;
-                    table.push(batch.num_rows(), |row, column| match is_null(batch.column(column), row) {
-                        true => "NULL".to_string(),
-                        false => columns[column].value(row).to_string(),
+                    let columns = columns_of(&batch)?;
+                    table.push(batch.num_rows(), |row, column| {
+                        columns[column].text(row).unwrap_or_else(|| "NULL".to_string())
                     });
                 }
-                table.write(out)?;
+                if self.expanded { table.write_expanded(out)? } else { table.write(out)? }
             }
             Format::Csv => {
                 write_csv_line(out, schema.fields().iter().map(|field| Some(field.name().as_str())))?;
@@ -87,26 +88,35 @@ impl Printer {
     }
 }
 
-/// Dates and times as SQL writes them.
-const OPTIONS: FormatOptions<'static> = FormatOptions::new()
-    .with_date_format(Some("%Y-%m-%d"))
-    .with_time_format(Some("%H:%M:%S%.f"))
-    .with_timestamp_format(Some("%Y-%m-%d %H:%M:%S%.f"))
-    .with_timestamp_tz_format(Some("%Y-%m-%d %H:%M:%S%.f%:z"));
+/// The columns of a batch, whose values print as SQL writes them.
+fn columns_of(batch: &RecordBatch) -> Result<Vec<Column>, Failure> {
+    let schema = batch.schema();
+    let named = schema.fields().iter().zip(batch.columns());
+    named
+        .map(|(field, array)| {
+            let data_type = columnar::arrow::data_type_of(field.name(), array.data_type())?;
+            Ok(Column { data_type, values: columnar::arrow::vector(field.name(), array)? })
+        })
+        .collect()
+}
 
-fn formatters(batch: &RecordBatch) -> Result<Vec<ArrayFormatter<'_>>, Failure> {
-    let columns = batch.columns().iter();
-    Ok(columns.map(|column| ArrayFormatter::try_new(column.as_ref(), &OPTIONS)).collect::<Result<_, _>>()?)
+struct Column {
+    data_type: DataType,
+    values: Vector,
+}
+
+impl Column {
+    /// `None`: null.
+    fn text(&self, row: usize) -> Option<String> {
+        let value = Value::new(self.data_type, self.values.scalar(row));
+        (!value.is_null()).then(|| value.to_string())
+    }
 }
 
 fn write_csv(batch: &RecordBatch, out: &mut impl Write) -> Result<(), Failure> {
-    let formatters = formatters(batch)?;
+    let columns = columns_of(batch)?;
     for row in 0..batch.num_rows() {
-        let fields = formatters
-            .iter()
-            .zip(batch.columns())
-            .map(|(formatter, column)| (!is_null(column, row)).then(|| formatter.value(row).to_string()));
-        write_csv_line(out, fields)?;
+        write_csv_line(out, columns.iter().map(|column| column.text(row)))?;
     }
     Ok(())
 }
@@ -132,22 +142,17 @@ fn write_csv_line<S: AsRef<str>>(
 }
 
 fn write_json(batch: &RecordBatch, schema: &Schema, out: &mut impl Write) -> Result<(), Failure> {
-    let formatters = formatters(batch)?;
+    let columns = columns_of(batch)?;
     let names: Vec<String> =
         schema.fields().iter().map(|field| serde_json::to_string(field.name())).collect::<Result<_, _>>()?;
     for row in 0..batch.num_rows() {
-        for (position, (formatter, column)) in formatters.iter().zip(batch.columns()).enumerate() {
+        for (position, column) in columns.iter().enumerate() {
             let separator = if position == 0 { '{' } else { ',' };
             write!(out, "{separator}{}:", names[position])?;
-            if is_null(column, row) {
-                out.write_all(b"null")?;
-                continue;
-            }
-            let text = formatter.value(row).to_string();
-            if is_json_literal(column.data_type(), &text) {
-                out.write_all(text.as_bytes())?;
-            } else {
-                out.write_all(serde_json::to_string(&text)?.as_bytes())?;
+            match column.text(row) {
+                None => out.write_all(b"null")?,
+                Some(text) if is_json_literal(column.data_type, &text) => out.write_all(text.as_bytes())?,
+                Some(text) => out.write_all(serde_json::to_string(&text)?.as_bytes())?,
             }
         }
         out.write_all(b"}\n")?;
@@ -155,24 +160,19 @@ fn write_json(batch: &RecordBatch, schema: &Schema, out: &mut impl Write) -> Res
     Ok(())
 }
 
-/// Whether a value is null; in a column of the type null all are.
-fn is_null(column: &dyn Array, row: usize) -> bool {
-    *column.data_type() == DataType::Null || column.is_null(row)
-}
-
 /// Whether a value's text stands in JSON as it is: booleans and finite numbers.
-fn is_json_literal(data_type: &DataType, text: &str) -> bool {
-    match data_type {
-        DataType::Dictionary(_, values) => is_json_literal(values, text),
-        DataType::Boolean => true,
-        _ => data_type.is_numeric() && text.ends_with(|c: char| c.is_ascii_digit()),
-    }
+fn is_json_literal(data_type: DataType, text: &str) -> bool {
+    data_type == DataType::Boolean
+        || data_type.is_numeric() && text.ends_with(|last: char| last.is_ascii_digit())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use arrow::array::{ArrayRef, BooleanArray, Date32Array, Decimal128Array, Float64Array, StringArray};
+    use arrow::array::{
+        ArrayRef, BooleanArray, Date32Array, Decimal128Array, Float64Array, StringArray,
+        TimestampMicrosecondArray,
+    };
     use std::sync::Arc;
 
     fn print(format: Format) -> String {
@@ -182,6 +182,7 @@ mod tests {
             ("price", Arc::new(decimals)),
             ("ratio", Arc::new(Float64Array::from(vec![0.5, f64::NAN]))),
             ("day", Arc::new(Date32Array::from(vec![0, 9131]))),
+            ("at", Arc::new(TimestampMicrosecondArray::from(vec![0, 1_500_000]).with_timezone("UTC"))),
             ("say, \"name\"", Arc::new(StringArray::from(vec!["a, \"b\"\n", ""]))),
         ];
         let nullable = columns.into_iter().map(|(name, column)| (name, column, true));
@@ -194,9 +195,9 @@ mod tests {
 
     #[test]
     fn csv_quotes_what_needs_it() {
-        let expected = "flag,price,ratio,day,\"say, \"\"name\"\"\"\r\n\
-                        true,1.50,0.5,1970-01-01,\"a, \"\"b\"\"\n\"\r\n\
-                        ,,NaN,1995-01-01,\"\"\r\n";
+        let expected = "flag,price,ratio,day,at,\"say, \"\"name\"\"\"\r\n\
+                        true,1.50,0.5,1970-01-01,1970-01-01 00:00:00+00,\"a, \"\"b\"\"\n\"\r\n\
+                        ,,NaN,1995-01-01,1970-01-01 00:00:01.5+00,\"\"\r\n";
         assert_eq!(print(Format::Csv), expected);
     }
 

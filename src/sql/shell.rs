@@ -20,9 +20,10 @@ const HELP: &str = "\
 Statements end with a semicolon and may span lines. Ctrl-C cancels a line or a running statement.
   \\d           list the tables
   \\d TABLE     describe a table
+  \\x           switch between tables and one line a value
   \\timing      switch the printing of times on or off
   \\?           this help
-  \\q           quit (or Ctrl-D)
+  \\q           quit (or exit, or Ctrl-D)
 ";
 
 /// Runs until the user quits.
@@ -51,9 +52,13 @@ pub(super) fn run(
             Command::Quit => break,
             Command::Help => out.write_all(HELP.as_bytes())?,
             Command::Unknown => writeln!(out, "unknown command {entry}; \\? lists them")?,
-            Command::Timing => {
-                timing = !timing;
-                writeln!(out, "Timing is {}.", if timing { "on" } else { "off" })?;
+            Command::Timing(wanted) => {
+                timing = wanted.unwrap_or(!timing);
+                writeln!(out, "Timing is {}.", on_or_off(timing))?;
+            }
+            Command::Expanded(wanted) => {
+                printer.expanded = wanted.unwrap_or(!printer.expanded);
+                writeln!(out, "One line a value is {}.", on_or_off(printer.expanded))?;
             }
             Command::Statements(text) => {
                 for sql in statements::split(&text) {
@@ -78,7 +83,7 @@ fn read_entry(editor: &mut DefaultEditor) -> Result<Option<String>, Failure> {
     loop {
         let prompt = if text.is_empty() { "tundra> " } else { "   ...> " };
         match editor.readline(prompt) {
-            Ok(line) if text.is_empty() && line.trim_start().starts_with('\\') => {
+            Ok(line) if text.is_empty() && is_command(&line) => {
                 return Ok(Some(line.trim().to_string()));
             }
             Ok(line) => {
@@ -115,26 +120,57 @@ async fn run_statement(client: &mut Client, printer: &Printer, sql: &str) -> Res
 enum Command {
     Quit,
     Help,
-    Timing,
+    /// On, off, or the other way.
+    Timing(Option<bool>),
+    Expanded(Option<bool>),
     Statements(String),
     Unknown,
 }
 
+/// Whether a line is complete without a semicolon.
+fn is_command(line: &str) -> bool {
+    let line = line.trim();
+    line.starts_with('\\') || matches!(line.to_ascii_lowercase().as_str(), "quit" | "exit" | "help")
+}
+
 impl Command {
     fn parse(entry: &str) -> Command {
-        if !entry.starts_with('\\') {
+        let entry = entry.trim();
+        if !is_command(entry) {
             return Command::Statements(entry.to_string());
         }
-        let mut words = entry.trim_end_matches(';').split_whitespace();
-        match (words.next(), words.next(), words.next()) {
-            (Some("\\q"), None, None) => Command::Quit,
-            (Some("\\?" | "\\h"), None, None) => Command::Help,
-            (Some("\\timing"), None, None) => Command::Timing,
-            (Some("\\d" | "\\dt"), None, None) => Command::Statements("SHOW TABLES".into()),
-            (Some("\\d"), Some(table), None) => Command::Statements(format!("DESCRIBE {table}")),
+        let entry = entry.trim_end_matches(';').trim_end();
+        let (name, argument) = entry.split_once(char::is_whitespace).unwrap_or((entry, ""));
+        let switch = match argument.trim() {
+            "" => Some(None),
+            "on" => Some(Some(true)),
+            "off" => Some(Some(false)),
+            _ => None,
+        };
+        match (name.to_ascii_lowercase().as_str(), argument.trim(), switch) {
+            ("\\q" | "quit" | "exit", "", _) => Command::Quit,
+            ("\\?" | "\\h" | "help", "", _) => Command::Help,
+            ("\\timing", _, Some(wanted)) => Command::Timing(wanted),
+            ("\\x", _, Some(wanted)) => Command::Expanded(wanted),
+            ("\\d" | "\\dt", "", _) => Command::Statements("SHOW TABLES".into()),
+            ("\\d", table, _) if is_name(table) => Command::Statements(format!("DESCRIBE {table}")),
             _ => Command::Unknown,
         }
     }
+}
+
+/// Whether a text is one word, but for what stands in double quotes.
+fn is_name(text: &str) -> bool {
+    let mut quoted = false;
+    let mut parts = text.chars().filter(|&letter| {
+        quoted ^= letter == '"';
+        letter.is_whitespace() && !quoted
+    });
+    parts.next().is_none() && text.matches('"').count().is_multiple_of(2)
+}
+
+fn on_or_off(on: bool) -> &'static str {
+    if on { "on" } else { "off" }
 }
 
 /// `~/.tundra_history`.
@@ -152,7 +188,14 @@ mod tests {
         assert_eq!(Command::parse("\\d"), Command::Statements("SHOW TABLES".into()));
         assert_eq!(Command::parse("\\d main.t;"), Command::Statements("DESCRIBE main.t".into()));
         assert_eq!(Command::parse("SELECT 1;"), Command::Statements("SELECT 1;".into()));
-        for line in ["\\", "\\x", "\\q now", "\\d a b"] {
+        assert_eq!(
+            Command::parse("\\d \"My T\".\"a b\""),
+            Command::Statements("DESCRIBE \"My T\".\"a b\"".into())
+        );
+        assert_eq!(Command::parse("exit"), Command::Quit);
+        assert_eq!(Command::parse("\\timing on"), Command::Timing(Some(true)));
+        assert_eq!(Command::parse("\\x"), Command::Expanded(None));
+        for line in ["\\", "\\y", "\\q now", "\\d a b", "\\d \"a b", "\\timing maybe"] {
             assert_eq!(Command::parse(line), Command::Unknown, "{line}");
         }
     }

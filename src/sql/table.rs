@@ -56,30 +56,89 @@ impl Table {
     }
 
     pub(super) fn write(&self, out: &mut impl Write) -> std::io::Result<()> {
-        let widths = self.widths();
+        let columns = self.shown_columns();
+        let widths = self.widths(&columns);
         let rule = |left: &str, middle: &str, right: &str| {
             let lines: Vec<String> = widths.iter().map(|width| "─".repeat(width + 2)).collect();
             format!("{left}{}{right}", lines.join(middle))
         };
         writeln!(out, "{}", rule("┌", "┬", "┐"))?;
-        self.write_row(out, &self.names, &widths)?;
+        self.write_row(out, &self.names, &columns, &widths)?;
         writeln!(out, "{}", rule("├", "┼", "┤"))?;
         for row in self.cells.chunks(self.names.len()) {
-            self.write_row(out, row, &widths)?;
+            self.write_row(out, row, &columns, &widths)?;
         }
         writeln!(out, "{}", rule("└", "┴", "┘"))?;
-        let shown = self.cells.len() / self.names.len().max(1);
-        let unit = if self.rows == 1 { "row" } else { "rows" };
-        if shown < self.rows {
-            writeln!(out, "{} {unit}, the first {shown} shown", self.rows)
-        } else {
-            writeln!(out, "{} {unit}", self.rows)
+        let hidden = columns.iter().filter(|column| column.is_some()).count();
+        let hidden = self.names.len() - hidden;
+        self.write_count(out)?;
+        match hidden {
+            0 => writeln!(out),
+            _ => {
+                writeln!(out, ", {} columns, {hidden} of them not shown (…); \\x shows all", self.names.len())
+            }
         }
     }
 
-    fn write_row(&self, out: &mut impl Write, cells: &[String], widths: &[usize]) -> std::io::Result<()> {
+    /// Every value on a line of its own, behind its column's name.
+    pub(super) fn write_expanded(&self, out: &mut impl Write) -> std::io::Result<()> {
+        let width = self.names.iter().map(|name| name.width()).max().unwrap_or(0);
+        for (number, row) in self.cells.chunks(self.names.len()).enumerate() {
+            writeln!(out, "── row {} {}", number + 1, "─".repeat(width))?;
+            for (name, cell) in self.names.iter().zip(row) {
+                writeln!(out, "{name}{} │ {cell}", " ".repeat(width - name.width()))?;
+            }
+        }
+        self.write_count(out)?;
+        writeln!(out)
+    }
+
+    fn write_count(&self, out: &mut impl Write) -> std::io::Result<()> {
+        let shown = self.cells.len() / self.names.len().max(1);
+        let unit = if self.rows == 1 { "row" } else { "rows" };
+        write!(out, "{} {unit}", self.rows)?;
+        if shown < self.rows { write!(out, ", the first {shown} shown") } else { Ok(()) }
+    }
+
+    /// The columns that the terminal has room for at their least width: the first and the last ones, with `None`
+    /// in the place of those between.
+    fn shown_columns(&self) -> Vec<Option<usize>> {
+        let count = self.names.len();
+        let all = || (0..count).map(Some);
+        let least = |column: usize| {
+            let cells = self.cells.iter().skip(column).step_by(count).chain([&self.names[column]]);
+            cells.map(|cell| cell.width()).max().unwrap_or(0).min(LEAST_COLUMN_WIDTH) + 3
+        };
+        if all().flatten().map(least).sum::<usize>() < self.limits.width {
+            return all().collect();
+        }
+        // The frame's last line and the column of dots.
+        let mut left = self.limits.width.saturating_sub(1 + 4);
+        let (mut first, mut last) = (0, count);
+        while first < last {
+            let from_start = first <= count - last;
+            let width = least(if from_start { first } else { last - 1 });
+            if width > left {
+                break;
+            }
+            left -= width;
+            if from_start { first += 1 } else { last -= 1 }
+        }
+        // At least one is shown, however narrow the terminal.
+        all().take(first.max(1)).chain([None]).chain(all().skip(last.max(first.max(1)))).collect()
+    }
+
+    fn write_row(
+        &self,
+        out: &mut impl Write,
+        cells: &[String],
+        columns: &[Option<usize>],
+        widths: &[usize],
+    ) -> std::io::Result<()> {
         let mut line = String::from("│");
-        for ((cell, &width), &right) in cells.iter().zip(widths).zip(&self.right_aligned) {
+        for (column, &width) in columns.iter().zip(widths) {
+            let cell = column.map_or("…", |column| &cells[column]);
+            let right = column.is_some_and(|column| self.right_aligned[column]);
             let cell = cut(cell, width);
             let padding = " ".repeat(width.saturating_sub(cell.width()));
             line.push(' ');
@@ -90,11 +149,13 @@ impl Table {
     }
 
     /// The width of each column: that of its widest cell, or less where the line would be too long.
-    fn widths(&self) -> Vec<usize> {
-        let mut widths: Vec<usize> = self.names.iter().map(|name| name.width()).collect();
+    fn widths(&self, columns: &[Option<usize>]) -> Vec<usize> {
+        let width =
+            |cells: &[String], column: Option<usize>| column.map_or(1, |column| cells[column].width());
+        let mut widths: Vec<usize> = columns.iter().map(|&column| width(&self.names, column)).collect();
         for row in self.cells.chunks(self.names.len()) {
-            for (width, cell) in widths.iter_mut().zip(row) {
-                *width = (*width).max(cell.width());
+            for (widest, &column) in widths.iter_mut().zip(columns) {
+                *widest = (*widest).max(width(row, column));
             }
         }
         let frame = 3 * widths.len() + 1;
@@ -187,6 +248,29 @@ mod tests {
         let text = render(&[[&long, "1"]], Limits { width: 30, rows: usize::MAX });
         assert!(text.lines().all(|line| line.width() <= 30), "{text}");
         assert!(text.contains("x… │ 1 │"), "{text}");
+    }
+
+    #[test]
+    fn columns_without_room_are_left_out() {
+        let fields: Vec<Field> =
+            (0..40).map(|n| Field::new(format!("column_{n}"), DataType::Utf8, true)).collect();
+        for width in [1, 30, 60, 100, 200, 1000] {
+            let mut table = Table::new(&Schema::new(fields.clone()), Limits { width, rows: 9 });
+            table.push(1, |_, column| format!("value {column}"));
+            let mut out = Vec::new();
+            table.write(&mut out).unwrap();
+            let text = String::from_utf8(out).unwrap();
+            let frame = text.lines().filter(|line| line.starts_with(['┌', '│'])).map(|line| line.width());
+            assert!(frame.max().unwrap() <= width.max(20), "{width}: {text}");
+            assert_eq!(text.contains("not shown"), width < 500, "{width}: {text}");
+            assert!(text.contains("colu"), "{width}: {text}");
+        }
+        let mut table = Table::new(&Schema::new(fields), Limits { width: 30, rows: 9 });
+        table.push(2, |row, column| format!("{row}/{column}"));
+        let mut out = Vec::new();
+        table.write_expanded(&mut out).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        assert!(text.contains("column_39 │ 1/39") && text.ends_with("2 rows\n"), "{text}");
     }
 
     #[test]

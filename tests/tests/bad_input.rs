@@ -200,6 +200,62 @@ async fn a_location_outside_of_what_is_allowed_is_refused() {
     stand.stop().await;
 }
 
+/// A link inside of what is allowed does not lead out of it; one that stays inside is as good as the file.
+#[tokio::test(flavor = "multi_thread")]
+async fn symbolic_links_do_not_lead_out_of_what_is_allowed() {
+    let mut stand = Stand::new().await;
+    let other = tempfile::tempdir().unwrap();
+    write_parquet(&other.path().join("secret.parquet"), vec![("a", integers(1))]);
+    write_parquet(&stand.path("data/own.parquet"), vec![("a", integers(5))]);
+    let link = |from: PathBuf, name: &str| std::os::unix::fs::symlink(from, stand.path(name)).unwrap();
+    fs::create_dir(stand.path("mixed")).unwrap();
+    link(other.path().join("secret.parquet"), "file.parquet");
+    link(other.path().join("secret.parquet"), "mixed/file.parquet");
+    link(other.path().to_path_buf(), "folder");
+    link(stand.path("data/own.parquet"), "inside.parquet");
+    for name in ["file.parquet", "folder/", "folder/secret.parquet", "mixed/", "mixed/*.parquet"] {
+        assert_holds(&stand.register(name).await.unwrap_err(), &["--allow-location"]);
+    }
+    stand.register("inside.parquet").await.unwrap();
+    assert_eq!(stand.connection.rows("SELECT count(*) FROM t").await.unwrap(), [["5"]]);
+    stand.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nulls_are_kept_out_of_columns_that_take_none() {
+    let mut stand = Stand::new().await;
+    stand.connection.execute("CREATE TABLE n (id INTEGER NOT NULL, word VARCHAR)").await.unwrap();
+    stand.refuses("INSERT INTO n VALUES (1, 'a'), (NULL, 'b')", &["\"id\"", "NOT NULL"]).await;
+    stand.connection.execute("INSERT INTO n VALUES (1, NULL)").await.unwrap();
+    assert_eq!(stand.connection.rows("SELECT * FROM n").await.unwrap(), [["1", "NULL"]]);
+    stand.stop().await;
+}
+
+/// Whole blocks of nulls in a column that is held by codes into a dictionary.
+#[tokio::test(flavor = "multi_thread")]
+async fn blocks_of_nulls_stay_nulls() {
+    let mut stand = Stand::new().await;
+    let rows = 196_609;
+    let null = |row: i32| (65_536..131_072).contains(&row) || row == 196_608;
+    let words: ArrayRef =
+        Arc::new(StringArray::from_iter((0..rows).map(|row| (!null(row)).then(|| format!("s{}", row % 10)))));
+    write_parquet(&stand.path("words.parquet"), vec![("a", integers(rows)), ("b", words)]);
+    stand.register("words.parquet").await.unwrap();
+    for table in ["t", "u"] {
+        let counts = format!(
+            "SELECT count(b), count(*) FROM {table} UNION ALL SELECT count(*), min(a) FROM {table} WHERE b IS NULL"
+        );
+        let found = stand.connection.rows(&counts).await.unwrap();
+        assert_eq!(found, [["131072", "196609"], ["65537", "65536"]], "{table}");
+        let groups = format!("SELECT count(*) FROM {table} GROUP BY b ORDER BY 1 DESC LIMIT 2");
+        assert_eq!(stand.connection.rows(&groups).await.unwrap(), [["65537"], ["13108"]], "{table}");
+        if table == "t" {
+            stand.connection.execute("CREATE TABLE u AS SELECT * FROM t").await.unwrap();
+        }
+    }
+    stand.stop().await;
+}
+
 fn name_of(path: &Path) -> String {
     path.file_name().unwrap().to_string_lossy().into_owned()
 }

@@ -10,6 +10,7 @@ use flight_proto::manifest::File;
 use object_store::{ObjectStoreExt, PutPayload};
 use planner::catalog::Table;
 use planner::{CreateExternalTable, TableName};
+use shard::Place;
 use std::collections::HashSet;
 use std::sync::Arc;
 use storage::ColumnSchema;
@@ -255,8 +256,7 @@ impl Datasets {
 
     fn check_location(&self, location: &str) -> Result<()> {
         let place = self.ground.stores.open(location).map_err(shard_error)?;
-        let allowed = self.ground.allowed.iter().any(|allowed| place.is_within(allowed));
-        if allowed || place.is_within(self.root()) {
+        if self.allows(&place) {
             return Ok(());
         }
         Err(Error::Denied(format!(
@@ -265,10 +265,25 @@ impl Datasets {
         )))
     }
 
+    /// Whether a place lies where tables may be read from, also by the way that symbolic links lead.
+    fn allows(&self, place: &Place) -> bool {
+        let mut outer = self.ground.allowed.iter().chain([self.root()]);
+        let real = place.resolved();
+        outer.any(|outer| place.is_within(outer) && real.is_within(&outer.resolved()))
+    }
+
     /// The files at a location with their rows, and the columns that they share.
     async fn list(&self, location: &str) -> Result<(Vec<File>, Vec<ColumnSchema>)> {
         let stores = &self.ground.stores;
         let files = shard::list(stores, location).await.map_err(shard_error)?;
+        for file in &files {
+            if !self.allows(&stores.open(&file.url).map_err(shard_error)?) {
+                return Err(Error::Denied(format!(
+                    "{} leads by a symbolic link to where neither the object store nor --allow-location reaches",
+                    file.url
+                )));
+            }
+        }
         let inferred = shard::infer(stores, files).await.map_err(shard_error)?;
         Ok((inferred.files, inferred.columns))
     }

@@ -109,6 +109,21 @@ impl Place {
         self.base == outer.base && (outer.path.as_ref().is_empty() || self.path.prefix_matches(&outer.path))
     }
 
+    /// Where this place really is: on this machine's file system symbolic links are followed, as far as the place
+    /// exists.
+    pub fn resolved(&self) -> Place {
+        if self.base != "file://" {
+            return self.clone();
+        }
+        let path = std::path::PathBuf::from(format!("/{}", self.path.as_ref()));
+        let real = path.ancestors().find_map(|outer| {
+            let real = std::fs::canonicalize(outer).ok()?;
+            Some(real.join(path.strip_prefix(outer).ok()?))
+        });
+        let real = real.and_then(|real| Path::parse(real.to_str()?.trim_matches('/')).ok());
+        Place { path: real.unwrap_or_else(|| self.path.clone()), ..self.clone() }
+    }
+
     /// The folder that this place lies in.
     pub(crate) fn parent(&self) -> Place {
         let parts: Vec<&str> = self.path.as_ref().split('/').collect();

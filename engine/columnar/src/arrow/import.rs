@@ -9,6 +9,7 @@ use ::arrow::buffer::BooleanBuffer;
 use ::arrow::datatypes::{ArrowNativeType, DataType as ArrowType, IntervalUnit, TimeUnit as ArrowUnit, i256};
 use std::sync::Arc;
 
+const DAY_US: i64 = 86_400_000_000;
 const DAY_MS: i64 = 86_400_000;
 
 /// The columns of a record batch, which may exceed [`crate::BATCH_ROWS`].
@@ -122,16 +123,22 @@ fn values(column: &str, array: &ArrayRef, to: DataType, validity: Option<&Bitmap
             }
             Values::I32(days.iter().map(|ms| ms.div_euclid(DAY_MS) as i32).collect())
         }
-        ArrowType::Time32(ArrowUnit::Second) => {
-            Values::I64(mapped!(Time32SecondType, |&value| i64::from(value) * 1_000_000))
+        ArrowType::Time32(_) | ArrowType::Time64(_) => {
+            let micros: Buffer<i64> = match array.data_type() {
+                ArrowType::Time32(ArrowUnit::Second) => {
+                    mapped!(Time32SecondType, |&value| i64::from(value) * 1_000_000)
+                }
+                ArrowType::Time32(_) => mapped!(Time32MillisecondType, |&value| i64::from(value) * 1_000),
+                ArrowType::Time64(ArrowUnit::Nanosecond) => {
+                    mapped!(Time64NanosecondType, |value| value.div_euclid(1_000))
+                }
+                _ => shared!(Time64MicrosecondType),
+            };
+            if !valid_rows(validity, micros.len()).all(|row| (0..=DAY_US).contains(&micros[row])) {
+                return Err(out_of_range());
+            }
+            Values::I64(micros)
         }
-        ArrowType::Time32(_) => {
-            Values::I64(mapped!(Time32MillisecondType, |&value| i64::from(value) * 1_000))
-        }
-        ArrowType::Time64(ArrowUnit::Nanosecond) => {
-            Values::I64(mapped!(Time64NanosecondType, |value| value.div_euclid(1_000)))
-        }
-        ArrowType::Time64(_) => Values::I64(shared!(Time64MicrosecondType)),
         ArrowType::Timestamp(unit, _) => Values::I64(match unit {
             ArrowUnit::Second => shared!(TimestampSecondType),
             ArrowUnit::Millisecond => shared!(TimestampMillisecondType),
