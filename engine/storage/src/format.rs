@@ -314,7 +314,9 @@ pub(crate) fn open(bytes: &Bytes) -> Result<Footer> {
         return Err(Error::Version { found, expected: VERSION });
     }
     let trailer = bytes.len() - TRAILER_BYTES;
-    if &bytes[trailer + 24..] != END_MAGIC || number(trailer + 16) != bytes.len() as u64 {
+    // A fuzzer guided by coverage guesses neither lengths nor checksums.
+    let whole = number(trailer + 16) == bytes.len() as u64 || cfg!(fuzzing);
+    if &bytes[trailer + 24..] != END_MAGIC || !whole {
         return Err(damaged("cut short"));
     }
     let start = usize::try_from(number(trailer))
@@ -323,7 +325,7 @@ pub(crate) fn open(bytes: &Bytes) -> Result<Footer> {
         .filter(|&start| start >= HEADER_BYTES)
         .ok_or_else(|| damaged("the footer does not fit the file"))?;
     let message = &bytes[start..trailer];
-    if xxh64(message, 0) != number(trailer + 8) {
+    if xxh64(message, 0) != number(trailer + 8) && !cfg!(fuzzing) {
         return Err(damaged("the footer's checksum differs"));
     }
     let footer = Footer::decode(message).map_err(|error| damaged(format!("the footer: {error}")))?;
