@@ -117,7 +117,7 @@ async fn statements_at_random_do_no_harm() {
     let shown: Vec<String> = failures.into_values().collect();
     assert!(shown.is_empty(), "{} kinds of failures:\n{}", shown.len(), shown.join("\n"));
     assert!(
-        answered > rounds / 20,
+        answered > rounds / 50,
         "{answered} of {rounds} statements are answered: too few reach the engine"
     );
     server.stop().await.unwrap();

@@ -9,7 +9,7 @@ const BLOCKS: usize = 8;
 
 /// Opens `bytes`, reads and filters every block of every column by every call, and returns how many calls
 /// failed. Values that are given must hold together; whatever else is wrong must be an error.
-pub fn exhaust(bytes: Vec<u8>) -> usize {
+pub(crate) fn exhaust(bytes: Vec<u8>) -> usize {
     let Ok(segment) = Segment::open(SegmentBytes::owned(Bytes::from_vec(bytes))) else { return 1 };
     let segment = Arc::new(segment);
     let mut errors = usize::from(segment.statistics().is_err());

@@ -314,9 +314,7 @@ pub(crate) fn open(bytes: &Bytes) -> Result<Footer> {
         return Err(Error::Version { found, expected: VERSION });
     }
     let trailer = bytes.len() - TRAILER_BYTES;
-    // A fuzzer guided by coverage guesses neither lengths nor checksums.
-    let whole = number(trailer + 16) == bytes.len() as u64 || cfg!(fuzzing);
-    if &bytes[trailer + 24..] != END_MAGIC || !whole {
+    if &bytes[trailer + 24..] != END_MAGIC || number(trailer + 16) != bytes.len() as u64 {
         return Err(damaged("cut short"));
     }
     let start = usize::try_from(number(trailer))
@@ -325,7 +323,7 @@ pub(crate) fn open(bytes: &Bytes) -> Result<Footer> {
         .filter(|&start| start >= HEADER_BYTES)
         .ok_or_else(|| damaged("the footer does not fit the file"))?;
     let message = &bytes[start..trailer];
-    if xxh64(message, 0) != number(trailer + 8) && !cfg!(fuzzing) {
+    if xxh64(message, 0) != number(trailer + 8) {
         return Err(damaged("the footer's checksum differs"));
     }
     let footer = Footer::decode(message).map_err(|error| damaged(format!("the footer: {error}")))?;

@@ -11,8 +11,8 @@ mod column_builder;
 mod encoding;
 pub mod error;
 mod evaluate;
-#[cfg(any(test, fuzzing))]
-pub mod exhaust;
+#[cfg(test)]
+mod exhaust;
 pub mod filter;
 #[cfg(test)]
 mod forged;
