@@ -2,59 +2,20 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::io::{BufRead, BufReader};
+mod process;
+
 use std::net::TcpListener;
-use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output};
 
-const TUNDRA: &str = env!("CARGO_BIN_EXE_tundra");
-
-/// `tundra up` on free ports; killed when dropped.
-struct Server {
-    process: Child,
-    url: String,
-    http: String,
-}
-
-impl Server {
-    fn start(data: &Path, arguments: &[&str]) -> Server {
-        let mut process = up(data, arguments).stdout(Stdio::piped()).spawn().unwrap();
-        let mut line = String::new();
-        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let word =
-            |key: &str| line.split_whitespace().find_map(|word| word.strip_prefix(key)).map(str::to_string);
-        assert!(line.starts_with("tundra ready "), "{line}");
-        let (url, http) = (word("flight=").unwrap(), word("http=http://").unwrap());
-        Server { process, url, http }
-    }
-
-    fn sql(&self, arguments: &[&str]) -> Output {
-        run(&[&["sql", "--url", &self.url], arguments].concat())
-    }
-
-    /// Ends the server as a service manager does.
-    fn stop(mut self) {
-        Command::new("kill").args(["-TERM", &self.process.id().to_string()]).status().unwrap();
-        assert!(self.process.wait().unwrap().success());
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-fn up(data: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(TUNDRA);
-    command.arg("up").arg("--data").arg(data).args(["--flight", "127.0.0.1:0", "--http", "127.0.0.1:0"]);
-    command.args(arguments);
-    command
-}
+use process::{Server, TUNDRA, up};
 
 fn run(arguments: &[&str]) -> Output {
     Command::new(TUNDRA).args(arguments).output().unwrap()
+}
+
+/// `tundra sql` against a server.
+fn sql(server: &Server, arguments: &[&str]) -> Output {
+    run(&[&["sql", "--url", &server.url], arguments].concat())
 }
 
 fn stdout(output: &Output) -> String {
@@ -74,28 +35,21 @@ fn a_sample_is_served_again_after_a_restart() {
     let data = tempfile::tempdir().unwrap();
     let server = Server::start(data.path(), &["--sample", "tpch:0.001", "--shards", "2", "--threads", "2"]);
     let counts = "SELECT (SELECT count(*) FROM orders), (SELECT count(*) FROM region)";
-    assert_eq!(stdout(&server.sql(&["-c", counts, "--format", "csv"])).lines().nth(1), Some("1500,5"));
-    let created = server.sql(&["-c", "CREATE TABLE t (a INTEGER); INSERT INTO t VALUES (1), (2)"]);
+    assert_eq!(stdout(&sql(&server, &["-c", counts, "--format", "csv"])).lines().nth(1), Some("1500,5"));
+    let created = sql(&server, &["-c", "CREATE TABLE t (a INTEGER); INSERT INTO t VALUES (1), (2)"]);
     assert!(created.status.success(), "{}", String::from_utf8_lossy(&created.stderr));
     server.stop();
 
     let server = Server::start(data.path(), &["--shards", "2"]);
-    assert_eq!(stdout(&server.sql(&["-c", counts, "--format", "csv"])).lines().nth(1), Some("1500,5"));
-    assert_eq!(stdout(&server.sql(&["-c", "SELECT sum(a) AS s FROM t", "--format", "json"])), "{\"s\":3}\n");
+    assert_eq!(stdout(&sql(&server, &["-c", counts, "--format", "csv"])).lines().nth(1), Some("1500,5"));
+    assert_eq!(
+        stdout(&sql(&server, &["-c", "SELECT sum(a) AS s FROM t", "--format", "json"])),
+        "{\"s\":3}\n"
+    );
     for path in ["/healthz", "/readyz", "/metrics"] {
-        assert!(get(&server.http, path).starts_with("HTTP/1.1 200"), "{path}");
+        assert!(server.get(path).starts_with("HTTP/1.1 200"), "{path}");
     }
     server.stop();
-}
-
-/// The answer to a request over HTTP.
-fn get(address: &str, path: &str) -> String {
-    use std::io::{Read, Write};
-    let mut stream = std::net::TcpStream::connect(address).unwrap();
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    answer
 }
 
 #[test]
@@ -105,18 +59,82 @@ fn statements_come_from_options_and_files() {
     let file = data.path().join("script.sql");
     std::fs::write(&file, "SELECT 'a;b' AS s; -- the end\nSELECT 2 AS two;").unwrap();
     let file = file.to_str().unwrap();
-    let printed = stdout(&server.sql(&["-c", "SELECT 1 AS one", "-f", file, "--format", "csv"]));
+    let printed = stdout(&sql(&server, &["-c", "SELECT 1 AS one", "-f", file, "--format", "csv"]));
     assert_eq!(printed, "one\r\n1\r\ns\r\na;b\r\ntwo\r\n2\r\n");
-    let table = stdout(&server.sql(&["-c", "SELECT 1.50 AS price, NULL AS nothing"]));
+    let table = stdout(&sql(&server, &["-c", "SELECT 1.50 AS price, NULL AS nothing"]));
     assert!(table.contains("price") && table.contains("1.50") && table.contains("NULL"), "{table}");
     assert!(table.ends_with("1 row\n"), "{table}");
-    let timed = server.sql(&["-c", "SELECT 1", "--timing"]);
+    let timed = sql(&server, &["-c", "SELECT 1", "--timing"]);
     assert!(String::from_utf8_lossy(&timed.stderr).starts_with("Time: "));
 
     // The first failure ends the run.
-    let failed = server.sql(&["-c", "SELECT nothing FROM nowhere", "-c", "SELECT 1"]);
+    let failed = sql(&server, &["-c", "SELECT nothing FROM nowhere", "-c", "SELECT 1"]);
     assert!(failure(&failed, 1).contains("nowhere"));
-    assert!(failure(&server.sql(&["-f", "/no/such/file.sql"]), 1).contains("/no/such/file.sql"));
+    assert!(failure(&sql(&server, &["-f", "/no/such/file.sql"]), 1).contains("/no/such/file.sql"));
+    server.stop();
+}
+
+#[test]
+fn a_wrong_statement_is_shown_with_the_spot() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::start(data.path(), &[]);
+    let created = sql(&server, &["-c", "CREATE TABLE customers (id INTEGER, name VARCHAR)"]);
+    assert!(created.status.success());
+    let cases = [
+        (
+            "SELECT id,\n  nmae\nFROM customers",
+            "error: unknown column \"nmae\"\nLINE 2:   nmae\n          ^\nHINT: did you mean \"name\"?\n",
+        ),
+        (
+            "SELECT id FROM custmers",
+            "error: unknown table \"custmers\"\nLINE 1: SELECT id FROM custmers\n                       ^\n\
+             HINT: did you mean \"customers\"?\n",
+        ),
+        (
+            "SELECT 1 +\n  * 2",
+            "error: syntax error: expected an expression, found *\nLINE 2:   * 2\n          ^\n",
+        ),
+        ("SELECT DATE '1995-02-30'", "LINE 1: SELECT DATE '1995-02-30'\n"),
+    ];
+    for (statement, words) in cases {
+        let message = failure(&sql(&server, &["-c", statement]), 1);
+        assert!(message.starts_with("error: ") && message.contains(words), "{message}");
+    }
+    server.stop();
+}
+
+#[test]
+fn a_value_that_does_not_fit_is_an_error() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::start(data.path(), &[]);
+    let created = sql(&server, &["-c", "CREATE TABLE t AS SELECT a FROM (VALUES (0), (2147483647)) AS v(a)"]);
+    assert!(created.status.success());
+    let cases: [(&str, &[&str]); 7] = [
+        ("SELECT 1 / 0", &["division by zero"]),
+        ("SELECT 1 / a FROM t", &["division by zero"]),
+        ("SELECT 2147483647 + 1", &["out of range", "INTEGER"]),
+        ("SELECT a + 1 FROM t", &["out of range", "INTEGER"]),
+        ("SELECT CAST('twelve' AS INTEGER)", &["twelve", "INTEGER"]),
+        ("SELECT a FROM t WHERE a > 'many'", &["many", "INTEGER"]),
+        ("SELECT DATE '1995-02-30'", &["1995-02-30", "DATE"]),
+    ];
+    for (statement, words) in cases {
+        let message = failure(&sql(&server, &["-c", statement, "--format", "csv"]), 1);
+        assert!(words.iter().all(|word| message.contains(word)), "{statement}: {message}");
+    }
+    server.stop();
+}
+
+#[test]
+fn a_query_beyond_the_memory_fails_alone() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::start(data.path(), &["--sample", "tpch:0.01", "--memory", "64MB"]);
+    let large =
+        "SELECT count(*) FROM (SELECT a.o_orderkey, b.c_custkey FROM orders a, customer b GROUP BY 1, 2) c";
+    let message = failure(&sql(&server, &["-c", large]), 1);
+    assert!(message.contains("out of memory") && message.contains("--memory"), "{message}");
+    let counted = sql(&server, &["-c", "SELECT count(*) AS n FROM orders", "--format", "csv"]);
+    assert_eq!(stdout(&counted), "n\r\n15000\r\n");
     server.stop();
 }
 
@@ -141,7 +159,7 @@ fn a_data_folder_serves_one_process() {
     let server = Server::start(data.path(), &[]);
     let message = failure(&up(data.path(), &[]).output().unwrap(), 1);
     assert!(message.contains(data.path().to_str().unwrap()), "{message}");
-    assert_eq!(stdout(&server.sql(&["-c", "SELECT 1 AS a", "--format", "csv"])), "a\r\n1\r\n");
+    assert_eq!(stdout(&sql(&server, &["-c", "SELECT 1 AS a", "--format", "csv"])), "a\r\n1\r\n");
     server.stop();
 }
 

@@ -1,6 +1,10 @@
 //! What the end-to-end tests stand on: a server in this process, connections to it over Flight SQL and
-//! without a network, and the canonical text of values that `.slt` files are written in.
+//! without a network, the canonical text of values that `.slt` files are written in, and statements drawn at
+//! random.
 
 pub mod connection;
+pub mod corpus;
+pub mod mutation;
+pub mod random;
 pub mod server;
 pub mod text;

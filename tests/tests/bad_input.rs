@@ -6,10 +6,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow::array::{ArrayRef, Int32Array, Int64Array, ListArray, RecordBatch, StringArray};
 use arrow::datatypes::Int32Type;
-use coordinator::{Config, Environment};
+use coordinator::{Config, Environment, Handle};
 use parquet::arrow::ArrowWriter;
 use tempfile::TempDir;
 use tundra_tests::connection::Connection;
@@ -114,6 +115,19 @@ async fn syntax_errors_show_where() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_long_chain_of_operators_does_not_end_the_process() {
+    let mut stand = Stand::new().await;
+    stand.connection.execute("CREATE TABLE t AS SELECT a FROM (VALUES (1)) AS v(a)").await.unwrap();
+    let sum = format!("SELECT {} FROM t", ["a"; 490].join(" + "));
+    assert_eq!(stand.connection.rows(&sum).await.unwrap(), [["490"]]);
+    let comparisons = format!("SELECT {} FROM t", ["(a = 0)"; 490].join(" > "));
+    assert_eq!(stand.connection.rows(&comparisons).await.unwrap(), [["false"]]);
+    let beyond = format!("SELECT {} FROM t", ["a"; 600].join(" + "));
+    stand.refuses(&beyond, &["nested more than 500 deep"]).await;
+    stand.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn values_that_do_not_fit_are_errors() {
     let mut stand = Stand::new().await;
     stand.refuses("SELECT a / b FROM (VALUES (1, 0)) AS t(a, b)", &["division by zero"]).await;
@@ -143,16 +157,23 @@ async fn a_damaged_file_is_named_and_leaves_no_table() {
     let whole = fs::read(&path).unwrap();
 
     fs::write(&path, &whole[..whole.len() / 2]).unwrap();
-    assert_holds(&stand.register("data/").await.unwrap_err(), &["part-1.parquet"]);
+    let cut = format!("ends after {} bytes", whole.len() / 2);
+    assert_holds(&stand.register("data/").await.unwrap_err(), &["part-1.parquet", "cut short", &cut]);
     fs::write(&path, b"not Parquet at all").unwrap();
-    assert_holds(&stand.register("data/").await.unwrap_err(), &["part-1.parquet"]);
+    assert_holds(&stand.register("data/").await.unwrap_err(), &["part-1.parquet", "not a Parquet file"]);
     fs::write(&path, b"").unwrap();
-    assert_holds(&stand.register("data/").await.unwrap_err(), &["part-1.parquet"]);
+    assert_holds(&stand.register("data/").await.unwrap_err(), &["part-1.parquet", "0 bytes"]);
+    // The middle is missing: the footer points past the end.
+    let mut short = whole.clone();
+    short.drain(4..whole.len() / 2);
+    fs::write(&path, &short).unwrap();
+    let beyond = format!("of {}", short.len());
+    assert_holds(&stand.register("data/").await.unwrap_err(), &["part-1.parquet", "points at", &beyond]);
     // The footer is whole, the pages are not.
     let mut damaged = whole.clone();
     damaged[4..60].fill(0xFF);
     fs::write(&path, &damaged).unwrap();
-    assert_holds(&stand.register("data/").await.unwrap_err(), &["part-1.parquet"]);
+    assert_holds(&stand.register("data/").await.unwrap_err(), &["part-1.parquet", "row group 0"]);
     stand.refuses("SELECT * FROM t", &["t"]).await;
 
     fs::write(&path, &whole).unwrap();
@@ -167,7 +188,11 @@ async fn files_of_one_table_must_agree_in_their_columns() {
     write_parquet(&stand.path("mixed/one.parquet"), vec![("a", integers(3))]);
     let words: ArrayRef = Arc::new(StringArray::from(vec!["x"]));
     write_parquet(&stand.path("mixed/two.parquet"), vec![("a", words)]);
-    assert_holds(&stand.register("mixed/").await.unwrap_err(), &["two.parquet"]);
+    let words = ["one.parquet", "two.parquet", "the column \"a\" is VARCHAR, but INTEGER"];
+    assert_holds(&stand.register("mixed/").await.unwrap_err(), &words);
+    write_parquet(&stand.path("mixed/two.parquet"), vec![("b", integers(3))]);
+    let words = ["one.parquet", "two.parquet", "the column \"a\" is missing"];
+    assert_holds(&stand.register("mixed/").await.unwrap_err(), &words);
     stand.is_alive().await;
     stand.stop().await;
 }
@@ -273,27 +298,71 @@ async fn a_query_beyond_the_memory_fails_alone() {
     stand.stop().await;
 }
 
+/// Starts in a folder where a coordinator may just have been shut down.
+async fn start(data: &Path, allowed: Option<&Path>) -> Handle {
+    let mut config = Config::new(data);
+    config.threads = 2;
+    config.allow_locations = allowed.map(url).into_iter().collect();
+    // The last task of a coordinator that was shut down lets go of the catalog a little later.
+    for _ in 0..100 {
+        match coordinator::start(config.clone(), Environment::embedded()).await {
+            Err(error) if error.to_string().to_lowercase().contains("already open") => {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            started => return started.unwrap(),
+        }
+    }
+    panic!("the catalog stayed open");
+}
+
+/// Runs one statement in a session of its own.
+async fn run(handle: &Handle, sql: &str) -> Result<Vec<Vec<String>>, String> {
+    Connection::Session(handle.session("test")).rows(sql).await.map_err(|failure| failure.0)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_was_replaced_is_named_until_it_is_taken_in() {
+    let (data, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let path = folder.path().join("t/a.parquet");
+    write_parquet(&path, vec![("a", integers(1000))]);
+    let handle = start(data.path(), Some(folder.path())).await;
+    let location = url(&folder.path().join("t"));
+    let create = format!("CREATE EXTERNAL TABLE t STORED AS PARQUET LOCATION '{location}/'");
+    run(&handle, &create).await.unwrap();
+    let sum = "SELECT count(*), sum(a) FROM t";
+
+    // Of the same size, so that only its ETag tells.
+    let size = fs::metadata(&path).unwrap().len();
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    write_parquet(&path, vec![("a", Arc::new(Int32Array::from_iter_values((0..1000).rev())))]);
+    assert_eq!(fs::metadata(&path).unwrap().len(), size);
+    // What is resident is of one version.
+    assert_eq!(run(&handle, sum).await.unwrap(), [["1000", "499500"]]);
+    handle.shutdown().await.unwrap();
+
+    // The data has to be brought in again, and is gone.
+    fs::remove_dir_all(data.path().join("segments")).unwrap();
+    let handle = start(data.path(), Some(folder.path())).await;
+    assert_holds(&run(&handle, sum).await.unwrap_err(), &["a.parquet", "changed", "REFRESH TABLE"]);
+    assert_eq!(run(&handle, "SELECT 1 + 1").await.unwrap(), [["2"]]);
+    run(&handle, "REFRESH TABLE t").await.unwrap();
+    assert_eq!(run(&handle, "SELECT a FROM t LIMIT 1").await.unwrap(), [["999"]]);
+
+    // So it is where it is gone altogether, and comes back.
+    fs::remove_file(&path).unwrap();
+    assert_holds(&run(&handle, "REFRESH TABLE t").await.unwrap_err(), &[&location[7..]]);
+    assert_eq!(run(&handle, sum).await.unwrap(), [["1000", "499500"]]);
+    write_parquet(&path, vec![("a", integers(5))]);
+    run(&handle, "REFRESH TABLE t").await.unwrap();
+    assert_eq!(run(&handle, sum).await.unwrap(), [["5", "10"]]);
+    handle.shutdown().await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_segment_file_cut_short_is_made_again() {
     let data = tempfile::tempdir().unwrap();
-    let start = || async {
-        let mut config = Config::new(data.path());
-        config.threads = 2;
-        // The last task of a coordinator that was shut down lets go of the catalog a little later.
-        for _ in 0..100 {
-            match coordinator::start(config.clone(), Environment::embedded()).await {
-                Err(error) if error.to_string().to_lowercase().contains("already open") => {
-                    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-                }
-                started => return started.unwrap(),
-            }
-        }
-        panic!("the catalog stayed open");
-    };
-    let handle = start().await;
-    let mut session = Connection::Session(handle.session("test"));
-    session.execute("CREATE TABLE t AS SELECT a FROM (VALUES (1), (2), (3)) AS v(a)").await.unwrap();
-    drop(session);
+    let handle = start(data.path(), None).await;
+    run(&handle, "CREATE TABLE t AS SELECT a FROM (VALUES (1), (2), (3)) AS v(a)").await.unwrap();
     handle.shutdown().await.unwrap();
 
     let segments = files_under(&data.path().join("segments"));
@@ -302,10 +371,8 @@ async fn a_segment_file_cut_short_is_made_again() {
         let length = fs::metadata(&path).unwrap().len();
         fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(length / 2).unwrap();
     }
-    let handle = start().await;
-    let mut session = Connection::Session(handle.session("test"));
-    assert_eq!(session.rows("SELECT sum(a) FROM t").await.unwrap(), [["6"]]);
-    drop(session);
+    let handle = start(data.path(), None).await;
+    assert_eq!(run(&handle, "SELECT sum(a) FROM t").await.unwrap(), [["6"]]);
     handle.shutdown().await.unwrap();
 }
 

@@ -139,6 +139,7 @@ pub(crate) async fn fetch(
     row_group: usize,
 ) -> Result<ParquetRecordBatchReader> {
     let url = &reader.file().url;
+    let part = part_of(row_group);
     let mask =
         ProjectionMask::roots(footer.reader_metadata.parquet_schema(), columns.projection.iter().copied());
     let build = || {
@@ -148,20 +149,29 @@ pub(crate) async fn fetch(
             .with_batch_size(DECODE_ROWS)
             .build()
     };
-    let mut decoder = guarded(url, build)?;
+    let mut decoder = guarded(url, &part, build)?;
     loop {
-        match guarded(url, || decoder.try_next_reader())? {
+        match guarded(url, &part, || decoder.try_next_reader())? {
             DecodeResult::NeedsData(ranges) => {
                 let bytes = reader.read(&ranges).await?;
-                decoder.push_ranges(ranges, bytes).map_err(|error| damaged(url, error))?;
+                decoder.push_ranges(ranges, bytes).map_err(|error| damaged(url, &part, error))?;
             }
             DecodeResult::Data(batches) => return Ok(batches),
-            DecodeResult::Finished => return Err(damaged(url, format!("row group {row_group} is missing"))),
+            DecodeResult::Finished => return Err(damaged(url, &part, "it is missing")),
         }
     }
 }
 
-/// The next rows of a row group; errors and panics of the decoder name the file.
-pub(crate) fn next_rows(file: &File, batches: &mut ParquetRecordBatchReader) -> Result<Option<RecordBatch>> {
-    guarded(&file.url, || batches.next().transpose())
+/// The next rows of a row group; errors and panics of the decoder name the file and the row group.
+pub(crate) fn next_rows(
+    file: &File,
+    row_group: usize,
+    batches: &mut ParquetRecordBatchReader,
+) -> Result<Option<RecordBatch>> {
+    guarded(&file.url, &part_of(row_group), || batches.next().transpose())
+}
+
+/// A row group in the words of errors.
+pub(crate) fn part_of(row_group: usize) -> String {
+    format!("row group {row_group}")
 }

@@ -3,7 +3,9 @@
 use crate::store::Place;
 use crate::{Error, File, Progress, Result, Stores};
 use bytes::Bytes;
-use object_store::{GetOptions, GetRange, ObjectStore, coalesce_ranges};
+use object_store::{
+    GetOptions, GetRange, GetResultPayload, ObjectMeta, ObjectStore, ObjectStoreExt, coalesce_ranges,
+};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -50,15 +52,29 @@ impl FileReader {
         };
         let fetched = self.place.store.get_opts(&self.place.path, options).await;
         let fetched = fetched.map_err(|error| Error::store(url, error))?;
-        let same_time = fetched.meta.last_modified.timestamp_micros() == self.file.modified_at_us;
-        if fetched.meta.size != self.file.size_bytes || (self.file.etag.is_empty() && !same_time) {
-            return Err(Error::Changed { url: url.clone() });
-        }
+        self.check_same(&fetched.meta)?;
+        // An open file may be written to while it is read, an object of a store is replaced as a whole.
+        let is_open_file = matches!(fetched.payload, GetResultPayload::File(..));
         let bytes = fetched.bytes().await.map_err(|error| Error::store(url, error))?;
+        if is_open_file {
+            let head = self.place.store.head(&self.place.path).await;
+            self.check_same(&head.map_err(|error| Error::store(url, error))?)?;
+        }
         if bytes.len() as u64 != range.end - range.start {
             return Err(Error::file(url, format!("the store gave {} bytes for {range:?}", bytes.len())));
         }
         self.progress.add_bytes(bytes.len() as u64);
         Ok(bytes)
+    }
+
+    /// That an object is the file that was listed.
+    fn check_same(&self, found: &ObjectMeta) -> Result<()> {
+        let file = &self.file;
+        let same_tag = found.e_tag.as_ref().is_none_or(|tag| file.etag.is_empty() || *tag == file.etag);
+        let same_time = found.last_modified.timestamp_micros() == file.modified_at_us;
+        match found.size == file.size_bytes && same_tag && (same_time || !file.etag.is_empty()) {
+            true => Ok(()),
+            false => Err(Error::Changed { url: file.url.clone() }),
+        }
     }
 }

@@ -16,6 +16,8 @@ use storage::ColumnSchema;
 
 /// Footers that are fetched at once.
 const PARALLEL: usize = 16;
+/// The part of a file that says what it holds, in the words of errors.
+const FOOTER: &str = "footer";
 /// What is fetched of a file's end at first; most footers fit.
 const TAIL_BYTES: u64 = 64 << 10;
 
@@ -138,30 +140,36 @@ async fn load(reader: &FileReader) -> Result<Footer> {
     let tail = file.size_bytes.saturating_sub(TAIL_BYTES)..file.size_bytes;
     let bytes = reader.read(std::slice::from_ref(&tail)).await?;
     if !bytes.iter().all(|bytes| bytes.ends_with(b"PAR1")) {
-        return Err(Error::file(&file.url, "not a Parquet file, or cut short: its last bytes are not PAR1"));
+        let why = format!(
+            "not a Parquet file, or cut short: it ends after {} bytes without the mark PAR1",
+            file.size_bytes
+        );
+        return Err(Error::file(&file.url, why));
     }
     let decoder = ParquetMetaDataPushDecoder::try_new(file.size_bytes);
-    let mut decoder =
-        decoder.map_err(|error| damaged(&file.url, error))?.with_page_index_policy(PageIndexPolicy::Skip);
-    decoder.push_ranges(vec![tail], bytes).map_err(|error| damaged(&file.url, error))?;
+    let mut decoder = decoder
+        .map_err(|error| damaged(&file.url, FOOTER, error))?
+        .with_page_index_policy(PageIndexPolicy::Skip);
+    decoder.push_ranges(vec![tail], bytes).map_err(|error| damaged(&file.url, FOOTER, error))?;
     loop {
-        match guarded(&file.url, || decoder.try_decode())? {
+        match guarded(&file.url, FOOTER, || decoder.try_decode())? {
             DecodeResult::NeedsData(ranges) => {
                 let bytes = reader.read(&ranges).await?;
-                decoder.push_ranges(ranges, bytes).map_err(|error| damaged(&file.url, error))?;
+                decoder.push_ranges(ranges, bytes).map_err(|error| damaged(&file.url, FOOTER, error))?;
             }
             DecodeResult::Data(metadata) => return footer_of(&file.url, metadata),
-            DecodeResult::Finished => return Err(damaged(&file.url, "it has no footer")),
+            DecodeResult::Finished => return Err(damaged(&file.url, FOOTER, "it is missing")),
         }
     }
 }
 
 fn footer_of(url: &str, metadata: ParquetMetaData) -> Result<Footer> {
     let metadata = Arc::new(metadata);
-    let plain = guarded(url, || ArrowReaderMetadata::try_new(metadata.clone(), ArrowReaderOptions::new()))?;
+    let plain =
+        guarded(url, FOOTER, || ArrowReaderMetadata::try_new(metadata.clone(), ArrowReaderOptions::new()))?;
     let schema = decoded_schema(&plain);
     let options = ArrowReaderOptions::new().with_schema(schema);
-    let reader_metadata = guarded(url, || ArrowReaderMetadata::try_new(metadata.clone(), options))?;
+    let reader_metadata = guarded(url, FOOTER, || ArrowReaderMetadata::try_new(metadata.clone(), options))?;
 
     let mut columns: Vec<ColumnSchema> = Vec::new();
     for field in reader_metadata.schema().fields() {
@@ -177,10 +185,11 @@ fn footer_of(url: &str, metadata: ParquetMetaData) -> Result<Footer> {
         return Err(Error::file(url, "it has no columns"));
     }
     let counts = metadata.row_groups().iter().map(|group| u64::try_from(group.num_rows()));
-    let rows =
-        counts.sum::<std::result::Result<u64, _>>().map_err(|_| damaged(url, "a negative row count"))?;
+    let rows = counts
+        .sum::<std::result::Result<u64, _>>()
+        .map_err(|_| damaged(url, FOOTER, "a negative row count"))?;
     if metadata.file_metadata().num_rows() != rows as i64 {
-        return Err(damaged(url, "its row groups do not add up to its rows"));
+        return Err(damaged(url, FOOTER, "row groups do not add up to the rows"));
     }
     Ok(Footer { reader_metadata, columns, rows })
 }
@@ -219,22 +228,23 @@ fn decoded_schema(plain: &ArrowReaderMetadata) -> SchemaRef {
     Arc::new(Schema::new(fields))
 }
 
-/// The error of a file that does not hold together.
-pub(crate) fn damaged(url: &str, why: impl ToString) -> Error {
-    Error::file(url, format!("damaged Parquet file: {}", why.to_string()))
+/// The error of a file that does not hold together, and in which part of it.
+pub(crate) fn damaged(url: &str, part: &str, why: impl ToString) -> Error {
+    Error::file(url, format!("damaged Parquet file: {part}: {}", why.to_string()))
 }
 
-/// Runs a step of the Parquet decoder, which may panic on damaged files.
+/// Runs a step of the Parquet decoder on a part of a file; it may panic where that is damaged.
 pub(crate) fn guarded<T, E: ToString>(
     url: &str,
+    part: &str,
     step: impl FnOnce() -> std::result::Result<T, E>,
 ) -> Result<T> {
     match catch_unwind(AssertUnwindSafe(step)) {
-        Ok(done) => done.map_err(|error| damaged(url, error)),
+        Ok(done) => done.map_err(|error| damaged(url, part, error)),
         Err(panic) => {
             let text = panic.downcast_ref::<String>().map(String::as_str);
             let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("unknown");
-            Err(damaged(url, format!("the decoder gave up: {text}")))
+            Err(damaged(url, part, format!("the decoder gave up: {text}")))
         }
     }
 }

@@ -298,7 +298,7 @@ async fn build(task: Arc<Task>, job: Vec<(usize, Piece)>) -> Result<Vec<(usize, 
             let source = task.readers[file].file();
             let expected = task.footers[file].row_groups().nth(row_group).unwrap_or(0);
             let mut row = 0;
-            while let Some(rows) = decode::next_rows(source, &mut batches)? {
+            while let Some(rows) = decode::next_rows(source, row_group, &mut batches)? {
                 let batch = task.columns[file].batch(source, &rows)?;
                 let end = row + batch.rows as u64;
                 for one in &mut open {
@@ -311,8 +311,8 @@ async fn build(task: Arc<Task>, job: Vec<(usize, Piece)>) -> Result<Vec<(usize, 
                 row = end;
             }
             if row != expected {
-                let why = format!("row group {row_group} has {row} rows where {expected} were announced");
-                return Err(footer::damaged(&source.url, why));
+                let why = format!("it has {row} rows where {expected} were announced");
+                return Err(footer::damaged(&source.url, &decode::part_of(row_group), why));
             }
             Ok((open, done))
         })

@@ -52,6 +52,11 @@ impl Stores {
         Arc::new(Stores::default())
     }
 
+    /// Puts a store where `base` (`file://`, `memory://`, `s3://bucket`) would open one of its own.
+    pub fn mount(&self, base: &str, store: Arc<dyn ObjectStore>) {
+        self.open.lock().insert(base.into(), store);
+    }
+
     /// The place that a URL names: `file:///folder/x`, a path of this machine, `s3://bucket/key`,
     /// `memory:///x`. Nothing needs to be there. S3 takes its settings from the environment (`AWS_…`).
     pub fn open(&self, url: &str) -> Result<Place> {

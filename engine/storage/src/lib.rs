@@ -11,10 +11,14 @@ mod column_builder;
 mod encoding;
 pub mod error;
 mod evaluate;
+#[cfg(test)]
+mod exhaust;
 pub mod filter;
 #[cfg(test)]
 mod forged;
 mod format;
+#[cfg(test)]
+mod fuzz;
 mod interner;
 mod kernels;
 pub mod mapping;

@@ -1,6 +1,8 @@
 //! Which words and signs the SQL lexer and parser accept.
 
-use sqlparser::dialect::Dialect;
+use sqlparser::dialect::{Dialect, Precedence};
+use sqlparser::parser::{Parser, ParserError};
+use sqlparser::tokenizer::Token;
 
 /// Tundra's dialect: PostgreSQL's grammar with some of DuckDB's.
 #[derive(Debug)]
@@ -17,6 +19,12 @@ impl Dialect for TundraDialect {
 
     fn is_delimited_identifier_start(&self, ch: char) -> bool {
         ch == '"'
+    }
+
+    /// `||` binds less than arithmetic and more than comparisons, as in PostgreSQL.
+    fn get_next_precedence(&self, parser: &Parser<'_>) -> Option<Result<u8, ParserError>> {
+        let concatenates = parser.peek_token_ref().token == Token::StringConcat;
+        concatenates.then(|| Ok(self.prec_value(Precedence::PgOther)))
     }
 
     fn supports_filter_during_aggregation(&self) -> bool {

@@ -5,6 +5,9 @@ use columnar::kernels::cast::{integer_at, integers_to_double, to_width};
 use columnar::view::ViewsBuilder;
 use columnar::{Bitmap, DataType, Flat, Interval, PhysicalType, Result, Values, Vector};
 
+/// What the texts of one result may take: a batch of long texts must not take the machine's memory.
+const MOST_TEXT_BYTES: usize = 512 << 20;
+
 /// The code of an overload.
 pub(super) type Run = fn(&Arguments, DataType) -> Result<Vector>;
 
@@ -129,11 +132,15 @@ impl Arguments {
         &self,
         mut compute: impl FnMut(usize, &mut Vec<u8>) -> Result<()>,
     ) -> Result<Vector> {
-        let (mut builder, mut buffer) = (ViewsBuilder::default(), Vec::new());
+        let (mut builder, mut buffer, mut bytes) = (ViewsBuilder::default(), Vec::new(), 0);
         for row in 0..self.rows {
             buffer.clear();
             if self.is_valid(row) {
                 compute(row, &mut buffer)?;
+            }
+            bytes += buffer.len();
+            if bytes > MOST_TEXT_BYTES {
+                return Err(out_of_range("the texts that a function makes at once"));
             }
             builder.push(&buffer);
         }

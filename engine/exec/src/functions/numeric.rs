@@ -284,6 +284,14 @@ fn float_digits(args: &Arguments, data_type: DataType, round: fn(f64) -> f64) ->
             return Ok(x);
         }
         let rounded = round(scaled);
-        Ok(if digits >= 0 { rounded / 10_f64.powi(digits) } else { rounded * 10_f64.powi(-digits) })
+        let result = if digits >= 0 { rounded / 10_f64.powi(digits) } else { rounded * 10_f64.powi(-digits) };
+        // Zero times a unit beyond all doubles is zero; what rounds to a number beyond them stays.
+        Ok(if rounded == 0.0 {
+            rounded
+        } else if result.is_finite() {
+            result
+        } else {
+            x
+        })
     })
 }

@@ -60,6 +60,9 @@ fn functions_give_what_postgresql_gives() {
         ("round", &[("2.567", DEC), ("2", DataType::Int32)], "2.570"),
         ("round", &[("1250", I), ("-2", DataType::Int32)], "1300"),
         ("round", &[("2.5", F)], "2"),
+        ("round", &[("5", F), ("-400", DataType::Int32)], "0"),
+        ("round", &[("1.7e308", F), ("-308", DataType::Int32)], "1.7e308"),
+        ("trunc", &[("5e-324", F), ("400", DataType::Int32)], "5e-324"),
         ("trunc", &[("-2.567", DEC)], "-2"),
         ("ceil", &[("-2.1", F)], "-2"),
         ("ceil", &[("2.001", DEC)], "3"),
@@ -116,6 +119,8 @@ fn functions_give_what_postgresql_gives() {
         ("rtrim", &[("testxxzx", T), ("xyz", T)], "test"),
         ("lpad", &[("hi", T), ("5", I), ("xy", T)], "xyxhi"),
         ("rpad", &[("hi", T), ("1", I)], "h"),
+        ("rpad", &[("é", T), ("6", I), ("öä", T)], "éöäöäö"),
+        ("lpad", &[("hi", T), ("200000000", I), ("ö", T)], "!"),
         ("year", &[("1995-03-15", D)], "1995"),
         ("quarter", &[("1995-12-31", D)], "4"),
         ("week", &[("2005-01-01", D)], "53"),
@@ -366,4 +371,12 @@ fn nulls_in_bare_calls_take_the_types_asked_for() {
         evaluate("sqrt", &[Vector::from_scalars(F, &[Scalar::Float(4.0), Scalar::Null])], 2, F).unwrap();
     assert_eq!((roots.scalar(0), roots.scalar(1)), (Scalar::Float(2.0), Scalar::Null));
     assert!(evaluate("mod", &[rows.clone(), rows], 2, I).is_ok());
+}
+
+#[test]
+fn a_batch_of_long_texts_is_an_error() {
+    let texts = Vector::from_scalars(T, &vec![Scalar::Bytes(vec![b'x'; 1 << 10]); 2_048]);
+    let times = Vector::from_scalars(I, &vec![Scalar::Integer(100_000); 2_048]);
+    let error = evaluate("repeat", &[texts, times], 2_048, T).unwrap_err().to_string();
+    assert!(error.contains("out of range"), "{error}");
 }

@@ -125,9 +125,7 @@ pub(super) fn functions() -> Vec<Function> {
             |args, _| {
                 let counts = args.longs(1);
                 args.map_text(|row, out| {
-                    let text = args.text(0, row);
-                    let count = if text.is_empty() { 0 } else { counts[row].max(0) };
-                    (0..count).try_for_each(|_| append(out, text))
+                    append_times(out, args.text(0, row), usize::try_from(counts[row]).unwrap_or(0))
                 })
             },
         ),
@@ -276,6 +274,17 @@ fn append(out: &mut Vec<u8>, text: &str) -> Result<()> {
     Ok(())
 }
 
+/// As [`append`], so many times.
+fn append_times(out: &mut Vec<u8>, text: &str, times: usize) -> Result<()> {
+    match text.len().checked_mul(times) {
+        Some(bytes) if out.len() + bytes <= LONGEST_BYTES => {
+            out.extend_from_slice(text.repeat(times).as_bytes());
+            Ok(())
+        }
+        _ => Err(Error::OutOfRange { what: format!("a text of more than {LONGEST_BYTES} bytes") }),
+    }
+}
+
 fn join(args: &Arguments, _: DataType) -> Result<Vector> {
     args.map_text(|row, out| {
         append(out, args.text(0, row))?;
@@ -362,13 +371,12 @@ fn pad(args: &Arguments, at_start: bool) -> Result<Vector> {
         if chars >= wanted || fill.is_empty() {
             return append(out, &text[..byte_of(text, wanted)]);
         }
-        if wanted > LONGEST_BYTES {
-            return Err(Error::OutOfRange { what: format!("a text of more than {LONGEST_BYTES} bytes") });
-        }
         if !at_start {
             append(out, text)?;
         }
-        out.extend(fill.chars().cycle().take(wanted - chars).collect::<String>().bytes());
+        let (missing, length) = (wanted - chars, fill.chars().count());
+        append_times(out, fill, missing / length)?;
+        append(out, &fill[..byte_of(fill, missing % length)])?;
         if at_start { append(out, text) } else { Ok(()) }
     })
 }

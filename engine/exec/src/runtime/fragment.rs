@@ -7,7 +7,7 @@
 use super::lower::{Lowered, lower};
 use super::pipeline::{After, Node, Pipeline, PipelineTask, Stage};
 use super::profile::MorselCount;
-use super::workers::{Job, JobStatus};
+use super::workers::{Job, JobStatus, STACK_BYTES};
 use super::{FragmentEnvironment, Profile, WorkDone};
 use crate::error::{Error, Result};
 use crate::operator::{Progress, Sink, Step, Work};
@@ -21,6 +21,11 @@ use std::task::{Poll, Wake, Waker};
 
 /// Starts `fragment` on this shard and returns without waiting for any of it.
 pub fn run(fragment: &Fragment, environment: FragmentEnvironment) -> Result<RunningFragment> {
+    // Expressions nest deeper than the stack of whoever asks may be.
+    stacker::maybe_grow(STACK_BYTES / 4, STACK_BYTES, || start(fragment, environment))
+}
+
+fn start(fragment: &Fragment, environment: FragmentEnvironment) -> Result<RunningFragment> {
     #[cfg(debug_assertions)]
     let fragment = &through_bytes(fragment)?;
     let results = ResultQueue::new();

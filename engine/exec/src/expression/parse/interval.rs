@@ -3,6 +3,8 @@
 use columnar::Interval;
 
 const DAY_MICROS: f64 = 86_400e6;
+/// No number of a unit is larger in an interval; sums of these stay far within 128 bits.
+const MOST: i128 = 1 << 64;
 
 /// Collects parts; overflow shows at the end.
 #[derive(Default)]
@@ -15,6 +17,9 @@ struct Parts {
 impl Parts {
     /// Adds a whole number and a fraction of a unit; fractions go down to the next smaller kind.
     fn add(&mut self, whole: i128, fraction: f64, unit: &str) -> Option<()> {
+        if whole.unsigned_abs() > MOST.unsigned_abs() {
+            return None;
+        }
         let months = |count: i128| (count, 0, 0.0);
         let days = |count: i128| (0, count, 0.0);
         let micros = |count: f64| (0, 0, count);
@@ -34,9 +39,9 @@ impl Parts {
             "microsecond" | "microseconds" | "usec" | "usecs" | "us" => micros(1.0),
             _ => return None,
         };
-        self.months = self.months.checked_add(whole.checked_mul(months)?)?;
-        self.days = self.days.checked_add(whole.checked_mul(days)?)?;
-        self.micros = self.micros.checked_add(whole.checked_mul(micros as i128)?)?;
+        self.months += whole * months;
+        self.days += whole * days;
+        self.micros += whole * micros as i128;
         let month_part = fraction * months as f64;
         if months == 1 {
             // Of a month: days of 30, then the clock.
@@ -68,7 +73,7 @@ fn number(text: &str) -> Option<(i128, f64, &str)> {
     let negative = text.starts_with('-');
     let body = &text[sign_end..];
     let end = body.bytes().position(|byte| !byte.is_ascii_digit()).unwrap_or(body.len());
-    let whole: i128 = if end == 0 { 0 } else { body[..end].parse().ok()? };
+    let whole: i128 = if end == 0 { 0 } else { body[..end].parse().ok().filter(|whole| *whole <= MOST)? };
     let (mut fraction, mut rest) = (0.0, &body[end..]);
     if let Some(after) = rest.strip_prefix('.') {
         let end = after.bytes().position(|byte| !byte.is_ascii_digit()).unwrap_or(after.len());
@@ -103,13 +108,14 @@ pub fn interval(text: &str) -> Option<Interval> {
         let token_end = rest.find(char::is_whitespace).unwrap_or(rest.len());
         let (token, after) = rest.split_at(token_end);
         if token.contains(':') {
-            parts.micros = parts.micros.checked_add(clock(token)?)?;
+            parts.micros += clock(token)?;
             rest = after.trim_start();
             continue;
         }
         if let Some((years, months)) = token.get(1..).and_then(|tail| tail.split_once('-')) {
-            let (years, months) = (format!("{}{years}", &token[..1]), months.parse::<i128>().ok()?);
-            let years: i128 = years.parse().ok()?;
+            let (years, months) =
+                (format!("{}{years}", &token[..1]), i128::from(months.parse::<i64>().ok()?));
+            let years = i128::from(years.parse::<i64>().ok()?);
             let months = if token.starts_with('-') { -months } else { months };
             parts.add(years, 0.0, "year")?;
             parts.add(months, 0.0, "month")?;

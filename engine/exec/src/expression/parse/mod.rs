@@ -153,6 +153,10 @@ mod tests {
             ("1 fortnight", DataType::Interval),
             ("", DataType::Interval),
             ("99999999999 years", DataType::Interval),
+            // Beyond 128 bits by rounding, by adding and by turning a sign round.
+            ("170141183460469231731687303715884105727.5", DataType::decimal(38, 0)),
+            ("1 us 170141183460469231731687303715884105727.5 us", DataType::Interval),
+            ("-1--170141183460469231731687303715884105728", DataType::Interval),
             ("\\x4", DataType::Binary),
             ("é", DataType::Date),
         ] {

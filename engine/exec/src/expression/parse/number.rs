@@ -52,8 +52,8 @@ pub(super) fn decimal(text: &str, scale: u8) -> Option<Option<i128>> {
             }
         }
     }
-    let value = value + i128::from(round_up);
-    Some(Some(if negative { -value } else { value }))
+    let value = value.checked_add(i128::from(round_up));
+    Some(value.map(|value| if negative { -value } else { value }))
 }
 
 /// A float, and whether the text itself says that it is infinite.
