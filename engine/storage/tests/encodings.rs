@@ -171,7 +171,7 @@ fn with_nulls(values: &[Scalar], kind: usize) -> Vec<Scalar> {
         1 => row % 5 == 3 || (100..230).contains(&row),
         2 => row < 70,
         3 => true,
-        _ => row >= BLOCK_ROWS && row < 2 * BLOCK_ROWS,
+        _ => (BLOCK_ROWS..2 * BLOCK_ROWS).contains(&row),
     };
     values
         .iter()
