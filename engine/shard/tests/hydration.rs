@@ -386,8 +386,9 @@ async fn fragments_scan_what_was_hydrated() {
         Fragment { id: 0, plan: Plan::Scan(scan), placement: FragmentPlacement::OneShard, output: None };
     let topology = Topology::new(std::slice::from_ref(&fragment), 1, 0).unwrap();
     let memory = exec::memory::MemoryPool::unlimited();
+    let exchange = LocalExchange::new(topology, &memory);
     let query = Arc::new(exec::QueryContext::new(1, memory));
-    let mut running = shards[0].run(&fragment, query, LocalExchange::new(topology)).unwrap();
+    let mut running = shards[0].run(&fragment, query, exchange).unwrap();
     // The version may go while the query runs.
     shards[0].drop_version(&id(1));
     let mut found = Vec::new();
