@@ -85,6 +85,7 @@ impl Handle {
             let _ = task.await;
         }
         let datasets = &self.coordinator.datasets;
+        datasets.publish_pending().await;
         if let Err(error) = datasets.copy_catalog_now().await {
             tracing::warn!("the catalog could not be copied to the object store: {error}");
         }
@@ -118,8 +119,11 @@ pub async fn start(config: Config, environment: Environment) -> Result<Handle> {
     let datasets = Arc::new(open_datasets(&config, &memory, &workers).await?);
     datasets.restore().await?;
     let coordinator = Arc::new(Coordinator::new(config, datasets.clone(), workers, memory));
-    let background =
-        vec![tokio::spawn(datasets.copy_catalog()), tokio::spawn(metrics::sample(coordinator.clone()))];
+    let background = vec![
+        tokio::spawn(datasets.clone().publish_all()),
+        tokio::spawn(datasets.copy_catalog()),
+        tokio::spawn(metrics::sample(coordinator.clone())),
+    ];
     if let Some(listener) = listeners.flight {
         servers.push(flight::serve(listener, coordinator.clone(), stopped));
     }

@@ -70,18 +70,18 @@ impl Datasets {
         if known.is_none() && !self.catalog().snapshot().has_schema(DEFAULT_TENANT, &manifest.schema) {
             self.propose(Change::CreateSchema(CreateSchema { name: manifest.schema.clone() })).await?;
         }
-        self.switch_again(&manifest).await
+        self.switch_again(&Arc::new(manifest)).await
     }
 
     /// Hydrates the latest version of a dataset, and switches it on where it is not yet: it was committed, but
     /// the process ended before.
-    pub(super) async fn switch_again(&self, manifest: &Manifest) -> Result<()> {
+    pub(super) async fn switch_again(&self, manifest: &Arc<Manifest>) -> Result<()> {
         let resident = self.hydrate(manifest).await?;
         let snapshot = self.catalog().snapshot();
         let known = snapshot.dataset(DEFAULT_TENANT, manifest.dataset);
         let switched_on = known.and_then(|dataset| dataset.version).map(|version| version.number);
         if switched_on == Some(manifest.version) {
-            self.seat(Some(Arc::new(manifest.clone())), resident);
+            self.seat(Some(manifest.clone()), resident);
             self.show();
             return Ok(());
         }

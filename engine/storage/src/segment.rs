@@ -238,6 +238,11 @@ impl Segment {
         Ok((self.rows() > 0).then(|| Batch::of_rows(columns, rows)))
     }
 
+    /// Whether its bytes are mapped from a file.
+    pub fn is_mapped(&self) -> bool {
+        self.content.bytes.is_mapped()
+    }
+
     /// Bytes of the whole segment.
     pub fn bytes(&self) -> u64 {
         self.content.bytes.len() as u64
