@@ -125,7 +125,7 @@ pub async fn start(config: Config, environment: Environment) -> Result<Handle> {
         tokio::spawn(metrics::sample(coordinator.clone())),
     ];
     if let Some(listener) = listeners.flight {
-        servers.push(flight::serve(listener, coordinator.clone(), stopped));
+        servers.push(flight::serve(listener, coordinator.clone(), stopped)?);
     }
     readiness.set(coordinator.clone());
     Ok(Handle { coordinator, flight, http, stop, servers, background, _folder: folder })
