@@ -3,14 +3,14 @@
 use crate::catalog::RaftCatalog;
 use crate::config::{Config, Environment, address_of};
 use crate::coordinator::Coordinator;
-use crate::datasets::{Datasets, Ground, shard_error};
+use crate::datasets::{Datasets, Ground, TableSummary, shard_error};
 use crate::error::{Error, Result};
 use crate::folder::FolderLock;
 use crate::session::Session;
 use crate::{flight, http, metrics};
 use exec::memory::MemoryPool;
 use exec::runtime::Workers;
-use shard::{Shard, Stores, hydrate};
+use shard::{Place, Shard, Stores, hydrate};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -54,6 +54,21 @@ impl Handle {
     /// The URL of the place where Tundra keeps its objects.
     pub fn object_store(&self) -> String {
         self.coordinator.datasets.root().url()
+    }
+
+    /// The place where Tundra keeps its objects.
+    pub fn objects(&self) -> Place {
+        self.coordinator.datasets.root().clone()
+    }
+
+    /// The tables that there are.
+    pub fn tables(&self) -> Vec<TableSummary> {
+        self.coordinator.datasets.tables()
+    }
+
+    /// Statements that run or queue at the moment.
+    pub fn running_queries(&self) -> usize {
+        self.coordinator.running_queries()
     }
 
     /// Rows that hydrations have brought in, and rows that they are to bring in, since the start.

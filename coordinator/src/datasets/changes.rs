@@ -254,7 +254,7 @@ impl Datasets {
     }
 
     /// Whether a dataset of the catalog could not be brought in.
-    fn is_absent(&self, dataset: u64) -> bool {
+    pub(super) fn is_absent(&self, dataset: u64) -> bool {
         self.state.lock().residents.get(&dataset).is_none_or(|resident| resident.shards.is_err())
     }
 

@@ -74,6 +74,17 @@ struct Waiting {
     done: oneshot::Sender<Result<()>>,
 }
 
+/// A table as those who start a coordinator see it.
+#[derive(Clone, Debug)]
+pub struct TableSummary {
+    pub schema: String,
+    pub name: String,
+    /// What an external table was created over; empty for one that statements fill.
+    pub location: String,
+    /// Its data could not be brought in.
+    pub absent: bool,
+}
+
 /// What a first version is made with.
 struct Definition {
     schema: String,
@@ -108,6 +119,18 @@ impl Datasets {
 
     pub(crate) fn shards(&self) -> &[Arc<Shard>] {
         &self.ground.shards
+    }
+
+    /// The tables of the catalog.
+    pub(crate) fn tables(&self) -> Vec<TableSummary> {
+        let snapshot = self.catalog().snapshot();
+        let summary = |dataset: &Dataset| TableSummary {
+            schema: dataset.schema.clone(),
+            name: dataset.name.clone(),
+            location: dataset.location.clone(),
+            absent: self.is_absent(dataset.id),
+        };
+        snapshot.datasets(DEFAULT_TENANT).into_iter().map(summary).collect()
     }
 
     /// Where Tundra's own objects lie.

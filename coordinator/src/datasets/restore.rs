@@ -58,7 +58,8 @@ impl Datasets {
 
     async fn restore_dataset(&self, id: u64, known: Option<&Dataset>) -> Result<()> {
         let Some(manifest) = self.manifests.latest(DEFAULT_TENANT, id).await? else {
-            return Err(Error::NotFound("it has no manifest in the object store".into()));
+            let why = "its manifest is gone from the object store, and with it its data";
+            return Err(Error::NotFound(why.into()));
         };
         if manifest.tombstone {
             if known.is_some() {
