@@ -16,12 +16,12 @@ use columnar::arrow::Strings;
 use exec::context::QueryContext;
 use exec::plan::{Fragment, TableRef};
 use exec::runtime::{self, Profile, Tables, Workers};
-use futures::StreamExt;
+use futures::{StreamExt, stream};
 use planner::PlannedQuery;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
 
 /// Batches between the driver and the client.
@@ -86,16 +86,7 @@ impl RunningQuery {
     pub(crate) async fn next(&mut self) -> Result<Option<Batch>> {
         let query = self.query.clone();
         let next = poll_fn(|context| self.running.poll_next(context.waker()));
-        let batch = match query.deadline {
-            None => next.await,
-            Some(deadline) => {
-                let left = deadline.saturating_sub(query.now());
-                tokio::time::timeout(left, next)
-                    .await
-                    .unwrap_or(Some(Err(exec::error::Error::DeadlineExceeded)))
-            }
-        };
-        Ok(batch.transpose()?)
+        Ok(in_time(&query, next).await?.transpose()?)
     }
 
     /// The counters of each fragment, summed over its shards.
@@ -120,41 +111,58 @@ impl RunningQuery {
     /// Its rows as a stream; a task of its own drives it.
     pub(crate) fn into_rows(self, schema: SchemaRef) -> Rows {
         let (sender, receiver) = mpsc::channel(QUEUE_BATCHES);
-        tokio::spawn(self.drive(schema.clone(), sender));
-        Rows::new(schema, ReceiverStream::new(receiver).boxed())
+        let (failed, failure) = oneshot::channel();
+        let driver = self.drive(schema.clone(), sender);
+        tokio::spawn(async move {
+            if let Err(error) = driver.await {
+                // Who does not listen any more has gone.
+                let _ = failed.send(error);
+            }
+        });
+        let failure = stream::once(failure).filter_map(async |failure| failure.ok().map(Err));
+        Rows::new(schema, ReceiverStream::new(receiver).map(Ok).chain(failure).boxed())
     }
 
-    async fn drive(mut self, schema: SchemaRef, sender: mpsc::Sender<Result<RecordBatch>>) {
+    async fn drive(mut self, schema: SchemaRef, sender: mpsc::Sender<RecordBatch>) -> Result<()> {
         loop {
             let next = tokio::select! {
                 biased;
-                () = sender.closed() => return,
-                next = self.next() => next,
+                () = sender.closed() => return Ok(()),
+                next = self.next() => next?,
             };
-            let item = match next {
-                Ok(None) => return,
-                Ok(Some(batch)) if batch.selected_rows() == 0 => continue,
-                Ok(Some(batch)) => columnar::arrow::record_batch(batch, schema.clone())
-                    .map_err(|error| Error::Execution(error.into())),
-                Err(error) => Err(error),
-            };
-            let failed = item.is_err();
-            let place = match tokio::time::timeout(PATIENCE, sender.reserve()).await {
-                Ok(place) => place,
-                Err(_) => {
-                    self.slot = None;
-                    sender.reserve().await
-                }
-            };
-            match place {
-                Ok(place) => place.send(item),
-                Err(_) => return,
+            let Some(batch) = next else { return Ok(()) };
+            if batch.selected_rows() == 0 {
+                continue;
             }
-            if failed {
-                return;
+            let batch = columnar::arrow::record_batch(batch, schema.clone());
+            let batch = batch.map_err(|error| Error::Execution(error.into()))?;
+            match self.room(&sender).await? {
+                Some(room) => room.send(batch),
+                None => return Ok(()),
             }
         }
     }
+
+    /// Room in the queue; `None`: nobody reads it any more.
+    async fn room<'a>(
+        &mut self,
+        sender: &'a mpsc::Sender<RecordBatch>,
+    ) -> Result<Option<mpsc::Permit<'a, RecordBatch>>> {
+        let patient = tokio::time::timeout(PATIENCE, sender.reserve());
+        if let Ok(room) = in_time(&self.query, patient).await? {
+            return Ok(room.ok());
+        }
+        self.slot = None;
+        Ok(in_time(&self.query, sender.reserve()).await?.ok())
+    }
+}
+
+/// What `work` gives, unless the query's deadline passes before.
+async fn in_time<T>(query: &QueryContext, work: impl Future<Output = T>) -> Result<T> {
+    let Some(deadline) = query.deadline else { return Ok(work.await) };
+    let left = deadline.saturating_sub(query.now());
+    let done = tokio::time::timeout(left, work).await;
+    Ok(done.map_err(|_| exec::error::Error::DeadlineExceeded)?)
 }
 
 impl Drop for RunningQuery {
