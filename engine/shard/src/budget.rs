@@ -55,11 +55,14 @@ impl Budget {
                 break None;
             }
             let mut reservation = self.node.reservation("hydration");
-            let Err(error) = reservation.grow(bytes) else { break Some(reservation) };
+            if reservation.grow(bytes).is_ok() {
+                break Some(reservation);
+            }
             if self.running.load(Ordering::Acquire) > 0 {
                 alone_since = None;
             } else if alone_since.get_or_insert_with(Instant::now).elapsed() > self.patience {
-                return Err(error.into());
+                let free_bytes = self.node.limit_bytes().saturating_sub(self.node.used_bytes());
+                return Err(Error::Memory { wanted_bytes: bytes, free_bytes });
             }
             tokio::time::sleep(PAUSE).await;
         };
@@ -98,7 +101,7 @@ mod tests {
         let mut query = node.reservation("query");
         query.grow(80 << 20).unwrap();
         let error = budget.reserve(60 << 20).await.map(|_| ()).unwrap_err().to_string();
-        assert!(error.contains("hydration"), "{error}");
+        assert!(error.contains("60 MiB") && error.contains("20 MiB"), "{error}");
     }
 
     #[tokio::test]

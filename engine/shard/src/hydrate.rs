@@ -350,7 +350,7 @@ impl Task {
             }
             decoded = decoded.max(bytes);
         }
-        stored.saturating_add((decoded * 3.0) as u64)
+        stored.saturating_add((decoded * 2.0) as u64)
     }
 }
 
