@@ -23,6 +23,8 @@ use std::sync::Arc;
 use storage::{RowsRef, SegmentBuilder, TableStatistics};
 use tokio::sync::Semaphore;
 
+/// A segment of more parts has a file whatever its size: a start would have to read as many data files anew.
+const OWNED_PARTS: usize = 64;
 /// Rows that are read from a segment at once.
 const READ_ROWS: usize = 16_384;
 
@@ -511,7 +513,7 @@ impl Open {
         let mut placed: Vec<Placed> = Vec::new();
         for (shard, builder) in task.targets(&self.piece).zip(std::mem::take(&mut self.builders)) {
             let image = builder.finish()?;
-            let owned = image.as_slice().len() <= task.owned_bytes;
+            let owned = image.as_slice().len() <= task.owned_bytes && self.piece.parts.len() <= OWNED_PARTS;
             let key = task.key(&self.piece, shard);
             placed.push((shard, task.shards[shard].store(id, key, image, owned)?));
         }
