@@ -4,7 +4,6 @@ mod machine;
 mod sample;
 mod size;
 mod sql;
-mod store;
 mod up;
 
 use std::process::ExitCode;

@@ -69,6 +69,30 @@ impl Sample {
         tpch::TABLES.iter().map(|name| table(name)).collect()
     }
 
+    /// Whether a location is that of a table of this sample.
+    pub(crate) fn lies_at(&self, location: &str, table: &str) -> bool {
+        location.trim_end_matches('/').ends_with(&format!("/{}/{table}", self.folder()))
+    }
+
+    /// Why the sample cannot be brought in where another table has the name of one of its own.
+    pub(crate) fn refused(&self, table: &str, location: &str) -> String {
+        let there = match (Sample::at(location), location) {
+            (Some(other), _) => format!("of {other}"),
+            (None, "") => "filled by statements".to_string(),
+            (None, location) => format!("over {location}"),
+        };
+        format!(
+            "cannot bring in {self}: there is a table '{table}' already, {there}; \
+             leave --sample out, drop that table, or name another folder with --data"
+        )
+    }
+
+    /// The sample that a table at this location is of.
+    fn at(location: &str) -> Option<Sample> {
+        let (_, scale) = location.split_once("/samples/tpch/sf")?;
+        Some(Sample::Tpch { scale: scale.split('/').next()?.parse().ok()? })
+    }
+
     /// Writes the sample's Parquet files unless they are complete already. Uses `threads` cores and holds at
     /// most `threads` encoded files in memory.
     pub(crate) async fn ensure(&self, store: Arc<dyn ObjectStore>, threads: usize) -> Result<(), Failure> {
@@ -102,6 +126,18 @@ mod tests {
         for text in ["", "tpcds:1", "tpch:", "tpch:x", "tpch:0", "tpch:-1", "tpch:nan", "tpch:1e9"] {
             assert!(text.parse::<Sample>().is_err(), "{text} was accepted");
         }
+    }
+
+    #[test]
+    fn a_sample_knows_its_tables_from_others() {
+        let sample = Sample::Tpch { scale: 0.01 };
+        assert!(sample.lies_at("file:///d/objects/samples/tpch/sf0.01/orders/", "orders"));
+        for other in ["file:///d/objects/samples/tpch/sf0.1/orders/", "file:///orders", ""] {
+            assert!(!sample.lies_at(other, "orders"), "{other}");
+        }
+        let refused = sample.refused("orders", "file:///d/objects/samples/tpch/sf0.1/orders/");
+        assert!(refused.contains("scale factor 0.01:") && refused.contains("scale factor 0.1;"), "{refused}");
+        assert!(sample.refused("orders", "").contains("filled by statements"));
     }
 
     #[tokio::test]

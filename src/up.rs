@@ -2,17 +2,18 @@
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
 use coordinator::{Config, Environment, Handle};
+use object_store::prefix::PrefixStore;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::Failure;
 use crate::machine;
 use crate::sample::Sample;
 use crate::size::Size;
-use crate::store;
 
 /// Start the engine in this process and serve it.
 #[derive(Args)]
@@ -67,12 +68,14 @@ async fn serve(options: Options) -> Result<(), Failure> {
     let sample = options.sample;
     let config = options.config();
     let threads = config.threads;
-    let root = store::root(&config.data, config.object_store.as_deref())?;
+    if let Some(url) = config.object_store.as_ref().filter(|url| !url.contains(':')) {
+        let expected = "expected the URL of an object store such as s3://bucket/prefix";
+        return Err(format!("{expected}, got '{url}'").into());
+    }
     let starting = async {
         let handle = coordinator::start(config, environment).await?;
         if let Some(sample) = sample {
-            sample.ensure(root.store.clone(), threads).await?;
-            register(&sample, &root, &handle).await?;
+            bring_in(&sample, &handle, threads).await?;
         }
         Ok::<Handle, Failure>(handle)
     };
@@ -99,17 +102,33 @@ impl Options {
     }
 }
 
-/// Makes the tables of a sample known, unless tables of these names exist.
-async fn register(sample: &Sample, root: &store::Root, handle: &Handle) -> Result<(), Failure> {
+/// Writes a sample where it is missing, and makes its tables known.
+async fn bring_in(sample: &Sample, handle: &Handle, threads: usize) -> Result<(), Failure> {
+    let objects = handle.objects();
+    let tables: Vec<_> = handle.tables().into_iter().filter(|table| table.schema == "main").collect();
+    let mut missing = Vec::new();
+    for wanted in sample.tables() {
+        let place = objects.join(wanted.folder.as_ref());
+        match tables.iter().find(|table| table.name.eq_ignore_ascii_case(wanted.name)) {
+            Some(table) if !sample.lies_at(&table.location, wanted.name) => {
+                return Err(Failure::from(sample.refused(&table.name, &table.location)));
+            }
+            Some(table) => missing.extend(table.absent.then_some((wanted.name, place, true))),
+            None => missing.push((wanted.name, place, false)),
+        }
+    }
+    let store = PrefixStore::new(objects.store.clone(), objects.path.clone());
+    sample.ensure(Arc::new(store), threads).await?;
     let session = handle.session("tundra");
-    for table in sample.tables() {
-        let location = root.url_of(&table.folder).replace('\'', "''");
-        let sql = format!(
-            "CREATE EXTERNAL TABLE IF NOT EXISTS {} STORED AS PARQUET LOCATION '{location}/'",
-            table.name
-        );
+    for (name, place, lost) in missing {
+        // Its data went with the process that wrote it (`memory:`), or was deleted; now it is there again.
+        if lost {
+            session.execute(&format!("DROP TABLE {name}")).await?;
+        }
+        let location = place.url().replace('\'', "''");
+        let sql = format!("CREATE EXTERNAL TABLE {name} STORED AS PARQUET LOCATION '{location}/'");
         let registered = session.execute(&sql).await;
-        registered.map_err(|error| format!("cannot register {} of {sample}: {error}", table.name))?;
+        registered.map_err(|error| format!("cannot register {name} of {sample}: {error}"))?;
     }
     Ok(())
 }

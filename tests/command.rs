@@ -53,6 +53,33 @@ fn a_sample_is_served_again_after_a_restart() {
 }
 
 #[test]
+fn a_sample_of_another_scale_is_refused() {
+    let data = tempfile::tempdir().unwrap();
+    Server::start(data.path(), &["--sample", "tpch:0.001"]).stop();
+    Server::start(data.path(), &["--sample", "tpch:0.001"]).stop();
+    let message = failure(&up(data.path(), &["--sample", "tpch:0.002"]).output().unwrap(), 1);
+    for part in ["scale factor 0.002:", "scale factor 0.001;", "--data"] {
+        assert!(message.contains(part), "{message}");
+    }
+}
+
+#[test]
+fn a_store_in_memory_has_samples_and_forgets_them() {
+    let data = tempfile::tempdir().unwrap();
+    let arguments = ["--object-store", "memory:///", "--sample", "tpch:0.001"];
+    let counts = ["-c", "SELECT count(*) AS n FROM orders", "--format", "csv"];
+    for _ in 0..2 {
+        let server = Server::start(data.path(), &arguments);
+        assert_eq!(stdout(&server.sql(&counts)), "n\r\n1500\r\n");
+        server.stop();
+    }
+    let server = Server::start(data.path(), &arguments[..2]);
+    let message = failure(&server.sql(&counts), 1);
+    assert!(message.contains("orders") && message.contains("its data"), "{message}");
+    server.stop();
+}
+
+#[test]
 fn statements_come_from_options_and_files() {
     let data = tempfile::tempdir().unwrap();
     let server = Server::start(data.path(), &[]);

@@ -26,6 +26,7 @@ mod view;
 mod write;
 
 pub use config::{Config, Environment, Listeners, User};
+pub use datasets::TableSummary;
 pub use error::{Error, Result};
 pub use result::Rows;
 pub use session::Session;

@@ -22,7 +22,7 @@ use planner::PlannedQuery;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
 
 /// Batches between the driver and the client.
@@ -107,16 +107,11 @@ impl RunningQuery {
     pub(crate) async fn next(&mut self) -> Result<Option<Batch>> {
         let query = self.query.clone();
         let next = poll_fn(|context| self.running.poll_next(context.waker()));
-        let batch = match query.deadline {
-            None => next.await,
-            Some(deadline) => {
-                let left = deadline.saturating_sub(query.now());
-                tokio::time::timeout(left, next)
-                    .await
-                    .unwrap_or(Some(Err(exec::error::Error::DeadlineExceeded)))
-            }
+        let batch = match in_time(&query, next).await {
+            Ok(batch) => batch.transpose().map_err(Error::from),
+            Err(late) => Err(late),
         };
-        self.sources.vouch(batch.transpose().map_err(Error::from))
+        self.sources.vouch(batch)
     }
 
     /// Whether what was read up to here stands: for those who read a batch's values later than they got it.
@@ -147,44 +142,65 @@ impl RunningQuery {
     pub(crate) fn into_rows(self, schema: SchemaRef) -> Rows {
         let (sender, receiver) = mpsc::channel(QUEUE_BATCHES);
         let sources = self.sources.clone();
-        tokio::spawn(self.drive(schema.clone(), sender));
+        let (failed, failure) = oneshot::channel();
+        let driver = self.drive(schema.clone(), sender);
+        tokio::spawn(async move {
+            if let Err(error) = driver.await {
+                // Who does not listen any more has gone.
+                let _ = failed.send(error);
+            }
+        });
         // Values of a batch may lie in mapped files. Once its reader asks for more it has read them.
-        let last = stream::once(async move { sources.vouch(Ok(())) });
-        let last = last.filter_map(async |vouched| vouched.err().map(Err));
-        Rows::new(schema, ReceiverStream::new(receiver).chain(last).boxed())
+        let last = stream::once(async move {
+            match failure.await {
+                Ok(error) => Some(Err(error)),
+                Err(_) => sources.vouch(Ok(())).err().map(Err),
+            }
+        });
+        let last = last.filter_map(std::future::ready);
+        Rows::new(schema, ReceiverStream::new(receiver).map(Ok).chain(last).boxed())
     }
 
-    async fn drive(mut self, schema: SchemaRef, sender: mpsc::Sender<Result<RecordBatch>>) {
+    async fn drive(mut self, schema: SchemaRef, sender: mpsc::Sender<RecordBatch>) -> Result<()> {
         loop {
             let next = tokio::select! {
                 biased;
-                () = sender.closed() => return,
-                next = self.next() => next,
+                () = sender.closed() => return Ok(()),
+                next = self.next() => next?,
             };
-            let item = match next {
-                Ok(None) => return,
-                Ok(Some(batch)) if batch.selected_rows() == 0 => continue,
-                Ok(Some(batch)) => columnar::arrow::record_batch(batch, schema.clone())
-                    .map_err(|error| Error::Execution(error.into())),
-                Err(error) => Err(error),
-            };
-            let failed = item.is_err();
-            let place = match tokio::time::timeout(PATIENCE, sender.reserve()).await {
-                Ok(place) => place,
-                Err(_) => {
-                    self.slot = None;
-                    sender.reserve().await
-                }
-            };
-            match place {
-                Ok(place) => place.send(item),
-                Err(_) => return,
+            let Some(batch) = next else { return Ok(()) };
+            if batch.selected_rows() == 0 {
+                continue;
             }
-            if failed {
-                return;
+            let batch = columnar::arrow::record_batch(batch, schema.clone());
+            let batch = batch.map_err(|error| Error::Execution(error.into()))?;
+            match self.room(&sender).await? {
+                Some(room) => room.send(batch),
+                None => return Ok(()),
             }
         }
     }
+
+    /// Room in the queue; `None`: nobody reads it any more.
+    async fn room<'a>(
+        &mut self,
+        sender: &'a mpsc::Sender<RecordBatch>,
+    ) -> Result<Option<mpsc::Permit<'a, RecordBatch>>> {
+        let patient = tokio::time::timeout(PATIENCE, sender.reserve());
+        if let Ok(room) = in_time(&self.query, patient).await? {
+            return Ok(room.ok());
+        }
+        self.slot = None;
+        Ok(in_time(&self.query, sender.reserve()).await?.ok())
+    }
+}
+
+/// What `work` gives, unless the query's deadline passes before.
+async fn in_time<T>(query: &QueryContext, work: impl Future<Output = T>) -> Result<T> {
+    let Some(deadline) = query.deadline else { return Ok(work.await) };
+    let left = deadline.saturating_sub(query.now());
+    let done = tokio::time::timeout(left, work).await;
+    Ok(done.map_err(|_| exec::error::Error::DeadlineExceeded)?)
 }
 
 impl Sources {

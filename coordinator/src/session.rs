@@ -18,11 +18,14 @@ use exec::memory::MemoryPool;
 use parking_lot::Mutex;
 use planner::{PlannedQuery, PlannerOptions, Statement, TableName};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// A client's conversation with the coordinator; cheap to clone.
 #[derive(Clone)]
 pub struct Session {
+    /// What tells it from the others of this process.
+    id: u64,
     coordinator: Arc<Coordinator>,
     principal: Arc<str>,
     settings: Arc<Mutex<SessionSettings>>,
@@ -54,8 +57,14 @@ struct Started {
 
 impl Session {
     pub(crate) fn new(coordinator: Arc<Coordinator>, principal: &str) -> Session {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        let id = NEXT.fetch_add(1, Ordering::Relaxed);
         let settings = defaults(&coordinator);
-        Session { coordinator, principal: principal.into(), settings: Arc::new(Mutex::new(settings)) }
+        Session { id, coordinator, principal: principal.into(), settings: Arc::new(Mutex::new(settings)) }
+    }
+
+    pub(crate) fn id(&self) -> u64 {
+        self.id
     }
 
     pub fn principal(&self) -> &str {

@@ -3,14 +3,14 @@
 use crate::catalog::RaftCatalog;
 use crate::config::{Config, Environment, address_of};
 use crate::coordinator::Coordinator;
-use crate::datasets::{Datasets, Ground, shard_error};
+use crate::datasets::{Datasets, Ground, TableSummary, shard_error};
 use crate::error::{Error, Result};
 use crate::folder::FolderLock;
 use crate::session::Session;
 use crate::{flight, http, metrics};
 use exec::memory::MemoryPool;
 use exec::runtime::Workers;
-use shard::{Shard, Stores, hydrate};
+use shard::{Place, Shard, Stores, hydrate};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -56,6 +56,21 @@ impl Handle {
         self.coordinator.datasets.root().url()
     }
 
+    /// The place where Tundra keeps its objects.
+    pub fn objects(&self) -> Place {
+        self.coordinator.datasets.root().clone()
+    }
+
+    /// The tables that there are.
+    pub fn tables(&self) -> Vec<TableSummary> {
+        self.coordinator.datasets.tables()
+    }
+
+    /// Statements that run or queue at the moment.
+    pub fn running_queries(&self) -> usize {
+        self.coordinator.running_queries()
+    }
+
     /// Rows that hydrations have brought in, and rows that they are to bring in, since the start.
     pub fn hydration_progress(&self) -> (u64, u64) {
         let counts = self.coordinator.datasets.hydrated();
@@ -85,6 +100,7 @@ impl Handle {
             let _ = task.await;
         }
         let datasets = &self.coordinator.datasets;
+        datasets.publish_pending().await;
         if let Err(error) = datasets.copy_catalog_now().await {
             tracing::warn!("the catalog could not be copied to the object store: {error}");
         }
@@ -118,10 +134,13 @@ pub async fn start(config: Config, environment: Environment) -> Result<Handle> {
     let datasets = Arc::new(open_datasets(&config, &memory, &workers).await?);
     datasets.restore().await?;
     let coordinator = Arc::new(Coordinator::new(config, datasets.clone(), workers, memory));
-    let background =
-        vec![tokio::spawn(datasets.copy_catalog()), tokio::spawn(metrics::sample(coordinator.clone()))];
+    let background = vec![
+        tokio::spawn(datasets.clone().publish_all()),
+        tokio::spawn(datasets.copy_catalog()),
+        tokio::spawn(metrics::sample(coordinator.clone())),
+    ];
     if let Some(listener) = listeners.flight {
-        servers.push(flight::serve(listener, coordinator.clone(), stopped));
+        servers.push(flight::serve(listener, coordinator.clone(), stopped)?);
     }
     readiness.set(coordinator.clone());
     Ok(Handle { coordinator, flight, http, stop, servers, background, _folder: folder })

@@ -11,6 +11,8 @@ use tokio::sync::mpsc;
 
 /// A file is closed and the next begun once it holds about so much.
 const FILE_BYTES: usize = 256 << 20;
+/// A file of at most so many rows is not compressed.
+const FEW_ROWS: usize = 256;
 /// Batches between the query and the encoder.
 const QUEUE_BATCHES: usize = 16;
 
@@ -35,12 +37,16 @@ pub(crate) async fn collect_parquet(
 }
 
 fn encode(columns: &[ColumnSchema], mut batches: mpsc::Receiver<Batch>) -> Result<Vec<Bytes>> {
+    let mut next = || std::iter::from_fn(|| batches.blocking_recv()).find(|batch| batch.selected_rows() > 0);
+    let Some(first) = next() else { return Ok(Vec::new()) };
+    let second = next();
     let mut files = Vec::new();
     let mut writer: Option<ParquetWriter> = None;
-    while let Some(batch) = batches.blocking_recv() {
-        if batch.selected_rows() == 0 {
-            continue;
-        }
+    if second.is_none() && first.selected_rows() <= FEW_ROWS {
+        writer = Some(ParquetWriter::of_few_rows(columns).map_err(shard_error)?);
+    }
+    let rest = std::iter::from_fn(next);
+    for batch in std::iter::once(first).chain(second).chain(rest) {
         refuse_nulls(columns, &batch)?;
         let mut current = match writer.take() {
             Some(writer) => writer,

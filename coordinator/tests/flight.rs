@@ -7,6 +7,7 @@ use arrow::array::{AsArray, Int32Array, RecordBatch};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema};
 use arrow_flight::FlightInfo;
 use arrow_flight::error::FlightError;
+use coordinator::User;
 use server::{Client, Server, fetch};
 use std::sync::Arc;
 
@@ -158,5 +159,50 @@ async fn clients_that_stop_reading_hold_up_nobody() {
         assert!(attempt < 100, "queries go on: {running:?}");
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     }
+    server.stop().await;
+}
+
+/// A ticket is for the session that it was given to.
+#[tokio::test]
+async fn a_ticket_is_nothing_to_another_session() {
+    let user = |name: &str| User { name: name.into(), password: "secret".into() };
+    let server = Server::start(|config| config.users = vec![user("ada"), user("bob")]).await;
+    let mut ada = server.client().await;
+    ada.handshake("ada", "secret").await.unwrap();
+    let info = ada.execute("SELECT 1 AS one".into(), None).await.unwrap();
+    let mut prepared = ada.prepare("SELECT 2 AS two".into(), None).await.unwrap();
+
+    let mut others = Vec::new();
+    for name in ["bob", "ada"] {
+        let mut other = server.client().await;
+        other.handshake(name, "secret").await.unwrap();
+        others.push(other);
+    }
+    for other in &mut others {
+        let error = fetch(other, info.clone()).await.unwrap_err().to_string();
+        assert!(error.contains("another session"), "{error}");
+    }
+    let error = fetch(&mut server.client().await, info.clone()).await.unwrap_err().to_string();
+    assert!(error.contains("log in"), "{error}");
+    // Over another connection with the same token it is the same session.
+    let mut again = server.client().await;
+    again.set_token(ada.token().unwrap().clone());
+    assert_eq!(fetch(&mut again, info.clone()).await.unwrap().num_rows(), 1);
+
+    // A changed ticket is none, and one of another start neither.
+    let mut forged = info.clone();
+    let ticket = forged.endpoint[0].ticket.as_mut().unwrap();
+    let mut bytes = ticket.ticket.to_vec();
+    *bytes.last_mut().unwrap() ^= 1;
+    ticket.ticket = bytes.into();
+    let error = fetch(&mut ada, forged).await.unwrap_err().to_string();
+    assert!(error.contains("not made by this server"), "{error}");
+    let rows = prepared.execute().await.unwrap();
+    assert_eq!(fetch(&mut ada, rows).await.unwrap().num_rows(), 1);
+    let server = server.restart(|config| config.users = vec![user("ada")]).await;
+    let mut ada = server.client().await;
+    ada.handshake("ada", "secret").await.unwrap();
+    let error = fetch(&mut ada, info).await.unwrap_err().to_string();
+    assert!(error.contains("not made by this server"), "{error}");
     server.stop().await;
 }

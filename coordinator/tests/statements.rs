@@ -208,3 +208,95 @@ async fn settings_and_time_limits() {
     assert!(begun.elapsed().as_secs() < 5);
     server.stop().await;
 }
+
+/// A query ends in time also where nobody takes its rows, and says so to who comes late.
+#[tokio::test]
+async fn a_client_that_does_not_read_is_no_excuse() {
+    let server = Server::start(|_| {}).await;
+    let location = sample(&server, "many", 3_000).await;
+    server.run(&format!("CREATE EXTERNAL TABLE many STORED AS PARQUET LOCATION '{location}'")).await.unwrap();
+    let session = server.handle().session("test");
+    session.execute("SET query_timeout = '400ms'").await.unwrap();
+    let rows = session.execute("SELECT a.id, b.name FROM many a, many b").await.unwrap();
+    let ended = async {
+        while server.handle().running_queries() > 0 {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(10), ended).await.expect("it ends by itself");
+    let error = gather(rows).await.unwrap_err();
+    assert!(matches!(error, Error::Execution(exec::error::Error::DeadlineExceeded)), "{error}");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_statement_that_queues_ends_in_time() {
+    let server = Server::start(|config| config.concurrency = 1).await;
+    let location = sample(&server, "many", 3_000).await;
+    server.run(&format!("CREATE EXTERNAL TABLE many STORED AS PARQUET LOCATION '{location}'")).await.unwrap();
+    let cross = "SELECT count(*) FROM many a, many b, many c WHERE a.id + b.id + c.id = 7";
+    let first = server.handle().session("test").execute(cross).await.unwrap();
+    let session = server.handle().session("test");
+    session.execute("SET query_timeout = '200ms'").await.unwrap();
+    let begun = std::time::Instant::now();
+    let error = session.execute("SELECT count(*) FROM many").await.map(|_| ()).unwrap_err();
+    assert!(matches!(error, Error::Execution(exec::error::Error::DeadlineExceeded)), "{error}");
+    assert!(begun.elapsed().as_secs() < 5);
+    drop(first);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn inserts_of_many_clients_are_all_kept() {
+    let server = Server::start(|config| config.shards = 2).await;
+    server.run("CREATE TABLE t (client INTEGER, n INTEGER)").await.unwrap();
+    server.run("CREATE TABLE gone (n INTEGER)").await.unwrap();
+    let clients = (0..8).map(|client| {
+        let session = server.handle().session("test");
+        async move {
+            for n in 0..20 {
+                let insert = format!("INSERT INTO t VALUES ({client}, {n})");
+                gather(session.execute(&insert).await.unwrap()).await.unwrap();
+                // What one has written one reads.
+                let count = format!("SELECT count(*) FROM t WHERE client = {client}");
+                let rows = gather(session.execute(&count).await.unwrap()).await.unwrap();
+                let shown = arrow::util::display::array_value_to_string(rows.column(0), 0).unwrap();
+                assert_eq!(shown, (n + 1).to_string());
+            }
+        }
+    });
+    futures::future::join_all(clients).await;
+    server.run("INSERT INTO gone VALUES (1)").await.unwrap();
+    server.run("DROP TABLE gone").await.unwrap();
+    for _ in 0..2 {
+        assert_eq!(server.value("SELECT count(*) FROM t").await, "160");
+        assert_eq!(server.value("SELECT sum(n) FROM t").await, (8 * 190).to_string());
+    }
+    let server = server.restart(|config| config.shards = 2).await;
+    assert_eq!(server.value("SELECT count(*) FROM t").await, "160");
+    assert_eq!(server.value("SELECT count(DISTINCT client * 100 + n) FROM t").await, "160");
+    assert!(matches!(server.run("SELECT * FROM gone").await, Err(Error::NotFound(_))));
+    server.stop().await;
+}
+
+/// Whether or not the catalog was told of the last versions: what was acknowledged is there after a restart.
+#[tokio::test]
+async fn acknowledged_rows_survive_a_catalog_that_is_behind() {
+    let server = Server::start(|_| {}).await;
+    server.run("CREATE TABLE t (n INTEGER)").await.unwrap();
+    let catalog = server.data().join("catalog.redb");
+    server.run("INSERT INTO t VALUES (1)").await.unwrap();
+    let server = server.restart(|_| {}).await;
+    let folder = server.stop().await;
+    let before = std::fs::read(&catalog).unwrap();
+    let server = Server::start_in(folder, |_| {}).await;
+    server.run("INSERT INTO t VALUES (2)").await.unwrap();
+    server.run("INSERT INTO t VALUES (3)").await.unwrap();
+    let folder = server.stop().await;
+    std::fs::write(&catalog, before).unwrap();
+    let server = Server::start_in(folder, |_| {}).await;
+    assert_eq!(server.value("SELECT sum(n) FROM t").await, "6");
+    server.run("INSERT INTO t VALUES (4)").await.unwrap();
+    assert_eq!(server.value("SELECT sum(n) FROM t").await, "10");
+    server.stop().await;
+}

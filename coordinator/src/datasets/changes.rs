@@ -1,8 +1,12 @@
 //! What statements change: schemas and tables come and go, rows are added.
 
-use super::{DEFAULT_TENANT, Datasets, Definition, Waiting, shard_error};
+use super::{
+    COMMIT_ATTEMPTS, DEFAULT_TENANT, Datasets, Definition, Waiting, not_brought_in, shard_error,
+    too_many_writers,
+};
 use crate::catalog::{DEFAULT_SCHEMA, INFORMATION_SCHEMA, columns_from_stored, columns_to_stored};
 use crate::error::{Error, Result};
+use crate::manifests::Commit;
 use crate::random::random_u128;
 use bytes::Bytes;
 use flight_proto::catalog::{Change, CreateSchema, Dataset, DropDataset, DropSchema};
@@ -141,13 +145,30 @@ impl Datasets {
         committed.map(|()| rows)
     }
 
+    /// Commits the version with further files, and brings it onto the shards meanwhile.
     async fn commit_files(&self, dataset: u64, files: Vec<File>) -> Result<()> {
-        let added = |manifest: &mut flight_proto::manifest::Manifest| {
-            manifest.files.extend(files.iter().cloned());
-            Ok(())
-        };
-        let manifest = self.commit_next(dataset, added).await?;
-        self.switch(&manifest).await
+        let mut head = self.head(dataset).await?;
+        for _ in 0..COMMIT_ATTEMPTS {
+            let mut next = self.after(&head)?;
+            next.files.extend(files.iter().cloned());
+            let next = Arc::new(next);
+            let (commit, hydrated) = tokio::join!(self.manifests.commit(&next), self.hydrate(&next));
+            let commit = match commit {
+                Ok(Commit::Done) => {
+                    self.state.lock().heads.insert(dataset, next.clone());
+                    let resident = hydrated.map_err(|error| not_brought_in(&next, &error))?;
+                    self.publish_soon(&next, resident);
+                    return Ok(());
+                }
+                other => other,
+            };
+            if let Ok(resident) = hydrated {
+                self.let_go(&resident);
+            }
+            commit?;
+            head = Arc::new(self.manifests.read(DEFAULT_TENANT, dataset, next.version).await?);
+        }
+        Err(too_many_writers(&head))
     }
 
     /// Refuses what is not a table of Tundra's own.
@@ -195,6 +216,8 @@ impl Datasets {
         let Some(dataset) = self.known(name) else {
             return if if_exists { Ok(()) } else { Err(not_found(name)) };
         };
+        // A version that is published after the drop would bring the table back.
+        self.publish_pending().await;
         let tombstone = self
             .commit_next(dataset.id, |manifest| {
                 manifest.files.clear();
@@ -295,9 +318,15 @@ impl Datasets {
             let name = random_u128()?;
             let place = self.root().join(&format!("{DEFAULT_TENANT}/{dataset}/data/{name:032x}.parquet"));
             let url = place.url();
-            let put = place.store.put(&place.path, PutPayload::from(bytes)).await;
-            put.map_err(|error| Error::Environment(format!("{url}: {error}")))?;
-            known.extend(self.list(&url).await?.0);
+            let put = place.store.put(&place.path, PutPayload::from(bytes.clone())).await;
+            let put = put.map_err(|error| Error::Environment(format!("{url}: {error}")))?;
+            match put.e_tag.filter(|etag| !etag.is_empty()) {
+                Some(etag) => {
+                    let file = shard::written(&self.ground.stores, &place, &bytes, &etag);
+                    known.push(file.map_err(shard_error)?);
+                }
+                None => known.extend(self.list(&url).await?.0),
+            }
         }
         Ok(known)
     }

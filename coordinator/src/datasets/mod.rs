@@ -1,11 +1,12 @@
 //! Datasets and their versions: committing them, bringing them onto the shards, switching them on.
 //!
 //! A version comes about in this order: its files lie in the object store; its manifest is created, which
-//! commits it; the shards hydrate it; the catalog switches it on in one command; queries that start from
-//! then on see it. Changes of one table take turns. [`changes`] holds what statements do, [`restore`] what
-//! a start does.
+//! commits it; the shards hydrate it; queries that start from then on see it; the catalog switches it on in
+//! one command. Changes of one table take turns. [`changes`] holds what statements do, [`publish`] the switch,
+//! [`restore`] what a start does.
 
 mod changes;
+mod publish;
 mod restore;
 
 use crate::catalog::{CatalogStore, Reply, columns_from_stored, columns_to_stored};
@@ -14,9 +15,7 @@ use crate::manifests::{Commit, Manifests};
 use crate::view::{Resident, View};
 use exec::plan::TableRef;
 use exec::runtime::Tables;
-use flight_proto::catalog::{
-    AllocateDataset, Change, Command, Dataset, SwitchVersion, Version as StoredVersion,
-};
+use flight_proto::catalog::{AllocateDataset, Change, Command, Dataset};
 use flight_proto::manifest::{File, MANIFEST_FORMAT, Manifest};
 use parking_lot::Mutex;
 use planner::catalog::{Partitioning, Table};
@@ -50,6 +49,7 @@ pub(crate) struct Datasets {
     manifests: Manifests,
     progress: Arc<Progress>,
     state: Mutex<State>,
+    publisher: publish::Publisher,
 }
 
 #[derive(Default)]
@@ -64,12 +64,25 @@ struct State {
     turns: HashMap<String, Arc<tokio::sync::Mutex<()>>>,
     /// Files that wait to be committed, by dataset: whoever has the turn commits all of them at once.
     waiting: HashMap<u64, Vec<Waiting>>,
+    /// Versions that queries see and the catalog is still to be told of, by dataset.
+    unpublished: BTreeMap<u64, Dataset>,
 }
 
 /// Files of one `INSERT`, and who waits for their commit.
 struct Waiting {
     files: Vec<File>,
     done: oneshot::Sender<Result<()>>,
+}
+
+/// A table as those who start a coordinator see it.
+#[derive(Clone, Debug)]
+pub struct TableSummary {
+    pub schema: String,
+    pub name: String,
+    /// What an external table was created over; empty for one that statements fill.
+    pub location: String,
+    /// Its data could not be brought in.
+    pub absent: bool,
 }
 
 /// What a first version is made with.
@@ -86,7 +99,13 @@ struct Definition {
 impl Datasets {
     pub(crate) fn new(ground: Ground) -> Datasets {
         let manifests = Manifests::new(ground.root.store.clone(), ground.root.path.clone());
-        Datasets { ground, manifests, progress: Arc::default(), state: Mutex::default() }
+        Datasets {
+            ground,
+            manifests,
+            progress: Arc::default(),
+            state: Mutex::default(),
+            publisher: Default::default(),
+        }
     }
 
     /// What queries see now.
@@ -100,6 +119,18 @@ impl Datasets {
 
     pub(crate) fn shards(&self) -> &[Arc<Shard>] {
         &self.ground.shards
+    }
+
+    /// The tables of the catalog.
+    pub(crate) fn tables(&self) -> Vec<TableSummary> {
+        let snapshot = self.catalog().snapshot();
+        let summary = |dataset: &Dataset| TableSummary {
+            schema: dataset.schema.clone(),
+            name: dataset.name.clone(),
+            location: dataset.location.clone(),
+            absent: self.is_absent(dataset.id),
+        };
+        snapshot.datasets(DEFAULT_TENANT).into_iter().map(summary).collect()
     }
 
     /// Where Tundra's own objects lie.
@@ -147,7 +178,7 @@ impl Datasets {
 
     /// Makes the first version of a dataset.
     async fn create(&self, dataset: u64, definition: Definition) -> Result<()> {
-        let manifest = Manifest {
+        let manifest = Arc::new(Manifest {
             format: MANIFEST_FORMAT,
             tenant: DEFAULT_TENANT.into(),
             dataset,
@@ -161,7 +192,7 @@ impl Datasets {
             tombstone: false,
             created_at_us: now_us(),
             columns_declared: definition.columns_declared,
-        };
+        });
         // What cannot be hydrated is not committed: a first version has no predecessor to fall back to.
         let resident = self.hydrate(&manifest).await?;
         let published = match self.manifests.commit(&manifest).await {
@@ -177,7 +208,8 @@ impl Datasets {
         self.let_go(&resident);
         if matches!(error, Error::AlreadyExists(_) | Error::NotFound(_)) {
             // Another table took the name, or the schema went: the dataset must not come back from the store.
-            let tombstone = Manifest { version: 2, tombstone: true, files: Vec::new(), ..manifest };
+            let tombstone =
+                Manifest { version: 2, tombstone: true, files: Vec::new(), ..Manifest::clone(&manifest) };
             self.manifests.commit(&tombstone).await?;
         }
         Err(error)
@@ -205,12 +237,7 @@ impl Datasets {
     ) -> Result<Arc<Manifest>> {
         let mut head = self.head(dataset).await?;
         for _ in 0..COMMIT_ATTEMPTS {
-            if head.tombstone {
-                return Err(Error::NotFound(format!("table '{}' was dropped", head.name)));
-            }
-            let mut next = Manifest::clone(&head);
-            next.version += 1;
-            next.created_at_us = now_us();
+            let mut next = self.after(&head)?;
             change(&mut next)?;
             match self.manifests.commit(&next).await? {
                 Commit::Done => {
@@ -224,17 +251,20 @@ impl Datasets {
                 }
             }
         }
-        Err(Error::Conflict(format!("table '{}' is changed by too many at once; try again", head.name)))
+        Err(too_many_writers(&head))
+    }
+
+    /// What comes after a version, unchanged so far.
+    fn after(&self, head: &Manifest) -> Result<Manifest> {
+        if head.tombstone {
+            return Err(Error::NotFound(format!("table '{}' was dropped", head.name)));
+        }
+        Ok(Manifest { version: head.version + 1, created_at_us: now_us(), ..head.clone() })
     }
 
     /// Hydrates a committed version and switches it on.
-    async fn switch(&self, manifest: &Manifest) -> Result<()> {
-        let resident = self.hydrate(manifest).await.map_err(|error| {
-            Error::Environment(format!(
-                "version {} of table '{}' is committed, but could not be brought in: {error}",
-                manifest.version, manifest.name
-            ))
-        })?;
+    async fn switch(&self, manifest: &Arc<Manifest>) -> Result<()> {
+        let resident = self.hydrate(manifest).await.map_err(|error| not_brought_in(manifest, &error))?;
         self.publish(manifest, resident).await
     }
 
@@ -249,7 +279,7 @@ impl Datasets {
                 version: manifest.version,
             },
             schema: columns.clone().into(),
-            files: manifest.files.clone(),
+            files: manifest.files.as_slice().into(),
             partition_by: partition_by.collect::<Result<_>>()?,
         };
         let ground = &self.ground;
@@ -279,28 +309,6 @@ impl Datasets {
         let shards = ground.shards.iter().map(|shard| shard.table(&reference));
         let shards = shards.collect::<exec::error::Result<_>>()?;
         Ok(Arc::new(Resident { table: Arc::new(table), shards: Ok(shards) }))
-    }
-
-    /// Makes a hydrated version the one that queries see.
-    async fn publish(&self, manifest: &Manifest, resident: Arc<Resident>) -> Result<()> {
-        let dataset = Dataset {
-            id: manifest.dataset,
-            schema: manifest.schema.clone(),
-            name: manifest.name.clone(),
-            columns: manifest.columns.clone(),
-            location: manifest.location.clone(),
-            partition_by: manifest.partition_by.clone(),
-            version: Some(StoredVersion {
-                number: manifest.version,
-                rows: manifest.rows(),
-                size_bytes: manifest.size_bytes(),
-                published_at_us: 0,
-            }),
-        };
-        self.propose(Change::SwitchVersion(SwitchVersion { dataset: Some(dataset) })).await?;
-        self.seat(Some(Arc::new(manifest.clone())), resident);
-        self.show();
-        Ok(())
     }
 
     /// Takes a version in as the resident one of its dataset; the former goes when its last query ends.
@@ -338,6 +346,17 @@ fn position_of(columns: &[ColumnSchema], name: &str) -> Result<u32> {
     let position = columns.iter().position(|column| column.name.eq_ignore_ascii_case(name));
     let position = position.and_then(|position| u32::try_from(position).ok());
     position.ok_or_else(|| Error::Statement(format!("PARTITION BY HASH names '{name}', which is no column")))
+}
+
+fn not_brought_in(manifest: &Manifest, error: &Error) -> Error {
+    Error::Environment(format!(
+        "version {} of table '{}' is committed, but could not be brought in: {error}",
+        manifest.version, manifest.name
+    ))
+}
+
+fn too_many_writers(head: &Manifest) -> Error {
+    Error::Conflict(format!("table '{}' is changed by too many at once; try again", head.name))
 }
 
 /// A shard's error by whose fault it is.

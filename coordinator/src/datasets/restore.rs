@@ -59,7 +59,8 @@ impl Datasets {
 
     async fn restore_dataset(&self, id: u64, known: Option<&Dataset>) -> Result<()> {
         let Some(manifest) = self.manifests.latest(DEFAULT_TENANT, id).await? else {
-            return Err(Error::NotFound("it has no manifest in the object store".into()));
+            let why = "its manifest is gone from the object store, and with it its data";
+            return Err(Error::NotFound(why.into()));
         };
         if manifest.tombstone {
             if known.is_some() {
@@ -71,18 +72,18 @@ impl Datasets {
         if known.is_none() && !self.catalog().snapshot().has_schema(DEFAULT_TENANT, &manifest.schema) {
             self.propose(Change::CreateSchema(CreateSchema { name: manifest.schema.clone() })).await?;
         }
-        self.switch_again(&manifest).await
+        self.switch_again(&Arc::new(manifest)).await
     }
 
     /// Hydrates the latest version of a dataset, and switches it on where it is not yet: it was committed, but
     /// the process ended before.
-    pub(super) async fn switch_again(&self, manifest: &Manifest) -> Result<()> {
+    pub(super) async fn switch_again(&self, manifest: &Arc<Manifest>) -> Result<()> {
         let resident = self.hydrate(manifest).await?;
         let snapshot = self.catalog().snapshot();
         let known = snapshot.dataset(DEFAULT_TENANT, manifest.dataset);
         let switched_on = known.and_then(|dataset| dataset.version).map(|version| version.number);
         if switched_on == Some(manifest.version) {
-            self.seat(Some(Arc::new(manifest.clone())), resident);
+            self.seat(Some(manifest.clone()), resident);
             self.show();
             return Ok(());
         }

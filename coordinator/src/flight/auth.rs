@@ -8,6 +8,7 @@ use crate::coordinator::Coordinator;
 use crate::error::{Error, Result};
 use crate::random::random_u128;
 use crate::session::Session;
+use flight_proto::ticket::Ticket;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -69,7 +70,8 @@ impl Sessions {
             Credentials::Nothing => self.anonymous()?,
         };
         let token = format!("{:032x}", random_u128()?);
-        self.remember(Key::Token(token.clone()), Session::new(self.coordinator.clone(), &principal));
+        let session = Session::new(self.coordinator.clone(), &principal);
+        self.remember(Key::Token(token.clone()), session);
         Ok(token)
     }
 
@@ -85,6 +87,25 @@ impl Sessions {
                 let principal = self.anonymous()?;
                 Ok(self.by_connection(request.remote_addr(), &principal))
             }
+        }
+    }
+
+    /// Refuses a ticket or handle that another session was given. A session without a token is known by who
+    /// calls, whatever the connection: some drivers fetch over a new one. Where no user is configured, a call
+    /// that shows no token may use any ticket.
+    pub(super) fn check_owner<T>(&self, request: &Request<T>, ticket: &Ticket) -> Result<()> {
+        let same = match credentials(request.metadata())? {
+            Credentials::Token(token) => self.by_token(&token)?.id().to_be_bytes()[..] == ticket.session,
+            Credentials::Password { user, password } => {
+                self.check(&user, &password)? == ticket.principal || self.users().is_empty()
+            }
+            Credentials::Nothing => self.anonymous().map(|_| true)?,
+        };
+        match same {
+            true => Ok(()),
+            false => Err(Error::Denied(
+                "this ticket was given to another session; run the statement in this one".into(),
+            )),
         }
     }
 

@@ -13,6 +13,7 @@ mod service;
 mod sql_info;
 mod statements;
 mod status;
+mod tickets;
 mod type_info;
 
 use crate::coordinator::Coordinator;
@@ -50,9 +51,10 @@ pub(crate) fn serve(
     listener: TcpListener,
     coordinator: Arc<Coordinator>,
     mut stopped: watch::Receiver<bool>,
-) -> JoinHandle<()> {
-    tokio::spawn(async move {
-        let service = FlightServiceServer::new(Front::new(Service::new(coordinator)))
+) -> crate::error::Result<JoinHandle<()>> {
+    let service = Service::new(coordinator)?;
+    Ok(tokio::spawn(async move {
+        let service = FlightServiceServer::new(Front::new(service))
             .max_decoding_message_size(MESSAGE_BYTES_MAX)
             .max_encoding_message_size(usize::MAX);
         let until = async move {
@@ -70,7 +72,7 @@ pub(crate) fn serve(
         if let Err(error) = server.serve_with_incoming_shutdown(incoming, until).await {
             tracing::error!("the Flight SQL service ended: {error}");
         }
-    })
+    }))
 }
 
 /// A result as Flight data: the schema, then batches.

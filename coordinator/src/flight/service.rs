@@ -9,7 +9,8 @@ use super::auth::Sessions;
 use super::prepared::PreparedStatements;
 use super::sql_info::SQL_INFO;
 use super::statements::Statements;
-use super::status::{bad_ticket, internal};
+use super::status::internal;
+use super::tickets::{Tickets, bad_ticket};
 use super::type_info::TYPE_INFO;
 use super::{DataStream, encode_batch, encode_rows, metadata, parameters};
 use crate::coordinator::Coordinator;
@@ -37,7 +38,6 @@ use arrow_flight::{
 use columnar::Value;
 use columnar::arrow::Strings;
 use flight_proto::Message;
-use flight_proto::ticket;
 use futures::{StreamExt, stream};
 use std::sync::Arc;
 use tonic::metadata::MetadataValue;
@@ -50,15 +50,18 @@ pub(super) struct Service {
     sessions: Arc<Sessions>,
     statements: Arc<Statements>,
     prepared: Arc<PreparedStatements>,
+    tickets: Arc<Tickets>,
 }
 
 type HandshakeStream =
     std::pin::Pin<Box<dyn futures::Stream<Item = Result<HandshakeResponse, Status>> + Send>>;
 
 impl Service {
-    pub(super) fn new(coordinator: Arc<Coordinator>) -> Service {
+    pub(super) fn new(coordinator: Arc<Coordinator>) -> crate::error::Result<Service> {
         let sessions = Arc::new(Sessions::new(coordinator.clone()));
-        Service { coordinator, sessions, statements: Arc::default(), prepared: Arc::default() }
+        let (statements, prepared) = (Arc::default(), Arc::default());
+        let tickets = Arc::new(Tickets::new()?);
+        Ok(Service { coordinator, sessions, statements, prepared, tickets })
     }
 
     /// The session of a call; an error where who calls may not.
@@ -91,8 +94,8 @@ impl Service {
         bound: Vec<Vec<Value>>,
         descriptor: FlightDescriptor,
     ) -> Result<Response<FlightInfo>, Status> {
-        let (id, schema) = self.statements.open(session, sql, bound).await?;
-        let handle = ticket::Ticket::statement(DEFAULT_TENANT, id).to_bytes();
+        let (id, schema) = self.statements.open(session.clone(), sql, bound).await?;
+        let handle = self.tickets.statement(&session, id);
         let statement = TicketStatementQuery { statement_handle: handle.into() };
         info(Ticket::new(statement.as_any().encode_to_vec()), &schema, descriptor)
     }
@@ -100,7 +103,10 @@ impl Service {
     /// Runs a statement for its effect; returns how many rows it wrote.
     async fn updated(&self, session: Session, sql: &str, bound: Vec<Vec<Value>>) -> Result<i64, Status> {
         let (id, _) = self.statements.open(session, sql, bound).await?;
-        let mut rows = self.statements.redeem(id).await?;
+        let rows = self.statements.redeem(id).await;
+        // Nobody has its ticket.
+        self.statements.close(id);
+        let mut rows = rows?;
         let affected = rows.affected();
         // A query by way of an update is run for its errors.
         while let Some(batch) = rows.next().await {
@@ -126,9 +132,9 @@ impl Service {
         let parameter_schema = columnar::arrow::schema(columns, Strings::Offsets);
         let is_update = outline.changes;
         let dataset_schema = if is_update { Arc::new(Schema::empty()) } else { outline.schema.clone() };
-        let handle = self.prepared.open(session, &command.query, outline)?;
+        let handle = self.prepared.open(session.clone(), &command.query, outline)?;
         let result = PreparedStatementResult {
-            handle: ticket::Ticket::prepared(DEFAULT_TENANT, handle).to_bytes().into(),
+            handle: self.tickets.prepared(&session, handle).into(),
             dataset_schema: ipc_schema(&dataset_schema)?,
             parameter_schema: ipc_schema(&parameter_schema)?,
             is_update: Some(is_update),
@@ -181,33 +187,44 @@ impl Service {
         let command = CancelFlightInfoRequest::decode(&*request.get_ref().body)
             .map_err(|_| Status::invalid_argument("the request to cancel is malformed"))?;
         let info = command.info.ok_or_else(|| Status::invalid_argument("there is nothing to cancel"))?;
-        let status = if self.cancel(&info)? { CancelStatus::Cancelled } else { CancelStatus::NotCancellable };
+        let status = match self.cancel(request, &info)? {
+            true => CancelStatus::Cancelled,
+            false => CancelStatus::NotCancellable,
+        };
         Ok(CancelFlightInfoResult::new(status).encode_to_vec())
     }
 
     /// Ends the statements behind the tickets of `info`; whether there was one.
-    fn cancel(&self, info: &FlightInfo) -> Result<bool, Status> {
+    fn cancel<T>(&self, request: &Request<T>, info: &FlightInfo) -> Result<bool, Status> {
         let mut cancelled = false;
         for endpoint in &info.endpoint {
             let Some(ticket) = &endpoint.ticket else { continue };
             let any = Any::decode(&*ticket.ticket).ok();
             let statement = any.and_then(|any| any.unpack::<TicketStatementQuery>().ok().flatten());
             if let Some(statement) = statement {
-                cancelled |= self.statements.cancel(statement_id(&statement)?);
+                cancelled |= self.statements.cancel(self.statement_id(request, &statement)?);
             }
         }
         Ok(cancelled)
     }
-}
 
-fn statement_id(statement: &TicketStatementQuery) -> Result<u128, Status> {
-    let ticket = ticket::Ticket::from_bytes(&statement.statement_handle).map_err(bad_ticket)?;
-    ticket.statement_id().map_err(bad_ticket)
-}
+    /// The statement of a ticket that the caller may use.
+    fn statement_id<T>(
+        &self,
+        request: &Request<T>,
+        statement: &TicketStatementQuery,
+    ) -> crate::error::Result<u128> {
+        let ticket = self.tickets.read(&statement.statement_handle)?;
+        self.sessions.check_owner(request, &ticket)?;
+        ticket.statement_id().map_err(bad_ticket)
+    }
 
-fn prepared_handle(handle: &[u8]) -> Result<u128, Status> {
-    let ticket = ticket::Ticket::from_bytes(handle).map_err(bad_ticket)?;
-    ticket.prepared_handle().map_err(bad_ticket)
+    /// The prepared statement of a handle that the caller may use.
+    fn prepared_handle<T>(&self, request: &Request<T>, handle: &[u8]) -> crate::error::Result<u128> {
+        let ticket = self.tickets.read(handle)?;
+        self.sessions.check_owner(request, &ticket)?;
+        ticket.prepared_handle().map_err(bad_ticket)
+    }
 }
 
 fn refuse_transaction(id: Option<&[u8]>) -> Result<(), Status> {
@@ -287,8 +304,8 @@ impl FlightSqlService for Service {
         command: CommandPreparedStatementQuery,
         request: Request<FlightDescriptor>,
     ) -> Result<Response<FlightInfo>, Status> {
-        self.session(&request)?;
-        let prepared = self.prepared.get(prepared_handle(&command.prepared_statement_handle)?)?;
+        let handle = self.prepared_handle(&request, &command.prepared_statement_handle)?;
+        let prepared = self.prepared.get(handle)?;
         let descriptor = request.into_inner();
         if prepared.bound.is_empty() && !prepared.outline.parameters.is_empty() {
             // Some clients ask for the schema before they bind; the run is refused if they never do.
@@ -301,11 +318,9 @@ impl FlightSqlService for Service {
     async fn do_get_statement(
         &self,
         ticket: TicketStatementQuery,
-        _request: Request<Ticket>,
+        request: Request<Ticket>,
     ) -> Result<Response<DataStream>, Status> {
-        // Nobody can guess a ticket: whoever shows it may have the result. Some drivers fetch over a new
-        // connection without logging in again.
-        let rows = self.statements.redeem(statement_id(&ticket)?).await?;
+        let rows = self.statements.redeem(self.statement_id(&request, &ticket)?).await?;
         Ok(Response::new(encode_rows(rows)))
     }
 
@@ -314,8 +329,8 @@ impl FlightSqlService for Service {
         command: CommandPreparedStatementQuery,
         request: Request<Ticket>,
     ) -> Result<Response<DataStream>, Status> {
-        self.session(&request)?;
-        let prepared = self.prepared.get(prepared_handle(&command.prepared_statement_handle)?)?;
+        let handle = self.prepared_handle(&request, &command.prepared_statement_handle)?;
+        let prepared = self.prepared.get(handle)?;
         let (id, _) = self.statements.open(prepared.session, &prepared.sql, prepared.bound).await?;
         Ok(Response::new(encode_rows(self.statements.redeem(id).await?)))
     }
@@ -335,8 +350,7 @@ impl FlightSqlService for Service {
         command: CommandPreparedStatementQuery,
         request: Request<PeekableFlightDataStream>,
     ) -> Result<DoPutPreparedStatementResult, Status> {
-        self.session(&request)?;
-        let handle = prepared_handle(&command.prepared_statement_handle)?;
+        let handle = self.prepared_handle(&request, &command.prepared_statement_handle)?;
         let rows = parameters::read(request.into_inner()).await?;
         self.prepared.bind(handle, rows)?;
         let handle = Some(command.prepared_statement_handle);
@@ -348,8 +362,7 @@ impl FlightSqlService for Service {
         command: CommandPreparedStatementUpdate,
         request: Request<PeekableFlightDataStream>,
     ) -> Result<i64, Status> {
-        self.session(&request)?;
-        let handle = prepared_handle(&command.prepared_statement_handle)?;
+        let handle = self.prepared_handle(&request, &command.prepared_statement_handle)?;
         let rows = parameters::read(request.into_inner()).await?;
         if !rows.is_empty() {
             self.prepared.bind(handle, rows)?;
@@ -363,8 +376,7 @@ impl FlightSqlService for Service {
         command: ActionClosePreparedStatementRequest,
         request: Request<Action>,
     ) -> Result<(), Status> {
-        self.session(&request)?;
-        self.prepared.close(prepared_handle(&command.prepared_statement_handle)?);
+        self.prepared.close(self.prepared_handle(&request, &command.prepared_statement_handle)?);
         Ok(())
     }
 
@@ -385,7 +397,7 @@ impl FlightSqlService for Service {
         let info = FlightInfo::decode(command.info)
             .map_err(|_| Status::invalid_argument("the request to cancel is malformed"))?;
         // 1: cancelled; 3: not cancellable.
-        let result = if self.cancel(&info)? { 1 } else { 3 };
+        let result = if self.cancel(&request, &info)? { 1 } else { 3 };
         Ok(ActionCancelQueryResult { result })
     }
 

@@ -16,13 +16,16 @@ use std::time::{Duration, Instant};
 
 /// A ticket is good for so long after it was last used.
 const LIFETIME: Duration = Duration::from_secs(600);
-/// The most tickets that are remembered; the oldest goes first.
+/// How often tickets that are no longer good are looked for.
+const SWEEP: Duration = Duration::from_secs(10);
+/// The most tickets that are remembered; past that the oldest tenth goes.
 const TICKETS_MAX: usize = 10_000;
 
 /// The tickets that are out.
 #[derive(Default)]
 pub(super) struct Statements {
     open: Mutex<HashMap<u128, Open>>,
+    swept: Mutex<Option<Instant>>,
 }
 
 struct Open {
@@ -82,13 +85,30 @@ impl Statements {
             used: Instant::now(),
         };
         let mut tickets = self.open.lock();
-        tickets.retain(|_, open| open.used.elapsed() < LIFETIME);
-        if tickets.len() >= TICKETS_MAX {
-            let oldest = tickets.iter().min_by_key(|(_, open)| open.used).map(|(id, _)| *id);
-            oldest.and_then(|id| tickets.remove(&id));
-        }
+        self.make_room(&mut tickets);
         tickets.insert(id, open);
         Ok((id, schema))
+    }
+
+    /// Takes out what is no longer good. Looking through all tickets with each statement would be too slow.
+    fn make_room(&self, tickets: &mut HashMap<u128, Open>) {
+        let now = Instant::now();
+        let mut swept = self.swept.lock();
+        if tickets.len() < TICKETS_MAX && swept.is_some_and(|swept| now - swept < SWEEP) {
+            return;
+        }
+        *swept = Some(now);
+        tickets.retain(|_, open| now - open.used < LIFETIME);
+        if tickets.len() >= TICKETS_MAX {
+            let mut used: Vec<Instant> = tickets.values().map(|open| open.used).collect();
+            let (_, oldest, _) = used.select_nth_unstable(TICKETS_MAX / 10);
+            tickets.retain(|_, open| open.used > *oldest);
+        }
+    }
+
+    /// Forgets a ticket that nobody has.
+    pub(super) fn close(&self, id: u128) {
+        self.open.lock().remove(&id);
     }
 
     /// Runs the statement of a ticket, or gives its outcome again.

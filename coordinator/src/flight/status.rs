@@ -1,7 +1,6 @@
 //! Errors as gRPC statuses.
 
 use crate::error::Error;
-use flight_proto::ticket::TicketError;
 use tonic::{Code, Status};
 
 /// The status that tells a client of an error: the code by whose fault it is, the whole message.
@@ -46,11 +45,6 @@ impl From<Error> for Status {
     fn from(error: Error) -> Status {
         to_status(&error)
     }
-}
-
-/// A ticket or handle that is none.
-pub(super) fn bad_ticket(error: TicketError) -> Status {
-    Status::invalid_argument(error.to_string())
 }
 
 /// A defect of ours in making an answer.

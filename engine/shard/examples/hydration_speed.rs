@@ -29,7 +29,7 @@ async fn main() -> Result<(), Failure> {
             let version = Version {
                 id: VersionId { tenant: "default".into(), dataset: dataset as u64, version: 1 },
                 schema: inferred.columns.into(),
-                files: inferred.files,
+                files: inferred.files.into(),
                 partition_by: Vec::new(),
             };
             let stored: u64 = version.files.iter().map(|file| file.size_bytes).sum();

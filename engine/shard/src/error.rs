@@ -21,6 +21,13 @@ pub enum Error {
     /// The local disk failed or refused.
     #[error("{0}")]
     Disk(String),
+    /// Not even one piece of work has room beside the queries.
+    #[error(
+        "building one segment takes about {} MiB of memory and {} MiB are free; raise --memory",
+        .wanted_bytes >> 20,
+        .free_bytes >> 20
+    )]
+    Memory { wanted_bytes: u64, free_bytes: u64 },
     #[error(transparent)]
     Segment(#[from] storage::Error),
     #[error(transparent)]

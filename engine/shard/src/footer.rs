@@ -1,15 +1,18 @@
 //! What files hold, by their footers.
 
 use crate::file_reader::FileReader;
-use crate::{Error, File, Progress, Result, Stores, folders};
+use crate::{Error, File, Place, Progress, Result, Stores, folders};
 use arrow::datatypes::{DataType as ArrowType, Field, Fields, Schema, SchemaRef, TimeUnit as ArrowUnit};
+use bytes::Bytes;
 use columnar::DataType;
 use columnar::arrow::data_type_of;
 use futures::{StreamExt, TryStreamExt, stream};
 use parquet::DecodeResult;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::basic::Type as PhysicalType;
-use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataPushDecoder};
+use parquet::file::metadata::{
+    PageIndexPolicy, ParquetMetaData, ParquetMetaDataPushDecoder, ParquetMetaDataReader,
+};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use storage::ColumnSchema;
@@ -92,6 +95,19 @@ pub async fn infer(stores: &Stores, mut files: Vec<File>) -> Result<Inferred> {
     Ok(Inferred { columns, files })
 }
 
+/// The file at `place` that holds `bytes`, as the store named it when it was put: it need not be listed, nor
+/// its footer fetched.
+pub fn written(stores: &Stores, place: &Place, bytes: &Bytes, etag: &str) -> Result<File> {
+    let url = place.url();
+    let read = || ParquetMetaDataReader::new().parse_and_finish(bytes);
+    let footer = Arc::new(footer_of(&url, guarded(&url, FOOTER, read)?)?);
+    let (size_bytes, rows) = (bytes.len() as u64, footer.rows);
+    // With an ETag nobody looks at the time.
+    let file = File { url, size_bytes, etag: etag.into(), rows, ..File::default() };
+    stores.remember_footer(&file, footer);
+    Ok(file)
+}
+
 /// The column of that name, without regard to case.
 pub(crate) fn find<'a>(columns: &'a [ColumnSchema], name: &str) -> Option<&'a ColumnSchema> {
     columns.iter().find(|column| same_name(&column.name, name))
@@ -108,12 +124,11 @@ pub(crate) async fn load_all(
     progress: &Arc<Progress>,
 ) -> Result<Vec<Arc<Footer>>> {
     let one = |file: &File| {
-        let known = stores.known_footer(file);
-        let reader = FileReader::new(stores, file, progress);
+        let known = stores.known_footer(file).ok_or_else(|| FileReader::new(stores, file, progress));
         async move {
             match known {
-                Some(footer) => Result::Ok((footer, None)),
-                None => {
+                Ok(footer) => Result::Ok((footer, None)),
+                Err(reader) => {
                     let reader = reader?;
                     let footer = Arc::new(load(&reader).await?);
                     Ok((footer, Some(reader)))

@@ -1,23 +1,32 @@
 //! Hydration: from Parquet files to pinned segments.
 //!
-//! Segments that lie on a shard's disk are mapped. The others are built by jobs: a job decodes each of its
-//! row groups once, cuts the rows into the pieces that [`crate::placement`] planned, and writes a segment a
-//! piece. Jobs run side by side within the limits of [`Options`].
+//! Segments that are held, or lie on a shard's disk, are taken as they are. The others are built by jobs: a job
+//! decodes each of its row groups once, cuts the rows into the pieces that [`crate::placement`] planned, and
+//! makes a segment a piece. Jobs run side by side within the limits of [`Options`] and the node's memory.
+//!
+//! A version that adds files to a pinned one starts from what is known of that: only the new files are looked
+//! at, and rows that change their segment come from segments, not from files.
 
+use crate::budget::Budget;
 use crate::decode::{self, FileColumns};
 use crate::file_reader::FileReader;
 use crate::footer::{self, Footer};
 use crate::node::Resident;
-use crate::placement::{self, Part, Piece, Target};
+use crate::placement::{Part, Piece, Plan, Target};
 use crate::segment_files::{Key, KeyBuilder};
 use crate::{Error, Placement, Progress, Result, Shard, Version};
-use columnar::{Batch, Selection};
+use columnar::{Batch, PhysicalType, Selection};
 use exec::hash::{hash_vectors, route};
 use futures::{StreamExt, TryStreamExt, stream};
 use std::collections::HashMap;
 use std::sync::Arc;
-use storage::{SegmentBuilder, TableStatistics};
+use storage::{RowsRef, SegmentBuilder, TableStatistics};
 use tokio::sync::Semaphore;
+
+/// A segment of more parts has a file whatever its size: a start would have to read as many data files anew.
+const OWNED_PARTS: usize = 64;
+/// Rows that are read from a segment at once.
+const READ_ROWS: usize = 16_384;
 
 /// What a hydration found.
 #[derive(Clone, Debug)]
@@ -33,24 +42,32 @@ pub struct Options {
     /// Threads that decode and encode.
     pub threads: usize,
     /// What fetched row groups and unfinished segments may hold together, about. A single job that needs more
-    /// runs alone.
+    /// runs alone. It is reserved from the node's memory as well.
     pub memory_bytes: u64,
     /// Datasets of at most this many rows lie on every shard.
     pub replicated_rows: u64,
     /// The most rows a segment holds.
     pub segment_rows: usize,
+    /// Segments of at most so many bytes are held in memory and have no file: what a small `INSERT` makes is
+    /// soon merged, and made anew from its Parquet file more cheaply than it is brought to disk.
+    pub owned_bytes: usize,
 }
 
 impl Default for Options {
     fn default() -> Options {
         let threads = std::thread::available_parallelism().map_or(1, |count| count.get());
-        Options { threads, memory_bytes: 1 << 30, replicated_rows: 200_000, segment_rows: 1 << 20 }
+        Options {
+            threads,
+            memory_bytes: 1 << 30,
+            replicated_rows: 200_000,
+            segment_rows: 1 << 20,
+            owned_bytes: 256 << 10,
+        }
     }
 }
 
 /// Brings `version` onto `shards` (all shards, in order) and pins it there under its identity, so that
-/// fragments can scan it. Segments that lie on local disk are mapped, the others built. Queries on other
-/// versions are not touched; nothing is pinned if it fails.
+/// fragments can scan it. Queries on other versions are not touched; nothing is pinned if it fails.
 pub async fn hydrate(
     shards: &[Arc<Shard>],
     version: &Version,
@@ -59,88 +76,111 @@ pub async fn hydrate(
 ) -> Result<Hydrated> {
     let first = shards.first().ok_or_else(|| Error::Internal("a hydration without shards".into()))?;
     let stores = &first.environment().stores;
-    let footers = footer::load_all(stores, &version.files, progress).await?;
+    let version = Arc::new(version.clone());
+    let mut base = first.layout_before(&version);
+    let known_files = base.as_ref().map_or(0, |base| base.version.files.len());
+    let mut footers = footer::load_all(stores, &version.files[known_files..], progress).await?;
+    let rows = |footers: &[Arc<Footer>]| -> Vec<Vec<u64>> {
+        footers.iter().map(|footer| footer.row_groups().collect()).collect()
+    };
+    let extended = base
+        .as_ref()
+        .and_then(|base| base.plan.extended(&rows(&footers), &version.partition_by, shards.len(), options));
+    let plan = match extended {
+        Some(plan) => plan,
+        None => {
+            if base.take().is_some() {
+                footers = footer::load_all(stores, &version.files, progress).await?;
+            }
+            Plan::new(&rows(&footers), &version.partition_by, shards.len(), options)
+        }
+    };
     progress.expect_rows(footers.iter().map(|footer| footer.rows).sum());
-    let (placement, pieces) = placement::plan(&footers, &version.partition_by, shards.len(), options);
-
-    let columns = version
-        .files
-        .iter()
-        .zip(&footers)
-        .map(|(file, footer)| FileColumns::new(&version.schema, file, footer));
-    let readers = version.files.iter().map(|file| FileReader::new(stores, file, progress));
+    let first_file = version.files.len() - footers.len();
+    let files = &version.files[first_file..];
+    let columns =
+        files.iter().zip(&footers).map(|(file, footer)| FileColumns::new(&version.schema, file, footer));
+    let readers = files.iter().map(|file| FileReader::new(stores, file, progress));
     let task = Arc::new(Task {
         shards: shards.to_vec(),
         version: version.clone(),
         columns: columns.collect::<Result<_>>()?,
         readers: readers.collect::<Result<_>>()?,
         footers,
+        first_file,
+        owned_bytes: options.owned_bytes,
         progress: progress.clone(),
         threads: Semaphore::new(options.threads.max(1)),
-        memory: Semaphore::new((options.memory_bytes >> 20).clamp(1, MEMORY_UNITS) as usize),
-        memory_units: (options.memory_bytes >> 20).clamp(1, MEMORY_UNITS) as u32,
+        budget: Budget::new(&first.environment().memory, options.memory_bytes),
     });
 
-    // What is there already; `found[piece][shard]`.
-    let found = {
-        let (task, pieces) = (task.clone(), pieces.clone());
-        blocking(move || pieces.iter().map(|piece| task.find(piece)).collect::<Result<Vec<_>>>()).await?
+    let pieces: Vec<Arc<Piece>> = plan.pieces().cloned().collect();
+    let (mut segments, missing) = {
+        let task = task.clone();
+        let pieces = pieces.clone();
+        blocking(move || task.find_all(&pieces, base.as_deref())).await?
     };
-    let mut segments: Vec<Vec<(usize, Arc<Resident>)>> = vec![Vec::new(); pieces.len()];
-    let mut missing = Vec::new();
-    for (index, (piece, found)) in pieces.iter().zip(found).enumerate() {
-        match found {
-            Some(residents) => {
-                progress.add_rows(piece.rows());
-                segments[index] = residents;
-            }
-            None => missing.push(index),
-        }
-    }
-    let jobs = jobs(&pieces, &missing).into_iter().map(|job| {
-        let job: Vec<(usize, Piece)> = job.into_iter().map(|index| (index, pieces[index].clone())).collect();
-        build(task.clone(), job)
-    });
-    let jobs: Vec<_> = jobs.collect();
+    let jobs: Vec<_> = jobs(missing).into_iter().map(|job| build(task.clone(), job)).collect();
     let mut built = stream::iter(jobs).buffer_unordered(options.threads.max(1) * 2);
     while let Some(job) = built.try_next().await? {
-        for (index, residents) in job {
-            segments[index] = residents;
+        for (index, placed) in job {
+            segments[index] = placed;
         }
     }
 
-    // Pieces are in row order on each shard.
+    let layout = Arc::new(Layout { version: version.clone(), plan, segments });
     let mut statistics = TableStatistics::empty(version.schema.len());
     for (index, shard) in shards.iter().enumerate() {
-        let of_shard = segments.iter().flatten().filter(|(target, _)| *target == index);
+        // Pieces are in row order on each shard.
+        let of_shard = layout.segments.iter().flatten().filter(|(target, _)| *target == index);
         let residents: Vec<Arc<Resident>> = of_shard.map(|(_, resident)| resident.clone()).collect();
-        if index == 0 || placement != Placement::Replicated {
+        if index == 0 || layout.plan.placement != Placement::Replicated {
             for resident in &residents {
                 statistics = statistics.merge(&resident.statistics);
             }
         }
-        shard.pin(&version.id, &version.schema, residents);
+        shard.pin(&version.id, &version.schema, residents, (index == 0).then(|| layout.clone()));
     }
-    Ok(Hydrated { statistics: Arc::new(statistics), placement })
+    Ok(Hydrated { statistics: Arc::new(statistics), placement: layout.plan.placement.clone() })
 }
 
-/// Memory is counted in MiB, and a semaphore cannot count further.
-const MEMORY_UNITS: u64 = 1 << 24;
+/// What a hydration made of a version; the next version starts from it.
+pub(crate) struct Layout {
+    version: Arc<Version>,
+    plan: Plan,
+    /// One a piece of the plan, in its order.
+    segments: Vec<Vec<Placed>>,
+}
+
+impl Layout {
+    /// Whether `version` is this one with further files, or none.
+    pub(crate) fn is_before(&self, version: &Version) -> bool {
+        let known = &self.version;
+        known.schema == version.schema
+            && known.partition_by == version.partition_by
+            && version.files.starts_with(&known.files[..])
+    }
+
+    pub(crate) fn files(&self) -> usize {
+        self.version.files.len()
+    }
+}
 
 /// What all jobs of a hydration share.
 struct Task {
     shards: Vec<Arc<Shard>>,
-    version: Version,
-    /// One a file, like the next two.
+    version: Arc<Version>,
+    /// One a file from `first_file` on, like the next two.
     columns: Vec<FileColumns>,
     readers: Vec<FileReader>,
     footers: Vec<Arc<Footer>>,
+    /// Rows of the files before are all in segments.
+    first_file: usize,
+    owned_bytes: usize,
     progress: Arc<Progress>,
     /// A permit a thread that computes.
     threads: Semaphore,
-    /// A permit a MiB.
-    memory: Semaphore,
-    memory_units: u32,
+    budget: Budget,
 }
 
 /// A segment and the shard it is for.
@@ -154,18 +194,26 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + '
     }
 }
 
+/// A piece without a segment.
+struct Missing {
+    /// Its place in the plan.
+    index: usize,
+    piece: Arc<Piece>,
+    /// Segments of its first rows.
+    held: Vec<Vec<Placed>>,
+    /// Where the other rows are.
+    parts: Vec<Part>,
+}
+
 /// Groups missing pieces so that no two groups need the same row group; each in row order.
-fn jobs(pieces: &[Piece], missing: &[usize]) -> Vec<Vec<usize>> {
-    let mut order = missing.to_vec();
-    let begin =
-        |index: usize| pieces[index].parts.first().map(|part| (part.file, part.row_group, part.start));
-    order.sort_by_key(|&index| begin(index));
+fn jobs(mut missing: Vec<Missing>) -> Vec<Vec<Missing>> {
+    missing.sort_by_key(|missing| missing.parts.first().map(|part| (part.file, part.row_group, part.start)));
     // The job of each row group; jobs that turn out to share one are joined.
     let mut job_of: HashMap<(usize, usize), usize> = HashMap::new();
-    let mut jobs: Vec<Vec<usize>> = Vec::new();
-    for index in order {
+    let mut jobs: Vec<Vec<Missing>> = Vec::new();
+    for piece in missing {
         let groups: Vec<(usize, usize)> =
-            pieces[index].parts.iter().map(|part| (part.file, part.row_group)).collect();
+            piece.parts.iter().map(|part| (part.file, part.row_group)).collect();
         let mut known: Vec<usize> = groups.iter().filter_map(|group| job_of.get(group).copied()).collect();
         known.sort_unstable();
         known.dedup();
@@ -178,7 +226,7 @@ fn jobs(pieces: &[Piece], missing: &[usize]) -> Vec<Vec<usize>> {
             jobs[job].extend(moved);
             job_of.values_mut().filter(|of| **of == other).for_each(|of| *of = job);
         }
-        jobs[job].push(index);
+        jobs[job].push(piece);
         job_of.extend(groups.into_iter().map(|group| (group, job)));
     }
     jobs.retain(|job| !job.is_empty());
@@ -186,6 +234,51 @@ fn jobs(pieces: &[Piece], missing: &[usize]) -> Vec<Vec<usize>> {
 }
 
 impl Task {
+    /// The segments that the pieces have already, and the pieces that have none.
+    fn find_all(
+        &self,
+        pieces: &[Arc<Piece>],
+        base: Option<&Layout>,
+    ) -> Result<(Vec<Vec<Placed>>, Vec<Missing>)> {
+        // A piece begins with rows that no other piece has.
+        type Begun<'a> = HashMap<Part, (&'a Arc<Piece>, &'a Vec<Placed>)>;
+        let known = base.into_iter().flat_map(|base| base.plan.pieces().zip(&base.segments));
+        let begun: Begun =
+            known.filter_map(|(piece, placed)| Some((*piece.parts.first()?, (piece, placed)))).collect();
+        let mut segments = Vec::new();
+        let mut missing = Vec::new();
+        for (index, piece) in pieces.iter().enumerate() {
+            let same = piece.parts.first().and_then(|part| begun.get(part));
+            if let Some((_, placed)) = same.filter(|(known, _)| Arc::ptr_eq(known, piece)) {
+                segments.push(Vec::clone(placed));
+                continue;
+            }
+            if let Some(found) = self.find(piece)? {
+                self.progress.add_rows(self.rows_of(&piece.parts));
+                segments.push(found);
+                continue;
+            }
+            let (mut held, mut parts) = (Vec::new(), &piece.parts[..]);
+            while let Some((known, placed)) = parts.first().and_then(|part| begun.get(part))
+                && let Some(rest) = parts.strip_prefix(&known.parts[..])
+            {
+                held.push(Vec::clone(placed));
+                parts = rest;
+            }
+            if parts.iter().any(|part| part.file < self.first_file) {
+                return Err(Error::Internal("rows of a known file that no segment holds".into()));
+            }
+            segments.push(Vec::new());
+            missing.push(Missing { index, piece: piece.clone(), held, parts: parts.to_vec() });
+        }
+        Ok((segments, missing))
+    }
+
+    /// Rows of files that are new.
+    fn rows_of(&self, parts: &[Part]) -> u64 {
+        parts.iter().filter(|part| part.file >= self.first_file).map(|part| part.rows).sum()
+    }
+
     /// Whom a piece is for.
     fn targets(&self, piece: &Piece) -> std::ops::Range<usize> {
         match piece.target {
@@ -245,28 +338,30 @@ impl Task {
 
     /// What a job holds at its height, about: the largest row group as it is stored, and rows of the largest
     /// piece, decoded and encoded.
-    fn memory_of(&self, job: &[(usize, Piece)]) -> u32 {
+    fn memory_of(&self, job: &[Missing]) -> u64 {
         let mut stored = 0;
         let mut decoded = 0.0_f64;
-        for (_, piece) in job {
-            let mut bytes = 0.0;
-            for part in &piece.parts {
-                let group = self.footers[part.file].metadata().row_group(part.row_group);
+        for missing in job {
+            let held = missing.held.iter().flatten().map(|(_, resident)| resident.segment.bytes());
+            let mut bytes = held.sum::<u64>() as f64;
+            for part in &missing.parts {
+                let group = self.footers[part.file - self.first_file].metadata().row_group(part.row_group);
                 stored = stored.max(group.compressed_size().max(0) as u64);
                 bytes +=
                     group.total_byte_size().max(0) as f64 * part.rows as f64 / group.num_rows().max(1) as f64;
             }
             decoded = decoded.max(bytes);
         }
-        let bytes = stored.saturating_add((decoded * 3.0) as u64);
-        (bytes >> 20).clamp(1, u64::from(self.memory_units)) as u32
+        stored.saturating_add((decoded * 2.0) as u64)
     }
 }
 
 /// A piece whose segments are being built.
 struct Open {
     index: usize,
-    piece: Piece,
+    piece: Arc<Piece>,
+    /// What comes from files.
+    parts: Vec<Part>,
     /// One a target; emptied when they are finished.
     builders: Vec<SegmentBuilder>,
     /// Rows that are still to come.
@@ -274,32 +369,44 @@ struct Open {
 }
 
 /// Builds the segments of pieces that share row groups.
-async fn build(task: Arc<Task>, job: Vec<(usize, Piece)>) -> Result<Vec<(usize, Vec<Placed>)>> {
+async fn build(task: Arc<Task>, job: Vec<Missing>) -> Result<Vec<(usize, Vec<Placed>)>> {
     let closed = |_| Error::Internal("a hydration's limits are gone".into());
-    let _memory = task.memory.acquire_many(task.memory_of(&job)).await.map_err(closed)?;
+    let _memory = task.budget.reserve(task.memory_of(&job)).await?;
     let mut groups: Vec<(usize, usize)> = Vec::new();
-    for part in job.iter().flat_map(|(_, piece)| &piece.parts) {
+    for part in job.iter().flat_map(|missing| &missing.parts) {
         groups.push((part.file, part.row_group));
     }
     groups.sort_unstable();
     groups.dedup();
-    let mut open: Vec<Open> = job
-        .into_iter()
-        .map(|(index, piece)| Open { index, left: piece.rows(), piece, builders: Vec::new() })
-        .collect();
+    let mut open = Vec::new();
     let mut done = Vec::new();
+    for missing in job {
+        let (index, piece, held) = (missing.index, missing.piece, missing.held);
+        let left = missing.parts.iter().map(|part| part.rows).sum();
+        let mut one = Open { index, piece, parts: missing.parts, builders: Vec::new(), left };
+        if !held.is_empty() {
+            let _thread = task.threads.acquire().await.map_err(closed)?;
+            let task = task.clone();
+            one = blocking(move || one.take_held(&task, &held).map(|()| one)).await?;
+        }
+        match one.left {
+            0 => done.push((one.index, one.finish(&task)?)),
+            _ => open.push(one),
+        }
+    }
     for (file, row_group) in groups {
-        let (reader, footer) = (&task.readers[file], &task.footers[file]);
-        let mut batches = decode::fetch(reader, footer, &task.columns[file], row_group).await?;
+        let at = file - task.first_file;
+        let (reader, footer) = (&task.readers[at], &task.footers[at]);
+        let mut batches = decode::fetch(reader, footer, &task.columns[at], row_group).await?;
         let _thread = task.threads.acquire().await.map_err(closed)?;
         let shared = task.clone();
         (open, done) = blocking(move || {
             let task = shared;
-            let source = task.readers[file].file();
-            let expected = task.footers[file].row_groups().nth(row_group).unwrap_or(0);
+            let source = task.readers[at].file();
+            let expected = task.footers[at].row_groups().nth(row_group).unwrap_or(0);
             let mut row = 0;
             while let Some(rows) = decode::next_rows(source, row_group, &mut batches)? {
-                let batch = task.columns[file].batch(source, &rows)?;
+                let batch = task.columns[at].batch(source, &rows)?;
                 let end = row + batch.rows as u64;
                 for one in &mut open {
                     one.take(&task, &batch, file, row_group, row)?;
@@ -325,21 +432,47 @@ async fn build(task: Arc<Task>, job: Vec<(usize, Piece)>) -> Result<Vec<(usize, 
 }
 
 impl Open {
+    fn begin(&mut self, task: &Task) {
+        if self.builders.is_empty() {
+            let targets = if self.piece.target == Target::ByHash { task.shards.len() } else { 1 };
+            let builder = |_| SegmentBuilder::new(task.version.schema.clone());
+            self.builders = (0..targets).map(builder).collect();
+        }
+    }
+
+    /// Takes the rows of segments, each of which has a segment a builder.
+    fn take_held(&mut self, task: &Task, held: &[Vec<Placed>]) -> Result<()> {
+        self.begin(task);
+        for placed in held {
+            for (builder, (_, resident)) in self.builders.iter_mut().zip(placed) {
+                let segment = &resident.segment;
+                let columns = segment.schema().iter().enumerate();
+                let columns: Vec<(u32, PhysicalType)> =
+                    columns.map(|(index, column)| (index as u32, column.data_type.physical())).collect();
+                for block in 0..segment.block_count() {
+                    let rows = segment.block_rows(block);
+                    for start in (0..rows).step_by(READ_ROWS) {
+                        let len = READ_ROWS.min(rows - start);
+                        let columns = segment.read(block as u32, RowsRef::Range(start, len), &columns)?;
+                        builder.push(&Batch::of_rows(columns, len))?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Takes what the piece wants of a batch that starts at `start` of a row group.
     fn take(&mut self, task: &Task, batch: &Batch, file: usize, row_group: usize, start: u64) -> Result<()> {
         let end = start + batch.rows as u64;
         let here = |part: &&Part| (part.file, part.row_group) == (file, row_group);
-        let parts: Vec<Part> = self.piece.parts.iter().filter(here).copied().collect();
+        let parts: Vec<Part> = self.parts.iter().filter(here).copied().collect();
         for part in parts {
             let (from, to) = (part.start.max(start), (part.start + part.rows).min(end));
             if from >= to {
                 continue;
             }
-            if self.builders.is_empty() {
-                let targets = if self.piece.target == Target::ByHash { task.shards.len() } else { 1 };
-                self.builders =
-                    (0..targets).map(|_| SegmentBuilder::new(task.version.schema.clone())).collect();
-            }
+            self.begin(task);
             let whole = (from, to) == (start, end);
             let cut = if whole {
                 batch.clone()
@@ -380,7 +513,9 @@ impl Open {
         let mut placed: Vec<Placed> = Vec::new();
         for (shard, builder) in task.targets(&self.piece).zip(std::mem::take(&mut self.builders)) {
             let image = builder.finish()?;
-            placed.push((shard, task.shards[shard].store(id, task.key(&self.piece, shard), &image)?));
+            let owned = image.as_slice().len() <= task.owned_bytes && self.piece.parts.len() <= OWNED_PARTS;
+            let key = task.key(&self.piece, shard);
+            placed.push((shard, task.shards[shard].store(id, key, image, owned)?));
         }
         // Where all shards want the same rows, one was built.
         for shard in task.targets(&self.piece).skip(placed.len()) {

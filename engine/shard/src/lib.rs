@@ -4,6 +4,7 @@
 //! which shard gets which rows, [`hydrate`] decodes row groups, builds segments and keeps them on local disk,
 //! a [`Shard`] pins them for queries. This is the lowest floor with I/O (tokio).
 
+mod budget;
 pub mod config;
 mod decode;
 pub mod error;
@@ -25,7 +26,7 @@ pub mod version;
 pub use config::{Config, Environment};
 pub use error::{Error, Result};
 pub use flight_proto::manifest::{File, FolderValue};
-pub use footer::{Inferred, infer};
+pub use footer::{Inferred, infer, written};
 pub use hydrate::{Hydrated, hydrate};
 pub use listing::list;
 pub use node::Shard;

@@ -1,7 +1,8 @@
 //! The shard itself: what it holds, and running fragments on it.
 
+use crate::hydrate::Layout;
 use crate::segment_files::{self, Key, SegmentFiles};
-use crate::{Config, Environment, Error, Result, VersionId};
+use crate::{Config, Environment, Error, Result, Version, VersionId};
 use exec::QueryContext;
 use exec::plan::{Fragment, TableRef};
 use exec::runtime::{Exchange, FragmentEnvironment, RunningFragment, Tables};
@@ -25,25 +26,38 @@ struct State {
     versions: HashMap<VersionId, Pinned>,
     /// Segments that someone has, by their files.
     residents: HashMap<PathBuf, Weak<Resident>>,
+    /// How many were left when those that are gone were last taken out.
+    residents_swept: usize,
 }
 
 struct Pinned {
     table: Arc<Table>,
     residents: Vec<Arc<Resident>>,
+    /// On the first of all shards.
+    layout: Option<Arc<Layout>>,
 }
 
-/// A segment with its file. Versions that share rows share it.
+/// A segment with its file, if it has one. Versions that share rows share it.
 pub(crate) struct Resident {
     pub(crate) segment: Arc<Segment>,
     pub(crate) statistics: TableStatistics,
+    /// What it is found by; where its file would lie.
     pub(crate) path: PathBuf,
     /// The file goes with this.
     retired: AtomicBool,
 }
 
+impl Resident {
+    /// Whether the segment is in memory only.
+    fn is_owned(&self) -> bool {
+        !self.segment.is_mapped()
+    }
+}
+
 impl Drop for Resident {
     fn drop(&mut self) {
         if self.retired.load(Ordering::Relaxed)
+            && !self.is_owned()
             && let Err(error) = segment_files::remove(&self.path)
         {
             tracing::warn!(%error, "a segment's file is left behind");
@@ -89,7 +103,7 @@ impl Shard {
     pub fn drop_version(&self, id: &VersionId) {
         let mut state = self.state.lock();
         let Some(dropped) = state.versions.remove(id) else { return };
-        let kept = state.paths();
+        let kept = state.paths_of(|other| (&other.tenant, other.dataset) == (&id.tenant, id.dataset));
         for resident in &dropped.residents {
             resident.retired.store(!kept.contains(&resident.path), Ordering::Relaxed);
         }
@@ -100,7 +114,7 @@ impl Shard {
     /// Deletes local files that no pinned version has, such as those of datasets that are gone. To be called
     /// once all live versions are hydrated, and while nothing is.
     pub fn sweep(&self) -> Result<()> {
-        let kept = self.state.lock().paths();
+        let kept = self.state.lock().paths_of(|_| true);
         self.files.sweep(&kept)
     }
 
@@ -118,16 +132,33 @@ impl Shard {
     }
 
     /// Makes segments of `id` known to queries.
-    pub(crate) fn pin(&self, id: &VersionId, schema: &Arc<[ColumnSchema]>, residents: Vec<Arc<Resident>>) {
+    pub(crate) fn pin(
+        &self,
+        id: &VersionId,
+        schema: &Arc<[ColumnSchema]>,
+        residents: Vec<Arc<Resident>>,
+        layout: Option<Arc<Layout>>,
+    ) {
         let segments = residents.iter().map(|resident| resident.segment.clone()).collect();
         let table = Arc::new(Table { schema: schema.clone(), segments });
         let mut state = self.state.lock();
         for resident in &residents {
             resident.retired.store(false, Ordering::Relaxed);
         }
-        let before = state.versions.insert(id.clone(), Pinned { table, residents });
+        let before = state.versions.insert(id.clone(), Pinned { table, residents, layout });
         drop(state);
         drop(before);
+    }
+
+    /// The layout of a pinned version that `version` adds files to: of those, the one with most files.
+    pub(crate) fn layout_before(&self, version: &Version) -> Option<Arc<Layout>> {
+        let state = self.state.lock();
+        let of_dataset = state
+            .versions
+            .iter()
+            .filter(|(id, _)| (&id.tenant, id.dataset) == (&version.id.tenant, version.id.dataset));
+        let layouts = of_dataset.filter_map(|(_, pinned)| pinned.layout.as_ref());
+        layouts.filter(|layout| layout.is_before(version)).max_by_key(|layout| layout.files()).cloned()
     }
 
     /// The segment of that key, if it is held or on disk and whole.
@@ -142,16 +173,28 @@ impl Shard {
         }
     }
 
-    /// Writes a segment that was built and takes it in.
-    pub(crate) fn store(&self, id: &VersionId, key: Key, image: &SegmentImage) -> Result<Arc<Resident>> {
+    /// Takes in a segment that was built: into memory, or by way of a file.
+    pub(crate) fn store(
+        &self,
+        id: &VersionId,
+        key: Key,
+        image: SegmentImage,
+        owned: bool,
+    ) -> Result<Arc<Resident>> {
         let path = self.files.path(id, key);
-        segment_files::write(&path, image)?;
+        if owned {
+            return self.admit(path, Segment::open(image.into_bytes())?);
+        }
+        segment_files::write(&path, &image)?;
         self.open_written(path)
     }
 
     /// Takes in a segment that another shard of this machine has.
     pub(crate) fn share(&self, id: &VersionId, key: Key, other: &Resident) -> Result<Arc<Resident>> {
         let path = self.files.path(id, key);
+        if other.is_owned() {
+            return self.admit(path, Segment::clone(&other.segment));
+        }
         segment_files::share(&other.path, &path)?;
         self.open_written(path)
     }
@@ -179,7 +222,10 @@ impl Shard {
         });
         self.environment.residency.add(&resident.segment);
         let mut state = self.state.lock();
-        state.residents.retain(|_, held| held.strong_count() > 0);
+        if state.residents.len() >= state.residents_swept * 2 + 64 {
+            state.residents.retain(|_, held| held.strong_count() > 0);
+            state.residents_swept = state.residents.len();
+        }
         state.residents.insert(path, Arc::downgrade(&resident));
         Ok(resident)
     }
@@ -187,9 +233,10 @@ impl Shard {
 
 impl State {
     /// The files of pinned versions.
-    fn paths(&self) -> HashSet<PathBuf> {
-        let pinned = self.versions.values().flat_map(|pinned| &pinned.residents);
-        pinned.map(|resident| resident.path.clone()).collect()
+    fn paths_of(&self, wanted: impl Fn(&VersionId) -> bool) -> HashSet<PathBuf> {
+        let pinned = self.versions.iter().filter(|(id, _)| wanted(id));
+        let residents = pinned.flat_map(|(_, pinned)| &pinned.residents);
+        residents.map(|resident| resident.path.clone()).collect()
     }
 }
 

@@ -6,7 +6,7 @@ use columnar::arrow::{Strings, record_batch, schema};
 use columnar::{Batch, DataType};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
-use parquet::file::properties::WriterProperties;
+use parquet::file::properties::{WriterProperties, WriterPropertiesBuilder};
 use storage::ColumnSchema;
 
 /// The most rows of a row group.
@@ -22,6 +22,16 @@ pub struct ParquetWriter {
 impl ParquetWriter {
     /// Names must be distinct.
     pub fn new(columns: &[ColumnSchema]) -> Result<ParquetWriter> {
+        let level = ZstdLevel::try_new(1).map_err(|error| Error::Internal(error.to_string()))?;
+        ParquetWriter::with(columns, WriterProperties::builder().set_compression(Compression::ZSTD(level)))
+    }
+
+    /// As [`ParquetWriter::new`], for so few rows that setting up a compressor would take longer than all else.
+    pub fn of_few_rows(columns: &[ColumnSchema]) -> Result<ParquetWriter> {
+        ParquetWriter::with(columns, WriterProperties::builder().set_dictionary_enabled(false))
+    }
+
+    fn with(columns: &[ColumnSchema], properties: WriterPropertiesBuilder) -> Result<ParquetWriter> {
         if let Some(column) = columns.iter().find(|column| column.data_type == DataType::Interval) {
             return Err(Error::Unsupported(format!(
                 "storing column \"{}\": INTERVAL in Parquet",
@@ -30,11 +40,7 @@ impl ParquetWriter {
         }
         let fields = columns.iter().map(|column| (column.name.as_str(), column.data_type, column.nullable));
         let schema = std::sync::Arc::new(schema(fields, Strings::Views));
-        let level = ZstdLevel::try_new(1).map_err(|error| Error::Internal(error.to_string()))?;
-        let properties = WriterProperties::builder()
-            .set_compression(Compression::ZSTD(level))
-            .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
-            .build();
+        let properties = properties.set_max_row_group_row_count(Some(ROW_GROUP_ROWS)).build();
         let writer = ArrowWriter::try_new(Vec::new(), schema.clone(), Some(properties));
         let writer = writer.map_err(|error| Error::Unsupported(format!("writing Parquet: {error}")))?;
         Ok(ParquetWriter { writer, schema, rows: 0 })

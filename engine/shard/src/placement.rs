@@ -3,7 +3,6 @@
 //! The plan is a fold over the files in their order: what it decides for a file depends on the files before
 //! it alone. So a version that adds files to another shares nearly all of its segments.
 
-use crate::footer::Footer;
 use crate::hydrate::Options;
 use std::sync::Arc;
 
@@ -51,55 +50,97 @@ impl Piece {
 /// A file of fewer rows is not cut for the sake of several shards.
 const SPLIT_ROWS: u64 = 131_072;
 
-/// The placement of a version, and its rows in pieces: of each shard in the order of the rows.
-pub(crate) fn plan(
-    footers: &[Arc<Footer>],
-    partition_by: &[u32],
+/// Where the rows of a version lie. It grows by files, so that a version that adds files to another is planned
+/// without another look at the files of that.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    pub(crate) placement: Placement,
+    /// A list a shard where rows are spread, else one; each in the order of the rows.
+    pieces: Vec<Vec<Arc<Piece>>>,
+    /// Rows of each list.
+    loads: Vec<u64>,
+    files: usize,
     shards: usize,
-    options: &Options,
-) -> (Placement, Vec<Piece>) {
-    let files: Vec<Vec<u64>> = footers.iter().map(|footer| footer.row_groups().collect()).collect();
-    plan_rows(&files, partition_by, shards, options)
+    segment_rows: u64,
 }
 
-/// As [`plan`], by the rows of each file's row groups.
-fn plan_rows(
-    files: &[Vec<u64>],
-    partition_by: &[u32],
-    shards: usize,
-    options: &Options,
-) -> (Placement, Vec<Piece>) {
-    let total: u64 = files.iter().flatten().sum();
-    let limit = options.segment_rows.max(1) as u64;
-    let whole = |target: Target, limit: u64| {
-        let mut pieces = Vec::new();
-        for (file, groups) in files.iter().enumerate() {
-            append(&mut pieces, parts_of(file, groups, 0..groups.iter().sum()), target, limit);
-        }
-        pieces
-    };
-    if total <= options.replicated_rows {
-        return (Placement::Replicated, whole(Target::All, limit));
+impl Plan {
+    /// The plan of files with these rows in their row groups.
+    pub(crate) fn new(files: &[Vec<u64>], partition_by: &[u32], shards: usize, options: &Options) -> Plan {
+        let placement = placement_of(files.iter().flatten().sum(), partition_by, options);
+        let lists = if placement == Placement::Spread { shards } else { 1 };
+        let (pieces, loads) = (vec![Vec::new(); lists], vec![0; lists]);
+        let segment_rows = options.segment_rows.max(1) as u64;
+        let mut plan = Plan { placement, pieces, loads, files: 0, shards, segment_rows };
+        files.iter().for_each(|groups| plan.add(groups));
+        plan
     }
-    if !partition_by.is_empty() {
-        // Each of these becomes a segment a shard.
-        return (Placement::Hash(partition_by.to_vec()), whole(Target::ByHash, limit * shards as u64));
+
+    /// This plan with further files; `None` where they change the place of what it has.
+    pub(crate) fn extended(
+        &self,
+        files: &[Vec<u64>],
+        partition_by: &[u32],
+        shards: usize,
+        options: &Options,
+    ) -> Option<Plan> {
+        let total = self.rows() + files.iter().flatten().sum::<u64>();
+        let same = self.placement == placement_of(total, partition_by, options)
+            && self.shards == shards
+            && self.segment_rows == options.segment_rows.max(1) as u64;
+        same.then(|| {
+            let mut plan = self.clone();
+            files.iter().for_each(|groups| plan.add(groups));
+            plan
+        })
     }
-    let mut pieces: Vec<Vec<Piece>> = vec![Vec::new(); shards];
-    let mut loads = vec![0_u64; shards];
-    for (file, groups) in files.iter().enumerate() {
+
+    pub(crate) fn rows(&self) -> u64 {
+        self.loads.iter().sum()
+    }
+
+    /// Every piece; those of one shard in the order of the rows.
+    pub(crate) fn pieces(&self) -> impl Iterator<Item = &Arc<Piece>> {
+        self.pieces.iter().flatten()
+    }
+
+    fn add(&mut self, groups: &[u64]) {
+        let file = self.files;
+        self.files += 1;
         let rows: u64 = groups.iter().sum();
-        let mut order: Vec<usize> = (0..shards).collect();
-        order.sort_by_key(|&shard| (loads[shard], shard));
-        let cuts = if rows < SPLIT_ROWS || shards == 1 { vec![rows] } else { cuts(groups, shards) };
+        let (target, limit) = match &self.placement {
+            Placement::Replicated => (Target::All, self.segment_rows),
+            // Each of these becomes a segment a shard.
+            Placement::Hash(_) => (Target::ByHash, self.segment_rows * self.shards as u64),
+            Placement::Spread => return self.spread(file, groups),
+        };
+        append(&mut self.pieces[0], parts_of(file, groups, 0..rows), target, limit);
+        self.loads[0] += rows;
+    }
+
+    /// Gives a file to the shard that has least, or a part of it to each.
+    fn spread(&mut self, file: usize, groups: &[u64]) {
+        let rows: u64 = groups.iter().sum();
+        let mut order: Vec<usize> = (0..self.shards).collect();
+        order.sort_by_key(|&shard| (self.loads[shard], shard));
+        let whole = rows < SPLIT_ROWS || self.shards == 1;
+        let cuts = if whole { vec![rows] } else { cuts(groups, self.shards) };
         let mut start = 0;
         for (&shard, &end) in order.iter().zip(&cuts) {
-            append(&mut pieces[shard], parts_of(file, groups, start..end), Target::One(shard), limit);
-            loads[shard] += end - start;
+            let parts = parts_of(file, groups, start..end);
+            append(&mut self.pieces[shard], parts, Target::One(shard), self.segment_rows);
+            self.loads[shard] += end - start;
             start = end;
         }
     }
-    (Placement::Spread, pieces.into_iter().flatten().collect())
+}
+
+fn placement_of(rows: u64, partition_by: &[u32], options: &Options) -> Placement {
+    match rows {
+        few if few <= options.replicated_rows => Placement::Replicated,
+        _ if partition_by.is_empty() => Placement::Spread,
+        _ => Placement::Hash(partition_by.to_vec()),
+    }
 }
 
 /// Where a file's rows are cut for `shards` shards, ascending, the last at its end: between row groups where
@@ -141,7 +182,7 @@ fn parts_of(file: usize, groups: &[u64], range: std::ops::Range<u64>) -> Vec<Par
 /// Cuts a file's parts into pieces of at most `limit` rows and puts them behind the others. A piece that is
 /// not smaller than the one before it is merged with it where both fit: so small files end up in few pieces,
 /// and each row is merged a logarithmic number of times as files come in one by one.
-fn append(pieces: &mut Vec<Piece>, parts: Vec<Part>, target: Target, limit: u64) {
+fn append(pieces: &mut Vec<Arc<Piece>>, parts: Vec<Part>, target: Target, limit: u64) {
     let rows: u64 = parts.iter().map(|part| part.rows).sum();
     if rows == 0 {
         return;
@@ -174,16 +215,19 @@ fn append(pieces: &mut Vec<Piece>, parts: Vec<Part>, target: Target, limit: u64)
     }
 }
 
-fn push_merged(pieces: &mut Vec<Piece>, mut piece: Piece, limit: u64) {
-    while let Some(last) = pieces.pop() {
-        if last.rows() > piece.rows() || last.rows() + piece.rows() > limit {
-            pieces.push(last);
-            break;
-        }
-        let parts = [last.parts, piece.parts].concat();
-        piece = Piece { parts, target: piece.target };
+fn push_merged(pieces: &mut Vec<Arc<Piece>>, piece: Piece, limit: u64) {
+    let mut rows = piece.rows();
+    let mut from = pieces.len();
+    while let Some(last) = from.checked_sub(1).map(|last| pieces[last].rows())
+        && last <= rows
+        && last + rows <= limit
+    {
+        rows += last;
+        from -= 1;
     }
-    pieces.push(piece);
+    let mut parts: Vec<Part> = pieces.drain(from..).flat_map(|piece| piece.parts.clone()).collect();
+    parts.extend(piece.parts);
+    pieces.push(Arc::new(Piece { parts, target: piece.target }));
 }
 
 #[cfg(test)]
@@ -192,6 +236,19 @@ mod tests {
 
     fn options() -> Options {
         Options { replicated_rows: 0, segment_rows: 1 << 20, ..Options::default() }
+    }
+
+    /// The placement and the pieces, in one list.
+    fn plan_rows(
+        files: &[Vec<u64>],
+        partition_by: &[u32],
+        shards: usize,
+        options: &Options,
+    ) -> (Placement, Vec<Piece>) {
+        let plan = Plan::new(files, partition_by, shards, options);
+        let pieces: Vec<Piece> = plan.pieces().map(|piece| Piece::clone(piece)).collect();
+        assert_eq!(plan.rows(), pieces.iter().map(Piece::rows).sum::<u64>());
+        (plan.placement, pieces)
     }
 
     fn rows_of(pieces: &[Piece]) -> Vec<u64> {
@@ -282,5 +339,28 @@ mod tests {
         assert_eq!((placement, pieces[0].target), (Placement::Replicated, Target::All));
         let (placement, pieces) = plan_rows(&[vec![1001]], &[2], 3, &options);
         assert_eq!((placement, pieces[0].target), (Placement::Hash(vec![2]), Target::ByHash));
+    }
+
+    #[test]
+    fn an_extended_plan_is_the_plan_of_all_files() {
+        let files = vec![vec![500], vec![1; 3], vec![], vec![200_000, 7], vec![1], vec![1], vec![300_000]];
+        for (partition_by, shards) in [(&[][..], 1), (&[][..], 3), (&[0][..], 3)] {
+            let mut grown = Plan::new(&[], partition_by, shards, &options());
+            for (index, groups) in files.iter().enumerate() {
+                let next = std::slice::from_ref(groups);
+                if let Some(extended) = grown.extended(next, partition_by, shards, &options()) {
+                    grown = extended;
+                } else {
+                    grown = Plan::new(&files[..=index], partition_by, shards, &options());
+                }
+            }
+            let whole = Plan::new(&files, partition_by, shards, &options());
+            assert!(grown.pieces().eq(whole.pieces()) && grown.loads == whole.loads);
+        }
+        let few = Options { replicated_rows: 10, ..options() };
+        let small = Plan::new(&[vec![10]], &[], 2, &few);
+        assert!(small.extended(&[vec![0]], &[], 2, &few).is_some());
+        assert!(small.extended(&[vec![1]], &[], 2, &few).is_none(), "it is spread from now on");
+        assert!(small.extended(&[vec![0]], &[], 3, &few).is_none());
     }
 }

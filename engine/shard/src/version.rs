@@ -19,7 +19,7 @@ pub struct Version {
     /// Columns as declared or inferred; those that no file has come from its folders.
     pub schema: Arc<[ColumnSchema]>,
     /// In the order of the rows.
-    pub files: Vec<File>,
+    pub files: Arc<[File]>,
     /// Positions of the columns whose hash places a row; empty: rows lie where their files do.
     pub partition_by: Vec<u32>,
 }

@@ -19,7 +19,7 @@ fn id(version: u64) -> VersionId {
 }
 
 fn options() -> Options {
-    Options { threads: 2, replicated_rows: 0, segment_rows: 1000, ..Options::default() }
+    Options { threads: 2, replicated_rows: 0, segment_rows: 1000, owned_bytes: 0, ..Options::default() }
 }
 
 async fn version_of(folder: &Folder, location: &str, number: u64) -> Version {
@@ -30,7 +30,7 @@ async fn try_version_of(folder: &Folder, location: &str, number: u64) -> Result<
     let files = list(&folder.stores, &folder.url(location)).await?;
     let inferred = infer(&folder.stores, files).await?;
     let schema = inferred.columns.into();
-    Ok(Version { id: id(number), schema, files: inferred.files, partition_by: Vec::new() })
+    Ok(Version { id: id(number), schema, files: inferred.files.into(), partition_by: Vec::new() })
 }
 
 async fn run(shards: &[Arc<Shard>], version: &Version, options: &Options) -> Result<Hydrated, Error> {
@@ -223,6 +223,57 @@ async fn versions_share_segments_and_go_one_by_one() {
     assert!(shards[0].table(&gone).is_err());
 }
 
+/// However a version grew, it holds what a hydration from nothing holds, and each file was read once.
+#[tokio::test]
+async fn files_that_come_in_one_by_one_are_merged() {
+    for (shards, partition_by, replicated_rows, owned_bytes) in
+        [(1, vec![], 0, usize::MAX), (3, vec![], 50, 4096), (2, vec![2], 0, 0), (2, vec![], 1000, 1 << 20)]
+    {
+        let (folder, fresh) = (Folder::new(), Folder::new());
+        let options = Options { replicated_rows, owned_bytes, ..options() };
+        let nodes = folder.shards(shards);
+        let progress = Arc::new(Progress::default());
+        let mut rows_in = 0;
+        let mut last = None;
+        for number in 1..=100 {
+            let more = i64::from(number == 90) * 400 + i64::from(number as i32) % 5;
+            folder.put(&format!("t/{number:03}.parquet"), &file(rows_in..rows_in + more));
+            rows_in += more;
+            let mut version = version_of(&folder, "t", number).await;
+            version.partition_by = partition_by.clone();
+            let hydrated = hydrate(&nodes, &version, &options, &progress).await.unwrap();
+            nodes.iter().for_each(|shard| shard.drop_version(&id(number - 1)));
+            assert_eq!(hydrated.statistics.rows, rows_in as u64);
+            last = Some(version);
+        }
+        let version = last.unwrap();
+        let others = fresh.shards(shards);
+        let whole = Arc::new(Progress::default());
+        hydrate(&others, &version, &options, &whole).await.unwrap();
+        let mut all = Vec::new();
+        for (grown, fresh) in nodes.iter().zip(&others) {
+            let (grown, fresh) = (table(grown, 100), table(fresh, 100));
+            assert!(grown.segments.len() < 12, "{} segments", grown.segments.len());
+            assert_eq!(rows(&grown), rows(&fresh));
+            all.extend(rows(&grown));
+        }
+        all.sort_by_key(|row| row[0].as_integer());
+        let copies = if replicated_rows == 1000 { shards } else { 1 };
+        check_rows(&all, (0..rows_in).flat_map(|n| std::iter::repeat_n(n, copies)));
+        if replicated_rows != 50 {
+            assert_eq!(progress.counts().rows_done, rows_in as u64);
+        }
+        let held: Vec<_> = nodes.iter().flat_map(|shard| table(shard, 100).segments.clone()).collect();
+        let mapped = held.iter().filter(|segment| segment.is_mapped()).count();
+        assert_eq!(segment_files(&folder).len(), mapped, "no file is left behind");
+        assert!(held.iter().all(|segment| segment.is_mapped() || segment.bytes() <= owned_bytes as u64));
+        assert!(owned_bytes > 0 || mapped == held.len());
+        // One by one they are in memory, but not a start's work of a hundred files.
+        assert!(mapped < held.len() || owned_bytes <= 4096);
+        assert!(mapped > 0 || shards > 1);
+    }
+}
+
 #[tokio::test]
 async fn a_file_that_changed_is_named() {
     let folder = Folder::new();
@@ -355,7 +406,7 @@ async fn limits_do_not_change_the_rows() {
         let version = Version {
             id: id(segment_rows as u64),
             schema: inferred.columns.clone().into(),
-            files: inferred.files.clone(),
+            files: inferred.files.clone().into(),
             partition_by: Vec::new(),
         };
         let shards = folder.shards(1);
@@ -386,8 +437,9 @@ async fn fragments_scan_what_was_hydrated() {
         Fragment { id: 0, plan: Plan::Scan(scan), placement: FragmentPlacement::OneShard, output: None };
     let topology = Topology::new(std::slice::from_ref(&fragment), 1, 0).unwrap();
     let memory = exec::memory::MemoryPool::unlimited();
+    let exchange = LocalExchange::new(topology, &memory);
     let query = Arc::new(exec::QueryContext::new(1, memory));
-    let mut running = shards[0].run(&fragment, query, LocalExchange::new(topology)).unwrap();
+    let mut running = shards[0].run(&fragment, query, exchange).unwrap();
     // The version may go while the query runs.
     shards[0].drop_version(&id(1));
     let mut found = Vec::new();

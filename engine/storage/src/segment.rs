@@ -246,6 +246,11 @@ impl Segment {
         self.content.bytes.check()
     }
 
+    /// Whether its bytes are mapped from a file.
+    pub fn is_mapped(&self) -> bool {
+        self.content.bytes.is_mapped()
+    }
+
     /// Bytes of the whole segment.
     pub fn bytes(&self) -> u64 {
         self.content.bytes.len() as u64

@@ -6,9 +6,10 @@ use super::waiters::Waiters;
 use super::{FragmentEnvironment, Profile, RunningFragment, Tables, WorkDone, Workers, run};
 use crate::context::QueryContext;
 use crate::error::{Error, Result};
+use crate::memory::{MemoryPool, Reservation};
 use crate::operator::Progress;
 use crate::plan::Fragment;
-use columnar::Batch;
+use columnar::{Batch, Vector};
 use parking_lot::Mutex;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -23,9 +24,10 @@ pub struct LocalExchange {
     failure: Mutex<Option<Error>>,
 }
 
-#[derive(Default)]
 struct Queue {
-    batches: VecDeque<(usize, Batch)>,
+    batches: VecDeque<Queued>,
+    /// Of the batches.
+    reservation: Reservation,
     senders: HashMap<usize, Sender>,
     /// No more is wanted, or it has failed.
     closed: bool,
@@ -34,23 +36,57 @@ struct Queue {
     writers: Waiters,
 }
 
+struct Queued {
+    from: usize,
+    batch: Batch,
+    bytes: u64,
+}
+
 #[derive(Default)]
 struct Sender {
     queued: usize,
     finished: bool,
 }
 
+impl Queue {
+    /// What waited.
+    fn clear(&mut self) -> VecDeque<Queued> {
+        self.reservation.shrink(self.reservation.bytes());
+        std::mem::take(&mut self.batches)
+    }
+}
+
+/// What a batch holds, about; text that it shares with a segment is not counted.
+fn bytes_of(batch: &Batch) -> u64 {
+    let selection = batch.selection.as_ref().map_or(0, |_| batch.selected_rows() * size_of::<u32>());
+    let columns = batch.columns.iter().map(|column| match column {
+        Vector::Constant(_) => 0,
+        Vector::Dictionary(_) => batch.rows * size_of::<u32>(),
+        Vector::Flat(_) => batch.rows * column.physical().width_bytes(),
+    });
+    (selection + columns.sum::<usize>()) as u64
+}
+
 impl LocalExchange {
     /// Batches of one sender that wait for one receiver at most.
     const CAPACITY: usize = 8;
 
-    pub fn new(topology: Topology) -> Arc<LocalExchange> {
+    /// An exchange whose queues reserve what they hold.
+    pub fn new(topology: Topology, memory: &Arc<MemoryPool>) -> Arc<LocalExchange> {
         let mut queues = HashMap::new();
         for fragment in topology.fragments() {
             for &to in topology.receivers(fragment) {
                 let senders = topology.senders(fragment).iter();
                 let senders = senders.map(|&from| (from, Sender::default())).collect();
-                let queue = Queue { senders, ..Queue::default() };
+                let queue = Queue {
+                    batches: VecDeque::new(),
+                    reservation: memory.reservation("exchange"),
+                    senders,
+                    closed: false,
+                    failed: false,
+                    readers: Waiters::default(),
+                    writers: Waiters::default(),
+                };
                 queues.insert((fragment, to), Mutex::new(queue));
             }
         }
@@ -77,6 +113,7 @@ impl Exchange for LocalExchange {
         };
         let readers = {
             let mut queue = queue.lock();
+            let queue = &mut *queue;
             if queue.failed {
                 return Err(self.failure());
             }
@@ -91,9 +128,19 @@ impl Exchange for LocalExchange {
                 queue.writers.add(waker);
                 return Ok(Progress::Blocked);
             }
-            if let Some(batch) = batch.take() {
+            if let Some(held) = batch.take() {
+                let bytes = bytes_of(&held);
+                if let Err(error) = queue.reservation.grow(bytes) {
+                    *batch = Some(held);
+                    // With less memory fewer batches wait; where none does, there is nothing to wait for.
+                    if sender.queued == 0 {
+                        return Err(error);
+                    }
+                    queue.writers.add(waker);
+                    return Ok(Progress::Blocked);
+                }
                 sender.queued += 1;
-                queue.batches.push_back((edge.from, batch));
+                queue.batches.push_back(Queued { from: edge.from, batch: held, bytes });
             }
             queue.readers.take()
         };
@@ -123,13 +170,14 @@ impl Exchange for LocalExchange {
             if queue.failed {
                 return Err(self.failure());
             }
-            let Some((from, batch)) = queue.batches.pop_front() else {
+            let Some(Queued { from, batch, bytes }) = queue.batches.pop_front() else {
                 let finished = queue.closed || queue.senders.values().all(|sender| sender.finished);
                 if !finished {
                     queue.readers.add(waker);
                 }
                 return Ok(if finished { Received::Finished } else { Received::Blocked });
             };
+            queue.reservation.shrink(bytes);
             if let Some(sender) = queue.senders.get_mut(&from) {
                 sender.queued -= 1;
             }
@@ -144,7 +192,7 @@ impl Exchange for LocalExchange {
         let (dropped, writers, readers) = {
             let mut queue = queue.lock();
             queue.closed = true;
-            (std::mem::take(&mut queue.batches), queue.writers.take(), queue.readers.take())
+            (queue.clear(), queue.writers.take(), queue.readers.take())
         };
         drop(dropped);
         writers.wake();
@@ -157,7 +205,7 @@ impl Exchange for LocalExchange {
             let (dropped, writers, readers) = {
                 let mut queue = queue.lock();
                 queue.failed = true;
-                (std::mem::take(&mut queue.batches), queue.writers.take(), queue.readers.take())
+                (queue.clear(), queue.writers.take(), queue.readers.take())
             };
             drop(dropped);
             writers.wake();
@@ -184,7 +232,7 @@ impl RunningQuery {
         workers: &Arc<Workers>,
     ) -> Result<RunningQuery> {
         let topology = Topology::new(fragments, tables.len(), 0)?;
-        let exchange = LocalExchange::new(topology.clone());
+        let exchange = LocalExchange::new(topology.clone(), &query.memory);
         let mut running = RunningQuery { fragments: Vec::new(), roots: Vec::new() };
         for fragment in fragments {
             for &shard in topology.senders(fragment.id) {
@@ -246,9 +294,14 @@ impl RunningQuery {
 mod tests {
     use super::*;
     use crate::plan::{FragmentPlacement, Plan, Routing};
+    use columnar::{DataType, Scalar};
 
     /// Two senders, one receiver.
     fn exchange() -> Arc<LocalExchange> {
+        exchange_within(&MemoryPool::unlimited())
+    }
+
+    fn exchange_within(memory: &Arc<MemoryPool>) -> Arc<LocalExchange> {
         let values = Plan::Values { types: vec![], rows: vec![] };
         let receive = Plan::Receive { fragment: 1, types: vec![] };
         let fragments = [
@@ -260,7 +313,7 @@ mod tests {
             },
             Fragment { id: 0, plan: receive, placement: FragmentPlacement::OneShard, output: None },
         ];
-        LocalExchange::new(Topology::new(&fragments, 2, 0).unwrap())
+        LocalExchange::new(Topology::new(&fragments, 2, 0).unwrap(), memory)
     }
 
     const FIRST: Edge = Edge { fragment: 1, from: 0, to: 0 };
@@ -284,6 +337,26 @@ mod tests {
         assert_eq!(send(&exchange, SECOND).unwrap(), Progress::Ready);
         assert!(matches!(receive(&exchange).unwrap(), Received::Batch(_)));
         assert_eq!(send(&exchange, FIRST).unwrap(), Progress::Ready);
+    }
+
+    #[test]
+    fn what_waits_is_reserved() {
+        let memory = MemoryPool::new(1000);
+        let exchange = exchange_within(&memory);
+        let send = |edge: Edge| {
+            let values: Vec<Scalar> = (0..100).map(Scalar::Integer).collect();
+            let column = Vector::from_scalars(DataType::Int32, &values);
+            exchange.send(edge, &mut Some(Batch::of_rows(vec![column], 100)), Waker::noop())
+        };
+        assert_eq!(send(FIRST).unwrap(), Progress::Ready);
+        assert_eq!(send(FIRST).unwrap(), Progress::Ready);
+        assert_eq!(memory.used_bytes(), 800);
+        assert_eq!(send(FIRST).unwrap(), Progress::Blocked);
+        assert!(matches!(send(SECOND), Err(Error::Memory { .. })), "nobody would wake it");
+        receive(&exchange).unwrap();
+        assert_eq!(send(SECOND).unwrap(), Progress::Ready);
+        exchange.close(1, 0);
+        assert_eq!(memory.used_bytes(), 0);
     }
 
     #[test]

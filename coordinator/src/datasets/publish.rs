@@ -1,0 +1,82 @@
+//! Making a hydrated version the one that queries see, and telling the catalog.
+//!
+//! A version that adds rows is seen at once and the catalog learns of it soon after: what keeps the version is
+//! its manifest, and a start switches on what was committed. Versions that wait for the catalog replace each
+//! other. Everything else is seen when the catalog has it.
+
+use super::Datasets;
+use crate::error::Result;
+use crate::view::Resident;
+use flight_proto::catalog::{Change, Dataset, SwitchVersion, Version};
+use flight_proto::manifest::Manifest;
+use std::sync::Arc;
+use tokio::sync::{Mutex, Notify};
+
+/// Who tells the catalog of versions.
+#[derive(Default)]
+pub(super) struct Publisher {
+    /// There is something to tell.
+    pending: Notify,
+    /// Held while the catalog is told.
+    telling: Mutex<()>,
+}
+
+impl Datasets {
+    /// Switches a hydrated version on.
+    pub(super) async fn publish(&self, manifest: &Arc<Manifest>, resident: Arc<Resident>) -> Result<()> {
+        let _telling = self.publisher.telling.lock().await;
+        self.state.lock().unpublished.remove(&manifest.dataset);
+        let dataset = Some(dataset_of(manifest));
+        self.propose(Change::SwitchVersion(SwitchVersion { dataset })).await?;
+        self.seat(Some(manifest.clone()), resident);
+        self.show();
+        Ok(())
+    }
+
+    /// Lets queries see a hydrated version that only adds rows; [`Datasets::publish_all`] tells the catalog.
+    pub(super) fn publish_soon(&self, manifest: &Arc<Manifest>, resident: Arc<Resident>) {
+        self.seat(Some(manifest.clone()), resident);
+        self.show();
+        self.state.lock().unpublished.insert(manifest.dataset, dataset_of(manifest));
+        self.publisher.pending.notify_one();
+    }
+
+    /// Tells the catalog of what [`Datasets::publish_soon`] switched on, for as long as it is polled.
+    pub(crate) async fn publish_all(self: Arc<Datasets>) {
+        loop {
+            self.publisher.pending.notified().await;
+            self.publish_pending().await;
+        }
+    }
+
+    /// Tells the catalog of every version that waits.
+    pub(crate) async fn publish_pending(&self) {
+        let _telling = self.publisher.telling.lock().await;
+        let pending = std::mem::take(&mut self.state.lock().unpublished);
+        for dataset in pending.into_values() {
+            let name = dataset.name.clone();
+            let switch = SwitchVersion { dataset: Some(dataset) };
+            if let Err(error) = self.propose(Change::SwitchVersion(switch)).await {
+                tracing::warn!("the catalog was not told of the latest version of '{name}': {error}");
+            }
+        }
+    }
+}
+
+/// A version as the catalog knows it.
+fn dataset_of(manifest: &Manifest) -> Dataset {
+    Dataset {
+        id: manifest.dataset,
+        schema: manifest.schema.clone(),
+        name: manifest.name.clone(),
+        columns: manifest.columns.clone(),
+        location: manifest.location.clone(),
+        partition_by: manifest.partition_by.clone(),
+        version: Some(Version {
+            number: manifest.version,
+            rows: manifest.rows(),
+            size_bytes: manifest.size_bytes(),
+            published_at_us: 0,
+        }),
+    }
+}
