@@ -201,6 +201,14 @@ fn a_limit_ends_fragments_that_would_send_more() {
 }
 
 #[test]
+fn a_sink_that_wants_no_rows_ends_every_task() {
+    let keys =
+        vec![plan::SortKey { expr: column(0, DataType::Int32), descending: false, nulls_first: false }];
+    let plan = Plan::TopN { input: Box::new(scan(&[0], &[])), keys, limit: 0, offset: 2 };
+    check_rows(&[fragment(0, plan, OneShard, None)], &[]);
+}
+
+#[test]
 fn a_client_that_does_not_read_holds_no_worker() {
     let workers = Workers::new(1).unwrap();
     let settings = Settings { batch_rows: 1, ..Settings::default() };
