@@ -1,6 +1,8 @@
 //! Whole queries over shards of this process: the answer is the same whatever the shards, threads, batch sizes
 //! and disturbances, and whatever ends a query leaves nothing behind.
 
+mod parallel;
+
 use super::*;
 use crate::context::Settings;
 use crate::error::Error;
