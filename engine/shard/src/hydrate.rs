@@ -37,6 +37,8 @@ pub struct Options {
     pub memory_bytes: u64,
     /// Datasets of at most this many rows lie on every shard.
     pub replicated_rows: u64,
+    /// A file of fewer rows is not cut for the sake of several shards.
+    pub split_rows: u64,
     /// The most rows a segment holds.
     pub segment_rows: usize,
 }
@@ -44,7 +46,13 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Options {
         let threads = std::thread::available_parallelism().map_or(1, |count| count.get());
-        Options { threads, memory_bytes: 1 << 30, replicated_rows: 200_000, segment_rows: 1 << 20 }
+        Options {
+            threads,
+            memory_bytes: 1 << 30,
+            replicated_rows: 200_000,
+            split_rows: 131_072,
+            segment_rows: 1 << 20,
+        }
     }
 }
 

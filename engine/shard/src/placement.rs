@@ -48,9 +48,6 @@ impl Piece {
     }
 }
 
-/// A file of fewer rows is not cut for the sake of several shards.
-const SPLIT_ROWS: u64 = 131_072;
-
 /// The placement of a version, and its rows in pieces: of each shard in the order of the rows.
 pub(crate) fn plan(
     footers: &[Arc<Footer>],
@@ -91,7 +88,7 @@ fn plan_rows(
         let rows: u64 = groups.iter().sum();
         let mut order: Vec<usize> = (0..shards).collect();
         order.sort_by_key(|&shard| (loads[shard], shard));
-        let cuts = if rows < SPLIT_ROWS || shards == 1 { vec![rows] } else { cuts(groups, shards) };
+        let cuts = if rows < options.split_rows || shards == 1 { vec![rows] } else { cuts(groups, shards) };
         let mut start = 0;
         for (&shard, &end) in order.iter().zip(&cuts) {
             append(&mut pieces[shard], parts_of(file, groups, start..end), Target::One(shard), limit);
