@@ -331,10 +331,10 @@ fn joins_of_few_keys_find_every_row() {
 fn joins_of_many_keys_find_every_pair() {
     let mut runs = Runs::new();
     for keys in [&[0][..], &[1], &[2], &[0, 1], &[2, 0]] {
-        for null_equal in [false, true] {
+        for (null_equal, nulls) in [(false, true), (true, true), (true, false)] {
             let count = 50 + runs.random.below(800);
             let domain = if keys.len() == 1 { count } else { 20 };
-            let build = drawn(&mut runs.random, count, domain, true);
+            let build = drawn(&mut runs.random, count, domain, nulls);
             let probe = drawn(&mut runs.random, 800, domain, true);
             let residual = [None, Some(FLAG), Some(TYPES.len() + FLAG)][runs.random.below(3)];
             let keys = keys.iter().map(|&key| (key, null_equal)).collect();
