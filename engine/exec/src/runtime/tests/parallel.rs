@@ -3,6 +3,8 @@
 //!
 //! Data and settings are drawn by a seed, which is printed; `SEED=n` draws the same again.
 
+#![allow(clippy::print_stdout, reason = "a failing run names its seed")]
+
 use super::*;
 use crate::operators::testing::{Random, Row};
 use crate::plan::{JoinKey, JoinKind, SortKey};
