@@ -70,11 +70,11 @@ fn a_store_in_memory_has_samples_and_forgets_them() {
     let counts = ["-c", "SELECT count(*) AS n FROM orders", "--format", "csv"];
     for _ in 0..2 {
         let server = Server::start(data.path(), &arguments);
-        assert_eq!(stdout(&server.sql(&counts)), "n\r\n1500\r\n");
+        assert_eq!(stdout(&sql(&server, &counts)), "n\r\n1500\r\n");
         server.stop();
     }
     let server = Server::start(data.path(), &arguments[..2]);
-    let message = failure(&server.sql(&counts), 1);
+    let message = failure(&sql(&server, &counts), 1);
     assert!(message.contains("orders") && message.contains("its data"), "{message}");
     server.stop();
 }

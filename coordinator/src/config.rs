@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use exec::context::Settings;
+use shard::hydrate;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -32,6 +33,10 @@ pub struct Config {
     pub users: Vec<User>,
     /// Settings that every query starts with.
     pub settings: Settings,
+    /// Datasets of at most this many rows lie on every shard.
+    pub replicated_rows: u64,
+    /// A file of a larger dataset that has fewer rows lies on one shard whole.
+    pub split_rows: u64,
 }
 
 /// A user with a password, for Basic authentication.
@@ -51,6 +56,7 @@ impl Config {
     /// The defaults: one shard, every core, no login, four queries a core at once.
     pub fn new(data: impl Into<PathBuf>) -> Config {
         let threads = std::thread::available_parallelism().map_or(1, |count| count.get());
+        let hydration = hydrate::Options::default();
         Config {
             data: data.into(),
             object_store: None,
@@ -62,6 +68,8 @@ impl Config {
             query_timeout: None,
             users: Vec::new(),
             settings: Settings::default(),
+            replicated_rows: hydration.replicated_rows,
+            split_rows: hydration.split_rows,
         }
     }
 }

@@ -174,6 +174,8 @@ async fn open_datasets(
     let hydration = hydrate::Options {
         threads: config.threads,
         memory_bytes: (config.memory_bytes / 8).clamp(64 << 20, 4 << 30),
+        replicated_rows: config.replicated_rows,
+        split_rows: config.split_rows,
         ..hydrate::Options::default()
     };
     let catalog = Arc::new(catalog);

@@ -11,13 +11,15 @@ use crate::connection::{Connection, Failure};
 pub struct Variation {
     pub shards: usize,
     pub threads: usize,
+    /// Every table lies in parts on all shards, however small; else small ones lie on each shard whole.
+    pub spread: bool,
     pub settings: Settings,
 }
 
 impl Variation {
-    /// So many shards on two threads, everything else as served.
+    /// So many shards on two threads with a part of each table, everything else as served.
     pub fn shards(shards: usize) -> Variation {
-        Variation { shards, threads: 2, settings: Settings::default() }
+        Variation { shards, threads: 2, spread: true, settings: Settings::default() }
     }
 }
 
@@ -46,6 +48,9 @@ impl TestServer {
         config.threads = variation.threads;
         config.memory_bytes = 2 << 30;
         config.settings = variation.settings.clone();
+        if variation.spread {
+            (config.replicated_rows, config.split_rows) = (0, 0);
+        }
         change(&mut config);
         let environment = Environment::listen("127.0.0.1:0", None).await.map_err(Failure::of)?;
         let handle = coordinator::start(config, environment).await.map_err(Failure::of)?;

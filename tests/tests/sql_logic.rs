@@ -44,6 +44,7 @@ fn random_settings_in_process() {
     let variation = Variation {
         shards: pick(&[1, 2, 3], 0),
         threads: pick(&[1, 2, 4], 3),
+        spread: seed & 4096 != 0,
         settings: Settings {
             batch_rows: pick(&[1, 3, 64, 2048], 6),
             disturb: (seed & 512 != 0).then_some(u64::from(seed)),

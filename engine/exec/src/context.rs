@@ -47,6 +47,13 @@ impl Default for Settings {
     }
 }
 
+impl Settings {
+    /// How many rows make a piece of work: `rows`, or few under a disturbance, so that small inputs are cut.
+    pub(crate) fn piece_rows(&self, rows: usize) -> usize {
+        if self.disturb.is_some() { rows.min(50) } else { rows }
+    }
+}
+
 /// A flag that ends a query, wherever it runs.
 #[derive(Clone, Default, Debug)]
 pub struct Cancel(Arc<CancelState>);

@@ -46,6 +46,8 @@ pub struct Options {
     pub memory_bytes: u64,
     /// Datasets of at most this many rows lie on every shard.
     pub replicated_rows: u64,
+    /// A file of fewer rows is not cut for the sake of several shards.
+    pub split_rows: u64,
     /// The most rows a segment holds.
     pub segment_rows: usize,
     /// Segments of at most so many bytes are held in memory and have no file: what a small `INSERT` makes is
@@ -60,6 +62,7 @@ impl Default for Options {
             threads,
             memory_bytes: 1 << 30,
             replicated_rows: 200_000,
+            split_rows: 131_072,
             segment_rows: 1 << 20,
             owned_bytes: 256 << 10,
         }

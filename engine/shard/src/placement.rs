@@ -47,9 +47,6 @@ impl Piece {
     }
 }
 
-/// A file of fewer rows is not cut for the sake of several shards.
-const SPLIT_ROWS: u64 = 131_072;
-
 /// Where the rows of a version lie. It grows by files, so that a version that adds files to another is planned
 /// without another look at the files of that.
 #[derive(Clone, Debug)]
@@ -62,6 +59,7 @@ pub(crate) struct Plan {
     files: usize,
     shards: usize,
     segment_rows: u64,
+    split_rows: u64,
 }
 
 impl Plan {
@@ -71,7 +69,8 @@ impl Plan {
         let lists = if placement == Placement::Spread { shards } else { 1 };
         let (pieces, loads) = (vec![Vec::new(); lists], vec![0; lists]);
         let segment_rows = options.segment_rows.max(1) as u64;
-        let mut plan = Plan { placement, pieces, loads, files: 0, shards, segment_rows };
+        let split_rows = options.split_rows;
+        let mut plan = Plan { placement, pieces, loads, files: 0, shards, segment_rows, split_rows };
         files.iter().for_each(|groups| plan.add(groups));
         plan
     }
@@ -87,7 +86,8 @@ impl Plan {
         let total = self.rows() + files.iter().flatten().sum::<u64>();
         let same = self.placement == placement_of(total, partition_by, options)
             && self.shards == shards
-            && self.segment_rows == options.segment_rows.max(1) as u64;
+            && self.segment_rows == options.segment_rows.max(1) as u64
+            && self.split_rows == options.split_rows;
         same.then(|| {
             let mut plan = self.clone();
             files.iter().for_each(|groups| plan.add(groups));
@@ -123,7 +123,7 @@ impl Plan {
         let rows: u64 = groups.iter().sum();
         let mut order: Vec<usize> = (0..self.shards).collect();
         order.sort_by_key(|&shard| (self.loads[shard], shard));
-        let whole = rows < SPLIT_ROWS || self.shards == 1;
+        let whole = rows < self.split_rows || self.shards == 1;
         let cuts = if whole { vec![rows] } else { cuts(groups, self.shards) };
         let mut start = 0;
         for (&shard, &end) in order.iter().zip(&cuts) {

@@ -248,6 +248,7 @@ mod tests {
             Matches::Outside(0, 5),
             Matches::Outside(100, 400),
             Matches::Codes(vec![3, 9, 290]),
+            Matches::Codes((0..300).step_by(2).collect()),
             Matches::Codes(vec![3, 9, 100_000]),
             Matches::Codes((0..20).map(|code| code * 7).chain([1 << 40]).collect()),
         ];

@@ -203,14 +203,15 @@ fn predicates_over_columns_of_a_row_agree() {
 
 #[test]
 fn summaries_merge() {
-    let one = |start: i128, len: i128| {
-        let values: Vec<Scalar> = (start..start + len).map(Scalar::Integer).collect();
+    let segment_of = |values: &[Scalar]| {
         let schema: Arc<[ColumnSchema]> =
-            [ColumnSchema { name: "c".into(), data_type: DataType::Int64, nullable: false }].into();
+            [ColumnSchema { name: "c".into(), data_type: DataType::Int64, nullable: true }].into();
         let mut builder = SegmentBuilder::new(schema);
-        builder.push(&Batch::new(vec![Vector::from_scalars(DataType::Int64, &values)])).unwrap();
+        builder.push(&Batch::new(vec![Vector::from_scalars(DataType::Int64, values)])).unwrap();
         Segment::open(builder.finish().unwrap().into_bytes()).unwrap()
     };
+    let one =
+        |start: i128, len: i128| segment_of(&(start..start + len).map(Scalar::Integer).collect::<Vec<_>>());
     let (a, b, c) = (one(0, 3_000), one(3_000, 1_000), one(500, 1_000));
     let merge = |x: &Segment, y: &Segment| x.statistics().unwrap().merge(&y.statistics().unwrap());
     let apart = merge(&a, &b);
@@ -235,6 +236,13 @@ fn summaries_merge() {
     assert_eq!((facts.rows, facts.bounds), (4_000, Some((0, 3_999))));
     let facts = table(vec![b, a.clone()]).column_facts(0);
     assert!(facts.unique && facts.dense && !facts.sorted);
-    let facts = table(vec![a, c]).column_facts(0);
+    let facts = table(vec![a.clone(), c]).column_facts(0);
     assert!(!facts.unique && !facts.dense && !facts.sorted);
+    // One value of both.
+    let facts = table(vec![a, one(2_999, 10)]).column_facts(0);
+    assert!(!facts.unique && !facts.dense && facts.sorted);
+    // As many rows as integers within the bounds, one of them null.
+    let values = [0, 1, 3].map(Scalar::Integer).into_iter().chain([Scalar::Null]).collect::<Vec<_>>();
+    let facts = table(vec![segment_of(&values)]).column_facts(0);
+    assert!(facts.unique && !facts.dense && !facts.sorted);
 }

@@ -1,10 +1,12 @@
 //! A plain interpreter of fragments, a row at a time, on any number of pretended shards: the oracle against
 //! which plans are judged. Casts and functions are evaluated by the engine, one value at a time.
 
+use super::TestCatalog;
 use columnar::{DataType, Scalar, Value};
 use exec::plan::*;
 use exec::{ArithmeticOp, CompareOp, Expr};
 use planner::PlannedQuery;
+use planner::catalog::Partitioning;
 use std::cmp::Ordering;
 use std::collections::HashMap;
 
@@ -13,8 +15,13 @@ pub(crate) type Row = Vec<Scalar>;
 pub(crate) type Data = HashMap<u64, Vec<Row>>;
 type Answer<T> = Result<T, String>;
 
-/// The rows of a query on `shards` shards.
-pub(crate) fn run(query: &PlannedQuery, data: &Data, shards: usize) -> Answer<Vec<Row>> {
+/// The rows of a query on `shards` shards, whose tables lie as `catalog` says.
+pub(crate) fn run(
+    query: &PlannedQuery,
+    catalog: &TestCatalog,
+    data: &Data,
+    shards: usize,
+) -> Answer<Vec<Row>> {
     // What each fragment sent to each shard.
     let mut sent: HashMap<u32, Vec<Vec<Row>>> = HashMap::new();
     let mut result = Vec::new();
@@ -28,7 +35,7 @@ pub(crate) fn run(query: &PlannedQuery, data: &Data, shards: usize) -> Answer<Ve
             FragmentPlacement::OneShard => vec![0],
         };
         for &shard in &on {
-            let place = Place { data, shard, shards, sent: &sent, alone: on.len() == 1 };
+            let place = Place { catalog, data, shard, shards, sent: &sent, alone: on.len() == 1 };
             let rows = place.rows(&fragment.plan)?;
             for row in &rows {
                 assert_eq!(row.len(), fragment.plan.output_types().len(), "width of {:?}", fragment.plan);
@@ -39,11 +46,8 @@ pub(crate) fn run(query: &PlannedQuery, data: &Data, shards: usize) -> Answer<Ve
                 Some(Routing::Broadcast) => boxes.iter_mut().for_each(|one| one.extend(rows.clone())),
                 Some(Routing::Hash(keys)) => {
                     for row in rows {
-                        let mut hash = 17_usize;
-                        for key in keys {
-                            hash = hash.wrapping_mul(31).wrapping_add(hash_of(&eval(key, &row)?));
-                        }
-                        boxes[hash % shards].push(row);
+                        let keys: Row = keys.iter().map(|key| eval(key, &row)).collect::<Answer<_>>()?;
+                        boxes[route(keys.iter(), shards)].push(row);
                     }
                 }
             }
@@ -53,15 +57,17 @@ pub(crate) fn run(query: &PlannedQuery, data: &Data, shards: usize) -> Answer<Ve
     Ok(result)
 }
 
-fn hash_of(value: &Scalar) -> usize {
+/// The shard of a row with these keys.
+fn route<'v>(keys: impl Iterator<Item = &'v Scalar>, shards: usize) -> usize {
     use std::hash::{DefaultHasher, Hash, Hasher};
     let mut hasher = DefaultHasher::new();
-    value.hash(&mut hasher);
-    hasher.finish() as usize
+    keys.for_each(|key| key.hash(&mut hasher));
+    hasher.finish() as usize % shards
 }
 
 /// One shard's view.
 struct Place<'a> {
+    catalog: &'a TestCatalog,
     data: &'a Data,
     shard: usize,
     shards: usize,
@@ -73,11 +79,24 @@ impl Place<'_> {
     fn rows(&self, plan: &Plan) -> Answer<Vec<Row>> {
         Ok(match plan {
             Plan::Scan(scan) => {
-                assert!(self.shards == 1 || !self.alone, "a spread table is read on one shard only");
                 let all = self.data.get(&scan.table.dataset).ok_or("no data")?;
+                let known = self.catalog.0.iter().find(|table| table.dataset == scan.table.dataset);
+                let partitioning = &known.ok_or("no table")?.partitioning;
+                assert!(
+                    self.shards == 1 || !self.alone || *partitioning == Partitioning::Replicated,
+                    "a spread table is read on one shard only"
+                );
                 let mut rows = Vec::new();
                 for (number, row) in all.iter().enumerate() {
-                    if number % self.shards != self.shard {
+                    let lies_here = match partitioning {
+                        Partitioning::Spread => number % self.shards == self.shard,
+                        Partitioning::Replicated => true,
+                        Partitioning::Hash(columns) => {
+                            let keys = columns.iter().map(|&column| &row[column as usize]);
+                            route(keys, self.shards) == self.shard
+                        }
+                    };
+                    if !lies_here {
                         continue;
                     }
                     let mut keep = true;

@@ -17,4 +17,4 @@ pub mod union;
 pub mod values;
 
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;

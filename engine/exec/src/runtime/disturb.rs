@@ -1,4 +1,5 @@
-//! Sources and sinks that block at random: so tests see that every step can be left and resumed.
+//! Sources and sinks that block at random: so tests see that every step can be left and resumed. And places
+//! where tests let another thread come in between.
 
 use super::workers::{Job, JobStatus, Workers};
 use crate::error::{Error, Result};
@@ -8,6 +9,15 @@ use columnar::Batch;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Waker;
+
+/// Stands between a load and a store that no other thread may come between: tests now and then let one, so that
+/// a race that is possible is seen. `number` counts on from call to call.
+#[inline(always)]
+pub(crate) fn give_way(number: u32) {
+    if cfg!(test) && number.is_multiple_of(61) {
+        std::thread::yield_now();
+    }
+}
 
 /// Decides when to block, by a seed.
 struct Disturbance {

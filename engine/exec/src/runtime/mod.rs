@@ -4,7 +4,7 @@
 //! [`RunningFragment`], those of the others leave through the [`Exchange`]. Nothing here waits on a thread:
 //! whoever waits leaves a [`std::task::Waker`].
 
-mod disturb;
+pub(crate) mod disturb;
 pub mod exchange;
 pub mod fragment;
 pub mod local;

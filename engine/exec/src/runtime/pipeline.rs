@@ -180,6 +180,7 @@ impl PipelineTask {
             }
             if self.source.is_some() && self.siblings.is_saturated() {
                 self.end_source()?;
+                continue;
             }
             // The operator nearest the sink comes first, so that no batch waits behind another.
             let busy = (self.live..self.operators.len()).rev().find(|&i| !self.operators[i].hungry);

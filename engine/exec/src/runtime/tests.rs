@@ -1,6 +1,8 @@
 //! Whole queries over shards of this process: the answer is the same whatever the shards, threads, batch sizes
 //! and disturbances, and whatever ends a query leaves nothing behind.
 
+mod parallel;
+
 use super::*;
 use crate::context::Settings;
 use crate::error::Error;
@@ -198,6 +200,14 @@ fn a_limit_ends_fragments_that_would_send_more() {
             }
         }
     }
+}
+
+#[test]
+fn a_sink_that_wants_no_rows_ends_every_task() {
+    let keys =
+        vec![plan::SortKey { expr: column(0, DataType::Int32), descending: false, nulls_first: false }];
+    let plan = Plan::TopN { input: Box::new(scan(&[0], &[])), keys, limit: 0, offset: 2 };
+    check_rows(&[fragment(0, plan, OneShard, None)], &[]);
 }
 
 #[test]

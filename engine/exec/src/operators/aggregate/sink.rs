@@ -52,7 +52,7 @@ impl Sink for AggregateSink {
             let rows: usize = partition.iter().map(RowPages::rows).sum();
             if room < rows || pieces.is_empty() {
                 pieces.push(Vec::new());
-                room = WORK_ROWS;
+                room = shared.settings.piece_rows(WORK_ROWS);
             }
             room = room.saturating_sub(rows);
             if let Some(piece) = pieces.last_mut() {

@@ -94,7 +94,7 @@ impl Sink for Build {
             }
             if room < rows || pieces.is_empty() {
                 pieces.push(Vec::new());
-                room = WORK_ROWS;
+                room = join.settings.piece_rows(WORK_ROWS);
             }
             room = room.saturating_sub(rows);
             for pages in partition {

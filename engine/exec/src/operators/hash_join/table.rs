@@ -8,6 +8,7 @@ use super::{NEXT, UNREACHABLE, WORD};
 use crate::hash::hash_word;
 use crate::memory::Reservation;
 use crate::pages::FrozenRows;
+use crate::runtime::disturb::give_way;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 
@@ -83,6 +84,7 @@ impl Index {
             Index::Direct { base, slots, chained } => {
                 let Some(slot) = slots.get(word.wrapping_sub(*base) as usize) else { return };
                 let before = slot.load(Relaxed);
+                give_way(number);
                 slot.store(number + 1, Relaxed);
                 if before != 0 && !chained.load(Relaxed) {
                     chained.store(true, Relaxed);
@@ -93,6 +95,7 @@ impl Index {
                 let hash = if *packed { hash_word(word) } else { word };
                 let slot = &slots[(hash >> shift) as usize];
                 let before = slot.load(Relaxed);
+                give_way(number);
                 let tags = before & (0xffff << 48) | tag(hash);
                 slot.store(tags | u64::from(number + 1), Relaxed);
                 before as u32

@@ -154,9 +154,10 @@ proptest! {
         residual in prop_oneof![Just(None), Just(Some(FLAG)), Just(Some(TYPES.len() + FLAG))],
         batch_rows in prop_oneof![Just(1_usize), Just(3), Just(2048)],
         tasks in 1..4_usize,
-        flags: (bool, bool, bool, bool),
+        nulls: (bool, bool),
+        flags: (bool, bool, bool),
     ) {
-        let (nulls, tight, disturbed, colliding) = flags;
+        let (tight, disturbed, colliding) = flags;
         let mask = if colliding { 0x3000_0000_0000_0001 } else { u64::MAX };
         let keys: &[(usize, bool)] = [
             &[(0, false)][..],
@@ -169,8 +170,8 @@ proptest! {
             &[],
         ][key_set];
         let mut random = Random(seed);
-        let probe = rows(&mut random, counts.0, domain, nulls);
-        let build = rows(&mut random, counts.1, domain, nulls);
+        let probe = rows(&mut random, counts.0, domain, nulls.0);
+        let build = rows(&mut random, counts.1, domain, nulls.1);
         let query = query(batch_rows, disturbed.then_some(seed));
         for kind in KINDS {
             let case = Case { kind, keys, residual, tight, tasks };

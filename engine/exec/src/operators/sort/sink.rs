@@ -77,7 +77,7 @@ impl Sink for SortSink {
         let total: usize = runs.iter().map(Vec::len).sum();
         // Room for the merged entries beside the runs.
         memory.grow(ENTRY_BYTES * total as u64)?;
-        let ranges = cut(shared, &rows, &runs, total.div_ceil(RANGE_ROWS).max(1));
+        let ranges = cut(shared, &rows, &runs, total.div_ceil(shared.settings.piece_rows(RANGE_ROWS)).max(1));
         let sorted =
             Sorted { rows, ranges: ranges.iter().map(|_| Mutex::default()).collect(), _memory: memory };
         let set = shared.sorted.set(sorted);
@@ -171,7 +171,7 @@ impl SortTask {
         self.entries.extend(prefixes.iter().zip(&rows).map(|(&prefix, &row)| Entry { prefix, row }));
         match keep {
             Some(keep) if self.entries.len() >= 2 * keep + 2048 => self.drop_rows(keep)?,
-            None if self.entries.len() >= RUN_ROWS => self.end_run()?,
+            None if self.entries.len() >= shared.settings.piece_rows(RUN_ROWS) => self.end_run()?,
             _ => {}
         }
         if let (Some(disturbance), Some(collected)) = (&mut self.disturbance, &mut self.collected) {
