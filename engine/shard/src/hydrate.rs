@@ -156,12 +156,13 @@ pub(crate) struct Layout {
 }
 
 impl Layout {
-    /// Whether `version` is this one with further files, or none.
+    /// Whether `version` is this one with further files, or none, and the segments of this are whole.
     pub(crate) fn is_before(&self, version: &Version) -> bool {
         let known = &self.version;
         known.schema == version.schema
             && known.partition_by == version.partition_by
             && version.files.starts_with(&known.files[..])
+            && self.segments.iter().flatten().all(|(_, resident)| resident.segment.check().is_ok())
     }
 
     pub(crate) fn files(&self) -> usize {

@@ -237,9 +237,11 @@ fn no_integer_twice(
                 return Ok(false);
             };
             for (row, value) in values.iter().enumerate() {
-                let valid = validity.as_ref().is_none_or(|validity| validity.get(start + row));
+                if validity.as_ref().is_some_and(|validity| !validity.get(start + row)) {
+                    continue;
+                }
                 let place = (value - min) as usize;
-                let (word, bit) = (&mut seen[place / 64], u64::from(valid) << (place % 64));
+                let (word, bit) = (&mut seen[place / 64], 1 << (place % 64));
                 if *word & bit != 0 {
                     return Ok(false);
                 }

@@ -77,13 +77,25 @@ fn scalar_of(data_type: Type, seed: i128, text: &str) -> Scalar {
         Type::Varchar => Scalar::Bytes(text.as_bytes().to_vec()),
         Type::Binary => Scalar::Bytes([text.as_bytes(), &[255, 0]].concat()),
         integral => {
-            let (low, high) = integral.integer_bounds().unwrap();
+            let (low, high) = match integral {
+                Type::Time => (0, 86_400_000_000),
+                _ => integral.integer_bounds().unwrap(),
+            };
             if low == i128::MIN {
                 Scalar::Integer(seed)
             } else {
                 Scalar::Integer(fold(low / 2, high / 2) * 2)
             }
         }
+    }
+}
+
+#[test]
+fn a_time_beyond_the_day_is_an_error() {
+    use arrow::array::{ArrayRef, Time64MicrosecondArray};
+    for (micros, fits) in [(0, true), (86_400_000_000, true), (86_400_000_001, false), (-1, false)] {
+        let times: ArrayRef = std::sync::Arc::new(Time64MicrosecondArray::from(vec![Some(micros), None]));
+        assert_eq!(vector("c", &times).is_ok(), fits, "{micros}");
     }
 }
 

@@ -61,7 +61,7 @@ fn functions_give_what_postgresql_gives() {
         ("round", &[("1250", I), ("-2", DataType::Int32)], "1300"),
         ("round", &[("2.5", F)], "2"),
         ("round", &[("5", F), ("-400", DataType::Int32)], "0"),
-        ("round", &[("1.7e308", F), ("-308", DataType::Int32)], "1.7e308"),
+        ("round", &[("1.7e+308", F), ("-308", DataType::Int32)], "1.7e+308"),
         ("trunc", &[("5e-324", F), ("400", DataType::Int32)], "5e-324"),
         ("trunc", &[("-2.567", DEC)], "-2"),
         ("ceil", &[("-2.1", F)], "-2"),
