@@ -467,7 +467,8 @@ async fn values_that_do_not_fit_what_is_declared_are_errors() {
                 }
                 (Err(error), None) => {
                     let error = error.to_string();
-                    assert!(error.contains("\"a\"") && error.contains("a.parquet"), "{error}");
+                    let why = format!("\"a\" is {stored}, not {declared}");
+                    assert!(error.contains(&why) && error.contains("a.parquet"), "{error}");
                 }
                 (found, _) => panic!("{stored} as {declared}: {found:?}"),
             }

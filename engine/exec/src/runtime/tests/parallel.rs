@@ -362,7 +362,7 @@ fn matches_of_neighbours_are_all_kept() {
     probe.sort_by_key(|row| row[0].as_integer().map(|key| key % PARTS as i128));
     let tables = held(&[&probe, &build], 1, ROWS / PARTS);
     let condition = Condition { keys: vec![(0, false)], residual: None };
-    for round in 0..200 {
+    for round in 0..300 {
         let (kind, wanted) = [
             (JoinKind::BuildAnti, 0),
             (JoinKind::BuildSemi, ROWS),
