@@ -61,18 +61,18 @@ pub(crate) fn statement(
                 column.name = name.value.clone();
             }
             // A column of nulls alone is text.
-            let ids: Vec<ColumnId> = bound.columns.iter().map(|column| column.id).collect();
-            let target: Vec<DataType> = ids
+            let target: Vec<DataType> = bound
+                .columns
                 .iter()
-                .map(|&id| match binder.columns.data_type(id) {
+                .map(|column| match binder.columns.data_type(column.id) {
                     DataType::Null => DataType::Varchar,
                     other => other,
                 })
                 .collect();
-            let (plan, ids) = binder.cast_columns(bound.plan, &ids, &target, query.span())?;
+            let (plan, ids) = binder.cast_columns(bound.plan, &bound.columns, &target, query.span())?;
             let names = bound.columns.into_iter().map(|column| column.name);
             let columns: Vec<OutputColumn> =
-                names.zip(ids).map(|(name, id)| OutputColumn { name, id }).collect();
+                names.zip(ids).map(|(name, id)| OutputColumn::typed(name, id)).collect();
             let query = finish(binder, BoundQuery { plan, columns }, options)?;
             let columns: Vec<ColumnSchema> = query
                 .columns
@@ -180,8 +180,7 @@ fn insert(
     }
     // Literal rows take the types of the table's columns.
     let types: Vec<DataType> = targets.iter().map(|&position| table.columns[position].data_type).collect();
-    let ids: Vec<ColumnId> = bound.columns.iter().map(|column| column.id).collect();
-    let (plan, ids) = binder.insert_columns(bound.plan.take(), &ids, &types, query.span())?;
+    let (plan, ids) = binder.insert_columns(bound.plan.take(), &bound.columns, &types, query.span())?;
     let mut exprs = Vec::with_capacity(table.columns.len());
     let mut outputs = Vec::with_capacity(table.columns.len());
     for (position, column) in table.columns.iter().enumerate() {
@@ -197,7 +196,7 @@ fn insert(
             }
         };
         exprs.push((id, expr));
-        outputs.push(OutputColumn { name: column.name.clone(), id });
+        outputs.push(OutputColumn::typed(column.name.clone(), id));
     }
     let plan = if plan.outputs() == outputs.iter().map(|column| column.id).collect::<Vec<_>>() {
         plan

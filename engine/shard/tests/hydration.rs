@@ -153,22 +153,28 @@ async fn keyed_rows_lie_where_their_hash_says() {
     let folder = Folder::new();
     folder.put("t/a.parquet", &file(0..3000));
     folder.put("t/b.parquet", &file(3000..5000));
-    let mut version = version_of(&folder, "t", 1).await;
-    version.partition_by = vec![2];
-    let shards = folder.shards(3);
-    let hydrated = run(&shards, &version, &options()).await.unwrap();
-    assert_eq!(hydrated.placement, Placement::Hash(vec![2]));
-    assert_eq!(hydrated.statistics.rows, 5000);
-    let mut all = Vec::new();
-    for (index, shard) in shards.iter().enumerate() {
-        for row in rows(&table(shard, 1)) {
-            let key = Vector::from_scalars(DataType::Varchar, &row[2..]);
-            assert_eq!(route(hash_vectors(&[key], 1)[0], 3), index);
-            all.push(row);
+    for (number, keys) in [(1, vec![2]), (2, vec![2, 1]), (3, vec![0, 2]), (4, vec![1, 0, 2])] {
+        let mut version = version_of(&folder, "t", number).await;
+        version.partition_by = keys.clone();
+        let shards = folder.shards(3);
+        let hydrated = run(&shards, &version, &options()).await.unwrap();
+        assert_eq!(hydrated.placement, Placement::Hash(keys.clone()));
+        assert_eq!(hydrated.statistics.rows, 5000);
+        let mut all = Vec::new();
+        for (index, shard) in shards.iter().enumerate() {
+            let found = rows(&table(shard, number));
+            let key = |&column: &u32| {
+                let column = column as usize;
+                let values: Vec<Scalar> = found.iter().map(|row| row[column].clone()).collect();
+                Vector::from_scalars(version.schema[column].data_type, &values)
+            };
+            let hashes = hash_vectors(&keys.iter().map(key).collect::<Vec<_>>(), found.len());
+            assert!(hashes.into_iter().all(|hash| route(hash, 3) == index), "{keys:?}");
+            all.extend(found);
         }
+        all.sort_by_key(|row| row[0].as_integer());
+        check_rows(&all, 0..5000);
     }
-    all.sort_by_key(|row| row[0].as_integer());
-    check_rows(&all, 0..5000);
 }
 
 #[tokio::test]
@@ -196,6 +202,36 @@ async fn a_restart_maps_what_is_on_disk() {
     assert_eq!(segment_files(&folder), files);
     for (path, time) in files.iter().zip(times).skip(2) {
         assert_eq!(path.metadata().unwrap().modified().unwrap(), time, "{} was built again", path.display());
+    }
+}
+
+#[tokio::test]
+async fn a_file_replaced_by_one_of_its_size_is_read_anew() {
+    let file = |value: i64| {
+        let values = Vector::from_scalars(DataType::Int64, &vec![Scalar::Integer(value.into()); 100]);
+        file_bytes(&[column("a", DataType::Int64)], vec![values])
+    };
+    assert_eq!(file(1).len(), file(2).len());
+    // Stores without ETags tell files apart by their times.
+    for tags in [true, false] {
+        let folder = Folder::new();
+        let mut shards = folder.shards(1);
+        for (number, value, restart) in [(1, 1, false), (2, 2, false), (3, 3, true)] {
+            std::thread::sleep(std::time::Duration::from_millis(20));
+            folder.put("t/a.parquet", &file(value));
+            let mut version = version_of(&folder, "t", number).await;
+            if !tags {
+                let files = version.files.iter().cloned();
+                version.files = files.map(|file| shard::File { etag: String::new(), ..file }).collect();
+            }
+            if restart {
+                shards = folder.shards(1);
+            }
+            run(&shards, &version, &options()).await.unwrap();
+            assert_eq!(segment_files(&folder).len(), number as usize);
+            let found = rows(&table(&shards[0], number));
+            assert_eq!(found, vec![[Scalar::Integer(value.into())]; 100], "version {number}, {tags}");
+        }
     }
 }
 
@@ -343,6 +379,114 @@ async fn declared_columns_widen_and_are_checked() {
         version.schema = declare(&[(name, data_type)]);
         let error = run(&folder.shards(1), &version, &options()).await.unwrap_err().to_string();
         assert!(error.contains(part) && error.contains("a.parquet"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn columns_come_in_the_declared_order() {
+    let folder = Folder::new();
+    let stored = |names: &str, first: i64| {
+        let columns: Vec<_> = names.chars().map(|name| column(&name.to_string(), DataType::Int64)).collect();
+        // A value says its column and row.
+        let values = |name| {
+            let start = 100 * i64::from(u32::from(name)) + first;
+            ints(DataType::Int64, start..start + 2)
+        };
+        file_bytes(&columns, names.chars().map(values).collect())
+    };
+    // Files need not agree on the order, and a folder's column goes before a stored one of its name.
+    folder.put("t/k=-1/m=-2/a.parquet", &stored("abcdef", 0));
+    folder.put("t/k=-3/m=-4/b.parquet", &stored("fdmecab", 2));
+    for declared in ["ekcma", "mfdkb", "kbmde", "fedcba", "kc"] {
+        let mut version = version_of(&folder, "t/k=-1", 1).await;
+        version.files = list(&folder.stores, &folder.url("t")).await.unwrap().into();
+        version.schema =
+            declared.to_uppercase().chars().map(|c| column(&c.to_string(), DataType::Int64)).collect();
+        let shards = folder.shards(1);
+        run(&shards, &version, &options()).await.unwrap();
+        let found = rows(&table(&shards[0], 1));
+        let value = |row: i128, name| match name {
+            'k' => {
+                if row < 2 {
+                    -1
+                } else {
+                    -3
+                }
+            }
+            'm' => {
+                if row < 2 {
+                    -2
+                } else {
+                    -4
+                }
+            }
+            stored => 100 * i128::from(u32::from(stored)) + row,
+        };
+        let row = |row| declared.chars().map(|name| Scalar::Integer(value(row, name))).collect();
+        assert_eq!(found, (0..4).map(row).collect::<Vec<Vec<Scalar>>>(), "{declared}");
+    }
+}
+
+#[tokio::test]
+async fn values_that_do_not_fit_what_is_declared_are_errors() {
+    let date = DataType::Date;
+    let stamp = |unit| DataType::Timestamp { unit, zone: false };
+    let (second, nano) = (stamp(columnar::TimeUnit::Second), stamp(columnar::TimeUnit::Nanosecond));
+    let (most, day) = (i64::MAX, 86_400_000_000);
+    // What is stored; a type that its greatest value fits, and that value there; a type that it does not fit.
+    for (stored, value, wide, expected, narrow) in [
+        (DataType::Int8, 127, DataType::decimal(3, 0), 127, DataType::decimal(2, 0)),
+        (DataType::Int8, 127, DataType::decimal(5, 2), 12_700, DataType::decimal(4, 2)),
+        (DataType::Int16, 32_767, DataType::decimal(5, 0), 32_767, DataType::decimal(4, 0)),
+        (DataType::Int32, 2_147_483_647, DataType::decimal(12, 2), 214_748_364_700, DataType::decimal(9, 0)),
+        (DataType::Int32, 2_147_483_647, DataType::Int64, 2_147_483_647, DataType::Int16),
+        (
+            DataType::Int64,
+            most,
+            DataType::decimal(38, 19),
+            i128::from(most) * 10_i128.pow(19),
+            DataType::decimal(18, 0),
+        ),
+        (DataType::decimal(5, 2), 99_999, DataType::decimal(6, 3), 999_990, DataType::decimal(5, 3)),
+        (DataType::decimal(5, 2), 99_999, DataType::decimal(18, 2), 99_999, DataType::decimal(5, 1)),
+        (date, 106_751_991, DataType::TIMESTAMP, 106_751_991 * day, nano),
+        (second, 9_223_372_036, nano, 9_223_372_036_000_000_000, date),
+    ] {
+        let folder = Folder::new();
+        let values = Vector::from_scalars(stored, &[Scalar::Integer(value.into())]);
+        folder.put("t/a.parquet", &file_bytes(&[column("a", stored)], vec![values]));
+        let mut version = version_of(&folder, "t", 1).await;
+        for (declared, expected) in [(wide, Some(expected)), (narrow, None)] {
+            version.schema = [column("a", declared)].into();
+            let shards = folder.shards(1);
+            let done = run(&shards, &version, &options()).await;
+            let found = done.map(|_| rows(&table(&shards[0], 1)));
+            match (found, expected) {
+                (Ok(found), Some(expected)) => {
+                    assert_eq!(found, [[Scalar::Integer(expected)]], "{stored} as {declared}")
+                }
+                (Err(error), None) => {
+                    let error = error.to_string();
+                    let why = format!("\"a\" is {stored}, not {declared}");
+                    assert!(error.contains(&why) && error.contains("a.parquet"), "{error}");
+                }
+                (found, _) => panic!("{stored} as {declared}: {found:?}"),
+            }
+        }
+    }
+    // Whether these fit, the values say.
+    for (stored, value, declared) in [
+        (date, 106_751_992, DataType::TIMESTAMP),
+        (second, 9_223_372_037, nano),
+        (second, -9_223_372_037, nano),
+    ] {
+        let folder = Folder::new();
+        let values = Vector::from_scalars(stored, &[Scalar::Integer(value)]);
+        folder.put("t/a.parquet", &file_bytes(&[column("a", stored)], vec![values]));
+        let mut version = version_of(&folder, "t", 1).await;
+        version.schema = [column("a", declared)].into();
+        let error = run(&folder.shards(1), &version, &options()).await.unwrap_err().to_string();
+        assert!(error.contains("\"a\"") && error.contains("a.parquet"), "{error}");
     }
 }
 

@@ -59,6 +59,14 @@ pub(crate) struct BoundQuery {
 pub(crate) struct OutputColumn {
     pub(crate) name: String,
     pub(crate) id: ColumnId,
+    /// The string literal that every row has; it takes the type that its context asks for.
+    pub(crate) text: Option<String>,
+}
+
+impl OutputColumn {
+    pub(crate) fn typed(name: String, id: ColumnId) -> OutputColumn {
+        OutputColumn { name, id, text: None }
+    }
 }
 
 impl<'a> Binder<'a> {

@@ -132,18 +132,17 @@ impl Binder<'_> {
         inputs: Vec<(BoundQuery, sqlparser::tokenizer::Span)>,
     ) -> Result<BoundQuery> {
         let width = inputs[0].0.columns.len();
-        let mut target: Vec<DataType> = Vec::with_capacity(width);
-        for (number, (input, span)) in inputs.iter().enumerate() {
+        let mut target = vec![DataType::Null; width];
+        for (input, span) in &inputs {
             if input.columns.len() != width {
                 let found = input.columns.len();
                 return Err(Error::value(format!("{op} of {width} columns and {found}")).at(*span));
             }
             for (position, column) in input.columns.iter().enumerate() {
-                let own = self.columns.data_type(column.id);
-                if number == 0 {
-                    target.push(own);
+                if column.text.is_some() {
                     continue;
                 }
+                let own = self.columns.data_type(column.id);
                 target[position] = types::unify(target[position], own).ok_or_else(|| {
                     let so_far = target[position];
                     let name = &column.name;
@@ -151,11 +150,18 @@ impl Binder<'_> {
                 })?;
             }
         }
+        // Literals that nothing gives a type are text.
+        for column in inputs.iter().flat_map(|(input, _)| input.columns.iter().enumerate()) {
+            if let (position, OutputColumn { text: Some(_), .. }) = column
+                && target[position] == DataType::Null
+            {
+                target[position] = DataType::Varchar;
+            }
+        }
         let names: Vec<String> = inputs[0].0.columns.iter().map(|column| column.name.clone()).collect();
         let mut parts = Vec::new();
         for (input, span) in inputs {
-            let ids: Vec<_> = input.columns.iter().map(|column| column.id).collect();
-            parts.push(self.cast_columns(input.plan, &ids, &target, span)?);
+            parts.push(self.cast_columns(input.plan, &input.columns, &target, span)?);
         }
         if op == SetOperator::Union {
             let columns: Vec<_> = names
@@ -191,44 +197,50 @@ impl Binder<'_> {
     pub(crate) fn cast_columns(
         &mut self,
         plan: Logical,
-        ids: &[u32],
+        columns: &[OutputColumn],
         target: &[DataType],
         span: sqlparser::tokenizer::Span,
     ) -> Result<(Logical, Vec<u32>)> {
-        self.convert_columns(plan, ids, target, span, false)
+        self.convert_columns(plan, columns, target, span, false)
     }
 
     /// As [`Binder::cast_columns`], with the casts that an `INSERT` does unasked.
     fn assign_columns(
         &mut self,
         plan: Logical,
-        ids: &[u32],
+        columns: &[OutputColumn],
         target: &[DataType],
         span: sqlparser::tokenizer::Span,
     ) -> Result<(Logical, Vec<u32>)> {
-        self.convert_columns(plan, ids, target, span, true)
+        self.convert_columns(plan, columns, target, span, true)
     }
 
     fn convert_columns(
         &mut self,
         plan: Logical,
-        ids: &[u32],
+        columns: &[OutputColumn],
         target: &[DataType],
         span: sqlparser::tokenizer::Span,
         assign: bool,
     ) -> Result<(Logical, Vec<u32>)> {
+        let ids: Vec<u32> = columns.iter().map(|column| column.id).collect();
         if plan.outputs() == ids && ids.iter().zip(target).all(|(&id, &t)| self.columns.data_type(id) == t) {
-            return Ok((plan, ids.to_vec()));
+            return Ok((plan, ids));
         }
         let mut exprs = Vec::with_capacity(ids.len());
-        for (&id, &data_type) in ids.iter().zip(target) {
+        for (column, &data_type) in columns.iter().zip(target) {
+            let id = column.id;
             let reference = self.columns.reference(id);
             if reference.data_type() == data_type {
                 exprs.push((id, reference));
                 continue;
             }
-            let literal = if reference.data_type() == DataType::Null { Literal::Null } else { Literal::No };
-            let bound = Bound { expr: reference, literal, span };
+            let (expr, literal) = match &column.text {
+                Some(text) => (Expr::Literal(Value::varchar(text)), Literal::Text),
+                None if reference.data_type() == DataType::Null => (reference, Literal::Null),
+                None => (reference, Literal::No),
+            };
+            let bound = Bound { expr, literal, span };
             let expr = if assign { self.assign(bound, data_type)? } else { self.coerce(bound, data_type)? };
             let name = self.columns.name(id).to_string();
             exprs.push((self.columns.add(name, data_type), expr));
@@ -241,15 +253,16 @@ impl Binder<'_> {
     pub(crate) fn insert_columns(
         &mut self,
         plan: Logical,
-        ids: &[u32],
+        given: &[OutputColumn],
         target: &[DataType],
         span: sqlparser::tokenizer::Span,
     ) -> Result<(Logical, Vec<u32>)> {
         let Logical::Values { columns, rows } = &plan else {
-            return self.assign_columns(plan, ids, target, span);
+            return self.assign_columns(plan, given, target, span);
         };
-        if columns != ids {
-            return self.assign_columns(plan, ids, target, span);
+        let ids: Vec<u32> = given.iter().map(|column| column.id).collect();
+        if *columns != ids {
+            return self.assign_columns(plan, given, target, span);
         }
         let mut cast = Vec::with_capacity(rows.len());
         for row in rows {
@@ -263,7 +276,7 @@ impl Binder<'_> {
                 let bound = Bound { expr: Expr::Literal(value.clone()), literal, span };
                 match self.assign(bound, data_type)? {
                     Expr::Literal(value) => values.push(value),
-                    _ => return self.assign_columns(plan, ids, target, span),
+                    _ => return self.assign_columns(plan, given, target, span),
                 }
             }
             cast.push(values);
@@ -408,7 +421,7 @@ impl Binder<'_> {
 }
 
 fn outputs(plan: Logical, names: Vec<String>, ids: Vec<u32>) -> BoundQuery {
-    let columns = names.into_iter().zip(ids).map(|(name, id)| OutputColumn { name, id }).collect();
+    let columns = names.into_iter().zip(ids).map(|(name, id)| OutputColumn::typed(name, id)).collect();
     BoundQuery { plan, columns }
 }
 

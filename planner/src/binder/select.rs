@@ -1,7 +1,7 @@
 //! One `SELECT`: where, grouping, having, select list, distinct, order.
 
 use super::aggregate::{Aggregation, above_groups};
-use super::expression::Context;
+use super::expression::{Context, text_of};
 use super::query::{ordinal, refuse_if, sort_key};
 use super::scope::{Scope, same_name};
 use super::subquery::{Pending, attach};
@@ -15,6 +15,8 @@ use sqlparser::ast::{self, GroupByExpr, SelectItem, Spanned};
 struct Item {
     name: String,
     expr: Expr,
+    /// As in [`OutputColumn`].
+    text: Option<String>,
 }
 
 /// An item before it is bound: `*` is spread.
@@ -56,15 +58,21 @@ impl Binder<'_> {
         let mut items = Vec::with_capacity(listed.len());
         for (position, item) in listed.iter().enumerate() {
             items.push(match item {
-                Listed::Column { name, id } => Item { name: name.clone(), expr: self.columns.reference(*id) },
+                Listed::Column { name, id } => {
+                    Item { name: name.clone(), expr: self.columns.reference(*id), text: None }
+                }
                 Listed::Expr { name, expr, .. } => {
                     // What is grouped by is not bound again: its subqueries are evaluated below.
                     let known = groups.iter().find(|group| group.items.contains(&position));
+                    let text = match expr {
+                        ast::Expr::Value(value) if known.is_none() => text_of(&value.value),
+                        _ => None,
+                    };
                     let expr = match known {
                         Some(group) => group.expr.clone(),
                         None => self.expression(expr, &mut context)?,
                     };
-                    Item { name: name.clone(), expr }
+                    Item { name: name.clone(), expr, text }
                 }
             });
         }
@@ -153,7 +161,9 @@ impl Binder<'_> {
             };
             used.insert(id);
             exprs.push((id, item.expr));
-            columns.push(OutputColumn { name: item.name, id });
+            // Rows are told apart by values of a type.
+            let text = item.text.filter(|_| !distinct);
+            columns.push(OutputColumn { name: item.name, id, text });
         }
         let listed = exprs.len();
         for key in &mut keys {

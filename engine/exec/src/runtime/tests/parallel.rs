@@ -345,6 +345,39 @@ fn joins_of_many_keys_find_every_pair() {
     }
 }
 
+/// Each build row matches once, and rows that share a word of the bits that say so match on several workers.
+#[test]
+fn matches_of_neighbours_are_all_kept() {
+    const ROWS: usize = 4_096;
+    const PARTS: usize = 8;
+    let mut runs = Runs::new();
+    let build = drawn(&mut runs.random, ROWS, 1, false);
+    let build: Vec<Row> = build
+        .into_iter()
+        .enumerate()
+        .map(|(number, row)| [&[Scalar::Integer(number as i128)], &row[1..]].concat())
+        .collect();
+    // Each segment has every eighth key.
+    let mut probe = build.clone();
+    probe.sort_by_key(|row| row[0].as_integer().map(|key| key % PARTS as i128));
+    let tables = held(&[&probe, &build], 1, ROWS / PARTS);
+    let condition = Condition { keys: vec![(0, false)], residual: None };
+    for round in 0..300 {
+        let (kind, wanted) = [
+            (JoinKind::BuildAnti, 0),
+            (JoinKind::BuildSemi, ROWS),
+            (JoinKind::BuildOuter, ROWS),
+            (JoinKind::Full, ROWS),
+        ][round % 4];
+        let fragments = fragments(1, vec![(scan_of(0), vec![]), (scan_of(1), vec![])], |mut inputs| {
+            let build = inputs.remove(1);
+            condition.plan(kind, inputs.remove(0), build)
+        });
+        let (result, how) = runs.run(&fragments, &tables);
+        assert_eq!(result.unwrap().len(), wanted, "{kind:?}, round {round}; {how}");
+    }
+}
+
 #[test]
 fn groups_count_every_row_once() {
     let mut runs = Runs::new();
