@@ -1,8 +1,8 @@
 //! Hydration: from Parquet files to pinned segments.
 //!
 //! Segments that are held, or lie on a shard's disk, are taken as they are. The others are built by jobs: a job
-//! decodes each of its row groups once, cuts the rows into the pieces that [`crate::placement`] planned, and
-//! makes a segment a piece. Jobs run side by side within the limits of [`Options`] and the node's memory.
+//! decodes each of its row groups once, cuts the rows into the buckets that [`crate::placement`] planned, and
+//! makes a segment a bucket. Jobs run side by side within the limits of [`Options`] and the node's memory.
 //!
 //! A version that adds files to a pinned one starts from what is known of that: only the new files are looked
 //! at, and rows that change their segment come from segments, not from files.
@@ -12,7 +12,7 @@ use crate::decode::{self, FileColumns};
 use crate::file_reader::FileReader;
 use crate::footer::{self, Footer};
 use crate::node::Resident;
-use crate::placement::{Part, Piece, Plan, Target};
+use crate::placement::{Bucket, Part, Plan, Target};
 use crate::segment_files::{Key, KeyBuilder};
 use crate::{Error, Placement, Progress, Result, Shard, Version};
 use columnar::{Batch, PhysicalType, Selection};
@@ -117,11 +117,11 @@ pub async fn hydrate(
         budget: Budget::new(&first.environment().memory, options.memory_bytes),
     });
 
-    let pieces: Vec<Arc<Piece>> = plan.pieces().cloned().collect();
+    let buckets: Vec<Arc<Bucket>> = plan.buckets().cloned().collect();
     let (mut segments, missing) = {
         let task = task.clone();
-        let pieces = pieces.clone();
-        blocking(move || task.find_all(&pieces, base.as_deref())).await?
+        let buckets = buckets.clone();
+        blocking(move || task.find_all(&buckets, base.as_deref())).await?
     };
     let jobs: Vec<_> = jobs(missing).into_iter().map(|job| build(task.clone(), job)).collect();
     let mut built = stream::iter(jobs).buffer_unordered(options.threads.max(1) * 2);
@@ -134,7 +134,7 @@ pub async fn hydrate(
     let layout = Arc::new(Layout { version: version.clone(), plan, segments });
     let mut statistics = TableStatistics::empty(version.schema.len());
     for (index, shard) in shards.iter().enumerate() {
-        // Pieces are in row order on each shard.
+        // Buckets are in row order on each shard.
         let of_shard = layout.segments.iter().flatten().filter(|(target, _)| *target == index);
         let residents: Vec<Arc<Resident>> = of_shard.map(|(_, resident)| resident.clone()).collect();
         if index == 0 || layout.plan.placement != Placement::Replicated {
@@ -151,7 +151,7 @@ pub async fn hydrate(
 pub(crate) struct Layout {
     version: Arc<Version>,
     plan: Plan,
-    /// One a piece of the plan, in its order.
+    /// One a bucket of the plan, in its order.
     segments: Vec<Vec<Placed>>,
 }
 
@@ -198,26 +198,26 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + '
     }
 }
 
-/// A piece without a segment.
+/// A bucket without a segment.
 struct Missing {
     /// Its place in the plan.
     index: usize,
-    piece: Arc<Piece>,
+    bucket: Arc<Bucket>,
     /// Segments of its first rows.
     held: Vec<Vec<Placed>>,
     /// Where the other rows are.
     parts: Vec<Part>,
 }
 
-/// Groups missing pieces so that no two groups need the same row group; each in row order.
+/// Groups missing buckets so that no two groups need the same row group; each in row order.
 fn jobs(mut missing: Vec<Missing>) -> Vec<Vec<Missing>> {
     missing.sort_by_key(|missing| missing.parts.first().map(|part| (part.file, part.row_group, part.start)));
     // The job of each row group; jobs that turn out to share one are joined.
     let mut job_of: HashMap<(usize, usize), usize> = HashMap::new();
     let mut jobs: Vec<Vec<Missing>> = Vec::new();
-    for piece in missing {
+    for bucket in missing {
         let groups: Vec<(usize, usize)> =
-            piece.parts.iter().map(|part| (part.file, part.row_group)).collect();
+            bucket.parts.iter().map(|part| (part.file, part.row_group)).collect();
         let mut known: Vec<usize> = groups.iter().filter_map(|group| job_of.get(group).copied()).collect();
         known.sort_unstable();
         known.dedup();
@@ -230,7 +230,7 @@ fn jobs(mut missing: Vec<Missing>) -> Vec<Vec<Missing>> {
             jobs[job].extend(moved);
             job_of.values_mut().filter(|of| **of == other).for_each(|of| *of = job);
         }
-        jobs[job].push(piece);
+        jobs[job].push(bucket);
         job_of.extend(groups.into_iter().map(|group| (group, job)));
     }
     jobs.retain(|job| !job.is_empty());
@@ -238,31 +238,31 @@ fn jobs(mut missing: Vec<Missing>) -> Vec<Vec<Missing>> {
 }
 
 impl Task {
-    /// The segments that the pieces have already, and the pieces that have none.
+    /// The segments that the buckets have already, and the buckets that have none.
     fn find_all(
         &self,
-        pieces: &[Arc<Piece>],
+        buckets: &[Arc<Bucket>],
         base: Option<&Layout>,
     ) -> Result<(Vec<Vec<Placed>>, Vec<Missing>)> {
-        // A piece begins with rows that no other piece has.
-        type Begun<'a> = HashMap<Part, (&'a Arc<Piece>, &'a Vec<Placed>)>;
-        let known = base.into_iter().flat_map(|base| base.plan.pieces().zip(&base.segments));
+        // A bucket begins with rows that no other bucket has.
+        type Begun<'a> = HashMap<Part, (&'a Arc<Bucket>, &'a Vec<Placed>)>;
+        let known = base.into_iter().flat_map(|base| base.plan.buckets().zip(&base.segments));
         let begun: Begun =
-            known.filter_map(|(piece, placed)| Some((*piece.parts.first()?, (piece, placed)))).collect();
+            known.filter_map(|(bucket, placed)| Some((*bucket.parts.first()?, (bucket, placed)))).collect();
         let mut segments = Vec::new();
         let mut missing = Vec::new();
-        for (index, piece) in pieces.iter().enumerate() {
-            let same = piece.parts.first().and_then(|part| begun.get(part));
-            if let Some((_, placed)) = same.filter(|(known, _)| Arc::ptr_eq(known, piece)) {
+        for (index, bucket) in buckets.iter().enumerate() {
+            let same = bucket.parts.first().and_then(|part| begun.get(part));
+            if let Some((_, placed)) = same.filter(|(known, _)| Arc::ptr_eq(known, bucket)) {
                 segments.push(Vec::clone(placed));
                 continue;
             }
-            if let Some(found) = self.find(piece)? {
-                self.progress.add_rows(self.rows_of(&piece.parts));
+            if let Some(found) = self.find(bucket)? {
+                self.progress.add_rows(self.rows_of(&bucket.parts));
                 segments.push(found);
                 continue;
             }
-            let (mut held, mut parts) = (Vec::new(), &piece.parts[..]);
+            let (mut held, mut parts) = (Vec::new(), &bucket.parts[..]);
             while let Some((known, placed)) = parts.first().and_then(|part| begun.get(part))
                 && let Some(rest) = parts.strip_prefix(&known.parts[..])
             {
@@ -273,7 +273,7 @@ impl Task {
                 return Err(Error::Internal("rows of a known file that no segment holds".into()));
             }
             segments.push(Vec::new());
-            missing.push(Missing { index, piece: piece.clone(), held, parts: parts.to_vec() });
+            missing.push(Missing { index, bucket: bucket.clone(), held, parts: parts.to_vec() });
         }
         Ok((segments, missing))
     }
@@ -283,27 +283,27 @@ impl Task {
         parts.iter().filter(|part| part.file >= self.first_file).map(|part| part.rows).sum()
     }
 
-    /// Whom a piece is for.
-    fn targets(&self, piece: &Piece) -> std::ops::Range<usize> {
-        match piece.target {
+    /// Whom a bucket is for.
+    fn targets(&self, bucket: &Bucket) -> std::ops::Range<usize> {
+        match bucket.target {
             Target::One(shard) => shard..shard + 1,
             Target::All | Target::ByHash => 0..self.shards.len(),
         }
     }
 
-    /// The name of a piece's segment on a shard: everything that its content depends on.
-    fn key(&self, piece: &Piece, shard: usize) -> Key {
+    /// The name of a bucket's segment on a shard: everything that its content depends on.
+    fn key(&self, bucket: &Bucket, shard: usize) -> Key {
         let mut key = KeyBuilder::new();
         for column in self.version.schema.iter() {
             key.text(&column.name).text(&column.data_type.to_string()).number(column.nullable.into());
         }
-        if piece.target == Target::ByHash {
+        if bucket.target == Target::ByHash {
             key.text("hash").number(shard as u64).number(self.shards.len() as u64);
             self.version.partition_by.iter().for_each(|&column| {
                 key.number(column.into());
             });
         }
-        for part in &piece.parts {
+        for part in &bucket.parts {
             let file = &self.version.files[part.file];
             key.text(&file.url).number(file.size_bytes).text(&file.etag);
             if file.etag.is_empty() {
@@ -318,22 +318,22 @@ impl Task {
         key.finish()
     }
 
-    /// The segments of a piece, if every shard that wants it can have it without decoding.
-    fn find(&self, piece: &Piece) -> Result<Option<Vec<Placed>>> {
+    /// The segments of a bucket, if every shard that wants it can have it without decoding.
+    fn find(&self, bucket: &Bucket) -> Result<Option<Vec<Placed>>> {
         let mut found = Vec::new();
         let mut lacking = Vec::new();
-        for shard in self.targets(piece) {
-            match self.shards[shard].find(&self.version.id, self.key(piece, shard))? {
+        for shard in self.targets(bucket) {
+            match self.shards[shard].find(&self.version.id, self.key(bucket, shard))? {
                 Some(resident) => found.push((shard, resident)),
                 None => lacking.push(shard),
             }
         }
         if !lacking.is_empty() {
-            let Some((_, any)) = found.first().cloned().filter(|_| piece.target == Target::All) else {
+            let Some((_, any)) = found.first().cloned().filter(|_| bucket.target == Target::All) else {
                 return Ok(None);
             };
             for shard in lacking {
-                let key = self.key(piece, shard);
+                let key = self.key(bucket, shard);
                 found.push((shard, self.shards[shard].share(&self.version.id, key, &any)?));
             }
         }
@@ -341,7 +341,7 @@ impl Task {
     }
 
     /// What a job holds at its height, about: the largest row group as it is stored, and rows of the largest
-    /// piece, decoded and encoded.
+    /// bucket, decoded and encoded.
     fn memory_of(&self, job: &[Missing]) -> u64 {
         let mut stored = 0;
         let mut decoded = 0.0_f64;
@@ -360,10 +360,10 @@ impl Task {
     }
 }
 
-/// A piece whose segments are being built.
+/// A bucket whose segments are being built.
 struct Open {
     index: usize,
-    piece: Arc<Piece>,
+    bucket: Arc<Bucket>,
     /// What comes from files.
     parts: Vec<Part>,
     /// One a target; emptied when they are finished.
@@ -372,7 +372,7 @@ struct Open {
     left: u64,
 }
 
-/// Builds the segments of pieces that share row groups.
+/// Builds the segments of buckets that share row groups.
 async fn build(task: Arc<Task>, job: Vec<Missing>) -> Result<Vec<(usize, Vec<Placed>)>> {
     let closed = |_| Error::Internal("a hydration's limits are gone".into());
     let _memory = task.budget.reserve(task.memory_of(&job)).await?;
@@ -385,9 +385,9 @@ async fn build(task: Arc<Task>, job: Vec<Missing>) -> Result<Vec<(usize, Vec<Pla
     let mut open = Vec::new();
     let mut done = Vec::new();
     for missing in job {
-        let (index, piece, held) = (missing.index, missing.piece, missing.held);
+        let (index, bucket, held) = (missing.index, missing.bucket, missing.held);
         let left = missing.parts.iter().map(|part| part.rows).sum();
-        let mut one = Open { index, piece, parts: missing.parts, builders: Vec::new(), left };
+        let mut one = Open { index, bucket, parts: missing.parts, builders: Vec::new(), left };
         if !held.is_empty() {
             let _thread = task.threads.acquire().await.map_err(closed)?;
             let task = task.clone();
@@ -438,7 +438,7 @@ async fn build(task: Arc<Task>, job: Vec<Missing>) -> Result<Vec<(usize, Vec<Pla
 impl Open {
     fn begin(&mut self, task: &Task) {
         if self.builders.is_empty() {
-            let targets = if self.piece.target == Target::ByHash { task.shards.len() } else { 1 };
+            let targets = if self.bucket.target == Target::ByHash { task.shards.len() } else { 1 };
             let builder = |_| SegmentBuilder::new(task.version.schema.clone());
             self.builders = (0..targets).map(builder).collect();
         }
@@ -466,7 +466,7 @@ impl Open {
         Ok(())
     }
 
-    /// Takes what the piece wants of a batch that starts at `start` of a row group.
+    /// Takes what the bucket wants of a batch that starts at `start` of a row group.
     fn take(&mut self, task: &Task, batch: &Batch, file: usize, row_group: usize, start: u64) -> Result<()> {
         let end = start + batch.rows as u64;
         let here = |part: &&Part| (part.file, part.row_group) == (file, row_group);
@@ -515,16 +515,16 @@ impl Open {
     fn finish(&mut self, task: &Task) -> Result<Vec<Placed>> {
         let id = &task.version.id;
         let mut placed: Vec<Placed> = Vec::new();
-        for (shard, builder) in task.targets(&self.piece).zip(std::mem::take(&mut self.builders)) {
+        for (shard, builder) in task.targets(&self.bucket).zip(std::mem::take(&mut self.builders)) {
             let image = builder.finish()?;
-            let owned = image.as_slice().len() <= task.owned_bytes && self.piece.parts.len() <= OWNED_PARTS;
-            let key = task.key(&self.piece, shard);
+            let owned = image.as_slice().len() <= task.owned_bytes && self.bucket.parts.len() <= OWNED_PARTS;
+            let key = task.key(&self.bucket, shard);
             placed.push((shard, task.shards[shard].store(id, key, image, owned)?));
         }
         // Where all shards want the same rows, one was built.
-        for shard in task.targets(&self.piece).skip(placed.len()) {
+        for shard in task.targets(&self.bucket).skip(placed.len()) {
             let Some((_, first)) = placed.first() else { break };
-            let resident = task.shards[shard].share(id, task.key(&self.piece, shard), first)?;
+            let resident = task.shards[shard].share(id, task.key(&self.bucket, shard), first)?;
             placed.push((shard, resident));
         }
         Ok(placed)

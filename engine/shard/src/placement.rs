@@ -26,9 +26,10 @@ pub(crate) struct Part {
     pub(crate) rows: u64,
 }
 
-/// Rows that become one segment (a segment a shard where rows are placed by hash).
+/// The unit of placement: ranges of row groups whose rows become one segment of a shard. Where a hash places rows,
+/// each shard has its slice of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Piece {
+pub(crate) struct Bucket {
     pub(crate) parts: Vec<Part>,
     pub(crate) target: Target,
 }
@@ -41,7 +42,7 @@ pub(crate) enum Target {
     ByHash,
 }
 
-impl Piece {
+impl Bucket {
     pub(crate) fn rows(&self) -> u64 {
         self.parts.iter().map(|part| part.rows).sum()
     }
@@ -53,7 +54,7 @@ impl Piece {
 pub(crate) struct Plan {
     pub(crate) placement: Placement,
     /// A list a shard where rows are spread, else one; each in the order of the rows.
-    pieces: Vec<Vec<Arc<Piece>>>,
+    buckets: Vec<Vec<Arc<Bucket>>>,
     /// Rows of each list.
     loads: Vec<u64>,
     files: usize,
@@ -67,10 +68,10 @@ impl Plan {
     pub(crate) fn new(files: &[Vec<u64>], partition_by: &[u32], shards: usize, options: &Options) -> Plan {
         let placement = placement_of(files.iter().flatten().sum(), partition_by, options);
         let lists = if placement == Placement::Spread { shards } else { 1 };
-        let (pieces, loads) = (vec![Vec::new(); lists], vec![0; lists]);
+        let (buckets, loads) = (vec![Vec::new(); lists], vec![0; lists]);
         let segment_rows = options.segment_rows.max(1) as u64;
         let split_rows = options.split_rows;
-        let mut plan = Plan { placement, pieces, loads, files: 0, shards, segment_rows, split_rows };
+        let mut plan = Plan { placement, buckets, loads, files: 0, shards, segment_rows, split_rows };
         files.iter().for_each(|groups| plan.add(groups));
         plan
     }
@@ -99,9 +100,9 @@ impl Plan {
         self.loads.iter().sum()
     }
 
-    /// Every piece; those of one shard in the order of the rows.
-    pub(crate) fn pieces(&self) -> impl Iterator<Item = &Arc<Piece>> {
-        self.pieces.iter().flatten()
+    /// Every bucket; those of one shard in the order of the rows.
+    pub(crate) fn buckets(&self) -> impl Iterator<Item = &Arc<Bucket>> {
+        self.buckets.iter().flatten()
     }
 
     fn add(&mut self, groups: &[u64]) {
@@ -114,7 +115,7 @@ impl Plan {
             Placement::Hash(_) => (Target::ByHash, self.segment_rows * self.shards as u64),
             Placement::Spread => return self.spread(file, groups),
         };
-        append(&mut self.pieces[0], parts_of(file, groups, 0..rows), target, limit);
+        append(&mut self.buckets[0], parts_of(file, groups, 0..rows), target, limit);
         self.loads[0] += rows;
     }
 
@@ -128,7 +129,7 @@ impl Plan {
         let mut start = 0;
         for (&shard, &end) in order.iter().zip(&cuts) {
             let parts = parts_of(file, groups, start..end);
-            append(&mut self.pieces[shard], parts, Target::One(shard), self.segment_rows);
+            append(&mut self.buckets[shard], parts, Target::One(shard), self.segment_rows);
             self.loads[shard] += end - start;
             start = end;
         }
@@ -179,22 +180,22 @@ fn parts_of(file: usize, groups: &[u64], range: std::ops::Range<u64>) -> Vec<Par
     parts
 }
 
-/// Cuts a file's parts into pieces of at most `limit` rows and puts them behind the others. A piece that is
-/// not smaller than the one before it is merged with it where both fit: so small files end up in few pieces,
+/// Cuts a file's parts into buckets of at most `limit` rows and puts them behind the others. A bucket that is
+/// not smaller than the one before it is merged with it where both fit: so small files end up in few buckets,
 /// and each row is merged a logarithmic number of times as files come in one by one.
-fn append(pieces: &mut Vec<Arc<Piece>>, parts: Vec<Part>, target: Target, limit: u64) {
+fn append(buckets: &mut Vec<Arc<Bucket>>, parts: Vec<Part>, target: Target, limit: u64) {
     let rows: u64 = parts.iter().map(|part| part.rows).sum();
     if rows == 0 {
         return;
     }
-    // Even pieces rather than full ones and a rest.
+    // Even buckets rather than full ones and a rest.
     let size = rows.div_ceil(rows.div_ceil(limit));
-    let mut open = Piece { parts: Vec::new(), target };
+    let mut open = Bucket { parts: Vec::new(), target };
     let mut held = 0;
     for mut part in parts {
-        // A row group is decoded by whoever builds one of its pieces: small ones are not cut.
+        // A row group is decoded by whoever builds one of its buckets: small ones are not cut.
         if part.rows <= limit / 4 && held + part.rows > limit {
-            push_merged(pieces, std::mem::replace(&mut open, Piece { parts: Vec::new(), target }), limit);
+            push_merged(buckets, std::mem::replace(&mut open, Bucket { parts: Vec::new(), target }), limit);
             held = 0;
         }
         while part.rows > 0 {
@@ -205,29 +206,33 @@ fn append(pieces: &mut Vec<Arc<Piece>>, parts: Vec<Part>, target: Target, limit:
             part.rows -= taken;
             held += taken;
             if held >= size {
-                push_merged(pieces, std::mem::replace(&mut open, Piece { parts: Vec::new(), target }), limit);
+                push_merged(
+                    buckets,
+                    std::mem::replace(&mut open, Bucket { parts: Vec::new(), target }),
+                    limit,
+                );
                 held = 0;
             }
         }
     }
     if !open.parts.is_empty() {
-        push_merged(pieces, open, limit);
+        push_merged(buckets, open, limit);
     }
 }
 
-fn push_merged(pieces: &mut Vec<Arc<Piece>>, piece: Piece, limit: u64) {
-    let mut rows = piece.rows();
-    let mut from = pieces.len();
-    while let Some(last) = from.checked_sub(1).map(|last| pieces[last].rows())
+fn push_merged(buckets: &mut Vec<Arc<Bucket>>, bucket: Bucket, limit: u64) {
+    let mut rows = bucket.rows();
+    let mut from = buckets.len();
+    while let Some(last) = from.checked_sub(1).map(|last| buckets[last].rows())
         && last <= rows
         && last + rows <= limit
     {
         rows += last;
         from -= 1;
     }
-    let mut parts: Vec<Part> = pieces.drain(from..).flat_map(|piece| piece.parts.clone()).collect();
-    parts.extend(piece.parts);
-    pieces.push(Arc::new(Piece { parts, target: piece.target }));
+    let mut parts: Vec<Part> = buckets.drain(from..).flat_map(|bucket| bucket.parts.clone()).collect();
+    parts.extend(bucket.parts);
+    buckets.push(Arc::new(Bucket { parts, target: bucket.target }));
 }
 
 #[cfg(test)]
@@ -238,34 +243,34 @@ mod tests {
         Options { replicated_rows: 0, segment_rows: 1 << 20, ..Options::default() }
     }
 
-    /// The placement and the pieces, in one list.
+    /// The placement and the buckets, in one list.
     fn plan_rows(
         files: &[Vec<u64>],
         partition_by: &[u32],
         shards: usize,
         options: &Options,
-    ) -> (Placement, Vec<Piece>) {
+    ) -> (Placement, Vec<Bucket>) {
         let plan = Plan::new(files, partition_by, shards, options);
-        let pieces: Vec<Piece> = plan.pieces().map(|piece| Piece::clone(piece)).collect();
-        assert_eq!(plan.rows(), pieces.iter().map(Piece::rows).sum::<u64>());
-        (plan.placement, pieces)
+        let buckets: Vec<Bucket> = plan.buckets().map(|bucket| Bucket::clone(bucket)).collect();
+        assert_eq!(plan.rows(), buckets.iter().map(Bucket::rows).sum::<u64>());
+        (plan.placement, buckets)
     }
 
-    fn rows_of(pieces: &[Piece]) -> Vec<u64> {
-        pieces.iter().map(Piece::rows).collect()
+    fn rows_of(buckets: &[Bucket]) -> Vec<u64> {
+        buckets.iter().map(Bucket::rows).collect()
     }
 
-    /// Every row of every file is in one piece of its shard, in order.
-    fn check_cover(files: &[Vec<u64>], pieces: &[Piece]) {
-        let mut seen: Vec<(usize, usize, u64, u64)> = pieces
+    /// Every row of every file is in one bucket of its shard, in order.
+    fn check_cover(files: &[Vec<u64>], buckets: &[Bucket]) {
+        let mut seen: Vec<(usize, usize, u64, u64)> = buckets
             .iter()
-            .flat_map(|piece| &piece.parts)
+            .flat_map(|bucket| &bucket.parts)
             .map(|part| (part.file, part.row_group, part.start, part.start + part.rows))
             .collect();
         for shard in 0..8 {
-            let of_shard = pieces.iter().filter(|piece| piece.target == Target::One(shard));
+            let of_shard = buckets.iter().filter(|bucket| bucket.target == Target::One(shard));
             let order: Vec<_> = of_shard
-                .flat_map(|piece| &piece.parts)
+                .flat_map(|bucket| &bucket.parts)
                 .map(|part| (part.file, part.row_group, part.start))
                 .collect();
             assert!(order.is_sorted(), "{order:?}");
@@ -295,9 +300,9 @@ mod tests {
         ];
         for files in &sets {
             for shards in 1..=5 {
-                let (_, pieces) = plan_rows(files, &[], shards, &options());
-                check_cover(files, &pieces);
-                assert!(rows_of(&pieces).iter().all(|&rows| 0 < rows && rows <= 1 << 20), "{pieces:?}");
+                let (_, buckets) = plan_rows(files, &[], shards, &options());
+                check_cover(files, &buckets);
+                assert!(rows_of(&buckets).iter().all(|&rows| 0 < rows && rows <= 1 << 20), "{buckets:?}");
             }
         }
     }
@@ -305,11 +310,11 @@ mod tests {
     #[test]
     fn large_files_are_shared_evenly() {
         for files in [vec![vec![6_000_000]], vec![vec![122_880; 49]], vec![vec![1_000_000; 6]]] {
-            let (placement, pieces) = plan_rows(&files, &[], 3, &options());
+            let (placement, buckets) = plan_rows(&files, &[], 3, &options());
             assert_eq!(placement, Placement::Spread);
             for shard in 0..3 {
-                let own = pieces.iter().filter(|piece| piece.target == Target::One(shard));
-                let rows: u64 = own.map(Piece::rows).sum();
+                let own = buckets.iter().filter(|bucket| bucket.target == Target::One(shard));
+                let rows: u64 = own.map(Bucket::rows).sum();
                 assert!((1_900_000..2_130_000).contains(&rows), "{rows}");
             }
         }
@@ -317,28 +322,28 @@ mod tests {
 
     #[test]
     fn small_row_groups_stay_whole() {
-        let (_, pieces) = plan_rows(&[vec![122_880; 49]], &[], 1, &options());
-        assert!(pieces.iter().flat_map(|piece| &piece.parts).all(|part| part.rows == 122_880));
-        assert!(rows_of(&pieces)[..5].iter().all(|&rows| rows > 900_000), "{:?}", rows_of(&pieces));
+        let (_, buckets) = plan_rows(&[vec![122_880; 49]], &[], 1, &options());
+        assert!(buckets.iter().flat_map(|bucket| &bucket.parts).all(|part| part.rows == 122_880));
+        assert!(rows_of(&buckets)[..5].iter().all(|&rows| rows > 900_000), "{:?}", rows_of(&buckets));
     }
 
     #[test]
     fn small_files_merge_and_keep_what_was() {
         let files: Vec<Vec<u64>> = vec![vec![1]; 1000];
-        let (_, pieces) = plan_rows(&files, &[], 1, &options());
-        assert_eq!(rows_of(&pieces), [512, 256, 128, 64, 32, 8]);
+        let (_, buckets) = plan_rows(&files, &[], 1, &options());
+        assert_eq!(rows_of(&buckets), [512, 256, 128, 64, 32, 8]);
         let (_, fewer) = plan_rows(&files[..990], &[], 1, &options());
-        assert_eq!(fewer[..4], pieces[..4]);
+        assert_eq!(fewer[..4], buckets[..4]);
     }
 
     #[test]
     fn small_datasets_lie_everywhere_and_keyed_ones_by_hash() {
         let files = vec![vec![1000]];
         let options = Options { replicated_rows: 1000, ..options() };
-        let (placement, pieces) = plan_rows(&files, &[0], 3, &options);
-        assert_eq!((placement, pieces[0].target), (Placement::Replicated, Target::All));
-        let (placement, pieces) = plan_rows(&[vec![1001]], &[2], 3, &options);
-        assert_eq!((placement, pieces[0].target), (Placement::Hash(vec![2]), Target::ByHash));
+        let (placement, buckets) = plan_rows(&files, &[0], 3, &options);
+        assert_eq!((placement, buckets[0].target), (Placement::Replicated, Target::All));
+        let (placement, buckets) = plan_rows(&[vec![1001]], &[2], 3, &options);
+        assert_eq!((placement, buckets[0].target), (Placement::Hash(vec![2]), Target::ByHash));
     }
 
     #[test]
@@ -355,7 +360,7 @@ mod tests {
                 }
             }
             let whole = Plan::new(&files, partition_by, shards, &options());
-            assert!(grown.pieces().eq(whole.pieces()) && grown.loads == whole.loads);
+            assert!(grown.buckets().eq(whole.buckets()) && grown.loads == whole.loads);
         }
         let few = Options { replicated_rows: 10, ..options() };
         let small = Plan::new(&[vec![10]], &[], 2, &few);
