@@ -2,7 +2,7 @@
 
 use crate::expression::{Compiled, cast_to_physical};
 use crate::{Expr, Result, Shape};
-use columnar::{Batch, Bitmap, DataType, PhysicalType, Values, Vector, kernel};
+use columnar::{Batch, Bitmap, DataType, Flat, PhysicalType, Values, Vector, kernel};
 
 /// An expression over a batch; a plain column is passed on without evaluation.
 pub(crate) enum Input {
@@ -44,17 +44,20 @@ impl Input {
     }
 }
 
-/// Several integral keys as one word: a number in mixed radix, whose digits are the values less their least.
-/// Equal words mean equal keys.
+/// Several integral keys as one word: the values less their least, as digits of some bits each. Equal words mean
+/// equal keys.
 pub(crate) struct Packing {
     columns: Vec<PackedColumn>,
+    /// Words are below this.
+    domain: u128,
 }
 
 struct PackedColumn {
     least: i64,
     /// The digit of the largest value; where nulls count, theirs is the next.
     top: u64,
-    stride: u64,
+    shift: u32,
+    bits: u32,
     null_digit: bool,
 }
 
@@ -62,7 +65,7 @@ impl Packing {
     /// How to pack columns of `shapes`, if they allow it. `null_digits[i]`: nulls of column i are alike and
     /// equal to nothing else; without it the word of a null is unspecified.
     pub(crate) fn of(shapes: &[Shape], null_digits: &[bool]) -> Option<Packing> {
-        let (mut columns, mut domain) = (Vec::new(), 1_u128);
+        let (mut columns, mut shift, mut domain) = (Vec::new(), 0, 1);
         for (shape, &null_digit) in shapes.iter().zip(null_digits) {
             let (least, most) = match shape.data_type {
                 DataType::Boolean => (0, 1),
@@ -71,13 +74,27 @@ impl Packing {
             };
             let least = i64::try_from(least).ok()?;
             let top = u64::try_from(most.checked_sub(i128::from(least))?).ok()?;
-            columns.push(PackedColumn { least, top, stride: domain as u64, null_digit });
-            domain = domain.checked_mul(u128::from(top) + 1 + u128::from(null_digit))?;
-            if domain > 1 << 64 {
+            let digits = u128::from(top) + 1 + u128::from(null_digit);
+            let bits = (digits - 1).checked_ilog2().map_or(0, |highest| highest + 1);
+            if shift + bits > 64 {
                 return None;
             }
+            domain = digits << shift;
+            // Only a column of no bits can start beyond the last bit, and its digit is always 0.
+            columns.push(PackedColumn { least, top, shift: shift.min(63), bits, null_digit });
+            shift += bits;
         }
-        (!columns.is_empty()).then_some(Packing { columns })
+        (!columns.is_empty()).then_some(Packing { columns, domain })
+    }
+
+    /// Every word is below this.
+    pub(crate) fn domain(&self) -> u128 {
+        self.domain
+    }
+
+    /// The keys that `words` stand for, as columns of the shapes that the packing was made of.
+    pub(crate) fn unpack(&self, words: &[u64], shapes: &[Shape]) -> Vec<Vector> {
+        self.columns.iter().zip(shapes).map(|(column, shape)| column.unpack(words, shape)).collect()
     }
 
     /// Whether values of column `index` with `shape` may lie outside what the packing has digits for.
@@ -132,8 +149,8 @@ impl Packing {
 impl PackedColumn {
     fn add<T: Digit>(&self, values: &[T], nulls: Option<&Bitmap>, words: &mut [u64], outside: &mut [u8]) {
         match nulls {
-            None if outside.is_empty() => add_digits(values, self.least, self.stride, words),
-            None => add_digits_inside(values, self.least, self.top, self.stride, words, outside),
+            None if outside.is_empty() => add_digits(values, self.least, self.shift, words),
+            None => add_digits_inside(values, self.least, self.top, self.shift, words, outside),
             Some(validity) => {
                 for (row, (&value, word)) in values.iter().zip(words).enumerate() {
                     let mut digit = value.digit(self.least);
@@ -144,10 +161,26 @@ impl PackedColumn {
                     {
                         *outside = 1;
                     }
-                    *word = word.wrapping_add(digit.wrapping_mul(self.stride));
+                    *word = word.wrapping_add(digit << self.shift);
                 }
             }
         }
+    }
+
+    fn unpack(&self, words: &[u64], shape: &Shape) -> Vector {
+        let mask = u64::MAX.checked_shr(64 - self.bits).unwrap_or(0);
+        let digits = || words.iter().map(|&word| word >> self.shift & mask);
+        let values = |digit: u64| self.least.wrapping_add_unsigned(digit);
+        let physical = match shape.physical {
+            PhysicalType::Bool => Values::Bool(digits().map(|digit| digit == 1).collect()),
+            PhysicalType::I8 => Values::I8(digits().map(|digit| values(digit) as i8).collect()),
+            PhysicalType::I16 => Values::I16(digits().map(|digit| values(digit) as i16).collect()),
+            PhysicalType::I32 => Values::I32(digits().map(|digit| values(digit) as i32).collect()),
+            PhysicalType::I128 => Values::I128(digits().map(|digit| values(digit).into()).collect()),
+            _ => Values::I64(digits().map(values).collect()),
+        };
+        let validity = self.null_digit.then(|| digits().map(|digit| digit <= self.top).collect::<Bitmap>());
+        Flat::new(shape.data_type, physical, validity.filter(|validity| !validity.all())).into()
     }
 }
 
@@ -175,21 +208,21 @@ impl Digit for i128 {
 }
 
 kernel! {
-    fn add_digits[T: Digit](values: &[T], least: i64, stride: u64, words: &mut [u64]) {
+    fn add_digits[T: Digit](values: &[T], least: i64, shift: u32, words: &mut [u64]) {
         for (&value, word) in values.iter().zip(words) {
-            *word = word.wrapping_add(value.digit(least).wrapping_mul(stride));
+            *word = word.wrapping_add(value.digit(least) << shift);
         }
     }
 }
 
 kernel! {
     fn add_digits_inside[T: Digit](
-        values: &[T], least: i64, top: u64, stride: u64, words: &mut [u64], outside: &mut [u8],
+        values: &[T], least: i64, top: u64, shift: u32, words: &mut [u64], outside: &mut [u8],
     ) {
         for ((&value, word), outside) in values.iter().zip(words).zip(outside) {
             let digit = value.digit(least);
             *outside |= u8::from(digit > top);
-            *word = word.wrapping_add(digit.wrapping_mul(stride));
+            *word = word.wrapping_add(digit << shift);
         }
     }
 }
@@ -202,7 +235,7 @@ pub(crate) fn at_width(vector: &Vector, width: PhysicalType) -> Vector {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use columnar::{Flat, Scalar};
+    use columnar::Scalar;
 
     fn shape(bounds: (i128, i128), nullable: bool) -> Shape {
         Shape { bounds: Some(bounds), nullable, ..Shape::of_type(DataType::Int64) }
@@ -216,7 +249,30 @@ mod tests {
         let second = [10, 12, 12, 12].map(Scalar::Integer);
         let vectors =
             [Vector::from_scalars(DataType::Int64, &first), Vector::from_scalars(DataType::Int64, &second)];
-        assert_eq!(packing.pack(&vectors, 4, None), [0, 8 + 18, 7 + 18, 8 + 18]);
+        let words = packing.pack(&vectors, 4, None);
+        assert_eq!(words, [0, 8 + 32, 7 + 32, 8 + 32]);
+        assert_eq!(packing.domain(), 48);
+        assert_same(&packing.unpack(&words, &shapes), &vectors);
+    }
+
+    #[test]
+    fn columns_of_one_value_need_no_bits() {
+        let all = shape((i64::MIN.into(), i64::MAX.into()), false);
+        let shapes = [shape((7, 7), false), all, shape((9, 9), false)];
+        let packing = Packing::of(&shapes, &[false; 3]).unwrap();
+        let column = |values: [i64; 2]| {
+            Vector::from_scalars(DataType::Int64, &values.map(|value| Scalar::Integer(value.into())))
+        };
+        let vectors = [column([7, 7]), column([i64::MAX, -1]), column([9, 9])];
+        let words = packing.pack(&vectors, 2, None);
+        assert_same(&packing.unpack(&words, &shapes), &vectors);
+    }
+
+    fn assert_same(left: &[Vector], right: &[Vector]) {
+        let scalars = |vectors: &[Vector]| -> Vec<Vec<Scalar>> {
+            vectors.iter().map(|vector| (0..vector.len()).map(|row| vector.scalar(row)).collect()).collect()
+        };
+        assert_eq!(scalars(left), scalars(right));
     }
 
     #[test]

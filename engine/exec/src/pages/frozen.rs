@@ -53,6 +53,19 @@ impl FrozenRows {
         Ok(FrozenRows { layout: layout.clone(), pages, heap: heap.into(), rows, _reservations: reservations })
     }
 
+    /// The rows of one page, which need no heap.
+    pub fn of_page(
+        layout: &Arc<RowLayout>,
+        bytes: Vec<u8>,
+        rows: usize,
+        reservation: Option<Reservation>,
+    ) -> FrozenRows {
+        debug_assert!(rows <= layout.page_rows() && rows * layout.width <= bytes.len());
+        let pages = vec![FrozenPage { bytes, rows, heap_start: 0 }];
+        let _reservations = reservation.into_iter().collect();
+        FrozenRows { layout: layout.clone(), pages, heap: Arc::default(), rows, _reservations }
+    }
+
     pub fn layout(&self) -> &Arc<RowLayout> {
         &self.layout
     }

@@ -47,12 +47,7 @@ impl Work for MergeWork {
                 return Ok(Progress::Yield);
             }
         }
-        let mut merged = self.shared.merged.lock();
-        merged.0 += 1;
-        merged.1.append(&mut self.done);
-        if merged.0 == self.pieces {
-            self.shared.finish(std::mem::take(&mut merged.1))?;
-        }
+        self.shared.piece_done(&mut self.done, self.pieces)?;
         Ok(Progress::Ready)
     }
 }
@@ -142,7 +137,7 @@ impl Merging {
 
     fn finish(self, shared: &Aggregation) -> Result<Merged> {
         let rows = FrozenRows::new(&shared.layout, self.rows.collections)?;
-        Ok(Merged { rows, numbers: self.numbers })
+        Ok(Merged { rows, numbers: self.numbers, first_word: None })
     }
 }
 

@@ -3,8 +3,10 @@
 //! Each task keeps [`groups`] of its own: rows in pages that hold the key and the [`state`] of every
 //! aggregate, and a table that leads from keys to rows. A table that has grown too large for the caches is
 //! emptied, while its rows stay, partitioned by hash. Once all input is in, [`merge`] joins the rows of equal
-//! keys, partition by partition; the [`source`] reads what is left.
+//! keys, partition by partition; the [`source`] reads what is left. Where keys are packed into words of few
+//! possible values and there are many rows, a task soon keeps its groups by their words instead ([`direct`]).
 
+mod direct;
 mod groups;
 mod merge;
 mod sink;
@@ -34,15 +36,20 @@ pub struct Aggregate {
 /// What the parts share.
 struct Aggregation {
     keys: Vec<Input>,
+    key_shapes: Vec<Shape>,
     packing: Option<Packing>,
     calls: Vec<Call>,
-    /// Every row starts with a word: the packed key, or its hash.
+    /// Every row starts with a word: the packed key, which says all of the key, or the hash of the key that follows.
     layout: Arc<RowLayout>,
+    /// Where groups may lie by their words: how many words there are.
+    direct: Option<usize>,
     output: Vec<Shape>,
     memory: Arc<MemoryPool>,
     settings: Settings,
     /// By partition: the rows that tasks left, until they are merged.
     collected: Mutex<Vec<Vec<RowPages>>>,
+    /// Groups by their words, one of each task that went over to that.
+    directs: Mutex<Vec<direct::Direct>>,
     /// How many pieces of work are done, and what they made of them.
     merged: Mutex<(usize, Vec<Merged>)>,
     result: OnceLock<Vec<Merged>>,
@@ -61,6 +68,8 @@ struct Merged {
     rows: FrozenRows,
     /// The rows that count.
     numbers: Vec<u32>,
+    /// Of a page of [`direct`] groups: the word of its first row. Such rows do not hold their words.
+    first_word: Option<u64>,
 }
 
 const WORD_BYTES: usize = 8;
@@ -92,9 +101,10 @@ impl Aggregation {
         let key_shapes: Vec<Shape> = keys.iter().map(|key| key.shape().clone()).collect();
         let nullable: Vec<bool> = key_shapes.iter().map(|shape| shape.nullable).collect();
         let packing = Packing::of(&key_shapes, &nullable);
+        let stored = if packing.is_some() { &[][..] } else { &key_shapes[..] };
 
         let (mut calls, mut tail) = (Vec::new(), 0);
-        let start = RowLayout::new(&key_shapes, WORD_BYTES, 0).tail;
+        let start = RowLayout::new(stored, WORD_BYTES, 0).tail;
         for aggregate in aggregates {
             let argument = aggregate.args.first().map(|arg| Input::compile(arg, input)).transpose()?;
             let filter = aggregate.filter.as_ref().map(|filter| Input::compile(filter, input)).transpose()?;
@@ -104,17 +114,21 @@ impl Aggregation {
             tail += state.bytes();
             calls.push(Call { argument, filter, state });
         }
-        let layout = RowLayout::new(&key_shapes, WORD_BYTES, tail);
-        let output = key_shapes.into_iter().chain(calls.iter().map(|call| call.state.output.clone()));
+        let layout = RowLayout::new(stored, WORD_BYTES, tail);
+        let output = key_shapes.iter().cloned().chain(calls.iter().map(|call| call.state.output.clone()));
+        let direct = packing.as_ref().and_then(|packing| direct::domain(packing, &calls, &layout));
         Ok(Aggregation {
             output: output.collect(),
             keys,
+            key_shapes,
             packing,
             calls,
             layout: Arc::new(layout),
+            direct,
             memory: query.memory.clone(),
             settings: query.settings.clone(),
             collected: Mutex::default(),
+            directs: Mutex::default(),
             merged: Mutex::default(),
             result: OnceLock::new(),
             cursor: Mutex::default(),

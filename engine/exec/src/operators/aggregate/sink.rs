@@ -1,5 +1,6 @@
 //! Input of an aggregation: each task's groups, then one list of rows a partition.
 
+use super::direct::{self, Direct};
 use super::groups::Groups;
 use super::merge::MergeWork;
 use super::state::{Keep, Rows};
@@ -18,6 +19,9 @@ pub(super) struct AggregateSink(pub(super) Arc<Aggregation>);
 struct AggregateTask {
     shared: Arc<Aggregation>,
     groups: Option<Groups>,
+    direct: Option<Direct>,
+    /// Rows taken so far.
+    rows: usize,
     pending: Option<Batch>,
     numbers: Vec<u32>,
     disturbance: Option<Disturbance>,
@@ -31,6 +35,8 @@ impl Sink for AggregateSink {
         Ok(Box::new(AggregateTask {
             shared: self.0.clone(),
             groups: Some(Groups::new(&self.0)),
+            direct: None,
+            rows: 0,
             pending: None,
             numbers: Vec::new(),
             disturbance: Disturbance::new(&self.0.settings, 2),
@@ -45,6 +51,10 @@ impl Sink for AggregateSink {
             let mut rows = RowPages::new(&shared.layout, &shared.memory, "the groups of an aggregation");
             rows.push()?;
             collected = vec![vec![rows]];
+        }
+        let directs = std::mem::take(&mut *shared.directs.lock());
+        if !directs.is_empty() {
+            return direct::merges(shared, directs, collected.into_iter().flatten());
         }
         let mut pieces = Vec::<Vec<Vec<RowPages>>>::new();
         let mut room = 0;
@@ -69,6 +79,14 @@ impl Sink for AggregateSink {
 }
 
 impl Aggregation {
+    /// Takes what one of `pieces` pieces of work has merged; the last one publishes the groups.
+    pub(super) fn piece_done(&self, done: &mut Vec<Merged>, pieces: usize) -> Result<()> {
+        let mut merged = self.merged.lock();
+        merged.0 += 1;
+        merged.1.append(done);
+        if merged.0 == pieces { self.finish(std::mem::take(&mut merged.1)) } else { Ok(()) }
+    }
+
     /// Publishes the groups, once.
     pub(super) fn finish(&self, merged: Vec<Merged>) -> Result<()> {
         self.result.set(merged).map_err(|_| Error::Internal("an aggregation was finalized twice".into()))
@@ -92,6 +110,9 @@ impl SinkTask for AggregateTask {
     }
 
     fn combine(&mut self, _step: &Step<'_>) -> Result<Progress> {
+        if let Some(direct) = self.direct.take() {
+            self.shared.directs.lock().push(direct);
+        }
         if let Some(groups) = self.groups.take() {
             let mut collected = self.shared.collected.lock();
             collected.resize_with(PARTITIONS, Vec::new);
@@ -108,11 +129,27 @@ impl SinkTask for AggregateTask {
 impl AggregateTask {
     fn take(&mut self, batch: &Batch) -> Result<()> {
         let shared = self.shared.clone();
-        let Some(groups) = &mut self.groups else { return Ok(()) };
         let keys = shared.keys.iter().map(|key| key.evaluate(batch)).collect::<Result<Vec<_>>>()?;
-        groups.find(&keys, batch.rows, &mut self.numbers)?;
+        self.rows += batch.rows;
+        if self.direct.is_none()
+            && direct::is_worth_it(&shared, self.rows)
+            && let Some(groups) = self.groups.replace(Groups::new(&shared))
+        {
+            self.direct = Some(Direct::new(&shared, groups)?);
+        }
+        let Some(groups) = &mut self.groups else { return Ok(()) };
         let single = keys.is_empty();
-        let pointers = if single { Vec::new() } else { groups.rows.pointers_mut(&self.numbers) };
+        let pointers = match (&mut self.direct, &shared.packing) {
+            (Some(direct), Some(packing)) => {
+                // No state here asks for the numbers of rows.
+                self.numbers.resize(batch.rows, 0);
+                direct.pointers(&shared, &packing.pack(&keys, batch.rows, None))?
+            }
+            _ => {
+                groups.find(&keys, batch.rows, &mut self.numbers)?;
+                if single { Vec::new() } else { groups.rows.pointers_mut(&self.numbers) }
+            }
+        };
         for call in &shared.calls {
             let mut taken: Option<Bitmap> = None;
             let mut active_batch = None;

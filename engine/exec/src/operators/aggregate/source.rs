@@ -1,7 +1,8 @@
 //! Output of an aggregation.
 
-use super::Aggregation;
+use super::{Aggregation, WORD_BYTES};
 use crate::operator::{Output, Source, SourceTask, Step};
+use crate::pages::cell::load;
 use crate::{Error, Result, Shape};
 use columnar::{Batch, Vector};
 use std::sync::Arc;
@@ -51,9 +52,24 @@ impl SourceTask for AggregateSourceTask {
             cursor.row = part.numbers.len().min(start + shared.settings.batch_rows.max(1));
             (part, &part.numbers[start..cursor.row])
         };
-        let pointers = part.rows.pointers(numbers);
-        let mut columns: Vec<Vector> =
-            (0..shared.keys.len()).map(|key| part.rows.read(key, numbers, &pointers, false)).collect();
+        let mut pointers = part.rows.pointers(numbers);
+        let word = |(&number, pointer): (&u32, &mut *const u8)| match part.first_word {
+            Some(first) => {
+                // Where the row would start if it held its word.
+                *pointer = pointer.wrapping_sub(WORD_BYTES);
+                first + u64::from(number)
+            }
+            None => load(*pointer, 0),
+        };
+        let mut columns: Vec<Vector> = match &shared.packing {
+            Some(packing) => {
+                let words: Vec<u64> = numbers.iter().zip(&mut pointers).map(word).collect();
+                packing.unpack(&words, &shared.key_shapes)
+            }
+            None => (0..shared.keys.len())
+                .map(|key| part.rows.read(key, numbers, &pointers, false))
+                .collect(),
+        };
         for call in &shared.calls {
             columns.push(call.state.finish(&part.rows, numbers, &pointers)?);
         }

@@ -130,6 +130,11 @@ impl State {
         self.value_bytes() + usize::from(self.seen.is_some())
     }
 
+    /// Whether it may keep strings beside its row.
+    pub(super) fn keeps_text(&self) -> bool {
+        matches!(self.kind, Kind::Pick(_)) && self.output.physical == PhysicalType::View
+    }
+
     fn value_bytes(&self) -> usize {
         match self.kind {
             Kind::Count | Kind::Sum64 | Kind::SumFloat => 8,
