@@ -89,6 +89,8 @@ struct Stream {
     /// For a column that a scan gives, and that nothing on the way needs rows for that a later join would
     /// drop: that scan, and the column's position in its output.
     origins: Vec<Option<(Arc<Scan>, usize)>>,
+    /// Rows come in the order in which one scan gives them.
+    in_order: bool,
     open: Vec<OpenPipeline>,
 }
 
@@ -113,7 +115,7 @@ impl Lowering<'_> {
                 let source = Arc::new(source);
                 let stream = self.open(source.clone(), &node, Vec::new());
                 let origins = (0..stream.shapes.len()).map(|column| Some((source.clone(), column)));
-                Stream { origins: origins.collect(), ..stream }
+                Stream { origins: origins.collect(), in_order: true, ..stream }
             }
             Plan::Values { types, rows } => {
                 let source = ValuesSource::new(types, rows, settings.batch_rows)?;
@@ -126,18 +128,15 @@ impl Lowering<'_> {
             Plan::Filter { input, predicate } => {
                 let stream = self.lower(input)?;
                 let operator = Filter::new(predicate, &stream.shapes)?;
-                let origins = stream.origins.clone();
-                Stream { origins, ..stream.through(Arc::new(operator), &node) }
+                let (origins, in_order) = (stream.origins.clone(), stream.in_order);
+                Stream { origins, in_order, ..stream.through(Arc::new(operator), &node) }
             }
             Plan::Project { input, exprs } => {
                 let stream = self.lower(input)?;
                 let operator = Project::new(exprs, &stream.shapes)?;
-                let origin = |expr: &Expr| match expr {
-                    Expr::Column { id, .. } => stream.origins.get(*id as usize).cloned().flatten(),
-                    _ => None,
-                };
-                let origins = exprs.iter().map(origin).collect();
-                Stream { origins, ..stream.through(Arc::new(operator), &node) }
+                let origins = exprs.iter().map(|expr| stream.origin(expr)).collect();
+                let in_order = stream.in_order;
+                Stream { origins, in_order, ..stream.through(Arc::new(operator), &node) }
             }
             Plan::Limit { input, limit, offset } => {
                 let stream = self.lower(input)?;
@@ -147,6 +146,13 @@ impl Lowering<'_> {
             Plan::HashJoin(join) => self.lower_join(join, &node)?,
             Plan::Aggregate { input, groups, aggregates } => {
                 let stream = self.lower(input)?;
+                if let Some(runs) = runs_of(groups, aggregates, &stream, &node)? {
+                    // A group goes with its key, as its rows do.
+                    let mut origins: Vec<_> = groups.iter().map(|group| stream.origin(group)).collect();
+                    let stream = stream.through(runs, &node);
+                    origins.resize(stream.shapes.len(), None);
+                    return Ok(Stream { origins, in_order: true, ..stream });
+                }
                 let parts = Aggregate::new(groups, aggregates, &stream.shapes, &node.query)?;
                 self.break_at(stream, parts.sink, parts.source, &node)
             }
@@ -227,7 +233,7 @@ impl Lowering<'_> {
         };
         let source = Stage { part: source, node: node.clone() };
         let origins = vec![None; shapes.len()];
-        Stream { shapes, origins, open: vec![OpenPipeline { number, source, operators: Vec::new(), after }] }
+        Stream { shapes, origins, in_order: false, open: vec![OpenPipeline { number, source, operators: Vec::new(), after }] }
     }
 
     /// Ends all pipelines of a stream in `sink`; returns the sink's number.
@@ -270,19 +276,45 @@ impl Lowering<'_> {
             };
             stream.open
         });
-        Ok(Stream { open: widened.collect(), origins: vec![None; shapes.len()], shapes })
+        Ok(Stream { open: widened.collect(), origins: vec![None; shapes.len()], in_order: false, shapes })
     }
 }
 
 impl Stream {
-    /// The stream after an operator, which all its pipelines share. Where its columns come from is forgotten.
+    /// Where the values of an expression over the stream come from.
+    fn origin(&self, expr: &Expr) -> Option<(Arc<Scan>, usize)> {
+        match expr {
+            Expr::Column { id, .. } => self.origins.get(*id as usize).cloned().flatten(),
+            _ => None,
+        }
+    }
+
+    /// The stream after an operator, which all its pipelines share. Where its columns come from, and in which order,
+    /// is forgotten.
     fn through(mut self, operator: Arc<dyn Operator>, node: &Arc<Node>) -> Stream {
         self.shapes = operator.output().to_vec();
         self.origins = vec![None; self.shapes.len()];
+        self.in_order = false;
         let stage = Stage { part: operator, node: node.clone() };
         self.open.iter_mut().for_each(|pipeline| pipeline.operators.push(stage.clone()));
         self
     }
+}
+
+/// The aggregation of rows that come in the order of their only key, if they do.
+fn runs_of(
+    groups: &[Expr],
+    aggregates: &[plan::Aggregate],
+    stream: &Stream,
+    node: &Arc<Node>,
+) -> Result<Option<Arc<dyn Operator>>> {
+    let [group] = groups else { return Ok(None) };
+    let Some((scan, position)) = stream.origin(group).filter(|_| stream.in_order) else { return Ok(None) };
+    if !scan.is_sorted(position) {
+        return Ok(None);
+    }
+    let runs = Aggregate::of_runs(group, aggregates, &stream.shapes, &node.query)?;
+    Ok(runs.filter(|_| scan.keep_runs_whole(position)))
 }
 
 /// Whether a probe row without a match leaves no trace in the join's result.

@@ -1,5 +1,6 @@
 //! From keys to the rows of their groups, within one task.
 
+use super::few::{FEW, Few};
 use super::{Aggregation, WORD_BYTES};
 use crate::Result;
 use crate::hash::{Hasher, hash_word};
@@ -64,9 +65,11 @@ impl Groups {
             self.empty();
         }
         let shared = self.shared.clone();
+        self.small.is_current = false;
         if !self.small.index(&shared, keys, count) {
             return self.find_hashed(keys, count, numbers);
         }
+        self.small.is_current = true;
         let missing = self.small.look_up(numbers);
         if !missing.is_empty() {
             let keys: Vec<Vector> = keys.iter().map(|key| take::take(key, &missing)).collect();
@@ -78,6 +81,13 @@ impl Groups {
             }
         }
         Ok(())
+    }
+
+    /// The batch that was looked up last, by groups, where those seen so far are few.
+    pub(super) fn few(&mut self) -> Option<Few> {
+        let (locals, known) = self.small.few()?;
+        let pointers = known.iter().map(|&number| self.rows.pointer_mut(number)).collect();
+        Some(Few::new(locals, pointers))
     }
 
     /// Starts an empty table; the rows stay.
@@ -277,6 +287,11 @@ struct Small {
     slots: Vec<u32>,
     /// For each row of the batch the place in `slots`.
     places: Vec<u32>,
+    /// Whether `places` are those of the last batch.
+    is_current: bool,
+    /// The rows learned, in the order in which they were, and for each place which of them it is.
+    known: Vec<u32>,
+    locals: Vec<u8>,
 }
 
 /// A key's digits: 0 for null.
@@ -349,6 +364,14 @@ impl SmallKey {
 impl Small {
     fn forget(&mut self) {
         self.slots.fill(0);
+        self.known.clear();
+    }
+
+    /// For each row of the last batch which of the known rows is its group's, and those.
+    fn few(&self) -> Option<(Vec<u8>, &[u32])> {
+        let few = self.is_current && self.known.len() <= FEW;
+        let local = |&place: &u32| self.locals[place as usize];
+        few.then(|| (self.places.iter().map(local).collect(), &self.known[..]))
     }
 
     /// Computes the places of a batch; false where its keys have too many values.
@@ -367,6 +390,8 @@ impl Small {
             self.columns = columns;
             self.slots.clear();
             self.slots.resize(domain, 0);
+            self.locals.resize(domain, 0);
+            self.known.clear();
         }
         self.places.clear();
         self.places.resize(count, 0);
@@ -399,6 +424,12 @@ impl Small {
     }
 
     fn learn(&mut self, position: u32, number: u32) {
-        self.slots[self.places[position as usize] as usize] = number + 1;
+        let place = self.places[position as usize] as usize;
+        if self.slots[place] == 0 {
+            // Beyond the few nobody asks.
+            self.locals[place] = self.known.len().min(FEW) as u8;
+            self.known.push(number);
+        }
+        self.slots[place] = number + 1;
     }
 }

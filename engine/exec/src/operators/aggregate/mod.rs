@@ -7,8 +7,10 @@
 //! possible values and there are many rows, a task soon keeps its groups by their words instead ([`direct`]).
 
 mod direct;
+mod few;
 mod groups;
 mod merge;
+mod runs;
 mod sink;
 mod source;
 mod state;
@@ -19,7 +21,7 @@ use super::keys::{Input, Packing};
 use crate::error::Result;
 use crate::expr::Expr;
 use crate::memory::MemoryPool;
-use crate::operator::{Sink, Source};
+use crate::operator::{Operator, Sink, Source};
 use crate::pages::{FrozenRows, RowLayout, RowPages};
 use crate::{QueryContext, Settings, Shape, plan};
 use parking_lot::Mutex;
@@ -88,6 +90,18 @@ impl Aggregate {
             source: Arc::new(source::AggregateSource(shared)),
         })
     }
+
+    /// For rows that come in the order of a single key: see [`runs`]. `None` where keys are not packed into words.
+    pub fn of_runs(
+        group: &Expr,
+        aggregates: &[plan::Aggregate],
+        input: &[Shape],
+        query: &QueryContext,
+    ) -> Result<Option<Arc<dyn Operator>>> {
+        let shared = Aggregation::new(std::slice::from_ref(group), aggregates, input, query)?;
+        let packed = shared.packing.is_some();
+        Ok(packed.then(|| Arc::new(runs::RunAggregate(Arc::new(shared))) as Arc<dyn Operator>))
+    }
 }
 
 impl Aggregation {
@@ -133,5 +147,10 @@ impl Aggregation {
             result: OnceLock::new(),
             cursor: Mutex::default(),
         })
+    }
+
+    /// An empty collection of rows.
+    fn new_rows(&self) -> RowPages {
+        RowPages::new(&self.layout, &self.memory, "the groups of an aggregation")
     }
 }

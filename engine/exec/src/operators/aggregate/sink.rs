@@ -4,13 +4,13 @@ use super::direct::{self, Direct};
 use super::groups::Groups;
 use super::merge::MergeWork;
 use super::state::{Keep, Rows};
-use super::{Aggregation, Merged};
+use super::{Aggregation, Call, Merged};
 use crate::operator::{Progress, Sink, SinkTask, Step, Work};
 use crate::pages::evict::{Disturbance, Evictable, PageStore};
 use crate::pages::{PARTITIONS, Partitions, RowPages};
 use crate::{Error, Result};
 use columnar::bitmap::both_valid;
-use columnar::{Batch, Bitmap, Values, View, kernels::take};
+use columnar::{Batch, Flat, Values, View, kernels::take};
 use std::sync::Arc;
 
 /// The sink of an aggregation.
@@ -139,65 +139,88 @@ impl AggregateTask {
         }
         let Some(groups) = &mut self.groups else { return Ok(()) };
         let single = keys.is_empty();
-        let pointers = match (&mut self.direct, &shared.packing) {
+        let (mut pointers, mut few) = (Vec::new(), None);
+        match (&mut self.direct, &shared.packing) {
             (Some(direct), Some(packing)) => {
                 // No state here asks for the numbers of rows.
                 self.numbers.resize(batch.rows, 0);
-                direct.pointers(&shared, &packing.pack(&keys, batch.rows, None))?
+                pointers = direct.pointers(&shared, &packing.pack(&keys, batch.rows, None))?;
             }
             _ => {
                 groups.find(&keys, batch.rows, &mut self.numbers)?;
-                if single { Vec::new() } else { groups.rows.pointers_mut(&self.numbers) }
+                few = if single { None } else { groups.few() };
             }
-        };
+        }
         for call in &shared.calls {
-            let mut taken: Option<Bitmap> = None;
-            let mut active_batch = None;
-            if let Some(filter) = &call.filter {
-                let flat = filter.evaluate(batch)?.flatten();
-                let Values::Bool(bits) = flat.values else {
-                    return Err(Error::Internal("a filter is not boolean".into()));
-                };
-                let bits = both_valid(Some(&bits), flat.validity.as_ref());
-                // The argument is evaluated only where the filter is true: elsewhere it may fail.
-                if let Some(bits) = bits.filter(|bits| !bits.all()) {
-                    let rows = take::indices_of(&bits);
-                    let columns = batch.columns.iter().map(|column| take::take(column, &rows)).collect();
-                    active_batch = Some((Batch::of_rows(columns, rows.len()), rows));
-                }
-            }
-            let (batch, chosen) = match &active_batch {
-                Some((batch, rows)) => (batch, Some(rows)),
-                None => (batch, None),
-            };
-            let argument = call.argument.as_ref().map(|input| input.evaluate(batch)).transpose()?;
-            let argument = argument.map(|vector| vector.flatten());
-            if let Some(validity) = argument.as_ref().and_then(|flat| flat.validity.as_ref()) {
-                taken = Some(validity.clone());
-            }
-            let active = taken.filter(|taken| !taken.all()).map(|taken| take::indices_of(&taken));
+            let taken = call.take(batch)?;
+            let (argument, active) = (taken.argument.as_ref(), taken.active.as_deref());
             if single {
                 let row = groups.rows.pointer_mut(0);
-                if call.state.update_single(argument.as_ref(), active.as_deref(), batch.rows, row)? {
+                if call.state.update_single(argument, active, taken.rows, row)? {
                     continue;
                 }
             }
+            if let Some(few) = few.as_ref().filter(|_| taken.positions.is_none() && active.is_none())
+                && call.state.update_few(argument, few)?
+            {
+                continue;
+            }
+            if pointers.is_empty() && !single {
+                pointers = groups.rows.pointers_mut(&self.numbers);
+            }
             let (chosen_numbers, chosen_pointers);
-            let mut rows = Rows { active: active.as_deref(), numbers: &self.numbers, pointers: &pointers };
+            let mut rows = Rows { active, numbers: &self.numbers, pointers: &pointers };
             if single {
-                chosen_pointers = vec![groups.rows.pointer_mut(0); batch.rows];
-                rows = Rows { numbers: &self.numbers[..batch.rows], pointers: &chosen_pointers, ..rows };
-            } else if let Some(chosen) = chosen {
+                chosen_pointers = vec![groups.rows.pointer_mut(0); taken.rows];
+                rows = Rows { numbers: &self.numbers[..taken.rows], pointers: &chosen_pointers, ..rows };
+            } else if let Some(chosen) = &taken.positions {
                 chosen_numbers = chosen.iter().map(|&row| self.numbers[row as usize]).collect::<Vec<_>>();
                 chosen_pointers = chosen.iter().map(|&row| pointers[row as usize]).collect::<Vec<_>>();
                 rows = Rows { numbers: &chosen_numbers, pointers: &chosen_pointers, ..rows };
             }
-            call.state.update(argument.as_ref(), &rows, &mut groups.rows)?;
+            call.state.update(argument, &rows, &mut groups.rows)?;
         }
         if let Some(disturbance) = &mut self.disturbance {
             disturbance.strike(&mut Full(&mut groups.full))?;
         }
         Ok(())
+    }
+}
+
+/// What an aggregate takes of a batch.
+pub(super) struct Taken {
+    /// Where a filter leaves some rows out: the positions of the others in the batch, which are what is counted
+    /// here from 0.
+    pub(super) positions: Option<Vec<u32>>,
+    pub(super) rows: usize,
+    pub(super) argument: Option<Flat>,
+    /// Where some arguments are null: the rows whose argument is not.
+    pub(super) active: Option<Vec<u32>>,
+}
+
+impl Call {
+    /// Evaluates filter and argument; the argument only where the filter is true: elsewhere it may fail.
+    pub(super) fn take(&self, batch: &Batch) -> Result<Taken> {
+        let mut chosen = None;
+        if let Some(filter) = &self.filter {
+            let flat = filter.evaluate(batch)?.flatten();
+            let Values::Bool(bits) = flat.values else {
+                return Err(Error::Internal("a filter is not boolean".into()));
+            };
+            let bits = both_valid(Some(&bits), flat.validity.as_ref());
+            if let Some(bits) = bits.filter(|bits| !bits.all()) {
+                let rows = take::indices_of(&bits);
+                let columns = batch.columns.iter().map(|column| take::take(column, &rows)).collect();
+                chosen = Some((Batch::of_rows(columns, rows.len()), rows));
+            }
+        }
+        let batch = chosen.as_ref().map_or(batch, |(chosen, _)| chosen);
+        let argument = self.argument.as_ref().map(|input| input.evaluate(batch)).transpose()?;
+        let argument = argument.map(|vector| vector.flatten());
+        let validity = argument.as_ref().and_then(|flat| flat.validity.as_ref());
+        let active = validity.filter(|validity| !validity.all()).map(take::indices_of);
+        let rows = batch.rows;
+        Ok(Taken { positions: chosen.map(|(_, positions)| positions), rows, argument, active })
     }
 }
 

@@ -1,5 +1,7 @@
 //! The state of an aggregate within a group's row, which starts as zeros.
 
+use super::few::Few;
+use super::runs::Runs;
 use crate::pages::cell::{Cell, INLINE, load, store, text};
 use crate::pages::{Field, FrozenRows, Heap};
 use crate::plan::{self, AggregateFunction};
@@ -16,6 +18,8 @@ pub(super) struct State {
     /// Where the byte lies that says whether there was a value; `None` where there always is.
     seen: Option<usize>,
     pub(super) output: Shape,
+    /// Sums of a batch stay within 64 bits.
+    narrow: bool,
     /// For errors.
     name: String,
 }
@@ -46,6 +50,9 @@ const SEEN_INFINITY: u8 = 2;
 
 /// Sums of values up to this stay within 64 bits for more rows than a node can hold (2^36).
 const NARROW_VALUE: i128 = 1 << 27;
+
+/// Sums of a batch of values up to this stay within 64 bits.
+const BATCH_VALUE: i128 = (i64::MAX as i128) / columnar::BATCH_ROWS as i128;
 
 /// Which rows of a batch an aggregate takes, and the groups' rows they belong to.
 pub(super) struct Rows<'a> {
@@ -117,7 +124,9 @@ impl State {
             BoolAnd => (Kind::And, whole),
             BoolOr => (Kind::Or, whole),
         };
-        let mut state = State { kind, offset, seen: None, output, name };
+        let bounds = argument.and_then(|shape| shape.bounds.or(shape.physical.integer_bounds()));
+        let narrow = bounds.is_some_and(|(low, high)| low >= -BATCH_VALUE && high <= BATCH_VALUE);
+        let mut state = State { kind, offset, seen: None, output, narrow, name };
         // A picked value needs to know whether it is the first, an empty conjunction what it is.
         if kind != Kind::Count && (state.output.nullable || !matches!(kind, Kind::Sum64 | Kind::Sum128)) {
             state.seen = Some(offset + state.value_bytes());
@@ -253,6 +262,86 @@ impl State {
             store(row, seen, SEEN);
         }
         Ok(true)
+    }
+
+    /// Takes a batch none of whose rows is left out into few groups; false where it has no quicker way than
+    /// [`State::update`].
+    pub(super) fn update_few(&self, argument: Option<&Flat>, few: &Few) -> Result<bool> {
+        let sums;
+        let amounts = match (self.kind, argument.map(|flat| &flat.values)) {
+            (Kind::Count, _) => few.counts(),
+            (Kind::Sum64 | Kind::Sum128, Some(values)) if self.narrow => {
+                sums = match values {
+                    Values::I8(values) => few.sums(values),
+                    Values::I16(values) => few.sums(values),
+                    Values::I32(values) => few.sums(values),
+                    Values::I64(values) => few.sums(values),
+                    _ => return Ok(false),
+                };
+                &sums[..]
+            }
+            _ => return Ok(false),
+        };
+        for (&row, &amount) in few.pointers.iter().zip(amounts) {
+            if self.kind == Kind::Sum128 {
+                let (sum, overflow) = load::<i128>(row, self.offset).overflowing_add(amount.into());
+                if overflow {
+                    return Err(self.out_of_range());
+                }
+                store(row, self.offset, sum);
+            } else {
+                store(row, self.offset, load::<i64>(row, self.offset).wrapping_add(amount));
+            }
+        }
+        if let Some(seen) = self.seen {
+            for (&row, _) in few.pointers.iter().zip(few.counts()).filter(|(_, count)| **count > 0) {
+                store(row, seen, SEEN);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Takes a batch of rows in the order of their groups, none of which is left out; false where it has no quicker
+    /// way than [`State::update`].
+    pub(super) fn update_runs(&self, argument: Option<&Flat>, runs: &Runs<'_>) -> bool {
+        match (self.kind, argument.map(|flat| &flat.values)) {
+            (Kind::Count, _) => {
+                let starts = runs.starts.iter().zip(runs.ends());
+                self.add_runs(runs, starts.map(|(&start, end)| end as i64 - i64::from(start)));
+            }
+            (Kind::Sum64, Some(Values::I8(values))) => self.sum_runs(runs, values),
+            (Kind::Sum64, Some(Values::I16(values))) => self.sum_runs(runs, values),
+            (Kind::Sum64, Some(Values::I32(values))) => self.sum_runs(runs, values),
+            (Kind::Sum64, Some(Values::I64(values))) => self.sum_runs(runs, values),
+            _ => return false,
+        }
+        true
+    }
+
+    fn sum_runs<T: Copy + Into<i64>>(&self, runs: &Runs<'_>, values: &[T]) {
+        // Sums from the first row on: those of a run are a difference, whatever overflows on the way.
+        let mut total = 0_i64;
+        let totals: Vec<i64> = std::iter::once(0)
+            .chain(values.iter().map(|&value| {
+                total = total.wrapping_add(value.into());
+                total
+            }))
+            .collect();
+        let starts = runs.starts.iter().zip(runs.ends());
+        self.add_runs(runs, starts.map(|(&start, end)| totals[end].wrapping_sub(totals[start as usize])));
+    }
+
+    fn add_runs(&self, runs: &Runs<'_>, amounts: impl Iterator<Item = i64>) {
+        for (&row, amount) in runs.pointers.iter().zip(amounts) {
+            store(row, self.offset, load::<i64>(row, self.offset).wrapping_add(amount));
+        }
+        if let Some(seen) = self.seen {
+            for ((&row, &start), end) in runs.pointers.iter().zip(runs.starts).zip(runs.ends()) {
+                if end > start as usize {
+                    store(row, seen, SEEN);
+                }
+            }
+        }
     }
 
     fn sum_64<T: Copy + Into<i64>>(&self, rows: &Rows<'_>, values: &[T]) {

@@ -6,6 +6,7 @@
 //! that remain.
 
 mod predicate;
+mod runs;
 
 use crate::error::{Error, Result};
 use crate::operator::{Output, Source, SourceTask, Step};
@@ -35,6 +36,10 @@ struct Shared {
     key_filters: Mutex<Vec<(u32, PhysicalType, Arc<KeyFilter>)>>,
     /// The key filters once they are complete, the most selective first.
     key_tests: OnceLock<Vec<KeyTest>>,
+    /// The column whose runs of equal values stay with one task.
+    runs: OnceLock<u32>,
+    /// Columns by which the rows ascend.
+    sorted: Vec<bool>,
     /// Column and width of each column of the output.
     columns: Vec<(u32, PhysicalType)>,
     batch_rows: usize,
@@ -73,6 +78,8 @@ struct Morsel {
 struct ScanTask {
     shared: Arc<Shared>,
     current: Option<Current>,
+    /// What it has taken and not begun, last first.
+    taken: Vec<Morsel>,
 }
 
 /// A morsel in work.
@@ -148,11 +155,25 @@ impl Scan {
             predicate,
             key_filters: Mutex::default(),
             key_tests: OnceLock::new(),
+            runs: OnceLock::new(),
+            sorted: facts.iter().map(|facts| facts.sorted).collect(),
             columns,
             batch_rows: batch_rows.max(1),
             count,
         };
         Ok(Scan { shared: Arc::new(shared), output })
+    }
+
+    /// Whether rows ascend by column `position` of the output, without nulls.
+    pub fn is_sorted(&self, position: usize) -> bool {
+        self.shared.columns.get(position).is_some_and(|&(column, _)| self.shared.sorted[column as usize])
+    }
+
+    /// Gives all rows of a value of column `position` of the output to one task, in order; the column must be
+    /// sorted, and only one can be chosen: false where it was another.
+    pub fn keep_runs_whole(&self, position: usize) -> bool {
+        let column = self.shared.columns.get(position).map(|&(column, _)| column);
+        column.is_some_and(|column| *self.shared.runs.get_or_init(|| column) == column)
     }
 
     /// Gives only rows whose column `position` of the output passes `filter`, which must be complete when the
@@ -200,7 +221,7 @@ impl Source for Scan {
     }
 
     fn start(&self) -> Result<Box<dyn SourceTask>> {
-        Ok(Box::new(ScanTask { shared: self.shared.clone(), current: None }))
+        Ok(Box::new(ScanTask { shared: self.shared.clone(), current: None, taken: Vec::new() }))
     }
 }
 
@@ -211,12 +232,17 @@ impl SourceTask for ScanTask {
                 if step.expired() {
                     return Ok(Output::Yield);
                 }
-                let index = self.shared.next.fetch_add(1, Ordering::Relaxed);
-                let Some(&morsel) = self.shared.morsels.get(index) else { return Ok(Output::Finished) };
-                self.current = self.shared.begin(morsel)?;
-                if self.current.is_none() {
+                let Some(morsel) = self.taken.pop() else {
+                    let index = self.shared.next.fetch_add(1, Ordering::Relaxed);
+                    if index >= self.shared.morsels.len() {
+                        return Ok(Output::Finished);
+                    }
+                    self.taken = self.shared.whole_runs(index)?;
+                    self.taken.reverse();
                     self.shared.count.add_done();
-                }
+                    continue;
+                };
+                self.current = self.shared.begin(morsel)?;
                 continue;
             };
             if !current.test(&self.shared, step)? {
@@ -224,10 +250,7 @@ impl SourceTask for ScanTask {
             }
             match current.give(&self.shared)? {
                 Some(batch) => return Ok(Output::Batch(batch)),
-                None => {
-                    self.current = None;
-                    self.shared.count.add_done();
-                }
+                None => self.current = None,
             }
         }
     }
