@@ -1,6 +1,9 @@
 //! Loops over codes: comparing them to bitmaps, widening them to values.
 
 use arrow::datatypes::ArrowNativeType;
+#[cfg(target_arch = "x86_64")]
+use columnar::kernels::avx512;
+use columnar::kernels::isa::{Isa, isa};
 use columnar::kernels::take::gather;
 use columnar::{Bitmap, kernel};
 use std::fmt::Debug;
@@ -13,10 +16,14 @@ pub(crate) trait Code: ArrowNativeType + Ord + Debug {
     fn to_u64(self) -> u64;
     /// `self - other`, wrapping.
     fn minus(self, other: Self) -> Self;
+    /// As [`plain_within_words`], of whole words; `None` where there is nothing better than that. The CPU must have
+    /// AVX-512.
+    #[cfg(target_arch = "x86_64")]
+    fn within_avx512(codes: &[Self], ranges: &[(Self, Self)]) -> Option<Vec<u64>>;
 }
 
 macro_rules! code {
-    ($($code:ty),*) => { $(
+    ($($code:ty, $avx512:expr);*) => { $(
         impl Code for $code {
             const MAX: u64 = <$code>::MAX as u64;
             #[inline(always)]
@@ -31,10 +38,16 @@ macro_rules! code {
             fn minus(self, other: Self) -> Self {
                 self.wrapping_sub(other)
             }
+            #[cfg(target_arch = "x86_64")]
+            fn within_avx512(codes: &[Self], ranges: &[(Self, Self)]) -> Option<Vec<u64>> {
+                let within: Option<unsafe fn(&[$code], &[($code, $code)]) -> Vec<u64>> = $avx512;
+                // SAFETY: the caller has looked at the CPU.
+                within.map(|within| unsafe { within(codes, ranges) })
+            }
         }
     )* };
 }
-code!(u8, u16, u32, u64);
+code!(u8, Some(avx512::within_u8); u16, Some(avx512::within_u16); u32, Some(avx512::within_u32); u64, None);
 
 /// A signed integer that values are given in.
 pub(crate) trait Integer: ArrowNativeType {
@@ -152,33 +165,59 @@ impl Matches {
     }
 }
 
+/// Where codes lie in a few ranges, comparing them is quicker than a table of all.
+const RANGES: usize = 8;
+
 /// A bit a code, set where it is among `matches`.
 pub(crate) fn select<C: Code>(codes: &[C], matches: &Matches) -> Bitmap {
-    let within = |first: u64, last: u64| match first > C::MAX {
-        true => Bitmap::filled(false, codes.len()),
-        false => {
+    let within = |ranges: &[(u64, u64)]| {
+        let kept = ranges.iter().filter(|range| range.0 <= C::MAX);
+        let range = |&(first, last): &(u64, u64)| {
             let (first, last) = (C::from_u64(first), C::from_u64(last.min(C::MAX)));
-            Bitmap::from_words(range_words(codes, first, last.minus(first)), codes.len())
+            (first, last.minus(first))
+        };
+        let ranges: Vec<(C, C)> = kept.map(range).collect();
+        match ranges.is_empty() {
+            true => Bitmap::filled(false, codes.len()),
+            false => Bitmap::from_words(within_words(codes, &ranges), codes.len()),
         }
     };
     match matches {
         Matches::None => Bitmap::filled(false, codes.len()),
         Matches::All => Bitmap::filled(true, codes.len()),
-        Matches::Within(first, last) => within(*first, *last),
-        Matches::Outside(first, last) => within(*first, *last).not(),
-        Matches::Codes(wanted) => match wanted.last() {
-            Some(&last) if last <= 0xffff => {
-                let mut table = vec![0_u8; last as usize + 1];
-                wanted.iter().for_each(|&code| table[code as usize] = 1);
-                Bitmap::from_words(table_words(codes, &table), codes.len())
+        Matches::Within(first, last) => within(&[(*first, *last)]),
+        Matches::Outside(first, last) => within(&[(*first, *last)]).not(),
+        Matches::Codes(wanted) => {
+            let ranges: Vec<(u64, u64)> = wanted
+                .chunk_by(|code, next| code + 1 == *next)
+                .filter_map(|run| Some((*run.first()?, *run.last()?)))
+                .collect();
+            match wanted.last() {
+                _ if ranges.len() <= RANGES => within(&ranges),
+                Some(&last) if last <= 0xffff => {
+                    let mut table = vec![0_u8; last as usize + 1];
+                    wanted.iter().for_each(|&code| table[code as usize] = 1);
+                    Bitmap::from_words(table_words(codes, &table), codes.len())
+                }
+                _ => Bitmap::from_fn(codes.len(), |row| wanted.binary_search(&codes[row].to_u64()).is_ok()),
             }
-            _ if wanted.len() <= 8 => {
-                let each = wanted.iter().map(|&code| within(code, code));
-                each.reduce(|a, b| a.or(&b)).unwrap_or_else(|| Bitmap::filled(false, codes.len()))
-            }
-            _ => Bitmap::from_fn(codes.len(), |row| wanted.binary_search(&codes[row].to_u64()).is_ok()),
-        },
+        }
     }
+}
+
+/// Bits of codes in one of `ranges`: the first code, and the last less the first.
+fn within_words<C: Code>(codes: &[C], ranges: &[(C, C)]) -> Vec<u64> {
+    #[cfg(target_arch = "x86_64")]
+    if isa() == Isa::V4
+        && let Some(mut words) = C::within_avx512(codes, ranges)
+    {
+        let rest = &codes[64 * words.len()..];
+        if !rest.is_empty() {
+            words.extend(plain_within_words(rest, ranges));
+        }
+        return words;
+    }
+    plain_within_words(codes, ranges)
 }
 
 /// Gathers the lowest bits of 64 bytes that are 0 or 1 into a word, first byte first.
@@ -192,20 +231,23 @@ fn pack(bytes: &[u8; 64]) -> u64 {
 }
 
 kernel! {
-    /// Bits of codes from `first` to `first + span`.
-    fn range_words[C: Code](codes: &[C], first: C, span: C) -> Vec<u64> {
+    fn plain_within_words[C: Code](codes: &[C], ranges: &[(C, C)]) -> Vec<u64> {
         let (chunks, rest) = codes.as_chunks::<64>();
         let mut words = Vec::with_capacity(chunks.len() + 1);
         for chunk in chunks {
-            let mut bytes = [0; 64];
-            for (byte, code) in bytes.iter_mut().zip(chunk) {
-                *byte = u8::from(code.minus(first) <= span);
+            let mut word = 0;
+            for &(first, span) in ranges {
+                let mut bytes = [0; 64];
+                for (byte, code) in bytes.iter_mut().zip(chunk) {
+                    *byte = u8::from(code.minus(first) <= span);
+                }
+                word |= pack(&bytes);
             }
-            words.push(pack(&bytes));
+            words.push(word);
         }
         if !rest.is_empty() {
-            let bit = |(index, code): (usize, &C)| u64::from(code.minus(first) <= span) << index;
-            words.push(rest.iter().enumerate().map(bit).sum());
+            let passes = |code: C| ranges.iter().any(|&(first, span)| code.minus(first) <= span);
+            words.push(rest.iter().enumerate().map(|(index, &code)| u64::from(passes(code)) << index).sum());
         }
         words
     }

@@ -2,6 +2,8 @@
 //! checked against its scalar twin in tests. Kernels ignore validity; callers combine it.
 
 pub mod arithmetic;
+#[cfg(target_arch = "x86_64")]
+pub mod avx512;
 pub mod boolean;
 pub mod cast;
 pub mod compare;

@@ -1,5 +1,6 @@
 //! Picking rows: by index, or by a bitmap.
 
+use super::isa::{Isa, isa};
 use crate::{Bitmap, Buffer, Codes, Constant, DictionaryVector, Flat, Values, Vector, Views, kernel};
 
 /// The rows of `vector` at `indices`, in that order; each must lie below its length.
@@ -57,6 +58,9 @@ pub fn gather<T: Copy>(values: &[T], indices: &[u32]) -> Vec<T> {
     gather_checked(values, indices)
 }
 
+/// Values that are copied together where their indices are neighbours.
+const TOGETHER: usize = 16;
+
 kernel! {
     fn greatest(indices: &[u32]) -> Option<u32> {
         indices.iter().copied().max()
@@ -64,10 +68,26 @@ kernel! {
 }
 
 kernel! {
-    /// As [`gather`], all indices known to lie within `values`.
+    /// As [`gather`], all indices known to lie within `values`. Neighbours, which filters that drop little leave, are
+    /// copied together.
     fn gather_checked[T: Copy](values: &[T], indices: &[u32]) -> Vec<T> {
         // SAFETY: the one caller has checked the greatest index.
-        indices.iter().map(|&index| unsafe { *values.get_unchecked(index as usize) }).collect()
+        let value = |index: u32| unsafe { *values.get_unchecked(index as usize) };
+        let (chunks, rest) = indices.as_chunks::<TOGETHER>();
+        let mut gathered = Vec::with_capacity(indices.len());
+        for chunk in chunks {
+            let mut apart = 0;
+            for (place, &index) in chunk.iter().enumerate() {
+                apart |= index.wrapping_sub(chunk[0].wrapping_add(place as u32));
+            }
+            let first = chunk[0] as usize;
+            match values.get(first..first + TOGETHER) {
+                Some(neighbours) if apart == 0 => gathered.extend_from_slice(neighbours),
+                _ => gathered.extend(chunk.map(value)),
+            }
+        }
+        gathered.extend(rest.iter().map(|&index| value(index)));
+        gathered
     }
 }
 
@@ -89,10 +109,19 @@ static POSITIONS: [[u8; 8]; 256] = {
     table
 };
 
+/// The positions of set bits, ascending.
+pub fn indices_of(bitmap: &Bitmap) -> Vec<u32> {
+    let count = bitmap.count_ones();
+    #[cfg(target_arch = "x86_64")]
+    if isa() == Isa::V4 {
+        // SAFETY: the level tells of AVX-512.
+        return unsafe { super::avx512::indices_of(bitmap.words(), count) };
+    }
+    plain_indices_of(bitmap, count)
+}
+
 kernel! {
-    /// The positions of set bits, ascending.
-    pub fn indices_of(bitmap: &Bitmap) -> Vec<u32> {
-        let count = bitmap.count_ones();
+    fn plain_indices_of(bitmap: &Bitmap, count: usize) -> Vec<u32> {
         // Eight positions are stored for every byte, of which as many count as it has bits.
         let mut indices = vec![0; count + 8];
         let mut stored = 0;

@@ -122,9 +122,29 @@ impl KeySet {
     }
 }
 
+/// Neighbours looked at together: where data are clustered by a key, whole stretches have none of the keys.
+const TOGETHER: usize = 64;
+
+/// Whether no key lies between the least and the greatest of some values, looked up only where that is little work.
+#[inline(always)]
+fn has_none<T: Narrow>(values: &[T], low: i64, range: usize, words: &[u64]) -> bool {
+    const MOST_WORDS: usize = 8;
+    let (mut least, mut greatest) = (values[0], values[0]);
+    for &value in values {
+        least = if value < least { value } else { least };
+        greatest = if value > greatest { value } else { greatest };
+    }
+    let first = least.into().wrapping_sub(low) as u64 as usize;
+    let last = greatest.into().wrapping_sub(low) as u64 as usize;
+    first <= last
+        && last < range
+        && last / 64 - first / 64 < MOST_WORDS
+        && words[first / 64..=last / 64].iter().all(|&word| word == 0)
+}
+
 /// Integers of at most 64 bits.
-trait Narrow: Copy + Into<i64> {}
-impl<T: Copy + Into<i64>> Narrow for T {}
+trait Narrow: Copy + PartialOrd + Into<i64> {}
+impl<T: Copy + PartialOrd + Into<i64>> Narrow for T {}
 
 kernel! {
     fn passing[T: Narrow](
@@ -136,11 +156,16 @@ kernel! {
     ) -> Vec<u32> {
         let mut rows = vec![0_u32; values.len()];
         let mut count = 0;
-        for (row, &value) in values.iter().enumerate() {
-            let at = value.into().wrapping_sub(low) as u64 as usize;
-            let word = if at < range { words[at / 64] } else { 0 };
-            rows[count] = row as u32;
-            count += (word >> (at % 64) & 1) as usize;
+        for (index, chunk) in values.chunks(TOGETHER).enumerate() {
+            if has_none(chunk, low, range, words) {
+                continue;
+            }
+            for (place, &value) in chunk.iter().enumerate() {
+                let at = value.into().wrapping_sub(low) as u64 as usize;
+                let word = if at < range { words[at / 64] } else { 0 };
+                rows[count] = (index * TOGETHER + place) as u32;
+                count += (word >> (at % 64) & 1) as usize;
+            }
         }
         rows.truncate(count);
         if let Some(validity) = validity {

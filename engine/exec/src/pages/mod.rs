@@ -95,6 +95,22 @@ impl RowPages {
         Ok((self.rows - 1) as u32)
     }
 
+    /// Makes room for `rows` more rows at once, as far as they fit the first page.
+    pub fn make_room(&mut self, rows: usize) -> Result<()> {
+        let full = self.layout.page_rows();
+        let wanted = (self.rows + rows).next_power_of_two().min(full);
+        if wanted <= self.capacity || self.pages.len() > 1 || self.evicted.is_some() {
+            return Ok(());
+        }
+        self.reservation.grow(((wanted - self.capacity) * self.layout.width) as u64)?;
+        match self.pages.last_mut() {
+            Some(page) => page.resize(wanted * self.layout.width, 0),
+            None => self.pages.push(vec![0; wanted * self.layout.width]),
+        }
+        self.capacity = wanted;
+        Ok(())
+    }
+
     #[cold]
     fn grow(&mut self) -> Result<()> {
         self.reload()?;

@@ -12,15 +12,22 @@ const PASSES: usize = 6;
 pub(super) struct Few {
     /// For each row the number of its group.
     locals: Vec<u8>,
-    /// The address of each group's row.
+    /// The number and the address of each group's row.
+    numbers: Vec<u32>,
     pub(super) pointers: Vec<*mut u8>,
     counts: OnceCell<Vec<i64>>,
 }
 
 impl Few {
-    pub(super) fn new(locals: Vec<u8>, pointers: Vec<*mut u8>) -> Few {
-        debug_assert!(pointers.len() <= FEW);
-        Few { locals, pointers, counts: OnceCell::new() }
+    /// A batch of rows whose groups are those of `locals`, of which `numbers` and `pointers` are the rows.
+    pub(super) fn new(locals: Vec<u8>, numbers: Vec<u32>, pointers: Vec<*mut u8>) -> Few {
+        debug_assert!(pointers.len() <= FEW && numbers.len() == pointers.len());
+        Few { locals, numbers, pointers, counts: OnceCell::new() }
+    }
+
+    /// For each row of the batch the number of its group's row.
+    pub(super) fn numbers(&self) -> Vec<u32> {
+        self.locals.iter().map(|&local| self.numbers[usize::from(local)]).collect()
     }
 
     /// Rows a group.
@@ -94,7 +101,7 @@ mod tests {
                 let locals: Vec<u8> = (0..rows).map(|row| (row * 7 % groups) as u8).collect();
                 let values: Vec<i32> = (0..rows).map(|row| (row as i32 - 900) * 1_000_003).collect();
                 let wide: Vec<i64> = values.iter().map(|&value| i64::from(value) << 10).collect();
-                let few = Few::new(locals.clone(), vec![std::ptr::null_mut(); groups]);
+                let few = Few::new(locals.clone(), vec![0; groups], vec![std::ptr::null_mut(); groups]);
                 let of = |group: usize| {
                     values.iter().zip(&locals).filter(move |(_, local)| usize::from(**local) == group)
                 };

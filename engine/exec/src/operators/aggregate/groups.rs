@@ -51,25 +51,33 @@ impl Groups {
         }
     }
 
-    /// Leaves `numbers` with the number of the group's row for each of `count` rows with these keys.
-    pub(super) fn find(&mut self, keys: &[Vector], count: usize, numbers: &mut Vec<u32>) -> Result<()> {
+    /// Leaves `numbers` with the number of the group's row for each of `count` rows with these keys; where groups
+    /// are few, gives the batch by groups instead.
+    pub(super) fn find(
+        &mut self,
+        keys: &[Vector],
+        count: usize,
+        numbers: &mut Vec<u32>,
+    ) -> Result<Option<Few>> {
         numbers.clear();
         if keys.is_empty() {
             if self.rows.rows() == 0 {
                 self.rows.push(0)?;
             }
             numbers.resize(count, 0);
-            return Ok(());
+            return Ok(None);
         }
         if self.count + count > self.limit.max(count) {
             self.empty();
         }
         let shared = self.shared.clone();
-        self.small.is_current = false;
         if !self.small.index(&shared, keys, count) {
-            return self.find_hashed(keys, count, numbers);
+            self.find_hashed(keys, count, numbers)?;
+            return Ok(None);
         }
-        self.small.is_current = true;
+        if let Some(locals) = self.small.locals() {
+            return Ok(Some(self.few(locals)));
+        }
         let missing = self.small.look_up(numbers);
         if !missing.is_empty() {
             let keys: Vec<Vector> = keys.iter().map(|key| take::take(key, &missing)).collect();
@@ -80,14 +88,13 @@ impl Groups {
                 self.small.learn(position, number);
             }
         }
-        Ok(())
+        Ok(self.small.locals().map(|locals| self.few(locals)))
     }
 
-    /// The batch that was looked up last, by groups, where those seen so far are few.
-    pub(super) fn few(&mut self) -> Option<Few> {
-        let (locals, known) = self.small.few()?;
-        let pointers = known.iter().map(|&number| self.rows.pointer_mut(number)).collect();
-        Some(Few::new(locals, pointers))
+    fn few(&mut self, locals: Vec<u8>) -> Few {
+        let numbers = self.small.known.clone();
+        let pointers = self.rows.pointers_mut(&numbers);
+        Few::new(locals, numbers, pointers)
     }
 
     /// Starts an empty table; the rows stay.
@@ -287,9 +294,7 @@ struct Small {
     slots: Vec<u32>,
     /// For each row of the batch the place in `slots`.
     places: Vec<u32>,
-    /// Whether `places` are those of the last batch.
-    is_current: bool,
-    /// The rows learned, in the order in which they were, and for each place which of them it is.
+    /// The rows learned, in the order in which they were, and for each place which of them it is, or [`UNKNOWN`].
     known: Vec<u32>,
     locals: Vec<u8>,
 }
@@ -303,6 +308,7 @@ enum SmallKey {
 }
 
 const SMALL_DOMAIN: usize = 1 << 16;
+const UNKNOWN: u8 = u8::MAX;
 
 impl SmallKey {
     fn of(vector: &Vector, shape: &crate::Shape) -> Option<SmallKey> {
@@ -364,14 +370,17 @@ impl SmallKey {
 impl Small {
     fn forget(&mut self) {
         self.slots.fill(0);
+        self.locals.fill(UNKNOWN);
         self.known.clear();
     }
 
-    /// For each row of the last batch which of the known rows is its group's, and those.
-    fn few(&self) -> Option<(Vec<u8>, &[u32])> {
-        let few = self.is_current && self.known.len() <= FEW;
-        let local = |&place: &u32| self.locals[place as usize];
-        few.then(|| (self.places.iter().map(local).collect(), &self.known[..]))
+    /// For each row of the batch which of the known rows is its group's, if those are few and all are known.
+    fn locals(&self) -> Option<Vec<u8>> {
+        if self.known.len() > FEW {
+            return None;
+        }
+        let locals: Vec<u8> = self.places.iter().map(|&place| self.locals[place as usize]).collect();
+        locals.iter().all(|&local| local != UNKNOWN).then_some(locals)
     }
 
     /// Computes the places of a batch; false where its keys have too many values.
@@ -390,7 +399,8 @@ impl Small {
             self.columns = columns;
             self.slots.clear();
             self.slots.resize(domain, 0);
-            self.locals.resize(domain, 0);
+            self.locals.clear();
+            self.locals.resize(domain, UNKNOWN);
             self.known.clear();
         }
         self.places.clear();

@@ -75,6 +75,7 @@ impl RunTask {
             starts.remove(0);
         }
         let first_new = rows.rows() as u32;
+        rows.make_room(starts.len())?;
         for &start in &starts {
             let row = rows.push()?;
             store(rows.pointer_mut(row), 0, words[start as usize]);

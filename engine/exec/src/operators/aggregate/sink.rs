@@ -146,10 +146,7 @@ impl AggregateTask {
                 self.numbers.resize(batch.rows, 0);
                 pointers = direct.pointers(&shared, &packing.pack(&keys, batch.rows, None))?;
             }
-            _ => {
-                groups.find(&keys, batch.rows, &mut self.numbers)?;
-                few = if single { None } else { groups.few() };
-            }
+            _ => few = groups.find(&keys, batch.rows, &mut self.numbers)?,
         }
         for call in &shared.calls {
             let taken = call.take(batch)?;
@@ -166,6 +163,9 @@ impl AggregateTask {
                 continue;
             }
             if pointers.is_empty() && !single {
+                if let Some(few) = &few {
+                    self.numbers = few.numbers();
+                }
                 pointers = groups.rows.pointers_mut(&self.numbers);
             }
             let (chosen_numbers, chosen_pointers);

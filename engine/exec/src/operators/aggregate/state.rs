@@ -320,13 +320,12 @@ impl State {
 
     fn sum_runs<T: Copy + Into<i64>>(&self, runs: &Runs<'_>, values: &[T]) {
         // Sums from the first row on: those of a run are a difference, whatever overflows on the way.
+        let mut totals = vec![0; values.len() + 1];
         let mut total = 0_i64;
-        let totals: Vec<i64> = std::iter::once(0)
-            .chain(values.iter().map(|&value| {
-                total = total.wrapping_add(value.into());
-                total
-            }))
-            .collect();
+        for (&value, place) in values.iter().zip(&mut totals[1..]) {
+            total = total.wrapping_add(value.into());
+            *place = total;
+        }
         let starts = runs.starts.iter().zip(runs.ends());
         self.add_runs(runs, starts.map(|(&start, end)| totals[end].wrapping_sub(totals[start as usize])));
     }

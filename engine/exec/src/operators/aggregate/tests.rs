@@ -162,6 +162,98 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+
+    #[test]
+    fn runs_equal_the_oracle(
+        seed: u64,
+        count in prop_oneof![Just(0_usize), Just(1), 2..20_usize, 100..400_usize],
+        domain in prop_oneof![Just(1_usize), Just(4), Just(90)],
+        batch_rows in prop_oneof![Just(1_usize), Just(3), Just(64), Just(2048)],
+        flags: (bool, bool),
+    ) {
+        let (nulls, tight) = flags;
+        let mut rows = rows(&mut Random(seed), count, domain, nulls);
+        rows.iter_mut().filter(|row| row[0] == Scalar::Null).for_each(|row| row[0] = Scalar::Integer(3));
+        rows.sort_by(|a, b| a[0].compare(&b[0]).unwrap());
+        let query = query(batch_rows, None);
+        let mut shapes = shapes_of(&TYPES, &rows, tight);
+        shapes[0].nullable = false;
+        let (key, calls) = (Expr::column(0, TYPES[0]), calls());
+        let operator = Aggregate::of_runs(&key, &calls, &shapes, &query).unwrap().unwrap();
+        let mut task = operator.start().unwrap();
+        let waker = std::task::Waker::noop();
+        let mut result = Vec::new();
+        let mut pull = |task: &mut dyn crate::operator::OperatorTask| {
+            while let crate::operator::Output::Batch(batch) = task.pull(&step(&query, waker)).unwrap() {
+                result.extend(rows_of(batch, operator.output(), batch_rows));
+            }
+        };
+        for batch in batches_of(&TYPES, &rows, batch_rows) {
+            task.push(batch).unwrap();
+            pull(&mut *task);
+        }
+        task.end().unwrap();
+        pull(&mut *task);
+        drop(task);
+        // Groups come in order as well.
+        prop_assert!(result.is_sorted_by(|a, b| a[0].compare(&b[0]).is_some_and(|order| order.is_lt())));
+        prop_assert_eq!(sorted(&result), sorted(&oracle(&[0], &calls, &rows)));
+        prop_assert_eq!(query.memory.used_bytes(), 0);
+    }
+}
+
+#[test]
+fn many_rows_of_few_words_go_by_their_words() {
+    let key = |number: i128| number * 7_919 % 60_000;
+    let rows: Vec<Row> = (0..100_000_i128)
+        .map(|number| {
+            let mut row = vec![Scalar::Null; TYPES.len()];
+            row[2] = if number % 1_000 == 0 { Scalar::Null } else { Scalar::Integer(key(number)) };
+            row[4] = Scalar::Integer(number % 3);
+            row[9] = Scalar::Null;
+            row
+        })
+        .collect();
+    let query = query(2048, None);
+    let calls = [call(Sum, Some(4), false), call(CountRows, None, false), call(Min, Some(9), false)];
+    let shapes = shapes_of(&TYPES, &rows, true);
+    let group = [Expr::column(2, TYPES[2])];
+    assert!(Aggregation::new(&group, &calls, &shapes, &query).unwrap().direct.is_some());
+    let mut expected = std::collections::HashMap::<Option<i128>, (i128, i128)>::new();
+    for row in &rows {
+        let (sum, count) = expected.entry(row[2].as_integer()).or_default();
+        (*sum, *count) = (*sum + row[4].as_integer().unwrap(), *count + 1);
+    }
+    // The third task has too few rows to go over.
+    for tasks in [1, 2, 3] {
+        let aggregate = Aggregate::new(&group, &calls, &shapes, &query).unwrap();
+        let mut batches = batches_of(&TYPES, &rows, 2048);
+        let last = batches.split_off(if tasks == 3 { batches.len() - 1 } else { batches.len() });
+        let waker = std::task::Waker::noop();
+        let mut parts: Vec<_> = (0..tasks).map(|_| aggregate.sink.start().unwrap()).collect();
+        for (number, batch) in batches.into_iter().enumerate() {
+            parts[number % tasks.min(2)].push(batch).unwrap();
+            parts[number % tasks.min(2)].advance(&step(&query, waker)).unwrap();
+        }
+        for batch in last {
+            parts[2].push(batch).unwrap();
+            parts[2].advance(&step(&query, waker)).unwrap();
+        }
+        parts.iter_mut().for_each(|part| drop(part.combine(&step(&query, waker)).unwrap()));
+        for mut work in aggregate.sink.finalize().unwrap() {
+            while work.advance(&step(&query, waker)).unwrap() == crate::operator::Progress::Yield {}
+        }
+        let result = drain(&*aggregate.source, tasks, &query).unwrap();
+        assert_eq!(result.len(), expected.len());
+        for row in result {
+            let (sum, count) = expected[&row[0].as_integer()];
+            assert_eq!(row[1..], [Scalar::Integer(sum), Scalar::Integer(count), Scalar::Null]);
+        }
+    }
+}
+
 #[test]
 fn any_value_is_one_of_the_group() {
     let rows = rows(&mut Random(7), 500, 20, true);

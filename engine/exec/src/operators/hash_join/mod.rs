@@ -48,8 +48,8 @@ struct Join {
     layout: Arc<RowLayout>,
     /// What each field of a row holds.
     fields: Vec<FieldInput>,
-    /// The field of each build column that is given.
-    given: Vec<usize>,
+    /// The build columns that are given.
+    given: Vec<Given>,
     memory: Arc<MemoryPool>,
     settings: Settings,
     /// What build tasks left, until it is finalized.
@@ -65,6 +65,14 @@ struct Key {
     null_equal: bool,
     /// Where the key lies in the row, unless it is packed.
     field: usize,
+}
+
+/// Where a build column of the output comes from.
+struct Given {
+    /// Its field in the row. `None`: it is in no row.
+    field: Option<usize>,
+    /// The key whose value it is in every pair, so that the probe row has it too.
+    key: Option<usize>,
 }
 
 enum FieldInput {
@@ -191,8 +199,15 @@ impl Join {
                 fields.len() - 1
             })
         };
-        let given: Vec<usize> =
-            if kind.gives_build() { (0..build.len()).map(&mut field_of).collect() } else { Vec::new() };
+        let mut given = Vec::new();
+        if kind.gives_build() {
+            given.extend((0..build.len()).map(|column| {
+                let is_it = |key: &Key| key.build.column() == Some(column) && !key.null_equal;
+                let key = keys.iter().position(is_it).filter(|_| packing.is_some() && !kind.fills_build());
+                let field = (key.is_none() || kind.has_rest()).then(|| field_of(column));
+                Given { field, key }
+            }));
+        }
         let used = residual.map(used_columns).unwrap_or_default();
         let mut pair_columns = Vec::new();
         for &column in &used {
@@ -212,7 +227,9 @@ impl Join {
         if kind.gives_probe() {
             output.extend(probe.iter().map(|shape| shape.clone().or_null(kind.fills_probe())));
         }
-        output.extend(given.iter().map(|&field| shapes[field].clone().or_null(kind.fills_build())));
+        if kind.gives_build() {
+            output.extend(build.iter().map(|shape| shape.clone().or_null(kind.fills_build())));
+        }
         if kind == JoinKind::Mark {
             output.push(Shape::of_type(columnar::DataType::Boolean));
         }

@@ -93,7 +93,7 @@ struct Current {
     batch: Batch,
     /// The word of each row's key.
     words: Vec<u64>,
-    /// The keys, where words are hashes.
+    /// The keys: at the width of the rows' fields where words are hashes.
     keys: Vec<Flat>,
     /// For joins without keys: the page, the row in it and the position that come next.
     cross: Option<(usize, u32, usize)>,
@@ -156,6 +156,9 @@ impl ProbeTask {
         let (mut words, mut flat_keys, mut outside) = (Vec::new(), Vec::new(), Vec::new());
         if let Some(packing) = &join.packing {
             words = packing.pack(&keys, batch.rows, join.may_leave.then_some(&mut outside));
+            if join.given.iter().any(|given| given.key.is_some()) {
+                flat_keys = keys.iter().map(Vector::flatten).collect();
+            }
         } else if !keys.is_empty() {
             words = self.hasher.hash(&keys, batch.rows);
             flat_keys = keys
@@ -216,6 +219,11 @@ impl Join {
             && !index.is_chained()
     }
 
+    /// How many columns of the output are the probe's.
+    fn probe_columns(&self) -> usize {
+        if self.kind.gives_probe() { self.probe.len() } else { 0 }
+    }
+
     /// Whether a probe row is done with once it has matched.
     fn wants_one_match(&self) -> bool {
         matches!(self.kind, JoinKind::ProbeSemi | JoinKind::ProbeAnti | JoinKind::Mark)
@@ -238,6 +246,8 @@ impl Current {
         } else {
             match &*table.index {
                 Index::Direct { .. } if !table.index.is_chained() => {}
+                // All rows of a chain have the same key, of which the first is enough.
+                Index::Direct { .. } if join.wants_one_match() && join.residual.is_none() => {}
                 Index::Direct { .. } => {
                     for (&position, &row) in pairs.positions.iter().zip(&pairs.rows) {
                         let after = next_of(table.rows.pointer(row));
@@ -335,7 +345,7 @@ impl Current {
         }
         let pointers = table.rows.pointers(&pairs.rows);
         let column = |column: &PairColumn| match column {
-            PairColumn::Probe(column) => self.probe_column(*column, &pairs.positions),
+            PairColumn::Probe(column) => take::take(&self.batch.columns[*column], &pairs.positions),
             PairColumn::Build(field) => table.rows.read(*field, &pairs.rows, &pointers, false),
         };
         let columns = residual.columns.iter().map(column).collect();
@@ -432,13 +442,27 @@ impl Current {
     fn give(&mut self, join: &Join, table: &JoinTable, batch_rows: usize) -> Batch {
         let end = self.output.len().min(self.given + batch_rows);
         let (positions, rows) = (&self.output.positions[self.given..end], &self.output.rows[self.given..end]);
-        let mut columns: Vec<Vector> =
-            (0..join.probe.len()).map(|column| self.probe_column(column, positions)).collect();
+        let mut columns = self.batch.columns.clone();
+        let all = self.are_all(positions);
+        if !all {
+            columns.iter_mut().for_each(|column| *column = take::take(column, positions));
+        }
         if !join.given.is_empty() {
             let missing = join.kind.fills_build();
-            let pointers =
-                if missing { table.rows.pointers_or_null(rows) } else { table.rows.pointers(rows) };
-            columns.extend(join.given.iter().map(|&field| table.rows.read(field, rows, &pointers, missing)));
+            let pointers = if missing {
+                table.rows.pointers_or_null(rows)
+            } else if join.given.iter().all(|given| given.key.is_some()) {
+                Vec::new()
+            } else {
+                table.rows.pointers(rows)
+            };
+            for (given, shape) in join.given.iter().zip(&join.output[join.probe_columns()..]) {
+                columns.push(match (given.key, given.field) {
+                    (Some(key), _) => self.key_column(key, positions, all, shape),
+                    (None, Some(field)) => table.rows.read(field, rows, &pointers, missing),
+                    (None, None) => nulls(shape.data_type, shape.physical, rows.len()),
+                });
+            }
         }
         let batch = Batch::of_rows(columns, rows.len());
         self.given = end;
@@ -449,12 +473,18 @@ impl Current {
         batch
     }
 
-    /// A probe column at some positions; unchanged where these are all of its rows in order.
-    fn probe_column(&self, column: usize, positions: &[u32]) -> Vector {
-        let vector = &self.batch.columns[column];
-        let all = positions.len() == self.batch.rows
-            && positions.iter().enumerate().all(|(index, &position)| index == position as usize);
-        if all { vector.clone() } else { take::take(vector, positions) }
+    /// The build side's column of a key, which pairs have in common.
+    fn key_column(&self, key: usize, positions: &[u32], all: bool, shape: &Shape) -> Vector {
+        let key = &self.keys[key];
+        // A pair has no null key.
+        let values = if all { key.values.clone() } else { take::take_values(&key.values, positions) };
+        at_width(&Flat::new(shape.data_type, values, None).into(), shape.physical)
+    }
+
+    /// Whether positions are all of the batch in order.
+    fn are_all(&self, positions: &[u32]) -> bool {
+        positions.len() == self.batch.rows
+            && positions.iter().enumerate().all(|(index, &position)| index == position as usize)
     }
 }
 

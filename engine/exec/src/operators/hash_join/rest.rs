@@ -56,8 +56,8 @@ impl SourceTask for RestTask {
             let shapes = self.join.probe.iter();
             columns.extend(shapes.map(|shape| nulls(shape.data_type, shape.physical, count)));
         }
-        let given = self.join.given.iter();
-        columns.extend(given.map(|&field| table.rows.read(field, &rows, &pointers, false)));
+        let fields = self.join.given.iter().filter_map(|given| given.field);
+        columns.extend(fields.map(|field| table.rows.read(field, &rows, &pointers, false)));
         Ok(Output::Batch(Batch::of_rows(columns, count)))
     }
 }

@@ -1,0 +1,69 @@
+//! Loops that a compiler does not find by itself, by AVX-512. Each has a plain twin, named where it is called, which is
+//! what it is tested against.
+
+use std::arch::x86_64::*;
+
+/// The positions of the set bits of `words`, of which there are `count`; the twin is
+/// [`super::take::indices_of`]'s loop.
+///
+/// # Safety
+/// The CPU has AVX-512 F.
+#[target_feature(enable = "avx512f")]
+pub(super) unsafe fn indices_of(words: &[u64], count: usize) -> Vec<u32> {
+    let mut indices: Vec<u32> = Vec::with_capacity(count + LANES);
+    let start = indices.as_mut_ptr();
+    let lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    let mut stored = 0;
+    for (index, &word) in words.iter().enumerate().filter(|(_, word)| **word != 0) {
+        for part in 0..4 {
+            let mask = (word >> (16 * part)) as u16;
+            let first = (index * 64 + part * LANES) as i32;
+            let positions = _mm512_add_epi32(lanes, _mm512_set1_epi32(first));
+            let packed = _mm512_maskz_compress_epi32(mask, positions);
+            let bits = mask.count_ones() as usize;
+            if stored + bits > count {
+                break;
+            }
+            // SAFETY: `stored` is at most `count`, and there is room for a whole vector after that.
+            unsafe { _mm512_storeu_si512(start.add(stored).cast(), packed) };
+            stored += bits;
+        }
+    }
+    // SAFETY: all positions before `stored` were written.
+    unsafe { indices.set_len(stored) };
+    indices
+}
+
+/// Values of 32 bits in a vector.
+const LANES: usize = 16;
+
+macro_rules! within {
+    ($name:ident, $code:ty, $set:ident, $sub:ident, $compare:ident, $steps:literal) => {
+        /// A bit a code, set where it lies in one of `ranges` (the first code, and the last less the first). Codes
+        /// after the last whole word are left out.
+        ///
+        /// # Safety
+        /// The CPU has AVX-512 F and BW.
+        #[target_feature(enable = "avx512f,avx512bw")]
+        pub unsafe fn $name(codes: &[$code], ranges: &[($code, $code)]) -> Vec<u64> {
+            let (chunks, _) = codes.as_chunks::<64>();
+            let words = chunks.iter().map(|chunk| {
+                let mut word = 0_u64;
+                for step in 0..$steps {
+                    // SAFETY: the chunk is of `$steps` vectors.
+                    let vector = unsafe { _mm512_loadu_si512(chunk.as_ptr().cast::<__m512i>().add(step)) };
+                    for &(first, span) in ranges {
+                        let offset = $sub(vector, $set(first as _));
+                        let mask = $compare(offset, $set(span as _));
+                        word |= u64::from(mask) << (64 / $steps * step);
+                    }
+                }
+                word
+            });
+            words.collect()
+        }
+    };
+}
+within!(within_u8, u8, _mm512_set1_epi8, _mm512_sub_epi8, _mm512_cmple_epu8_mask, 1);
+within!(within_u16, u16, _mm512_set1_epi16, _mm512_sub_epi16, _mm512_cmple_epu16_mask, 2);
+within!(within_u32, u32, _mm512_set1_epi32, _mm512_sub_epi32, _mm512_cmple_epu32_mask, 4);
