@@ -15,6 +15,7 @@ mod parse;
 mod physical;
 mod planning;
 mod rules;
+mod share;
 mod statement;
 mod unnest;
 

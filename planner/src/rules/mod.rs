@@ -20,7 +20,9 @@ use crate::error::Result;
 use crate::logical::{ColumnId, Columns, Logical};
 
 pub(crate) use distinct_aggregates::merge;
+pub(crate) use order_conditions::class;
 pub(crate) use outer_joins::null_rejected;
+pub(crate) use prune_columns::exactly;
 
 /// What rules share.
 pub(crate) struct Context<'a> {
@@ -66,12 +68,18 @@ pub(crate) fn optimize(mut plan: Logical, context: &mut Context<'_>, optimize: b
     for rule in if optimize { RULES } else { NEEDED } {
         plan = rule.apply(plan, context)?;
         tracing::trace!(rule = rule.name(), plan = %crate::explain::tree(&plan, context.columns));
-        if cfg!(debug_assertions) {
-            verify::verify(&plan, context).map_err(|fault| {
-                let tree = crate::explain::tree(&plan, context.columns);
-                crate::Error::internal(format!("the rule {} broke the plan: {fault}\n{tree}", rule.name()))
-            })?;
-        }
+        verify(&plan, context, rule.name())?;
     }
     Ok(plan)
+}
+
+/// In debug builds: that the plan `rule` gave makes sense.
+pub(crate) fn verify(plan: &Logical, context: &Context<'_>, rule: &str) -> Result<()> {
+    if !cfg!(debug_assertions) {
+        return Ok(());
+    }
+    verify::verify(plan, context).map_err(|fault| {
+        let tree = crate::explain::tree(plan, context.columns);
+        crate::Error::internal(format!("the rule {rule} broke the plan: {fault}\n{tree}"))
+    })
 }

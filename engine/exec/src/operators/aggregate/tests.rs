@@ -116,8 +116,8 @@ fn run(
 ) -> Result<Vec<Row>> {
     let keys: Vec<Expr> = keys.iter().map(|&key| Expr::column(key as u32, TYPES[key])).collect();
     let aggregate = Aggregate::new(&keys, calls, &shapes_of(&TYPES, rows, tight), query)?;
-    fill(&*aggregate.sink, batches_of(&TYPES, rows, query.settings.batch_rows), tasks, query)?;
-    drain(&*aggregate.source, tasks, query)
+    fill(&*aggregate.sink(), batches_of(&TYPES, rows, query.settings.batch_rows), tasks, query)?;
+    drain(&*aggregate.source(), tasks, query)
 }
 
 fn oracle(keys: &[usize], calls: &[plan::Aggregate], rows: &[Row]) -> Vec<Row> {
