@@ -5,6 +5,7 @@
 
 mod binder;
 pub mod catalog;
+mod dependency;
 mod distribute;
 mod error;
 mod estimate;

@@ -2,8 +2,10 @@
 
 mod build_side;
 mod common_subexpressions;
+mod dependent_groups;
 mod distinct_aggregates;
 mod join_order;
+mod late_columns;
 mod merge_projections;
 mod narrow;
 mod null_marks;
@@ -48,12 +50,14 @@ const RULES: &[&dyn Rule] = &[
     &prune_columns::PruneColumns,
     &reduce_aggregates::ReduceAggregates,
     &prune_columns::PruneColumns,
+    &dependent_groups::DependentGroups,
     &join_order::JoinOrder,
     &merge_projections::MergeProjections,
     &common_subexpressions::CommonSubexpressions,
     &merge_projections::MergeProjections,
     &order_conditions::OrderConditions,
     &top_n::FuseTopN,
+    &late_columns::LateColumns,
     &prune_columns::PruneColumns,
     &narrow::Narrow,
     &build_side::BuildSide,
