@@ -36,6 +36,9 @@ pub struct Table {
     pub version: u64,
     pub columns: Vec<ColumnSchema>,
     pub statistics: Arc<TableStatistics>,
+    /// Positions of columns of which the rows of this version prove that no value occurs twice, on whatever shards,
+    /// and none is null. Unlike `statistics`, answers rest on it.
+    pub keys: Vec<u32>,
     pub partitioning: Partitioning,
 }
 

@@ -131,7 +131,9 @@ impl Pass<'_> {
                 (Logical::Limit { input: Box::new(input), limit, offset }, Distribution::Single)
             }
             Logical::Union { inputs, columns } => self.union(inputs, columns),
-            Logical::Exchange { .. } => (plan, Distribution::Spread),
+            Logical::Exchange { .. } | Logical::Shared { .. } | Logical::Reread { .. } => {
+                (plan, Distribution::Spread)
+            }
         }
     }
 

@@ -20,13 +20,13 @@ const UNKNOWN: f64 = 0.3;
 const MIN_SAMPLE_MATCHES: usize = 8;
 
 /// What is expected of a plan's rows.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Estimate {
     pub(crate) rows: f64,
     pub(crate) columns: HashMap<ColumnId, ColumnEstimate>,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct ColumnEstimate {
     /// Distinct values in the rows at hand.
     pub(crate) distinct: f64,
@@ -132,7 +132,10 @@ impl<'a> Estimator<'a> {
                 }
                 Estimate { rows, columns }
             }
-            Logical::Sort { input, .. } | Logical::Exchange { input, .. } => self.compute(input),
+            Logical::Sort { input, .. } | Logical::Exchange { input, .. } | Logical::Shared { input, .. } => {
+                self.compute(input)
+            }
+            Logical::Reread { estimate, .. } => Estimate::clone(estimate),
             Logical::TopN { input, limit, offset, .. } => self.limited(input, Some(*limit), *offset),
             Logical::Limit { input, limit, offset } => self.limited(input, *limit, *offset),
             Logical::Union { inputs, columns } => {

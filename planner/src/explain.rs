@@ -68,6 +68,11 @@ pub(crate) fn operator(plan: &Logical, columns: &Columns) -> String {
             Routing::Broadcast => "Exchange broadcast".into(),
             Routing::Gather => "Exchange gather".into(),
         },
+        Logical::Shared { number, .. } => format!("Shared #{number}"),
+        Logical::Reread { number, columns: given, .. } => {
+            let ids: Vec<u32> = given.iter().map(|&(_, id)| id).collect();
+            format!("Reread #{number} ({})", names(&ids))
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod binder;
 pub mod catalog;
+mod dependency;
 mod distribute;
 mod error;
 mod estimate;
@@ -15,6 +16,7 @@ mod parse;
 mod physical;
 mod planning;
 mod rules;
+mod share;
 mod statement;
 mod unnest;
 

@@ -5,6 +5,7 @@
 //! above it, which is then dependent. [`crate::unnest`] removes those before anything else looks.
 
 use crate::catalog::Table;
+use crate::estimate::Estimate;
 use columnar::{DataType, Value};
 use exec::plan::AggregateFunction;
 use exec::{CompareOp, Expr};
@@ -100,6 +101,19 @@ pub(crate) enum Logical {
     Exchange {
         input: Box<Logical>,
         routing: Routing,
+    },
+    /// Rows that are computed once and read here and by each `Reread` of the number; only the pass `share` writes
+    /// the two.
+    Shared {
+        number: u32,
+        input: Box<Logical>,
+    },
+    /// The rows of a `Shared` once more.
+    Reread {
+        number: u32,
+        /// Position among the columns of the `Shared`, and an id of its own.
+        columns: Vec<(u32, ColumnId)>,
+        estimate: Arc<Estimate>,
     },
 }
 
@@ -239,13 +253,16 @@ impl Logical {
     /// The ids of the columns it gives, in order.
     pub(crate) fn outputs(&self) -> Vec<ColumnId> {
         match self {
-            Logical::Scan(scan) => scan.columns.iter().map(|&(_, id)| id).collect(),
+            Logical::Scan(Scan { columns, .. }) | Logical::Reread { columns, .. } => {
+                columns.iter().map(|&(_, id)| id).collect()
+            }
             Logical::Values { columns, .. } | Logical::Union { columns, .. } => columns.clone(),
             Logical::Filter { input, .. }
             | Logical::Sort { input, .. }
             | Logical::TopN { input, .. }
             | Logical::Limit { input, .. }
-            | Logical::Exchange { input, .. } => input.outputs(),
+            | Logical::Exchange { input, .. }
+            | Logical::Shared { input, .. } => input.outputs(),
             Logical::Project { exprs, .. } => exprs.iter().map(|&(id, _)| id).collect(),
             Logical::Join(join) => {
                 let mut outputs = join.left.outputs();
@@ -268,14 +285,15 @@ impl Logical {
 
     pub(crate) fn inputs(&self) -> Vec<&Logical> {
         match self {
-            Logical::Scan(_) | Logical::Values { .. } => vec![],
+            Logical::Scan(_) | Logical::Values { .. } | Logical::Reread { .. } => vec![],
             Logical::Filter { input, .. }
             | Logical::Project { input, .. }
             | Logical::Aggregate { input, .. }
             | Logical::Sort { input, .. }
             | Logical::TopN { input, .. }
             | Logical::Limit { input, .. }
-            | Logical::Exchange { input, .. } => vec![input],
+            | Logical::Exchange { input, .. }
+            | Logical::Shared { input, .. } => vec![input],
             Logical::Join(join) => vec![&join.left, &join.right],
             Logical::Union { inputs, .. } => inputs.iter().map(|(input, _)| input).collect(),
         }
@@ -283,14 +301,15 @@ impl Logical {
 
     pub(crate) fn inputs_mut(&mut self) -> Vec<&mut Logical> {
         match self {
-            Logical::Scan(_) | Logical::Values { .. } => vec![],
+            Logical::Scan(_) | Logical::Values { .. } | Logical::Reread { .. } => vec![],
             Logical::Filter { input, .. }
             | Logical::Project { input, .. }
             | Logical::Aggregate { input, .. }
             | Logical::Sort { input, .. }
             | Logical::TopN { input, .. }
             | Logical::Limit { input, .. }
-            | Logical::Exchange { input, .. } => vec![input],
+            | Logical::Exchange { input, .. }
+            | Logical::Shared { input, .. } => vec![input],
             Logical::Join(join) => vec![&mut join.left, &mut join.right],
             Logical::Union { inputs, .. } => inputs.iter_mut().map(|(input, _)| input).collect(),
         }
@@ -315,7 +334,9 @@ impl Logical {
             Logical::Values { .. }
             | Logical::Limit { .. }
             | Logical::Union { .. }
-            | Logical::Exchange { .. } => vec![],
+            | Logical::Exchange { .. }
+            | Logical::Shared { .. }
+            | Logical::Reread { .. } => vec![],
         }
     }
 
@@ -339,7 +360,9 @@ impl Logical {
             Logical::Values { .. }
             | Logical::Limit { .. }
             | Logical::Union { .. }
-            | Logical::Exchange { .. } => vec![],
+            | Logical::Exchange { .. }
+            | Logical::Shared { .. }
+            | Logical::Reread { .. } => vec![],
         }
     }
 

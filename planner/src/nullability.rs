@@ -70,7 +70,9 @@ pub(crate) fn not_null(plan: &Logical) -> ColumnSet {
         Logical::Sort { input, .. }
         | Logical::TopN { input, .. }
         | Logical::Limit { input, .. }
-        | Logical::Exchange { input, .. } => not_null(input),
+        | Logical::Exchange { input, .. }
+        | Logical::Shared { input, .. } => not_null(input),
+        Logical::Reread { .. } => ColumnSet::new(),
         Logical::Union { inputs, columns } => {
             let known: Vec<ColumnSet> = inputs.iter().map(|(input, _)| not_null(input)).collect();
             columns

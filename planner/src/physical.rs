@@ -209,6 +209,15 @@ impl Lowering<'_> {
                 }
                 (Plan::Union { inputs: plans }, columns.clone())
             }
+            Logical::Shared { number, input } => {
+                let (input, outputs) = self.operator(input, depth)?;
+                (Plan::Shared { number: *number, input: Box::new(input) }, outputs)
+            }
+            Logical::Reread { number, columns, .. } => {
+                let types = columns.iter().map(|&(_, id)| self.columns.data_type(id)).collect();
+                let positions = columns.iter().map(|&(position, _)| position).collect();
+                (Plan::Reread { number: *number, columns: positions, types }, plan.outputs())
+            }
             Logical::Exchange { .. } => return Err(Error::internal("an exchange is not an operator")),
         })
     }

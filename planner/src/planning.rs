@@ -9,7 +9,7 @@ use crate::parse::{Syntax, table_name};
 use crate::statement::{
     CreateExternalTable, PlannedQuery, PlannerOptions, ResultColumn, Statement, TableName,
 };
-use crate::{distribute, nullability, physical, rules, unnest};
+use crate::{distribute, nullability, physical, rules, share, unnest};
 use columnar::{DataType, Value};
 use exec::Expr;
 use sqlparser::ast::{self, Spanned};
@@ -127,7 +127,11 @@ fn finish(mut binder: Binder<'_>, bound: BoundQuery, options: &PlannerOptions) -
     let mut context = rules::Context { columns, results: &results };
     let plan = rules::optimize(plan, &mut context, options.optimize)?;
     let not_null = nullability::not_null(&plan);
-    let plan = distribute::distribute(plan, columns, options.shards)?;
+    let mut plan = distribute::distribute(plan, columns, options.shards)?;
+    if options.optimize {
+        plan = share::share(plan, &results, columns);
+        rules::verify(&plan, &rules::Context { columns, results: &results }, "share")?;
+    }
     let estimator = Estimator::new(columns);
     let lowered = physical::lower(&plan, &results, columns, &estimator, options.shards)?;
     let columns = bound

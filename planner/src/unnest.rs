@@ -465,7 +465,11 @@ impl Domain {
             Logical::Limit { .. } | Logical::TopN { .. } => {
                 Err(Error::unsupported("LIMIT in a subquery that uses columns of the query around it"))
             }
-            Logical::Scan(_) | Logical::Values { .. } | Logical::Exchange { .. } => {
+            Logical::Scan(_)
+            | Logical::Values { .. }
+            | Logical::Exchange { .. }
+            | Logical::Shared { .. }
+            | Logical::Reread { .. } => {
                 Err(Error::internal("a leaf of a plan uses columns of a query around it"))
             }
         }

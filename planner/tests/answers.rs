@@ -7,6 +7,7 @@ mod support;
 use columnar::{Scalar, Value};
 use planner::catalog::{Partitioning, Table};
 use planner::{PlannerOptions, Statement};
+use std::collections::HashSet;
 use std::sync::Arc;
 use storage::statistics::{ColumnStatistics, TableStatistics};
 use support::TestCatalog;
@@ -33,7 +34,7 @@ enum Guise {
 }
 
 impl Guise {
-    fn of(self, table: &Arc<Table>) -> Arc<Table> {
+    fn of(self, table: &Arc<Table>, rows: &[Row]) -> Arc<Table> {
         const ROWS: u64 = 1_000_000;
         let partitioning = match self {
             Guise::Unknown => return table.clone(),
@@ -57,9 +58,16 @@ impl Guise {
             version: table.version,
             columns: table.columns.clone(),
             statistics: Arc::new(TableStatistics { rows: ROWS, columns, sample: None }),
+            keys: (0..table.columns.len() as u32).filter(|&column| is_key(rows, column as usize)).collect(),
             partitioning,
         })
     }
+}
+
+/// Whether the column has a value of its own in every row.
+fn is_key(rows: &[Row], column: usize) -> bool {
+    let values: HashSet<&Scalar> = rows.iter().map(|row| &row[column]).collect();
+    values.len() == rows.len() && !values.contains(&Scalar::Null)
 }
 
 #[derive(Debug, Default)]
@@ -112,7 +120,9 @@ impl Session {
         guise: Guise,
     ) -> Result<Vec<(Row, Vec<columnar::DataType>)>, String> {
         let options = PlannerOptions { shards, optimize, ..PlannerOptions::default() };
-        let catalog = TestCatalog(self.catalog.0.iter().map(|table| guise.of(table)).collect());
+        let disguised =
+            |table: &Arc<Table>| guise.of(table, self.data.get(&table.dataset).map_or(&[], Vec::as_slice));
+        let catalog = TestCatalog(self.catalog.0.iter().map(disguised).collect());
         let statement = planner::plan(sql, &catalog, &options).map_err(|error| error.to_string())?;
         match statement {
             Statement::Query(query) => {

@@ -286,6 +286,14 @@ impl Datasets {
         let hydrated = hydrate::hydrate(&ground.shards, &version, &ground.hydration, &self.progress)
             .await
             .map_err(shard_error)?;
+        let reference = TableRef {
+            tenant: manifest.tenant.clone(),
+            dataset: manifest.dataset,
+            version: manifest.version,
+            name: manifest.name.clone(),
+        };
+        let shards = ground.shards.iter().map(|shard| shard.table(&reference));
+        let shards = shards.collect::<exec::error::Result<Vec<_>>>()?;
         let table = Table {
             tenant: manifest.tenant.clone(),
             schema: manifest.schema.clone(),
@@ -294,20 +302,16 @@ impl Datasets {
             version: manifest.version,
             columns,
             statistics: hydrated.statistics,
+            keys: match hydrated.placement {
+                Placement::Replicated => keys(shards.get(..1).unwrap_or_default()),
+                Placement::Spread | Placement::Hash(_) => keys(&shards),
+            },
             partitioning: match hydrated.placement {
                 Placement::Spread => Partitioning::Spread,
                 Placement::Hash(columns) => Partitioning::Hash(columns),
                 Placement::Replicated => Partitioning::Replicated,
             },
         };
-        let reference = TableRef {
-            tenant: manifest.tenant.clone(),
-            dataset: manifest.dataset,
-            version: manifest.version,
-            name: manifest.name.clone(),
-        };
-        let shards = ground.shards.iter().map(|shard| shard.table(&reference));
-        let shards = shards.collect::<exec::error::Result<_>>()?;
         Ok(Arc::new(Resident { table: Arc::new(table), shards: Ok(shards) }))
     }
 
@@ -332,6 +336,18 @@ impl Datasets {
         let id = VersionId { tenant: table.tenant.clone(), dataset: table.dataset, version: table.version };
         self.ground.shards.iter().for_each(|shard| shard.drop_version(&id));
     }
+}
+
+/// The columns that name a row of a table, of which every shard holds a part.
+fn keys(parts: &[Arc<storage::Table>]) -> Vec<u32> {
+    let Some(first) = parts.first() else { return Vec::new() };
+    let segments = parts.iter().flat_map(|part| &part.segments).cloned().collect();
+    let whole = storage::Table { schema: first.schema.clone(), segments };
+    let is_key = |&column: &u32| {
+        let facts = whole.column_facts(column);
+        facts.unique && facts.nulls == 0
+    };
+    (0..whole.schema.len() as u32).filter(is_key).collect()
 }
 
 /// Runs `work` to its end, whether or not the caller waits for it: a client that goes away must not leave a

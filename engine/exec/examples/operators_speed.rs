@@ -163,8 +163,8 @@ fn main() {
             time(name, LINES, || {
                 let keys: Vec<Expr> = keys.iter().map(|&key| column(&shapes, key)).collect();
                 let aggregate = Aggregate::new(&keys, calls, &shapes, &query).unwrap();
-                fill(&*aggregate.sink, &lines, &query);
-                drain(&*aggregate.source, &query)
+                fill(&*aggregate.sink(), &lines, &query);
+                drain(&*aggregate.source(), &query)
             });
         }
     };

@@ -63,6 +63,19 @@ pub enum Plan {
         fragment: u32,
         types: Vec<DataType>,
     },
+    /// Rows that are computed once, and read here and by each [`Plan::Reread`] of the number, all of which come
+    /// later in preorder.
+    Shared {
+        number: u32,
+        input: Box<Plan>,
+    },
+    /// Columns of the rows of a [`Plan::Shared`] of the same fragment.
+    Reread {
+        number: u32,
+        columns: Vec<u32>,
+        /// Of `columns`.
+        types: Vec<DataType>,
+    },
 }
 
 /// Reads columns of one version of a dataset on the shard that runs it.
@@ -213,7 +226,8 @@ impl Plan {
             | Plan::Sort { input, .. }
             | Plan::TopN { input, .. }
             | Plan::Limit { input, .. }
-            | Plan::Exchange { input, .. } => input.output_types(),
+            | Plan::Exchange { input, .. }
+            | Plan::Shared { input, .. } => input.output_types(),
             Plan::Project { exprs, .. } => exprs.iter().map(Expr::data_type).collect(),
             Plan::HashJoin(join) => match join.kind {
                 JoinKind::ProbeSemi | JoinKind::ProbeAnti => join.probe.output_types(),
@@ -227,20 +241,23 @@ impl Plan {
                 .chain(aggregates.iter().map(|call| call.data_type))
                 .collect(),
             Plan::Union { inputs } => inputs.first().map(Plan::output_types).unwrap_or_default(),
-            Plan::Values { types, .. } | Plan::Receive { types, .. } => types.clone(),
+            Plan::Values { types, .. } | Plan::Receive { types, .. } | Plan::Reread { types, .. } => {
+                types.clone()
+            }
         }
     }
 
     pub fn inputs(&self) -> Vec<&Plan> {
         match self {
-            Plan::Scan(_) | Plan::Values { .. } | Plan::Receive { .. } => vec![],
+            Plan::Scan(_) | Plan::Values { .. } | Plan::Receive { .. } | Plan::Reread { .. } => vec![],
             Plan::Filter { input, .. }
             | Plan::Project { input, .. }
             | Plan::Aggregate { input, .. }
             | Plan::Sort { input, .. }
             | Plan::TopN { input, .. }
             | Plan::Limit { input, .. }
-            | Plan::Exchange { input, .. } => vec![input],
+            | Plan::Exchange { input, .. }
+            | Plan::Shared { input, .. } => vec![input],
             Plan::HashJoin(join) => vec![&join.probe, &join.build],
             Plan::Union { inputs } => inputs.iter().collect(),
         }

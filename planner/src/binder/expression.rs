@@ -945,7 +945,7 @@ pub(crate) fn fold(expr: Expr) -> Expr {
     }
 }
 
-fn is_volatile(expr: &Expr) -> bool {
+pub(crate) fn is_volatile(expr: &Expr) -> bool {
     matches!(expr, Expr::Call { function, .. } if matches!(function.as_str(), "random" | "uuid" | "gen_random_uuid"))
 }
 

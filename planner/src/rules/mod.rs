@@ -2,8 +2,10 @@
 
 mod build_side;
 mod common_subexpressions;
+mod dependent_groups;
 mod distinct_aggregates;
 mod join_order;
+mod late_columns;
 mod merge_projections;
 mod narrow;
 mod null_marks;
@@ -20,7 +22,9 @@ use crate::error::Result;
 use crate::logical::{ColumnId, Columns, Logical};
 
 pub(crate) use distinct_aggregates::merge;
+pub(crate) use order_conditions::class;
 pub(crate) use outer_joins::null_rejected;
+pub(crate) use prune_columns::exactly;
 
 /// What rules share.
 pub(crate) struct Context<'a> {
@@ -46,12 +50,14 @@ const RULES: &[&dyn Rule] = &[
     &prune_columns::PruneColumns,
     &reduce_aggregates::ReduceAggregates,
     &prune_columns::PruneColumns,
+    &dependent_groups::DependentGroups,
     &join_order::JoinOrder,
     &merge_projections::MergeProjections,
     &common_subexpressions::CommonSubexpressions,
     &merge_projections::MergeProjections,
     &order_conditions::OrderConditions,
     &top_n::FuseTopN,
+    &late_columns::LateColumns,
     &prune_columns::PruneColumns,
     &narrow::Narrow,
     &build_side::BuildSide,
@@ -66,12 +72,18 @@ pub(crate) fn optimize(mut plan: Logical, context: &mut Context<'_>, optimize: b
     for rule in if optimize { RULES } else { NEEDED } {
         plan = rule.apply(plan, context)?;
         tracing::trace!(rule = rule.name(), plan = %crate::explain::tree(&plan, context.columns));
-        if cfg!(debug_assertions) {
-            verify::verify(&plan, context).map_err(|fault| {
-                let tree = crate::explain::tree(&plan, context.columns);
-                crate::Error::internal(format!("the rule {} broke the plan: {fault}\n{tree}", rule.name()))
-            })?;
-        }
+        verify(&plan, context, rule.name())?;
     }
     Ok(plan)
+}
+
+/// In debug builds: that the plan `rule` gave makes sense.
+pub(crate) fn verify(plan: &Logical, context: &Context<'_>, rule: &str) -> Result<()> {
+    if !cfg!(debug_assertions) {
+        return Ok(());
+    }
+    verify::verify(plan, context).map_err(|fault| {
+        let tree = crate::explain::tree(plan, context.columns);
+        crate::Error::internal(format!("the rule {rule} broke the plan: {fault}\n{tree}"))
+    })
 }

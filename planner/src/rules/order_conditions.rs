@@ -47,7 +47,7 @@ fn sort(predicate: &mut [Expr], estimate: &Estimate) {
 }
 
 /// How costly a condition is to test.
-fn class(expr: &Expr) -> u8 {
+pub(crate) fn class(expr: &Expr) -> u8 {
     let plain = |expr: &Expr| matches!(expr, Expr::Column { .. } | Expr::Literal(_));
     match expr {
         Expr::Compare { left, right, .. } if plain(left) && plain(right) => {

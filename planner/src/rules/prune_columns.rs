@@ -100,7 +100,7 @@ fn prune(mut plan: Logical, required: &ColumnSet, columns: &Columns) -> Logical 
 }
 
 /// The plan giving these columns in this order.
-pub(super) fn exactly(plan: Logical, ids: &[u32], columns: &Columns) -> Logical {
+pub(crate) fn exactly(plan: Logical, ids: &[u32], columns: &Columns) -> Logical {
     if plan.outputs() == ids {
         return plan;
     }

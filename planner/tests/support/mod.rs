@@ -55,6 +55,7 @@ pub(crate) fn table(dataset: u64, name: &str, rows: u64, columns: &[Spec], nulla
             .map(|&(name, data_type, ..)| ColumnSchema { name: name.into(), data_type, nullable })
             .collect(),
         statistics: Arc::new(TableStatistics { rows, columns: statistics, sample: None }),
+        keys: (0..columns.len() as u32).filter(|&column| columns[column as usize].2 as u64 == rows).collect(),
         partitioning: Partitioning::Spread,
     })
 }
@@ -69,6 +70,7 @@ pub(crate) fn empty_table(dataset: u64) -> Table {
         version: 1,
         columns: Vec::new(),
         statistics: Arc::new(TableStatistics::default()),
+        keys: Vec::new(),
         partitioning: Partitioning::Spread,
     }
 }

@@ -7,6 +7,7 @@ use exec::plan::*;
 use exec::{ArithmeticOp, CompareOp, Expr};
 use planner::PlannedQuery;
 use planner::catalog::Partitioning;
+use std::cell::RefCell;
 use std::cmp::Ordering;
 use std::collections::HashMap;
 
@@ -35,7 +36,9 @@ pub(crate) fn run(
             FragmentPlacement::OneShard => vec![0],
         };
         for &shard in &on {
-            let place = Place { catalog, data, shard, shards, sent: &sent, alone: on.len() == 1 };
+            let alone = on.len() == 1;
+            let place =
+                Place { catalog, data, shard, shards, sent: &sent, alone, shared: RefCell::default() };
             let rows = place.rows(&fragment.plan)?;
             for row in &rows {
                 assert_eq!(row.len(), fragment.plan.output_types().len(), "width of {:?}", fragment.plan);
@@ -73,6 +76,7 @@ struct Place<'a> {
     shards: usize,
     sent: &'a HashMap<u32, Vec<Vec<Row>>>,
     alone: bool,
+    shared: RefCell<HashMap<u32, Vec<Row>>>,
 }
 
 impl Place<'_> {
@@ -153,6 +157,16 @@ impl Place<'_> {
             }
             Plan::Receive { fragment, .. } => self.sent[fragment][self.shard].clone(),
             Plan::Exchange { .. } => return Err("an exchange was not cut".into()),
+            Plan::Shared { number, input } => {
+                let rows = self.rows(input)?;
+                let before = self.shared.borrow_mut().insert(*number, rows.clone());
+                assert!(before.is_none(), "rows are shared twice under number {number}");
+                rows
+            }
+            Plan::Reread { number, columns, .. } => self.shared.borrow()[number]
+                .iter()
+                .map(|row| columns.iter().map(|&column| row[column as usize].clone()).collect())
+                .collect(),
         })
     }
 

@@ -4,6 +4,7 @@ pub mod aggregate;
 pub mod exchange;
 pub mod filter;
 pub mod hash_join;
+pub mod kept;
 pub mod key_filter;
 pub(crate) mod keys;
 pub mod limit;

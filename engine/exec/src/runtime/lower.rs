@@ -15,6 +15,7 @@ use crate::operators::aggregate::Aggregate;
 use crate::operators::exchange::ExchangeSink;
 use crate::operators::filter::Filter;
 use crate::operators::hash_join::HashJoin;
+use crate::operators::kept::Kept;
 use crate::operators::key_filter::{KeyFilter, NoteKeys};
 use crate::operators::limit::Limit;
 use crate::operators::project::Project;
@@ -27,6 +28,7 @@ use crate::operators::union::{Widen, common_shapes};
 use crate::operators::values::ValuesSource;
 use crate::plan::{self, Fragment, JoinKey, JoinKind, Plan};
 use crate::shape::Shape;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// A fragment ready to run.
@@ -51,6 +53,7 @@ pub(crate) fn lower(
         nodes: Vec::new(),
         morsels: Arc::default(),
         next_pipeline: 0,
+        shared: HashMap::new(),
     };
     let stream = lowering.lower(&fragment.plan)?;
     let sink: Arc<dyn Sink> = match &fragment.output {
@@ -81,6 +84,20 @@ struct Lowering<'a> {
     nodes: Vec<Arc<Node>>,
     morsels: Arc<MorselCount>,
     next_pipeline: usize,
+    /// What is computed once, by its number in the plan.
+    shared: HashMap<u32, SharedRows>,
+}
+
+/// Rows that several streams read, and the sink after which they may.
+struct SharedRows {
+    sink: usize,
+    rows: Held,
+}
+
+enum Held {
+    /// The groups of an aggregation, which holds them anyway.
+    Groups(Aggregate),
+    Kept(Kept),
 }
 
 /// Rows on their way: pipelines without a sink yet, all of which give the same shapes.
@@ -154,7 +171,7 @@ impl Lowering<'_> {
                     return Ok(Stream { origins, in_order: true, ..stream });
                 }
                 let parts = Aggregate::new(groups, aggregates, &stream.shapes, &node.query)?;
-                self.break_at(stream, parts.sink, parts.source, &node)
+                self.break_at(stream, parts.sink(), parts.source(), &node)
             }
             Plan::Sort { input, keys } => {
                 let stream = self.lower(input)?;
@@ -171,10 +188,51 @@ impl Lowering<'_> {
                     inputs.iter().map(|input| self.lower(input)).collect::<Result<_>>()?;
                 self.join_streams(streams, &node)?
             }
+            Plan::Shared { number, input } => self.lower_shared(*number, input, &node)?,
+            Plan::Reread { number, columns, .. } => {
+                let shared = self.shared.get(number);
+                let shared = shared.ok_or_else(|| unknown_rows(*number))?;
+                let columns: Vec<usize> = columns.iter().map(|&column| column as usize).collect();
+                if columns.iter().any(|&column| column >= shared.width()) {
+                    return Err(unknown_rows(*number));
+                }
+                let (source, sink) = (shared.source(&columns), shared.sink);
+                self.open(source, &node, vec![After::Sink(sink)])
+            }
             Plan::Exchange { .. } => {
                 return Err(crate::Error::Internal("an exchange is left in a fragment".into()));
             }
         })
+    }
+
+    /// Computes the input once, and reads it a first time.
+    fn lower_shared(&mut self, number: u32, input: &Plan, node: &Arc<Node>) -> Result<Stream> {
+        let (shared, stream) = match input {
+            Plan::Aggregate { input, groups, aggregates } => {
+                let grouping = self.node();
+                self.nodes.push(grouping.clone());
+                let stream = self.lower(input)?;
+                let parts = Aggregate::new(groups, aggregates, &stream.shapes, &grouping.query)?;
+                let sink = self.close(stream, parts.sink(), &grouping);
+                let stream = self.open(parts.source(), &grouping, vec![After::Sink(sink)]);
+                // It changes nothing: the rows are counted for both nodes.
+                let shapes = stream.shapes.iter().enumerate();
+                let all: Vec<Expr> =
+                    shapes.map(|(column, shape)| Expr::column(column as u32, shape.data_type)).collect();
+                let all = Project::new(&all, &stream.shapes)?;
+                (SharedRows { sink, rows: Held::Groups(parts) }, stream.through(Arc::new(all), node))
+            }
+            input => {
+                let stream = self.lower(input)?;
+                let kept = Kept::new(&stream.shapes, is_ordered(input), &node.query);
+                let sink = self.close(stream, kept.sink(), node);
+                let columns: Vec<usize> = (0..kept.width()).collect();
+                let stream = self.open(kept.source(&columns), node, vec![After::Sink(sink)]);
+                (SharedRows { sink, rows: Held::Kept(kept) }, stream)
+            }
+        };
+        self.shared.insert(number, shared);
+        Ok(stream)
     }
 
     fn lower_join(&mut self, join: &plan::HashJoin, node: &Arc<Node>) -> Result<Stream> {
@@ -277,6 +335,38 @@ impl Lowering<'_> {
             stream.open
         });
         Ok(Stream { open: widened.collect(), origins: vec![None; shapes.len()], in_order: false, shapes })
+    }
+}
+
+impl SharedRows {
+    fn width(&self) -> usize {
+        match &self.rows {
+            Held::Groups(groups) => groups.width(),
+            Held::Kept(kept) => kept.width(),
+        }
+    }
+
+    fn source(&self, columns: &[usize]) -> Arc<dyn Source> {
+        match &self.rows {
+            Held::Groups(groups) => groups.source_of(columns),
+            Held::Kept(kept) => kept.source(columns),
+        }
+    }
+}
+
+fn unknown_rows(number: u32) -> crate::Error {
+    crate::Error::Internal(format!("no rows with these columns are shared under number {number} so far"))
+}
+
+/// Whether the order of the plan's rows means something.
+fn is_ordered(plan: &Plan) -> bool {
+    match plan {
+        Plan::Sort { .. } | Plan::TopN { .. } | Plan::Values { .. } | Plan::Reread { .. } => true,
+        Plan::Filter { input, .. } | Plan::Project { input, .. } | Plan::Limit { input, .. } => {
+            is_ordered(input)
+        }
+        Plan::Shared { input, .. } => is_ordered(input),
+        _ => false,
     }
 }
 

@@ -126,6 +126,49 @@ fn a_union_gives_the_rows_of_all_inputs() {
 }
 
 #[test]
+fn shared_rows_are_read_by_all() {
+    let shared = |input| Plan::Shared { number: 3, input: Box::new(input) };
+    let reread = || Plan::Reread { number: 3, columns: vec![0], types: vec![DataType::Int32] };
+    let groups = |input| Plan::Aggregate {
+        input: Box::new(input),
+        groups: vec![column(0, DataType::Int32)],
+        aggregates: vec![],
+    };
+    let twice: Vec<i128> = (0..120).flat_map(|value| [value; 2]).collect();
+    let parts = Plan::Union { inputs: vec![numbers(0, 50), numbers(50, 120)] };
+    for input in [numbers(0, 120), parts.clone(), groups(Plan::Union { inputs: vec![parts.clone(), parts] })]
+    {
+        let plan = Plan::Union { inputs: vec![shared(input.clone()), reread()] };
+        check(&[fragment(0, plan, OneShard, None)], 1, &twice);
+        // The probe side stands first and is read last.
+        let join = plan::HashJoin {
+            probe: Box::new(shared(input)),
+            build: Box::new(Plan::Limit { input: Box::new(reread()), limit: Some(120), offset: 0 }),
+            kind: plan::JoinKind::ProbeSemi,
+            keys: vec![plan::JoinKey {
+                probe: column(0, DataType::Int32),
+                build: column(0, DataType::Int32),
+                null_equal: false,
+            }],
+            residual: None,
+        };
+        let plan = Plan::Union { inputs: vec![Plan::HashJoin(join), reread()] };
+        check(&[fragment(0, plan, OneShard, None)], 1, &twice);
+    }
+}
+
+#[test]
+fn shared_rows_keep_their_order() {
+    let keys = vec![plan::SortKey { expr: column(0, DataType::Int32), descending: true, nulls_first: false }];
+    let sort = Plan::Sort { input: Box::new(numbers(0, 100)), keys };
+    let first = |input| Plan::Limit { input: Box::new(input), limit: Some(3), offset: 0 };
+    let reread = Plan::Reread { number: 0, columns: vec![0], types: vec![DataType::Int32] };
+    let shared = Plan::Shared { number: 0, input: Box::new(sort) };
+    let plan = Plan::Union { inputs: vec![first(shared), first(reread)] };
+    check(&[fragment(0, plan, OneShard, None)], 1, &[97, 97, 98, 98, 99, 99]);
+}
+
+#[test]
 fn gathered_rows_come_from_every_shard() {
     let fragments = [
         fragment(1, numbers(0, 40), AllShards, Some(Routing::Gather)),
@@ -290,6 +333,15 @@ fn plans_that_contradict_themselves_are_refused() {
         (vec![fragment(0, receive(9), OneShard, None)], "does not exist"),
         (vec![sender.clone(), fragment(0, twice, OneShard, None)], "received twice"),
         (vec![sender], "nobody receives"),
+        (
+            vec![fragment(
+                0,
+                Plan::Reread { number: 1, columns: vec![0], types: vec![DataType::Int32] },
+                OneShard,
+                None,
+            )],
+            "are shared under number 1",
+        ),
         (
             vec![fragment(
                 0,

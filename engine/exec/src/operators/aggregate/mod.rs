@@ -28,12 +28,9 @@ use parking_lot::Mutex;
 use state::State;
 use std::sync::{Arc, OnceLock};
 
-/// The two parts of an aggregation: rows go into `sink`; once it is finalized, groups come out of `source`,
-/// keys first, then the aggregates.
-pub struct Aggregate {
-    pub sink: Arc<dyn Sink>,
-    pub source: Arc<dyn Source>,
-}
+/// An aggregation: rows go into its sink; once that is finalized, groups come out of its sources.
+#[derive(Clone)]
+pub struct Aggregate(Arc<Aggregation>);
 
 /// What the parts share.
 struct Aggregation {
@@ -55,7 +52,6 @@ struct Aggregation {
     /// How many pieces of work are done, and what they made of them.
     merged: Mutex<(usize, Vec<Merged>)>,
     result: OnceLock<Vec<Merged>>,
-    cursor: Mutex<source::Cursor>,
 }
 
 /// One aggregate: its inputs and where its state lies.
@@ -84,11 +80,26 @@ impl Aggregate {
         input: &[Shape],
         query: &QueryContext,
     ) -> Result<Aggregate> {
-        let shared = Arc::new(Aggregation::new(groups, aggregates, input, query)?);
-        Ok(Aggregate {
-            sink: Arc::new(sink::AggregateSink(shared.clone())),
-            source: Arc::new(source::AggregateSource(shared)),
-        })
+        Ok(Aggregate(Arc::new(Aggregation::new(groups, aggregates, input, query)?)))
+    }
+
+    pub fn sink(&self) -> Arc<dyn Sink> {
+        Arc::new(sink::AggregateSink(self.0.clone()))
+    }
+
+    /// All groups: keys first, then the aggregates.
+    pub fn source(&self) -> Arc<dyn Source> {
+        self.source_of(&(0..self.width()).collect::<Vec<_>>())
+    }
+
+    /// These columns of all groups. Every source gives them anew.
+    pub fn source_of(&self, columns: &[usize]) -> Arc<dyn Source> {
+        Arc::new(source::AggregateSource::new(self.0.clone(), columns))
+    }
+
+    /// How many columns there are.
+    pub fn width(&self) -> usize {
+        self.0.output.len()
     }
 
     /// For rows that come in the order of a single key: see [`runs`]. `None` where keys are not packed into words.
@@ -145,7 +156,6 @@ impl Aggregation {
             directs: Mutex::default(),
             merged: Mutex::default(),
             result: OnceLock::new(),
-            cursor: Mutex::default(),
         })
     }
 

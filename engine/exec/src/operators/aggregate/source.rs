@@ -5,45 +5,67 @@ use crate::operator::{Output, Source, SourceTask, Step};
 use crate::pages::cell::load;
 use crate::{Error, Result, Shape};
 use columnar::{Batch, Vector};
+use parking_lot::Mutex;
 use std::sync::Arc;
 
-/// The source of an aggregation: its tasks share the groups batch by batch.
-pub(super) struct AggregateSource(pub(super) Arc<Aggregation>);
+/// A source of an aggregation: its tasks share the groups batch by batch.
+pub(super) struct AggregateSource {
+    aggregation: Arc<Aggregation>,
+    /// Which of the aggregation's columns it gives.
+    columns: Arc<[usize]>,
+    output: Vec<Shape>,
+    cursor: Arc<Mutex<Cursor>>,
+}
 
 /// The next rows to read: which of the merged partitions, and from which of its rows.
 #[derive(Default)]
-pub(super) struct Cursor {
+struct Cursor {
     part: usize,
     row: usize,
 }
 
-struct AggregateSourceTask(Arc<Aggregation>);
+struct AggregateSourceTask {
+    aggregation: Arc<Aggregation>,
+    columns: Arc<[usize]>,
+    cursor: Arc<Mutex<Cursor>>,
+}
+
+impl AggregateSource {
+    pub(super) fn new(aggregation: Arc<Aggregation>, columns: &[usize]) -> AggregateSource {
+        let output = columns.iter().map(|&column| aggregation.output[column].clone()).collect();
+        AggregateSource { aggregation, columns: columns.into(), output, cursor: Arc::default() }
+    }
+}
 
 impl Source for AggregateSource {
     fn output(&self) -> &[Shape] {
-        &self.0.output
+        &self.output
     }
 
     fn parallelism(&self) -> usize {
-        let batch_rows = self.0.settings.batch_rows.max(1);
+        let batch_rows = self.aggregation.settings.batch_rows.max(1);
         let batches = |parts: &Vec<super::Merged>| {
             parts.iter().map(|part| part.numbers.len().div_ceil(batch_rows)).sum::<usize>().max(1)
         };
-        self.0.result.get().map_or(usize::MAX, batches)
+        self.aggregation.result.get().map_or(usize::MAX, batches)
     }
 
     fn start(&self) -> Result<Box<dyn SourceTask>> {
-        Ok(Box::new(AggregateSourceTask(self.0.clone())))
+        Ok(Box::new(AggregateSourceTask {
+            aggregation: self.aggregation.clone(),
+            columns: self.columns.clone(),
+            cursor: self.cursor.clone(),
+        }))
     }
 }
 
 impl SourceTask for AggregateSourceTask {
     fn next(&mut self, _step: &Step<'_>) -> Result<Output> {
-        let shared = &self.0;
+        let shared = &self.aggregation;
         let parts = shared.result.get();
         let parts = parts.ok_or_else(|| Error::Internal("an aggregation was read before its end".into()))?;
         let (part, numbers) = {
-            let mut cursor = shared.cursor.lock();
+            let mut cursor = self.cursor.lock();
             while parts.get(cursor.part).is_some_and(|part| cursor.row == part.numbers.len()) {
                 *cursor = Cursor { part: cursor.part + 1, row: 0 };
             }
@@ -61,18 +83,16 @@ impl SourceTask for AggregateSourceTask {
             }
             None => load(*pointer, 0),
         };
-        let mut columns: Vec<Vector> = match &shared.packing {
-            Some(packing) => {
-                let words: Vec<u64> = numbers.iter().zip(&mut pointers).map(word).collect();
-                packing.unpack(&words, &shared.key_shapes)
-            }
-            None => (0..shared.keys.len())
-                .map(|key| part.rows.read(key, numbers, &pointers, false))
-                .collect(),
+        let unpacked = shared.packing.as_ref().map(|packing| {
+            let words: Vec<u64> = numbers.iter().zip(&mut pointers).map(word).collect();
+            packing.unpack(&words, &shared.key_shapes)
+        });
+        let column = |&column: &usize| match (column.checked_sub(shared.keys.len()), &unpacked) {
+            (None, Some(keys)) => Ok(keys[column].clone()),
+            (None, None) => Ok(part.rows.read(column, numbers, &pointers, false)),
+            (Some(call), _) => shared.calls[call].state.finish(&part.rows, numbers, &pointers),
         };
-        for call in &shared.calls {
-            columns.push(call.state.finish(&part.rows, numbers, &pointers)?);
-        }
+        let columns = self.columns.iter().map(column).collect::<Result<Vec<Vector>>>()?;
         Ok(Output::Batch(Batch::of_rows(columns, numbers.len())))
     }
 }

@@ -116,8 +116,8 @@ fn run(
 ) -> Result<Vec<Row>> {
     let keys: Vec<Expr> = keys.iter().map(|&key| Expr::column(key as u32, TYPES[key])).collect();
     let aggregate = Aggregate::new(&keys, calls, &shapes_of(&TYPES, rows, tight), query)?;
-    fill(&*aggregate.sink, batches_of(&TYPES, rows, query.settings.batch_rows), tasks, query)?;
-    drain(&*aggregate.source, tasks, query)
+    fill(&*aggregate.sink(), batches_of(&TYPES, rows, query.settings.batch_rows), tasks, query)?;
+    drain(&*aggregate.source(), tasks, query)
 }
 
 fn oracle(keys: &[usize], calls: &[plan::Aggregate], rows: &[Row]) -> Vec<Row> {
@@ -232,7 +232,7 @@ fn many_rows_of_few_words_go_by_their_words() {
         let mut batches = batches_of(&TYPES, &rows, 2048);
         let last = batches.split_off(if tasks == 3 { batches.len() - 1 } else { batches.len() });
         let waker = std::task::Waker::noop();
-        let mut parts: Vec<_> = (0..tasks).map(|_| aggregate.sink.start().unwrap()).collect();
+        let mut parts: Vec<_> = (0..tasks).map(|_| aggregate.sink().start().unwrap()).collect();
         for (number, batch) in batches.into_iter().enumerate() {
             parts[number % tasks.min(2)].push(batch).unwrap();
             parts[number % tasks.min(2)].advance(&step(&query, waker)).unwrap();
@@ -242,10 +242,10 @@ fn many_rows_of_few_words_go_by_their_words() {
             parts[2].advance(&step(&query, waker)).unwrap();
         }
         parts.iter_mut().for_each(|part| drop(part.combine(&step(&query, waker)).unwrap()));
-        for mut work in aggregate.sink.finalize().unwrap() {
+        for mut work in aggregate.sink().finalize().unwrap() {
             while work.advance(&step(&query, waker)).unwrap() == crate::operator::Progress::Yield {}
         }
-        let result = drain(&*aggregate.source, tasks, &query).unwrap();
+        let result = drain(&*aggregate.source(), tasks, &query).unwrap();
         assert_eq!(result.len(), expected.len());
         for row in result {
             let (sum, count) = expected[&row[0].as_integer()];

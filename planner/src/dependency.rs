@@ -1,0 +1,123 @@
+//! Which columns determine others: those of a table hang on each of its keys, and columns that a join equates are
+//! as good as one.
+
+use crate::catalog::Table;
+use crate::logical::{ColumnId, ColumnSet, JoinKind, Logical};
+use columnar::DataType;
+use exec::{CompareOp, Expr};
+
+/// What holds of the columns of a plan, in each of its rows. An outer join that leaves a table without a match makes
+/// all its columns null at once, so that they still hang on a key, which itself is never null in the table.
+#[derive(Default)]
+pub(crate) struct Dependencies {
+    /// Columns that have the same value, or all none.
+    equal: Vec<ColumnSet>,
+    /// Of each scan: keys, and all columns.
+    tables: Vec<(ColumnSet, ColumnSet)>,
+}
+
+impl Dependencies {
+    pub(crate) fn of(plan: &Logical) -> Dependencies {
+        let mut dependencies = Dependencies::default();
+        dependencies.collect(plan);
+        dependencies
+    }
+
+    fn collect(&mut self, plan: &Logical) {
+        match plan {
+            Logical::Scan(scan) => {
+                let keys = scan.columns.iter().filter(|(position, _)| is_key(&scan.table, *position));
+                let keys = keys.map(|&(_, id)| id).collect();
+                self.tables.push((keys, scan.columns.iter().map(|&(_, id)| id).collect()));
+            }
+            Logical::Filter { input, predicate } => {
+                self.collect(input);
+                predicate.iter().for_each(|expr| self.equate_of(expr));
+            }
+            Logical::Project { input, exprs } => {
+                self.collect(input);
+                for (id, expr) in exprs {
+                    if let Expr::Column { id: source, .. } = expr {
+                        self.equate(*id, *source);
+                    }
+                }
+            }
+            Logical::Join(join) => {
+                self.collect(&join.left);
+                if join.kind.gives_right() {
+                    self.collect(&join.right);
+                }
+                if join.kind == JoinKind::Inner {
+                    join.on.iter().for_each(|expr| self.equate_of(expr));
+                }
+            }
+            Logical::Aggregate { input, .. }
+            | Logical::Sort { input, .. }
+            | Logical::TopN { input, .. }
+            | Logical::Limit { input, .. }
+            | Logical::Exchange { input, .. }
+            | Logical::Shared { input, .. } => self.collect(input),
+            // Rows of several inputs: what holds in each need not hold in all.
+            Logical::Union { .. } | Logical::Values { .. } | Logical::Reread { .. } => {}
+        }
+    }
+
+    fn equate_of(&mut self, expr: &Expr) {
+        let Expr::Compare { op: CompareOp::Equal, left, right } = expr else { return };
+        if let (Expr::Column { id: a, data_type }, Expr::Column { id: b, data_type: other }) =
+            (left.as_ref(), right.as_ref())
+            && data_type == other
+            && has_one_form(*data_type)
+        {
+            self.equate(*a, *b);
+        }
+    }
+
+    fn equate(&mut self, a: ColumnId, b: ColumnId) {
+        let mut set = ColumnSet::from([a, b]);
+        self.equal.retain(|known| {
+            let apart = known.is_disjoint(&set);
+            if !apart {
+                set.extend(known);
+            }
+            apart
+        });
+        self.equal.push(set);
+    }
+
+    /// The columns that always have the value of this one, itself among them.
+    pub(crate) fn equal_to(&self, id: ColumnId) -> ColumnSet {
+        self.equal.iter().find(|set| set.contains(&id)).cloned().unwrap_or_else(|| ColumnSet::from([id]))
+    }
+
+    /// All columns whose values follow from those of `known`.
+    pub(crate) fn closure(&self, mut known: ColumnSet) -> ColumnSet {
+        loop {
+            let before = known.len();
+            for set in &self.equal {
+                if !set.is_disjoint(&known) {
+                    known.extend(set);
+                }
+            }
+            for (keys, columns) in &self.tables {
+                if !keys.is_disjoint(&known) {
+                    known.extend(columns);
+                }
+            }
+            if known.len() == before {
+                return known;
+            }
+        }
+    }
+}
+
+/// Whether a value of the column names a row.
+pub(crate) fn is_key(table: &Table, position: u32) -> bool {
+    table.keys.contains(&position)
+        && table.columns.get(position as usize).is_some_and(|column| has_one_form(column.data_type))
+}
+
+/// Whether values that are equal are the same: `-0.0` equals `0.0`, and 30 days a month.
+fn has_one_form(data_type: DataType) -> bool {
+    !matches!(data_type, DataType::Float32 | DataType::Float64 | DataType::Interval)
+}
