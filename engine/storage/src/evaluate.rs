@@ -20,6 +20,10 @@ pub(crate) fn evaluate(test: &Test, vector: &Vector) -> Result<Bitmap> {
                 false => return Err(crate::Error::Internal("a test gave bits of another length".into())),
             }
         }
+        Test::Text(automaton) => match &vector.flatten().values {
+            Values::View(views) => automaton.test(views),
+            _ => Bitmap::filled(false, len),
+        },
         Test::Compare(_, Scalar::Null) => Bitmap::filled(false, len),
         Test::Compare(op, scalar) => passing(&vector.flatten(), scalar, |ordering| op.holds(ordering)),
         Test::Between(low, high) => {

@@ -98,7 +98,7 @@ impl Segment {
         })
     }
 
-    /// The rows of a block that pass a test; rows that are not alive may be missing.
+    /// The rows of a block that pass a test; bits of rows that are not alive mean nothing.
     fn test_block(&self, index: usize, test: &PreparedTest, alive: Option<&Bitmap>) -> Result<Bitmap> {
         let rows = self.block_rows(index);
         let block = self.content.block(test.column, index)?;
@@ -110,7 +110,7 @@ impl Segment {
             }
             _ if all_null => return Ok(Bitmap::filled(false, rows)),
             Test::IsNotNull => Bitmap::filled(true, rows),
-            _ => match block.values.filter(test)? {
+            _ => match block.values.filter(test, alive)? {
                 Some(passing) => passing,
                 None => self.test_values(index, test, alive)?,
             },

@@ -222,7 +222,7 @@ fn within_words<C: Code>(codes: &[C], ranges: &[(C, C)]) -> Vec<u64> {
 
 /// Gathers the lowest bits of 64 bytes that are 0 or 1 into a word, first byte first.
 #[inline(always)]
-fn pack(bytes: &[u8; 64]) -> u64 {
+pub(crate) fn pack(bytes: &[u8; 64]) -> u64 {
     let (words, _) = bytes.as_chunks::<8>();
     words.iter().enumerate().fold(0, |packed, (index, word)| {
         // Byte i holds bit 8i, which the product carries to bit 56 + i.

@@ -31,6 +31,7 @@ pub mod segment;
 pub mod sketch;
 pub mod statistics;
 pub mod table;
+pub mod text;
 mod zone;
 
 pub use builder::{SegmentBuilder, SegmentImage};
@@ -43,3 +44,4 @@ pub use segment::{BLOCK_ROWS, Segment};
 pub use sketch::DistinctSketch;
 pub use statistics::{ColumnSchema, ColumnStatistics, TableStatistics};
 pub use table::{ColumnFacts, Table};
+pub use text::{TextAutomaton, TextToken};

@@ -1,6 +1,7 @@
 //! Predicates that a scan evaluates on encoded columns.
 
 use crate::error::Result;
+use crate::text::TextAutomaton;
 use columnar::{Bitmap, Scalar, Vector};
 use std::cmp::Ordering;
 use std::fmt;
@@ -25,6 +26,8 @@ pub enum Test {
     In(Vec<Scalar>),
     IsNull,
     IsNotNull,
+    /// Text that the automaton accepts.
+    Text(Arc<TextAutomaton>),
     /// Any test that cannot fail. On dictionary columns it runs once a distinct value.
     Custom(Arc<dyn VectorTest>),
 }

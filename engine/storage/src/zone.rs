@@ -45,6 +45,10 @@ impl Zone {
             Test::IsNotNull => Verdict::All,
             Test::IsNull | Test::Custom(_) => Verdict::Unknown,
             Test::Compare(op, scalar) => self.compare(*op, scalar),
+            Test::Text(automaton) => match (&self.min, &self.max) {
+                (Scalar::Bytes(min), Scalar::Bytes(max)) => automaton.judge(min, max),
+                _ => Verdict::Unknown,
+            },
             Test::Between(low, high) => {
                 let above = self.compare(CompareOp::GreaterOrEqual, low);
                 let below = self.compare(CompareOp::LessOrEqual, high);

@@ -57,7 +57,7 @@ impl EncodedBlock for BitsBlock {
         }))
     }
 
-    fn filter(&self, test: &PreparedTest) -> Result<Option<Bitmap>> {
+    fn filter(&self, test: &PreparedTest, _: Option<&Bitmap>) -> Result<Option<Bitmap>> {
         // Both values are tested, the block by words.
         let both = evaluate(test.test(), &BitsBlock::vector([false, true].into_iter().collect()))?;
         Ok(Some(match (both.get(0), both.get(1)) {

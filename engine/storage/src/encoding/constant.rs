@@ -76,7 +76,7 @@ impl EncodedBlock for ConstantBlock {
         Ok(Vector::Constant(Constant { value: self.value.clone(), physical, len: rows.len() }))
     }
 
-    fn filter(&self, test: &PreparedTest) -> Result<Option<Bitmap>> {
+    fn filter(&self, test: &PreparedTest, _: Option<&Bitmap>) -> Result<Option<Bitmap>> {
         if self.value.is_null() {
             return Ok(Some(Bitmap::filled(false, self.rows)));
         }

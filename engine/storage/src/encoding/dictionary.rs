@@ -93,7 +93,7 @@ impl<C: Code> EncodedBlock for DictionaryBlock<C> {
         }))
     }
 
-    fn filter(&self, test: &PreparedTest) -> Result<Option<Bitmap>> {
+    fn filter(&self, test: &PreparedTest, _: Option<&Bitmap>) -> Result<Option<Bitmap>> {
         Ok(Some(select(&self.codes, test.in_dictionary(&self.dictionary)?)))
     }
 

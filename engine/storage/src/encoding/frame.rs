@@ -178,7 +178,7 @@ impl<C: Code> EncodedBlock for FrameBlock<C> {
         Ok(Flat::new(self.data_type, values, None).into())
     }
 
-    fn filter(&self, test: &PreparedTest) -> Result<Option<Bitmap>> {
+    fn filter(&self, test: &PreparedTest, _: Option<&Bitmap>) -> Result<Option<Bitmap>> {
         Ok(self.matches(test.test()).map(|matches| select(&self.codes, &matches)))
     }
 

@@ -4,17 +4,19 @@
 
 use super::places::{self, Places};
 use super::strings::{SLACK_BYTES, check_text, view};
-use super::{Encoded, EncodedBlock, Encoding, Input, Offer, Source, Strings, Summary};
+use super::text_filter::Texts;
+use super::{Encoded, EncodedBlock, Encoding, Input, Offer, Source, Strings, Summary, fsst_filter};
 use crate::error::{Error, Result, damaged};
+use crate::prepared::PreparedTest;
 use crate::rows::RowsRef;
-use columnar::{Bytes, DataType, Flat, PhysicalType, Values, Vector, Views};
+use columnar::{Bitmap, Bytes, DataType, Flat, PhysicalType, Values, Vector, Views};
 use prost::Message;
 use std::sync::Arc;
 
 pub(super) struct FsstEncoding;
 
 /// The code before a byte that stands for itself.
-const ESCAPE: u8 = 255;
+pub(super) const ESCAPE: u8 = 255;
 /// Blocks of fewer bytes are not worth a symbol table.
 const MIN_BYTES: usize = 16 * 1024;
 /// Strings that sizes are estimated with.
@@ -70,7 +72,8 @@ impl Encoding for FsstEncoding {
         table.lens[..lens.len()].copy_from_slice(&lens);
         // A code stands for 8 bytes at most.
         let expansion = (plain_bytes as f64 / limit.max(1) as f64).clamp(1.0, 8.0);
-        Ok(Box::new(FsstBlock { data_type: source.data_type, places, codes, table, expansion }))
+        let (data_type, rows) = (source.data_type, source.rows());
+        Ok(Box::new(FsstBlock { data_type, rows, places, codes, table, expansion }))
     }
 }
 
@@ -103,12 +106,17 @@ fn encode(strings: Strings<'_>, compressor: &fsst::Compressor) -> Result<Encoded
 
 /// Symbols by code. Codes past the table's end stand for nothing.
 #[derive(Debug)]
-struct SymbolTable {
+pub(super) struct SymbolTable {
     symbols: [u64; 256],
     lens: [u8; 256],
 }
 
 impl SymbolTable {
+    /// The bytes that a code stands for; at most 8.
+    pub(super) fn symbol(&self, code: u8) -> ([u8; 8], usize) {
+        (self.symbols[usize::from(code)].to_le_bytes(), self.lens[usize::from(code)].into())
+    }
+
     /// Appends the string that `codes` stand for. An escape at the very end stands for nothing.
     fn decode(&self, codes: &[u8], out: &mut Vec<u8>) {
         // Every code gives at most 8 bytes; a store is always of 8.
@@ -152,6 +160,7 @@ impl SymbolTable {
 #[derive(Debug)]
 struct FsstBlock {
     data_type: DataType,
+    rows: usize,
     places: Places,
     codes: Bytes,
     table: Box<SymbolTable>,
@@ -160,6 +169,10 @@ struct FsstBlock {
 }
 
 impl FsstBlock {
+    fn texts<'a>(&'a self, alive: Option<&'a Bitmap>) -> Texts<'a> {
+        Texts { places: &self.places, bytes: &self.codes, rows: self.rows, alive }
+    }
+
     /// Room for the strings of rows, with some to spare.
     fn room(&self, rows: RowsRef<'_>) -> usize {
         let code_bytes = match rows {
@@ -197,6 +210,11 @@ impl EncodedBlock for FsstBlock {
             starts.zip(&ends).map(|(start, &end)| view(&text, start as usize, end as usize)).collect();
         let views = Views::new(views.into(), Arc::from([Bytes::from_vec(text)]));
         Ok(Flat::new(self.data_type, Values::View(views), None).into())
+    }
+
+    fn filter(&self, test: &PreparedTest, alive: Option<&Bitmap>) -> Result<Option<Bitmap>> {
+        let Some(automaton) = test.text() else { return Ok(None) };
+        Ok(Some(fsst_filter::filter(automaton, &self.table, &self.texts(alive))))
     }
 
     fn filter_cost(&self) -> u32 {

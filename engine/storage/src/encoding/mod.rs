@@ -9,10 +9,12 @@ mod dictionary;
 mod fixed;
 mod frame;
 mod fsst;
+mod fsst_filter;
 mod places;
 mod run_length;
 mod strings;
 mod summary;
+mod text_filter;
 
 use crate::checksum::Checksum;
 use crate::error::{Error, Result, damaged};
@@ -124,8 +126,8 @@ pub(crate) trait EncodedBlock: Debug + Send + Sync {
     fn read(&self, rows: RowsRef<'_>, physical: PhysicalType) -> Result<Vector>;
 
     /// A bit a row of the block, set where the value passes, nulls ignored; `None` where the encoding has no
-    /// way that is better than reading the values.
-    fn filter(&self, _test: &PreparedTest) -> Result<Option<Bitmap>> {
+    /// way that is better than reading the values. Bits of rows that are not alive mean nothing.
+    fn filter(&self, _test: &PreparedTest, _alive: Option<&Bitmap>) -> Result<Option<Bitmap>> {
         Ok(None)
     }
 

@@ -74,4 +74,25 @@ impl Places {
         };
         self.groups[row / GROUP] as usize + past
     }
+
+    /// Where strings from `first` on start, as many as there are in `starts`; `first` is the first of a group.
+    pub(super) fn starts(&self, first: usize, starts: &mut [u32]) {
+        for (group, starts) in starts.chunks_mut(GROUP).enumerate() {
+            let base = self.groups[first / GROUP + group];
+            let rows = first + group * GROUP..first + group * GROUP + starts.len();
+            match &self.within {
+                Within::Narrow(within) => {
+                    let past = within[rows].iter();
+                    starts
+                        .iter_mut()
+                        .zip(past)
+                        .for_each(|(start, &past)| *start = base.wrapping_add(past.into()));
+                }
+                Within::Wide(within) => {
+                    let past = within[rows].iter();
+                    starts.iter_mut().zip(past).for_each(|(start, &past)| *start = base.wrapping_add(past));
+                }
+            }
+        }
+    }
 }

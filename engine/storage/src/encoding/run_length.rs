@@ -128,8 +128,8 @@ impl EncodedBlock for RunLengthBlock {
         Ok(take(&values, &places))
     }
 
-    fn filter(&self, test: &PreparedTest) -> Result<Option<Bitmap>> {
-        let passing = match self.values.filter(test)? {
+    fn filter(&self, test: &PreparedTest, _: Option<&Bitmap>) -> Result<Option<Bitmap>> {
+        let passing = match self.values.filter(test, None)? {
             Some(passing) => passing,
             None => return Ok(None),
         };

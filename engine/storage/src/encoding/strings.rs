@@ -1,11 +1,14 @@
 //! Strings end to end, with their places; views into them are made when they are read.
 
 use super::places::{self, Places};
+use super::text_filter::{Search, Steps, Texts};
 use super::{Encoded, EncodedBlock, Encoding, Input, Offer, Source, Summary};
 use crate::error::{Result, damaged};
+use crate::prepared::PreparedTest;
 use crate::rows::RowsRef;
 use columnar::view::INLINE_BYTES;
-use columnar::{Bytes, DataType, Flat, PhysicalType, Values, Vector, View, Views};
+use columnar::{Bitmap, Bytes, DataType, Flat, PhysicalType, Values, Vector, View, Views};
+use memchr::memmem::Finder;
 use prost::Message;
 use std::sync::Arc;
 
@@ -53,7 +56,7 @@ impl Encoding for StringsEncoding {
             _ => return Err(damaged("strings in a column of another type")),
         }
         let buffers = Arc::from([bytes.clone()]);
-        Ok(Box::new(StringsBlock { data_type: source.data_type, places, bytes, buffers }))
+        Ok(Box::new(StringsBlock { data_type: source.data_type, rows, places, bytes, buffers }))
     }
 }
 
@@ -90,6 +93,7 @@ pub(super) fn view(bytes: &[u8], start: usize, end: usize) -> u128 {
 #[derive(Debug)]
 struct StringsBlock {
     data_type: DataType,
+    rows: usize,
     places: Places,
     bytes: Bytes,
     buffers: Arc<[Bytes]>,
@@ -115,6 +119,18 @@ impl EncodedBlock for StringsBlock {
         }
         let views = Views::new(views.into(), self.buffers.clone());
         Ok(Flat::new(self.data_type, Values::View(views), None).into())
+    }
+
+    fn filter(&self, test: &PreparedTest, alive: Option<&Bitmap>) -> Result<Option<Bitmap>> {
+        let Some(automaton) = test.text() else { return Ok(None) };
+        let texts = Texts { places: &self.places, bytes: &self.bytes, rows: self.rows, alive };
+        let steps = Steps::of(automaton);
+        let search = match automaton.literal.as_deref() {
+            _ if steps.first_code_decides(&texts) => Search::FirstCode,
+            Some(literal) if texts.are_mostly_alive() => Search::Literal(Finder::new(literal)),
+            _ => Search::All,
+        };
+        Ok(Some(steps.filter(&texts, &search)))
     }
 
     fn filter_cost(&self) -> u32 {
