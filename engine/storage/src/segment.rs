@@ -116,6 +116,12 @@ impl Segment {
         self.rows().saturating_sub(block * BLOCK_ROWS).min(BLOCK_ROWS)
     }
 
+    /// Integers that no value of the column in a block lies outside of; `None` where nothing is known.
+    pub fn block_bounds(&self, block: u32, column: u32) -> Option<(i128, i128)> {
+        let zone = self.content.columns.get(column as usize)?.zones.get(block as usize)?;
+        Some((zone.min.as_integer()?, zone.max.as_integer()?))
+    }
+
     /// The blocks that may hold matches, ascending. Proves one way only: a block left out holds none.
     pub fn prune(&self, predicates: &[ColumnPredicate]) -> Vec<u32> {
         let tests = predicates.iter().map(|predicate| (predicate.column as usize, &predicate.test));

@@ -21,7 +21,9 @@ use crate::operators::limit::Limit;
 use crate::operators::project::Project;
 use crate::operators::receive::Receive;
 use crate::operators::result::{ResultQueue, ResultSink};
+use crate::operators::keys::Input;
 use crate::operators::scan::Scan;
+use crate::operators::scan::lookup::LookupJoin;
 use crate::operators::sort::Sort;
 use crate::operators::top_n::TopN;
 use crate::operators::union::{Widen, common_shapes};
@@ -126,13 +128,8 @@ impl Lowering<'_> {
         self.nodes.push(node.clone());
         Ok(match plan {
             Plan::Scan(scan) => {
-                let table = environment.tables.table(&scan.table)?;
-                let tasks = environment.workers.threads().min(settings.parallelism);
-                let source = Scan::new(scan, &table, settings.batch_rows, tasks, self.morsels.clone())?;
-                let source = Arc::new(source);
-                let stream = self.open(source.clone(), &node, Vec::new());
-                let origins = (0..stream.shapes.len()).map(|column| Some((source.clone(), column)));
-                Stream { origins: origins.collect(), in_order: true, ..stream }
+                let scan = self.scan(scan)?;
+                self.open_scan(scan, &node)
             }
             Plan::Values { types, rows } => {
                 let source = ValuesSource::new(types, rows, settings.batch_rows)?;
@@ -235,9 +232,38 @@ impl Lowering<'_> {
         Ok(stream)
     }
 
+    fn scan(&self, scan: &plan::Scan) -> Result<Arc<Scan>> {
+        let environment = self.environment;
+        let settings = &environment.query.settings;
+        let table = environment.tables.table(&scan.table)?;
+        let tasks = environment.workers.threads().min(settings.parallelism);
+        Ok(Arc::new(Scan::new(scan, &table, settings.batch_rows, tasks, self.morsels.clone())?))
+    }
+
+    fn open_scan(&mut self, scan: Arc<Scan>, node: &Arc<Node>) -> Stream {
+        let stream = self.open(scan.clone(), node, Vec::new());
+        let origins = (0..stream.shapes.len()).map(|column| Some((scan.clone(), column)));
+        Stream { origins: origins.collect(), in_order: true, ..stream }
+    }
+
     fn lower_join(&mut self, join: &plan::HashJoin, node: &Arc<Node>) -> Result<Stream> {
-        let mut probe = self.lower(&join.probe)?;
-        let mut build = self.lower(&join.build)?;
+        let (mut probe, mut build);
+        if let Plan::Scan(scan) = &*join.probe {
+            let scan_node = self.node();
+            self.nodes.push(scan_node.clone());
+            let scan = self.scan(scan)?;
+            build = self.lower(&join.build)?;
+            if let Some(lookup) = lookup_join(join, &scan, &scan_node, &build, node)? {
+                scan.leave_out();
+                let of_scan = (0..scan.output().len()).map(|column| Some((scan.clone(), column)));
+                let origins = of_scan.chain(build.origins.iter().cloned()).collect();
+                return Ok(Stream { origins, ..build.through(Arc::new(lookup), node) });
+            }
+            probe = self.open_scan(scan, &scan_node);
+        } else {
+            probe = self.lower(&join.probe)?;
+            build = self.lower(&join.build)?;
+        }
         let parts = HashJoin::new(
             join.kind,
             &join.keys,
@@ -389,6 +415,26 @@ impl Stream {
         self.open.iter_mut().for_each(|pipeline| pipeline.operators.push(stage.clone()));
         self
     }
+}
+
+/// The join as a lookup of the build side's rows in the probe side's table, if that ascends by a unique key and the rows
+/// are clustered by it.
+fn lookup_join(
+    join: &plan::HashJoin,
+    scan: &Scan,
+    scan_node: &Arc<Node>,
+    rows: &Stream,
+    node: &Arc<Node>,
+) -> Result<Option<LookupJoin>> {
+    let ([key], JoinKind::Inner, None) = (&join.keys[..], join.kind, &join.residual) else { return Ok(None) };
+    let Expr::Column { id, .. } = key.probe else { return Ok(None) };
+    let clustered = rows.origin(&key.build).is_some_and(|(from, position)| from.is_sorted(position));
+    if key.null_equal || !clustered {
+        return Ok(None);
+    }
+    let (input, counted) = (Input::compile(&key.build, &rows.shapes)?, scan_node.clone());
+    let found = move |rows| counted.counters.add_batch(rows);
+    Ok(LookupJoin::new(scan, id as usize, input, &rows.shapes, &node.query, found))
 }
 
 /// The aggregation of rows that come in the order of their only key, if they do.

@@ -5,6 +5,7 @@
 //! evaluated on the surviving rows, those that may fail last; then the columns asked for are read for the rows
 //! that remain.
 
+pub mod lookup;
 mod predicate;
 mod runs;
 
@@ -38,8 +39,8 @@ struct Shared {
     key_tests: OnceLock<Vec<KeyTest>>,
     /// The column whose runs of equal values stay with one task.
     runs: OnceLock<u32>,
-    /// Columns by which the rows ascend.
-    sorted: Vec<bool>,
+    /// Of the columns of the schema.
+    facts: Vec<ColumnFacts>,
     /// Column and width of each column of the output.
     columns: Vec<(u32, PhysicalType)>,
     batch_rows: usize,
@@ -156,7 +157,7 @@ impl Scan {
             key_filters: Mutex::default(),
             key_tests: OnceLock::new(),
             runs: OnceLock::new(),
-            sorted: facts.iter().map(|facts| facts.sorted).collect(),
+            facts,
             columns,
             batch_rows: batch_rows.max(1),
             count,
@@ -164,9 +165,14 @@ impl Scan {
         Ok(Scan { shared: Arc::new(shared), output })
     }
 
+    /// Counts its morsels as done, where it is not run.
+    pub fn leave_out(&self) {
+        self.shared.morsels.iter().for_each(|_| self.shared.count.add_done());
+    }
+
     /// Whether rows ascend by column `position` of the output, without nulls.
     pub fn is_sorted(&self, position: usize) -> bool {
-        self.shared.columns.get(position).is_some_and(|&(column, _)| self.shared.sorted[column as usize])
+        self.shared.columns.get(position).is_some_and(|&(column, _)| self.shared.facts[column as usize].sorted)
     }
 
     /// Gives all rows of a value of column `position` of the output to one task, in order; the column must be
@@ -319,9 +325,7 @@ impl Shared {
             }
             let columns = segment.read(block, rows.reference(0, rows.len()), &[test.column])?;
             let Some(column) = columns.first() else { continue };
-            let passing = test.keys.passing(column);
-            test.tested.fetch_add(rows.len() as u64, Ordering::Relaxed);
-            test.passed.fetch_add(passing.len() as u64, Ordering::Relaxed);
+            let passing = test.keys_passing(column);
             if passing.len() < rows.len() {
                 rows = rows.only(passing);
             }
@@ -331,6 +335,14 @@ impl Shared {
 }
 
 impl KeyTest {
+    /// The positions of the keys that pass, which are counted.
+    fn keys_passing(&self, column: &columnar::Vector) -> Vec<u32> {
+        let passing = self.keys.passing(column);
+        self.tested.fetch_add(column.len() as u64, Ordering::Relaxed);
+        self.passed.fetch_add(passing.len() as u64, Ordering::Relaxed);
+        passing
+    }
+
     /// Whether it drops enough rows to pay for itself, as far as it has been tried.
     fn is_worth_it(&self) -> bool {
         const TRIAL_ROWS: u64 = 2 * storage::BLOCK_ROWS as u64;
