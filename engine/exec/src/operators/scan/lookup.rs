@@ -24,8 +24,9 @@ pub struct LookupJoin {
 
 struct Lookup {
     table: Arc<Shared>,
-    /// The table's key.
+    /// The table's key, and its width.
     column: u32,
+    physical: PhysicalType,
     key: Input,
     /// Ascending.
     blocks: Vec<BlockRange>,
@@ -106,7 +107,8 @@ impl LookupJoin {
         }
         let output = scan.output.iter().chain(input).cloned().collect();
         let (table, query) = (table.clone(), query.clone());
-        let lookup = Lookup { table, column, key, blocks, query, found: Box::new(found) };
+        let physical = scan.output[position].physical;
+        let lookup = Lookup { table, column, physical, key, blocks, query, found: Box::new(found) };
         Some(LookupJoin { lookup: Arc::new(lookup), output })
     }
 }
@@ -217,14 +219,14 @@ impl Lookup {
                 Some(Bitmap::from_words(words, len))
             }
         };
-        let read = scan.segment.read(block, RowsRef::Range(0, len), &[(self.column, PhysicalType::I64)])?;
-        let Some(Values::I64(keys)) = read.into_iter().next().map(|vector| vector.flatten().values) else {
-            return Err(Error::Internal("the key of a lookup join is no integer".into()));
-        };
+        let read = scan.segment.read(block, RowsRef::Range(0, len), &[(self.column, self.physical)])?;
         let range = greatest.abs_diff(least);
-        let keys = match range / 64 < (len as u64).saturating_mul(BITS_A_ROW) / 64 {
-            true => Keys::ranked(&keys, least, range),
-            false => Keys::Sorted(keys.to_vec()),
+        let keys = match read.into_iter().next().map(|vector| vector.flatten().values) {
+            Some(Values::I8(keys)) => Keys::of(&keys, least, range),
+            Some(Values::I16(keys)) => Keys::of(&keys, least, range),
+            Some(Values::I32(keys)) => Keys::of(&keys, least, range),
+            Some(Values::I64(keys)) => Keys::of(&keys, least, range),
+            _ => return Err(Error::Internal("the key of a lookup join is no integer".into())),
         };
         Ok(BlockIndex { number, keys, passing })
     }
@@ -283,13 +285,25 @@ impl BlockIndex {
 
 impl Keys {
     /// `keys` ascend and lie in `least ..= least + range`.
-    fn ranked(keys: &[i64], least: i64, range: u64) -> Keys {
+    fn of<T: Copy + Into<i64>>(keys: &[T], least: i64, range: u64) -> Keys {
+        if range >= (keys.len() as u64).saturating_mul(BITS_A_ROW) {
+            return Keys::Sorted(keys.iter().map(|&key| key.into()).collect());
+        }
         let mut words = vec![0_u64; range as usize / 64 + 1];
+        // Neighbours share a word, which is made beside them.
+        let (mut place, mut word) = (0, 0);
         for &key in keys {
-            let at = key.wrapping_sub(least) as usize;
-            if let Some(word) = words.get_mut(at / 64) {
-                *word |= 1 << (at % 64);
+            let at = key.into().wrapping_sub(least) as usize;
+            if at / 64 != place {
+                if let Some(made) = words.get_mut(place) {
+                    *made |= word;
+                }
+                (place, word) = (at / 64, 0);
             }
+            word |= 1 << (at % 64);
+        }
+        if let Some(made) = words.get_mut(place) {
+            *made |= word;
         }
         let mut before = 0;
         let rank = |word: &u64| {
@@ -298,5 +312,93 @@ impl Keys {
         };
         let ranks = words.iter().map(rank).collect();
         Keys::Ranked { least, words, ranks }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Expr;
+    use crate::memory::MemoryPool;
+    use crate::operators::scan::tests::{plan, row, table_of};
+    use crate::plan;
+    use columnar::{DataType, Scalar};
+    use std::task::Waker;
+
+    /// Looks `keys` up in rows `0 .. 150_000` of the scans' table, batch by batch.
+    fn look_up(keys: &[Scalar], columns: &[u32], predicate: &[Expr], batch_rows: usize) -> Vec<Vec<Scalar>> {
+        let table = table_of(0..150_000, 70_000);
+        let plan: plan::Scan = plan(columns, predicate);
+        let scan = Scan::new(&plan, &table, batch_rows, 2, Arc::default()).unwrap();
+        let query = Arc::new(QueryContext::new(1, MemoryPool::unlimited()));
+        let input = [Shape::of_type(DataType::Int64), Shape::of_type(DataType::Int64)];
+        let key = Input::compile(&Expr::column(1, DataType::Int64), &input).unwrap();
+        let join = LookupJoin::new(&scan, 0, key, &input, &query, |_| ()).unwrap();
+        let mut task = join.start().unwrap();
+        let mut found = Vec::new();
+        for (number, chunk) in keys.chunks(batch_rows).enumerate() {
+            let numbers: Vec<Scalar> =
+                (0..chunk.len()).map(|row| Scalar::Integer((number * batch_rows + row) as i128)).collect();
+            let column = |scalars: &[Scalar]| Vector::from_scalars(DataType::Int64, scalars);
+            task.push(Batch::of_rows(vec![column(&numbers), column(chunk)], chunk.len())).unwrap();
+            let step = Step { query: &query, waker: Waker::noop(), started: query.now() };
+            while let Output::Batch(batch) = task.pull(&step).unwrap() {
+                found.extend((0..batch.rows).map(|row| -> Vec<Scalar> {
+                    batch.columns.iter().map(|column| column.scalar(row)).collect()
+                }));
+            }
+        }
+        drop(task);
+        assert_eq!(query.memory.used_bytes(), 0);
+        let number = |row: &Vec<Scalar>| row[columns.len()].as_integer();
+        found.sort_by_key(number);
+        found
+    }
+
+    #[test]
+    fn rows_are_found_by_their_keys() {
+        let mut keys: Vec<Scalar> = (0..9_000).map(|key| Scalar::Integer(key * 17 - 40)).collect();
+        keys.extend([Scalar::Null, Scalar::Integer(i64::MAX.into()), Scalar::Integer(i64::MIN.into())]);
+        // Back and forth over more blocks than are kept at hand, and twice the same.
+        keys.extend((0..500).map(|key| Scalar::Integer(key * 69_001 % 150_000)));
+        keys.extend([Scalar::Integer(149_999), Scalar::Integer(149_999), Scalar::Integer(150_000)]);
+        let small = Expr::Compare {
+            op: crate::expr::CompareOp::Equal,
+            left: Box::new(Expr::column(4, DataType::decimal(12, 2))),
+            right: Box::new(Expr::Literal(columnar::Value::new(DataType::decimal(12, 2), Scalar::Integer(100)))),
+        };
+        for (predicate, batch_rows) in [(vec![], 2048), (vec![], 3), (vec![small], 2048)] {
+            let found = look_up(&keys, &[0, 2, 4], &predicate, batch_rows);
+            let held = |key: &Scalar| key.as_integer().is_some_and(|key| (0..150_000).contains(&key));
+            let expected: Vec<Vec<Scalar>> = keys
+                .iter()
+                .enumerate()
+                .filter(|(_, key)| held(key))
+                .map(|(number, key)| (number, row(key.as_integer().unwrap() as usize), key))
+                .filter(|(_, row, _)| predicate.is_empty() || row[4] == Scalar::Integer(100))
+                .map(|(number, row, key)| {
+                    let number = Scalar::Integer(number as i128);
+                    vec![row[0].clone(), row[2].clone(), row[4].clone(), number, key.clone()]
+                })
+                .collect();
+            assert_eq!(found, expected);
+        }
+    }
+
+    #[test]
+    fn sparse_keys_are_searched() {
+        let keys: Vec<i64> = (0..1000).map(|key| key * 1_000_000_007 - 5).collect();
+        let range = keys[999].abs_diff(keys[0]);
+        for keys in [Keys::of(&keys, -5, range), Keys::of(&[-5_i8, 0, 58, 59, 120], -5, 125)] {
+            let index = BlockIndex { number: 0, keys, passing: None };
+            let sparse = matches!(index.keys, Keys::Sorted(_));
+            let expected = |key: i64| match sparse {
+                true => (key == -5).then_some(0).or((key == 1_000_000_002).then_some(1)),
+                false => [-5, 0, 58, 59, 120].iter().position(|&held| held == key).map(|row| row as u32),
+            };
+            for key in [-6, -5, -4, 0, 57, 58, 59, 60, 120, 121, 1_000_000_002, i64::MIN, i64::MAX] {
+                assert_eq!(index.row_of(key), expected(key), "{key}");
+            }
+        }
     }
 }
