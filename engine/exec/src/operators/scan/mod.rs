@@ -6,6 +6,7 @@
 //! that remain.
 
 mod predicate;
+mod text_test;
 
 use crate::error::{Error, Result};
 use crate::operator::{Output, Source, SourceTask, Step};
