@@ -1,6 +1,9 @@
 //! Everything a reader might do with the bytes of a segment; for tests of damaged and forged files.
 
-use crate::{BLOCK_ROWS, ColumnPredicate, ColumnSchema, CompareOp, RowsRef, Segment, SegmentBytes, Test};
+use crate::{
+    BLOCK_ROWS, ColumnPredicate, ColumnSchema, CompareOp, RowsRef, Segment, SegmentBytes, Test,
+    TextAutomaton, TextToken,
+};
 use columnar::{Bitmap, Bytes, DataType, PhysicalType, Scalar, Values, Vector};
 use std::sync::Arc;
 
@@ -109,6 +112,14 @@ fn tests(column: &ColumnSchema) -> Vec<Test> {
             .zip(operators.iter().cycle())
             .map(|(scalar, operator)| Test::Compare(*operator, scalar.clone())),
     );
+    if matches!(column.data_type, DataType::Varchar | DataType::Binary) {
+        let token = |&byte: &u8| if byte == b'%' { TextToken::Run } else { TextToken::Byte(byte) };
+        for pattern in ["%some%number 5%", "some%", "%7%", "%9"] {
+            let sequence = pattern.as_bytes().iter().map(token).collect();
+            let automaton = TextAutomaton::of_sequences(&[sequence], false);
+            tests.extend(automaton.map(|automaton| Test::Text(Arc::new(automaton))));
+        }
+    }
     tests.extend(scalars.iter().zip(scalars.iter().rev()).map(|(a, b)| Test::Between(a.clone(), b.clone())));
     tests
 }

@@ -6,7 +6,7 @@ use columnar::{Batch, Bitmap, DataType, Interval, PhysicalType, Scalar, Vector};
 use std::sync::Arc;
 use storage::{
     BLOCK_ROWS, BlockRows, ColumnPredicate, ColumnSchema, CompareOp, Error, RowsRef, Segment, SegmentBuilder,
-    Test, VectorTest,
+    Test, TextAutomaton, TextToken, VectorTest,
 };
 
 /// A small generator: the high bits of a linear congruence.
@@ -256,6 +256,7 @@ fn passes(test: &Test, value: &Scalar) -> bool {
             value.compare(low).is_some_and(|o| o.is_ge()) && value.compare(high).is_some_and(|o| o.is_le())
         }
         Test::In(scalars) => scalars.iter().any(|scalar| value.compare(scalar).is_some_and(|o| o.is_eq())),
+        Test::Text(automaton) => matches!(value, Scalar::Bytes(bytes) if automaton.accepts(bytes)),
         Test::Custom(_) => !matches!(value, Scalar::Null) && OddLength::passes(value),
     }
 }
@@ -291,6 +292,7 @@ fn tests_for(data_type: DataType, values: &[Scalar]) -> Vec<Test> {
         }
     }
     points.push(Scalar::Null);
+    let texts = if data_type.physical() == PhysicalType::View { patterns(values) } else { Vec::new() };
     let mut tests = vec![Test::IsNull, Test::IsNotNull, Test::Custom(Arc::new(OddLength)), Test::In(vec![])];
     for point in &points {
         tests.extend(OPS.map(|op| Test::Compare(op, point.clone())));
@@ -302,7 +304,56 @@ fn tests_for(data_type: DataType, values: &[Scalar]) -> Vec<Test> {
         tests.push(Test::Between(pair[0].clone(), pair[1].clone()));
         tests.push(Test::Between(pair[1].clone(), pair[0].clone()));
     }
+    tests.extend(texts.into_iter().map(|text| Test::Text(Arc::new(text))));
     tests
+}
+
+/// Automata of patterns that some values match, and of what they leave. Their own tests say what they accept.
+fn patterns(values: &[Scalar]) -> Vec<TextAutomaton> {
+    let sequence = |pattern: &[u8]| -> Vec<TextToken> {
+        let token = |&byte: &u8| match byte {
+            b'%' => TextToken::Run,
+            b'_' => TextToken::Character,
+            other => TextToken::Byte(other),
+        };
+        pattern.iter().map(token).collect()
+    };
+    let written = [
+        "",
+        "%",
+        "%special%requests%",
+        "%über %",
+        "s%",
+        "%9",
+        "%_%e%",
+        "k__ 0%",
+        "%a%e%o%",
+        "_",
+        "%ideas _%",
+        "long %",
+        "Clerk#0000000_%",
+        "%the same thing everywhere%",
+        "% %",
+        "%99%",
+        "%e packages%9_",
+    ];
+    let mut automata: Vec<TextAutomaton> = written
+        .iter()
+        .filter_map(|pattern| TextAutomaton::of_sequences(&[sequence(pattern.as_bytes())], false))
+        .collect();
+    assert_eq!(automata.len(), written.len());
+    for value in values.iter().step_by(values.len() / 3 + 1) {
+        let Scalar::Bytes(bytes) = value else { continue };
+        let (start, middle) =
+            (&bytes[..bytes.len().min(4)], &bytes[bytes.len() / 2..bytes.len().min(bytes.len() / 2 + 40)]);
+        let around = [b"%".as_slice(), middle, b"%"].concat();
+        let sequences = [sequence(&[start, b"%"].concat()), sequence(&around)];
+        automata.extend(TextAutomaton::of_sequences(&sequences[1..], false));
+        automata.extend(TextAutomaton::of_sequences(&sequences, false));
+    }
+    let negated: Vec<TextAutomaton> =
+        automata.iter().step_by(2).map(|automaton| automaton.clone().not()).collect();
+    automata.into_iter().chain(negated).collect()
 }
 
 fn check_filter(what: &str, segment: &Arc<Segment>, tests: &[Test], values: &[Scalar]) {

@@ -6,6 +6,7 @@ use columnar::bitmap::both_valid;
 use columnar::kernels::boolean::Truth;
 use columnar::{Bitmap, Error, Flat, Scalar, Value, Values, Vector};
 use memchr::memmem::Finder;
+use storage::TextToken as Token;
 
 /// `input LIKE pattern`.
 pub(super) fn like(
@@ -131,47 +132,43 @@ pub(crate) enum Pattern {
     General(Vec<Token>),
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Token {
-    Byte(u8),
-    /// `_`
-    Character,
-    /// `%`
-    Run,
+/// The parts of a pattern, in lower case with `fold`.
+pub(crate) fn tokens(pattern: &[u8], escape: Option<char>, fold: bool) -> columnar::Result<Vec<Token>> {
+    let text = String::from_utf8_lossy(pattern);
+    let mut tokens = Vec::with_capacity(pattern.len());
+    let mut characters = text.chars();
+    while let Some(character) = characters.next() {
+        let literal = match character {
+            character if Some(character) == escape => {
+                characters.next().ok_or_else(|| Error::InvalidText {
+                    text: text.to_string(),
+                    data_type: "LIKE pattern: it ends with the escape character".into(),
+                })?
+            }
+            '%' => {
+                if tokens.last() != Some(&Token::Run) {
+                    tokens.push(Token::Run);
+                }
+                continue;
+            }
+            '_' => {
+                tokens.push(Token::Character);
+                continue;
+            }
+            character => character,
+        };
+        let mut push = |character: char| {
+            let mut bytes = [0; 4];
+            tokens.extend(character.encode_utf8(&mut bytes).bytes().map(Token::Byte));
+        };
+        if fold { literal.to_lowercase().for_each(&mut push) } else { push(literal) }
+    }
+    Ok(tokens)
 }
 
 impl Pattern {
     pub(crate) fn compile(pattern: &[u8], escape: Option<char>, fold: bool) -> columnar::Result<Pattern> {
-        let text = String::from_utf8_lossy(pattern);
-        let mut tokens = Vec::with_capacity(pattern.len());
-        let mut characters = text.chars();
-        while let Some(character) = characters.next() {
-            let literal = match character {
-                character if Some(character) == escape => {
-                    characters.next().ok_or_else(|| Error::InvalidText {
-                        text: text.to_string(),
-                        data_type: "LIKE pattern: it ends with the escape character".into(),
-                    })?
-                }
-                '%' => {
-                    if tokens.last() != Some(&Token::Run) {
-                        tokens.push(Token::Run);
-                    }
-                    continue;
-                }
-                '_' => {
-                    tokens.push(Token::Character);
-                    continue;
-                }
-                character => character,
-            };
-            let mut push = |character: char| {
-                let mut bytes = [0; 4];
-                tokens.extend(character.encode_utf8(&mut bytes).bytes().map(Token::Byte));
-            };
-            if fold { literal.to_lowercase().for_each(&mut push) } else { push(literal) }
-        }
-        Ok(Pattern::of_tokens(tokens))
+        Ok(Pattern::of_tokens(tokens(pattern, escape, fold)?))
     }
 
     fn of_tokens(tokens: Vec<Token>) -> Pattern {

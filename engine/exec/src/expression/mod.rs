@@ -24,6 +24,7 @@ mod text_cast;
 pub(crate) use arithmetic::arithmetic;
 pub(crate) use cast::cast;
 pub(crate) use conditional::extreme;
+pub(crate) use like::tokens as pattern_tokens;
 
 use crate::{Expr, Result, Shape};
 use columnar::kernels::cast::to_width;

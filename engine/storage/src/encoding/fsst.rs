@@ -214,7 +214,7 @@ impl EncodedBlock for FsstBlock {
 
     fn filter(&self, test: &PreparedTest, alive: Option<&Bitmap>) -> Result<Option<Bitmap>> {
         let Some(automaton) = test.text() else { return Ok(None) };
-        Ok(Some(fsst_filter::filter(automaton, &self.table, &self.texts(alive))))
+        Ok(fsst_filter::filter(automaton, &self.table, &self.texts(alive)))
     }
 
     fn filter_cost(&self) -> u32 {

@@ -6,12 +6,17 @@ use super::text_filter::{MOST_CODES, Search, Steps, Texts};
 use crate::text::TextAutomaton;
 use columnar::Bitmap;
 
+/// The steps of a state take as long as decoding about so many texts.
+const ROWS_A_STATE: usize = 32;
 /// Codes looked at to tell how frequent each is, and how many of them lie together.
 const SAMPLE: usize = 4096;
 const TOGETHER: usize = 256;
 
-/// A bit a row, set where the text passes.
-pub(super) fn filter(automaton: &TextAutomaton, table: &SymbolTable, texts: &Texts<'_>) -> Bitmap {
+/// A bit a row, set where the text passes; `None` where there are too few texts for the steps to pay.
+pub(super) fn filter(automaton: &TextAutomaton, table: &SymbolTable, texts: &Texts<'_>) -> Option<Bitmap> {
+    if texts.count() < ROWS_A_STATE * automaton.next.len() {
+        return None;
+    }
     let steps = steps(automaton, table);
     let search = match steps.first_code_decides(texts) {
         true => Search::FirstCode,
@@ -20,7 +25,7 @@ pub(super) fn filter(automaton: &TextAutomaton, table: &SymbolTable, texts: &Tex
         }
         false => Search::All,
     };
-    steps.filter(texts, &search)
+    Some(steps.filter(texts, &search))
 }
 
 /// Steps over codes. An escape leads from state `s` to `s` plus the number of states, where a byte stands for

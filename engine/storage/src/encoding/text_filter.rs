@@ -62,8 +62,13 @@ struct Chunk<'a> {
 }
 
 impl Texts<'_> {
+    /// How many rows matter.
+    pub(super) fn count(&self) -> usize {
+        self.alive.map_or(self.rows, Bitmap::count_ones)
+    }
+
     pub(super) fn are_mostly_alive(&self) -> bool {
-        self.alive.is_none_or(|alive| 2 * alive.count_ones() >= self.rows)
+        2 * self.count() >= self.rows
     }
 }
 

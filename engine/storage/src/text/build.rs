@@ -157,6 +157,10 @@ impl Places {
 }
 
 pub(super) fn of_sequences(sequences: &[Vec<TextToken>], fold: bool) -> Option<States> {
+    // They would hardly fit, and finding out is dear.
+    if sequences.len() > MAX_STATES {
+        return None;
+    }
     let mut places = Places::default();
     let starts = sequences.iter().enumerate().map(|(index, tokens)| places.sequence(index, tokens, fold));
     let starts = starts.collect::<Option<Vec<u16>>>()?;
@@ -241,8 +245,13 @@ pub(super) fn combined(a: &TextAutomaton, b: &TextAutomaton, both: bool) -> Opti
         |state, reach| {
             let Some((first, second)) = *state else { return reach(0, u8::MAX, None) };
             let (first, second) = (&a.next[usize::from(first)], &b.next[usize::from(second)]);
+            let after = |byte: u8| (first[usize::from(byte)], second[usize::from(byte)]);
+            let mut start = 0;
             for byte in 0..=u8::MAX {
-                reach(byte, byte, pair((first[usize::from(byte)], second[usize::from(byte)])))?;
+                if byte == u8::MAX || after(byte) != after(byte + 1) {
+                    reach(start, byte, pair(after(byte)))?;
+                    start = byte.wrapping_add(1);
+                }
             }
             Some(())
         },

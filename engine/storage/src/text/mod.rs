@@ -10,7 +10,6 @@ use crate::predicate::{CompareOp, Test};
 use crate::zone::Verdict;
 use columnar::{Bitmap, Scalar, Views};
 use memchr::memmem::Finder;
-use std::collections::HashSet;
 
 /// A part of a pattern.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,7 +54,7 @@ impl TextAutomaton {
     }
 
     /// Passes text that compares so to `bytes`; `None` where they are too many.
-    pub(crate) fn compared(op: CompareOp, bytes: &[u8]) -> Option<TextAutomaton> {
+    pub fn compared(op: CompareOp, bytes: &[u8]) -> Option<TextAutomaton> {
         let (next, accepting) = build::compared(op, bytes)?;
         Some(TextAutomaton::new(next, accepting))
     }
@@ -104,7 +103,7 @@ impl TextAutomaton {
 
     /// An automaton without a literal.
     fn new(next: Vec<[u8; 256]>, accepting: Vec<bool>) -> TextAutomaton {
-        let followers: Vec<HashSet<u8>> = next.iter().map(|row| row.iter().copied().collect()).collect();
+        let followers: Vec<Vec<u8>> = next.iter().map(followers).collect();
         let to_passing = distances(&followers, |state| accepting[state]);
         let to_failing = distances(&followers, |state| !accepting[state]);
         let settled = to_passing.iter().zip(&to_failing).map(|(a, b)| *a.max(b) == u8::MAX).collect();
@@ -169,8 +168,18 @@ impl TextAutomaton {
     }
 }
 
+/// The states that a state leads to, each once.
+fn followers(next: &[u8; 256]) -> Vec<u8> {
+    let mut states = next.to_vec();
+    // Neighbours mostly lead to one state: less to sort.
+    states.dedup();
+    states.sort_unstable();
+    states.dedup();
+    states
+}
+
 /// Bytes from each state to the nearest one among `targets`; `u8::MAX` where none can be reached.
-fn distances(followers: &[HashSet<u8>], target: impl Fn(usize) -> bool) -> Vec<u8> {
+fn distances(followers: &[Vec<u8>], target: impl Fn(usize) -> bool) -> Vec<u8> {
     let start = |state| if target(state) { 0 } else { u8::MAX };
     let mut distances: Vec<u8> = (0..followers.len()).map(start).collect();
     loop {

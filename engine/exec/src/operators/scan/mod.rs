@@ -8,6 +8,7 @@
 pub mod lookup;
 mod predicate;
 mod runs;
+mod text_test;
 
 use crate::error::{Error, Result};
 use crate::operator::{Output, Source, SourceTask, Step};

@@ -1,5 +1,6 @@
 //! Splits a scan's conjunction into what storage tests on encoded columns and what is evaluated on rows.
 
+use super::text_test::text_test;
 use crate::error::Result;
 use crate::expr::{CompareOp, Expr};
 use crate::expression::{Compiled, cast_to_physical};
@@ -36,6 +37,10 @@ impl Predicate {
             }
             if let Some(test) = column_test(conjunct) {
                 predicate.tests.push(test);
+                continue;
+            }
+            if let Some((column, text)) = text_test(conjunct) {
+                predicate.tests.push(ColumnPredicate { column, test: Test::Text(Arc::new(text)) });
                 continue;
             }
             let residual = Residual::new(conjunct, shapes)?;
@@ -99,7 +104,7 @@ fn column_test(expr: &Expr) -> Option<ColumnPredicate> {
 
 /// The comparison as storage has it. Null passes none of storage's, so distinctness is taken only where it
 /// agrees.
-fn storage_op(op: CompareOp, value: &Value) -> Option<storage::CompareOp> {
+pub(super) fn storage_op(op: CompareOp, value: &Value) -> Option<storage::CompareOp> {
     Some(match op {
         CompareOp::Equal => storage::CompareOp::Equal,
         CompareOp::NotEqual => storage::CompareOp::NotEqual,
