@@ -99,9 +99,10 @@ pub(super) fn visit_hits<'a>(
             page = draw_page(&mut random, pages);
         }
         if depth > 0 {
-            // Seconds, sometimes minutes.
-            let most = if random.chance(150) { 1_500 } else { 120 };
-            second += 1 + random.skewed(most, 2) as i64;
+            // Seconds, sometimes minutes, so that the rest fits into the day.
+            let share = (DAY_SECONDS - second).max(0) as u64 / u64::from(visit.hits - depth);
+            let usual = if random.chance(150) { 1_500 } else { 120 };
+            second += 1 + random.skewed(share.min(usual), 2) as i64;
         }
         let noise = random.bits();
         if !wanted.contains(&row) {
@@ -139,14 +140,14 @@ pub(super) fn visit_hits<'a>(
 /// How many numbered pages a site has: more for more hits, though fewer a hit.
 fn site_pages(plan: &Plan, site: &Site) -> u64 {
     let hits = plan.rows as f64 * site.weight() / 5.0;
-    10 + (hits * 3.0 / (6.0 + f64::from((hits as u64 + 1).ilog2()))) as u64
+    10 + (hits * 2.4 / (6.0 + f64::from((hits as u64 + 1).ilog2()))) as u64
 }
 
 fn draw_page(random: &mut Random, pages: u64) -> Page {
     match random.below(10_000) {
         0..1_500 => Page::Front,
-        1_500..2_500 => Page::Token(random.bits() >> 4),
-        2_500..2_506 => Page::Promoted(random.bits() >> 4),
+        1_500..2_300 => Page::Token(random.bits() >> 4),
+        2_300..2_306 => Page::Promoted(random.bits() >> 4),
         _ => Page::Numbered(1 + random.skewed(pages, 3)),
     }
 }
@@ -178,7 +179,7 @@ fn enter(random: &mut Random, plan: &Plan, user: &User) -> Entry {
         advertisement: 0,
     };
     match random.below(1_000) {
-        0..390 => {
+        0..345 => {
             let place = random.skewed(ENGINES.len() as u64, 3) as usize;
             let (engine, name) = ENGINES[place];
             // A third of the phrases nobody else searches for.
@@ -192,28 +193,28 @@ fn enter(random: &mut Random, plan: &Plan, user: &User) -> Entry {
                 ["search", "find", "yq"][place % 3],
                 user.region
             );
-            if random.chance(400) {
+            if random.chance(150) {
                 let _ = write!(entry.referer, "&r={:08x}", random.bits() >> 32);
             }
             entry.source = Source::Search;
             entry.search_engine = engine;
             entry.key = pair(3, place as u64);
         }
-        390..620 => {
+        345..600 => {
             let other = Site::at(random.skewed(SITES, 2));
             let page = draw_page(random, 40 + plan.rows / 50_000);
             entry.referer = other.url(page);
             entry.source = Source::Link;
             entry.key = pair(other.rank, 0);
         }
-        620..645 => {
+        600..620 => {
             entry.advertisement = [2, 27, 13, 45, 44, 3, 62, 52, 50, 28, 53, 25, 61, 21, 42, 16, 7, 40]
                 [random.skewed(18, 4) as usize];
             let _ = write!(entry.referer, "http://an.reklama.test/count/{:012x}", random.bits() >> 16);
             entry.source = Source::Advertisement;
             entry.key = pair(5, 0);
         }
-        645..700 => {
+        620..675 => {
             let network = NETWORKS[random.skewed(5, 2) as usize];
             let _ = write!(entry.referer, "http://{network}/away?to={:x}", random.skewed(1 << 24, 3));
             entry.source = Source::Network;

@@ -82,6 +82,7 @@ impl User {
         let telephone = draw(1, 100) < 7;
         let screen = match cube(2, 40) as usize {
             _ if telephone => SCREENS[[11, 14, 16, 20, 21, 22, 24, 38][draw(3, 8) as usize]],
+            _ if draw(8, 100) < 2 => (800 + draw(9, 1_400) as i16, 600 + draw(10, 800) as i16),
             place => SCREENS[place],
         };
         let model = if telephone && draw(4, 100) < 80 { model(cube(5, MODELS)) } else { String::new() };
@@ -94,7 +95,8 @@ impl User {
         User {
             id: (mix(key) >> 1) as i64,
             region,
-            network_address: address as i32,
+            // Queries subtract a little from it.
+            network_address: (address as i32).max(i32::MIN + 16),
             screen,
             script: Script::of(mix(key ^ 3)),
             telephone,
