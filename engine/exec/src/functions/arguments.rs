@@ -82,7 +82,7 @@ impl Arguments {
         self.flats[index].data_type
     }
 
-    fn is_valid(&self, row: usize) -> bool {
+    pub(super) fn is_valid(&self, row: usize) -> bool {
         self.validity.as_ref().is_none_or(|validity| validity.get(row))
     }
 
@@ -98,6 +98,17 @@ impl Arguments {
     ) -> Result<Vector> {
         let compute = |row| if self.is_valid(row) { compute(row) } else { Ok(0) };
         Ok(self.finish(data_type, integers((0..self.rows).map(compute), data_type.physical())?))
+    }
+
+    /// A result of integers of 64 bits out of the bytes of the first argument.
+    pub(super) fn map_bytes(&self, data_type: DataType, compute: impl Fn(&[u8]) -> usize) -> Vector {
+        let values: Vec<i64> = match &self.flats[0].values {
+            Values::View(views) => (0..self.rows)
+                .map(|row| if self.is_valid(row) { compute(views.get(row)) as i64 } else { 0 })
+                .collect(),
+            _ => vec![0; self.rows],
+        };
+        self.finish(data_type, Values::I64(values.into()))
     }
 
     pub(super) fn map_floats(

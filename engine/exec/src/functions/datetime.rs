@@ -191,18 +191,37 @@ fn field_functions(
     );
     let returns = || Returns::Type(if field == Field::Epoch { DataType::Float64 } else { DataType::Int64 });
     let mut function = Function::new(name, description, example).aliases(aliases);
-    function = function.with(&[DATE], returns(), run).with(&[STAMP], returns(), run);
+    function = bounded(function.with(&[DATE], returns(), run), field);
+    function = bounded(function.with(&[STAMP], returns(), run), field);
     let clock = matches!(
         field,
         Field::Hour | Field::Minute | Field::Second | Field::Milliseconds | Field::Microseconds
     );
     if clock || field == Field::Epoch {
-        function = function.with(&[TIME], returns(), run);
+        function = bounded(function.with(&[TIME], returns(), run), field);
     }
     if clock || matches!(field, Field::Epoch | Field::Year | Field::Month | Field::Day | Field::Quarter) {
         function = function.with(&[SPAN], returns(), run);
     }
     function
+}
+
+/// Tells the last overload the values that a field of a date, timestamp or time has.
+fn bounded(function: Function, field: Field) -> Function {
+    match field {
+        Field::Quarter => function.within(1, 4),
+        Field::Month => function.within(1, 12),
+        Field::Week => function.within(1, 53),
+        Field::Day => function.within(1, 31),
+        Field::DayOfWeek => function.within(0, 6),
+        Field::IsoDayOfWeek => function.within(1, 7),
+        Field::DayOfYear => function.within(1, 366),
+        Field::Hour => function.within(0, 24),
+        Field::Minute | Field::Second => function.within(0, 59),
+        Field::Milliseconds => function.within(0, 59_999),
+        Field::Microseconds => function.within(0, 59_999_999),
+        _ => function,
+    }
 }
 
 fn plus() -> Function {

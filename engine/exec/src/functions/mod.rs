@@ -7,16 +7,17 @@ mod arguments;
 mod datetime;
 mod general;
 mod numeric;
+mod regular;
 mod table;
 #[cfg(test)]
 mod tests;
 mod text;
 
+use crate::Error;
 use crate::expression::cast_to_physical;
-use crate::expression::node::{Input, Node, Operation};
-use crate::{Error, Shape};
+use crate::expression::node::{Input, Node, Operation, bounded_shape, plain_shape};
 use arguments::{Arguments, Run};
-use columnar::{DataType, Vector};
+use columnar::{DataType, PhysicalType, Vector};
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
@@ -71,6 +72,8 @@ struct Overload {
     /// Whether a null argument makes the result null, without running the code for that row.
     strict: bool,
     fallible: bool,
+    /// What every result of integers lies within, where that is less than its type.
+    bounds: Option<(i64, i64)>,
     code: Code,
 }
 
@@ -141,6 +144,7 @@ impl Function {
             returns,
             strict: true,
             fallible: false,
+            bounds: None,
             code,
         });
         self
@@ -157,6 +161,12 @@ impl Function {
         if let Some(overload) = self.overloads.last_mut() {
             change(overload);
         }
+    }
+
+    /// Says that the results of the overload lie within bounds, so that they travel narrow.
+    fn within(mut self, low: i64, high: i64) -> Function {
+        self.change_last(|overload| overload.bounds = Some((low, high)));
+        self
     }
 
     fn variadic(mut self) -> Function {
@@ -260,11 +270,16 @@ struct Registry {
 }
 
 static REGISTRY: LazyLock<Registry> = LazyLock::new(|| {
-    let mut functions: Vec<Function> =
-        [datetime::functions(), general::functions(), numeric::functions(), text::functions()]
-            .into_iter()
-            .flatten()
-            .collect();
+    let mut functions: Vec<Function> = [
+        datetime::functions(),
+        general::functions(),
+        numeric::functions(),
+        regular::functions(),
+        text::functions(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
     functions.sort_by_key(|function| function.name);
     let mut by_name = HashMap::new();
     for (index, function) in functions.iter().enumerate() {
@@ -340,12 +355,14 @@ pub(crate) fn compile(function: &str, args: Vec<Node>, returns: DataType) -> cra
         Ok(node) => return Ok(node),
         Err(args) => args,
     };
-    let shape = Shape {
-        nullable: !overload.strict || args.iter().any(|arg| arg.shape().nullable),
-        ..Shape::of_type(returns)
+    let nullable = !overload.strict || args.iter().any(|arg| arg.shape().nullable);
+    let shape = match overload.bounds {
+        Some((low, high)) => bounded_shape(returns, nullable, (low.into(), high.into())),
+        None => plain_shape(returns, nullable),
     };
+    let physical = shape.physical;
     let node = Node::over(args, shape, overload.fallible, |args| {
-        Box::new(Call { run, strict: overload.strict, args, returns })
+        Box::new(Call { run, strict: overload.strict, args, returns, physical })
     });
     Ok(node.costly())
 }
@@ -355,6 +372,7 @@ struct Call {
     strict: bool,
     args: Vec<Node>,
     returns: DataType,
+    physical: PhysicalType,
 }
 
 impl std::fmt::Debug for Call {
@@ -371,8 +389,8 @@ impl Operation for Call {
         let args = self.args.iter().map(|arg| arg.evaluate(input)).collect::<crate::Result<Vec<_>>>()?;
         let arguments = Arguments::new(&args, input.rows, self.strict);
         let result = (self.run)(&arguments, self.returns)?;
-        // A result may be an argument as it came, narrow.
-        Ok(cast_to_physical(&result, self.returns.physical()))
+        // A result may be an argument as it came, narrow, or of the full width where less will do.
+        Ok(cast_to_physical(&result, self.physical))
     }
 }
 

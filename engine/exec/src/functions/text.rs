@@ -3,8 +3,6 @@
 use super::arguments::Arguments;
 use super::{Function, Parameter, Returns, Run};
 use columnar::{DataType, Error, Result, Vector};
-use regex::Regex;
-use std::collections::HashMap;
 
 const TEXT: Parameter = Parameter::Exact(DataType::Varchar);
 const PRINTED: Parameter = Parameter::Printed;
@@ -35,89 +33,113 @@ pub(super) fn functions() -> Vec<Function> {
         ),
         Function::new("length", "The number of characters.", "length('tundra')")
             .aliases(&["char_length", "character_length", "len"])
-            .with(&[TEXT], RETURNS_INT, |args, data_type| {
-                args.map_integers(data_type, |row| Ok(args.text(0, row).chars().count() as i128))
-            }),
+            .with(&[TEXT], RETURNS_INT, |args, data_type| Ok(args.map_bytes(data_type, characters)))
+            .within(0, i32::MAX.into()),
         Function::new("octet_length", "The number of bytes.", "octet_length('é')")
             .aliases(&["strlen"])
             .with(&[TEXT], RETURNS_INT, byte_length)
-            .with(&[Parameter::Exact(DataType::Binary)], RETURNS_INT, byte_length),
-        Function::new("substring", "Characters from a position on, at most a number of them.", "substring('tundra', 2, 3)")
-            .aliases(&["substr"])
-            .with(&[TEXT, INT], RETURNS_TEXT, substring)
-            .with_fallible(&[TEXT, INT, INT], RETURNS_TEXT, substring),
-        Function::new("left", "The first characters; with a negative number all but the last.", "left('tundra', 3)").with(
-            &[TEXT, INT],
-            RETURNS_TEXT,
-            |args, _| {
-                let counts = args.longs(1);
-                args.map_text(|row, out| {
-                    let text = args.text(0, row);
-                    append(out, &text[..byte_of(text, count_from_start(text, counts[row]))])
-                })
-            },
-        ),
-        Function::new("right", "The last characters; with a negative number all but the first.", "right('tundra', 3)")
-            .with(&[TEXT, INT], RETURNS_TEXT, |args, _| {
-                let counts = args.longs(1);
-                args.map_text(|row, out| {
-                    let text = args.text(0, row);
-                    let chars = text.chars().count() as i64;
-                    let skipped = match counts[row] {
-                        count if count >= 0 => chars.saturating_sub(count).max(0),
-                        count => count.unsigned_abs().min(chars as u64) as i64,
-                    };
-                    append(out, &text[byte_of(text, skipped as usize)..])
-                })
-            }),
-        Function::new("concat", "The arguments one after the other, nulls left out.", "concat('a', NULL, 'b')")
-            .with_fallible(&[PRINTED], RETURNS_TEXT, |args, _| {
-                args.map_text(|row, out| {
-                    (0..args.len()).filter(|&index| !args.flats[index].is_null(row)).try_for_each(|index| {
-                        append(out, args.text(index, row))
-                    })
-                })
+            .within(0, i32::MAX.into())
+            .with(&[Parameter::Exact(DataType::Binary)], RETURNS_INT, byte_length)
+            .within(0, i32::MAX.into()),
+        Function::new(
+            "substring",
+            "Characters from a position on, at most a number of them.",
+            "substring('tundra', 2, 3)",
+        )
+        .aliases(&["substr"])
+        .with(&[TEXT, INT], RETURNS_TEXT, substring)
+        .with_fallible(&[TEXT, INT, INT], RETURNS_TEXT, substring),
+        Function::new(
+            "left",
+            "The first characters; with a negative number all but the last.",
+            "left('tundra', 3)",
+        )
+        .with(&[TEXT, INT], RETURNS_TEXT, |args, _| {
+            let counts = args.longs(1);
+            args.map_text(|row, out| {
+                let text = args.text(0, row);
+                append(out, &text[..byte_of(text, count_from_start(text, counts[row]))])
             })
-            .variadic()
-            .sees_nulls(),
+        }),
+        Function::new(
+            "right",
+            "The last characters; with a negative number all but the first.",
+            "right('tundra', 3)",
+        )
+        .with(&[TEXT, INT], RETURNS_TEXT, |args, _| {
+            let counts = args.longs(1);
+            args.map_text(|row, out| {
+                let text = args.text(0, row);
+                let chars = text.chars().count() as i64;
+                let skipped = match counts[row] {
+                    count if count >= 0 => chars.saturating_sub(count).max(0),
+                    count => count.unsigned_abs().min(chars as u64) as i64,
+                };
+                append(out, &text[byte_of(text, skipped as usize)..])
+            })
+        }),
+        Function::new(
+            "concat",
+            "The arguments one after the other, nulls left out.",
+            "concat('a', NULL, 'b')",
+        )
+        .with_fallible(&[PRINTED], RETURNS_TEXT, |args, _| {
+            args.map_text(|row, out| {
+                (0..args.len())
+                    .filter(|&index| !args.flats[index].is_null(row))
+                    .try_for_each(|index| append(out, args.text(index, row)))
+            })
+        })
+        .variadic()
+        .sees_nulls(),
         Function::new("||", "One text after the other.", "'tun' || 'dra'")
             .with_fallible(&[TEXT, PRINTED], RETURNS_TEXT, join)
             .with_fallible(&[PRINTED, TEXT], RETURNS_TEXT, join),
-        Function::new("replace", "Every occurrence of a text replaced by another.", "replace('banana', 'an', 'o')")
-            .with_fallible(&[TEXT, TEXT, TEXT], RETURNS_TEXT, |args, _| {
-                args.map_text(|row, out| {
-                    let (text, from, to) = (args.text(0, row), args.text(1, row), args.text(2, row));
-                    if from.is_empty() {
-                        return append(out, text);
-                    }
-                    let mut rest = text;
-                    while let Some(at) = rest.find(from) {
-                        append(out, &rest[..at])?;
-                        append(out, to)?;
-                        rest = &rest[at + from.len()..];
-                    }
-                    append(out, rest)
-                })
-            }),
-        Function::new("translate", "Characters of a set replaced by those at the same place of another.", "translate('12345', '143', 'ax')")
-            .with(&[TEXT, TEXT, TEXT], RETURNS_TEXT, |args, _| {
-                args.map_text(|row, out| {
-                    let to: Vec<char> = args.text(2, row).chars().collect();
-                    let changed: String = args
-                        .text(0, row)
-                        .chars()
-                        .filter_map(|c| match args.text(1, row).chars().position(|from| from == c) {
-                            Some(place) => to.get(place).copied(),
-                            None => Some(c),
-                        })
-                        .collect();
-                    append(out, &changed)
-                })
-            }),
+        Function::new(
+            "replace",
+            "Every occurrence of a text replaced by another.",
+            "replace('banana', 'an', 'o')",
+        )
+        .with_fallible(&[TEXT, TEXT, TEXT], RETURNS_TEXT, |args, _| {
+            args.map_text(|row, out| {
+                let (text, from, to) = (args.text(0, row), args.text(1, row), args.text(2, row));
+                if from.is_empty() {
+                    return append(out, text);
+                }
+                let mut rest = text;
+                while let Some(at) = rest.find(from) {
+                    append(out, &rest[..at])?;
+                    append(out, to)?;
+                    rest = &rest[at + from.len()..];
+                }
+                append(out, rest)
+            })
+        }),
+        Function::new(
+            "translate",
+            "Characters of a set replaced by those at the same place of another.",
+            "translate('12345', '143', 'ax')",
+        )
+        .with(&[TEXT, TEXT, TEXT], RETURNS_TEXT, |args, _| {
+            args.map_text(|row, out| {
+                let to: Vec<char> = args.text(2, row).chars().collect();
+                let changed: String = args
+                    .text(0, row)
+                    .chars()
+                    .filter_map(|c| match args.text(1, row).chars().position(|from| from == c) {
+                        Some(place) => to.get(place).copied(),
+                        None => Some(c),
+                    })
+                    .collect();
+                append(out, &changed)
+            })
+        }),
         Function::new("reverse", "The characters in reverse order.", "reverse('abc')").with(
             &[TEXT],
             RETURNS_TEXT,
-            |args, _| args.map_text(|row, out| append(out, &args.text(0, row).chars().rev().collect::<String>())),
+            |args, _| {
+                args.map_text(|row, out| append(out, &args.text(0, row).chars().rev().collect::<String>()))
+            },
         ),
         Function::new("repeat", "Text a number of times.", "repeat('ab', 3)").with_fallible(
             &[TEXT, INT],
@@ -129,69 +151,69 @@ pub(super) fn functions() -> Vec<Function> {
                 })
             },
         ),
-        Function::new("strpos", "The position of a text in another, 0 if it is not there.", "strpos('tundra', 'dr')")
-            .aliases(&["instr"])
-            .with(&[TEXT, TEXT], RETURNS_INT, |args, data_type| {
-                args.map_integers(data_type, |row| {
-                    let text = args.text(0, row);
-                    Ok(text.find(args.text(1, row)).map_or(0, |at| text[..at].chars().count() as i128 + 1))
-                })
-            }),
-        Function::new("split_part", "A part between delimiters, counted from 1, or from the end if negative.", "split_part('a,b,c', ',', 2)")
-            .with_fallible(&[TEXT, TEXT, INT], RETURNS_TEXT, |args, _| {
-                let fields = args.longs(2);
-                args.map_text(|row, out| {
-                    let (text, delimiter) = (args.text(0, row), args.text(1, row));
-                    let parts: Vec<&str> = if delimiter.is_empty() { vec![text] } else { text.split(delimiter).collect() };
-                    let place = match fields[row] {
-                        0 => return Err(Error::OutOfRange { what: "field 0 of split_part".into() }),
-                        field if field > 0 => usize::try_from(field - 1).ok(),
-                        field => usize::try_from(field.unsigned_abs()).ok().and_then(|back| parts.len().checked_sub(back)),
-                    };
-                    append(out, place.and_then(|place| parts.get(place)).copied().unwrap_or(""))
-                })
-            }),
-        Function::new("concat_ws", "Arguments joined by the first, nulls left out.", "concat_ws('-', 'a', NULL, 'b')")
-            .with_fallible(&[TEXT, PRINTED], RETURNS_TEXT, concat_with_separator)
-            .variadic()
-            .sees_nulls(),
+        Function::new(
+            "strpos",
+            "The position of a text in another, 0 if it is not there.",
+            "strpos('tundra', 'dr')",
+        )
+        .aliases(&["instr"])
+        .with(&[TEXT, TEXT], RETURNS_INT, |args, data_type| {
+            args.map_integers(data_type, |row| {
+                let text = args.text(0, row);
+                Ok(text.find(args.text(1, row)).map_or(0, |at| text[..at].chars().count() as i128 + 1))
+            })
+        }),
+        Function::new(
+            "split_part",
+            "A part between delimiters, counted from 1, or from the end if negative.",
+            "split_part('a,b,c', ',', 2)",
+        )
+        .with_fallible(&[TEXT, TEXT, INT], RETURNS_TEXT, |args, _| {
+            let fields = args.longs(2);
+            args.map_text(|row, out| {
+                let (text, delimiter) = (args.text(0, row), args.text(1, row));
+                let parts: Vec<&str> =
+                    if delimiter.is_empty() { vec![text] } else { text.split(delimiter).collect() };
+                let place = match fields[row] {
+                    0 => return Err(Error::OutOfRange { what: "field 0 of split_part".into() }),
+                    field if field > 0 => usize::try_from(field - 1).ok(),
+                    field => usize::try_from(field.unsigned_abs())
+                        .ok()
+                        .and_then(|back| parts.len().checked_sub(back)),
+                };
+                append(out, place.and_then(|place| parts.get(place)).copied().unwrap_or(""))
+            })
+        }),
+        Function::new(
+            "concat_ws",
+            "Arguments joined by the first, nulls left out.",
+            "concat_ws('-', 'a', NULL, 'b')",
+        )
+        .with_fallible(&[TEXT, PRINTED], RETURNS_TEXT, concat_with_separator)
+        .variadic()
+        .sees_nulls(),
         Function::new("chr", "The character of a Unicode code point.", "chr(65)").with_fallible(
             &[INT],
             RETURNS_TEXT,
             |args, _| {
                 let codes = args.longs(0);
                 args.map_text(|row, out| {
-                    let found = u32::try_from(codes[row]).ok().filter(|&code| code != 0).and_then(char::from_u32);
-                    let found = found.ok_or_else(|| Error::OutOfRange { what: format!("character {}", codes[row]) })?;
+                    let found =
+                        u32::try_from(codes[row]).ok().filter(|&code| code != 0).and_then(char::from_u32);
+                    let found = found
+                        .ok_or_else(|| Error::OutOfRange { what: format!("character {}", codes[row]) })?;
                     append(out, found.encode_utf8(&mut [0; 4]))
                 })
             },
         ),
-        Function::new("ascii", "The Unicode code point of the first character, 0 of an empty text.", "ascii('A')").with(
-            &[TEXT],
-            Returns::Type(DataType::Int32),
-            |args, data_type| {
-                args.map_integers(data_type, |row| Ok(args.text(0, row).chars().next().map_or(0, |c| c as i128)))
-            },
-        ),
-        Function::new("regexp_matches", "Whether a regular expression matches somewhere.", "regexp_matches('tundra', '^t.*a$')")
-            .aliases(&["regexp_like"])
-            .with_fallible(&[TEXT, TEXT], RETURNS_BOOL, |args, _| {
-                let mut patterns = Patterns::default();
-                let matches = (0..args.rows)
-                    .map(|row| match args.validity.as_ref().is_none_or(|validity| validity.get(row)) {
-                        true => Ok(patterns.get(args.text(1, row), "")?.is_match(args.text(0, row))),
-                        false => Ok(false),
-                    })
-                    .collect::<Result<Vec<bool>>>()?;
-                args.map_booleans(|row| matches[row])
-            }),
-        Function::new("regexp_replace", "The first match of a regular expression replaced (with flag g every match, with i whatever the case).", "regexp_replace('tundra', '[aeiou]', '*', 'g')")
-            .with_fallible(&[TEXT, TEXT, TEXT], RETURNS_TEXT, regexp_replace)
-            .with_fallible(&[TEXT, TEXT, TEXT, TEXT], RETURNS_TEXT, regexp_replace),
-        Function::new("regexp_extract", "The first match of a regular expression, or the text of one of its groups; empty without a match.", "regexp_extract('a1b22', '[0-9]+')")
-            .with_fallible(&[TEXT, TEXT], RETURNS_TEXT, regexp_extract)
-            .with_fallible(&[TEXT, TEXT, INT], RETURNS_TEXT, regexp_extract),
+        Function::new(
+            "ascii",
+            "The Unicode code point of the first character, 0 of an empty text.",
+            "ascii('A')",
+        )
+        .with(&[TEXT], Returns::Type(DataType::Int32), |args, data_type| {
+            args.map_integers(data_type, |row| Ok(args.text(0, row).chars().next().map_or(0, |c| c as i128)))
+        }),
     ];
     let tests: [(&'static str, &'static [&'static str], &'static str, &'static str, Run); 3] = [
         (
@@ -266,7 +288,7 @@ pub(super) fn functions() -> Vec<Function> {
 }
 
 /// Appends text to a result, unless that grows beyond reason.
-fn append(out: &mut Vec<u8>, text: &str) -> Result<()> {
+pub(super) fn append(out: &mut Vec<u8>, text: &str) -> Result<()> {
     if out.len() + text.len() > LONGEST_BYTES {
         return Err(Error::OutOfRange { what: format!("a text of more than {LONGEST_BYTES} bytes") });
     }
@@ -306,7 +328,13 @@ fn count_from_start(text: &str, count: i64) -> usize {
 }
 
 fn byte_length(args: &Arguments, data_type: DataType) -> Result<Vector> {
-    args.map_integers(data_type, |row| Ok(args.bytes(0, row).len() as i128))
+    Ok(args.map_bytes(data_type, <[u8]>::len))
+}
+
+/// How many characters a text has: the bytes that start one.
+fn characters(text: &[u8]) -> usize {
+    // So few at a time that a byte counts them, which vectorises.
+    text.chunks(255).map(|few| few.iter().map(|&byte| u8::from(byte as i8 >= -64)).sum::<u8>() as usize).sum()
 }
 
 fn capitalised(text: &str) -> String {
@@ -394,85 +422,5 @@ fn concat_with_separator(args: &Arguments, data_type: DataType) -> Result<Vector
             append(out, args.text(index, row))?;
         }
         Ok(())
-    })
-}
-
-/// Regular expressions compiled once a distinct pattern of a batch.
-#[derive(Default)]
-struct Patterns(HashMap<(String, String), Regex>);
-
-impl Patterns {
-    fn get(&mut self, pattern: &str, flags: &str) -> Result<&Regex> {
-        let key = (pattern.to_owned(), flags.to_owned());
-        match self.0.entry(key) {
-            std::collections::hash_map::Entry::Occupied(entry) => Ok(entry.into_mut()),
-            std::collections::hash_map::Entry::Vacant(entry) => {
-                let mut builder = regex::RegexBuilder::new(pattern);
-                for flag in flags.chars() {
-                    match flag {
-                        'i' => _ = builder.case_insensitive(true),
-                        'g' => {}
-                        's' => _ = builder.dot_matches_new_line(true),
-                        'm' | 'n' => _ = builder.multi_line(true),
-                        other => {
-                            return Err(Error::Unsupported(format!(
-                                "flag '{other}' of a regular expression"
-                            )));
-                        }
-                    }
-                }
-                let regex = builder.size_limit(1 << 22).build().map_err(|_| Error::InvalidText {
-                    text: pattern.to_owned(),
-                    data_type: "regular expression".into(),
-                })?;
-                Ok(entry.insert(regex))
-            }
-        }
-    }
-}
-
-fn regexp_replace(args: &Arguments, _: DataType) -> Result<Vector> {
-    let mut patterns = Patterns::default();
-    args.map_text(|row, out| {
-        let flags = if args.len() > 3 { args.text(3, row) } else { "" };
-        let (text, regex) = (args.text(0, row), patterns.get(args.text(1, row), flags)?);
-        let limit = if flags.contains('g') { usize::MAX } else { 1 };
-        let (mut from, mut count) = (0, 0);
-        for groups in regex.captures_iter(text) {
-            let Some(whole) = groups.get(0) else { break };
-            if count == limit {
-                break;
-            }
-            count += 1;
-            append(out, &text[from..whole.start()])?;
-            let mut chars = args.text(2, row).chars();
-            while let Some(c) = chars.next() {
-                // PostgreSQL's references: \1 to \9 for groups, \& for the whole match.
-                match (c, if c == '\\' { chars.next() } else { None }) {
-                    ('\\', Some('&')) => append(out, whole.as_str())?,
-                    ('\\', Some(digit @ '0'..='9')) => {
-                        let group = groups.get(digit as usize - '0' as usize);
-                        append(out, group.map_or("", |group| group.as_str()))?;
-                    }
-                    ('\\', Some(other)) => append(out, other.encode_utf8(&mut [0; 4]))?,
-                    (c, _) => append(out, c.encode_utf8(&mut [0; 4]))?,
-                }
-            }
-            from = whole.end();
-        }
-        append(out, &text[from..])
-    })
-}
-
-fn regexp_extract(args: &Arguments, _: DataType) -> Result<Vector> {
-    let groups = if args.len() > 2 { args.longs(2) } else { vec![0; args.rows] };
-    let mut patterns = Patterns::default();
-    args.map_text(|row, out| {
-        let regex = patterns.get(args.text(1, row), "")?;
-        let group = usize::try_from(groups[row]).ok().filter(|&group| group < regex.captures_len());
-        let group = group
-            .ok_or_else(|| Error::OutOfRange { what: format!("group {} of regexp_extract", groups[row]) })?;
-        let found = regex.captures(args.text(0, row));
-        append(out, found.and_then(|found| found.get(group)).map_or("", |part| part.as_str()))
     })
 }

@@ -1,0 +1,1 @@
+SELECT sum(AdvEngineID) AS engines, count(*) AS hits, avg(ResolutionWidth) AS width FROM hits

@@ -1,0 +1,1 @@
+SELECT avg(UserID) AS mean_user FROM hits

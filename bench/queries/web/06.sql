@@ -1,0 +1,1 @@
+SELECT count(DISTINCT SearchPhrase) AS phrases FROM hits

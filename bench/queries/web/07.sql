@@ -1,0 +1,1 @@
+SELECT min(EventDate) AS first_day, max(EventDate) AS last_day FROM hits

@@ -1,0 +1,6 @@
+-- compare: count
+SELECT SearchPhrase
+FROM hits
+WHERE SearchPhrase <> ''
+ORDER BY EventTime
+LIMIT 10

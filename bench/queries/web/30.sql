@@ -1,0 +1,20 @@
+SELECT
+    sum(ResolutionWidth + 0) AS s0, sum(ResolutionWidth + 1) AS s1, sum(ResolutionWidth + 2) AS s2, sum(ResolutionWidth + 3) AS s3, sum(ResolutionWidth + 4) AS s4,
+    sum(ResolutionWidth + 5) AS s5, sum(ResolutionWidth + 6) AS s6, sum(ResolutionWidth + 7) AS s7, sum(ResolutionWidth + 8) AS s8, sum(ResolutionWidth + 9) AS s9,
+    sum(ResolutionWidth + 10) AS s10, sum(ResolutionWidth + 11) AS s11, sum(ResolutionWidth + 12) AS s12, sum(ResolutionWidth + 13) AS s13, sum(ResolutionWidth + 14) AS s14,
+    sum(ResolutionWidth + 15) AS s15, sum(ResolutionWidth + 16) AS s16, sum(ResolutionWidth + 17) AS s17, sum(ResolutionWidth + 18) AS s18, sum(ResolutionWidth + 19) AS s19,
+    sum(ResolutionWidth + 20) AS s20, sum(ResolutionWidth + 21) AS s21, sum(ResolutionWidth + 22) AS s22, sum(ResolutionWidth + 23) AS s23, sum(ResolutionWidth + 24) AS s24,
+    sum(ResolutionWidth + 25) AS s25, sum(ResolutionWidth + 26) AS s26, sum(ResolutionWidth + 27) AS s27, sum(ResolutionWidth + 28) AS s28, sum(ResolutionWidth + 29) AS s29,
+    sum(ResolutionWidth + 30) AS s30, sum(ResolutionWidth + 31) AS s31, sum(ResolutionWidth + 32) AS s32, sum(ResolutionWidth + 33) AS s33, sum(ResolutionWidth + 34) AS s34,
+    sum(ResolutionWidth + 35) AS s35, sum(ResolutionWidth + 36) AS s36, sum(ResolutionWidth + 37) AS s37, sum(ResolutionWidth + 38) AS s38, sum(ResolutionWidth + 39) AS s39,
+    sum(ResolutionWidth + 40) AS s40, sum(ResolutionWidth + 41) AS s41, sum(ResolutionWidth + 42) AS s42, sum(ResolutionWidth + 43) AS s43, sum(ResolutionWidth + 44) AS s44,
+    sum(ResolutionWidth + 45) AS s45, sum(ResolutionWidth + 46) AS s46, sum(ResolutionWidth + 47) AS s47, sum(ResolutionWidth + 48) AS s48, sum(ResolutionWidth + 49) AS s49,
+    sum(ResolutionWidth + 50) AS s50, sum(ResolutionWidth + 51) AS s51, sum(ResolutionWidth + 52) AS s52, sum(ResolutionWidth + 53) AS s53, sum(ResolutionWidth + 54) AS s54,
+    sum(ResolutionWidth + 55) AS s55, sum(ResolutionWidth + 56) AS s56, sum(ResolutionWidth + 57) AS s57, sum(ResolutionWidth + 58) AS s58, sum(ResolutionWidth + 59) AS s59,
+    sum(ResolutionWidth + 60) AS s60, sum(ResolutionWidth + 61) AS s61, sum(ResolutionWidth + 62) AS s62, sum(ResolutionWidth + 63) AS s63, sum(ResolutionWidth + 64) AS s64,
+    sum(ResolutionWidth + 65) AS s65, sum(ResolutionWidth + 66) AS s66, sum(ResolutionWidth + 67) AS s67, sum(ResolutionWidth + 68) AS s68, sum(ResolutionWidth + 69) AS s69,
+    sum(ResolutionWidth + 70) AS s70, sum(ResolutionWidth + 71) AS s71, sum(ResolutionWidth + 72) AS s72, sum(ResolutionWidth + 73) AS s73, sum(ResolutionWidth + 74) AS s74,
+    sum(ResolutionWidth + 75) AS s75, sum(ResolutionWidth + 76) AS s76, sum(ResolutionWidth + 77) AS s77, sum(ResolutionWidth + 78) AS s78, sum(ResolutionWidth + 79) AS s79,
+    sum(ResolutionWidth + 80) AS s80, sum(ResolutionWidth + 81) AS s81, sum(ResolutionWidth + 82) AS s82, sum(ResolutionWidth + 83) AS s83, sum(ResolutionWidth + 84) AS s84,
+    sum(ResolutionWidth + 85) AS s85, sum(ResolutionWidth + 86) AS s86, sum(ResolutionWidth + 87) AS s87, sum(ResolutionWidth + 88) AS s88, sum(ResolutionWidth + 89) AS s89
+FROM hits

@@ -1,0 +1,5 @@
+SELECT URL, count(*) AS hits
+FROM hits
+GROUP BY URL
+ORDER BY hits DESC, URL
+LIMIT 10

@@ -1,0 +1,7 @@
+SELECT URL, count(*) AS views
+FROM hits
+WHERE CounterID = 46837 AND EventDate BETWEEN DATE '2013-07-02' AND DATE '2013-07-30'
+    AND IsRefresh = 0 AND IsLink <> 0 AND IsDownload = 0
+GROUP BY URL
+ORDER BY views DESC, URL
+LIMIT 10 OFFSET 50

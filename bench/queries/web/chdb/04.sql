@@ -1,0 +1,1 @@
+SELECT avg(toFloat64(UserID)) AS mean_user FROM hits
