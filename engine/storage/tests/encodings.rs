@@ -352,7 +352,7 @@ fn patterns(values: &[Scalar]) -> Vec<TextAutomaton> {
         automata.extend(TextAutomaton::of_sequences(&sequences, false));
     }
     let negated: Vec<TextAutomaton> =
-        automata.iter().step_by(2).map(|automaton| automaton.clone().not()).collect();
+        automata.iter().step_by(2).map(|automaton| automaton.clone().inverted()).collect();
     automata.into_iter().chain(negated).collect()
 }
 

@@ -17,11 +17,11 @@ use crate::operators::filter::Filter;
 use crate::operators::hash_join::HashJoin;
 use crate::operators::kept::Kept;
 use crate::operators::key_filter::{KeyFilter, NoteKeys};
+use crate::operators::keys::Input;
 use crate::operators::limit::Limit;
 use crate::operators::project::Project;
 use crate::operators::receive::Receive;
 use crate::operators::result::{ResultQueue, ResultSink};
-use crate::operators::keys::Input;
 use crate::operators::scan::Scan;
 use crate::operators::scan::lookup::LookupJoin;
 use crate::operators::sort::Sort;
@@ -317,7 +317,12 @@ impl Lowering<'_> {
         };
         let source = Stage { part: source, node: node.clone() };
         let origins = vec![None; shapes.len()];
-        Stream { shapes, origins, in_order: false, open: vec![OpenPipeline { number, source, operators: Vec::new(), after }] }
+        Stream {
+            shapes,
+            origins,
+            in_order: false,
+            open: vec![OpenPipeline { number, source, operators: Vec::new(), after }],
+        }
     }
 
     /// Ends all pipelines of a stream in `sink`; returns the sink's number.

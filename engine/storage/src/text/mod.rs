@@ -81,7 +81,7 @@ impl TextAutomaton {
     }
 
     /// Passes what this one does not.
-    pub fn not(mut self) -> TextAutomaton {
+    pub fn inverted(mut self) -> TextAutomaton {
         self.accepting.iter_mut().for_each(|accepting| *accepting = !*accepting);
         self
     }

@@ -50,14 +50,14 @@ proptest! {
             let text = text.as_bytes();
             let (first, second) = (naive(&tokens(&a), text), naive(&tokens(&b), text));
             prop_assert_eq!(one.accepts(text), first, "{:?} like {}", text, a);
-            prop_assert_eq!(one.clone().not().accepts(text), !first);
+            prop_assert_eq!(one.clone().inverted().accepts(text), !first);
             prop_assert_eq!(either.accepts(text), first || second, "{:?} like {} or {}", text, a, b);
             prop_assert_eq!(or.accepts(text), first || second);
             prop_assert_eq!(and.accepts(text), first && second);
-            prop_assert_eq!(one.clone().not().or(&other).unwrap().accepts(text), !first || second);
+            prop_assert_eq!(one.clone().inverted().or(&other).unwrap().accepts(text), !first || second);
         }
         let views = Views::from_strings(texts.iter().map(|text| text.as_bytes()));
-        for automaton in [one.clone(), one.not()] {
+        for automaton in [one.clone(), one.inverted()] {
             let bits = automaton.test(&views);
             for (row, text) in texts.iter().enumerate() {
                 prop_assert_eq!(bits.get(row), automaton.accepts(text.as_bytes()));
@@ -90,7 +90,7 @@ proptest! {
     ) {
         bounds.sort();
         let positive = automaton(&[&pattern]);
-        let automaton = if negated { positive.not() } else { positive };
+        let automaton = if negated { positive.inverted() } else { positive };
         let within = bounds[0] <= text && text <= bounds[1];
         match automaton.judge(bounds[0].as_bytes(), bounds[1].as_bytes()) {
             Verdict::None => prop_assert!(!within || !automaton.accepts(text.as_bytes())),
@@ -120,7 +120,7 @@ fn bounds_that_rule_out_prefixes() {
     assert_eq!(forest.judge(b"forest", b"forestry"), Verdict::All);
     assert_eq!(forest.judge(b"fores", b"forest"), Verdict::Unknown);
     assert_eq!(forest.judge(b"", b"zebra"), Verdict::Unknown);
-    assert_eq!(forest.not().judge(b"almond", b"blue"), Verdict::All);
+    assert_eq!(forest.inverted().judge(b"almond", b"blue"), Verdict::All);
 }
 
 #[test]
@@ -131,7 +131,7 @@ fn what_takes_too_many_states_is_refused() {
     // The states tell which of the last characters were an `a`.
     assert_eq!(TextAutomaton::of_sequences(&[tokens("%a_______")], false), None);
     let words = ["%green%", "%blue%", "%chocolate%", "%forest%"];
-    assert!(automaton(&words[..2]).and(&automaton(&words[2..]).not()).is_some());
+    assert!(automaton(&words[..2]).and(&automaton(&words[2..]).inverted()).is_some());
     assert_eq!(TextAutomaton::of_sequences(&[tokens("é%")], true), None);
     assert_eq!(TextAutomaton::of_sequences(&[tokens("_a")], true), None);
     assert!(!TextAutomaton::of_sequences(&[], false).unwrap().accepts(b""));

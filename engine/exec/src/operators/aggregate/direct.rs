@@ -155,7 +155,8 @@ pub(super) fn merges(
     let starts: Vec<usize> = (0..pages).step_by(PIECE_PAGES).collect();
     let piece = |&first_page: &usize| {
         let end = pages.min(first_page + PIECE_PAGES);
-        let page = |page: usize| directs.iter_mut().map(|direct| std::mem::take(&mut direct.pages[page])).collect();
+        let page =
+            |page: usize| directs.iter_mut().map(|direct| std::mem::take(&mut direct.pages[page])).collect();
         let pages = (first_page..end).map(page).rev().collect();
         let (shared, layout, done) = (shared.clone(), layout.clone(), Vec::new());
         Box::new(MergeDirect { shared, layout, next: first_page, pages, done, pieces: starts.len() })

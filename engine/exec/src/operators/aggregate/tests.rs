@@ -241,7 +241,9 @@ fn many_rows_of_few_words_go_by_their_words() {
             parts[2].push(batch).unwrap();
             parts[2].advance(&step(&query, waker)).unwrap();
         }
-        parts.iter_mut().for_each(|part| drop(part.combine(&step(&query, waker)).unwrap()));
+        for part in &mut parts {
+            assert_eq!(part.combine(&step(&query, waker)).unwrap(), crate::operator::Progress::Ready);
+        }
         for mut work in aggregate.sink().finalize().unwrap() {
             while work.advance(&step(&query, waker)).unwrap() == crate::operator::Progress::Yield {}
         }

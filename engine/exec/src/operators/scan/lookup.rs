@@ -68,7 +68,11 @@ struct BlockIndex {
 enum Keys {
     /// A bit for each key from `least` on, and for each word of bits how many are set before it: since rows ascend
     /// by key, a key's rank is its row.
-    Ranked { least: i64, words: Vec<u64>, ranks: Vec<u32> },
+    Ranked {
+        least: i64,
+        words: Vec<u64>,
+        ranks: Vec<u32>,
+    },
     Sorted(Vec<i64>),
     /// No row passes.
     None,
@@ -262,7 +266,8 @@ impl Lookup {
         };
         let all = rows.len() == batch.rows;
         let of_batch = batch.columns.iter();
-        columns.extend(of_batch.map(|column| if all { column.clone() } else { take::take(column, &positions) }));
+        columns
+            .extend(of_batch.map(|column| if all { column.clone() } else { take::take(column, &positions) }));
         Ok(Some(Batch::of_rows(columns, rows.len())))
     }
 }
@@ -365,7 +370,10 @@ mod tests {
         let small = Expr::Compare {
             op: crate::expr::CompareOp::Equal,
             left: Box::new(Expr::column(4, DataType::decimal(12, 2))),
-            right: Box::new(Expr::Literal(columnar::Value::new(DataType::decimal(12, 2), Scalar::Integer(100)))),
+            right: Box::new(Expr::Literal(columnar::Value::new(
+                DataType::decimal(12, 2),
+                Scalar::Integer(100),
+            ))),
         };
         for (predicate, batch_rows) in [(vec![], 2048), (vec![], 3), (vec![small], 2048)] {
             let found = look_up(&keys, &[0, 2, 4], &predicate, batch_rows);

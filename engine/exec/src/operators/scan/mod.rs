@@ -173,7 +173,10 @@ impl Scan {
 
     /// Whether rows ascend by column `position` of the output, without nulls.
     pub fn is_sorted(&self, position: usize) -> bool {
-        self.shared.columns.get(position).is_some_and(|&(column, _)| self.shared.facts[column as usize].sorted)
+        self.shared
+            .columns
+            .get(position)
+            .is_some_and(|&(column, _)| self.shared.facts[column as usize].sorted)
     }
 
     /// Gives all rows of a value of column `position` of the output to one task, in order; the column must be

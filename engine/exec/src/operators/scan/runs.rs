@@ -78,12 +78,17 @@ mod tests {
 
     /// Keys in ascending order: short runs, one over several blocks and segments, short ones again.
     fn keys() -> Vec<i128> {
-        (0..70_000).map(|row| row / 7).chain(vec![10_000; 300_000]).chain((0..80_000).map(|row| 10_001 + row / 3)).collect()
+        (0..70_000)
+            .map(|row| row / 7)
+            .chain(vec![10_000; 300_000])
+            .chain((0..80_000).map(|row| 10_001 + row / 3))
+            .collect()
     }
 
     fn table(keys: &[i128], segment_rows: usize) -> Table {
         let data_type = TYPES[0];
-        let schema: Arc<[ColumnSchema]> = Arc::new([ColumnSchema { name: "k".into(), data_type, nullable: true }]);
+        let schema: Arc<[ColumnSchema]> =
+            Arc::new([ColumnSchema { name: "k".into(), data_type, nullable: true }]);
         let segment = |keys: &[i128]| {
             let mut builder = SegmentBuilder::new(schema.clone());
             for chunk in keys.chunks(2048) {

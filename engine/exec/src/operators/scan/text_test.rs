@@ -9,17 +9,17 @@ use storage::{TextAutomaton, TextToken};
 /// so. For null each of these predicates is null.
 pub(super) fn text_test(expr: &Expr) -> Option<(u32, TextAutomaton)> {
     match expr {
-        Expr::Not(input) => text_test(input).map(|(column, text)| (column, text.not())),
+        Expr::Not(input) => text_test(input).map(|(column, text)| (column, text.inverted())),
         Expr::And(operands) => combined(operands, TextAutomaton::and),
         Expr::Or(operands) => combined(operands, TextAutomaton::or),
         Expr::Like { input, pattern, escape, case_insensitive, negated } => {
             let tokens = pattern_tokens(literal_text(pattern)?, *escape, *case_insensitive).ok()?;
             let text = TextAutomaton::of_sequences(&[tokens], *case_insensitive)?;
-            Some((text_column(input)?, if *negated { text.not() } else { text }))
+            Some((text_column(input)?, if *negated { text.inverted() } else { text }))
         }
         Expr::InList { input, list, negated } => {
             let (column, text) = one_of(input, list.iter().map(value_text).collect::<Option<Vec<_>>>()?)?;
-            Some((column, if *negated { text.not() } else { text }))
+            Some((column, if *negated { text.inverted() } else { text }))
         }
         Expr::Compare { op, left, right } => match (&**left, &**right) {
             (Expr::Literal(value), input) => compared(op.swapped(), input, value),
@@ -61,7 +61,7 @@ fn compared(op: CompareOp, input: &Expr, value: &Value) -> Option<(u32, TextAuto
         let text = TextAutomaton::of_sequences(&[around(bytes(literal_text(sought)?))], false)?;
         return match op {
             CompareOp::Greater | CompareOp::NotEqual => Some((text_column(column)?, text)),
-            CompareOp::LessOrEqual | CompareOp::Equal => Some((text_column(column)?, text.not())),
+            CompareOp::LessOrEqual | CompareOp::Equal => Some((text_column(column)?, text.inverted())),
             _ => None,
         };
     }
@@ -72,7 +72,9 @@ fn compared(op: CompareOp, input: &Expr, value: &Value) -> Option<(u32, TextAuto
     }
     match super::predicate::storage_op(op, value)? {
         storage::CompareOp::Equal => one_of(input, vec![text]),
-        storage::CompareOp::NotEqual => one_of(input, vec![text]).map(|(column, text)| (column, text.not())),
+        storage::CompareOp::NotEqual => {
+            one_of(input, vec![text]).map(|(column, text)| (column, text.inverted()))
+        }
         order => Some((text_column(input)?, TextAutomaton::compared(order, text)?)),
     }
 }
