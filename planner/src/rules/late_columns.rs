@@ -9,7 +9,8 @@ use crate::error::Result;
 use crate::estimate::Estimator;
 use crate::logical::{ColumnId, ColumnSet, Columns, JoinKind, Logical, Scan, SortKey, collect_columns};
 use crate::nullability::not_null;
-use columnar::DataType;
+use columnar::{DataType, Scalar};
+use exec::operators::key_filter::KeyFilter;
 use exec::plan::AggregateFunction;
 use exec::{CompareOp, Expr};
 use std::sync::Arc;
@@ -137,6 +138,9 @@ fn worthwhile(plan: &Logical, wanted: &ColumnSet, rows: u64, columns: &Columns) 
             is_key(&scan.table, *position) && columns.data_type(*id).is_integral()
         };
         let &(position, key) = scan.columns.iter().find(is_key)?;
+        if !is_filtered_by_keys(scan, position) {
+            return None;
+        }
         let given = dependencies.equal_to(key).into_iter().find(|id| outputs.contains(id));
         let fetched: Vec<(u32, ColumnId)> =
             scan.columns.iter().filter(|(_, id)| carried(id) && *id != key).copied().collect();
@@ -157,6 +161,17 @@ fn worthwhile(plan: &Logical, wanted: &ColumnSet, rows: u64, columns: &Columns) 
         })
     };
     paths.into_iter().filter_map(late).collect()
+}
+
+/// Whether the scan will read only the rows that a join asks for by this column, and not the whole table.
+fn is_filtered_by_keys(scan: &Scan, position: u32) -> bool {
+    let known = scan.table.statistics.columns.get(position as usize);
+    known.is_some_and(|known| match (&known.min, &known.max) {
+        (Scalar::Integer(min), Scalar::Integer(max)) => {
+            max.checked_sub(*min).is_some_and(|range| range < KeyFilter::RANGE_LIMIT)
+        }
+        _ => false,
+    })
 }
 
 /// What it takes to carry a value through an operator, in nanoseconds.

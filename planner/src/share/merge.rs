@@ -82,18 +82,23 @@ impl Merge<'_> {
                 if a.len() != b.len() || !self.inputs(x, y) {
                     return false;
                 }
+                let mut left: Vec<&(ColumnId, Expr)> = a.iter().collect();
                 for (id, expr) in b {
-                    let Some((twin, _)) = a.iter().find(|(_, own)| self.same(own, expr)) else {
+                    let Some(twin) = left.iter().position(|(_, own)| self.same(own, expr)) else {
                         return false;
                     };
-                    self.twins.insert(*id, *twin);
+                    self.twins.insert(*id, left.swap_remove(twin).0);
                 }
                 for (id, call) in others {
                     let mut call = call.clone();
+                    if call.arg.iter().chain(&call.filter).any(is_any_volatile) {
+                        return false;
+                    }
                     call.arg.iter_mut().chain(&mut call.filter).for_each(|expr| rename(expr, self.twins));
-                    match calls.iter().find(|(_, own)| *own == call) {
-                        Some((twin, _)) => drop(self.twins.insert(*id, *twin)),
-                        None => calls.push((*id, call)),
+                    let twin = calls.iter().find(|(_, own)| *own == call).map(|(twin, _)| *twin);
+                    self.twins.insert(*id, twin.unwrap_or(*id));
+                    if twin.is_none() {
+                        calls.push((*id, call));
                     }
                 }
                 true

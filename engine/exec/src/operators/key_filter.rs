@@ -44,7 +44,7 @@ pub struct KeySet {
 
 impl KeyFilter {
     /// The widest range that is worth a bitmap: 8 MiB.
-    const RANGE_LIMIT: i128 = 1 << 26;
+    pub const RANGE_LIMIT: i128 = 1 << 26;
 
     /// A filter for a column of `shape`; `None` where its bounds are too wide.
     pub fn new(shape: &Shape, query: &QueryContext) -> Option<Arc<KeyFilter>> {

@@ -1,0 +1,186 @@
+//! Which parts of a plan are computed once, which group keys are left, and which columns are read last.
+
+mod support;
+
+use planner::{PlannerOptions, Statement};
+use std::sync::Arc;
+use support::{TestCatalog, plan, tpch};
+
+/// How many parts are shared, and how often they are read again.
+fn shared(sql: &str, shards: usize) -> (usize, usize) {
+    let explained = plan(sql, shards).explain();
+    (explained.matches("Shared #").count(), explained.matches("Reread #").count())
+}
+
+const TOTALS: &str = "with totals as
+    (select l_suppkey as k, sum(l_quantity) as total, count(*) as n from lineitem group by l_suppkey) ";
+
+#[test]
+fn an_aggregate_that_is_used_twice_is_computed_once() {
+    for uses in [
+        "select * from totals where total = (select max(total) from totals)",
+        "select a.k, b.n from totals a join totals b on a.k = b.k + 1 where a.n > 5 and b.total < 7",
+        "select k from totals union all select n from totals",
+        "select k from totals where k not in (select n from totals)",
+        // A limit ends no aggregate early.
+        "select k from (select * from totals limit 3) x union all select k from totals",
+    ] {
+        assert_eq!(shared(&format!("{TOTALS}{uses}"), 1), (1, 1), "{uses}");
+    }
+    let thrice =
+        format!("{TOTALS}select count(*) from totals a, totals b, totals c where a.k = b.n and b.k = c.n");
+    assert_eq!(shared(&thrice, 1), (1, 2));
+    assert_eq!(shared(&format!("{TOTALS}select * from totals"), 1), (0, 0));
+    // The same in other words, with other columns.
+    let twice = "select a.s, b.c from
+        (select l_suppkey, sum(l_quantity) as s from lineitem where l_tax > 0 and l_discount < 0.05 group by l_suppkey) a,
+        (select count(*) as c, x.l_suppkey as k from lineitem x where l_discount < 0.05 and l_tax > 0 group by x.l_suppkey) b
+        where a.l_suppkey = b.k";
+    assert_eq!(shared(twice, 1), (1, 1));
+}
+
+#[test]
+fn what_differs_or_is_cheap_is_not_shared() {
+    let both =
+        |a: &str, b: &str| shared(&format!("select * from ({a}) a union all select * from ({b}) b"), 1);
+    let groups = |rest: &str| format!("select l_suppkey from lineitem {rest}");
+    let positive = groups("where l_tax > 0 group by 1");
+    assert_eq!(both(&positive, &positive), (1, 1));
+    for other in [
+        "where l_tax > 1 group by 1",
+        "where l_tax >= 0 group by 1",
+        "where l_discount > 0 group by 1",
+        "where l_tax > 0 and l_discount > 0 group by 1",
+        "where l_tax > 0 group by 1, l_partkey",
+        "group by 1",
+    ] {
+        assert_eq!(both(&positive, &groups(other)), (0, 0), "{other}");
+    }
+    // Reading a table twice is as cheap as keeping its rows, and small tables are cheap anyway.
+    let read = groups("where l_tax > 0");
+    assert_eq!(both(&read, &read), (0, 0));
+    let small = "select n_name from nation group by 1";
+    assert_eq!(both(small, small), (0, 0));
+    let like = "select p_partkey from part where p_name like '%green%'";
+    assert_eq!(both(like, like), (1, 1));
+    // A limit over the rows would end the reading early.
+    assert_eq!(both(&format!("select * from ({like}) p limit 3"), like), (0, 0));
+}
+
+/// What two fragments use is computed by each; in one fragment it is computed once.
+#[test]
+fn on_several_shards_both_uses_are_in_one_fragment() {
+    let sql = format!("{TOTALS}select a.k from totals a join totals b on a.k = b.k where a.n > b.total");
+    assert_eq!(shared(&sql, 3), (1, 1));
+    for fragment in &plan(&sql, 3).fragments {
+        let text = format!("{:?}", fragment.plan);
+        assert_eq!(text.contains("Shared"), text.contains("Reread"), "{text}");
+    }
+}
+
+fn explain(sql: &str, keys: bool) -> String {
+    let TestCatalog(tables) = tpch();
+    let strip = |table: Arc<planner::catalog::Table>| {
+        let planner::catalog::Table { tenant, schema, name, columns, statistics, .. } = &*table;
+        Arc::new(planner::catalog::Table {
+            tenant: tenant.clone(),
+            schema: schema.clone(),
+            name: name.clone(),
+            columns: columns.clone(),
+            statistics: statistics.clone(),
+            keys: Vec::new(),
+            partitioning: table.partitioning.clone(),
+            dataset: table.dataset,
+            version: table.version,
+        })
+    };
+    let tables = if keys { tables } else { tables.into_iter().map(strip).collect() };
+    match planner::plan(sql, &TestCatalog(tables), &PlannerOptions::default()) {
+        Ok(Statement::Query(query)) => query.explain(),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The keys of the one aggregate.
+fn group_keys(sql: &str, keys: bool) -> String {
+    let explained = explain(sql, keys);
+    let line = explained.lines().find(|line| line.contains("Aggregate") || line.contains("Distinct"));
+    let line = line.expect("an aggregate").trim().split("  [").next().unwrap_or_default();
+    line.rsplit_once(" by ").map_or(line, |(_, keys)| keys).trim_start_matches("Distinct ").to_string()
+}
+
+#[test]
+fn groups_keep_the_keys_that_others_hang_on() {
+    for (sql, expected) in [
+        ("select o_orderdate, o_orderkey, count(*) from orders group by 1, 2", "o_orderkey"),
+        ("select distinct o_orderdate, o_orderkey from orders", "o_orderkey"),
+        ("select o_orderdate, o_custkey, count(*) from orders group by 1, 2", "o_orderdate, o_custkey"),
+        (
+            "select o_orderkey, c_name, n_name, count(*) from orders, customer, nation
+             where o_custkey = c_custkey and c_nationkey = n_nationkey group by 1, 2, 3",
+            "o_orderkey",
+        ),
+        (
+            "select o_custkey, c_name, max(o_orderdate) from orders join customer on o_custkey = c_custkey group by 1, 2",
+            "o_custkey",
+        ),
+        // Without a match the order's customer says nothing of the name.
+        (
+            "select o_custkey, c_name, max(o_orderdate) from orders left join customer
+             on o_custkey = c_custkey and c_acctbal > 0 group by 1, 2",
+            "o_custkey, c_name",
+        ),
+        (
+            "select c_custkey, c_name, max(o_orderdate) from orders left join customer
+             on o_custkey = c_custkey and c_acctbal > 0 group by 1, 2",
+            "c_custkey",
+        ),
+        ("select c_custkey + 1, c_name, count(*) from customer group by 1, 2", "c_custkey + 1, c_name"),
+        (
+            "select a.c_custkey, b.c_phone, count(*) from customer a, customer b where a.c_nationkey = b.c_nationkey group by 1, 2",
+            "c_custkey, c_phone",
+        ),
+        (
+            "select k, v, count(*) from (select c_custkey, c_acctbal from customer union all select s_suppkey, s_acctbal from supplier) x(k, v) group by 1, 2",
+            "c_custkey, c_acctbal",
+        ),
+    ] {
+        assert_eq!(group_keys(sql, true), expected, "{sql}");
+    }
+    let sql = "select o_orderdate, o_orderkey, count(*) from orders group by 1, 2";
+    assert_eq!(group_keys(sql, false), "o_orderdate, o_orderkey");
+}
+
+#[test]
+fn wide_columns_of_the_first_rows_are_read_last() {
+    let fetches = |sql: &str, table: &str| explain(sql, true).matches(&format!("Scan {table} ")).count() - 1;
+    let read_late = [
+        ("select * from orders order by o_totalprice limit 10", "orders"),
+        (
+            "select o_orderkey, c_name, c_comment from orders join customer on o_custkey = c_custkey order by o_totalprice limit 10",
+            "customer",
+        ),
+        (
+            "select c_custkey, c_name, c_phone, count(*) n from orders join customer on o_custkey = c_custkey group by 1, 2, 3 order by n limit 10",
+            "customer",
+        ),
+    ];
+    for (sql, table) in read_late {
+        assert_eq!(fetches(sql, table), 1, "{}", explain(sql, true));
+        assert!(!explain(sql, false).contains("Sort by"), "without a key");
+    }
+    for (sql, table) in [
+        // Without a key, of many rows, of a column that is used below, of none at all, of nulls that find nothing.
+        ("select * from lineitem order by l_extendedprice limit 10", "lineitem"),
+        ("select * from orders order by o_totalprice limit 50000", "orders"),
+        ("select o_orderkey, o_comment from orders order by o_comment limit 10", "orders"),
+        ("select o_orderkey, o_totalprice from orders order by o_totalprice limit 10", "orders"),
+        (
+            "select o_orderkey, c_custkey, c_comment from orders left join customer
+             on o_custkey = c_custkey and c_acctbal > 0 order by o_totalprice limit 10",
+            "customer",
+        ),
+    ] {
+        assert_eq!(fetches(sql, table), 0, "{}", explain(sql, true));
+    }
+}
