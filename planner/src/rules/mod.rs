@@ -4,6 +4,7 @@ mod build_side;
 mod common_subexpressions;
 mod dependent_groups;
 mod distinct_aggregates;
+mod eager_aggregates;
 mod join_order;
 mod late_columns;
 mod merge_projections;
@@ -55,6 +56,7 @@ const RULES: &[&dyn Rule] = &[
     &merge_projections::MergeProjections,
     &common_subexpressions::CommonSubexpressions,
     &merge_projections::MergeProjections,
+    &eager_aggregates::EagerAggregates,
     &order_conditions::OrderConditions,
     &top_n::FuseTopN,
     &late_columns::LateColumns,

@@ -44,8 +44,17 @@ proptest! {
     fn sequences_match_as_the_definition_says(
         a in "[ab%_é€]{0,7}", b in "[ab%_é😀]{0,7}", texts in prop::collection::vec("[abé€😀]{0,8}", 8),
     ) {
-        let (one, other, either) = (automaton(&[&a]), automaton(&[&b]), automaton(&[&a, &b]));
-        let (or, and) = (one.or(&other).unwrap(), one.and(&other).unwrap());
+        let built = |patterns: &[&str]| {
+            let sequences: Vec<_> = patterns.iter().map(|pattern| tokens(pattern)).collect();
+            TextAutomaton::of_sequences(&sequences, false)
+        };
+        // After a run, `_` several times takes many states.
+        let (Some(one), Some(other), Some(either)) = (built(&[&a]), built(&[&b]), built(&[&a, &b])) else {
+            return Err(TestCaseError::reject("too many states"));
+        };
+        let (Some(or), Some(and)) = (one.or(&other), one.and(&other)) else {
+            return Err(TestCaseError::reject("too many states"));
+        };
         for text in &texts {
             let text = text.as_bytes();
             let (first, second) = (naive(&tokens(&a), text), naive(&tokens(&b), text));
@@ -54,7 +63,9 @@ proptest! {
             prop_assert_eq!(either.accepts(text), first || second, "{:?} like {} or {}", text, a, b);
             prop_assert_eq!(or.accepts(text), first || second);
             prop_assert_eq!(and.accepts(text), first && second);
-            prop_assert_eq!(one.clone().inverted().or(&other).unwrap().accepts(text), !first || second);
+            if let Some(implied) = one.clone().inverted().or(&other) {
+                prop_assert_eq!(implied.accepts(text), !first || second);
+            }
         }
         let views = Views::from_strings(texts.iter().map(|text| text.as_bytes()));
         for automaton in [one.clone(), one.inverted()] {

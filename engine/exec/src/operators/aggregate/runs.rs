@@ -90,7 +90,10 @@ impl RunTask {
         }
         let done = rows.rows() - 1;
         let mut open = shared.new_rows();
-        open.copy_row(&rows, done as u32)?;
+        let copy = open.copy_row(&rows, done as u32)?;
+        for call in &shared.calls {
+            call.state.keep_copied(&rows, &mut open, copy)?;
+        }
         self.open = Some(open);
         if done > 0 { self.give(rows, done).map(Some) } else { Ok(None) }
     }

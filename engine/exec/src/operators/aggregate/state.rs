@@ -3,7 +3,7 @@
 use super::few::Few;
 use super::runs::Runs;
 use crate::pages::cell::{Cell, INLINE, load, store, text};
-use crate::pages::{Field, FrozenRows, Heap};
+use crate::pages::{Field, FrozenRows, Heap, RowPages};
 use crate::plan::{self, AggregateFunction};
 use crate::{Error, Result, Shape};
 use columnar::kernels::take;
@@ -142,6 +142,19 @@ impl State {
     /// Whether it may keep strings beside its row.
     pub(super) fn keeps_text(&self) -> bool {
         matches!(self.kind, Kind::Pick(_)) && self.output.physical == PhysicalType::View
+    }
+
+    /// Keeps the string that a copied row still names in the heap of the row it was copied from.
+    pub(super) fn keep_copied(&self, from: &RowPages, to: &mut RowPages, row: u32) -> Result<()> {
+        if !self.keeps_text() {
+            return Ok(());
+        }
+        let view = View(load(to.pointer(row), self.offset));
+        if !view.is_inline() {
+            let kept = to.keep(from.long_bytes(view))?;
+            store(to.pointer_mut(row), self.offset, kept.0);
+        }
+        Ok(())
     }
 
     fn value_bytes(&self) -> usize {
