@@ -85,7 +85,7 @@ pub(crate) struct Measured {
 }
 
 impl QueryReport {
-    fn of<'a>(&'a self, engine: &'a str) -> impl Iterator<Item = &'a Measured> {
+    fn of<'a, 'n>(&'a self, engine: &'n str) -> impl Iterator<Item = &'a Measured> + use<'a, 'n> {
         self.measured.iter().filter(move |measured| measured.engine == engine)
     }
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use arrow::array::UInt32Array;
 use arrow::compute::{concat_batches, take_record_batch};
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{Schema, SchemaRef};
 use arrow::ipc::CompressionType;
 use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::{IpcWriteOptions, StreamWriter};
@@ -77,8 +77,7 @@ fn deal(
                 .map(|bucket| open(&folder.join(bucket.to_string()), &found))
                 .collect::<Result<_, _>>()?;
         }
-        let schema =
-            schema.get_or_insert_with(|| Arc::new(found.as_ref().clone().with_metadata(Default::default())));
+        let schema = schema.get_or_insert_with(|| Arc::new(Schema::new(found.fields().clone())));
         for batch in builder.with_batch_size(BATCH_ROWS).build()? {
             let batch = batch?.with_schema(schema.clone())?;
             let mut rows_of = vec![Vec::new(); buckets.len()];
