@@ -15,6 +15,8 @@ pub(crate) struct Peer {
     pub(crate) kind: Kind,
     /// Whether its tables in memory fit, for an engine that has another form.
     pub(crate) in_memory: bool,
+    /// What it may take: all that the others of its group leave.
+    pub(crate) memory_bytes: u64,
 }
 
 /// Puts engines into groups in the order given; those that do not fit even alone are returned with the reason.
@@ -39,7 +41,8 @@ pub(crate) fn divide(kinds: &[Kind], parquet_bytes: u64, budget: u64) -> (Vec<Gr
             continue;
         }
         let fitting = groups.iter_mut().find(|group| group.needed_bytes + needed <= budget);
-        let peer = Peer { kind, in_memory };
+        // For now its own need; what is left is shared out below.
+        let peer = Peer { kind, in_memory, memory_bytes: needed };
         match fitting {
             Some(group) => {
                 group.peers.push(peer);
@@ -47,6 +50,10 @@ pub(crate) fn divide(kinds: &[Kind], parquet_bytes: u64, budget: u64) -> (Vec<Gr
             }
             None => groups.push(Group { peers: vec![peer], needed_bytes: resident + needed }),
         }
+    }
+    for group in &mut groups {
+        let left = budget.saturating_sub(group.needed_bytes);
+        group.peers.iter_mut().for_each(|peer| peer.memory_bytes += left);
     }
     (groups, left_out)
 }
@@ -76,7 +83,10 @@ mod tests {
             groups.len() > 1 && groups.iter().all(|group| group.needed_bytes <= 20_000_000_000),
             "{groups:?}"
         );
-        assert_eq!(groups[0].peers[0], Peer { kind: Kind::Duckdb, in_memory: true });
+        let duckdb = groups[0].peers[0];
+        assert_eq!((duckdb.kind, duckdb.in_memory), (Kind::Duckdb, true));
+        let tundra = Kind::Tundra.needed_bytes(3_480_000_000, true);
+        assert_eq!(duckdb.memory_bytes, 20_000_000_000 - tundra, "alone in its group beside Tundra");
         let datafusion =
             groups.iter().flat_map(|group| &group.peers).find(|peer| peer.kind == Kind::Datafusion);
         assert!(!datafusion.unwrap().in_memory, "over Parquet");

@@ -37,9 +37,8 @@ pub(crate) struct Plan {
 
 /// An engine that takes part, whether or not it is up.
 struct Contender {
-    kind: Kind,
     engine: Option<Box<dyn Engine>>,
-    in_memory: bool,
+    peer: Peer,
     report: EngineReport,
 }
 
@@ -68,7 +67,11 @@ pub(crate) fn measure(plan: &Plan) -> Result<Report, Failure> {
     let mut session = Session::new(plan)?;
     let mut done: Vec<EngineReport> = Vec::new();
     let mut tundra = match plan.kinds.contains(&Kind::Tundra) {
-        true => Some(session.bring_up(Peer { kind: Kind::Tundra, in_memory: true })),
+        true => Some(session.bring_up(Peer {
+            kind: Kind::Tundra,
+            in_memory: true,
+            memory_bytes: plan.settings.memory_budget_bytes,
+        })),
         false => None,
     };
     for (number, group) in groups.iter().enumerate() {
@@ -78,7 +81,7 @@ pub(crate) fn measure(plan: &Plan) -> Result<Report, Failure> {
         for mut contender in contenders {
             contender.report.groups.push(number + 1);
             contender.look_at_memory();
-            match contender.kind {
+            match contender.peer.kind {
                 Kind::Tundra => tundra = Some(contender),
                 _ => done.push(contender.report),
             }
@@ -121,10 +124,11 @@ impl Session<'_> {
     }
 
     /// Starts and loads an engine; where that fails, the report says so.
-    fn bring_up(&mut self, Peer { kind, in_memory }: Peer) -> Contender {
+    fn bring_up(&mut self, peer: Peer) -> Contender {
+        let kind = peer.kind;
         let report = EngineReport { name: kind.name().to_string(), ..EngineReport::default() };
-        let mut contender = Contender { kind, engine: None, in_memory, report };
-        match self.start(kind, in_memory) {
+        let mut contender = Contender { engine: None, peer, report };
+        match self.start(peer) {
             Ok((engine, loaded)) => {
                 let memory = engine.memory();
                 contender.report = EngineReport {
@@ -148,7 +152,10 @@ impl Session<'_> {
         contender
     }
 
-    fn start(&mut self, kind: Kind, in_memory: bool) -> Result<(Box<dyn Engine>, Loaded), Failure> {
+    fn start(
+        &mut self,
+        Peer { kind, in_memory, memory_bytes }: Peer,
+    ) -> Result<(Box<dyn Engine>, Loaded), Failure> {
         self.started += 1;
         let scratch: &Path = self.scratch.path();
         let folder = fs::canonicalize(scratch)?.join(format!("{}-{}", kind.name(), self.started));
@@ -158,7 +165,7 @@ impl Session<'_> {
             tables: &plan.tables,
             folder: &folder,
             threads: plan.settings.threads,
-            memory_bytes: plan.settings.memory_budget_bytes,
+            memory_bytes,
             in_memory,
             timeout: Duration::from_secs(plan.settings.timeout_seconds),
         };
@@ -198,7 +205,7 @@ impl Session<'_> {
                 let Some(engine) = contender.engine.as_mut().filter(|_| measured.problem.is_none()) else {
                     continue;
                 };
-                let ran = engine.run(query.text(contender.kind), round == 0).and_then(|run| {
+                let ran = engine.run(query.text(contender.peer.kind), round == 0).and_then(|run| {
                     *answer = run.answer.as_deref().map(Answer::new).transpose()?.or(answer.take());
                     Ok(run)
                 });
@@ -231,7 +238,7 @@ impl Session<'_> {
         measured: &mut [Measured],
         mut answers: Vec<Option<Answer>>,
     ) {
-        let judge = contenders.iter().position(|contender| contender.kind == Kind::Duckdb);
+        let judge = contenders.iter().position(|contender| contender.peer.kind == Kind::Duckdb);
         let judge = judge.filter(|position| answers[*position].is_some());
         let judge = judge.or_else(|| answers.iter().position(Option::is_some));
         if !self.expected.contains_key(&query.name)
@@ -251,7 +258,7 @@ impl Session<'_> {
         progress(&format!("{} is started again", contender.report.name));
         contender.look_at_memory();
         contender.engine = None;
-        match self.start(contender.kind, contender.in_memory) {
+        match self.start(contender.peer) {
             Ok((engine, _)) => contender.engine = Some(engine),
             Err(error) => contender.report.problem = Some(format!("did not start again: {error}")),
         }

@@ -18,6 +18,8 @@ use crate::{Failure, progress};
 /// Rows of a file, about.
 pub(crate) const PART_ROWS: u64 = 1_000_000;
 const ROW_GROUP_ROWS: usize = 524_288;
+/// Work on fewer rows is done at once.
+const TOLD_ROWS: u64 = 2_000_000;
 
 /// A file of a table's folder, by its number from 1.
 pub(crate) fn part(folder: &Path, number: usize) -> PathBuf {
@@ -56,7 +58,7 @@ pub(crate) fn in_parallel<T: Send>(
     })
 }
 
-/// Says how far a long piece of work is, at every tenth of it.
+/// Says how far a long piece of work is, at every tenth of it; a short one is not worth telling.
 pub(crate) struct Progress {
     what: String,
     all: u64,
@@ -71,7 +73,7 @@ impl Progress {
     pub(crate) fn add(&self, amount: u64) {
         let before = self.done.fetch_add(amount, Ordering::Relaxed);
         let tenth = |done: u64| (done * 10 / self.all).min(10);
-        if tenth(before + amount) > tenth(before) {
+        if self.all >= TOLD_ROWS && tenth(before + amount) > tenth(before) {
             progress(&format!("{}: {} %", self.what, tenth(before + amount) * 10));
         }
     }

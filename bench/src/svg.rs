@@ -9,7 +9,7 @@ use crate::table::milliseconds;
 const PLOT_HEIGHT: f64 = 300.0;
 const LEFT: f64 = 56.0;
 const TOP: f64 = 76.0;
-const BOTTOM: f64 = 78.0;
+const BOTTOM: f64 = 86.0;
 const RIGHT: f64 = 20.0;
 const GAP: f64 = 9.0;
 
