@@ -160,14 +160,14 @@ mod tests {
     use crate::report::sample;
 
     /// Every element that is opened is closed, in order, and attributes are quoted.
-    pub(crate) fn assert_well_formed(xml: &str) {
+    fn assert_well_formed(xml: &str) {
         let mut open = Vec::new();
         let mut rest = xml;
         while let Some(start) = rest.find('<') {
             assert!(!rest[..start].contains('>'), "a stray > in: {}", &rest[..start]);
             let end = start + rest[start..].find('>').unwrap();
             let tag = &rest[start + 1..end];
-            assert!(!tag.contains('<') && tag.matches('"').count() % 2 == 0, "{tag}");
+            assert!(!tag.contains('<') && tag.matches('"').count().is_multiple_of(2), "{tag}");
             rest = &rest[end + 1..];
             if let Some(name) = tag.strip_prefix('/') {
                 assert_eq!(open.pop(), Some(name), "closed in another order");

@@ -10,6 +10,9 @@ pub(crate) struct Table {
     pub(crate) queries: usize,
 }
 
+/// What is known of an engine.
+type Fact = fn(&EngineReport) -> Option<String>;
+
 impl Table {
     /// Queries by engines, in milliseconds.
     pub(crate) fn of(report: &Report) -> Table {
@@ -24,7 +27,7 @@ impl Table {
             report.queries.iter().map(|query| query_row(query, &engines, compared)).collect();
         let queries = rows.len();
         rows.extend(summary_rows(report, &engines, compared));
-        let facts: [(&str, fn(&EngineReport) -> Option<String>); 4] = [
+        let facts: [(&str, Fact); 4] = [
             ("load s", |engine| engine.load_seconds.map(|seconds| format!("{seconds:.1}"))),
             ("loaded, in memory", |engine| engine.loaded_bytes.map(bytes::in_words)),
             ("peak, in memory", |engine| engine.peak_bytes.map(bytes::in_words)),
@@ -164,16 +167,16 @@ mod tests {
     fn a_report_is_a_table() {
         let text = Table::of(&sample()).text();
         let expected = "\
-ms                  tundra   duckdb    chdb  best peer  ratio
-q01                   10.0     40.0  ≠ 20.0       40.0   0.25
-q02                   40.0     10.0  failed       10.0   4.00
+ms                 tundra  duckdb    chdb  best peer  ratio
+q01                  10.0    40.0  ≠ 20.0       40.0   0.25
+q02                  40.0    10.0  failed       10.0   4.00
 
-geometric mean        20.0     20.0   20.0*       20.0   1.00
-total                 50.0     50.0   20.0*       50.0   1.00
-load s                 2.0      1.0       -
-loaded, in memory   500 MB   1.0 GB       -
-peak, in memory     600 MB   1.2 GB       -
-files               400 MB        -       -
+geometric mean       20.0    20.0   20.0*       20.0   1.00
+total                50.0    50.0   20.0*       50.0   1.00
+load s                2.0     1.0       -
+loaded, in memory  500 MB  1.0 GB       -
+peak, in memory    600 MB  1.2 GB       -
+files              400 MB       -       -
 ";
         assert_eq!(text, expected);
     }

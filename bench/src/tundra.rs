@@ -35,11 +35,11 @@ pub(crate) fn build(repository: &Path) -> Result<PathBuf, Failure> {
         return Err("cargo build --release --bin tundra failed".into());
     }
     let messages = String::from_utf8_lossy(&output.stdout);
-    let executable = messages.lines().filter_map(|line| {
+    let mut executable = messages.lines().filter_map(|line| {
         let message: Value = serde_json::from_str(line).ok()?;
         message.get("executable")?.as_str().map(PathBuf::from)
     });
-    executable.last().ok_or_else(|| "cargo named no executable".into())
+    executable.next_back().ok_or_else(|| "cargo named no executable".into())
 }
 
 pub(crate) struct Tundra {
