@@ -1,15 +1,61 @@
-//! Writes the web-analytics table: `tundra-bench FOLDER ROWS [SEED]`.
+//! Tundra against its alternatives: loads the same Parquet files into every engine, asks the same queries in turn,
+//! compares the answers, and writes what it measured.
+//!
+//! Depends on no crate of the engine: Tundra is a process like the others.
 
+mod answer;
+mod bytes;
+mod compare;
+mod dataset;
+mod driver;
+mod engine;
+mod groups;
 mod hits;
+mod html;
+mod machine;
+mod measure;
+mod options;
+mod outputs;
+mod parquet_files;
+mod process;
+mod python;
+mod queries;
+mod report;
+mod selectivity;
+mod shuffle;
+mod statistics;
+mod svg;
+mod table;
+mod tpch;
+mod tundra;
 
-use std::path::Path;
+use std::process::ExitCode;
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [folder, rows, rest @ ..] = arguments.as_slice() else {
-        return Err("tundra-bench FOLDER ROWS [SEED]".into());
-    };
-    let seed = rest.first().map_or(Ok(1), |seed| seed.parse())?;
-    hits::write(Path::new(folder), rows.parse()?, seed, &|_| {})?;
-    Ok(())
+use clap::Parser;
+
+/// What went wrong, in words for the user.
+pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// Ends with 0 where every engine that answered gave the same answers, else with 1.
+fn main() -> ExitCode {
+    match options::Command::parse().run() {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(failure) => {
+            progress(&format!("error: {failure}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// A line on stderr: what is going on.
+#[allow(clippy::print_stderr)]
+pub(crate) fn progress(line: &str) {
+    eprintln!("{line}");
+}
+
+/// A result on stdout.
+#[allow(clippy::print_stdout)]
+pub(crate) fn say(text: &str) {
+    println!("{text}");
 }

@@ -1,0 +1,9 @@
+"""Names and texts as standard SQL writes them."""
+
+
+def name(identifier):
+    return '"' + identifier.replace('"', '""') + '"'
+
+
+def text(value):
+    return "'" + value.replace("'", "''") + "'"
