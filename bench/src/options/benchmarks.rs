@@ -154,7 +154,7 @@ impl Options {
                 let plan = Plan {
                     name,
                     title: benchmark.title.clone(),
-                    command: command_line(),
+                    command: command_line(std::env::args().skip(1)),
                     tables: benchmark.tables.clone(),
                     queries: benchmark.queries.clone(),
                     kinds: kinds.clone(),
@@ -187,12 +187,30 @@ impl Options {
     }
 }
 
-/// How this run was asked for, as one asks for it again.
-fn command_line() -> String {
-    let quoted = |word: String| match word.contains(|letter: char| letter.is_whitespace() || letter == '\'') {
-        true => format!("'{}'", word.replace('\'', "'\\''")),
-        false => word,
-    };
-    let words: Vec<_> = std::env::args().skip(1).map(quoted).collect();
-    format!("cargo run --release -p tundra-bench -- {}", words.join(" "))
+/// How this run was asked for, as one asks for it again anywhere: without places on this machine.
+fn command_line(mut words: impl Iterator<Item = String>) -> String {
+    const PLACES: [&str; 3] = ["--tundra", "--data", "--output"];
+    let mut line = "cargo run --release -p tundra-bench --".to_string();
+    while let Some(word) = words.next() {
+        if PLACES.contains(&word.as_str()) {
+            words.next();
+        } else if !PLACES.iter().any(|place| word.starts_with(&format!("{place}="))) {
+            let quoted = word.contains(|letter: char| letter.is_whitespace() || letter == '\'');
+            line.push(' ');
+            line += &if quoted { format!("'{}'", word.replace('\'', "'\\''")) } else { word };
+        }
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_line_names_no_place() {
+        let words = ["tpch", "--data", "/somewhere", "--scale=1", "--tundra=/bin/tundra", "--name", "it's"];
+        let line = command_line(words.iter().map(ToString::to_string));
+        assert_eq!(line, "cargo run --release -p tundra-bench -- tpch --scale=1 --name 'it'\\''s'");
+    }
 }
