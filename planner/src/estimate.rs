@@ -10,7 +10,6 @@ use crate::logical::{
 use columnar::{DataType, Scalar};
 use exec::expression::Compiled;
 use exec::{CompareOp, Expr, Shape};
-use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
@@ -63,13 +62,11 @@ fn width(data_type: DataType) -> f64 {
 /// Estimates plans of one query.
 pub(crate) struct Estimator<'a> {
     columns: &'a Columns,
-    /// Selectivities of scans' predicates, by the first column and the predicate.
-    scans: RefCell<HashMap<(ColumnId, Vec<Expr>), f64>>,
 }
 
 impl<'a> Estimator<'a> {
     pub(crate) fn new(columns: &'a Columns) -> Estimator<'a> {
-        Estimator { columns, scans: RefCell::default() }
+        Estimator { columns }
     }
 
     pub(crate) fn rows(&self, plan: &Logical) -> f64 {
@@ -194,10 +191,10 @@ impl<'a> Estimator<'a> {
         }
         let first = scan.columns.iter().chain(&scan.filtered).map(|&(_, id)| id).min().unwrap_or(0);
         let key = (first, scan.predicate.clone());
-        let known = self.scans.borrow().get(&key).copied();
+        let known = self.columns.selectivities.borrow().get(&key).copied();
         let kept = known.unwrap_or_else(|| {
             let kept = self.scan_selectivity(scan, &estimate);
-            self.scans.borrow_mut().insert(key, kept);
+            self.columns.selectivities.borrow_mut().insert(key, kept);
             kept
         });
         estimate.filtered(kept)

@@ -9,6 +9,7 @@ use crate::estimate::Estimate;
 use columnar::{DataType, Value};
 use exec::plan::AggregateFunction;
 use exec::{CompareOp, Expr};
+use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -17,7 +18,11 @@ pub(crate) type ColumnSet = BTreeSet<ColumnId>;
 
 /// What is known of every column of a query, by id.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Columns(Vec<Column>);
+pub(crate) struct Columns {
+    columns: Vec<Column>,
+    /// Of scans' predicates, by a column of the scan: tried on samples once a query.
+    pub(crate) selectivities: RefCell<HashMap<(ColumnId, Vec<Expr>), f64>>,
+}
 
 #[derive(Debug, Clone)]
 pub(crate) struct Column {
@@ -28,16 +33,16 @@ pub(crate) struct Column {
 
 impl Columns {
     pub(crate) fn add(&mut self, name: impl Into<String>, data_type: DataType) -> ColumnId {
-        self.0.push(Column { name: name.into(), data_type });
-        (self.0.len() - 1) as ColumnId
+        self.columns.push(Column { name: name.into(), data_type });
+        (self.columns.len() - 1) as ColumnId
     }
 
     pub(crate) fn name(&self, id: ColumnId) -> &str {
-        self.0.get(id as usize).map_or("?", |column| &column.name)
+        self.columns.get(id as usize).map_or("?", |column| &column.name)
     }
 
     pub(crate) fn data_type(&self, id: ColumnId) -> DataType {
-        self.0.get(id as usize).map_or(DataType::Null, |column| column.data_type)
+        self.columns.get(id as usize).map_or(DataType::Null, |column| column.data_type)
     }
 
     /// A reference to the column.
