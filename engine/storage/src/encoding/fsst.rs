@@ -62,14 +62,12 @@ impl Encoding for FsstEncoding {
         if !matches!(source.data_type, DataType::Varchar | DataType::Binary) || symbols > ESCAPE.into() {
             return Err(damaged("a symbol table that fits no strings"));
         }
-        let mut table = Box::new(SymbolTable { symbols: [0; 256], lens: [0; 256] });
         let words = source.numbers::<u64>(2, symbols as usize)?;
         let lens = source.numbers::<u8>(3, symbols as usize)?;
         if lens.iter().any(|&len| !(1..=8).contains(&len)) {
             return Err(damaged("a symbol of an impossible length"));
         }
-        table.symbols[..words.len()].copy_from_slice(&words);
-        table.lens[..lens.len()].copy_from_slice(&lens);
+        let table = Box::new(SymbolTable::new(&words, &lens));
         // A code stands for 8 bytes at most.
         let expansion = (plain_bytes as f64 / limit.max(1) as f64).clamp(1.0, 8.0);
         let (data_type, rows) = (source.data_type, source.rows());
@@ -112,13 +110,21 @@ pub(super) struct SymbolTable {
 }
 
 impl SymbolTable {
+    /// Symbols, at most 255, and their lengths, at most 8 each.
+    pub(super) fn new(symbols: &[u64], lens: &[u8]) -> SymbolTable {
+        let mut table = SymbolTable { symbols: [0; 256], lens: [0; 256] };
+        table.symbols[..symbols.len()].copy_from_slice(symbols);
+        table.lens[..lens.len()].copy_from_slice(lens);
+        table
+    }
+
     /// The bytes that a code stands for; at most 8.
     pub(super) fn symbol(&self, code: u8) -> ([u8; 8], usize) {
         (self.symbols[usize::from(code)].to_le_bytes(), self.lens[usize::from(code)].into())
     }
 
     /// Appends the string that `codes` stand for. An escape at the very end stands for nothing.
-    fn decode(&self, codes: &[u8], out: &mut Vec<u8>) {
+    pub(super) fn decode(&self, codes: &[u8], out: &mut Vec<u8>) {
         // Every code gives at most 8 bytes; a store is always of 8.
         out.reserve(8 * codes.len() + 8);
         let mut len = out.len();

@@ -102,3 +102,77 @@ fn frequencies(texts: &Texts<'_>) -> [usize; 256] {
     stretches.step_by(every).flatten().for_each(|&code| counts[usize::from(code)] += 1);
     counts
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::encoding::places::{self, Places};
+    use crate::text::TextToken;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// Any codes: of symbols, past the table's end, escaped bytes, escapes at the end of a text.
+        #[test]
+        fn codes_are_answered_as_what_they_decode_to(
+            symbols in prop::collection::vec("[ab]{1,8}", 1..6),
+            texts in prop::collection::vec(
+                prop::collection::vec(prop_oneof![6 => 0..6_u8, 2 => Just(ESCAPE), 1 => Just(b'a'), 1 => Just(b'b')], 0..12),
+                1..12,
+            ),
+            pattern in prop::sample::select(
+                &["%a%b%", "%abba%", "a%", "ab_%", "%b", "%aaabbb%", "ab", "%", "", "%a_b%", "%ab%ba%aab%"],
+            ),
+            negated: bool,
+            shift in 0..7_usize,
+        ) {
+            let words: Vec<u64> = symbols
+                .iter()
+                .map(|symbol| {
+                    let mut word = [0; 8];
+                    word[..symbol.len()].copy_from_slice(symbol.as_bytes());
+                    u64::from_le_bytes(word)
+                })
+                .collect();
+            let lens: Vec<u8> = symbols.iter().map(|symbol| symbol.len() as u8).collect();
+            let table = SymbolTable::new(&words, &lens);
+            let token = |byte| match byte {
+                b'%' => TextToken::Run,
+                b'_' => TextToken::Character,
+                byte => TextToken::Byte(byte),
+            };
+            let automaton = TextAutomaton::of_sequences(&[pattern.bytes().map(token).collect()], false).unwrap();
+            let automaton = if negated { automaton.inverted() } else { automaton };
+
+            // The texts over and over, some of them longer than a word of marks.
+            let rows: Vec<Vec<u8>> =
+                (0..700).map(|row| texts[row % texts.len()].repeat(if row % 97 == 5 { 9 } else { 1 })).collect();
+            let starts: Vec<u32> = std::iter::once(0)
+                .chain(rows.iter().scan(0, |end, row| {
+                    *end += row.len() as u32;
+                    Some(*end)
+                }))
+                .collect();
+            let (bytes, wide) = places::encode(&starts);
+            let places = Places::new(bytes, starts.len(), wide).unwrap();
+            let bytes = [rows.concat(), vec![0; 16]].concat();
+            let alive = Bitmap::from_fn(rows.len(), |row| row % 7 != shift);
+            let expected = Bitmap::from_fn(rows.len(), |row| {
+                let mut text = Vec::new();
+                table.decode(&rows[row], &mut text);
+                automaton.accepts(&text)
+            });
+            for alive in [None, Some(&alive)] {
+                let texts = Texts { places: &places, bytes: &bytes, rows: rows.len(), alive };
+                let steps = steps(&automaton, &table);
+                let mut searches = vec![Search::All, Search::FirstCode];
+                searches.extend(needed_codes(&automaton, &steps, &texts).map(Search::Codes));
+                for (index, search) in searches.iter().enumerate() {
+                    let found = steps.filter(&texts, search);
+                    for row in (0..rows.len()).filter(|&row| alive.is_none_or(|alive| alive.get(row))) {
+                        prop_assert_eq!(found.get(row), expected.get(row), "row {}, search {}", row, index);
+                    }
+                }
+            }
+        }
+    }
+}

@@ -40,19 +40,8 @@ impl Places {
     /// Reads buffer 0 of a block whose strings lie within `limit` bytes.
     pub(super) fn open(source: &Source<'_>, wide: bool, limit: usize) -> Result<Places> {
         let count = source.rows() + 1;
-        let group_count = count.div_ceil(GROUP);
-        let width = if wide { 4 } else { 2 };
-        let bytes = source.buffer(0)?;
-        if bytes.len() != group_count * 4 + count * width {
-            return Err(damaged("places of strings do not fit their block"));
-        }
-        let groups = Buffer::new(bytes.clone(), 0, group_count);
-        let rest = bytes.slice(group_count * 4);
-        let within = match wide {
-            true => Within::Wide(Buffer::new(rest, 0, count)),
-            false => Within::Narrow(Buffer::new(rest, 0, count)),
-        };
-        let places = Places { groups, within };
+        let places = Places::new(source.buffer(0)?, count, wide)
+            .ok_or_else(|| damaged("places of strings do not fit their block"))?;
         let (mut last, mut sound) = (0, true);
         for row in 0..count {
             let start = places.start(row);
@@ -63,6 +52,22 @@ impl Places {
             true => Ok(places),
             false => Err(damaged("places of strings lie outside their bytes")),
         }
+    }
+
+    /// `count` places as [`encode`] gives them; `None` where the bytes are not as many.
+    pub(super) fn new(bytes: Bytes, count: usize, wide: bool) -> Option<Places> {
+        let group_count = count.div_ceil(GROUP);
+        let width = if wide { 4 } else { 2 };
+        if bytes.len() != group_count * 4 + count * width {
+            return None;
+        }
+        let groups = Buffer::new(bytes.clone(), 0, group_count);
+        let rest = bytes.slice(group_count * 4);
+        let within = match wide {
+            true => Within::Wide(Buffer::new(rest, 0, count)),
+            false => Within::Narrow(Buffer::new(rest, 0, count)),
+        };
+        Some(Places { groups, within })
     }
 
     /// Where string `row` starts; the string before it ends there.
