@@ -49,13 +49,13 @@ fn main() -> ExitCode {
 }
 
 /// A line on stderr: what is going on.
-#[allow(clippy::print_stderr)]
+#[allow(clippy::print_stderr, reason = "progress belongs to the terminal")]
 pub(crate) fn progress(line: &str) {
     eprintln!("{line}");
 }
 
 /// A result on stdout.
-#[allow(clippy::print_stdout)]
+#[allow(clippy::print_stdout, reason = "the table is what the command is for")]
 pub(crate) fn say(text: &str) {
     println!("{text}");
 }
