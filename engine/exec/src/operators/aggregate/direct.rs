@@ -10,7 +10,8 @@ use crate::operators::keys::Packing;
 use crate::pages::cell::load;
 use crate::pages::{FrozenRows, Heap, RowLayout, RowPages};
 use crate::{Error, Result};
-use columnar::View;
+use columnar::kernels::take::indices_of;
+use columnar::{Bitmap, View};
 use std::sync::Arc;
 
 /// The most words, and the most bytes a task, that groups are kept by their words for.
@@ -75,15 +76,7 @@ impl Page {
 
     /// The places of the groups that are there, ascending.
     fn places(&self) -> Vec<u32> {
-        let mut places = Vec::new();
-        for (index, &word) in self.present.iter().enumerate() {
-            let mut left = word;
-            while left != 0 {
-                places.push(index as u32 * 64 + left.trailing_zeros());
-                left &= left - 1;
-            }
-        }
-        places
+        indices_of(&Bitmap::from_words(self.present.clone(), PAGE_GROUPS))
     }
 }
 

@@ -3,7 +3,8 @@
 //! The work is handed out in morsels, a block or a part of one. Of a morsel, storage first filters what it
 //! can on encoded columns; then the key filters of joins further on drop rows; predicates that are left are
 //! evaluated on the surviving rows, those that may fail last; then the columns asked for are read for the rows
-//! that remain.
+//! that remain. Morsels may be cut so that [`runs`] of one value stay together; and where a table ascends by a
+//! unique key, a join may [`lookup`] rows in it instead of scanning it.
 
 pub mod lookup;
 mod predicate;
