@@ -33,7 +33,8 @@ impl Random {
 
 /// What a fuzzing test takes from its environment.
 pub struct Run {
-    /// Of the first round; every further round counts one up. `FUZZ_SEED`, else drawn.
+    /// Of the first round; every further round counts one up. `FUZZ_SEED`: a number, or `random` for one drawn
+    /// by the clock. Where it is not set always the same, so that a check that passed passes again.
     pub seed: u64,
     /// `FUZZ_SECONDS`.
     pub time: Duration,
@@ -42,12 +43,13 @@ pub struct Run {
 impl Run {
     /// A run of so many seconds, unless the environment says otherwise.
     pub fn from_environment(seconds: u64) -> Run {
-        let given = |name| std::env::var(name).ok().and_then(|text| text.parse().ok());
-        let drawn =
-            || SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |since| since.as_micros() as u64);
-        Run {
-            seed: given("FUZZ_SEED").unwrap_or_else(drawn),
-            time: Duration::from_secs(given("FUZZ_SECONDS").unwrap_or(seconds)),
-        }
+        let given = |name: &str, otherwise| match std::env::var(name) {
+            Ok(text) if text == "random" => SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .map_or(otherwise, |since| since.as_micros() as u64),
+            Ok(text) => text.parse().unwrap_or_else(|_| panic!("{name} is {text:?}, not a number")),
+            Err(_) => otherwise,
+        };
+        Run { seed: given("FUZZ_SEED", 1), time: Duration::from_secs(given("FUZZ_SECONDS", seconds)) }
     }
 }

@@ -1,7 +1,8 @@
 //! Statements drawn at random against a small server: each is answered or refused in time, nothing panics,
 //! and the server goes on.
 //!
-//! A run takes `FUZZ_SECONDS` (15 where it is not set). A failure names the `FUZZ_SEED` that begins with it;
+//! A run takes `FUZZ_SECONDS` (15 where it is not set) and draws by `FUZZ_SEED` (always the same where it is not
+//! set; `FUZZ_SEED=random FUZZ_SECONDS=600` looks for new failures). A failure names the seed that begins with it;
 //! the statement that runs is kept in the file `fuzz_sql_running`, should the process end with it.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout)]

@@ -2,6 +2,7 @@
 
 use super::expression::{Bound, Context, Literal};
 use super::scope::{Relation, Scope, ScopeColumn, same_name};
+use super::subquery::attach;
 use super::{Binder, BoundQuery, Cte, MAX_QUERY_DEPTH, OutputColumn, types};
 use crate::error::{Error, Result};
 use crate::logical::{JoinKind, Logical, SortKey};
@@ -359,15 +360,17 @@ impl Binder<'_> {
             .map(|column| ScopeColumn { name: column.name.clone(), id: column.id, qualified_only: false })
             .collect();
         let scope = Scope { relations: vec![Relation { schema: None, name: None, columns }], outer: None };
+        let mut context = Context::new(&scope, "ORDER BY");
         let mut keys = Vec::with_capacity(order_by.len());
         for item in order_by {
             let expr = match ordinal(&item.expr, bound.columns.len(), "ORDER BY")? {
                 Some(position) => self.columns.reference(bound.columns[position].id),
-                None => self.expression(&item.expr, &mut Context::new(&scope, "ORDER BY"))?,
+                None => self.expression(&item.expr, &mut context)?,
             };
             keys.push(sort_key(expr, item));
         }
-        bound.plan = Logical::Sort { input: Box::new(bound.plan), keys };
+        let input = Box::new(attach(bound.plan, context.pending));
+        bound.plan = Logical::Sort { input, keys };
         Ok(bound)
     }
 
