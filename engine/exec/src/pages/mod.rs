@@ -32,6 +32,9 @@ const FIRST_HEAP_BYTES: usize = 1 << 10;
 /// A growing collection of rows of one layout.
 pub struct RowPages {
     layout: Arc<RowLayout>,
+    /// Those of the layout, close at hand.
+    width: usize,
+    page_shift: u32,
     pages: Vec<Vec<u8>>,
     /// Bytes of strings longer than a view holds.
     heap: Vec<Vec<u8>>,
@@ -54,6 +57,8 @@ impl RowPages {
     pub fn new(layout: &Arc<RowLayout>, memory: &Arc<MemoryPool>, what: &'static str) -> RowPages {
         RowPages {
             layout: layout.clone(),
+            width: layout.width,
+            page_shift: layout.page_shift,
             pages: Vec::new(),
             heap: Vec::new(),
             rows: 0,
@@ -139,9 +144,9 @@ impl RowPages {
     #[inline(always)]
     pub fn pointer_mut(&mut self, row: u32) -> *mut u8 {
         debug_assert!((row as usize) < self.rows);
-        let page = &mut self.pages[(row >> self.layout.page_shift) as usize];
-        let place = (row as usize & (self.layout.page_rows() - 1)) * self.layout.width;
-        debug_assert!(place + self.layout.width <= page.len());
+        let page = &mut self.pages[(row >> self.page_shift) as usize];
+        let place = (row as usize & ((1 << self.page_shift) - 1)) * self.width;
+        debug_assert!(place + self.width <= page.len());
         // SAFETY: `row` was given by `push`, so its page holds `width` bytes from `place` on. A number that
         // was not is refused by the slice index where its page is missing; within the last page it is the
         // caller's duty, which the assertions above check in debug builds.
@@ -152,8 +157,8 @@ impl RowPages {
     #[inline(always)]
     pub fn pointer(&self, row: u32) -> *const u8 {
         debug_assert!((row as usize) < self.rows);
-        let page = &self.pages[(row >> self.layout.page_shift) as usize];
-        let place = (row as usize & (self.layout.page_rows() - 1)) * self.layout.width;
+        let page = &self.pages[(row >> self.page_shift) as usize];
+        let place = (row as usize & ((1 << self.page_shift) - 1)) * self.width;
         // SAFETY: as in `pointer_mut`.
         unsafe { page.as_ptr().add(place) }
     }

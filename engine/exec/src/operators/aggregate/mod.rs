@@ -4,22 +4,29 @@
 //! aggregate, and a table that leads from keys to rows. A table that has grown too large for the caches is
 //! emptied, while its rows stay, partitioned by hash. Once all input is in, [`merge`] joins the rows of equal
 //! keys, partition by partition; the [`source`] reads what is left. Where keys are packed into words of few
-//! possible values and there are many rows, a task soon keeps its groups by their words instead ([`direct`]).
+//! possible values and there are many rows, a task soon keeps its groups by their words instead ([`direct`]); where
+//! most rows are groups of their own, it sets the rest of its rows aside, to be aggregated by partitions ([`scatter`]).
 
 mod direct;
 mod few;
+mod frequent;
 mod groups;
 mod merge;
+mod regroup;
 mod runs;
+mod scatter;
 mod sink;
+mod small;
 mod source;
 mod state;
+mod table;
 #[cfg(test)]
 mod tests;
 
 use super::keys::{Input, Packing};
 use crate::error::Result;
 use crate::expr::Expr;
+use crate::hash::hash_word;
 use crate::memory::MemoryPool;
 use crate::operator::{Operator, Sink, Source};
 use crate::pages::{FrozenRows, RowLayout, RowPages};
@@ -42,6 +49,8 @@ struct Aggregation {
     layout: Arc<RowLayout>,
     /// Where groups may lie by their words: how many words there are.
     direct: Option<usize>,
+    /// How rows may be set aside.
+    records: Option<scatter::Records>,
     output: Vec<Shape>,
     memory: Arc<MemoryPool>,
     settings: Settings,
@@ -49,6 +58,8 @@ struct Aggregation {
     collected: Mutex<Vec<Vec<RowPages>>>,
     /// Groups by their words, one of each task that went over to that.
     directs: Mutex<Vec<direct::Direct>>,
+    /// Rows that tasks have set aside.
+    scattered: Mutex<Vec<scatter::Scattered>>,
     /// How many pieces of work are done, and what they made of them.
     merged: Mutex<(usize, Vec<Merged>)>,
     result: OnceLock<Vec<Merged>>,
@@ -142,6 +153,8 @@ impl Aggregation {
         let layout = RowLayout::new(stored, WORD_BYTES, tail);
         let output = key_shapes.iter().cloned().chain(calls.iter().map(|call| call.state.output.clone()));
         let direct = packing.as_ref().and_then(|packing| direct::domain(packing, &calls, &layout));
+        let apart = !groups.is_empty() && direct.is_none();
+        let records = if apart { scatter::Records::of(stored, &calls) } else { None };
         Ok(Aggregation {
             output: output.collect(),
             keys,
@@ -150,13 +163,21 @@ impl Aggregation {
             calls,
             layout: Arc::new(layout),
             direct,
+            records,
             memory: query.memory.clone(),
             settings: query.settings.clone(),
             collected: Mutex::default(),
             directs: Mutex::default(),
+            scattered: Mutex::default(),
             merged: Mutex::default(),
             result: OnceLock::new(),
         })
+    }
+
+    /// The hash of the key that a word stands for.
+    #[inline(always)]
+    fn hash_of(&self, word: u64) -> u64 {
+        if self.packing.is_some() { hash_word(word) } else { word }
     }
 
     /// An empty collection of rows.

@@ -92,7 +92,8 @@ impl RunTask {
         let mut open = shared.new_rows();
         let copy = open.copy_row(&rows, done as u32)?;
         for call in &shared.calls {
-            call.state.keep_copied(&rows, &mut open, copy)?;
+            let pointer = open.pointer_mut(copy);
+            call.state.keep_copied(&rows, pointer, |bytes| open.keep(bytes))?;
         }
         self.open = Some(open);
         if done > 0 { self.give(rows, done).map(Some) } else { Ok(None) }

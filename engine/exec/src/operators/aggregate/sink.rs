@@ -1,16 +1,19 @@
 //! Input of an aggregation: each task's groups, then one list of rows a partition.
 
 use super::direct::{self, Direct};
+use super::frequent::Frequent;
 use super::groups::Groups;
 use super::merge::MergeWork;
-use super::state::{Keep, Rows};
+use super::regroup;
+use super::scatter::Scattered;
+use super::state::Rows;
 use super::{Aggregation, Call, Merged};
 use crate::operator::{Progress, Sink, SinkTask, Step, Work};
 use crate::pages::evict::{Disturbance, Evictable, PageStore};
-use crate::pages::{PARTITIONS, Partitions, RowPages};
+use crate::pages::{PARTITIONS, RowPages};
 use crate::{Error, Result};
 use columnar::bitmap::both_valid;
-use columnar::{Batch, Flat, Values, View, kernels::take};
+use columnar::{Batch, Flat, Values, Vector, kernels::take};
 use std::sync::Arc;
 
 /// The sink of an aggregation.
@@ -20,6 +23,9 @@ struct AggregateTask {
     shared: Arc<Aggregation>,
     groups: Option<Groups>,
     direct: Option<Direct>,
+    /// Where most rows are groups of their own: the rows set aside, and the keys whose rows are not.
+    scattered: Option<Scattered>,
+    frequent: Frequent,
     /// Rows taken so far.
     rows: usize,
     pending: Option<Batch>,
@@ -36,6 +42,8 @@ impl Sink for AggregateSink {
             shared: self.0.clone(),
             groups: Some(Groups::new(&self.0)),
             direct: None,
+            scattered: None,
+            frequent: Frequent::new(),
             rows: 0,
             pending: None,
             numbers: Vec::new(),
@@ -55,6 +63,10 @@ impl Sink for AggregateSink {
         let directs = std::mem::take(&mut *shared.directs.lock());
         if !directs.is_empty() {
             return direct::merges(shared, directs, collected.into_iter().flatten());
+        }
+        let scattered = std::mem::take(&mut *shared.scattered.lock());
+        if !scattered.is_empty() {
+            return regroup::work(shared, scattered, collected);
         }
         let mut pieces = Vec::<Vec<Vec<RowPages>>>::new();
         let mut room = 0;
@@ -79,6 +91,15 @@ impl Sink for AggregateSink {
 }
 
 impl Aggregation {
+    /// Takes rows of a task, which come by partition, over and over.
+    fn collect(&self, rows: Vec<RowPages>) {
+        let mut collected = self.collected.lock();
+        collected.resize_with(PARTITIONS, Vec::new);
+        for (index, rows) in rows.into_iter().enumerate().filter(|(_, rows)| !rows.is_empty()) {
+            collected[index % PARTITIONS].push(rows);
+        }
+    }
+
     /// Takes what one of `pieces` pieces of work has merged; the last one publishes the groups.
     pub(super) fn piece_done(&self, done: &mut Vec<Merged>, pieces: usize) -> Result<()> {
         let mut merged = self.merged.lock();
@@ -113,14 +134,11 @@ impl SinkTask for AggregateTask {
         if let Some(direct) = self.direct.take() {
             self.shared.directs.lock().push(direct);
         }
+        if let Some(scattered) = self.scattered.take() {
+            self.shared.scattered.lock().push(scattered);
+        }
         if let Some(groups) = self.groups.take() {
-            let mut collected = self.shared.collected.lock();
-            collected.resize_with(PARTITIONS, Vec::new);
-            for (index, rows) in groups.into_rows().into_iter().enumerate() {
-                if !rows.is_empty() {
-                    collected[index % PARTITIONS].push(rows);
-                }
-            }
+            self.shared.collect(groups.into_rows());
         }
         Ok(Progress::Ready)
     }
@@ -137,6 +155,18 @@ impl AggregateTask {
         {
             self.direct = Some(Direct::new(&shared, groups)?);
         }
+        let (mut batch, mut keys) = (batch, keys);
+        let frequent;
+        if let (Some(scattered), Some(records)) = (&mut self.scattered, &shared.records) {
+            let words = scattered.words(&keys, batch.rows);
+            let Some((some, others)) = self.frequent.split(&shared, &words) else {
+                return scattered.take(records, &words, &keys, batch);
+            };
+            let words: Vec<u64> = others.iter().map(|&row| words[row as usize]).collect();
+            scattered.take(records, &words, &taken(&keys, &others), &rows_of(batch, &others))?;
+            (frequent, keys) = (rows_of(batch, &some), taken(&keys, &some));
+            batch = &frequent;
+        }
         let Some(groups) = &mut self.groups else { return Ok(()) };
         let single = keys.is_empty();
         let (mut pointers, mut few) = (Vec::new(), None);
@@ -152,7 +182,7 @@ impl AggregateTask {
             let taken = call.take(batch)?;
             let (argument, active) = (taken.argument.as_ref(), taken.active.as_deref());
             if single {
-                let row = groups.rows.pointer_mut(0);
+                let row = groups.rows().pointer_mut(0);
                 if call.state.update_single(argument, active, taken.rows, row)? {
                     continue;
                 }
@@ -166,25 +196,40 @@ impl AggregateTask {
                 if let Some(few) = &few {
                     self.numbers = few.numbers();
                 }
-                pointers = groups.rows.pointers_mut(&self.numbers);
+                pointers = groups.rows().pointers_mut(&self.numbers);
             }
             let (chosen_numbers, chosen_pointers);
             let mut rows = Rows { active, numbers: &self.numbers, pointers: &pointers };
             if single {
-                chosen_pointers = vec![groups.rows.pointer_mut(0); taken.rows];
+                chosen_pointers = vec![groups.rows().pointer_mut(0); taken.rows];
                 rows = Rows { numbers: &self.numbers[..taken.rows], pointers: &chosen_pointers, ..rows };
             } else if let Some(chosen) = &taken.positions {
                 chosen_numbers = chosen.iter().map(|&row| self.numbers[row as usize]).collect::<Vec<_>>();
                 chosen_pointers = chosen.iter().map(|&row| pointers[row as usize]).collect::<Vec<_>>();
                 rows = Rows { numbers: &chosen_numbers, pointers: &chosen_pointers, ..rows };
             }
-            call.state.update(argument, &rows, &mut groups.rows)?;
+            call.state.update(argument, &rows, groups.rows())?;
         }
         if let Some(disturbance) = &mut self.disturbance {
             disturbance.strike(&mut Full(&mut groups.full))?;
         }
+        if let Some(records) = &shared.records
+            && self.scattered.is_none()
+            && groups.is_diffuse()
+        {
+            self.scattered = Some(Scattered::new(&shared, records)?);
+            shared.collect(std::mem::replace(groups, Groups::new(&shared)).into_rows());
+        }
         Ok(())
     }
+}
+
+fn taken(columns: &[Vector], rows: &[u32]) -> Vec<Vector> {
+    columns.iter().map(|column| take::take(column, rows)).collect()
+}
+
+fn rows_of(batch: &Batch, rows: &[u32]) -> Batch {
+    Batch::of_rows(taken(&batch.columns, rows), rows.len())
 }
 
 /// What an aggregate takes of a batch.
@@ -210,22 +255,25 @@ impl Call {
             let bits = both_valid(Some(&bits), flat.validity.as_ref());
             if let Some(bits) = bits.filter(|bits| !bits.all()) {
                 let rows = take::indices_of(&bits);
-                let columns = batch.columns.iter().map(|column| take::take(column, &rows)).collect();
-                chosen = Some((Batch::of_rows(columns, rows.len()), rows));
+                chosen = Some((rows_of(batch, &rows), rows));
             }
         }
         let batch = chosen.as_ref().map_or(batch, |(chosen, _)| chosen);
         let argument = self.argument.as_ref().map(|input| input.evaluate(batch)).transpose()?;
         let argument = argument.map(|vector| vector.flatten());
-        let validity = argument.as_ref().and_then(|flat| flat.validity.as_ref());
-        let active = validity.filter(|validity| !validity.all()).map(take::indices_of);
+        let active = argument.as_ref().and_then(valid_rows);
         let rows = batch.rows;
         Ok(Taken { positions: chosen.map(|(_, positions)| positions), rows, argument, active })
     }
 }
 
+/// Where some values are null: the rows whose value is not.
+pub(super) fn valid_rows(flat: &Flat) -> Option<Vec<u32>> {
+    flat.validity.as_ref().filter(|validity| !validity.all()).map(take::indices_of)
+}
+
 /// The rows of emptied tables can leave memory until they are merged.
-struct Full<'a>(&'a mut Vec<RowPages>);
+struct Full<'a>(&'a mut [RowPages]);
 
 impl Evictable for Full<'_> {
     fn bytes(&self) -> u64 {
@@ -238,11 +286,5 @@ impl Evictable for Full<'_> {
 
     fn evict(&mut self, partition: usize, store: &Arc<dyn PageStore>) -> Result<u64> {
         self.0[partition].evict(store)
-    }
-}
-
-impl Keep for Partitions {
-    fn keep(&mut self, row: u32, bytes: &[u8]) -> Result<View> {
-        Partitions::keep(self, row, bytes)
     }
 }

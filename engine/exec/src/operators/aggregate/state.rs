@@ -144,15 +144,19 @@ impl State {
         matches!(self.kind, Kind::Pick(_)) && self.output.physical == PhysicalType::View
     }
 
-    /// Keeps the string that a copied row still names in the heap of the row it was copied from.
-    pub(super) fn keep_copied(&self, from: &RowPages, to: &mut RowPages, row: u32) -> Result<()> {
+    /// Keeps the string that `copy` of a row still names in the heap of the row `from`: gives the view to store.
+    pub(super) fn keep_copied(
+        &self,
+        from: &RowPages,
+        copy: *mut u8,
+        keep: impl FnOnce(&[u8]) -> Result<View>,
+    ) -> Result<()> {
         if !self.keeps_text() {
             return Ok(());
         }
-        let view = View(load(to.pointer(row), self.offset));
+        let view = View(load(copy, self.offset));
         if !view.is_inline() {
-            let kept = to.keep(from.long_bytes(view))?;
-            store(to.pointer_mut(row), self.offset, kept.0);
+            store(copy, self.offset, keep(from.long_bytes(view))?.0);
         }
         Ok(())
     }

@@ -257,6 +257,61 @@ fn many_rows_of_few_words_go_by_their_words() {
 }
 
 #[test]
+fn rows_of_scattered_keys_are_set_aside() {
+    let rows: Vec<Row> = (0..240_000_i128)
+        .map(|number| {
+            let mut row = vec![Scalar::Null; TYPES.len()];
+            // One key has a third of the rows, the others four each.
+            let key = if number % 3 == 0 { 0 } else { 1 + number * 7_919 % 40_000 };
+            row[1] = Scalar::Bytes(format!("the key of number {key}").into_bytes());
+            row[2] = if key == 77 { Scalar::Null } else { Scalar::Integer(key * 1_000_000_007) };
+            row[4] = if number % 7 == 0 { Scalar::Null } else { Scalar::Integer(number % 5) };
+            row[7] = Scalar::Bytes(format!("a text of {:06}", number % 1_000).into_bytes());
+            row
+        })
+        .collect();
+    let calls = [call(CountRows, None, false), call(Sum, Some(4), false), call(Min, Some(7), false)];
+    let mut expected = std::collections::HashMap::<&[Scalar], (i128, Option<i128>, &Scalar)>::new();
+    for row in &rows {
+        let (count, sum, least) = expected.entry(&row[1..3]).or_insert((0, None, &row[7]));
+        *count += 1;
+        *sum = row[4].as_integer().map(|value| value + sum.unwrap_or(0)).or(*sum);
+        *least = if row[7].compare(least).unwrap().is_lt() { &row[7] } else { least };
+    }
+    for (keys, tight) in [(vec![2_usize], true), (vec![2], false), (vec![1, 2], true), (vec![1, 2], false)] {
+        let query = query(2048, None);
+        let groups: Vec<Expr> = keys.iter().map(|&key| Expr::column(key as u32, TYPES[key])).collect();
+        let aggregate = Aggregate::new(&groups, &calls, &shapes_of(&TYPES, &rows, tight), &query).unwrap();
+        let (sink, waker) = (aggregate.sink(), std::task::Waker::noop());
+        let mut parts: Vec<_> = (0..2).map(|_| sink.start().unwrap()).collect();
+        for (number, batch) in batches_of(&TYPES, &rows, 2048).into_iter().enumerate() {
+            parts[number % 2].push(batch).unwrap();
+            parts[number % 2].advance(&step(&query, waker)).unwrap();
+        }
+        for part in &mut parts {
+            part.combine(&step(&query, waker)).unwrap();
+        }
+        assert_eq!(aggregate.0.scattered.lock().len(), 2);
+        for mut work in sink.finalize().unwrap() {
+            while work.advance(&step(&query, waker)).unwrap() == crate::operator::Progress::Yield {}
+        }
+        let result = drain(&*aggregate.source(), 2, &query).unwrap();
+        assert_eq!(result.len(), expected.len());
+        let by_key: std::collections::HashMap<_, _> = expected
+            .iter()
+            .map(|(key, value)| (if keys.len() == 1 { &key[1..] } else { *key }, value))
+            .collect();
+        for row in result {
+            let (count, sum, least) = by_key[&row[..keys.len()]];
+            let sum = sum.map_or(Scalar::Null, Scalar::Integer);
+            assert_eq!(row[keys.len()..], [Scalar::Integer(*count), sum, (*least).clone()]);
+        }
+        drop((aggregate, sink, parts));
+        assert_eq!(query.memory.used_bytes(), 0);
+    }
+}
+
+#[test]
 fn any_value_is_one_of_the_group() {
     let rows = rows(&mut Random(7), 500, 20, true);
     let query = query(64, Some(3));

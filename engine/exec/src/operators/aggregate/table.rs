@@ -1,0 +1,316 @@
+//! From keys to the rows of their groups.
+
+use super::state::Keep;
+use super::{Aggregation, WORD_BYTES};
+use crate::Result;
+use crate::hash::Hasher;
+use crate::memory::Reservation;
+use crate::pages::cell::{load, store};
+use crate::pages::{Field, Partitions, RowPages, equal_rows, equal_to_vector};
+use columnar::{Flat, Vector, View, kernels::take};
+use std::sync::Arc;
+
+/// Where the rows of groups lie.
+pub(super) trait GroupRows: Keep {
+    /// Appends a row of zeros for a key of that hash, and gives its number.
+    fn push(&mut self, hash: u64) -> Result<u32>;
+    fn pointer(&self, row: u32) -> *const u8;
+    fn pointer_mut(&mut self, row: u32) -> *mut u8;
+    /// As [`RowPages::write`].
+    fn write(&mut self, field: &Field, vector: &Vector, rows: &[u32], pointers: &[*mut u8]) -> Result<()>;
+}
+
+/// Groups' rows and a table that leads to them. Its slots hold the low half of a hash and the number of a row plus
+/// one; a slot is found by the lowest bits of the hash, which choose neither partitions nor shards, and what does
+/// not fit there lies in the slots after it.
+pub(super) struct Table<R> {
+    shared: Arc<Aggregation>,
+    pub(super) rows: R,
+    slots: Vec<u64>,
+    slot_memory: Reservation,
+    /// Groups that the table leads to.
+    pub(super) count: usize,
+    hasher: Hasher,
+}
+
+/// In place of a row's number.
+const NONE: u32 = u32::MAX;
+
+impl<R: GroupRows> Table<R> {
+    /// An empty table; `rows` holds none.
+    pub(super) fn new(shared: &Arc<Aggregation>, rows: R) -> Table<R> {
+        debug_assert!(shared.layout.width >= WORD_BYTES);
+        Table {
+            shared: shared.clone(),
+            rows,
+            slots: Vec::new(),
+            slot_memory: shared.memory.reservation("the table of an aggregation"),
+            count: 0,
+            hasher: Hasher::default(),
+        }
+    }
+
+    /// Starts anew with `rows`, which holds none; gives the rows there were.
+    pub(super) fn empty(&mut self, rows: R) -> R {
+        self.slots.fill(0);
+        self.count = 0;
+        std::mem::replace(&mut self.rows, rows)
+    }
+
+    /// Leaves `numbers` with the number of the group's row for each of `count` rows with these keys.
+    pub(super) fn find(&mut self, keys: &[Vector], count: usize, numbers: &mut Vec<u32>) -> Result<()> {
+        let words = match &self.shared.packing {
+            Some(packing) => packing.pack(keys, count, None),
+            None => self.hasher.hash(keys, count),
+        };
+        self.find_words(&words, keys, numbers)
+    }
+
+    /// As [`Table::find`], of keys whose words are known; the keys themselves are asked for where words do not say
+    /// all of them.
+    pub(super) fn find_words(
+        &mut self,
+        words: &[u64],
+        keys: &[Vector],
+        numbers: &mut Vec<u32>,
+    ) -> Result<()> {
+        let shared = self.shared.clone();
+        let count = words.len();
+        let hashes: Vec<u64> = words.iter().map(|&word| shared.hash_of(word)).collect();
+        self.make_room(count)?;
+        // First the slots of all, then the rows they name: so the processor fetches many at a time.
+        let mask = self.slots.len() - 1;
+        numbers.clear();
+        numbers.extend(hashes.iter().map(|&hash| {
+            let entry = self.slots[hash as usize & mask];
+            let named = entry as u32 != 0 && (entry >> 32) as u32 == hash as u32;
+            if named { entry as u32 - 1 } else { NONE }
+        }));
+        let is_found = |(position, &number): (usize, &u32)| {
+            number != NONE && load::<u64>(self.rows.pointer(number), 0) == words[position]
+        };
+        let open: Vec<u32> = (0..count)
+            .filter(|&position| !is_found((position, &numbers[position])))
+            .map(|position| position as u32)
+            .collect();
+        let mut new = Vec::new();
+        for position in open {
+            let (word, hash) = (words[position as usize], hashes[position as usize]);
+            let (slot, found) = self.seek(hash, |row| load::<u64>(row, 0) == word);
+            numbers[position as usize] = match found {
+                Some(number) => number,
+                None => {
+                    new.push(position);
+                    self.insert(slot, word, hash)?
+                }
+            };
+        }
+        self.write_keys(keys, &new, numbers)?;
+        if shared.packing.is_none() {
+            self.settle_collisions(keys, &hashes, &new, numbers)?;
+        }
+        Ok(())
+    }
+
+    /// The first slot from `hash` on whose row `is_it`, and the row; or the empty slot after them.
+    #[inline(always)]
+    fn seek(&self, hash: u64, is_it: impl Fn(*const u8) -> bool) -> (usize, Option<u32>) {
+        let mask = self.slots.len() - 1;
+        let mut slot = hash as usize & mask;
+        loop {
+            let entry = self.slots[slot & mask];
+            if entry as u32 == 0 {
+                return (slot & mask, None);
+            }
+            if (entry >> 32) as u32 == hash as u32 {
+                let number = entry as u32 - 1;
+                if is_it(self.rows.pointer(number)) {
+                    return (slot & mask, Some(number));
+                }
+            }
+            slot += 1;
+        }
+    }
+
+    /// Adds a group at an empty slot.
+    #[inline]
+    fn insert(&mut self, slot: usize, word: u64, hash: u64) -> Result<u32> {
+        let number = self.rows.push(hash)?;
+        store(self.rows.pointer_mut(number), 0, word);
+        self.slots[slot] = hash << 32 | u64::from(number + 1);
+        self.count += 1;
+        Ok(number)
+    }
+
+    /// Writes the keys at `positions` into their rows.
+    fn write_keys(&mut self, keys: &[Vector], positions: &[u32], numbers: &[u32]) -> Result<()> {
+        if positions.is_empty() {
+            return Ok(());
+        }
+        let rows: Vec<u32> = positions.iter().map(|&position| numbers[position as usize]).collect();
+        let pointers: Vec<*mut u8> = rows.iter().map(|&row| self.rows.pointer_mut(row)).collect();
+        let layout = self.shared.layout.clone();
+        for (field, key) in layout.fields.iter().zip(keys) {
+            self.rows.write(field, &take::take(key, positions), &rows, &pointers)?;
+        }
+        Ok(())
+    }
+
+    /// Two keys of one hash were taken for one: finds or adds the right group for those that differ from
+    /// the row they were given.
+    fn settle_collisions(
+        &mut self,
+        keys: &[Vector],
+        hashes: &[u64],
+        new: &[u32],
+        numbers: &mut [u32],
+    ) -> Result<()> {
+        let flats: Vec<Flat> = keys.iter().map(Vector::flatten).collect();
+        let layout = self.shared.layout.clone();
+        let equal = |table: &Table<R>, positions: &[u32], rows: &[u32]| {
+            let pointers: Vec<*const u8> = rows.iter().map(|&row| table.rows.pointer(row)).collect();
+            let mut equal = vec![true; positions.len()];
+            for (field, flat) in layout.fields.iter().zip(&flats) {
+                equal_to_vector(field, flat, positions, &pointers, rows, &table.rows, &mut equal);
+            }
+            equal
+        };
+        if new.len() == numbers.len() {
+            return Ok(());
+        }
+        let positions: Vec<u32> = (0..numbers.len() as u32).collect();
+        let agree = equal(self, &positions, numbers);
+        for position in positions.into_iter().filter(|&position| !agree[position as usize]) {
+            let hash = hashes[position as usize];
+            let (slot, found) = {
+                let mask = self.slots.len() - 1;
+                let mut slot = hash as usize & mask;
+                loop {
+                    let entry = self.slots[slot & mask];
+                    if entry as u32 == 0 {
+                        break (slot & mask, None);
+                    }
+                    let row = entry as u32 - 1;
+                    let same = load::<u64>(self.rows.pointer(row), 0) == hash;
+                    if same && equal(self, &[position], &[row])[0] {
+                        break (slot & mask, Some(row));
+                    }
+                    slot += 1;
+                }
+            };
+            numbers[position as usize] = match found {
+                Some(number) => number,
+                None => {
+                    let number = self.insert(slot, hash, hash)?;
+                    numbers[position as usize] = number;
+                    self.write_keys(keys, &[position], numbers)?;
+                    number
+                }
+            };
+        }
+        Ok(())
+    }
+
+    /// Makes sure that half of the slots stay empty with `more` groups.
+    pub(super) fn make_room(&mut self, more: usize) -> Result<()> {
+        let wanted = (2 * (self.count + more)).next_power_of_two().max(256);
+        if wanted <= self.slots.len() {
+            return Ok(());
+        }
+        self.slot_memory.resize(8 * wanted as u64)?;
+        let before = std::mem::replace(&mut self.slots, vec![0; wanted]);
+        for entry in before.into_iter().filter(|&entry| entry as u32 != 0) {
+            let mut slot = (entry >> 32) as usize & (wanted - 1);
+            while self.slots[slot] != 0 {
+                slot = (slot + 1) & (wanted - 1);
+            }
+            self.slots[slot] = entry;
+        }
+        Ok(())
+    }
+}
+
+impl Table<RowPages> {
+    /// Copies a row of `from`, and gives the copy's number with that of the row of the same key that was here before;
+    /// without one the table leads to the copy.
+    pub(super) fn adopt(&mut self, from: &RowPages, row: u32) -> Result<(u32, Option<u32>)> {
+        let shared = self.shared.clone();
+        self.make_room(1)?;
+        let word = load::<u64>(from.pointer(row), 0);
+        let hash = shared.hash_of(word);
+        let copy = self.rows.copy_row(from, row)?;
+        for call in &shared.calls {
+            let pointer = self.rows.pointer_mut(copy);
+            call.state.keep_copied(from, pointer, |bytes| self.rows.keep(bytes))?;
+        }
+        let copied = self.rows.pointer(copy);
+        let mask = self.slots.len() - 1;
+        let mut slot = hash as usize & mask;
+        loop {
+            let entry = self.slots[slot];
+            if entry as u32 == 0 {
+                self.slots[slot] = hash << 32 | u64::from(copy + 1);
+                self.count += 1;
+                return Ok((copy, None));
+            }
+            let known = entry as u32 - 1;
+            let pointer = self.rows.pointer(known);
+            let fields = &shared.layout.fields;
+            if (entry >> 32) as u32 == hash as u32
+                && load::<u64>(pointer, 0) == word
+                && equal_rows(fields, (copy, copied, &self.rows), (known, pointer, &self.rows))
+            {
+                return Ok((copy, Some(known)));
+            }
+            slot = (slot + 1) & mask;
+        }
+    }
+}
+
+impl GroupRows for Partitions {
+    #[inline(always)]
+    fn push(&mut self, hash: u64) -> Result<u32> {
+        Partitions::push(self, hash)
+    }
+
+    #[inline(always)]
+    fn pointer(&self, row: u32) -> *const u8 {
+        Partitions::pointer(self, row)
+    }
+
+    #[inline(always)]
+    fn pointer_mut(&mut self, row: u32) -> *mut u8 {
+        Partitions::pointer_mut(self, row)
+    }
+
+    fn write(&mut self, field: &Field, vector: &Vector, rows: &[u32], pointers: &[*mut u8]) -> Result<()> {
+        Partitions::write(self, field, vector, rows, pointers)
+    }
+}
+
+impl Keep for Partitions {
+    fn keep(&mut self, row: u32, bytes: &[u8]) -> Result<View> {
+        Partitions::keep(self, row, bytes)
+    }
+}
+
+impl GroupRows for RowPages {
+    #[inline(always)]
+    fn push(&mut self, _hash: u64) -> Result<u32> {
+        RowPages::push(self)
+    }
+
+    #[inline(always)]
+    fn pointer(&self, row: u32) -> *const u8 {
+        RowPages::pointer(self, row)
+    }
+
+    #[inline(always)]
+    fn pointer_mut(&mut self, row: u32) -> *mut u8 {
+        RowPages::pointer_mut(self, row)
+    }
+
+    fn write(&mut self, field: &Field, vector: &Vector, rows: &[u32], pointers: &[*mut u8]) -> Result<()> {
+        RowPages::write(self, field, vector, rows, pointers)
+    }
+}
