@@ -1,11 +1,12 @@
 //! Loops over codes: comparing them to bitmaps, widening them to values.
 
+use crate::predicate::{CompareOp, Test};
 use arrow::datatypes::ArrowNativeType;
 #[cfg(target_arch = "x86_64")]
 use columnar::kernels::avx512;
 use columnar::kernels::isa::{Isa, isa};
 use columnar::kernels::take::gather;
-use columnar::{Bitmap, kernel};
+use columnar::{Bitmap, Scalar, kernel};
 use std::fmt::Debug;
 
 /// An unsigned code.
@@ -125,6 +126,33 @@ impl Matches {
             },
             _ => Matches::None,
         }
+    }
+
+    /// The codes whose values pass `test`, where codes are in the order of their values. `places` gives the first code
+    /// that is not below a scalar and the last that is not above, both possibly outside the codes there are; `None`
+    /// for scalars of another kind. `None` for tests that are no matter of order.
+    pub(crate) fn of_test(test: &Test, places: &dyn Fn(&Scalar) -> Option<(i128, i128)>) -> Option<Matches> {
+        const MOST: i128 = u64::MAX as i128;
+        Some(match test {
+            Test::Compare(op, scalar) => {
+                let (first, last) = places(scalar)?;
+                match op {
+                    CompareOp::Equal => Matches::between(first, last),
+                    CompareOp::NotEqual => Matches::between(first, last).inverted(),
+                    CompareOp::Less => Matches::between(0, first - 1),
+                    CompareOp::LessOrEqual => Matches::between(0, last),
+                    CompareOp::Greater => Matches::between(last + 1, MOST),
+                    CompareOp::GreaterOrEqual => Matches::between(first, MOST),
+                }
+            }
+            Test::Between(low, high) => Matches::between(places(low)?.0, places(high)?.1),
+            Test::In(scalars) => {
+                let equal = scalars.iter().filter_map(places).filter(|(first, last)| first == last);
+                Matches::of_codes(equal.filter_map(|(code, _)| u64::try_from(code).ok()).collect())
+            }
+            Test::OrNull(test) => return Matches::of_test(test, places),
+            Test::IsNull | Test::IsNotNull | Test::Text(_) | Test::Custom(_) => return None,
+        })
     }
 
     /// The codes that do not pass.

@@ -7,10 +7,10 @@ use super::{Encoded, EncodedBlock, Encoding, Input, Offer, Source, Summary};
 use crate::error::{Error, Result, damaged};
 use crate::format;
 use crate::kernels::{Code, Integer, Matches, select, widen, widen_at};
-use crate::predicate::{CompareOp, Test};
+use crate::predicate::Test;
 use crate::prepared::PreparedTest;
 use crate::rows::RowsRef;
-use columnar::{Bitmap, Buffer, Bytes, DataType, Flat, PhysicalType, Scalar, Values, Vector};
+use columnar::{Bitmap, Buffer, Bytes, DataType, Flat, PhysicalType, Values, Vector};
 use prost::Message;
 
 pub(super) struct FrameEncoding;
@@ -134,33 +134,12 @@ impl<C: Code> FrameBlock<C> {
     /// The codes whose values pass; `None` for tests of values that codes do not order as.
     fn matches(&self, test: &Test) -> Option<Matches> {
         let step = i128::from(self.step);
-        // The last code at or below a value, and the first at or above it; -1 and 2^64 lie outside all codes.
+        // -1 and 2^64 lie outside all codes.
         let limit = |code: i128| code.clamp(-1, 1 << 64);
-        let last = |value: i128| limit(value.saturating_sub(self.base).div_euclid(step));
-        let first = |value: i128| {
-            let offset = value.saturating_sub(self.base);
-            limit(offset.div_euclid(step) + i128::from(offset.rem_euclid(step) != 0))
-        };
-        Some(match test {
-            Test::Compare(op, Scalar::Integer(value)) => match op {
-                CompareOp::Equal => Matches::between(first(*value), last(*value)),
-                CompareOp::NotEqual => Matches::between(first(*value), last(*value)).inverted(),
-                CompareOp::Less => Matches::between(0, first(*value) - 1),
-                CompareOp::LessOrEqual => Matches::between(0, last(*value)),
-                CompareOp::Greater => Matches::between(last(*value) + 1, u64::MAX.into()),
-                CompareOp::GreaterOrEqual => Matches::between(first(*value), u64::MAX.into()),
-            },
-            Test::Between(Scalar::Integer(low), Scalar::Integer(high)) => {
-                Matches::between(first(*low), last(*high))
-            }
-            Test::In(values) => {
-                let codes = values.iter().filter_map(Scalar::as_integer).filter_map(|value| {
-                    let code = last(value);
-                    (code == first(value)).then(|| u64::try_from(code).ok()).flatten()
-                });
-                Matches::of_codes(codes.collect())
-            }
-            _ => return None,
+        Matches::of_test(test, &|scalar| {
+            let offset = scalar.as_integer()?.saturating_sub(self.base);
+            let last = offset.div_euclid(step);
+            Some((limit(last + i128::from(offset.rem_euclid(step) != 0)), limit(last)))
         })
     }
 }
