@@ -5,7 +5,7 @@
 //! bytes, the index of a buffer and an offset into it. Unused inline bytes are zero, so that equal short
 //! strings are equal as integers.
 
-use crate::{Buffer, Bytes};
+use crate::{Buffer, Bytes, kernel};
 use std::sync::Arc;
 
 /// One string: its length and either itself or where it lies.
@@ -139,6 +139,16 @@ impl Views {
         }
     }
 
+    /// Whether all strings are of ASCII characters, as far as that is told at once: false where it would be as quick
+    /// to look at them one by one.
+    pub fn are_ascii(&self) -> bool {
+        let (high_bits, long_bytes) = summary(&self.views);
+        let buffer_bytes: usize = self.buffers.iter().map(Bytes::len).sum();
+        high_bits == 0
+            && (long_bytes == 0
+                || buffer_bytes / 2 <= long_bytes && self.buffers.iter().all(|bytes| bytes.is_ascii()))
+    }
+
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &[u8]> {
         (0..self.len()).map(|row| self.get(row))
     }
@@ -151,6 +161,22 @@ impl Views {
 
 #[cfg(target_endian = "big")]
 compile_error!("views, segments and messages are little-endian");
+
+kernel! {
+    /// The highest bits of the bytes of inline strings, and how many bytes the others have.
+    fn summary(views: &[u128]) -> (u64, usize) {
+        const HIGH: u64 = 0x8080_8080_8080_8080;
+        let (mut high_bits, mut long_bytes) = (0, 0);
+        for &raw in views {
+            let len = raw as u32;
+            let inline = len as usize <= INLINE_BYTES;
+            let bits = (raw as u64 >> 32 | (raw >> 64) as u64) & HIGH;
+            high_bits |= if inline { bits } else { 0 };
+            long_bytes += if inline { 0 } else { len as usize };
+        }
+        (high_bits, long_bytes)
+    }
+}
 
 /// Collects strings into [`Views`].
 #[derive(Default)]

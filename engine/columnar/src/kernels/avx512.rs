@@ -67,3 +67,24 @@ macro_rules! within {
 within!(within_u8, u8, _mm512_set1_epi8, _mm512_sub_epi8, _mm512_cmple_epu8_mask, 1);
 within!(within_u16, u16, _mm512_set1_epi16, _mm512_sub_epi16, _mm512_cmple_epu16_mask, 2);
 within!(within_u32, u32, _mm512_set1_epi32, _mm512_sub_epi32, _mm512_cmple_epu32_mask, 4);
+
+/// How many bytes of `text` do not continue a character; the twin is [`super::text`]'s loop.
+///
+/// # Safety
+/// The CPU has AVX-512 F and BW.
+#[target_feature(enable = "avx512f,avx512bw,popcnt")]
+pub(super) unsafe fn characters(text: &[u8]) -> usize {
+    let (chunks, rest) = text.as_chunks::<64>();
+    let last_continued = _mm512_set1_epi8(-65);
+    let mut count = 0;
+    for chunk in chunks {
+        // SAFETY: the chunk is of 64 bytes.
+        let bytes = unsafe { _mm512_loadu_si512(chunk.as_ptr().cast()) };
+        count += _mm512_cmpgt_epi8_mask(bytes, last_continued).count_ones();
+    }
+    let mask = (1_u64 << rest.len()) - 1;
+    // SAFETY: bytes outside the mask are not read.
+    let bytes = unsafe { _mm512_maskz_loadu_epi8(mask, rest.as_ptr().cast()) };
+    count += _mm512_mask_cmpgt_epi8_mask(mask, bytes, last_continued).count_ones();
+    count as usize
+}

@@ -14,3 +14,4 @@ pub mod select;
 pub mod take;
 #[cfg(test)]
 mod tests;
+pub mod text;

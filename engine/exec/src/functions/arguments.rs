@@ -3,7 +3,7 @@
 use columnar::bitmap::both_valid;
 use columnar::kernels::cast::{integer_at, integers_to_double, to_width};
 use columnar::view::ViewsBuilder;
-use columnar::{Bitmap, DataType, Flat, Interval, PhysicalType, Result, Values, Vector};
+use columnar::{Bitmap, DataType, Flat, Interval, PhysicalType, Result, Values, Vector, Views};
 
 /// What the texts of one result may take: a batch of long texts must not take the machine's memory.
 const MOST_TEXT_BYTES: usize = 512 << 20;
@@ -100,11 +100,11 @@ impl Arguments {
         Ok(self.finish(data_type, integers((0..self.rows).map(compute), data_type.physical())?))
     }
 
-    /// A result of integers of 64 bits out of the bytes of the first argument.
-    pub(super) fn map_bytes(&self, data_type: DataType, compute: impl Fn(&[u8]) -> usize) -> Vector {
+    /// A result of integers of 64 bits out of the first argument, whose strings `compute` gets with their rows.
+    pub(super) fn map_views(&self, data_type: DataType, compute: impl Fn(&Views, usize) -> usize) -> Vector {
         let values: Vec<i64> = match &self.flats[0].values {
             Values::View(views) => (0..self.rows)
-                .map(|row| if self.is_valid(row) { compute(views.get(row)) as i64 } else { 0 })
+                .map(|row| if self.is_valid(row) { compute(views, row) as i64 } else { 0 })
                 .collect(),
             _ => vec![0; self.rows],
         };

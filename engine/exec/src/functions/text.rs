@@ -2,7 +2,8 @@
 
 use super::arguments::Arguments;
 use super::{Function, Parameter, Returns, Run};
-use columnar::{DataType, Error, Result, Vector};
+use columnar::kernels::text::characters;
+use columnar::{DataType, Error, Result, Values, Vector};
 
 const TEXT: Parameter = Parameter::Exact(DataType::Varchar);
 const PRINTED: Parameter = Parameter::Printed;
@@ -33,7 +34,7 @@ pub(super) fn functions() -> Vec<Function> {
         ),
         Function::new("length", "The number of characters.", "length('tundra')")
             .aliases(&["char_length", "character_length", "len"])
-            .with(&[TEXT], RETURNS_INT, |args, data_type| Ok(args.map_bytes(data_type, characters)))
+            .with(&[TEXT], RETURNS_INT, length)
             .within(0, i32::MAX.into()),
         Function::new("octet_length", "The number of bytes.", "octet_length('é')")
             .aliases(&["strlen"])
@@ -328,13 +329,14 @@ fn count_from_start(text: &str, count: i64) -> usize {
 }
 
 fn byte_length(args: &Arguments, data_type: DataType) -> Result<Vector> {
-    Ok(args.map_bytes(data_type, <[u8]>::len))
+    Ok(args.map_views(data_type, |views, row| views.view(row).len()))
 }
 
-/// How many characters a text has: the bytes that start one.
-fn characters(text: &[u8]) -> usize {
-    // So few at a time that a byte counts them, which vectorises.
-    text.chunks(255).map(|few| few.iter().map(|&byte| u8::from(byte as i8 >= -64)).sum::<u8>() as usize).sum()
+fn length(args: &Arguments, data_type: DataType) -> Result<Vector> {
+    if matches!(&args.flats[0].values, Values::View(views) if views.are_ascii()) {
+        return byte_length(args, data_type);
+    }
+    Ok(args.map_views(data_type, |views, row| characters(views.get(row))))
 }
 
 fn capitalised(text: &str) -> String {

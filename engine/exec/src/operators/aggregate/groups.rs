@@ -49,22 +49,23 @@ impl Groups {
         &mut self.table.rows
     }
 
-    /// Leaves `numbers` with the number of the group's row for each of `count` rows with these keys; where groups
-    /// are few, gives the batch by groups instead.
+    /// Leaves `numbers` with the number of the group's row for each of `count` rows with these keys (and more, where
+    /// there are no keys); where groups are few, gives the batch by groups instead.
     pub(super) fn find(
         &mut self,
         keys: &[Vector],
         count: usize,
         numbers: &mut Vec<u32>,
     ) -> Result<Option<Few>> {
-        numbers.clear();
         if keys.is_empty() {
             if self.table.rows.rows() == 0 {
                 self.table.rows.push(0)?;
             }
-            numbers.resize(count, 0);
+            // Only ever zeros.
+            numbers.resize(count.max(numbers.len()), 0);
             return Ok(None);
         }
+        numbers.clear();
         if self.table.count + count > self.limit.max(count) {
             self.empty();
         }

@@ -17,7 +17,7 @@ use std::sync::Arc;
 pub(super) const PARTS: usize = 256;
 const PART_SHIFT: u32 = 64 - PARTS.ilog2();
 /// The most rows a chunk.
-const CHUNK_ROWS: usize = 2048;
+const CHUNK_ROWS: usize = 512;
 /// Bytes a page of text: every partition has one that is not full.
 const TEXT_BYTES: usize = 32 << 10;
 
