@@ -90,6 +90,11 @@ impl RowPages {
         self.reservation.bytes()
     }
 
+    /// Bytes of the strings that views do not hold.
+    pub fn text_bytes(&self) -> usize {
+        self.heap.iter().map(Vec::len).sum()
+    }
+
     /// Appends a row of zeros and gives its number.
     #[inline(always)]
     pub fn push(&mut self) -> Result<u32> {
@@ -273,6 +278,11 @@ impl Partitions {
 
     pub fn rows(&self) -> usize {
         self.parts.iter().map(RowPages::rows).sum()
+    }
+
+    /// As [`RowPages::text_bytes`].
+    pub fn text_bytes(&self) -> usize {
+        self.parts.iter().map(RowPages::text_bytes).sum()
     }
 
     /// The collections, by partition.

@@ -5,6 +5,8 @@ use super::Aggregation;
 /// Words of keys, in a small table by their hashes.
 pub(super) struct Frequent {
     slots: [Option<u64>; SLOTS],
+    /// Whether a word of a hash that begins in that slot is frequent.
+    begins: [bool; SLOTS],
     count: usize,
     batches: usize,
 }
@@ -21,7 +23,7 @@ const SPLIT_ONE_IN: usize = 8;
 
 impl Frequent {
     pub(super) fn new() -> Frequent {
-        Frequent { slots: [None; SLOTS], count: 0, batches: 0 }
+        Frequent { slots: [None; SLOTS], begins: [false; SLOTS], count: 0, batches: 0 }
     }
 
     /// The positions of a batch's rows whose words are frequent, and of the others; `None`: treat all as others.
@@ -33,12 +35,17 @@ impl Frequent {
         if self.count == 0 {
             return None;
         }
-        let (mut frequent, mut others) = (Vec::new(), Vec::with_capacity(words.len()));
-        for (position, &word) in words.iter().enumerate() {
-            let of = if self.slots[self.seek(shared, word)].is_some() { &mut frequent } else { &mut others };
-            of.push(position as u32);
+        let slot_of = |&word: &u64| shared.hash_of(word) as usize % SLOTS;
+        let likely = words.iter().filter(|word| self.begins[slot_of(word)]).count();
+        if likely * SPLIT_ONE_IN < words.len() {
+            return None;
         }
-        (frequent.len() * SPLIT_ONE_IN >= words.len()).then_some((frequent, others))
+        let (mut frequent, mut others) = (Vec::with_capacity(likely), Vec::with_capacity(words.len()));
+        for (position, &word) in words.iter().enumerate() {
+            let is_frequent = self.slots[self.seek(shared, word)].is_some();
+            (if is_frequent { &mut frequent } else { &mut others }).push(position as u32);
+        }
+        Some((frequent, others))
     }
 
     fn learn(&mut self, shared: &Aggregation, words: &[u64]) {
@@ -50,6 +57,7 @@ impl Frequent {
             let slot = self.seek(shared, run[0]);
             if self.slots[slot].is_none() && self.count < WORDS {
                 self.slots[slot] = Some(run[0]);
+                self.begins[shared.hash_of(run[0]) as usize % SLOTS] = true;
                 self.count += 1;
             }
         }

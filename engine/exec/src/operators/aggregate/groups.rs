@@ -29,6 +29,8 @@ const GROUP_LIMIT: usize = 1 << 18;
 /// rows a group, the more the larger it is: one for each of so many groups.
 const DIFFUSE_COUNT: usize = 1 << 15;
 const DIFFUSE_STEP: usize = 1 << 13;
+/// Nor are rows set aside whose groups have this much text: to copy it costs more than the table.
+const LONG_TEXT_BYTES: usize = 48;
 
 impl Groups {
     pub(super) fn new(shared: &Arc<Aggregation>) -> Groups {
@@ -111,7 +113,11 @@ impl Groups {
         match self.shared.settings.disturb {
             // Every other disturbed run is diffuse.
             Some(seed) => seed % 2 == 0 && count > 20,
-            None => count >= DIFFUSE_COUNT && self.looked_up < count * (count / DIFFUSE_STEP),
+            None => {
+                count >= DIFFUSE_COUNT
+                    && self.looked_up < count * (count / DIFFUSE_STEP)
+                    && self.table.rows.text_bytes() < count * LONG_TEXT_BYTES
+            }
         }
     }
 
