@@ -13,6 +13,7 @@ pub(crate) fn evaluate(test: &Test, vector: &Vector) -> Result<Bitmap> {
     Ok(match test {
         Test::IsNull => Bitmap::filled(false, len),
         Test::IsNotNull => Bitmap::filled(true, len),
+        Test::OrNull(test) => evaluate(test, vector)?,
         Test::Custom(test) => {
             let bits = test.test(vector)?;
             match bits.len() == len {

@@ -121,5 +121,6 @@ fn tests(column: &ColumnSchema) -> Vec<Test> {
         }
     }
     tests.extend(scalars.iter().zip(scalars.iter().rev()).map(|(a, b)| Test::Between(a.clone(), b.clone())));
+    tests.extend(scalars.first().map(|a| Test::OrNull(Box::new(Test::Compare(CompareOp::Less, a.clone())))));
     tests
 }

@@ -31,7 +31,13 @@ impl SegmentFilter {
 
     /// As [`Segment::filter`].
     pub fn filter(&self, block: u32) -> Result<BlockRows> {
-        self.segment.filter_by(block as usize, &self.tests)
+        self.filter_also(block, &[])
+    }
+
+    /// As [`SegmentFilter::filter`], of rows that match `more` as well, which was not known when it was made.
+    pub fn filter_also(&self, block: u32, more: &[ColumnPredicate]) -> Result<BlockRows> {
+        let more = self.segment.prepare_tests(more)?;
+        self.segment.filter_by(block as usize, self.tests.iter().chain(&more), None)
     }
 }
 
@@ -63,7 +69,13 @@ impl Segment {
         (0..self.block_count() as u32).filter(may_match).collect()
     }
 
-    pub(crate) fn filter_by(&self, block: usize, tests: &[PreparedTest]) -> Result<BlockRows> {
+    /// The visible rows of a block, or of those in `among`, that pass all tests.
+    pub(crate) fn filter_by<'a>(
+        &self,
+        block: usize,
+        tests: impl IntoIterator<Item = &'a PreparedTest>,
+        among: Option<Bitmap>,
+    ) -> Result<BlockRows> {
         let rows = self.block_rows(block);
         let mut open = Vec::new();
         for test in tests {
@@ -74,7 +86,11 @@ impl Segment {
                 _ => open.push(test),
             }
         }
-        let mut alive = self.visible.as_ref().map(|visible| visible.slice(block * BLOCK_ROWS, rows));
+        let visible = self.visible.as_ref().map(|visible| visible.slice(block * BLOCK_ROWS, rows));
+        let mut alive = match (visible, among) {
+            (Some(visible), Some(among)) => Some(visible.and(&among)),
+            (visible, among) => visible.or(among),
+        };
         open.sort_by_cached_key(|test| match test.test() {
             Test::IsNull | Test::IsNotNull => 0,
             _ => self.content.block(test.column, block).map_or(0, |block| block.values.filter_cost()),
@@ -108,6 +124,7 @@ impl Segment {
             Test::IsNull => {
                 return Ok(block.validity.as_ref().map_or_else(|| Bitmap::filled(false, rows), Bitmap::not));
             }
+            Test::OrNull(_) if all_null => return Ok(Bitmap::filled(true, rows)),
             _ if all_null => return Ok(Bitmap::filled(false, rows)),
             Test::IsNotNull => Bitmap::filled(true, rows),
             _ => match block.values.filter(test, alive)? {
@@ -115,9 +132,10 @@ impl Segment {
                 None => self.test_values(index, test, alive)?,
             },
         };
-        Ok(match &block.validity {
-            Some(validity) => passing.and(validity),
-            None => passing,
+        Ok(match (&block.validity, test.test()) {
+            (Some(validity), Test::OrNull(_)) => passing.or(&validity.not()),
+            (Some(validity), _) => passing.and(validity),
+            (None, _) => passing,
         })
     }
 

@@ -131,7 +131,7 @@ impl Matches {
     /// The codes whose values pass `test`, where codes are in the order of their values. `places` gives the first code
     /// that is not below a scalar and the last that is not above, both possibly outside the codes there are; `None`
     /// for scalars of another kind. `None` for tests that are no matter of order.
-    pub(crate) fn of_test(test: &Test, places: impl Fn(&Scalar) -> Option<(i128, i128)>) -> Option<Matches> {
+    pub(crate) fn of_test(test: &Test, places: &dyn Fn(&Scalar) -> Option<(i128, i128)>) -> Option<Matches> {
         const MOST: i128 = u64::MAX as i128;
         Some(match test {
             Test::Compare(op, scalar) => {
@@ -150,6 +150,7 @@ impl Matches {
                 let equal = scalars.iter().filter_map(places).filter(|(first, last)| first == last);
                 Matches::of_codes(equal.filter_map(|(code, _)| u64::try_from(code).ok()).collect())
             }
+            Test::OrNull(test) => return Matches::of_test(test, places),
             Test::IsNull | Test::IsNotNull | Test::Text(_) | Test::Custom(_) => return None,
         })
     }

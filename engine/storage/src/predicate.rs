@@ -16,7 +16,7 @@ pub struct ColumnPredicate {
 }
 
 /// What is asked of a value. Scalars are of the column's kind (integers unscaled, floats as `f64`). A null
-/// passes [`Test::IsNull`] only; a null scalar lets nothing pass.
+/// passes [`Test::IsNull`] and [`Test::OrNull`] only; a null scalar lets nothing pass.
 #[derive(Clone, Debug)]
 pub enum Test {
     Compare(CompareOp, Scalar),
@@ -26,6 +26,8 @@ pub enum Test {
     In(Vec<Scalar>),
     IsNull,
     IsNotNull,
+    /// Null, or what passes another test.
+    OrNull(Box<Test>),
     /// Text that the automaton accepts.
     Text(Arc<TextAutomaton>),
     /// Any test that cannot fail. On dictionary columns it runs once a distinct value.

@@ -22,22 +22,7 @@ pub(crate) struct PreparedTest {
 impl PreparedTest {
     /// Refuses scalars that are not of the column's kind.
     pub(crate) fn new(column: usize, test: Test, data_type: DataType) -> Result<PreparedTest> {
-        let fits = |scalar: &Scalar| match scalar {
-            Scalar::Null => true,
-            Scalar::Boolean(_) => data_type == DataType::Boolean,
-            Scalar::Integer(_) => data_type.is_integral(),
-            Scalar::Float(_) => data_type.is_float(),
-            Scalar::Interval(_) => data_type == DataType::Interval,
-            Scalar::Bytes(_) => matches!(data_type, DataType::Varchar | DataType::Binary),
-        };
-        let fit = match &test {
-            Test::Compare(_, scalar) => fits(scalar),
-            Test::Between(low, high) => fits(low) && fits(high),
-            Test::In(scalars) => scalars.iter().all(fits),
-            Test::Text(_) => matches!(data_type, DataType::Varchar | DataType::Binary),
-            Test::IsNull | Test::IsNotNull | Test::Custom(_) => true,
-        };
-        match fit {
+        match fits(&test, data_type) {
             true => Ok(PreparedTest { column, test, codes: OnceLock::new(), text: OnceLock::new() }),
             false => Err(Error::Internal(format!("{test:?} does not fit a column of {data_type}"))),
         }
@@ -58,11 +43,31 @@ impl PreparedTest {
     /// The codes of the column's one dictionary, which ascends, whose values pass; found once.
     pub(crate) fn in_dictionary(&self, dictionary: &Dictionary) -> Result<&Matches> {
         let values = &dictionary.values;
-        let find = || match Matches::of_test(&self.test, |scalar| places(values, scalar)) {
+        let find = || match Matches::of_test(&self.test, &|scalar| places(values, scalar)) {
             Some(matches) => Ok(matches),
             None => Ok(Matches::of_bits(&evaluate(&self.test, &Vector::Flat(values.clone()))?)),
         };
         self.codes.get_or_init(find).as_ref().map_err(Clone::clone)
+    }
+}
+
+/// Whether a test asks nothing that values of this type cannot be asked.
+fn fits(test: &Test, data_type: DataType) -> bool {
+    let of_kind = |scalar: &Scalar| match scalar {
+        Scalar::Null => true,
+        Scalar::Boolean(_) => data_type == DataType::Boolean,
+        Scalar::Integer(_) => data_type.is_integral(),
+        Scalar::Float(_) => data_type.is_float(),
+        Scalar::Interval(_) => data_type == DataType::Interval,
+        Scalar::Bytes(_) => matches!(data_type, DataType::Varchar | DataType::Binary),
+    };
+    match test {
+        Test::Compare(_, scalar) => of_kind(scalar),
+        Test::Between(low, high) => of_kind(low) && of_kind(high),
+        Test::In(scalars) => scalars.iter().all(of_kind),
+        Test::Text(_) => matches!(data_type, DataType::Varchar | DataType::Binary),
+        Test::OrNull(test) => fits(test, data_type),
+        Test::IsNull | Test::IsNotNull | Test::Custom(_) => true,
     }
 }
 

@@ -118,8 +118,15 @@ impl Segment {
 
     /// Integers that no value of the column in a block lies outside of; `None` where nothing is known.
     pub fn block_bounds(&self, block: u32, column: u32) -> Option<(i128, i128)> {
+        let (min, max, _) = self.block_limits(block, column)?;
+        Some((min.as_integer()?, max.as_integer()?))
+    }
+
+    /// What no value of the column in a block lies outside of, each null where that is not known, and how many rows
+    /// are null.
+    pub fn block_limits(&self, block: u32, column: u32) -> Option<(&Scalar, &Scalar, u64)> {
         let zone = self.content.columns.get(column as usize)?.zones.get(block as usize)?;
-        Some((zone.min.as_integer()?, zone.max.as_integer()?))
+        Some((&zone.min, &zone.max, zone.nulls))
     }
 
     /// The blocks that may hold matches, ascending. Proves one way only: a block left out holds none.
@@ -133,7 +140,26 @@ impl Segment {
     ///
     /// [`SegmentFilter::filter`]: crate::SegmentFilter::filter
     pub fn filter(&self, block: u32, predicates: &[ColumnPredicate]) -> Result<BlockRows> {
-        self.filter_by(block as usize, &self.prepare_tests(predicates)?)
+        self.filter_by(block as usize, &self.prepare_tests(predicates)?, None)
+    }
+
+    /// As [`Segment::filter`], of some rows of the block.
+    pub fn filter_rows(
+        &self,
+        block: u32,
+        rows: RowsRef<'_>,
+        predicates: &[ColumnPredicate],
+    ) -> Result<BlockRows> {
+        let held = self.block_rows(block as usize);
+        check_inside(block, rows, held)?;
+        let mut words = vec![0_u64; held.div_ceil(64)];
+        let set = |row: usize| words[row / 64] |= 1 << (row % 64);
+        match rows {
+            RowsRef::Range(start, len) => (start..start + len).for_each(set),
+            RowsRef::Indices(indices) => indices.iter().map(|&row| row as usize).for_each(set),
+        }
+        let among = Bitmap::from_words(words, held);
+        self.filter_by(block as usize, &self.prepare_tests(predicates)?, Some(among))
     }
 
     /// Rows of a block, one vector a column asked for (by position in the schema), each at the width asked for
@@ -147,14 +173,7 @@ impl Segment {
         rows: RowsRef<'_>,
         columns: &[(u32, PhysicalType)],
     ) -> Result<Vec<Vector>> {
-        let held = self.block_rows(block as usize);
-        let inside = match rows {
-            RowsRef::Range(start, len) => start.checked_add(len).is_some_and(|end| end <= held),
-            RowsRef::Indices(indices) => indices.iter().max().is_none_or(|&last| (last as usize) < held),
-        };
-        if !inside {
-            return Err(Error::Internal(format!("rows past the end of block {block}")));
-        }
+        check_inside(block, rows, self.block_rows(block as usize))?;
         columns
             .iter()
             .map(|&(column, physical)| self.read_column(block as usize, rows, column as usize, physical))
@@ -260,6 +279,18 @@ impl Segment {
     /// Bytes of the whole segment.
     pub fn bytes(&self) -> u64 {
         self.content.bytes.len() as u64
+    }
+}
+
+/// That all rows are among the `held` of a block.
+fn check_inside(block: u32, rows: RowsRef<'_>, held: usize) -> Result<()> {
+    let inside = match rows {
+        RowsRef::Range(start, len) => start.checked_add(len).is_some_and(|end| end <= held),
+        RowsRef::Indices(indices) => indices.iter().max().is_none_or(|&last| (last as usize) < held),
+    };
+    match inside {
+        true => Ok(()),
+        false => Err(Error::Internal(format!("rows past the end of block {block}"))),
     }
 }
 

@@ -37,13 +37,28 @@ impl Zone {
     }
 
     pub(crate) fn judge(&self, test: &Test) -> Verdict {
-        if matches!(test, Test::IsNull) {
-            return Zone::verdict(self.nulls == 0, self.nulls == self.rows);
-        }
-        let values = match test {
+        match test {
+            Test::IsNull => Zone::verdict(self.nulls == 0, self.nulls == self.rows),
+            Test::OrNull(_) if self.nulls == self.rows => Verdict::All,
+            Test::OrNull(test) => match self.values(test) {
+                Verdict::None if self.nulls > 0 => Verdict::Unknown,
+                verdict => verdict,
+            },
             _ if self.nulls == self.rows => Verdict::None,
+            test => match self.values(test) {
+                Verdict::All if self.nulls > 0 => Verdict::Unknown,
+                verdict => verdict,
+            },
+        }
+    }
+
+    /// The verdict on values that are not null, of which there are some.
+    fn values(&self, test: &Test) -> Verdict {
+        match test {
             Test::IsNotNull => Verdict::All,
-            Test::IsNull | Test::Custom(_) => Verdict::Unknown,
+            Test::IsNull => Verdict::None,
+            Test::OrNull(test) => self.values(test),
+            Test::Custom(_) => Verdict::Unknown,
             Test::Compare(op, scalar) => self.compare(*op, scalar),
             Test::Text(automaton) => match (&self.min, &self.max) {
                 (Scalar::Bytes(min), Scalar::Bytes(max)) => automaton.judge(min, max),
@@ -63,8 +78,7 @@ impl Zone {
                 let all = verdicts.clone().any(|verdict| verdict == Verdict::All);
                 Zone::verdict(verdicts.all(|verdict| verdict == Verdict::None), all)
             }
-        };
-        if self.nulls > 0 && values == Verdict::All { Verdict::Unknown } else { values }
+        }
     }
 
     /// The verdict on values that are not null.

@@ -251,6 +251,7 @@ fn passes(test: &Test, value: &Scalar) -> bool {
     match test {
         Test::IsNull => matches!(value, Scalar::Null),
         Test::IsNotNull => !matches!(value, Scalar::Null),
+        Test::OrNull(test) => matches!(value, Scalar::Null) || passes(test, value),
         Test::Compare(op, scalar) => value.compare(scalar).is_some_and(|ordering| op.holds(ordering)),
         Test::Between(low, high) => {
             value.compare(low).is_some_and(|o| o.is_ge()) && value.compare(high).is_some_and(|o| o.is_le())
@@ -305,6 +306,9 @@ fn tests_for(data_type: DataType, values: &[Scalar]) -> Vec<Test> {
         tests.push(Test::Between(pair[1].clone(), pair[0].clone()));
     }
     tests.extend(texts.into_iter().map(|text| Test::Text(Arc::new(text))));
+    let or_null: Vec<Test> =
+        tests.iter().step_by(3).map(|test| Test::OrNull(Box::new(test.clone()))).collect();
+    tests.extend(or_null);
     tests
 }
 
@@ -373,6 +377,20 @@ fn check_filter(what: &str, segment: &Arc<Segment>, tests: &[Test], values: &[Sc
         let block = block as u32;
         assert_eq!(segment.filter(block, &predicates).unwrap(), expected, "{what}: {tests:?}");
         assert_eq!(prepared.filter(block).unwrap(), expected, "{what}: {tests:?}");
+        let late = segment.prepare(&[]).unwrap().filter_also(block, &predicates);
+        assert_eq!(late.unwrap(), expected, "{what}: {tests:?}");
+        let among: Vec<u32> = (0..values.len() as u32).step_by(3).collect();
+        let mut kept = among.clone();
+        kept.retain(|row| match &expected {
+            BlockRows::All => true,
+            BlockRows::Some(rows) => rows.binary_search(row).is_ok(),
+            BlockRows::None => false,
+        });
+        match segment.filter_rows(block, RowsRef::Indices(&among), &predicates).unwrap() {
+            BlockRows::All => assert_eq!(kept.len(), values.len(), "{what}: {tests:?}"),
+            BlockRows::Some(rows) => assert_eq!(rows, kept, "{what}: {tests:?}"),
+            BlockRows::None => assert!(kept.is_empty(), "{what}: {tests:?}"),
+        }
         assert!(prepared.blocks().contains(&block) || expected == BlockRows::None, "{what}: {tests:?}");
     }
 }

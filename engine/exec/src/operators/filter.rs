@@ -23,6 +23,11 @@ impl Filter {
     pub fn new(predicate: &Expr, input: &[Shape]) -> Result<Filter> {
         Ok(Filter { predicate: Arc::new(Compiled::compile(predicate, input)?), output: input.to_vec() })
     }
+
+    /// Whether evaluating the predicate can fail.
+    pub fn is_fallible(&self) -> bool {
+        self.predicate.is_fallible()
+    }
 }
 
 impl Operator for Filter {

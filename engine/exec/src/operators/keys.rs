@@ -35,6 +35,14 @@ impl Input {
         }
     }
 
+    /// Whether evaluating it can fail.
+    pub(crate) fn is_fallible(&self) -> bool {
+        match self {
+            Input::Column(..) => false,
+            Input::Compiled(compiled) => compiled.is_fallible(),
+        }
+    }
+
     /// A value for every row of `batch`, which has no selection.
     pub(crate) fn evaluate(&self, batch: &Batch) -> Result<Vector> {
         match self {

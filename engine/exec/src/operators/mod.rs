@@ -1,6 +1,7 @@
 //! Sources, operators and sinks, one a file.
 
 pub mod aggregate;
+pub mod bound;
 pub mod exchange;
 pub mod filter;
 pub mod hash_join;

@@ -26,6 +26,11 @@ impl Project {
         let output = exprs.iter().map(|expr| expr.shape().clone()).collect();
         Ok(Project { exprs: exprs.into(), output })
     }
+
+    /// Whether evaluating an expression can fail.
+    pub fn is_fallible(&self) -> bool {
+        self.exprs.iter().any(Compiled::is_fallible)
+    }
 }
 
 impl Operator for Project {

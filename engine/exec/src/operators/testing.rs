@@ -107,7 +107,12 @@ pub(crate) fn dictionary_of(vector: &Vector, wide: bool) -> Vector {
 }
 
 /// Feeds `batches` to a sink by `tasks` tasks in turn and finalizes it.
-pub(crate) fn fill(sink: &dyn Sink, batches: Vec<Batch>, tasks: usize, query: &QueryContext) -> Result<()> {
+pub(crate) fn fill(
+    sink: &dyn Sink,
+    batches: impl IntoIterator<Item = Batch>,
+    tasks: usize,
+    query: &QueryContext,
+) -> Result<()> {
     let waker = Waker::noop();
     let mut parts = (0..tasks).map(|_| sink.start()).collect::<Result<Vec<_>>>()?;
     for (number, batch) in batches.into_iter().enumerate() {

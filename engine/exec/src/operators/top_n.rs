@@ -1,5 +1,6 @@
 //! Top-N: the first rows in the order of the keys.
 
+use super::bound::BoundColumn;
 use super::sort::Sort;
 use crate::error::Result;
 use crate::operator::{Sink, Source};
@@ -12,6 +13,8 @@ use std::sync::Arc;
 pub struct TopN {
     pub sink: Arc<dyn Sink>,
     pub source: Arc<dyn Source>,
+    /// What its tasks find out of the first key, where they drop rows, it is a column of them, and no key can fail.
+    pub bound: Option<BoundColumn>,
 }
 
 impl TopN {
@@ -23,7 +26,7 @@ impl TopN {
         input: &[Shape],
         query: &QueryContext,
     ) -> Result<TopN> {
-        let Sort { sink, source } = Sort::with_range(keys, Some((limit, offset)), input, query)?;
-        Ok(TopN { sink, source })
+        let (Sort { sink, source }, bound) = Sort::with_range(keys, Some((limit, offset)), input, query)?;
+        Ok(TopN { sink, source, bound })
     }
 }

@@ -110,6 +110,8 @@ struct Stream {
     origins: Vec<Option<(Arc<Scan>, usize)>>,
     /// Rows come in the order in which one scan gives them.
     in_order: bool,
+    /// Nothing on the way from a scan fails for some rows, so that it is all the same which are left out.
+    total: bool,
     open: Vec<OpenPipeline>,
 }
 
@@ -143,14 +145,16 @@ impl Lowering<'_> {
                 let stream = self.lower(input)?;
                 let operator = Filter::new(predicate, &stream.shapes)?;
                 let (origins, in_order) = (stream.origins.clone(), stream.in_order);
-                Stream { origins, in_order, ..stream.through(Arc::new(operator), &node) }
+                let total = stream.total && !operator.is_fallible();
+                Stream { origins, in_order, total, ..stream.through(Arc::new(operator), &node) }
             }
             Plan::Project { input, exprs } => {
                 let stream = self.lower(input)?;
                 let operator = Project::new(exprs, &stream.shapes)?;
                 let origins = exprs.iter().map(|expr| stream.origin(expr)).collect();
                 let in_order = stream.in_order;
-                Stream { origins, in_order, ..stream.through(Arc::new(operator), &node) }
+                let total = stream.total && !operator.is_fallible();
+                Stream { origins, in_order, total, ..stream.through(Arc::new(operator), &node) }
             }
             Plan::Limit { input, limit, offset } => {
                 let stream = self.lower(input)?;
@@ -178,6 +182,11 @@ impl Lowering<'_> {
             Plan::TopN { input, keys, limit, offset } => {
                 let stream = self.lower(input)?;
                 let parts = TopN::new(keys, *limit, *offset, &stream.shapes, &node.query)?;
+                if let Some((column, bound)) = parts.bound
+                    && let Some((scan, position)) = stream.origins[column].as_ref().filter(|_| stream.total)
+                {
+                    scan.bound_by(*position, bound);
+                }
                 self.break_at(stream, parts.sink, parts.source, &node)
             }
             Plan::Union { inputs } => {
@@ -243,7 +252,8 @@ impl Lowering<'_> {
     fn open_scan(&mut self, scan: Arc<Scan>, node: &Arc<Node>) -> Stream {
         let stream = self.open(scan.clone(), node, Vec::new());
         let origins = (0..stream.shapes.len()).map(|column| Some((scan.clone(), column)));
-        Stream { origins: origins.collect(), in_order: true, ..stream }
+        let total = !scan.is_fallible();
+        Stream { origins: origins.collect(), in_order: true, total, ..stream }
     }
 
     fn lower_join(&mut self, join: &plan::HashJoin, node: &Arc<Node>) -> Result<Stream> {
@@ -257,7 +267,8 @@ impl Lowering<'_> {
                 scan.leave_out();
                 let of_scan = (0..scan.output().len()).map(|column| Some((scan.clone(), column)));
                 let origins = of_scan.chain(build.origins.iter().cloned()).collect();
-                return Ok(Stream { origins, ..build.through(Arc::new(lookup), node) });
+                let total = build.total && is_total(join);
+                return Ok(Stream { origins, total, ..build.through(Arc::new(lookup), node) });
             }
             probe = self.open_scan(scan, &scan_node);
         } else {
@@ -284,9 +295,10 @@ impl Lowering<'_> {
             true => probe.origins.clone(),
             false => Vec::new(),
         };
+        let total = probe.total && is_total(join);
         let stream = probe.through(parts.probe, node);
         origins.resize_with(stream.shapes.len(), || None);
-        let stream = Stream { origins, ..stream };
+        let stream = Stream { origins, total, ..stream };
         match parts.rest {
             Some(rest) => {
                 let rest = self.open(rest, node, probed);
@@ -321,6 +333,7 @@ impl Lowering<'_> {
             shapes,
             origins,
             in_order: false,
+            total: false,
             open: vec![OpenPipeline { number, source, operators: Vec::new(), after }],
         }
     }
@@ -365,7 +378,8 @@ impl Lowering<'_> {
             };
             stream.open
         });
-        Ok(Stream { open: widened.collect(), origins: vec![None; shapes.len()], in_order: false, shapes })
+        let (open, origins) = (widened.collect(), vec![None; shapes.len()]);
+        Ok(Stream { open, origins, in_order: false, total: false, shapes })
     }
 }
 
@@ -410,12 +424,12 @@ impl Stream {
         }
     }
 
-    /// The stream after an operator, which all its pipelines share. Where its columns come from, and in which order,
-    /// is forgotten.
+    /// The stream after an operator, which all its pipelines share. What is known of its rows is forgotten.
     fn through(mut self, operator: Arc<dyn Operator>, node: &Arc<Node>) -> Stream {
         self.shapes = operator.output().to_vec();
         self.origins = vec![None; self.shapes.len()];
         self.in_order = false;
+        self.total = false;
         let stage = Stage { part: operator, node: node.clone() };
         self.open.iter_mut().for_each(|pipeline| pipeline.operators.push(stage.clone()));
         self
@@ -469,6 +483,12 @@ fn drops_probe_rows(kind: JoinKind) -> bool {
 fn passes_probe_rows(kind: JoinKind) -> bool {
     use JoinKind::*;
     matches!(kind, Inner | ProbeOuter | ProbeSemi | ProbeAnti | Mark)
+}
+
+/// Whether a join evaluates nothing that might fail.
+fn is_total(join: &plan::HashJoin) -> bool {
+    let is_column = |expr: &Expr| matches!(expr, Expr::Column { .. });
+    join.residual.is_none() && join.keys.iter().all(|key| is_column(&key.probe) && is_column(&key.build))
 }
 
 /// Lets the scan that a key of the probe side comes from drop rows that the build side has no key for.

@@ -136,7 +136,7 @@ impl<C: Code> FrameBlock<C> {
         let step = i128::from(self.step);
         // -1 and 2^64 lie outside all codes.
         let limit = |code: i128| code.clamp(-1, 1 << 64);
-        Matches::of_test(test, |scalar| {
+        Matches::of_test(test, &|scalar| {
             let offset = scalar.as_integer()?.saturating_sub(self.base);
             let last = offset.div_euclid(step);
             Some((limit(last + i128::from(offset.rem_euclid(step) != 0)), limit(last)))

@@ -67,6 +67,7 @@ impl TextAutomaton {
                 let above = TextAutomaton::compared(CompareOp::GreaterOrEqual, low)?;
                 above.and(&TextAutomaton::compared(CompareOp::LessOrEqual, high)?)
             }
+            Test::OrNull(test) => TextAutomaton::of_test(test),
             Test::In(scalars) => {
                 let sequence = |scalar: &Scalar| match scalar {
                     Scalar::Bytes(bytes) => {

@@ -4,7 +4,8 @@
 //! can on encoded columns; then the key filters of joins further on drop rows; predicates that are left are
 //! evaluated on the surviving rows, those that may fail last; then the columns asked for are read for the rows
 //! that remain. Morsels may be cut so that [`runs`] of one value stay together; and where a table ascends by a
-//! unique key, a join may [`lookup`] rows in it instead of scanning it.
+//! unique key, a join may [`lookup`] rows in it instead of scanning it. A top-N further on may tell the [`Bound`] of
+//! the rows that it wants: morsels that may begin its order come first then, and rows behind the bound are dropped.
 
 pub mod lookup;
 mod predicate;
@@ -13,6 +14,7 @@ mod text_test;
 
 use crate::error::{Error, Result};
 use crate::operator::{Output, Source, SourceTask, Step};
+use crate::operators::bound::Bound;
 use crate::operators::key_filter::{KeyFilter, KeySet};
 use crate::plan;
 use crate::runtime::profile::MorselCount;
@@ -41,6 +43,10 @@ struct Shared {
     key_tests: OnceLock<Vec<KeyTest>>,
     /// The column whose runs of equal values stay with one task.
     runs: OnceLock<u32>,
+    /// The column that a top-N orders rows by first, and what it tells of it.
+    bound: OnceLock<(u32, Arc<Bound>)>,
+    /// In which order morsels are read, where there is a bound.
+    order: OnceLock<Vec<usize>>,
     /// Of the columns of the schema.
     facts: Vec<ColumnFacts>,
     /// Column and width of each column of the output.
@@ -91,6 +97,8 @@ struct Current {
     rows: Rows,
     /// While residual predicates are evaluated: how many of `rows` they have seen, and which passed.
     tested: Option<(usize, Vec<u32>)>,
+    /// How often the bound that `rows` pass had moved.
+    moves: u64,
     /// How many of `rows` were given.
     given: usize,
 }
@@ -159,6 +167,8 @@ impl Scan {
             key_filters: Mutex::default(),
             key_tests: OnceLock::new(),
             runs: OnceLock::new(),
+            bound: OnceLock::new(),
+            order: OnceLock::new(),
             facts,
             columns,
             batch_rows: batch_rows.max(1),
@@ -192,6 +202,18 @@ impl Scan {
     pub fn filter_keys(&self, position: usize, filter: Arc<KeyFilter>) {
         if let Some(&(column, physical)) = self.shared.columns.get(position) {
             self.shared.key_filters.lock().push((column, physical, filter));
+        }
+    }
+
+    /// Whether a predicate can fail for a row.
+    pub fn is_fallible(&self) -> bool {
+        self.shared.predicate.residual.iter().any(|residual| residual.compiled.is_fallible())
+    }
+
+    /// Gives only rows that `bound` lets pass by column `position` of the output.
+    pub fn bound_by(&self, position: usize, bound: Arc<Bound>) {
+        if let Some(&(column, _)) = self.shared.columns.get(position) {
+            self.shared.bound.get_or_init(|| (column, bound));
         }
     }
 }
@@ -248,7 +270,7 @@ impl SourceTask for ScanTask {
                     if index >= self.shared.morsels.len() {
                         return Ok(Output::Finished);
                     }
-                    self.taken = self.shared.whole_runs(index)?;
+                    self.taken = self.shared.whole_runs(self.shared.place(index))?;
                     self.taken.reverse();
                     self.shared.count.add_done();
                     continue;
@@ -268,6 +290,42 @@ impl SourceTask for ScanTask {
 }
 
 impl Shared {
+    /// The morsel that is read as the `index`th.
+    fn place(&self, index: usize) -> usize {
+        let Some((column, bound)) = self.bound.get().filter(|_| self.runs.get().is_none()) else {
+            return index;
+        };
+        let order = || {
+            let first = |morsel: &Morsel| {
+                let segment = &self.segments[morsel.segment].segment;
+                let (min, max, nulls) = segment.block_limits(morsel.block, *column)?;
+                bound.first(min, max, nulls, segment.block_rows(morsel.block as usize) as u64)
+            };
+            let firsts: Vec<Option<&Scalar>> = self.morsels.iter().map(first).collect();
+            let mut order: Vec<usize> = (0..firsts.len()).collect();
+            order.sort_by(|&a, &b| match (firsts[a], firsts[b]) {
+                (Some(a), Some(b)) => bound.order(a, b),
+                (a, b) => a.is_some().cmp(&b.is_some()),
+            });
+            order
+        };
+        self.order.get_or_init(order)[index]
+    }
+
+    /// How often the bound has moved.
+    fn moves(&self) -> u64 {
+        self.bound.get().map_or(0, |(_, bound)| bound.moves())
+    }
+
+    /// What the bound asks of rows, and how often it had moved, at least, when it did.
+    fn bounding(&self) -> (u64, Option<ColumnPredicate>) {
+        let moves = self.moves();
+        let test = self.bound.get().filter(|_| moves > 0);
+        let test =
+            test.and_then(|&(column, ref bound)| Some(ColumnPredicate { column, test: bound.test()? }));
+        (moves, test)
+    }
+
     /// Filters a morsel on its encoded columns; `None` where no row is left.
     fn begin(&self, morsel: Morsel) -> Result<Option<Current>> {
         let scan = &self.segments[morsel.segment];
@@ -279,7 +337,8 @@ impl Shared {
             return Ok(None);
         }
         let end = morsel.start + morsel.len;
-        let rows = match filter.filter(morsel.block)? {
+        let (moves, bounding) = self.bounding();
+        let rows = match filter.filter_also(morsel.block, bounding.as_slice())? {
             BlockRows::All => Rows::Range(morsel.start, morsel.len),
             BlockRows::None => return Ok(None),
             BlockRows::Some(mut rows) => {
@@ -290,7 +349,7 @@ impl Shared {
         };
         let rows = self.with_keys(&scan.segment, morsel.block, rows)?;
         let tested = (!self.predicate.residual.is_empty()).then(|| (0, Vec::new()));
-        Ok((rows.len() > 0).then_some(Current { morsel, rows, tested, given: 0 }))
+        Ok((rows.len() > 0).then_some(Current { morsel, rows, tested, moves, given: 0 }))
     }
 
     fn prepare(&self, segment: &Arc<storage::Segment>) -> storage::Result<PreparedSegment> {
@@ -386,8 +445,32 @@ impl Current {
         Ok(true)
     }
 
+    /// Drops rows to be given that the bound, which has moved, does not let pass any more.
+    fn narrow(&mut self, shared: &Shared) -> Result<()> {
+        let (moves, bounding) = shared.bounding();
+        self.moves = moves;
+        let left = self.rows.len() - self.given;
+        if left == 0 || bounding.is_none() {
+            return Ok(());
+        }
+        let segment = &shared.segments[self.morsel.segment].segment;
+        let rows = self.rows.reference(self.given, left);
+        let passing = match segment.filter_rows(self.morsel.block, rows, bounding.as_slice())? {
+            BlockRows::All => return Ok(()),
+            BlockRows::Some(passing) => passing,
+            BlockRows::None => Vec::new(),
+        };
+        if passing.len() < left {
+            (self.rows, self.given) = (Rows::Indices(passing), 0);
+        }
+        Ok(())
+    }
+
     /// The next batch of the rows that are left.
     fn give(&mut self, shared: &Shared) -> Result<Option<Batch>> {
+        if self.moves < shared.moves() {
+            self.narrow(shared)?;
+        }
         let len = shared.batch_rows.min(self.rows.len() - self.given);
         if len == 0 {
             return Ok(None);

@@ -12,6 +12,7 @@ mod source;
 #[cfg(test)]
 mod tests;
 
+use super::bound::{Bound, BoundColumn};
 use super::keys::Input;
 use crate::error::Result;
 use crate::memory::{MemoryPool, Reservation};
@@ -35,23 +36,32 @@ pub struct Sort {
 impl Sort {
     /// `input` are the shapes of the rows, which `keys` refer to.
     pub fn new(keys: &[SortKey], input: &[Shape], query: &QueryContext) -> Result<Sort> {
-        Sort::with_range(keys, None, input, query)
+        Sort::with_range(keys, None, input, query).map(|(sort, _)| sort)
     }
 
-    /// Of the sorted rows those of `range`, if given: how many, after how many.
+    /// Of the sorted rows those of `range`, if given: how many, after how many. With the bound of the first key, where
+    /// rows are dropped, the key is a column, and no key can fail.
     pub(super) fn with_range(
         keys: &[SortKey],
         range: Option<(u64, u64)>,
         input: &[Shape],
         query: &QueryContext,
-    ) -> Result<Sort> {
+    ) -> Result<(Sort, Option<BoundColumn>)> {
         let shared = Arc::new(Sorting::new(keys, range, input, query)?);
-        Ok(Sort {
+        let bound = shared.bound.clone().zip(shared.keys.first()).and_then(|(bound, key)| {
+            let fallible = shared.keys.iter().any(|key| key.input.is_fallible());
+            Some((key.input.column().filter(|_| !fallible)?, bound))
+        });
+        let sort = Sort {
             sink: Arc::new(sink::SortSink(shared.clone())),
             source: Arc::new(source::SortSource(shared)),
-        })
+        };
+        Ok((sort, bound))
     }
 }
+
+/// The largest number of rows that are kept by dropping others.
+const KEEP_ROWS: usize = 32 << 10;
 
 /// What the parts share.
 struct Sorting {
@@ -61,10 +71,14 @@ struct Sorting {
     layout: Arc<RowLayout>,
     input: Vec<Shape>,
     range: Option<(u64, u64)>,
+    /// How many rows are wanted, where it pays to drop others.
+    keep: Option<usize>,
     memory: Arc<MemoryPool>,
     settings: Settings,
     /// Rows whose prefix is above this are not among the first.
     threshold: AtomicU64,
+    /// Of the first key, where rows are dropped.
+    bound: Option<Arc<Bound>>,
     /// What tasks left.
     collected: Mutex<Vec<sink::Collected>>,
     sorted: OnceLock<Sorted>,
@@ -110,12 +124,20 @@ impl Sorting {
             let (descending, nulls_first) = (key.descending, key.nulls_first);
             compiled.push(Key { input, descending, nulls_first, field });
         }
+        let keep = range.and_then(|(limit, offset)| match limit {
+            0 => Some(0),
+            _ => usize::try_from(limit.checked_add(offset)?).ok().filter(|&keep| keep <= KEEP_ROWS),
+        });
+        let bound = keys.first().filter(|_| keep.is_some());
+        let bound = bound.map(|key| Arc::new(Bound::new(key, keys.len() == 1)));
         Ok(Sorting {
             prefix: Prefix::new(&compiled),
             keys: compiled,
             layout: Arc::new(RowLayout::new(&shapes, 0, 0)),
             input: input.to_vec(),
             range,
+            keep,
+            bound,
             memory: query.memory.clone(),
             settings: query.settings.clone(),
             threshold: AtomicU64::new(u64::MAX),

@@ -6,7 +6,7 @@ use crate::memory::Reservation;
 use crate::operator::{Progress, Sink, SinkTask, Step, Work};
 use crate::operators::keys::at_width;
 use crate::pages::evict::{Disturbance, Evictable, PageStore};
-use crate::pages::{FrozenRows, RowPages};
+use crate::pages::{FrozenRows, RowPages, read_row_field};
 use crate::{Error, Result};
 use columnar::{Batch, Vector, kernels::take};
 use parking_lot::Mutex;
@@ -34,8 +34,8 @@ struct SortTask {
 
 /// Entries a run: few enough to be sorted within a step.
 const RUN_ROWS: usize = 32 << 10;
-/// The largest number of rows that are kept by dropping others.
-const KEEP_ROWS: usize = 32 << 10;
+/// A top-N drops rows once it has twice what it keeps and these: bounds are better the sooner they are known.
+const SPARE_ROWS: usize = 256;
 const ENTRY_BYTES: u64 = size_of::<Entry>() as u64;
 /// Entries a range that one piece of work merges.
 const RANGE_ROWS: usize = 128 << 10;
@@ -101,7 +101,7 @@ impl SinkTask for SortTask {
     }
 
     fn advance(&mut self, _step: &Step<'_>) -> Result<Progress> {
-        if self.keep() == Some(0) {
+        if self.shared.keep == Some(0) {
             return Ok(Progress::Finished);
         }
         if let Some(batch) = self.pending.take() {
@@ -123,18 +123,9 @@ impl SinkTask for SortTask {
 }
 
 impl SortTask {
-    /// How many rows are wanted, where it pays to drop others.
-    fn keep(&self) -> Option<usize> {
-        let (limit, offset) = self.shared.range?;
-        if limit == 0 {
-            return Some(0);
-        }
-        usize::try_from(limit.checked_add(offset)?).ok().filter(|&keep| keep <= KEEP_ROWS)
-    }
-
     fn take(&mut self, batch: &Batch) -> Result<()> {
         let shared = self.shared.clone();
-        let keep = self.keep();
+        let keep = shared.keep;
         let Some(collected) = &mut self.collected else { return Ok(()) };
         let mut keys = shared.keys.iter().map(|key| key.input.evaluate(batch)).collect::<Result<Vec<_>>>()?;
         let mut prefixes = shared.prefix.of(&keys, batch.rows)?;
@@ -170,7 +161,7 @@ impl SortTask {
         }
         self.entries.extend(prefixes.iter().zip(&rows).map(|(&prefix, &row)| Entry { prefix, row }));
         match keep {
-            Some(keep) if self.entries.len() >= 2 * keep + 2048 => self.drop_rows(keep)?,
+            Some(keep) if self.entries.len() >= 2 * keep + SPARE_ROWS => self.drop_rows(keep)?,
             None if self.entries.len() >= shared.settings.piece_rows(RUN_ROWS) => self.end_run()?,
             _ => {}
         }
@@ -192,6 +183,12 @@ impl SortTask {
         let mut rows = new_rows(shared);
         for entry in &mut self.entries {
             entry.row = rows.copy_row(&collected.rows, entry.row)?;
+        }
+        if let (Some(bound), Some(key), Some(last)) =
+            (&shared.bound, shared.keys.first(), self.entries.last())
+        {
+            let field = &shared.layout.fields[key.field];
+            bound.reached(read_row_field(field, (last.row, rows.pointer(last.row), &rows)));
         }
         collected.rows = rows;
         collected.memory.resize(ENTRY_BYTES * keep as u64)

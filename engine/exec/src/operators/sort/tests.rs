@@ -1,9 +1,15 @@
 use super::*;
+use crate::operator::Output;
+use crate::operators::scan::Scan;
 use crate::operators::testing::*;
 use crate::operators::top_n::TopN;
+use crate::plan::{self, TableRef};
 use crate::{Expr, Result};
-use columnar::{DataType, Interval, Scalar};
+use columnar::{Batch, DataType, Interval, Scalar, Vector};
 use proptest::prelude::*;
+use std::cell::Cell;
+use std::task::Waker;
+use storage::{ColumnSchema, Segment, SegmentBuilder, Table};
 
 const TYPES: [DataType; 8] = [
     DataType::Int16,
@@ -87,7 +93,7 @@ fn run(case: &Case<'_>, rows: &[Row], query: &QueryContext) -> Result<Vec<Row>> 
             (sink, source)
         }
         Some((limit, offset)) => {
-            let TopN { sink, source } = TopN::new(&keys, limit, offset, &shapes, query)?;
+            let TopN { sink, source, .. } = TopN::new(&keys, limit, offset, &shapes, query)?;
             (sink, source)
         }
     };
@@ -181,4 +187,132 @@ fn a_sort_beyond_its_memory_fails_and_a_top_n_needs_little() {
     assert_eq!(query.memory.used_bytes(), 0);
     case.range = Some((10, 5));
     check(&case, &rows, &run(&case, &rows, &query).unwrap());
+}
+
+/// The rows in segments of `segment_rows`.
+fn table_of(rows: &[Row], segment_rows: usize) -> Table {
+    let column = |(column, &data_type): (usize, &DataType)| ColumnSchema {
+        name: format!("c{column}"),
+        data_type,
+        nullable: true,
+    };
+    let schema: Arc<[ColumnSchema]> = TYPES.iter().enumerate().map(column).collect();
+    let segment = |rows: &[Row]| {
+        let mut builder = SegmentBuilder::new(schema.clone());
+        for rows in rows.chunks(columnar::BATCH_ROWS) {
+            let column = |(column, &data_type): (usize, &DataType)| {
+                let scalars: Vec<Scalar> = rows.iter().map(|row| row[column].clone()).collect();
+                Vector::from_scalars(data_type, &scalars)
+            };
+            builder
+                .push(&Batch::of_rows(TYPES.iter().enumerate().map(column).collect(), rows.len()))
+                .unwrap();
+        }
+        Arc::new(Segment::open(builder.finish().unwrap().into_bytes()).unwrap())
+    };
+    Table { segments: rows.chunks(segment_rows).map(segment).collect(), schema: schema.clone() }
+}
+
+/// The result of a top-N over a scan that drops what its bound rules out, and how many rows the scan gave.
+fn bounded(case: &Case<'_>, rows: &[Row], segment_rows: usize, query: &QueryContext) -> (Vec<Row>, usize) {
+    let table = TableRef { tenant: "default".into(), dataset: 1, version: 1, name: "t".into() };
+    let columns = (0..TYPES.len() as u32).collect();
+    let plan = plan::Scan { table, schema: TYPES.to_vec(), columns, predicate: vec![] };
+    let held = table_of(rows, segment_rows);
+    let scan = Scan::new(&plan, &held, query.settings.batch_rows, case.tasks, Arc::default()).unwrap();
+    let (limit, offset) = case.range.unwrap();
+    let top = TopN::new(&keys(case.keys), limit, offset, scan.output(), query).unwrap();
+    let (column, bound) = top.bound.unwrap();
+    assert_eq!(column, case.keys[0].0);
+    scan.bound_by(column, bound);
+    let (given, mut turn) = (Cell::new(0), 0);
+    let mut tasks: Vec<_> = (0..case.tasks).map(|_| scan.start().unwrap()).collect();
+    let batches = std::iter::from_fn(|| {
+        while !tasks.is_empty() {
+            turn = (turn + 1) % tasks.len();
+            match tasks[turn].next(&step(query, Waker::noop())).unwrap() {
+                Output::Batch(batch) => {
+                    given.set(given.get() + batch.rows);
+                    return Some(batch);
+                }
+                Output::Finished => drop(tasks.remove(turn)),
+                _ => {}
+            }
+        }
+        None
+    });
+    fill(&*top.sink, batches, case.tasks, query).unwrap();
+    (drain(&*top.source, 1, query).unwrap(), given.get())
+}
+
+#[test]
+fn a_scan_within_the_bound_gives_the_first_rows() {
+    let mut random = Random(11);
+    for round in 0..200 {
+        let domain = [1, 5, 100_000][random.below(3)];
+        let mut rows = rows(&mut random, [0, 1, 40, 3_000][round % 4], domain, round % 3 > 0);
+        let keys: Vec<(usize, bool, bool)> = (0..1 + random.below(2))
+            .map(|_| (random.below(TYPES.len()), random.below(2) == 0, random.below(2) == 0))
+            .collect();
+        let other_way = [(keys[0].0, !keys[0].1, !keys[0].2)];
+        match random.below(3) {
+            0 => rows.sort_by(|a, b| compare(a, b, &keys)),
+            1 => rows.sort_by(|a, b| compare(a, b, &other_way)),
+            _ => {}
+        }
+        let query = query([1, 3, 64, 2048][random.below(4)], (round % 5 == 0).then_some(round as u64));
+        let range = Some((1 + random.below(30) as u64, random.below(3) as u64 * 7));
+        let case = Case { keys: &keys, range, tight: true, tasks: 1 + random.below(3) };
+        let (result, _) = bounded(&case, &rows, [50, 700, 5_000][random.below(3)], &query);
+        check(&case, &rows, &result);
+    }
+}
+
+#[test]
+fn a_scan_within_the_bound_leaves_out_most_rows() {
+    let numbered = |number: i128| {
+        let mut row = vec![Scalar::Null; TYPES.len()];
+        row[1] = Scalar::Integer(number);
+        row[5] = Scalar::Bytes(format!("text number {number:06}").into_bytes());
+        row
+    };
+    let ascending: Vec<Row> = (0..20_000).map(numbered).collect();
+    let scattered: Vec<Row> = (0..20_000).map(|number| numbered(number * 7_919 % 20_000)).collect();
+    let query = query(64, None);
+    for key in [1, 5] {
+        for descending in [false, true] {
+            let keys = [(key, descending, descending)];
+            let case = Case { keys: &keys, range: Some((10, 0)), tight: true, tasks: 2 };
+            // Blocks are read from the end that the order begins at, and the first batches tell the bound.
+            let (result, given) = bounded(&case, &ascending, 1_000, &query);
+            check(&case, &ascending, &result);
+            assert!(given <= if descending { 1_500 } else { 1_000 }, "{given} rows by {keys:?}");
+            // Of one block, too, the rest is dropped as soon as the bound is known.
+            for segment_rows in [1_000, 20_000] {
+                let (result, given) = bounded(&case, &scattered, segment_rows, &query);
+                check(&case, &scattered, &result);
+                assert!(given <= 3_000, "{given} rows by {keys:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn only_a_top_n_by_a_column_that_drops_rows_tells_its_bound() {
+    let shapes: Vec<Shape> = TYPES.iter().map(|&data_type| Shape::of_type(data_type)).collect();
+    let query = query(2048, None);
+    let is_bounded = |keys: &[SortKey], limit| {
+        TopN::new(keys, limit, 0, &shapes, &query).unwrap().bound.map(|(column, _)| column)
+    };
+    let mut by = keys(&[(1, false, false), (0, false, false)]);
+    assert_eq!(is_bounded(&by, 10), Some(1));
+    assert_eq!(is_bounded(&by, u64::MAX), None);
+    let one = Expr::Literal(columnar::Value::new(TYPES[1], Scalar::Integer(1)));
+    let column = Expr::column(1, TYPES[1]);
+    // It may overflow.
+    by[1].expr = Expr::arithmetic(crate::expr::ArithmeticOp::Add, column, one, TYPES[1]);
+    assert_eq!(is_bounded(&by, 10), None);
+    by.reverse();
+    assert_eq!(is_bounded(&by, 10), None);
+    assert_eq!(is_bounded(&[], 10), None);
 }

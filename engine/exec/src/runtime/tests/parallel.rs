@@ -426,6 +426,18 @@ fn groups_count_every_row_once() {
     }
 }
 
+/// The order of two values of a key.
+fn order(a: &Scalar, b: &Scalar, descending: bool, nulls_first: bool) -> Order {
+    match a.compare(b) {
+        Some(order) if descending => order.reverse(),
+        Some(order) => order,
+        None => {
+            let null = |value: &Scalar| matches!(value, Scalar::Null) != nulls_first;
+            null(a).cmp(&null(b))
+        }
+    }
+}
+
 #[test]
 fn sorted_rows_come_in_order() {
     let mut runs = Runs::new();
@@ -457,14 +469,7 @@ fn sorted_rows_come_in_order() {
             ],
         };
         let mut wanted: Vec<&Row> = rows.iter().collect();
-        wanted.sort_by(|a, b| match (a[first].compare(&b[first]), nulls_first) {
-            (Some(order), _) if descending => order.reverse(),
-            (Some(order), _) => order,
-            (None, nulls_first) => {
-                let null = |row: &Row| matches!(row[first], Scalar::Null) != nulls_first;
-                null(a).cmp(&null(b))
-            }
-        });
+        wanted.sort_by(|a, b| order(&a[first], &b[first], descending, nulls_first));
         let (limit, offset) = range.unwrap_or((usize::MAX, 0));
         let wanted: Vec<&Row> = wanted.into_iter().skip(offset).take(limit).collect();
         let (result, how) = runs.run(&fragments, &tables);
@@ -472,5 +477,63 @@ fn sorted_rows_come_in_order() {
         assert_eq!(result.len(), wanted.len(), "{how}");
         let parting = result.iter().zip(wanted).position(|(found, wanted)| found != wanted);
         assert_eq!(parting, None, "the first row out of place, by {first}, {range:?}; {how}");
+    }
+}
+
+/// What a top-N tells the scan of its first key reaches it through joins, filters and projections.
+#[test]
+fn first_rows_come_whatever_lies_between() {
+    let mut runs = Runs::new();
+    for round in 0..40 {
+        let domain = [3, 60, 5_000][runs.random.below(3)];
+        let rows = drawn(&mut runs.random, 4_000, domain, true);
+        let others = drawn(&mut runs.random, domain / 2, domain, true);
+        let kind =
+            [None, Some(JoinKind::ProbeSemi), Some(JoinKind::ProbeAnti), Some(JoinKind::Inner)][round % 4];
+        let first = runs.random.below(FLAG);
+        let (descending, nulls_first) = (runs.random.below(2) == 0, runs.random.below(2) == 0);
+        let mut plan = scan_of(0);
+        if let Some(kind) = kind {
+            let mut build = scan_of(1);
+            if kind == JoinKind::Inner {
+                // One of each key, so that rows stay what they are.
+                build = Plan::Aggregate { input: Box::new(build), groups: vec![key(0)], aggregates: vec![] };
+            }
+            plan = Plan::HashJoin(plan::HashJoin {
+                probe: Box::new(plan),
+                build: Box::new(build),
+                kind,
+                keys: vec![JoinKey { probe: key(0), build: key(0), null_equal: false }],
+                residual: None,
+            });
+        }
+        plan = Plan::Filter { input: Box::new(plan), predicate: key(FLAG) };
+        plan = Plan::Project { input: Box::new(plan), exprs: (0..TYPES.len()).rev().map(key).collect() };
+        let by = |column: usize, descending| {
+            let expr = Expr::column((TYPES.len() - 1 - column) as u32, TYPES[column]);
+            SortKey { expr, descending, nulls_first }
+        };
+        let keys = vec![by(first, descending), by(NUMBER, false)];
+        let (limit, offset) = (1 + runs.random.below(100), runs.random.below(20));
+        plan = Plan::TopN { input: Box::new(plan), keys, limit: limit as u64, offset: offset as u64 };
+        let tables = held(&[&rows, &others], 1, [150, 4_000][runs.random.below(2)]);
+        let partners: Vec<&Scalar> =
+            others.iter().map(|row| &row[0]).filter(|key| **key != Scalar::Null).collect();
+        let matches = |row: &&Row| match kind {
+            None => true,
+            Some(JoinKind::ProbeAnti) => !partners.contains(&&row[0]),
+            Some(_) => partners.contains(&&row[0]),
+        };
+        let mut wanted: Vec<&Row> =
+            rows.iter().filter(|row| row[FLAG] == Scalar::Boolean(true)).filter(matches).collect();
+        wanted.sort_by(|a, b| order(&a[first], &b[first], descending, nulls_first));
+        let wanted: Vec<Row> = wanted
+            .into_iter()
+            .skip(offset)
+            .take(limit)
+            .map(|row| row.iter().rev().cloned().collect())
+            .collect();
+        let (result, how) = runs.run(&[fragment(0, plan, OneShard, None)], &tables);
+        assert!(result.unwrap() == wanted, "by {first}, {kind:?}; {how}");
     }
 }
