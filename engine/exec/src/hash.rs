@@ -43,7 +43,16 @@ pub fn hash_vectors(vectors: &[Vector], rows: usize) -> Vec<u64> {
 /// dictionary's values are hashed once rather than once a batch.
 #[derive(Default)]
 pub struct Hasher {
-    dictionaries: Vec<Option<(u64, Vec<u64>)>>,
+    dictionaries: Vec<Option<Hashed>>,
+}
+
+/// What is known of a dictionary.
+struct Hashed {
+    id: u64,
+    /// How many rows came with it.
+    rows: usize,
+    /// The hashes of its values, once there are as many rows: few rows of a large one are hashed by themselves.
+    values: Option<Vec<u64>>,
 }
 
 impl Hasher {
@@ -72,11 +81,15 @@ impl Hasher {
             Vector::Flat(flat) => hash_flat(flat),
             Vector::Constant(constant) => vec![hash_scalar(&constant.value.scalar); constant.len],
             Vector::Dictionary(vector) => {
-                let entry = &mut self.dictionaries[place];
-                if entry.as_ref().is_none_or(|(id, _)| *id != vector.dictionary.id) {
-                    *entry = Some((vector.dictionary.id, hash_flat(&vector.dictionary.values)));
+                let id = vector.dictionary.id;
+                let known = self.dictionaries[place].take().filter(|known| known.id == id);
+                let known = known.unwrap_or(Hashed { id, rows: 0, values: None });
+                let known = self.dictionaries[place].insert(known);
+                known.rows = known.rows.saturating_add(vector.codes.len());
+                if known.rows < vector.dictionary.values.len() {
+                    return hash_flat(&Vector::Dictionary(vector.clone()).flatten());
                 }
-                let Some((_, values)) = entry else { return Vec::new() };
+                let values = known.values.get_or_insert_with(|| hash_flat(&vector.dictionary.values));
                 let mut hashes: Vec<u64> = match &vector.codes {
                     Codes::U8(codes) => codes.iter().map(|&code| values[usize::from(code)]).collect(),
                     Codes::U16(codes) => codes.iter().map(|&code| values[usize::from(code)]).collect(),
@@ -288,6 +301,28 @@ mod tests {
             assert_eq!(hashes, hash_vectors(&[plain.clone(), other.clone()], 4));
             assert_eq!(hashes[0], combine(hash_bytes(words[1]), hash_scalar(&Scalar::Integer(1))));
             assert_eq!(hashes[3], combine(NULL, hash_scalar(&Scalar::Integer(4))));
+        }
+    }
+
+    #[test]
+    fn few_rows_of_a_large_dictionary_hash_alike() {
+        let words: Vec<String> = (0..50).map(|word| format!("the word number {word}")).collect();
+        let dictionary = |words: &[String]| {
+            let values = Values::View(Views::from_strings(words.iter().map(String::as_bytes)));
+            Arc::new(Dictionary::new(Flat::new(DataType::Varchar, values, None), false))
+        };
+        let (first, second) = (dictionary(&words), dictionary(&words[..20]));
+        let mut hasher = Hasher::default();
+        for round in 0..20_u16 {
+            // Another dictionary in between starts anew.
+            let dictionary = if round == 12 { &second } else { &first };
+            let vector = Vector::Dictionary(DictionaryVector {
+                codes: Codes::U16((0..8).map(|row| (row * 7 + round) % 20).collect()),
+                dictionary: dictionary.clone(),
+                validity: Some(Bitmap::from_fn(8, |row| row != 5)),
+            });
+            let plain: Vector = vector.flatten().into();
+            assert_eq!(hasher.hash(&[vector], 8), hash_vectors(&[plain], 8), "round {round}");
         }
     }
 

@@ -227,6 +227,12 @@ pub(crate) fn select<C: Code>(codes: &[C], matches: &Matches) -> Bitmap {
                     wanted.iter().for_each(|&code| table[code as usize] = 1);
                     Bitmap::from_words(table_words(codes, &table), codes.len())
                 }
+                // Not worth more than a word of the table for each code.
+                Some(&last) if last / 64 < codes.len() as u64 => {
+                    let mut table = vec![0_u64; last as usize / 64 + 1];
+                    wanted.iter().for_each(|&code| table[code as usize / 64] |= 1 << (code % 64));
+                    Bitmap::from_words(bit_words(codes, &table), codes.len())
+                }
                 _ => Bitmap::from_fn(codes.len(), |row| wanted.binary_search(&codes[row].to_u64()).is_ok()),
             }
         }
@@ -284,21 +290,37 @@ kernel! {
 kernel! {
     /// Bits of codes whose entry in `table` is 1; codes past its end do not pass.
     fn table_words[C: Code](codes: &[C], table: &[u8]) -> Vec<u64> {
-        let entry = |code: C| table.get(code.to_u64() as usize).copied().unwrap_or(0);
-        let (chunks, rest) = codes.as_chunks::<64>();
-        let mut words = Vec::with_capacity(chunks.len() + 1);
-        for chunk in chunks {
-            let mut bytes = [0; 64];
-            for (byte, code) in bytes.iter_mut().zip(chunk) {
-                *byte = entry(*code);
-            }
-            words.push(pack(&bytes));
-        }
-        if !rest.is_empty() {
-            words.push(rest.iter().enumerate().map(|(index, &code)| u64::from(entry(code)) << index).sum());
-        }
-        words
+        words_of(codes, |code| table.get(code.to_u64() as usize).copied().unwrap_or(0))
     }
+}
+
+kernel! {
+    /// Bits of codes whose bit in `table` is set; codes past its end do not pass.
+    fn bit_words[C: Code](codes: &[C], table: &[u64]) -> Vec<u64> {
+        words_of(codes, |code| {
+            let code = code.to_u64();
+            let word = table.get((code / 64) as usize).copied().unwrap_or(0);
+            (word >> (code % 64)) as u8 & 1
+        })
+    }
+}
+
+/// A bit a code: its entry, 0 or 1.
+#[inline(always)]
+fn words_of<C: Code>(codes: &[C], entry: impl Fn(C) -> u8) -> Vec<u64> {
+    let (chunks, rest) = codes.as_chunks::<64>();
+    let mut words = Vec::with_capacity(chunks.len() + 1);
+    for chunk in chunks {
+        let mut bytes = [0; 64];
+        for (byte, code) in bytes.iter_mut().zip(chunk) {
+            *byte = entry(*code);
+        }
+        words.push(pack(&bytes));
+    }
+    if !rest.is_empty() {
+        words.push(rest.iter().enumerate().map(|(index, &code)| u64::from(entry(code)) << index).sum());
+    }
+    words
 }
 
 #[cfg(test)]
@@ -307,7 +329,7 @@ mod tests {
 
     #[test]
     fn selections_equal_a_plain_loop() {
-        let codes: Vec<u32> = (0..1000_u32).map(|row| row.wrapping_mul(2_654_435_761) % 300).collect();
+        let codes: Vec<u32> = (0..3000_u32).map(|row| row.wrapping_mul(2_654_435_761) % 300).collect();
         let bytes: Vec<u8> = codes.iter().map(|&code| code as u8).collect();
         let all = [
             Matches::None,
@@ -321,6 +343,7 @@ mod tests {
             Matches::Codes((0..300).step_by(2).collect()),
             Matches::Codes(vec![3, 9, 100_000]),
             Matches::Codes((0..20).map(|code| code * 7).chain([1 << 40]).collect()),
+            Matches::Codes((0..100).map(|code| code * 2).chain([299, 63_999, 70_000]).collect()),
         ];
         for matches in &all {
             let passes = |code: u64| match matches {
@@ -330,7 +353,7 @@ mod tests {
                 Matches::Outside(first, last) => !(first..=last).contains(&&code),
                 Matches::Codes(codes) => codes.contains(&code),
             };
-            for len in [0, 1, 63, 64, 65, 1000] {
+            for len in [0, 1, 63, 64, 65, 1000, 3000] {
                 let expected: Bitmap = codes[..len].iter().map(|&code| passes(code.into())).collect();
                 assert_eq!(select(&codes[..len], matches), expected, "{matches:?} {len}");
                 let expected: Bitmap = bytes[..len].iter().map(|&code| passes(code.into())).collect();

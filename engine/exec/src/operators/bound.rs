@@ -9,6 +9,7 @@ use crate::plan::SortKey;
 use columnar::Scalar;
 use parking_lot::Mutex;
 use std::cmp::Ordering;
+use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Acquire, Release};
 use storage::{CompareOp, Test};
@@ -23,6 +24,9 @@ pub struct Bound {
     /// How often it has moved.
     moves: AtomicU64,
 }
+
+/// A bound, and the column of the rows that it is of.
+pub type BoundColumn = (usize, Arc<Bound>);
 
 impl Bound {
     /// A bound of an order by `key`, and by other keys unless it is the `only` one. Nothing is known yet.

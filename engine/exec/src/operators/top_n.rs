@@ -1,6 +1,6 @@
 //! Top-N: the first rows in the order of the keys.
 
-use super::bound::Bound;
+use super::bound::BoundColumn;
 use super::sort::Sort;
 use crate::error::Result;
 use crate::operator::{Sink, Source};
@@ -13,8 +13,8 @@ use std::sync::Arc;
 pub struct TopN {
     pub sink: Arc<dyn Sink>,
     pub source: Arc<dyn Source>,
-    /// What its tasks find out of the first key, where they drop rows and it is a column of them; no key may fail.
-    pub bound: Option<(usize, Arc<Bound>)>,
+    /// What its tasks find out of the first key, where they drop rows, it is a column of them, and no key can fail.
+    pub bound: Option<BoundColumn>,
 }
 
 impl TopN {

@@ -124,6 +124,11 @@ struct OpenPipeline {
 
 impl Lowering<'_> {
     fn lower(&mut self, plan: &Plan) -> Result<Stream> {
+        self.lower_some(plan, None)
+    }
+
+    /// As [`Lowering::lower`], where `enough` rows, whichever they are, are all that is wanted.
+    fn lower_some(&mut self, plan: &Plan, enough: Option<u64>) -> Result<Stream> {
         let environment = self.environment;
         let settings = &environment.query.settings;
         let node = self.node();
@@ -149,7 +154,7 @@ impl Lowering<'_> {
                 Stream { origins, in_order, total, ..stream.through(Arc::new(operator), &node) }
             }
             Plan::Project { input, exprs } => {
-                let stream = self.lower(input)?;
+                let stream = self.lower_some(input, enough)?;
                 let operator = Project::new(exprs, &stream.shapes)?;
                 let origins = exprs.iter().map(|expr| stream.origin(expr)).collect();
                 let in_order = stream.in_order;
@@ -157,7 +162,7 @@ impl Lowering<'_> {
                 Stream { origins, in_order, total, ..stream.through(Arc::new(operator), &node) }
             }
             Plan::Limit { input, limit, offset } => {
-                let stream = self.lower(input)?;
+                let stream = self.lower_some(input, limit.map(|limit| limit.saturating_add(*offset)))?;
                 let operator = Limit::new(*limit, *offset, &stream.shapes);
                 stream.through(Arc::new(operator), &node)
             }
@@ -172,6 +177,9 @@ impl Lowering<'_> {
                     return Ok(Stream { origins, in_order: true, ..stream });
                 }
                 let parts = Aggregate::new(groups, aggregates, &stream.shapes, &node.query)?;
+                if let Some(enough) = enough {
+                    parts.leave_out_others(enough);
+                }
                 self.break_at(stream, parts.sink(), parts.source(), &node)
             }
             Plan::Sort { input, keys } => {

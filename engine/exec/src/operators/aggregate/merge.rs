@@ -9,6 +9,7 @@ use crate::pages::{FrozenRows, Heap, RowPages, equal_rows};
 use crate::{Error, Result};
 use columnar::View;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 /// Merges some partitions, one after the other.
 pub(super) struct MergeWork {
@@ -34,6 +35,7 @@ impl Work for MergeWork {
     fn advance(&mut self, step: &Step<'_>) -> Result<Progress> {
         loop {
             match &mut self.current {
+                None if self.shared.found.load(Relaxed) >= self.shared.enough() => break,
                 None => match self.partitions.pop() {
                     Some(collections) => self.current = Some(Merging::new(&self.shared, collections)?),
                     None => break,
@@ -60,6 +62,8 @@ struct Merging {
     _slot_memory: crate::memory::Reservation,
     /// The numbers of the rows that count.
     numbers: Vec<u32>,
+    /// The most of these that are wanted.
+    enough: usize,
 }
 
 impl Merging {
@@ -69,28 +73,27 @@ impl Merging {
         let mut memory = shared.memory.reservation("the merge of an aggregation");
         let mut slots = Vec::new();
         if collections.len() > 1 {
-            let count = (2 * total).next_power_of_two().max(16);
+            let count = (2 * total.min(shared.enough())).next_power_of_two().max(16);
             memory.grow(8 * count as u64)?;
             slots = vec![0; count];
         }
         memory.grow(4 * total as u64)?;
         let rows = Collections::new(collections)?;
-        Ok(Merging { rows, slots, _slot_memory: memory, numbers: Vec::with_capacity(total) })
+        let numbers = Vec::with_capacity(total);
+        Ok(Merging { rows, slots, _slot_memory: memory, numbers, enough: shared.enough() })
     }
 
     fn take_chunk(&mut self, shared: &Aggregation) -> Result<()> {
         let (mut into, mut from) = (Vec::new(), Vec::new());
         for number in self.rows.next_numbers(CHUNK_ROWS) {
-            if self.slots.is_empty() {
-                self.numbers.push(number);
-                continue;
-            }
-            match self.seek(shared, number) {
+            let earlier = if self.slots.is_empty() { None } else { self.seek(shared, number) };
+            match earlier {
                 Some(earlier) => {
                     into.push(earlier);
                     from.push(number);
                 }
-                None => self.numbers.push(number),
+                None if self.numbers.len() < self.enough => self.numbers.push(number),
+                None => {}
             }
         }
         if !into.is_empty() {
@@ -103,7 +106,7 @@ impl Merging {
         Ok(())
     }
 
-    /// An earlier row of the same key; without one the row takes a slot.
+    /// An earlier row of the same key; without one the row takes a slot, unless there are enough.
     #[inline]
     fn seek(&mut self, shared: &Aggregation, number: u32) -> Option<u32> {
         let row = self.rows.pointer(number);
@@ -114,7 +117,9 @@ impl Merging {
         loop {
             let entry = self.slots[slot & mask];
             if entry as u32 == 0 {
-                self.slots[slot & mask] = hash << 32 | u64::from(number + 1);
+                if self.numbers.len() < self.enough {
+                    self.slots[slot & mask] = hash << 32 | u64::from(number + 1);
+                }
                 return None;
             }
             if (entry >> 32) as u32 == hash as u32 {
@@ -136,6 +141,7 @@ impl Merging {
     }
 
     fn finish(self, shared: &Aggregation) -> Result<Merged> {
+        shared.found.fetch_add(self.numbers.len(), Relaxed);
         let rows = FrozenRows::new(&shared.layout, self.rows.collections)?;
         Ok(Merged { rows, numbers: self.numbers, first_word: None })
     }

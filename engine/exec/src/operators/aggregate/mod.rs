@@ -33,6 +33,7 @@ use crate::pages::{FrozenRows, RowLayout, RowPages};
 use crate::{QueryContext, Settings, Shape, plan};
 use parking_lot::Mutex;
 use state::State;
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, OnceLock};
 
 /// An aggregation: rows go into its sink; once that is finalized, groups come out of its sources.
@@ -60,6 +61,10 @@ struct Aggregation {
     directs: Mutex<Vec<direct::Direct>>,
     /// Rows that tasks have set aside.
     scattered: Mutex<Vec<scatter::Scattered>>,
+    /// So many groups are enough, whichever they are.
+    enough: OnceLock<usize>,
+    /// How many were merged so far.
+    found: AtomicUsize,
     /// How many pieces of work are done, and what they made of them.
     merged: Mutex<(usize, Vec<Merged>)>,
     result: OnceLock<Vec<Merged>>,
@@ -106,6 +111,11 @@ impl Aggregate {
     /// These columns of all groups. Every source gives them anew.
     pub fn source_of(&self, columns: &[usize]) -> Arc<dyn Source> {
         Arc::new(source::AggregateSource::new(self.0.clone(), columns))
+    }
+
+    /// Any `groups` groups are enough: others may be left out.
+    pub fn leave_out_others(&self, groups: u64) {
+        self.0.enough.get_or_init(|| usize::try_from(groups).unwrap_or(usize::MAX));
     }
 
     /// How many columns there are.
@@ -169,6 +179,8 @@ impl Aggregation {
             collected: Mutex::default(),
             directs: Mutex::default(),
             scattered: Mutex::default(),
+            enough: OnceLock::new(),
+            found: AtomicUsize::new(0),
             merged: Mutex::default(),
             result: OnceLock::new(),
         })
@@ -178,6 +190,11 @@ impl Aggregation {
     #[inline(always)]
     fn hash_of(&self, word: u64) -> u64 {
         if self.packing.is_some() { hash_word(word) } else { word }
+    }
+
+    /// How many groups there must be at least, if there are so many.
+    fn enough(&self) -> usize {
+        self.enough.get().copied().unwrap_or(usize::MAX)
     }
 
     /// An empty collection of rows.

@@ -10,6 +10,7 @@ use crate::pages::{FrozenRows, PARTITIONS, RowPages};
 use crate::{Error, Result};
 use columnar::Vector;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 const PARTS_EACH: usize = PARTS / PARTITIONS;
 /// Groups adopted at a time.
@@ -62,7 +63,7 @@ impl Work for Regroup {
         if self.lists.is_empty() {
             self.list()?;
         }
-        while self.next < PARTS_EACH {
+        while self.next < PARTS_EACH && shared.found.load(Relaxed) < shared.enough() {
             let list = &mut self.lists[self.next];
             let parts = &mut self.parts[self.next];
             let grouping = match &mut self.current {
@@ -81,14 +82,15 @@ impl Work for Regroup {
                     None => drop(parts.pop()),
                 }
             } else {
-                self.done.extend(self.current.take().map(Grouping::finish).transpose()?.flatten());
+                let grouped = self.current.take().map(|grouping| grouping.finish(&shared));
+                self.done.extend(grouped.transpose()?.flatten());
                 self.next += 1;
             }
             if step.expired() {
                 return Ok(Progress::Yield);
             }
         }
-        self.groups.clear();
+        (self.parts, self.groups) = (Vec::new(), Vec::new());
         self.shared.piece_done(&mut self.done, PARTITIONS)?;
         Ok(Progress::Ready)
     }
@@ -168,13 +170,15 @@ impl Grouping {
     }
 
     /// The groups, where there are any.
-    fn finish(self) -> Result<Option<Merged>> {
+    fn finish(self, shared: &Aggregation) -> Result<Option<Merged>> {
         let rows = self.groups.rows;
         if rows.is_empty() {
             return Ok(None);
         }
         let mut dead = self.dead.into_iter().peekable();
-        let numbers = (0..rows.rows() as u32).filter(|row| dead.next_if_eq(row).is_none()).collect();
+        let numbers: Vec<u32> =
+            (0..rows.rows() as u32).filter(|row| dead.next_if_eq(row).is_none()).collect();
+        shared.found.fetch_add(numbers.len(), Relaxed);
         let rows = FrozenRows::new(&rows.layout().clone(), vec![rows])?;
         Ok(Some(Merged { rows, numbers, first_word: None }))
     }

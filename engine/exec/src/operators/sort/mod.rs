@@ -12,7 +12,7 @@ mod source;
 #[cfg(test)]
 mod tests;
 
-use super::bound::Bound;
+use super::bound::{Bound, BoundColumn};
 use super::keys::Input;
 use crate::error::Result;
 use crate::memory::{MemoryPool, Reservation};
@@ -39,14 +39,14 @@ impl Sort {
         Sort::with_range(keys, None, input, query).map(|(sort, _)| sort)
     }
 
-    /// Of the sorted rows those of `range`, if given: how many, after how many. Where rows are dropped, with the first
-    /// key's column and its bound.
+    /// Of the sorted rows those of `range`, if given: how many, after how many. With the bound of the first key, where
+    /// rows are dropped, the key is a column, and no key can fail.
     pub(super) fn with_range(
         keys: &[SortKey],
         range: Option<(u64, u64)>,
         input: &[Shape],
         query: &QueryContext,
-    ) -> Result<(Sort, Option<(usize, Arc<Bound>)>)> {
+    ) -> Result<(Sort, Option<BoundColumn>)> {
         let shared = Arc::new(Sorting::new(keys, range, input, query)?);
         let bound = shared.bound.clone().zip(shared.keys.first()).and_then(|(bound, key)| {
             let fallible = shared.keys.iter().any(|key| key.input.is_fallible());

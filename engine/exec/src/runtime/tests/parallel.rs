@@ -426,6 +426,54 @@ fn groups_count_every_row_once() {
     }
 }
 
+/// Where any groups are enough, those that come are whole.
+#[test]
+fn some_of_the_groups_count_every_row_once() {
+    let mut runs = Runs::new();
+    for round in 0..40 {
+        let groups: &[usize] = [&[0][..], &[1], &[2], &[0, 2], &[]][round % 5];
+        let domain = [3, 5_000][runs.random.below(2)];
+        let rows = drawn(&mut runs.random, 6_000, domain, true);
+        let mut all: BTreeMap<String, i128> = BTreeMap::new();
+        for row in &rows {
+            *all.entry(format!("{:?}", groups.iter().map(|&group| &row[group]).collect::<Vec<_>>()))
+                .or_default() += 1;
+        }
+        let count = plan::Aggregate {
+            function: AggregateFunction::CountRows,
+            args: vec![],
+            filter: None,
+            data_type: DataType::Int64,
+        };
+        let keys: Vec<Expr> = groups.iter().map(|&group| key(group)).collect();
+        let (limit, offset) = ([0, 1, 10, 3_000][runs.random.below(4)], [0, 5][runs.random.below(2)]);
+        let shards = if groups.is_empty() { 1 } else { [1, 3][runs.random.below(2)] };
+        let tables = held(&[&rows], shards, 300);
+        let fragments = fragments(shards, vec![(scan_of(0), keys.clone())], |mut inputs| {
+            let grouped = Plan::Aggregate {
+                input: Box::new(inputs.remove(0)),
+                groups: keys.clone(),
+                aggregates: vec![count],
+            };
+            let types = grouped.output_types();
+            let last = types.len() - 1;
+            let turned = std::iter::once(last).chain(0..last);
+            let exprs = turned.map(|column| Expr::column(column as u32, types[column])).collect();
+            let turned = Plan::Project { input: Box::new(grouped), exprs };
+            Plan::Limit { input: Box::new(turned), limit: Some(limit), offset }
+        });
+        let (result, how) = runs.run(&fragments, &tables);
+        let result = result.unwrap();
+        if shards == 1 {
+            assert_eq!(result.len() as u64, limit.min((all.len() as u64).saturating_sub(offset)), "{how}");
+        }
+        for row in result {
+            let whole = all.remove(&format!("{:?}", row[1..].iter().collect::<Vec<_>>()));
+            assert_eq!(Some(row[0].clone()), whole.map(Scalar::Integer), "{row:?} by {groups:?}; {how}");
+        }
+    }
+}
+
 /// The order of two values of a key.
 fn order(a: &Scalar, b: &Scalar, descending: bool, nulls_first: bool) -> Order {
     match a.compare(b) {
