@@ -285,6 +285,14 @@ impl Partitions {
         self.parts.iter().map(RowPages::text_bytes).sum()
     }
 
+    /// The numbers of all rows.
+    pub fn numbers(&self) -> impl Iterator<Item = u32> {
+        let of_part = |(part, rows): (usize, &RowPages)| {
+            (0..rows.rows() as u32).map(move |local| (part as u32) << PARTITION_SHIFT | local)
+        };
+        self.parts.iter().enumerate().flat_map(of_part)
+    }
+
     /// The collections, by partition.
     pub fn into_parts(self) -> Vec<RowPages> {
         self.parts

@@ -1,19 +1,14 @@
 //! Keys so frequent that their rows are not set aside: one of them would make its partition larger than all others.
 
 use super::Aggregation;
+use super::words::Words;
 
-/// Words of keys, in a small table by their hashes.
+/// The frequent keys that a task knows of.
 pub(super) struct Frequent {
-    slots: [Option<u64>; SLOTS],
-    /// Whether a word of a hash that begins in that slot is frequent.
-    begins: [bool; SLOTS],
-    count: usize,
+    words: Words,
     batches: usize,
 }
 
-const SLOTS: usize = 256;
-/// The most words.
-const WORDS: usize = 64;
 /// A word is frequent where it is that of one in so many rows of a batch.
 const ONE_IN: usize = 64;
 /// One in so many batches is looked through for frequent words.
@@ -23,7 +18,7 @@ const SPLIT_ONE_IN: usize = 8;
 
 impl Frequent {
     pub(super) fn new() -> Frequent {
-        Frequent { slots: [None; SLOTS], begins: [false; SLOTS], count: 0, batches: 0 }
+        Frequent { words: Words::new(), batches: 0 }
     }
 
     /// The positions of a batch's rows whose words are frequent, and of the others; `None`: treat all as others.
@@ -32,44 +27,18 @@ impl Frequent {
             self.learn(shared, words);
         }
         self.batches += 1;
-        if self.count == 0 {
+        if self.words.is_empty() || self.words.count_likely(shared, words) * SPLIT_ONE_IN < words.len() {
             return None;
         }
-        let slot_of = |&word: &u64| shared.hash_of(word) as usize % SLOTS;
-        let likely = words.iter().filter(|word| self.begins[slot_of(word)]).count();
-        if likely * SPLIT_ONE_IN < words.len() {
-            return None;
-        }
-        let (mut frequent, mut others) = (Vec::with_capacity(likely), Vec::with_capacity(words.len()));
-        for (position, &word) in words.iter().enumerate() {
-            let is_frequent = self.slots[self.seek(shared, word)].is_some();
-            (if is_frequent { &mut frequent } else { &mut others }).push(position as u32);
-        }
-        Some((frequent, others))
+        Some((0..words.len() as u32).partition(|&row| self.words.contains(shared, words[row as usize])))
     }
 
     fn learn(&mut self, shared: &Aggregation, words: &[u64]) {
         let mut sorted = words.to_vec();
         sorted.sort_unstable();
-        for run in
-            sorted.chunk_by(|a, b| a == b).filter(|run| run.len() > 1 && run.len() * ONE_IN >= words.len())
-        {
-            let slot = self.seek(shared, run[0]);
-            if self.slots[slot].is_none() && self.count < WORDS {
-                self.slots[slot] = Some(run[0]);
-                self.begins[shared.hash_of(run[0]) as usize % SLOTS] = true;
-                self.count += 1;
-            }
+        let runs = sorted.chunk_by(|a, b| a == b);
+        for run in runs.filter(|run| run.len() > 1 && run.len() * ONE_IN >= words.len()) {
+            self.words.insert(shared, run[0]);
         }
-    }
-
-    /// The slot of the word, or an empty one.
-    #[inline(always)]
-    fn seek(&self, shared: &Aggregation, word: u64) -> usize {
-        let mut slot = shared.hash_of(word) as usize % SLOTS;
-        while self.slots[slot].is_some_and(|known| known != word) {
-            slot = (slot + 1) % SLOTS;
-        }
-        slot
     }
 }

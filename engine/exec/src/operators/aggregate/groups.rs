@@ -5,6 +5,7 @@ use super::few::Few;
 use super::small::Small;
 use super::table::Table;
 use crate::Result;
+use crate::pages::cell::load;
 use crate::pages::{Partitions, RowPages};
 use columnar::{Vector, kernels::take};
 use std::sync::Arc;
@@ -44,6 +45,18 @@ impl Groups {
             small: Small::default(),
             full: Vec::new(),
         }
+    }
+
+    /// The words of keys.
+    pub(super) fn words(&mut self, keys: &[Vector], count: usize) -> Vec<u64> {
+        self.table.words(keys, count)
+    }
+
+    /// The words of the first groups, where there are so many.
+    pub(super) fn first_words(&self, count: usize) -> Option<Vec<u64>> {
+        let rows = &self.table.rows;
+        (self.table.count >= count && self.full.is_empty())
+            .then(|| rows.numbers().take(count).map(|row| load(rows.pointer(row), 0)).collect())
     }
 
     /// Where the rows lie.

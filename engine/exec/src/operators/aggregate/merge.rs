@@ -86,6 +86,9 @@ impl Merging {
     fn take_chunk(&mut self, shared: &Aggregation) -> Result<()> {
         let (mut into, mut from) = (Vec::new(), Vec::new());
         for number in self.rows.next_numbers(CHUNK_ROWS) {
+            if shared.is_unwanted(load(self.rows.pointer(number), 0)) {
+                continue;
+            }
             let earlier = if self.slots.is_empty() { None } else { self.seek(shared, number) };
             match earlier {
                 Some(earlier) => {

@@ -22,6 +22,7 @@ mod state;
 mod table;
 #[cfg(test)]
 mod tests;
+mod words;
 
 use super::keys::{Input, Packing};
 use crate::error::Result;
@@ -65,6 +66,8 @@ struct Aggregation {
     enough: OnceLock<usize>,
     /// How many were merged so far.
     found: AtomicUsize,
+    /// The words of those that are wanted, where some are enough, once there are as many; rows of others are dropped.
+    wanted: OnceLock<words::Words>,
     /// How many pieces of work are done, and what they made of them.
     merged: Mutex<(usize, Vec<Merged>)>,
     result: OnceLock<Vec<Merged>>,
@@ -181,6 +184,7 @@ impl Aggregation {
             scattered: Mutex::default(),
             enough: OnceLock::new(),
             found: AtomicUsize::new(0),
+            wanted: OnceLock::new(),
             merged: Mutex::default(),
             result: OnceLock::new(),
         })
@@ -190,6 +194,22 @@ impl Aggregation {
     #[inline(always)]
     fn hash_of(&self, word: u64) -> u64 {
         if self.packing.is_some() { hash_word(word) } else { word }
+    }
+
+    /// Whether so few groups are enough that all others can be dropped from the start. What may fail is to fail
+    /// whichever groups are given.
+    fn wants_few(&self) -> bool {
+        let fallible = |input: &Option<Input>| input.as_ref().is_some_and(Input::is_fallible);
+        self.enough() <= words::Words::MOST
+            && !self.keys.is_empty()
+            && !self.keys.iter().any(Input::is_fallible)
+            && !self.calls.iter().any(|call| fallible(&call.argument) || fallible(&call.filter))
+    }
+
+    /// Whether the group of that word is not wanted.
+    #[inline(always)]
+    fn is_unwanted(&self, word: u64) -> bool {
+        self.wanted.get().is_some_and(|wanted| !wanted.contains(self, word))
     }
 
     /// How many groups there must be at least, if there are so many.

@@ -7,6 +7,7 @@ use super::merge::MergeWork;
 use super::regroup;
 use super::scatter::Scattered;
 use super::state::Rows;
+use super::words::Words;
 use super::{Aggregation, Call, Merged};
 use crate::operator::{Progress, Sink, SinkTask, Step, Work};
 use crate::pages::evict::{Disturbance, Evictable, PageStore};
@@ -127,7 +128,9 @@ impl SinkTask for AggregateTask {
                 self.take(&batch)?;
             }
         }
-        Ok(Progress::Ready)
+        // Once it is known which groups are wanted, rows add nothing to groups without aggregates.
+        let known = self.shared.calls.is_empty() && self.shared.wanted.get().is_some();
+        Ok(if known { Progress::Finished } else { Progress::Ready })
     }
 
     fn combine(&mut self, _step: &Step<'_>) -> Result<Progress> {
@@ -149,6 +152,9 @@ impl AggregateTask {
         let shared = self.shared.clone();
         let keys = shared.keys.iter().map(|key| key.evaluate(batch)).collect::<Result<Vec<_>>>()?;
         self.rows += batch.rows;
+        if shared.wants_few() {
+            return self.take_wanted(keys, batch);
+        }
         if self.direct.is_none()
             && direct::is_worth_it(&shared, self.rows)
             && let Some(groups) = self.groups.replace(Groups::new(&shared))
@@ -167,6 +173,42 @@ impl AggregateTask {
             (frequent, keys) = (rows_of(batch, &some), taken(&keys, &some));
             batch = &frequent;
         }
+        self.update(&keys, batch)?;
+        if let (Some(records), Some(groups)) = (&shared.records, &mut self.groups)
+            && self.scattered.is_none()
+            && groups.is_diffuse()
+        {
+            self.scattered = Some(Scattered::new(&shared, records)?);
+            shared.collect(std::mem::replace(groups, Groups::new(&shared)).into_rows());
+        }
+        Ok(())
+    }
+
+    /// Takes the rows of groups that are wanted: the first ones that there are enough of.
+    fn take_wanted(&mut self, keys: Vec<Vector>, batch: &Batch) -> Result<()> {
+        let shared = self.shared.clone();
+        let Some(groups) = &mut self.groups else { return Ok(()) };
+        let Some(wanted) = shared.wanted.get() else {
+            self.update(&keys, batch)?;
+            let words = self.groups.as_ref().and_then(|groups| groups.first_words(shared.enough()));
+            if let Some(words) = words {
+                shared.wanted.get_or_init(|| {
+                    let mut wanted = Words::new();
+                    words.into_iter().for_each(|word| wanted.insert(&shared, word));
+                    wanted
+                });
+            }
+            return Ok(());
+        };
+        let words = groups.words(&keys, batch.rows);
+        let is_wanted = |row: &u32| wanted.contains(&shared, words[*row as usize]);
+        let rows: Vec<u32> = (0..words.len() as u32).filter(is_wanted).collect();
+        if rows.is_empty() { Ok(()) } else { self.update(&taken(&keys, &rows), &rows_of(batch, &rows)) }
+    }
+
+    /// Takes rows into their groups.
+    fn update(&mut self, keys: &[Vector], batch: &Batch) -> Result<()> {
+        let shared = self.shared.clone();
         let Some(groups) = &mut self.groups else { return Ok(()) };
         let single = keys.is_empty();
         let (mut pointers, mut few) = (Vec::new(), None);
@@ -174,9 +216,9 @@ impl AggregateTask {
             (Some(direct), Some(packing)) => {
                 // No state here asks for the numbers of rows.
                 self.numbers.resize(batch.rows, 0);
-                pointers = direct.pointers(&shared, &packing.pack(&keys, batch.rows, None))?;
+                pointers = direct.pointers(&shared, &packing.pack(keys, batch.rows, None))?;
             }
-            _ => few = groups.find(&keys, batch.rows, &mut self.numbers)?,
+            _ => few = groups.find(keys, batch.rows, &mut self.numbers)?,
         }
         for call in &shared.calls {
             let taken = call.take(batch)?;
@@ -212,13 +254,6 @@ impl AggregateTask {
         }
         if let Some(disturbance) = &mut self.disturbance {
             disturbance.strike(&mut Full(&mut groups.full))?;
-        }
-        if let Some(records) = &shared.records
-            && self.scattered.is_none()
-            && groups.is_diffuse()
-        {
-            self.scattered = Some(Scattered::new(&shared, records)?);
-            shared.collect(std::mem::replace(groups, Groups::new(&shared)).into_rows());
         }
         Ok(())
     }

@@ -59,11 +59,16 @@ impl<R: GroupRows> Table<R> {
 
     /// Leaves `numbers` with the number of the group's row for each of `count` rows with these keys.
     pub(super) fn find(&mut self, keys: &[Vector], count: usize, numbers: &mut Vec<u32>) -> Result<()> {
-        let words = match &self.shared.packing {
+        let words = self.words(keys, count);
+        self.find_words(&words, keys, numbers)
+    }
+
+    /// The words of keys.
+    pub(super) fn words(&mut self, keys: &[Vector], count: usize) -> Vec<u64> {
+        match &self.shared.packing {
             Some(packing) => packing.pack(keys, count, None),
             None => self.hasher.hash(keys, count),
-        };
-        self.find_words(&words, keys, numbers)
+        }
     }
 
     /// As [`Table::find`], of keys whose words are known; the keys themselves are asked for where words do not say
