@@ -16,6 +16,7 @@ mod parse;
 mod physical;
 mod planning;
 mod rules;
+mod shapes;
 mod share;
 mod statement;
 mod unnest;

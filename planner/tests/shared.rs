@@ -88,7 +88,7 @@ fn explain(sql: &str, keys: bool) -> String {
             name: name.clone(),
             columns: columns.clone(),
             statistics: statistics.clone(),
-            keys: Vec::new(),
+            facts: Vec::new(),
             partitioning: table.partitioning.clone(),
             dataset: table.dataset,
             version: table.version,
@@ -149,6 +149,35 @@ fn groups_keep_the_keys_that_others_hang_on() {
     }
     let sql = "select o_orderdate, o_orderkey, count(*) from orders group by 1, 2";
     assert_eq!(group_keys(sql, false), "o_orderdate, o_orderkey");
+}
+
+/// The calls of the one aggregate.
+fn calls(sql: &str, facts: bool) -> String {
+    let explained = explain(sql, facts);
+    let line = explained.lines().find(|line| line.contains("Aggregate")).expect("an aggregate");
+    let line = line.trim().split("  [").next().unwrap_or_default();
+    let line = line.trim_start_matches("Aggregate ");
+    line.split_once(" by ").map_or(line, |(calls, _)| calls).to_string()
+}
+
+#[test]
+fn sums_of_one_thing_are_one() {
+    for (calls_asked, expected) in [
+        ("sum(p_size + 1), sum(p_size + 2), sum(7 - p_size)", "sum(p_size), count(*)"),
+        ("sum(p_size), sum(p_size + 1)", "sum(p_size), count(*)"),
+        ("sum(p_size), sum(p_size + 0)", "sum(p_size)"),
+        ("avg(p_size + 1), avg(p_size - 1)", "count(*), sum(p_size)"),
+        ("sum(p_retailprice + 1), sum(1.5 - p_retailprice)", "sum(p_retailprice), count(*)"),
+        ("sum(p_partkey + 1), sum(p_partkey + 2)", "sum(p_partkey), count(*)"),
+        // Nothing is shared, or the filter or the type differs.
+        ("sum(p_size + 1)", "sum(p_size + 1)"),
+        ("sum(p_size + 1), sum(p_size + 1)", "sum(p_size + 1)"),
+    ] {
+        assert_eq!(calls(&format!("select {calls_asked} from part"), true), expected, "{calls_asked}");
+    }
+    // Without bounds a row may overflow.
+    let sql = "select sum(p_size + 1), sum(p_size + 2) from part";
+    assert_eq!(calls(sql, false), "sum(p_size + 1), sum(p_size + 2)");
 }
 
 #[test]

@@ -202,6 +202,7 @@ impl Segment {
             // deleted rows are null is not known; all nulls may be left.
             facts.rows = self.visible_rows() as u64;
             facts.nulls = facts.nulls.min(facts.rows);
+            facts.exact = false;
             facts.dense = false;
         }
         facts
@@ -356,6 +357,7 @@ impl Column {
                 rows,
                 nulls,
                 bounds,
+                exact: true,
                 unique: column.unique,
                 dense,
                 sorted: column.sorted && nulls == 0,
