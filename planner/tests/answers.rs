@@ -295,6 +295,6 @@ fn casts_and_dates() {
 
 /// What rests on facts of the rows.
 #[test]
-fn sums() {
-    check(&["moved_sums"], 130);
+fn sums_and_keys() {
+    check(&["moved_sums", "computed_keys"], 220);
 }

@@ -151,6 +151,30 @@ fn groups_keep_the_keys_that_others_hang_on() {
     assert_eq!(group_keys(sql, false), "o_orderdate, o_orderkey");
 }
 
+#[test]
+fn groups_keep_no_keys_that_are_computed_of_others() {
+    for (sql, expected) in [
+        ("select p_size, p_size - 1, p_size * 2, count(*) from part group by 1, 2, 3", "p_size"),
+        ("select 1, p_name, 'a', count(*) from part group by 1, 2, 3", "p_name"),
+        ("select distinct o_orderdate, extract(year from o_orderdate) from orders", "o_orderdate"),
+        ("select o_orderkey, o_custkey, o_custkey + 1, count(*) from orders group by 1, 2, 3", "o_orderkey"),
+        ("select distinct 1, p_name, length(p_name) from part", "p_name"),
+        ("select distinct y, y + 1 from (select o_custkey + 1 y from orders) o", "y"),
+        // Something must be left, what is computed of no key stays, and so does what may fail.
+        ("select 1, 'a', count(*) from part group by 1, 2", "1"),
+        ("select p_size + 1, p_size + 2, count(*) from part group by 1, 2", "p_size + 1, p_size + 2"),
+        ("select p_size, 10 / (p_size - 5), count(*) from part group by 1, 2", "p_size, 10 / (p_size - 5)"),
+    ] {
+        assert_eq!(group_keys(sql, true), expected, "{sql}");
+    }
+    let sql = "select p_size, p_size - 1, count(*) from part group by 1, 2";
+    assert_eq!(group_keys(sql, false), "p_size, p_size - 1", "without bounds it may overflow");
+    // Computed for the first rows alone.
+    let sql = "select p_size, p_size - 1 less, count(*) n from part group by 1, 2 order by n limit 3";
+    let explained = explain(sql, true);
+    assert!(explained.find("Project") < explained.find("TopN"), "{explained}");
+}
+
 /// The calls of the one aggregate.
 fn calls(sql: &str, facts: bool) -> String {
     let explained = explain(sql, facts);
