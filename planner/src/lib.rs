@@ -10,6 +10,7 @@ mod distribute;
 mod error;
 mod estimate;
 mod explain;
+mod known;
 mod logical;
 mod nullability;
 mod parse;

@@ -295,6 +295,6 @@ fn casts_and_dates() {
 
 /// What rests on facts of the rows.
 #[test]
-fn sums_and_keys() {
-    check(&["moved_sums", "computed_keys"], 220);
+fn sums_keys_and_totals() {
+    check(&["moved_sums", "computed_keys", "known_totals"], 300);
 }

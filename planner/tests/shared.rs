@@ -1,9 +1,12 @@
-//! Which parts of a plan are computed once, which group keys are left, and which columns are read last.
+//! Which parts of a plan are computed once, which group keys are left, which columns are read last, and what is not
+//! read at all.
 
 mod support;
 
-use planner::{PlannerOptions, Statement};
+use planner::catalog::Table;
+use planner::{PlannedQuery, PlannerOptions, Statement};
 use std::sync::Arc;
+use storage::ColumnFacts;
 use support::{TestCatalog, plan, tpch};
 
 /// How many parts are shared, and how often they are read again.
@@ -78,27 +81,31 @@ fn on_several_shards_both_uses_are_in_one_fragment() {
     }
 }
 
-fn explain(sql: &str, keys: bool) -> String {
+/// The plan of a query over tables of which other facts are known.
+fn plan_with(sql: &str, facts: impl Fn(&Table) -> Vec<ColumnFacts>) -> PlannedQuery {
     let TestCatalog(tables) = tpch();
-    let strip = |table: Arc<planner::catalog::Table>| {
-        let planner::catalog::Table { tenant, schema, name, columns, statistics, .. } = &*table;
-        Arc::new(planner::catalog::Table {
-            tenant: tenant.clone(),
-            schema: schema.clone(),
-            name: name.clone(),
-            columns: columns.clone(),
-            statistics: statistics.clone(),
-            facts: Vec::new(),
+    let with_facts = |table: Arc<Table>| {
+        Arc::new(Table {
+            tenant: table.tenant.clone(),
+            schema: table.schema.clone(),
+            name: table.name.clone(),
+            columns: table.columns.clone(),
+            statistics: table.statistics.clone(),
+            facts: facts(&table),
             partitioning: table.partitioning.clone(),
             dataset: table.dataset,
             version: table.version,
         })
     };
-    let tables = if keys { tables } else { tables.into_iter().map(strip).collect() };
+    let tables = tables.into_iter().map(with_facts).collect();
     match planner::plan(sql, &TestCatalog(tables), &PlannerOptions::default()) {
-        Ok(Statement::Query(query)) => query.explain(),
+        Ok(Statement::Query(query)) => query,
         other => panic!("{other:?}"),
     }
+}
+
+fn explain(sql: &str, facts: bool) -> String {
+    plan_with(sql, |table| if facts { table.facts.clone() } else { Vec::new() }).explain()
 }
 
 /// The keys of the one aggregate.
@@ -235,5 +242,35 @@ fn wide_columns_of_the_first_rows_are_read_last() {
         ),
     ] {
         assert_eq!(fetches(sql, table), 0, "{}", explain(sql, true));
+    }
+}
+
+#[test]
+fn totals_of_whole_tables_are_told() {
+    let plan = |sql: &str, exact: bool| {
+        plan_with(sql, |table| table.facts.iter().map(|facts| ColumnFacts { exact, ..*facts }).collect())
+    };
+    let is_told = |sql: &str, exact| !plan(sql, exact).explain().contains("Scan");
+    for sql in [
+        "select count(*) from orders",
+        "select count(*), count(o_comment), min(o_orderkey), max(o_orderdate) from orders",
+        "select max(x) - min(x) from (select o_custkey x from orders) o",
+    ] {
+        assert!(is_told(sql, true), "{sql}");
+        assert!(!is_told(sql, false), "deleted rows count no more: {sql}");
+        let nullable = |exact| plan(sql, exact).columns.iter().map(|c| c.nullable).collect::<Vec<_>>();
+        assert_eq!(nullable(true), nullable(false), "{sql}");
+    }
+    for sql in [
+        "select count(*) from orders where o_custkey > 5",
+        "select count(*) filter (where o_custkey > 5) from orders",
+        "select count(*) from orders group by o_orderstatus",
+        "select count(distinct o_custkey) from orders",
+        "select count(*), max(o_comment) from orders",
+        "select min(o_custkey + 1) from orders",
+        "select sum(o_custkey) from orders",
+        "select count(*) from orders, nation",
+    ] {
+        assert!(!is_told(sql, true), "{sql}");
     }
 }
