@@ -1,6 +1,7 @@
 //! What the planner asks of the floors above.
 
 use std::sync::Arc;
+use storage::ColumnFacts;
 use storage::statistics::{ColumnSchema, TableStatistics};
 
 /// A snapshot of the names that a query may use, already restricted to its tenant. It does not change while
@@ -36,10 +37,17 @@ pub struct Table {
     pub version: u64,
     pub columns: Vec<ColumnSchema>,
     pub statistics: Arc<TableStatistics>,
-    /// Positions of columns of which the rows of this version prove that no value occurs twice, on whatever shards,
-    /// and none is null. Unlike `statistics`, answers rest on it.
-    pub keys: Vec<u32>,
+    /// What the rows of this version prove of each column, on whatever shards they lie. Unlike `statistics`, answers
+    /// rest on it. Empty where nothing is known.
+    pub facts: Vec<ColumnFacts>,
     pub partitioning: Partitioning,
+}
+
+impl Table {
+    /// What is proven of the column at that position.
+    pub fn facts_of(&self, position: u32) -> ColumnFacts {
+        self.facts.get(position as usize).copied().unwrap_or(ColumnFacts::UNKNOWN)
+    }
 }
 
 /// Where a dataset's rows lie.

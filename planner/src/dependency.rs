@@ -113,11 +113,13 @@ impl Dependencies {
 
 /// Whether a value of the column names a row.
 pub(crate) fn is_key(table: &Table, position: u32) -> bool {
-    table.keys.contains(&position)
+    let facts = table.facts_of(position);
+    facts.unique
+        && facts.nulls == 0
         && table.columns.get(position as usize).is_some_and(|column| has_one_form(column.data_type))
 }
 
 /// Whether values that are equal are the same: `-0.0` equals `0.0`, and 30 days a month.
-fn has_one_form(data_type: DataType) -> bool {
+pub(crate) fn has_one_form(data_type: DataType) -> bool {
     !matches!(data_type, DataType::Float32 | DataType::Float64 | DataType::Interval)
 }

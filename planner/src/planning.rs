@@ -9,7 +9,7 @@ use crate::parse::{Syntax, table_name};
 use crate::statement::{
     CreateExternalTable, PlannedQuery, PlannerOptions, ResultColumn, Statement, TableName,
 };
-use crate::{distribute, nullability, physical, rules, share, unnest};
+use crate::{distribute, known, nullability, physical, rules, share, unnest};
 use columnar::{DataType, Value};
 use exec::Expr;
 use sqlparser::ast::{self, Spanned};
@@ -125,8 +125,12 @@ fn finish(mut binder: Binder<'_>, bound: BoundQuery, options: &PlannerOptions) -
     let columns = &mut binder.columns;
     let plan = unnest::unnest(bound.plan, columns)?;
     let mut context = rules::Context { columns, results: &results };
-    let plan = rules::optimize(plan, &mut context, options.optimize)?;
+    let mut plan = rules::optimize(plan, &mut context, options.optimize)?;
+    // Of the plan for any rows: what columns may hold must not hang on those that there are.
     let not_null = nullability::not_null(&plan);
+    if options.optimize {
+        plan = known::answer(plan);
+    }
     let mut plan = distribute::distribute(plan, columns, options.shards)?;
     if options.optimize {
         plan = share::share(plan, &results, columns);

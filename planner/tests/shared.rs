@@ -1,9 +1,12 @@
-//! Which parts of a plan are computed once, which group keys are left, and which columns are read last.
+//! Which parts of a plan are computed once, which group keys are left, which columns are read last, and what is not
+//! read at all.
 
 mod support;
 
-use planner::{PlannerOptions, Statement};
+use planner::catalog::Table;
+use planner::{PlannedQuery, PlannerOptions, Statement};
 use std::sync::Arc;
+use storage::ColumnFacts;
 use support::{TestCatalog, plan, tpch};
 
 /// How many parts are shared, and how often they are read again.
@@ -78,27 +81,31 @@ fn on_several_shards_both_uses_are_in_one_fragment() {
     }
 }
 
-fn explain(sql: &str, keys: bool) -> String {
+/// The plan of a query over tables of which other facts are known.
+fn plan_with(sql: &str, facts: impl Fn(&Table) -> Vec<ColumnFacts>) -> PlannedQuery {
     let TestCatalog(tables) = tpch();
-    let strip = |table: Arc<planner::catalog::Table>| {
-        let planner::catalog::Table { tenant, schema, name, columns, statistics, .. } = &*table;
-        Arc::new(planner::catalog::Table {
-            tenant: tenant.clone(),
-            schema: schema.clone(),
-            name: name.clone(),
-            columns: columns.clone(),
-            statistics: statistics.clone(),
-            keys: Vec::new(),
+    let with_facts = |table: Arc<Table>| {
+        Arc::new(Table {
+            tenant: table.tenant.clone(),
+            schema: table.schema.clone(),
+            name: table.name.clone(),
+            columns: table.columns.clone(),
+            statistics: table.statistics.clone(),
+            facts: facts(&table),
             partitioning: table.partitioning.clone(),
             dataset: table.dataset,
             version: table.version,
         })
     };
-    let tables = if keys { tables } else { tables.into_iter().map(strip).collect() };
+    let tables = tables.into_iter().map(with_facts).collect();
     match planner::plan(sql, &TestCatalog(tables), &PlannerOptions::default()) {
-        Ok(Statement::Query(query)) => query.explain(),
+        Ok(Statement::Query(query)) => query,
         other => panic!("{other:?}"),
     }
+}
+
+fn explain(sql: &str, facts: bool) -> String {
+    plan_with(sql, |table| if facts { table.facts.clone() } else { Vec::new() }).explain()
 }
 
 /// The keys of the one aggregate.
@@ -152,6 +159,59 @@ fn groups_keep_the_keys_that_others_hang_on() {
 }
 
 #[test]
+fn groups_keep_no_keys_that_are_computed_of_others() {
+    for (sql, expected) in [
+        ("select p_size, p_size - 1, p_size * 2, count(*) from part group by 1, 2, 3", "p_size"),
+        ("select 1, p_name, 'a', count(*) from part group by 1, 2, 3", "p_name"),
+        ("select distinct o_orderdate, extract(year from o_orderdate) from orders", "o_orderdate"),
+        ("select o_orderkey, o_custkey, o_custkey + 1, count(*) from orders group by 1, 2, 3", "o_orderkey"),
+        ("select distinct 1, p_name, length(p_name) from part", "p_name"),
+        ("select distinct y, y + 1 from (select o_custkey + 1 y from orders) o", "y"),
+        // Something must be left, what is computed of no key stays, and so does what may fail.
+        ("select 1, 'a', count(*) from part group by 1, 2", "1"),
+        ("select p_size + 1, p_size + 2, count(*) from part group by 1, 2", "p_size + 1, p_size + 2"),
+        ("select p_size, 10 / (p_size - 5), count(*) from part group by 1, 2", "p_size, 10 / (p_size - 5)"),
+    ] {
+        assert_eq!(group_keys(sql, true), expected, "{sql}");
+    }
+    let sql = "select p_size, p_size - 1, count(*) from part group by 1, 2";
+    assert_eq!(group_keys(sql, false), "p_size, p_size - 1", "without bounds it may overflow");
+    // Computed for the first rows alone.
+    let sql = "select p_size, p_size - 1 less, count(*) n from part group by 1, 2 order by n limit 3";
+    let explained = explain(sql, true);
+    assert!(explained.find("Project") < explained.find("TopN"), "{explained}");
+}
+
+/// The calls of the one aggregate.
+fn calls(sql: &str, facts: bool) -> String {
+    let explained = explain(sql, facts);
+    let line = explained.lines().find(|line| line.contains("Aggregate")).expect("an aggregate");
+    let line = line.trim().split("  [").next().unwrap_or_default();
+    let line = line.trim_start_matches("Aggregate ");
+    line.split_once(" by ").map_or(line, |(calls, _)| calls).to_string()
+}
+
+#[test]
+fn sums_of_one_thing_are_one() {
+    for (calls_asked, expected) in [
+        ("sum(p_size + 1), sum(p_size + 2), sum(7 - p_size)", "sum(p_size), count(*)"),
+        ("sum(p_size), sum(p_size + 1)", "sum(p_size), count(*)"),
+        ("sum(p_size), sum(p_size + 0)", "sum(p_size)"),
+        ("avg(p_size + 1), avg(p_size - 1)", "count(*), sum(p_size)"),
+        ("sum(p_retailprice + 1), sum(1.5 - p_retailprice)", "sum(p_retailprice), count(*)"),
+        ("sum(p_partkey + 1), sum(p_partkey + 2)", "sum(p_partkey), count(*)"),
+        // Nothing is shared, or the filter or the type differs.
+        ("sum(p_size + 1)", "sum(p_size + 1)"),
+        ("sum(p_size + 1), sum(p_size + 1)", "sum(p_size + 1)"),
+    ] {
+        assert_eq!(calls(&format!("select {calls_asked} from part"), true), expected, "{calls_asked}");
+    }
+    // Without bounds a row may overflow.
+    let sql = "select sum(p_size + 1), sum(p_size + 2) from part";
+    assert_eq!(calls(sql, false), "sum(p_size + 1), sum(p_size + 2)");
+}
+
+#[test]
 fn wide_columns_of_the_first_rows_are_read_last() {
     let fetches = |sql: &str, table: &str| explain(sql, true).matches(&format!("Scan {table} ")).count() - 1;
     let read_late = [
@@ -182,5 +242,35 @@ fn wide_columns_of_the_first_rows_are_read_last() {
         ),
     ] {
         assert_eq!(fetches(sql, table), 0, "{}", explain(sql, true));
+    }
+}
+
+#[test]
+fn totals_of_whole_tables_are_told() {
+    let plan = |sql: &str, exact: bool| {
+        plan_with(sql, |table| table.facts.iter().map(|facts| ColumnFacts { exact, ..*facts }).collect())
+    };
+    let is_told = |sql: &str, exact| !plan(sql, exact).explain().contains("Scan");
+    for sql in [
+        "select count(*) from orders",
+        "select count(*), count(o_comment), min(o_orderkey), max(o_orderdate) from orders",
+        "select max(x) - min(x) from (select o_custkey x from orders) o",
+    ] {
+        assert!(is_told(sql, true), "{sql}");
+        assert!(!is_told(sql, false), "deleted rows count no more: {sql}");
+        let nullable = |exact| plan(sql, exact).columns.iter().map(|c| c.nullable).collect::<Vec<_>>();
+        assert_eq!(nullable(true), nullable(false), "{sql}");
+    }
+    for sql in [
+        "select count(*) from orders where o_custkey > 5",
+        "select count(*) filter (where o_custkey > 5) from orders",
+        "select count(*) from orders group by o_orderstatus",
+        "select count(distinct o_custkey) from orders",
+        "select count(*), max(o_comment) from orders",
+        "select min(o_custkey + 1) from orders",
+        "select sum(o_custkey) from orders",
+        "select count(*) from orders, nation",
+    ] {
+        assert!(!is_told(sql, true), "{sql}");
     }
 }

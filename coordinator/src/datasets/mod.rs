@@ -302,9 +302,9 @@ impl Datasets {
             version: manifest.version,
             columns,
             statistics: hydrated.statistics,
-            keys: match hydrated.placement {
-                Placement::Replicated => keys(shards.get(..1).unwrap_or_default()),
-                Placement::Spread | Placement::Hash(_) => keys(&shards),
+            facts: match hydrated.placement {
+                Placement::Replicated => facts(shards.get(..1).unwrap_or_default()),
+                Placement::Spread | Placement::Hash(_) => facts(&shards),
             },
             partitioning: match hydrated.placement {
                 Placement::Spread => Partitioning::Spread,
@@ -338,16 +338,12 @@ impl Datasets {
     }
 }
 
-/// The columns that name a row of a table, of which every shard holds a part.
-fn keys(parts: &[Arc<storage::Table>]) -> Vec<u32> {
+/// What is proven of the columns of a table, of which every shard holds a part.
+fn facts(parts: &[Arc<storage::Table>]) -> Vec<storage::ColumnFacts> {
     let Some(first) = parts.first() else { return Vec::new() };
     let segments = parts.iter().flat_map(|part| &part.segments).cloned().collect();
     let whole = storage::Table { schema: first.schema.clone(), segments };
-    let is_key = |&column: &u32| {
-        let facts = whole.column_facts(column);
-        facts.unique && facts.nulls == 0
-    };
-    (0..whole.schema.len() as u32).filter(is_key).collect()
+    (0..whole.schema.len() as u32).map(|column| whole.column_facts(column)).collect()
 }
 
 /// Runs `work` to its end, whether or not the caller waits for it: a client that goes away must not leave a

@@ -142,7 +142,7 @@ fn absent(dataset: &Dataset, why: String) -> Result<Arc<Resident>> {
         version: dataset.version.map_or(0, |version| version.number),
         columns: columns_from_stored(&dataset.columns)?,
         statistics: Arc::new(TableStatistics::default()),
-        keys: Vec::new(),
+        facts: Vec::new(),
         partitioning: Partitioning::Spread,
     };
     Ok(Arc::new(Resident { table: Arc::new(table), shards: Err(why) }))

@@ -221,6 +221,7 @@ impl Segment {
             // deleted rows are null is not known; all nulls may be left.
             facts.rows = self.visible_rows() as u64;
             facts.nulls = facts.nulls.min(facts.rows);
+            facts.exact = false;
             facts.dense = false;
         }
         facts
@@ -387,6 +388,7 @@ impl Column {
                 rows,
                 nulls,
                 bounds,
+                exact: true,
                 unique: column.unique,
                 dense,
                 sorted: column.sorted && nulls == 0,

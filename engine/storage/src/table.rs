@@ -19,6 +19,8 @@ pub struct ColumnFacts {
     pub nulls: u64,
     /// Inclusive bounds of the unscaled integers of an integral column with at least one value.
     pub bounds: Option<(i128, i128)>,
+    /// No row was deleted: `nulls` is their number, and `bounds` are values that occur.
+    pub exact: bool,
     /// No value occurs twice (nulls aside).
     pub unique: bool,
     /// Unique, without nulls, and every integer within `bounds` occurs.
@@ -35,6 +37,7 @@ impl ColumnFacts {
         rows: 0,
         nulls: 0,
         bounds: None,
+        exact: false,
         unique: false,
         dense: false,
         sorted: false,
@@ -60,6 +63,7 @@ impl Table {
             rows: 0,
             nulls: 0,
             bounds: None,
+            exact: true,
             unique: true,
             dense: false,
             sorted: true,
@@ -71,6 +75,7 @@ impl Table {
             let one = segment.column_facts(column);
             facts.rows += one.rows;
             facts.nulls += one.nulls;
+            facts.exact &= one.exact;
             facts.unique &= one.unique;
             facts.dictionary &= one.dictionary;
             facts.sorted &=

@@ -515,9 +515,9 @@ fn a_mask_hides_rows() {
     let rows: Vec<u32> = rows.into_iter().filter(|row| row / 3 < 50).collect();
     assert_eq!(masked.filter(0, &[less]).unwrap(), BlockRows::Some(rows));
     let dense = build(DataType::Int64, &integers(0..1_000), 100);
-    assert!(dense.column_facts(0).dense);
+    assert!(dense.column_facts(0).dense && dense.column_facts(0).exact);
     let facts = dense.with_visibility(visible).unwrap().column_facts(0);
-    assert!(facts.unique && facts.sorted && !facts.dense);
+    assert!(facts.unique && facts.sorted && !facts.dense && !facts.exact);
     assert_eq!(facts.rows, 750);
     assert_eq!(
         dense.with_visibility(Bitmap::filled(false, 1_000)).unwrap().filter(0, &[]).unwrap(),

@@ -230,7 +230,7 @@ fn arguments(call: &ast::Function) -> Result<(bool, Vec<Argument<'_>>)> {
 }
 
 /// The type of a sum.
-fn sum_type(argument: DataType) -> Option<DataType> {
+pub(crate) fn sum_type(argument: DataType) -> Option<DataType> {
     Some(match argument {
         DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::Null => DataType::Int64,
         DataType::Int64 => DataType::decimal(38, 0),

@@ -945,8 +945,15 @@ pub(crate) fn fold(expr: Expr) -> Expr {
     }
 }
 
-pub(crate) fn is_volatile(expr: &Expr) -> bool {
+fn is_volatile(expr: &Expr) -> bool {
     matches!(expr, Expr::Call { function, .. } if matches!(function.as_str(), "random" | "uuid" | "gen_random_uuid"))
+}
+
+/// Whether some part of it has another value each time.
+pub(crate) fn is_any_volatile(expr: &Expr) -> bool {
+    let mut found = false;
+    expr.visit(&mut |node| found |= is_volatile(node));
+    found
 }
 
 /// Whether a written cast exists.

@@ -1,6 +1,6 @@
 //! Binds parsed queries: names to columns, text to types, SQL's clauses to the logical plan's operators.
 
-mod aggregate;
+pub(crate) mod aggregate;
 pub(crate) mod expression;
 mod from;
 mod query;

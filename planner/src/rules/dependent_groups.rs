@@ -1,13 +1,16 @@
 //! Group keys that follow from others do not make groups: of `GROUP BY c_custkey, c_name` the key of the table is
-//! enough, and the name is any of its group.
+//! enough, and the name is any of its group; of `GROUP BY x, x + 1, 'a'` so is `x`, and the others are computed of it.
 
 use super::{Context, Rule};
-use crate::dependency::Dependencies;
+use crate::binder::expression::is_any_volatile;
+use crate::dependency::{Dependencies, has_one_form};
 use crate::error::Result;
 use crate::logical::{AggregateCall, ColumnId, ColumnSet, Columns, Logical};
+use crate::shapes::Shapes;
 use columnar::DataType;
 use exec::Expr;
 use exec::plan::AggregateFunction;
+use std::collections::HashMap;
 
 pub(super) struct DependentGroups;
 
@@ -34,7 +37,6 @@ fn reduce(
     columns: &Columns,
 ) -> Logical {
     let dependencies = Dependencies::of(&input);
-    let is_bare = |(id, expr): &(ColumnId, Expr)| matches!(expr, Expr::Column { id: own, .. } if own == id);
     let mut kept: ColumnSet = groups.iter().filter(|group| is_bare(group)).map(|&(id, _)| id).collect();
     // What is dearest to hash and compare goes first.
     let mut candidates: Vec<ColumnId> = kept.iter().copied().collect();
@@ -49,8 +51,63 @@ fn reduce(
     let dropped: Vec<ColumnId> =
         groups.iter().filter(|group| is_bare(group) && !kept.contains(&group.0)).map(|&(id, _)| id).collect();
     groups.retain(|(id, _)| !dropped.contains(id));
-    aggregates.extend(dropped.into_iter().map(|id| (id, any_value(id, columns))));
-    input.aggregate(groups, aggregates)
+    aggregates.extend(dropped.iter().map(|&id| (id, any_value(id, columns))));
+    let computed = take_computed(&mut groups, &dropped, &input);
+    if computed.is_empty() {
+        return input.aggregate(groups, aggregates);
+    }
+    let given = groups.iter().map(|&(id, _)| id).chain(aggregates.iter().map(|&(id, _)| id));
+    let mut exprs: Vec<(ColumnId, Expr)> = given.map(|id| (id, columns.reference(id))).collect();
+    exprs.extend(computed);
+    input.aggregate(groups, aggregates).project(exprs)
+}
+
+/// Takes the keys away that are computed of other keys, `dropped` among them, and constants. None is left alone, since
+/// rows without keys are a group even where there are none. What may fail fails where it is.
+fn take_computed(
+    groups: &mut Vec<(ColumnId, Expr)>,
+    dropped: &[ColumnId],
+    input: &Logical,
+) -> Vec<(ColumnId, Expr)> {
+    // A key that the projection below computes is as good as one that is computed here.
+    let below: HashMap<ColumnId, &Expr> = match input {
+        Logical::Project { exprs, .. } => {
+            exprs.iter().filter(|column| !is_bare(column)).map(|(id, expr)| (*id, expr)).collect()
+        }
+        _ => HashMap::new(),
+    };
+    let definition = |group: &(ColumnId, Expr)| match below.get(&group.0) {
+        Some(&below) if is_bare(group) => (group.0, below.clone()),
+        _ => group.clone(),
+    };
+    let definitions: Vec<(ColumnId, Expr)> = groups.iter().map(definition).collect();
+    if definitions.iter().all(is_bare) {
+        return Vec::new();
+    }
+    let bare = definitions.iter().filter(|group| is_bare(group)).map(|&(id, _)| id);
+    let known: ColumnSet = bare.chain(dropped.iter().copied()).collect();
+    let shapes = Shapes::of(input);
+    let is_computed = |expr: &Expr| {
+        let mut follows = !is_any_volatile(expr);
+        expr.visit(&mut |node| {
+            if let Expr::Column { id, data_type } = node {
+                follows &= known.contains(id) && has_one_form(*data_type);
+            }
+        });
+        follows && shapes.compile(expr).is_some_and(|compiled| !compiled.is_fallible())
+    };
+    let mut computed: Vec<(ColumnId, Expr)> =
+        definitions.into_iter().filter(|group| !is_bare(group) && is_computed(&group.1)).collect();
+    if computed.len() == groups.len() {
+        computed.remove(0);
+    }
+    groups.retain(|(id, _)| computed.iter().all(|(taken, _)| taken != id));
+    computed
+}
+
+/// Whether the key is a column of the rows below.
+fn is_bare((id, expr): &(ColumnId, Expr)) -> bool {
+    matches!(expr, Expr::Column { id: own, .. } if own == id)
 }
 
 /// The column as an aggregate of groups that have one value of it.

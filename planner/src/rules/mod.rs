@@ -8,6 +8,7 @@ mod eager_aggregates;
 mod join_order;
 mod late_columns;
 mod merge_projections;
+mod moved_sums;
 mod narrow;
 mod null_marks;
 mod order_conditions;
@@ -52,6 +53,7 @@ const RULES: &[&dyn Rule] = &[
     &reduce_aggregates::ReduceAggregates,
     &prune_columns::PruneColumns,
     &dependent_groups::DependentGroups,
+    &moved_sums::MovedSums,
     &join_order::JoinOrder,
     &merge_projections::MergeProjections,
     &common_subexpressions::CommonSubexpressions,

@@ -207,7 +207,7 @@ fn comparison(op: CompareOp, left: Expr, right: Expr) -> Expr {
 }
 
 /// By how much a cast that keeps every value multiplies the integer behind it.
-fn widening_factor(from: DataType, to: DataType) -> Option<i128> {
+pub(super) fn widening_factor(from: DataType, to: DataType) -> Option<i128> {
     match (from, to) {
         (DataType::Date, DataType::Timestamp { unit, .. }) => Some(86_400 * i128::from(unit.per_second())),
         (from, to) if from.is_integer() && to.is_integer() && from.physical() <= to.physical() => Some(1),

@@ -1,6 +1,6 @@
 //! Whether two plans compute the same rows, and one plan that gives the columns of both.
 
-use crate::binder::expression::is_volatile;
+use crate::binder::expression::is_any_volatile;
 use crate::logical::{ColumnId, Columns, JoinKind, Logical, Routing, Scan, SortKey, rename};
 use exec::{CompareOp, Expr};
 use std::collections::HashMap;
@@ -223,11 +223,4 @@ impl Merge<'_> {
         };
         (*a == b || swapped()) && !is_any_volatile(a)
     }
-}
-
-/// Whether some part of it has another value each time.
-fn is_any_volatile(expr: &Expr) -> bool {
-    let mut found = false;
-    expr.visit(&mut |node| found |= is_volatile(node));
-    found
 }

@@ -8,6 +8,7 @@ use columnar::{DataType, Scalar};
 use planner::catalog::{Catalog, Partitioning, Table};
 use planner::{PlannedQuery, PlannerOptions, Statement};
 use std::sync::Arc;
+use storage::ColumnFacts;
 use storage::statistics::{ColumnSchema, ColumnStatistics, TableStatistics};
 
 pub(crate) struct TestCatalog(pub(crate) Vec<Arc<Table>>);
@@ -55,7 +56,15 @@ pub(crate) fn table(dataset: u64, name: &str, rows: u64, columns: &[Spec], nulla
             .map(|&(name, data_type, ..)| ColumnSchema { name: name.into(), data_type, nullable })
             .collect(),
         statistics: Arc::new(TableStatistics { rows, columns: statistics, sample: None }),
-        keys: (0..columns.len() as u32).filter(|&column| columns[column as usize].2 as u64 == rows).collect(),
+        facts: columns
+            .iter()
+            .map(|&(_, _, distinct, bounds)| ColumnFacts {
+                rows,
+                bounds,
+                unique: distinct as u64 == rows,
+                ..ColumnFacts::UNKNOWN
+            })
+            .collect(),
         partitioning: Partitioning::Spread,
     })
 }
@@ -70,7 +79,7 @@ pub(crate) fn empty_table(dataset: u64) -> Table {
         version: 1,
         columns: Vec::new(),
         statistics: Arc::new(TableStatistics::default()),
-        keys: Vec::new(),
+        facts: Vec::new(),
         partitioning: Partitioning::Spread,
     }
 }
