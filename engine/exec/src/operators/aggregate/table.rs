@@ -83,23 +83,22 @@ impl<R: GroupRows> Table<R> {
         let count = words.len();
         let hashes: Vec<u64> = words.iter().map(|&word| shared.hash_of(word)).collect();
         self.make_room(count)?;
-        // First the slots of all, then the rows they name: so the processor fetches many at a time.
+        // No row waits for the one before, so the processor fetches many at a time.
         let mask = self.slots.len() - 1;
         numbers.clear();
-        numbers.extend(hashes.iter().map(|&hash| {
+        numbers.resize(count, NONE);
+        let (mut open, mut opened) = (vec![0; count], 0);
+        for (position, ((&hash, &word), number)) in hashes.iter().zip(words).zip(&mut *numbers).enumerate() {
             let entry = self.slots[hash as usize & mask];
-            let named = entry as u32 != 0 && (entry >> 32) as u32 == hash as u32;
-            if named { entry as u32 - 1 } else { NONE }
-        }));
-        let is_found = |(position, &number): (usize, &u32)| {
-            number != NONE && load::<u64>(self.rows.pointer(number), 0) == words[position]
-        };
-        let open: Vec<u32> = (0..count)
-            .filter(|&position| !is_found((position, &numbers[position])))
-            .map(|position| position as u32)
-            .collect();
+            *number = (entry as u32).wrapping_sub(1);
+            let is_found = *number != NONE
+                && (entry >> 32) as u32 == hash as u32
+                && load::<u64>(self.rows.pointer(*number), 0) == word;
+            open[opened] = position as u32;
+            opened += usize::from(!is_found);
+        }
         let mut new = Vec::new();
-        for position in open {
+        for &position in &open[..opened] {
             let (word, hash) = (words[position as usize], hashes[position as usize]);
             let (slot, found) = self.seek(hash, |row| load::<u64>(row, 0) == word);
             numbers[position as usize] = match found {
