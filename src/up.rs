@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use coordinator::{Config, Environment, Handle};
+use coordinator::{Config, Environment, Handle, STACK_BYTES};
 use object_store::prefix::PrefixStore;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -54,7 +54,8 @@ pub(crate) fn run(options: Options) -> Result<(), Failure> {
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
     let colours = std::io::stderr().is_terminal();
     tracing_subscriber::fmt().with_env_filter(log).with_writer(std::io::stderr).with_ansi(colours).init();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().thread_stack_size(STACK_BYTES).enable_all().build()?;
     let served = runtime.block_on(serve(options));
     // Work that ignores its cancellation does not keep the process from ending.
     runtime.shutdown_timeout(Duration::from_secs(5));

@@ -28,6 +28,7 @@ mod write;
 pub use config::{Config, Environment, Listeners, User};
 pub use datasets::TableSummary;
 pub use error::{Error, Result};
+pub use exec::runtime::STACK_BYTES;
 pub use result::Rows;
 pub use session::Session;
 pub use start::{Handle, start};

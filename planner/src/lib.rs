@@ -30,6 +30,7 @@ pub use statement::{
 };
 
 use catalog::Catalog;
+use exec::runtime::STACK_BYTES;
 
 /// Parses, binds and plans one statement.
 pub fn plan(sql: &str, catalog: &dyn Catalog, options: &PlannerOptions) -> Result<Statement> {
@@ -52,6 +53,5 @@ pub fn bind(parsed: &Parsed, catalog: &dyn Catalog, options: &PlannerOptions) ->
 /// Runs what recurses over syntax trees and plans, of which the depth is bounded, where the stack is deep
 /// enough for it.
 fn with_deep_stack<T>(run: impl FnOnce() -> T) -> T {
-    const STACK_BYTES: usize = 64 << 20;
     stacker::maybe_grow(STACK_BYTES / 4, STACK_BYTES, run)
 }

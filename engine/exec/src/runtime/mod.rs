@@ -18,7 +18,7 @@ pub use exchange::{Edge, Exchange, Received, Topology};
 pub use fragment::{RunningFragment, run};
 pub use local::{LocalExchange, RunningQuery};
 pub use profile::{NodeProfile, Profile, WorkDone};
-pub use workers::Workers;
+pub use workers::{STACK_BYTES, Workers};
 
 use crate::{context::QueryContext, error::Result, plan::TableRef};
 use std::sync::Arc;

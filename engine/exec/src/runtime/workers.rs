@@ -15,9 +15,10 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering, fence};
 use std::sync::{Arc, Weak};
 use std::task::{Wake, Waker};
 
-/// The stack that the deepest expression which the planner lets through is compiled and evaluated on; what is
-/// not touched takes no memory.
-pub(super) const STACK_BYTES: usize = 64 << 20;
+/// The stack that the deepest expression which the planner lets through is planned, compiled and evaluated on; what
+/// is not touched takes no memory. A thread that has less is given another for each statement, which takes longer than
+/// a small one.
+pub const STACK_BYTES: usize = 64 << 20;
 
 /// A fixed pool of threads, or none ([`Workers::inline`]). Dropping it ends the threads after the step they
 /// are in; tasks that are left are dropped.
