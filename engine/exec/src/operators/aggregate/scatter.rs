@@ -143,8 +143,8 @@ impl Scattered {
         let parts: Vec<u8> = words.iter().map(|&word| part_of(self.shared.hash_of(word)) as u8).collect();
         let mut counts = [0; PARTS];
         parts.iter().for_each(|&part| counts[usize::from(part)] += 1);
-        for part in 0..PARTS {
-            if self.open[part] as usize + counts[part] > CHUNK_ROWS {
+        for (part, count) in counts.into_iter().enumerate() {
+            if self.open[part] as usize + count > CHUNK_ROWS {
                 self.close(part)?;
             }
         }
