@@ -6,6 +6,7 @@ use crate::{QueryContext, Result, Settings, Shape};
 use columnar::{Batch, Codes, DataType, Dictionary, DictionaryVector, Scalar, Selection, Value, Vector};
 use std::sync::Arc;
 use std::task::Waker;
+use storage::{ColumnSchema, Segment, SegmentBuilder, Table};
 
 /// A row of single values.
 pub(crate) type Row = Vec<Scalar>;
@@ -104,6 +105,29 @@ pub(crate) fn dictionary_of(vector: &Vector, wide: bool) -> Vector {
     };
     let dictionary = Arc::new(Dictionary::new(values, false));
     Vector::Dictionary(DictionaryVector { codes, dictionary, validity: vector.validity() })
+}
+
+/// The rows in segments of `segment_rows`.
+pub(crate) fn table_of(types: &[DataType], rows: &[Row], segment_rows: usize) -> Table {
+    let column = |(column, &data_type): (usize, &DataType)| ColumnSchema {
+        name: format!("c{column}"),
+        data_type,
+        nullable: true,
+    };
+    let schema: Arc<[ColumnSchema]> = types.iter().enumerate().map(column).collect();
+    let segment = |rows: &[Row]| {
+        let mut builder = SegmentBuilder::new(schema.clone());
+        for rows in rows.chunks(columnar::BATCH_ROWS) {
+            let column = |(column, &data_type): (usize, &DataType)| {
+                let scalars: Vec<Scalar> = rows.iter().map(|row| row[column].clone()).collect();
+                Vector::from_scalars(data_type, &scalars)
+            };
+            let columns = types.iter().enumerate().map(column).collect();
+            builder.push(&Batch::of_rows(columns, rows.len())).unwrap();
+        }
+        Arc::new(Segment::open(builder.finish().unwrap().into_bytes()).unwrap())
+    };
+    Table { segments: rows.chunks(segment_rows).map(segment).collect(), schema: schema.clone() }
 }
 
 /// Feeds `batches` to a sink by `tasks` tasks in turn and finalizes it.

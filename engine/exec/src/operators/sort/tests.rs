@@ -5,11 +5,10 @@ use crate::operators::testing::*;
 use crate::operators::top_n::TopN;
 use crate::plan::{self, TableRef};
 use crate::{Expr, Result};
-use columnar::{Batch, DataType, Interval, Scalar, Vector};
+use columnar::{DataType, Interval, Scalar};
 use proptest::prelude::*;
 use std::cell::Cell;
 use std::task::Waker;
-use storage::{ColumnSchema, Segment, SegmentBuilder, Table};
 
 const TYPES: [DataType; 8] = [
     DataType::Int16,
@@ -189,36 +188,12 @@ fn a_sort_beyond_its_memory_fails_and_a_top_n_needs_little() {
     check(&case, &rows, &run(&case, &rows, &query).unwrap());
 }
 
-/// The rows in segments of `segment_rows`.
-fn table_of(rows: &[Row], segment_rows: usize) -> Table {
-    let column = |(column, &data_type): (usize, &DataType)| ColumnSchema {
-        name: format!("c{column}"),
-        data_type,
-        nullable: true,
-    };
-    let schema: Arc<[ColumnSchema]> = TYPES.iter().enumerate().map(column).collect();
-    let segment = |rows: &[Row]| {
-        let mut builder = SegmentBuilder::new(schema.clone());
-        for rows in rows.chunks(columnar::BATCH_ROWS) {
-            let column = |(column, &data_type): (usize, &DataType)| {
-                let scalars: Vec<Scalar> = rows.iter().map(|row| row[column].clone()).collect();
-                Vector::from_scalars(data_type, &scalars)
-            };
-            builder
-                .push(&Batch::of_rows(TYPES.iter().enumerate().map(column).collect(), rows.len()))
-                .unwrap();
-        }
-        Arc::new(Segment::open(builder.finish().unwrap().into_bytes()).unwrap())
-    };
-    Table { segments: rows.chunks(segment_rows).map(segment).collect(), schema: schema.clone() }
-}
-
 /// The result of a top-N over a scan that drops what its bound rules out, and how many rows the scan gave.
 fn bounded(case: &Case<'_>, rows: &[Row], segment_rows: usize, query: &QueryContext) -> (Vec<Row>, usize) {
     let table = TableRef { tenant: "default".into(), dataset: 1, version: 1, name: "t".into() };
     let columns = (0..TYPES.len() as u32).collect();
     let plan = plan::Scan { table, schema: TYPES.to_vec(), columns, predicate: vec![] };
-    let held = table_of(rows, segment_rows);
+    let held = table_of(&TYPES, rows, segment_rows);
     let scan = Scan::new(&plan, &held, query.settings.batch_rows, case.tasks, Arc::default()).unwrap();
     let (limit, offset) = case.range.unwrap();
     let top = TopN::new(&keys(case.keys), limit, offset, scan.output(), query).unwrap();

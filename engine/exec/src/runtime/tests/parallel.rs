@@ -6,12 +6,12 @@
 #![allow(clippy::print_stdout, reason = "a failing run names its seed")]
 
 use super::*;
-use crate::operators::testing::{Random, Row};
+use crate::operators::testing::{Random, Row, table_of};
 use crate::plan::{JoinKey, JoinKind, SortKey};
 use std::cmp::Ordering as Order;
 use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
-use storage::{ColumnSchema, Segment, SegmentBuilder, Table};
+use storage::Table;
 
 /// A dense key, a scattered key, a text key, a flag, the row's number.
 const TYPES: [DataType; 5] =
@@ -56,33 +56,11 @@ fn drawn(random: &mut Random, count: usize, domain: usize, nulls: bool) -> Vec<R
     (0..count).map(&mut row).collect()
 }
 
-fn table_of(rows: &[Row], segment_rows: usize) -> Table {
-    let column = |(column, &data_type): (usize, &DataType)| ColumnSchema {
-        name: format!("c{column}"),
-        data_type,
-        nullable: true,
-    };
-    let schema: Arc<[ColumnSchema]> = TYPES.iter().enumerate().map(column).collect();
-    let segment = |rows: &[Row]| {
-        let mut builder = SegmentBuilder::new(schema.clone());
-        for rows in rows.chunks(columnar::BATCH_ROWS) {
-            let column = |(column, &data_type): (usize, &DataType)| {
-                let scalars: Vec<Scalar> = rows.iter().map(|row| row[column].clone()).collect();
-                columnar::Vector::from_scalars(data_type, &scalars)
-            };
-            let columns = TYPES.iter().enumerate().map(column).collect();
-            builder.push(&Batch::of_rows(columns, rows.len())).unwrap();
-        }
-        Arc::new(Segment::open(builder.finish().unwrap().into_bytes()).unwrap())
-    };
-    Table { segments: rows.chunks(segment_rows).map(segment).collect(), schema: schema.clone() }
-}
-
 /// The rows of each dataset in even parts on `count` shards, in segments of `segment_rows`.
 fn held(datasets: &[&[Row]], count: usize, segment_rows: usize) -> Vec<Arc<dyn Tables>> {
     let part = |rows: &[Row], shard: usize| {
         let bound = |shard: usize| rows.len() * shard / count;
-        Arc::new(table_of(&rows[bound(shard)..bound(shard + 1)], segment_rows))
+        Arc::new(table_of(&TYPES, &rows[bound(shard)..bound(shard + 1)], segment_rows))
     };
     let shard = |shard| {
         let tables = datasets.iter().map(|rows| part(rows, shard)).collect();
