@@ -43,13 +43,17 @@ pub struct Run {
 impl Run {
     /// A run of so many seconds, unless the environment says otherwise.
     pub fn from_environment(seconds: u64) -> Run {
-        let given = |name: &str, otherwise| match std::env::var(name) {
-            Ok(text) if text == "random" => SystemTime::now()
-                .duration_since(UNIX_EPOCH)
-                .map_or(otherwise, |since| since.as_micros() as u64),
-            Ok(text) => text.parse().unwrap_or_else(|_| panic!("{name} is {text:?}, not a number")),
-            Err(_) => otherwise,
+        let number = |name: &str, text: String| -> u64 {
+            text.parse().unwrap_or_else(|_| panic!("{name} is {text:?}, not a number"))
         };
-        Run { seed: given("FUZZ_SEED", 1), time: Duration::from_secs(given("FUZZ_SECONDS", seconds)) }
+        let seed = match std::env::var("FUZZ_SEED") {
+            Ok(text) if text == "random" => {
+                SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |since| since.as_micros() as u64)
+            }
+            Ok(text) => number("FUZZ_SEED", text),
+            Err(_) => 1,
+        };
+        let seconds = std::env::var("FUZZ_SECONDS").map_or(seconds, |text| number("FUZZ_SECONDS", text));
+        Run { seed, time: Duration::from_secs(seconds) }
     }
 }

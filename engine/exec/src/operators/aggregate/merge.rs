@@ -2,7 +2,6 @@
 
 use super::state::Keep;
 use super::{Aggregation, Merged};
-use crate::hash::hash_word;
 use crate::operator::{Progress, Step, Work};
 use crate::pages::cell::load;
 use crate::pages::{FrozenRows, Heap, RowPages, equal_rows};
@@ -114,7 +113,7 @@ impl Merging {
     fn seek(&mut self, shared: &Aggregation, number: u32) -> Option<u32> {
         let row = self.rows.pointer(number);
         let word = load::<u64>(row, 0);
-        let hash = if shared.packing.is_some() { hash_word(word) } else { word };
+        let hash = shared.hash_of(word);
         let mask = self.slots.len() - 1;
         let mut slot = hash as usize & mask;
         loop {

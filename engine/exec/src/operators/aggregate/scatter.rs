@@ -6,7 +6,6 @@
 //! Hashing Is Sorting" (SIGMOD 2015). Rows are written down by columns, a chunk of each partition at a time.
 
 use super::{Aggregation, Call};
-use crate::hash::Hasher;
 use crate::memory::Reservation;
 use crate::{Result, Shape};
 use columnar::{Batch, Bitmap, Bytes, Flat, Interval, PhysicalType, Values, Vector, View, Views};
@@ -87,7 +86,6 @@ pub(super) struct Scattered {
     slabs: Vec<Slab>,
     slab_memory: Reservation,
     parts: Vec<Part>,
-    hasher: Hasher,
 }
 
 impl Scattered {
@@ -104,16 +102,7 @@ impl Scattered {
             slabs: records.shapes.iter().map(Slab::new).collect(),
             slab_memory,
             parts: (0..PARTS).map(part).collect(),
-            hasher: Hasher::default(),
         })
-    }
-
-    /// The words of keys.
-    pub(super) fn words(&mut self, keys: &[Vector], rows: usize) -> Vec<u64> {
-        match &self.shared.packing {
-            Some(packing) => packing.pack(keys, rows, None),
-            None => self.hasher.hash(keys, rows),
-        }
     }
 
     /// Sets the rows of `batch` aside, whose keys are `keys` and their words `words`.

@@ -163,8 +163,10 @@ impl AggregateTask {
         }
         let (mut batch, mut keys) = (batch, keys);
         let frequent;
-        if let (Some(scattered), Some(records)) = (&mut self.scattered, &shared.records) {
-            let words = scattered.words(&keys, batch.rows);
+        if let (Some(scattered), Some(records), Some(groups)) =
+            (&mut self.scattered, &shared.records, &mut self.groups)
+        {
+            let words = groups.words(&keys, batch.rows);
             let Some((some, others)) = self.frequent.split(&shared, &words) else {
                 return scattered.take(records, &words, &keys, batch);
             };

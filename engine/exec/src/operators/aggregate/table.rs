@@ -100,7 +100,7 @@ impl<R: GroupRows> Table<R> {
         let mut new = Vec::new();
         for &position in &open[..opened] {
             let (word, hash) = (words[position as usize], hashes[position as usize]);
-            let (slot, found) = self.seek(hash, |row| load::<u64>(row, 0) == word);
+            let (slot, found) = self.seek(hash, |_, row| load::<u64>(row, 0) == word);
             numbers[position as usize] = match found {
                 Some(number) => number,
                 None => {
@@ -116,9 +116,10 @@ impl<R: GroupRows> Table<R> {
         Ok(())
     }
 
-    /// The first slot from `hash` on whose row `is_it`, and the row; or the empty slot after them.
+    /// The first slot from `hash` on whose row `is_it` (by number and address), and the row; or the empty slot after
+    /// them.
     #[inline(always)]
-    fn seek(&self, hash: u64, is_it: impl Fn(*const u8) -> bool) -> (usize, Option<u32>) {
+    fn seek(&self, hash: u64, is_it: impl Fn(u32, *const u8) -> bool) -> (usize, Option<u32>) {
         let mask = self.slots.len() - 1;
         let mut slot = hash as usize & mask;
         loop {
@@ -128,7 +129,7 @@ impl<R: GroupRows> Table<R> {
             }
             if (entry >> 32) as u32 == hash as u32 {
                 let number = entry as u32 - 1;
-                if is_it(self.rows.pointer(number)) {
+                if is_it(number, self.rows.pointer(number)) {
                     return (slot & mask, Some(number));
                 }
             }
@@ -186,22 +187,9 @@ impl<R: GroupRows> Table<R> {
         let agree = equal(self, &positions, numbers);
         for position in positions.into_iter().filter(|&position| !agree[position as usize]) {
             let hash = hashes[position as usize];
-            let (slot, found) = {
-                let mask = self.slots.len() - 1;
-                let mut slot = hash as usize & mask;
-                loop {
-                    let entry = self.slots[slot & mask];
-                    if entry as u32 == 0 {
-                        break (slot & mask, None);
-                    }
-                    let row = entry as u32 - 1;
-                    let same = load::<u64>(self.rows.pointer(row), 0) == hash;
-                    if same && equal(self, &[position], &[row])[0] {
-                        break (slot & mask, Some(row));
-                    }
-                    slot += 1;
-                }
-            };
+            let (slot, found) = self.seek(hash, |number, row| {
+                load::<u64>(row, 0) == hash && equal(self, &[position], &[number])[0]
+            });
             numbers[position as usize] = match found {
                 Some(number) => number,
                 None => {
@@ -248,26 +236,15 @@ impl Table<RowPages> {
             call.state.keep_copied(from, pointer, |bytes| self.rows.keep(bytes))?;
         }
         let copied = self.rows.pointer(copy);
-        let mask = self.slots.len() - 1;
-        let mut slot = hash as usize & mask;
-        loop {
-            let entry = self.slots[slot];
-            if entry as u32 == 0 {
-                self.slots[slot] = hash << 32 | u64::from(copy + 1);
-                self.count += 1;
-                return Ok((copy, None));
-            }
-            let known = entry as u32 - 1;
-            let pointer = self.rows.pointer(known);
-            let fields = &shared.layout.fields;
-            if (entry >> 32) as u32 == hash as u32
-                && load::<u64>(pointer, 0) == word
-                && equal_rows(fields, (copy, copied, &self.rows), (known, pointer, &self.rows))
-            {
-                return Ok((copy, Some(known)));
-            }
-            slot = (slot + 1) & mask;
+        let (slot, found) = self.seek(hash, |known, row| {
+            load::<u64>(row, 0) == word
+                && equal_rows(&shared.layout.fields, (copy, copied, &self.rows), (known, row, &self.rows))
+        });
+        if found.is_none() {
+            self.slots[slot] = hash << 32 | u64::from(copy + 1);
+            self.count += 1;
         }
+        Ok((copy, found))
     }
 }
 
