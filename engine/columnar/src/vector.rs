@@ -370,10 +370,8 @@ impl Vector {
                 Flat::new(constant.value.data_type, values, validity)
             }
             Vector::Dictionary(vector) => {
-                let values = crate::kernels::take::take_values(
-                    &vector.dictionary.values.values,
-                    &vector.codes.to_indices(),
-                );
+                let values =
+                    crate::kernels::take::take_codes(&vector.dictionary.values.values, &vector.codes);
                 Flat::new(vector.dictionary.values.data_type, values, vector.validity.clone())
             }
         }

@@ -6,6 +6,7 @@
 //! bits of a hash, [`route`] the low half, so that rows that share a shard still spread over partitions.
 //! Strings are folded by 128-bit products, after wyhash (Wang Yi, 2019).
 
+use columnar::kernels::text::prefetch_text;
 use columnar::{Bitmap, Codes, Flat, Interval, Scalar, Values, Vector, View, Views, kernel};
 
 const NULL: u64 = 0x6b79_d8a3_0f2c_51e7;
@@ -191,10 +192,17 @@ fn hash_interval(value: Interval) -> u64 {
 }
 
 fn hash_views(views: &Views) -> Vec<u64> {
-    let hash = |(row, &raw): (usize, &u128)| {
+    /// Texts asked of memory before they are hashed.
+    const AHEAD: usize = 8;
+    let raw = views.raw();
+    let hash = |(row, &raw_view): (usize, &u128)| {
+        if raw.get(row + AHEAD).is_some_and(|&raw| !View(raw).is_inline()) {
+            prefetch_text(views.get(row + AHEAD));
+        }
+        let raw = raw_view;
         if View(raw).is_inline() { hash_inline(raw) } else { hash_long(views.get(row)) }
     };
-    views.raw().iter().enumerate().map(hash).collect()
+    raw.iter().enumerate().map(hash).collect()
 }
 
 /// The hash of text by its bytes.
@@ -225,10 +233,22 @@ fn hash_long(bytes: &[u8]) -> u64 {
         let word = u128::from_le_bytes(*chunk);
         state = fold(word as u64 ^ state, (word >> 64) as u64 ^ SECOND);
     }
-    let mut last = [0; 16];
-    last[..rest.len()].copy_from_slice(rest);
-    let word = u128::from_le_bytes(last);
+    let word = last_word(bytes, rest.len());
     hash_word(fold(word as u64 ^ state, (word >> 64) as u64 ^ SECOND))
+}
+
+/// The last `len` bytes, fewer than 16, of more than 12.
+#[inline(always)]
+fn last_word(bytes: &[u8], len: usize) -> u128 {
+    if len == 0 {
+        return 0;
+    }
+    if let Some(last) = bytes.last_chunk() {
+        return u128::from_le_bytes(*last) >> (8 * (16 - len));
+    }
+    let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) else { return 0 };
+    let last = u64::from_le_bytes(*last) >> (8 * (16 - len));
+    u128::from(u64::from_le_bytes(*first)) | u128::from(last) << 64
 }
 
 /// Makes hashes collide, so that tests reach what hardly ever runs.

@@ -39,7 +39,7 @@ pub use bytes::SegmentBytes;
 pub use error::{Error, Result};
 pub use filter::SegmentFilter;
 pub use predicate::{ColumnPredicate, CompareOp, Test, VectorTest};
-pub use rows::{BlockRows, RowsRef};
+pub use rows::{BlockRows, Length, RowsRef};
 pub use segment::{BLOCK_ROWS, Segment};
 pub use sketch::DistinctSketch;
 pub use statistics::{ColumnSchema, ColumnStatistics, TableStatistics};

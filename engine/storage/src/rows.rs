@@ -30,3 +30,10 @@ impl RowsRef<'_> {
         self.len() == 0
     }
 }
+
+/// What a text's length counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Length {
+    Characters,
+    Bytes,
+}

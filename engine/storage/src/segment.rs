@@ -6,13 +6,13 @@ use crate::error::{Error, Result, damaged};
 use crate::format::{self, Footer};
 use crate::predicate::ColumnPredicate;
 use crate::residency::LastUse;
-use crate::rows::{BlockRows, RowsRef};
+use crate::rows::{BlockRows, Length, RowsRef};
 use crate::sketch::DistinctSketch;
 use crate::statistics::{ColumnSchema, ColumnStatistics, SAMPLE_ROWS, TableStatistics};
 use crate::table::ColumnFacts;
 use crate::zone::Zone;
 use columnar::kernels::take::take_bits;
-use columnar::{Batch, Bitmap, DataType, Dictionary, PhysicalType, Scalar, Vector};
+use columnar::{Batch, Bitmap, DataType, Dictionary, Flat, PhysicalType, Scalar, Values, Vector};
 use std::collections::HashSet;
 use std::sync::{Arc, OnceLock};
 
@@ -52,6 +52,18 @@ pub(crate) struct Block {
     pub(crate) values: Box<dyn EncodedBlock>,
     /// `None` where no row is null.
     pub(crate) validity: Option<Bitmap>,
+}
+
+impl Block {
+    /// The validity of some rows; `None` where none of them is null.
+    fn validity_of(&self, rows: RowsRef<'_>) -> Option<Bitmap> {
+        let validity = self.validity.as_ref()?;
+        let validity = match rows {
+            RowsRef::Range(start, len) => validity.slice(start, len),
+            RowsRef::Indices(indices) => take_bits(validity, indices),
+        };
+        (!validity.all()).then_some(validity)
+    }
 }
 
 impl Segment {
@@ -180,6 +192,22 @@ impl Segment {
             .collect()
     }
 
+    /// The lengths of a column of text, 64 bits wide; `None` where reading the text is as good.
+    pub fn lengths(
+        &self,
+        block: u32,
+        rows: RowsRef<'_>,
+        column: u32,
+        length: Length,
+    ) -> Result<Option<Vector>> {
+        check_inside(block, rows, self.block_rows(block as usize))?;
+        let block = self.content.block(column as usize, block as usize)?;
+        let Some(lengths) = block.values.lengths(length, rows) else { return Ok(None) };
+        let values: Vec<i64> = lengths.into_iter().map(i64::from).collect();
+        let validity = block.validity_of(rows);
+        Ok(Some(Flat::new(DataType::Int64, Values::I64(values.into()), validity).into()))
+    }
+
     /// Rows of one column, which lie within the block.
     pub(crate) fn read_column(
         &self,
@@ -190,17 +218,10 @@ impl Segment {
     ) -> Result<Vector> {
         let block = self.content.block(column, block)?;
         let mut vector = block.values.read(rows, physical)?;
-        let Some(validity) = &block.validity else { return Ok(vector) };
         if matches!(&vector, Vector::Constant(constant) if constant.value.is_null()) {
             return Ok(vector);
         }
-        let validity = match rows {
-            RowsRef::Range(start, len) => validity.slice(start, len),
-            RowsRef::Indices(indices) => take_bits(validity, indices),
-        };
-        if validity.all() {
-            return Ok(vector);
-        }
+        let Some(validity) = block.validity_of(rows) else { return Ok(vector) };
         if let Vector::Constant(_) = vector {
             vector = Vector::Flat(vector.flatten());
         }

@@ -88,3 +88,47 @@ pub(super) unsafe fn characters(text: &[u8]) -> usize {
     count += _mm512_mask_cmpgt_epi8_mask(mask, bytes, last_continued).count_ones();
     count as usize
 }
+
+/// Appends a sum for each of `spans` (start and end in `codes`): of the weights of its codes, where the byte after an
+/// `escape`, whose weight is 0, counts one if it is at least `least` instead. The twin is `storage`'s loop over the
+/// codes of FSST.
+///
+/// # Safety
+/// The CPU has AVX-512 F, BW and VBMI.
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi,popcnt")]
+pub unsafe fn weigh(
+    codes: &[u8],
+    spans: &[(u32, u32)],
+    weights: &[u8; 256],
+    escape: u8,
+    least: i8,
+    sums: &mut Vec<u32>,
+) {
+    // SAFETY: the array is of four vectors.
+    let quarter = |index: usize| unsafe { _mm512_loadu_si512(weights.as_ptr().cast::<__m512i>().add(index)) };
+    let (first, second, third, fourth) = (quarter(0), quarter(1), quarter(2), quarter(3));
+    let (escapes, least) = (_mm512_set1_epi8(escape as i8), _mm512_set1_epi8(least));
+    for &(start, end) in spans {
+        let (mut sum, mut ones) = (_mm512_setzero_si512(), 0);
+        let mut after_escape = 0_u64;
+        for chunk in codes[start as usize..end as usize].chunks(64) {
+            let mask = u64::MAX >> (64 - chunk.len());
+            // SAFETY: bytes outside the mask are not read.
+            let bytes = unsafe { _mm512_maskz_loadu_epi8(mask, chunk.as_ptr().cast()) };
+            let escaping = _mm512_mask_cmpeq_epi8_mask(mask, bytes, escapes);
+            let mut weighed = mask;
+            if escaping | after_escape != 0 {
+                let literal = (escaping << 1 | after_escape) & mask;
+                ones += _mm512_mask_cmpge_epi8_mask(literal, bytes, least).count_ones();
+                weighed = mask & !literal;
+                after_escape = escaping >> 63;
+            }
+            let low = _mm512_permutex2var_epi8(first, bytes, second);
+            let high = _mm512_permutex2var_epi8(third, bytes, fourth);
+            let each = _mm512_mask_mov_epi8(low, _mm512_movepi8_mask(bytes), high);
+            let each = _mm512_maskz_mov_epi8(weighed, each);
+            sum = _mm512_add_epi64(sum, _mm512_sad_epu8(each, _mm512_setzero_si512()));
+        }
+        sums.push(ones + _mm512_reduce_add_epi64(sum) as u32);
+    }
+}

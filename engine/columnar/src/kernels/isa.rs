@@ -10,7 +10,7 @@ pub enum Isa {
     Base = 1,
     /// AVX2 with BMI.
     V3 = 2,
-    /// AVX-512 with VBMI2.
+    /// AVX-512 with VBMI and VBMI2.
     V4 = 3,
 }
 
@@ -46,7 +46,7 @@ fn detect() -> Isa {
     }
     if !has!("avx2", "bmi1", "bmi2", "popcnt", "lzcnt") {
         Isa::Base
-    } else if !has!("avx512f", "avx512bw", "avx512vl", "avx512dq", "avx512vbmi2") {
+    } else if !has!("avx512f", "avx512bw", "avx512vl", "avx512dq", "avx512vbmi", "avx512vbmi2") {
         Isa::V3
     } else {
         Isa::V4
@@ -78,7 +78,7 @@ macro_rules! kernel {
 
             #[cfg(target_arch = "x86_64")]
             #[target_feature(
-                enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vbmi2,avx2,bmi1,bmi2,popcnt,lzcnt"
+                enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vbmi,avx512vbmi2,avx2,bmi1,bmi2,popcnt,lzcnt"
             )]
             #[allow(clippy::too_many_arguments, reason = "a kernel takes slices one by one")]
             fn v4 $(<$($generic : $bound),*>)? ($($arg: $type),*) $(-> $result)? { plain($($arg),*) }

@@ -47,6 +47,49 @@ pub fn take_values(values: &Values, indices: &[u32]) -> Values {
     }
 }
 
+/// The values that `codes` stand for.
+pub fn take_codes(values: &Values, codes: &Codes) -> Values {
+    if let Codes::U8(codes) = codes
+        && codes.len() >= BYTE_CODES
+    {
+        match values {
+            Values::I8(buffer) => return Values::I8(gather_bytes(buffer, codes).into()),
+            Values::I16(buffer) => return Values::I16(gather_bytes(buffer, codes).into()),
+            Values::I32(buffer) => return Values::I32(gather_bytes(buffer, codes).into()),
+            Values::I64(buffer) => return Values::I64(gather_bytes(buffer, codes).into()),
+            Values::F32(buffer) => return Values::F32(gather_bytes(buffer, codes).into()),
+            Values::F64(buffer) => return Values::F64(gather_bytes(buffer, codes).into()),
+            _ => {}
+        }
+    }
+    take_values(values, &codes.to_indices())
+}
+
+/// Codes of a byte.
+const BYTE_CODES: usize = 256;
+
+/// `values[code]` for each code; panics where one is out of bounds.
+fn gather_bytes<T: Copy + Default>(values: &[T], codes: &[u8]) -> Vec<T> {
+    assert!(greatest_byte(codes).is_none_or(|last| usize::from(last) < values.len()), "code out of bounds");
+    // Every code has an entry, so that none is compared to the number of values.
+    let mut table = [T::default(); BYTE_CODES];
+    let len = values.len().min(BYTE_CODES);
+    table[..len].copy_from_slice(&values[..len]);
+    gather_of_table(&table, codes)
+}
+
+kernel! {
+    fn greatest_byte(codes: &[u8]) -> Option<u8> {
+        codes.iter().copied().max()
+    }
+}
+
+kernel! {
+    fn gather_of_table[T: Copy](table: &[T; BYTE_CODES], codes: &[u8]) -> Vec<T> {
+        codes.iter().map(|&code| table[usize::from(code)]).collect()
+    }
+}
+
 /// The bits at `indices`.
 pub fn take_bits(bits: &Bitmap, indices: &[u32]) -> Bitmap {
     Bitmap::from_fn(indices.len(), |position| bits.get(indices[position] as usize))

@@ -2,6 +2,25 @@
 
 use super::isa::{Isa, isa};
 
+/// Asks memory for what lies at an address, which need not be one.
+#[inline(always)]
+pub fn prefetch(address: *const u8) {
+    // SAFETY: a prefetch of any address is harmless.
+    #[cfg(target_arch = "x86_64")]
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(address.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = address;
+}
+
+/// Asks memory for the first bytes of a text.
+#[inline(always)]
+pub fn prefetch_text(text: &[u8]) {
+    const CACHE_LINE: usize = 64;
+    text.chunks(CACHE_LINE).take(2).for_each(|line| prefetch(line.as_ptr()));
+}
+
 /// How many characters a text of UTF-8 has: the bytes that start one.
 pub fn characters(text: &[u8]) -> usize {
     #[cfg(target_arch = "x86_64")]

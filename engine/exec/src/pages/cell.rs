@@ -5,6 +5,7 @@
 //! below relies on.
 
 use super::layout::Field;
+use columnar::kernels::text::{prefetch, prefetch_text};
 use columnar::scalar::compare_floats;
 use columnar::{Bitmap, Flat, Interval, PhysicalType, Scalar, Values, Vector, View};
 use std::cmp::Ordering;
@@ -105,6 +106,10 @@ pub(super) fn write_fixed(field: &Field, vector: &Vector, rows: &[*mut u8]) {
     });
 }
 
+/// How many rows before they are compared their fields, and the text that these lead to, are asked of memory.
+const ROWS_AHEAD: usize = 16;
+const TEXTS_AHEAD: usize = 8;
+
 /// Clears `equal[i]` unless the field of `rows[i]` equals `flat`'s value at `positions[i]`; nulls are alike.
 /// `numbers[i]` is the number of the row, by which `heap` finds its strings.
 pub fn equal_to_vector(
@@ -145,6 +150,15 @@ pub fn equal_to_vector(
         }
         Values::View(views) => {
             for (index, equal) in equal.iter_mut().enumerate() {
+                if let Some(&row) = rows.get(index + ROWS_AHEAD) {
+                    prefetch(row.wrapping_add(offset));
+                }
+                if let Some(&row) = rows.get(index + TEXTS_AHEAD) {
+                    let view = View(load(row, offset));
+                    if !view.is_inline() {
+                        prefetch_text(heap.long(numbers[index + TEXTS_AHEAD], view));
+                    }
+                }
                 if *equal {
                     let position = positions[index] as usize;
                     let (ours, theirs) = (views.view(position), View(load(rows[index], offset)));

@@ -10,6 +10,7 @@ use super::pipeline::{After, Node, Pipeline, Stage};
 use super::profile::{MorselCount, NodeCounters};
 use crate::error::Result;
 use crate::expr::Expr;
+use crate::expression::Compiled;
 use crate::operator::{Operator, Sink, Source};
 use crate::operators::aggregate::Aggregate;
 use crate::operators::exchange::ExchangeSink;
@@ -30,8 +31,10 @@ use crate::operators::union::{Widen, common_shapes};
 use crate::operators::values::ValuesSource;
 use crate::plan::{self, Fragment, JoinKey, JoinKind, Plan};
 use crate::shape::Shape;
+use columnar::DataType;
 use std::collections::HashMap;
 use std::sync::Arc;
+use storage::Length;
 
 /// A fragment ready to run.
 pub(crate) struct Lowered {
@@ -135,7 +138,7 @@ impl Lowering<'_> {
         self.nodes.push(node.clone());
         Ok(match plan {
             Plan::Scan(scan) => {
-                let scan = self.scan(scan)?;
+                let scan = Arc::new(self.scan(scan)?);
                 self.open_scan(scan, &node)
             }
             Plan::Values { types, rows } => {
@@ -154,8 +157,14 @@ impl Lowering<'_> {
                 Stream { origins, in_order, total, ..stream.through(Arc::new(operator), &node) }
             }
             Plan::Project { input, exprs } => {
-                let stream = self.lower_some(input, enough)?;
-                let operator = Project::new(exprs, &stream.shapes)?;
+                let mut exprs = exprs.clone();
+                let stream = match &**input {
+                    Plan::Scan(scan) => {
+                        self.lower_measured(scan, &mut exprs.iter_mut().collect::<Vec<_>>())?
+                    }
+                    _ => self.lower_some(input, enough)?,
+                };
+                let operator = Project::new(&exprs, &stream.shapes)?;
                 let origins = exprs.iter().map(|expr| stream.origin(expr)).collect();
                 let in_order = stream.in_order;
                 let total = stream.total && !operator.is_fallible();
@@ -168,7 +177,18 @@ impl Lowering<'_> {
             }
             Plan::HashJoin(join) => self.lower_join(join, &node)?,
             Plan::Aggregate { input, groups, aggregates } => {
-                let stream = self.lower(input)?;
+                let (mut groups, mut aggregates) = (groups.clone(), aggregates.clone());
+                let stream = match &**input {
+                    Plan::Scan(scan) => {
+                        let of_aggregates = aggregates
+                            .iter_mut()
+                            .flat_map(|call| call.args.iter_mut().chain(&mut call.filter));
+                        let mut exprs: Vec<&mut Expr> = groups.iter_mut().chain(of_aggregates).collect();
+                        self.lower_measured(scan, &mut exprs)?
+                    }
+                    _ => self.lower(input)?,
+                };
+                let (groups, aggregates) = (&groups, &aggregates);
                 if let Some(runs) = runs_of(groups, aggregates, &stream, &node)? {
                     // A group goes with its key, as its rows do.
                     let mut origins: Vec<_> = groups.iter().map(|group| stream.origin(group)).collect();
@@ -249,12 +269,28 @@ impl Lowering<'_> {
         Ok(stream)
     }
 
-    fn scan(&self, scan: &plan::Scan) -> Result<Arc<Scan>> {
+    /// A scan whose columns only `exprs` are about, as [`measured`] has it.
+    fn lower_measured(&mut self, plan: &plan::Scan, exprs: &mut [&mut Expr]) -> Result<Stream> {
+        let node = self.node();
+        self.nodes.push(node.clone());
+        let mut scan = self.scan(plan)?;
+        let found = measured(&plan.schema, &plan.columns, exprs);
+        for (position, length, expr) in &found {
+            let alone = std::slice::from_ref(&scan.output()[*position]);
+            let compiled = Compiled::compile(expr, alone)?;
+            scan.measure(*position, *length, compiled)?;
+        }
+        let mut stream = self.open_scan(Arc::new(scan), &node);
+        found.iter().for_each(|(position, ..)| stream.origins[*position] = None);
+        Ok(stream)
+    }
+
+    fn scan(&self, scan: &plan::Scan) -> Result<Scan> {
         let environment = self.environment;
         let settings = &environment.query.settings;
         let table = environment.tables.table(&scan.table)?;
         let tasks = environment.workers.threads().min(settings.parallelism);
-        Ok(Arc::new(Scan::new(scan, &table, settings.batch_rows, tasks, self.morsels.clone())?))
+        Scan::new(scan, &table, settings.batch_rows, tasks, self.morsels.clone())
     }
 
     fn open_scan(&mut self, scan: Arc<Scan>, node: &Arc<Node>) -> Stream {
@@ -269,7 +305,7 @@ impl Lowering<'_> {
         if let Plan::Scan(scan) = &*join.probe {
             let scan_node = self.node();
             self.nodes.push(scan_node.clone());
-            let scan = self.scan(scan)?;
+            let scan = Arc::new(self.scan(scan)?);
             build = self.lower(&join.build)?;
             if let Some(lookup) = lookup_join(join, &scan, &scan_node, &build, node)? {
                 scan.leave_out();
@@ -478,6 +514,60 @@ fn runs_of(
     }
     let runs = Aggregate::of_runs(group, aggregates, &stream.shapes, &node.query)?;
     Ok(runs.filter(|_| scan.keep_runs_whole(position)))
+}
+
+/// Columns of text of a scan, by their positions in its output, of which `exprs` use nothing but one kind of length;
+/// with that, as an expression over the column alone. `exprs` then take the columns for their lengths.
+fn measured(schema: &[DataType], columns: &[u32], exprs: &mut [&mut Expr]) -> Vec<(usize, Length, Expr)> {
+    let mut found = Vec::new();
+    for (position, &column) in columns.iter().enumerate() {
+        if schema.get(column as usize) != Some(&DataType::Varchar) {
+            continue;
+        }
+        let text = Expr::column(position as u32, DataType::Varchar);
+        let is_column = |expr: &Expr| *expr == text;
+        let (mut lengths, mut uses) = (Vec::new(), 0);
+        for expr in &*exprs {
+            expr.visit(&mut |part| {
+                uses += usize::from(is_column(part));
+                if let Expr::Call { function, args, .. } = part
+                    && let ([arg], Some(length)) = (&args[..], length_of(function))
+                    && is_column(arg)
+                {
+                    lengths.push((length, part.clone()));
+                }
+            });
+        }
+        let alike = lengths.iter().all(|(length, _)| *length == lengths[0].0);
+        if lengths.is_empty() || lengths.len() < uses || !alike {
+            continue;
+        }
+        let (length, expr) = lengths.swap_remove(0);
+        let data_type = expr.data_type();
+        for other in &mut *exprs {
+            let whole = std::mem::replace(*other, Expr::Column { id: 0, data_type });
+            **other = whole.transform(&mut |part| match &part {
+                Expr::Call { args, .. } if args.iter().any(is_column) => {
+                    Expr::column(position as u32, data_type)
+                }
+                _ => part,
+            });
+        }
+        let alone = expr.transform(&mut |part| match part {
+            Expr::Column { data_type, .. } => Expr::column(0, data_type),
+            part => part,
+        });
+        found.push((position, length, alone));
+    }
+    found
+}
+
+fn length_of(function: &str) -> Option<Length> {
+    match function {
+        "length" => Some(Length::Characters),
+        "octet_length" => Some(Length::Bytes),
+        _ => None,
+    }
 }
 
 /// Whether a probe row without a match leaves no trace in the join's result.

@@ -2,13 +2,14 @@
 //! pieces of up to 8 bytes become one byte each. A block has a symbol table of its own; only the strings asked
 //! for are decoded.
 
+use super::fsst_length::Weights;
 use super::places::{self, Places};
 use super::strings::{SLACK_BYTES, check_text, view};
 use super::text_filter::Texts;
 use super::{Encoded, EncodedBlock, Encoding, Input, Offer, Source, Strings, Summary, fsst_filter};
 use crate::error::{Error, Result, damaged};
 use crate::prepared::PreparedTest;
-use crate::rows::RowsRef;
+use crate::rows::{Length, RowsRef};
 use columnar::{Bitmap, Bytes, DataType, Flat, PhysicalType, Values, Vector, Views};
 use prost::Message;
 use std::sync::Arc;
@@ -71,7 +72,8 @@ impl Encoding for FsstEncoding {
         // A code stands for 8 bytes at most.
         let expansion = (plain_bytes as f64 / limit.max(1) as f64).clamp(1.0, 8.0);
         let (data_type, rows) = (source.data_type, source.rows());
-        Ok(Box::new(FsstBlock { data_type, rows, places, codes, table, expansion }))
+        let weights = Box::new(Weights::of(&table));
+        Ok(Box::new(FsstBlock { data_type, rows, places, codes, table, weights, expansion }))
     }
 }
 
@@ -170,6 +172,7 @@ struct FsstBlock {
     places: Places,
     codes: Bytes,
     table: Box<SymbolTable>,
+    weights: Box<Weights>,
     /// Bytes that a code stands for in the mean.
     expansion: f64,
 }
@@ -216,6 +219,11 @@ impl EncodedBlock for FsstBlock {
             starts.zip(&ends).map(|(start, &end)| view(&text, start as usize, end as usize)).collect();
         let views = Views::new(views.into(), Arc::from([Bytes::from_vec(text)]));
         Ok(Flat::new(self.data_type, Values::View(views), None).into())
+    }
+
+    fn lengths(&self, length: Length, rows: RowsRef<'_>) -> Option<Vec<u32>> {
+        (self.data_type == DataType::Varchar)
+            .then(|| self.weights.lengths(length, &self.codes, &self.places, rows))
     }
 
     fn filter(&self, test: &PreparedTest, alive: Option<&Bitmap>) -> Result<Option<Bitmap>> {

@@ -10,6 +10,7 @@ mod fixed;
 mod frame;
 mod fsst;
 mod fsst_filter;
+mod fsst_length;
 mod places;
 mod run_length;
 mod strings;
@@ -20,7 +21,7 @@ use crate::checksum::Checksum;
 use crate::error::{Error, Result, damaged};
 use crate::format::{self, ALIGNMENT, Place};
 use crate::prepared::PreparedTest;
-use crate::rows::RowsRef;
+use crate::rows::{Length, RowsRef};
 use arrow::buffer::MutableBuffer;
 use columnar::{Bitmap, Buffer, Bytes, DataType, Dictionary, Interval, PhysicalType, Vector};
 pub(crate) use constant::all_null;
@@ -124,6 +125,12 @@ pub(crate) struct Encoded {
 pub(crate) trait EncodedBlock: Debug + Send + Sync {
     /// Values of rows at a width that holds them; without validity.
     fn read(&self, rows: RowsRef<'_>, physical: PhysicalType) -> Result<Vector>;
+
+    /// The length of the text of each row, of which those of null rows mean nothing; `None` where there is no way
+    /// that is better than reading it.
+    fn lengths(&self, _length: Length, _rows: RowsRef<'_>) -> Option<Vec<u32>> {
+        None
+    }
 
     /// A bit a row of the block, set where the value passes, nulls ignored; `None` where the encoding has no
     /// way that is better than reading the values. Bits of rows that are not alive mean nothing.

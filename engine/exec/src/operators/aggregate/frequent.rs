@@ -30,7 +30,15 @@ impl Frequent {
         if self.words.is_empty() || self.words.count_likely(shared, words) * SPLIT_ONE_IN < words.len() {
             return None;
         }
-        Some((0..words.len() as u32).partition(|&row| self.words.contains(shared, words[row as usize])))
+        let (mut frequent, mut others) = (vec![0; words.len()], vec![0; words.len()]);
+        let mut count = 0;
+        for (row, &word) in words.iter().enumerate() {
+            (frequent[count], others[row - count]) = (row as u32, row as u32);
+            count += usize::from(self.words.contains(shared, word));
+        }
+        others.truncate(words.len() - count);
+        frequent.truncate(count);
+        Some((frequent, others))
     }
 
     fn learn(&mut self, shared: &Aggregation, words: &[u64]) {

@@ -15,6 +15,7 @@ mod merge;
 mod regroup;
 mod runs;
 mod scatter;
+mod seen;
 mod sink;
 mod small;
 mod source;

@@ -6,6 +6,7 @@ use super::groups::Groups;
 use super::merge::MergeWork;
 use super::regroup;
 use super::scatter::Scattered;
+use super::seen::Seen;
 use super::state::Rows;
 use super::words::Words;
 use super::{Aggregation, Call, Merged};
@@ -27,6 +28,7 @@ struct AggregateTask {
     /// Where most rows are groups of their own: the rows set aside, and the keys whose rows are not.
     scattered: Option<Scattered>,
     frequent: Frequent,
+    seen: Seen,
     /// Rows taken so far.
     rows: usize,
     pending: Option<Batch>,
@@ -45,6 +47,7 @@ impl Sink for AggregateSink {
             direct: None,
             scattered: None,
             frequent: Frequent::new(),
+            seen: Seen::default(),
             rows: 0,
             pending: None,
             numbers: Vec::new(),
@@ -162,15 +165,28 @@ impl AggregateTask {
             self.direct = Some(Direct::new(&shared, groups)?);
         }
         let (mut batch, mut keys) = (batch, keys);
-        let frequent;
+        let (new, frequent);
+        if shared.calls.is_empty()
+            && let Some(rows) = self.seen.new_keys(&keys)
+        {
+            if rows.is_empty() {
+                return Ok(());
+            }
+            (new, keys) = (rows_of(batch, &rows), taken(&keys, &rows));
+            batch = &new;
+        }
         if let (Some(scattered), Some(records), Some(groups)) =
             (&mut self.scattered, &shared.records, &mut self.groups)
         {
             let words = groups.words(&keys, batch.rows);
+            if shared.calls.is_empty() && shared.packing.is_some() {
+                let rows = self.seen.new_words(&shared, &words);
+                return scattered.take(records, &words_of(&words, &rows), &[], batch);
+            }
             let Some((some, others)) = self.frequent.split(&shared, &words) else {
                 return scattered.take(records, &words, &keys, batch);
             };
-            let words: Vec<u64> = others.iter().map(|&row| words[row as usize]).collect();
+            let words = words_of(&words, &others);
             scattered.take(records, &words, &taken(&keys, &others), &rows_of(batch, &others))?;
             (frequent, keys) = (rows_of(batch, &some), taken(&keys, &some));
             batch = &frequent;
@@ -259,6 +275,10 @@ impl AggregateTask {
         }
         Ok(())
     }
+}
+
+fn words_of(words: &[u64], rows: &[u32]) -> Vec<u64> {
+    rows.iter().map(|&row| words[row as usize]).collect()
 }
 
 fn taken(columns: &[Vector], rows: &[u32]) -> Vec<Vector> {

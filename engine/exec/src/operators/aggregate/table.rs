@@ -20,21 +20,24 @@ pub(super) trait GroupRows: Keep {
     fn write(&mut self, field: &Field, vector: &Vector, rows: &[u32], pointers: &[*mut u8]) -> Result<()>;
 }
 
-/// Groups' rows and a table that leads to them. Its slots hold the low half of a hash and the number of a row plus
-/// one; a slot is found by the lowest bits of the hash, which choose neither partitions nor shards, and what does
-/// not fit there lies in the slots after it.
+/// Groups' rows and a table that leads to them. A slot is found by the lowest bits of the hash, which choose neither
+/// partitions nor shards, and what does not fit there lies in the slots after it.
 pub(super) struct Table<R> {
     shared: Arc<Aggregation>,
     pub(super) rows: R,
-    slots: Vec<u64>,
+    slots: Vec<Slot>,
     slot_memory: Reservation,
     /// Groups that the table leads to.
     pub(super) count: usize,
     hasher: Hasher,
 }
 
-/// In place of a row's number.
-const NONE: u32 = u32::MAX;
+/// The word of a row and its number plus one: both 0 where there is none.
+#[derive(Clone, Copy, Default)]
+struct Slot {
+    word: u64,
+    row: u32,
+}
 
 impl<R: GroupRows> Table<R> {
     /// An empty table; `rows` holds none.
@@ -52,7 +55,7 @@ impl<R: GroupRows> Table<R> {
 
     /// Starts anew with `rows`, which holds none; gives the rows there were.
     pub(super) fn empty(&mut self, rows: R) -> R {
-        self.slots.fill(0);
+        self.slots.fill(Slot::default());
         self.count = 0;
         std::mem::replace(&mut self.rows, rows)
     }
@@ -81,68 +84,60 @@ impl<R: GroupRows> Table<R> {
     ) -> Result<()> {
         let shared = self.shared.clone();
         let count = words.len();
-        let hashes: Vec<u64> = words.iter().map(|&word| shared.hash_of(word)).collect();
         self.make_room(count)?;
         // No row waits for the one before, so the processor fetches many at a time.
         let mask = self.slots.len() - 1;
         numbers.clear();
-        numbers.resize(count, NONE);
+        numbers.resize(count, 0);
         let (mut open, mut opened) = (vec![0; count], 0);
-        for (position, ((&hash, &word), number)) in hashes.iter().zip(words).zip(&mut *numbers).enumerate() {
-            let entry = self.slots[hash as usize & mask];
-            *number = (entry as u32).wrapping_sub(1);
-            let is_found = *number != NONE
-                && (entry >> 32) as u32 == hash as u32
-                && load::<u64>(self.rows.pointer(*number), 0) == word;
+        for (position, (&word, number)) in words.iter().zip(&mut *numbers).enumerate() {
+            let entry = self.slots[shared.hash_of(word) as usize & mask];
+            *number = entry.row.wrapping_sub(1);
             open[opened] = position as u32;
-            opened += usize::from(!is_found);
+            opened += usize::from(entry.row == 0 || entry.word != word);
         }
         let mut new = Vec::new();
         for &position in &open[..opened] {
-            let (word, hash) = (words[position as usize], hashes[position as usize]);
-            let (slot, found) = self.seek(hash, |_, row| load::<u64>(row, 0) == word);
+            let word = words[position as usize];
+            let (slot, found) = self.seek(word, |_| true);
             numbers[position as usize] = match found {
                 Some(number) => number,
                 None => {
                     new.push(position);
-                    self.insert(slot, word, hash)?
+                    self.insert(slot, word)?
                 }
             };
         }
         self.write_keys(keys, &new, numbers)?;
         if shared.packing.is_none() {
-            self.settle_collisions(keys, &hashes, &new, numbers)?;
+            self.settle_collisions(keys, words, &new, numbers)?;
         }
         Ok(())
     }
 
-    /// The first slot from `hash` on whose row `is_it` (by number and address), and the row; or the empty slot after
-    /// them.
+    /// The row of that word for which `is_it` holds and its slot, or the empty slot after all others of its hash.
     #[inline(always)]
-    fn seek(&self, hash: u64, is_it: impl Fn(u32, *const u8) -> bool) -> (usize, Option<u32>) {
+    fn seek(&self, word: u64, is_it: impl Fn(u32) -> bool) -> (usize, Option<u32>) {
         let mask = self.slots.len() - 1;
-        let mut slot = hash as usize & mask;
+        let mut slot = self.shared.hash_of(word) as usize & mask;
         loop {
-            let entry = self.slots[slot & mask];
-            if entry as u32 == 0 {
-                return (slot & mask, None);
+            let entry = self.slots[slot];
+            if entry.row == 0 {
+                return (slot, None);
             }
-            if (entry >> 32) as u32 == hash as u32 {
-                let number = entry as u32 - 1;
-                if is_it(number, self.rows.pointer(number)) {
-                    return (slot & mask, Some(number));
-                }
+            if entry.word == word && is_it(entry.row - 1) {
+                return (slot, Some(entry.row - 1));
             }
-            slot += 1;
+            slot = (slot + 1) & mask;
         }
     }
 
     /// Adds a group at an empty slot.
     #[inline]
-    fn insert(&mut self, slot: usize, word: u64, hash: u64) -> Result<u32> {
-        let number = self.rows.push(hash)?;
+    fn insert(&mut self, slot: usize, word: u64) -> Result<u32> {
+        let number = self.rows.push(self.shared.hash_of(word))?;
         store(self.rows.pointer_mut(number), 0, word);
-        self.slots[slot] = hash << 32 | u64::from(number + 1);
+        self.slots[slot] = Slot { word, row: number + 1 };
         self.count += 1;
         Ok(number)
     }
@@ -187,13 +182,11 @@ impl<R: GroupRows> Table<R> {
         let agree = equal(self, &positions, numbers);
         for position in positions.into_iter().filter(|&position| !agree[position as usize]) {
             let hash = hashes[position as usize];
-            let (slot, found) = self.seek(hash, |number, row| {
-                load::<u64>(row, 0) == hash && equal(self, &[position], &[number])[0]
-            });
+            let (slot, found) = self.seek(hash, |number| equal(self, &[position], &[number])[0]);
             numbers[position as usize] = match found {
                 Some(number) => number,
                 None => {
-                    let number = self.insert(slot, hash, hash)?;
+                    let number = self.insert(slot, hash)?;
                     numbers[position as usize] = number;
                     self.write_keys(keys, &[position], numbers)?;
                     number
@@ -209,11 +202,11 @@ impl<R: GroupRows> Table<R> {
         if wanted <= self.slots.len() {
             return Ok(());
         }
-        self.slot_memory.resize(8 * wanted as u64)?;
-        let before = std::mem::replace(&mut self.slots, vec![0; wanted]);
-        for entry in before.into_iter().filter(|&entry| entry as u32 != 0) {
-            let mut slot = (entry >> 32) as usize & (wanted - 1);
-            while self.slots[slot] != 0 {
+        self.slot_memory.resize((size_of::<Slot>() * wanted) as u64)?;
+        let before = std::mem::replace(&mut self.slots, vec![Slot::default(); wanted]);
+        for entry in before.into_iter().filter(|entry| entry.row != 0) {
+            let mut slot = self.shared.hash_of(entry.word) as usize & (wanted - 1);
+            while self.slots[slot].row != 0 {
                 slot = (slot + 1) & (wanted - 1);
             }
             self.slots[slot] = entry;
@@ -229,19 +222,17 @@ impl Table<RowPages> {
         let shared = self.shared.clone();
         self.make_room(1)?;
         let word = load::<u64>(from.pointer(row), 0);
-        let hash = shared.hash_of(word);
         let copy = self.rows.copy_row(from, row)?;
         for call in &shared.calls {
             let pointer = self.rows.pointer_mut(copy);
             call.state.keep_copied(from, pointer, |bytes| self.rows.keep(bytes))?;
         }
-        let copied = self.rows.pointer(copy);
-        let (slot, found) = self.seek(hash, |known, row| {
-            load::<u64>(row, 0) == word
-                && equal_rows(&shared.layout.fields, (copy, copied, &self.rows), (known, row, &self.rows))
+        let copied = (copy, self.rows.pointer(copy), &self.rows);
+        let (slot, found) = self.seek(word, |known| {
+            equal_rows(&shared.layout.fields, copied, (known, self.rows.pointer(known), &self.rows))
         });
         if found.is_none() {
-            self.slots[slot] = hash << 32 | u64::from(copy + 1);
+            self.slots[slot] = Slot { word, row: copy + 1 };
             self.count += 1;
         }
         Ok((copy, found))

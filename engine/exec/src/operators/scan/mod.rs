@@ -13,6 +13,7 @@ mod runs;
 mod text_test;
 
 use crate::error::{Error, Result};
+use crate::expression::{Compiled, cast_to_physical};
 use crate::operator::{Output, Source, SourceTask, Step};
 use crate::operators::bound::Bound;
 use crate::operators::key_filter::{KeyFilter, KeySet};
@@ -20,13 +21,13 @@ use crate::plan;
 use crate::runtime::profile::MorselCount;
 use crate::shape::Shape;
 use columnar::kernels::take::{gather, indices_of};
-use columnar::{Batch, DataType, PhysicalType, Scalar};
+use columnar::{Batch, DataType, Flat, PhysicalType, Scalar, Values, Vector};
 use parking_lot::Mutex;
 use predicate::{Predicate, Residual};
 use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use storage::{BlockRows, ColumnFacts, ColumnPredicate, RowsRef, SegmentFilter, Table, Test};
+use storage::{BlockRows, ColumnFacts, ColumnPredicate, Length, RowsRef, SegmentFilter, Table, Test};
 
 pub struct Scan {
     shared: Arc<Shared>,
@@ -51,6 +52,7 @@ struct Shared {
     facts: Vec<ColumnFacts>,
     /// Column and width of each column of the output.
     columns: Vec<(u32, PhysicalType)>,
+    measures: Vec<Measure>,
     batch_rows: usize,
     count: Arc<MorselCount>,
 }
@@ -59,12 +61,22 @@ struct SegmentScan {
     segment: Arc<storage::Segment>,
     /// Made by the first task that comes to the segment.
     prepared: OnceLock<storage::Result<PreparedSegment>>,
+    /// By measure: those of the column's dictionary.
+    tables: Vec<OnceLock<Result<Vec<i32>>>>,
 }
 
 struct PreparedSegment {
     filter: SegmentFilter,
     /// Blocks within the range of all key filters; `None`: all.
     key_blocks: Option<Vec<u32>>,
+}
+
+/// A column of the output that is not given, but its length.
+struct Measure {
+    position: usize,
+    length: Length,
+    /// Over a batch of the column alone.
+    compiled: Compiled,
 }
 
 /// A key filter at work, which is left out once most rows are seen to pass.
@@ -152,7 +164,11 @@ impl Scan {
         let segments: Vec<SegmentScan> = table
             .segments
             .iter()
-            .map(|segment| SegmentScan { segment: segment.clone(), prepared: OnceLock::new() })
+            .map(|segment| SegmentScan {
+                segment: segment.clone(),
+                prepared: OnceLock::new(),
+                tables: Vec::new(),
+            })
             .collect();
         let morsels = morsels(&segments, &predicate, tasks);
         count.add_total(morsels.len());
@@ -171,10 +187,22 @@ impl Scan {
             order: OnceLock::new(),
             facts,
             columns,
+            measures: Vec::new(),
             batch_rows: batch_rows.max(1),
             count,
         };
         Ok(Scan { shared: Arc::new(shared), output })
+    }
+
+    /// Gives the length of column `position` of the output instead of the column, as `compiled` has it of a batch of
+    /// the column alone. The scan must not be shared yet.
+    pub fn measure(&mut self, position: usize, length: Length, compiled: Compiled) -> Result<()> {
+        let shared = Arc::get_mut(&mut self.shared);
+        let shared = shared.ok_or_else(|| Error::Internal("a scan at work was changed".into()))?;
+        self.output[position] = compiled.shape().clone();
+        shared.measures.push(Measure { position, length, compiled });
+        shared.segments.iter_mut().for_each(|segment| segment.tables.push(OnceLock::new()));
+        Ok(())
     }
 
     /// Counts its morsels as done, where it is not run.
@@ -381,6 +409,21 @@ impl Shared {
         })
     }
 
+    /// The columns of the output.
+    fn read(&self, scan: &SegmentScan, block: u32, rows: RowsRef<'_>) -> Result<Vec<Vector>> {
+        if self.measures.is_empty() {
+            return Ok(scan.segment.read(block, rows, &self.columns)?);
+        }
+        let column = |(position, column): (usize, &(u32, PhysicalType))| {
+            let mut measures = self.measures.iter().zip(&scan.tables);
+            match measures.find(|(measure, _)| measure.position == position) {
+                Some((measure, table)) => measure.read(&scan.segment, block, rows, *column, table),
+                None => Ok(scan.segment.read(block, rows, &[*column])?.swap_remove(0)),
+            }
+        };
+        self.columns.iter().enumerate().map(column).collect()
+    }
+
     /// The rows of the block that the key filters let pass.
     fn with_keys(&self, segment: &storage::Segment, block: u32, mut rows: Rows) -> Result<Rows> {
         for test in self.key_tests() {
@@ -398,9 +441,44 @@ impl Shared {
     }
 }
 
+impl Measure {
+    fn read(
+        &self,
+        segment: &storage::Segment,
+        block: u32,
+        rows: RowsRef<'_>,
+        column: (u32, PhysicalType),
+        table: &OnceLock<Result<Vec<i32>>>,
+    ) -> Result<Vector> {
+        let shape = self.compiled.shape();
+        if let Some(lengths) = segment.lengths(block, rows, column.0, self.length)? {
+            return Ok(cast_to_physical(&lengths, shape.physical));
+        }
+        let text = segment.read(block, rows, &[column])?;
+        let Some(Vector::Dictionary(vector)) = text.first() else {
+            return self.compiled.evaluate(&Batch::of_rows(text, rows.len()));
+        };
+        // A segment has one dictionary a column.
+        let table = table.get_or_init(|| self.table(&vector.dictionary.values));
+        let table = table.as_ref().map_err(Error::clone)?;
+        let lengths = Values::I32(gather(table, &vector.codes.to_indices()).into());
+        let lengths = Flat::new(shape.data_type, lengths, vector.validity.clone()).into();
+        Ok(cast_to_physical(&lengths, shape.physical))
+    }
+
+    /// The lengths of these texts.
+    fn table(&self, values: &Flat) -> Result<Vec<i32>> {
+        let lengths = self.compiled.evaluate(&Batch::of_rows(vec![values.clone().into()], values.len()))?;
+        match cast_to_physical(&lengths, PhysicalType::I32).flatten().values {
+            Values::I32(lengths) => Ok(lengths.to_vec()),
+            _ => Err(Error::Internal("lengths are not integers".into())),
+        }
+    }
+}
+
 impl KeyTest {
     /// The positions of the keys that pass, which are counted.
-    fn keys_passing(&self, column: &columnar::Vector) -> Vec<u32> {
+    fn keys_passing(&self, column: &Vector) -> Vec<u32> {
         let passing = self.keys.passing(column);
         self.tested.fetch_add(column.len() as u64, Ordering::Relaxed);
         self.passed.fetch_add(passing.len() as u64, Ordering::Relaxed);
@@ -480,9 +558,8 @@ impl Current {
         if shared.columns.is_empty() {
             return Ok(Some(Batch::of_rows(Vec::new(), len)));
         }
-        let segment = &shared.segments[self.morsel.segment].segment;
-        let columns = segment.read(self.morsel.block, rows, &shared.columns)?;
-        Ok(Some(Batch::of_rows(columns, len)))
+        let segment = &shared.segments[self.morsel.segment];
+        Ok(Some(Batch::of_rows(shared.read(segment, self.morsel.block, rows)?, len)))
     }
 }
 
