@@ -2,6 +2,8 @@
 
 use super::isa::{Isa, isa};
 use crate::{Bitmap, Buffer, Codes, Constant, DictionaryVector, Flat, Values, Vector, Views, kernel};
+use arrow::datatypes::ArrowNativeType;
+use std::borrow::Cow;
 
 /// The rows of `vector` at `indices`, in that order; each must lie below its length.
 pub fn take(vector: &Vector, indices: &[u32]) -> Vector {
@@ -28,65 +30,72 @@ pub fn take_flat(flat: &Flat, indices: &[u32]) -> Flat {
 
 /// The values at `indices`.
 pub fn take_values(values: &Values, indices: &[u32]) -> Values {
-    match values {
-        Values::Bool(bits) => Values::Bool(take_bits(bits, indices)),
-        Values::I8(buffer) => Values::I8(gather(buffer, indices).into()),
-        Values::I16(buffer) => Values::I16(gather(buffer, indices).into()),
-        Values::I32(buffer) => Values::I32(gather(buffer, indices).into()),
-        Values::I64(buffer) => Values::I64(gather(buffer, indices).into()),
-        Values::I128(buffer) => Values::I128(gather(buffer, indices).into()),
-        Values::F32(buffer) => Values::F32(gather(buffer, indices).into()),
-        Values::F64(buffer) => Values::F64(gather(buffer, indices).into()),
-        Values::Interval(values) => {
-            Values::Interval(indices.iter().map(|&row| values[row as usize]).collect())
-        }
-        Values::View(views) => {
-            let taken: Buffer<u128> = gather(views.raw(), indices).into();
-            Values::View(Views::new(taken, views.buffers().clone()))
-        }
-    }
+    Indices::Rows(indices).take(values)
 }
 
-/// The values that `codes` stand for.
+/// The values that `codes` stand for; panics where one is out of bounds.
 pub fn take_codes(values: &Values, codes: &Codes) -> Values {
-    if let Codes::U8(codes) = codes
-        && codes.len() >= BYTE_CODES
-    {
+    Indices::Codes(codes).take(values)
+}
+
+#[derive(Clone, Copy)]
+enum Indices<'a> {
+    Rows(&'a [u32]),
+    Codes(&'a Codes),
+}
+
+impl Indices<'_> {
+    fn take(self, values: &Values) -> Values {
         match values {
-            Values::I8(buffer) => return Values::I8(gather_bytes(buffer, codes).into()),
-            Values::I16(buffer) => return Values::I16(gather_bytes(buffer, codes).into()),
-            Values::I32(buffer) => return Values::I32(gather_bytes(buffer, codes).into()),
-            Values::I64(buffer) => return Values::I64(gather_bytes(buffer, codes).into()),
-            Values::F32(buffer) => return Values::F32(gather_bytes(buffer, codes).into()),
-            Values::F64(buffer) => return Values::F64(gather_bytes(buffer, codes).into()),
-            _ => {}
+            Values::Bool(bits) => Values::Bool(take_bits(bits, &self.rows())),
+            Values::I8(buffer) => Values::I8(self.gather(buffer)),
+            Values::I16(buffer) => Values::I16(self.gather(buffer)),
+            Values::I32(buffer) => Values::I32(self.gather(buffer)),
+            Values::I64(buffer) => Values::I64(self.gather(buffer)),
+            Values::I128(buffer) => Values::I128(self.gather(buffer)),
+            Values::F32(buffer) => Values::F32(self.gather(buffer)),
+            Values::F64(buffer) => Values::F64(self.gather(buffer)),
+            Values::Interval(values) => {
+                Values::Interval(self.rows().iter().map(|&row| values[row as usize]).collect())
+            }
+            Values::View(views) => {
+                Values::View(Views::new(self.gather(views.raw()), views.buffers().clone()))
+            }
         }
     }
-    take_values(values, &codes.to_indices())
-}
 
-/// Codes of a byte.
-const BYTE_CODES: usize = 256;
+    fn rows(&self) -> Cow<'_, [u32]> {
+        match self {
+            Indices::Rows(rows) => Cow::Borrowed(rows),
+            Indices::Codes(codes) => Cow::Owned(codes.to_indices()),
+        }
+    }
 
-/// `values[code]` for each code; panics where one is out of bounds.
-fn gather_bytes<T: Copy + Default>(values: &[T], codes: &[u8]) -> Vec<T> {
-    assert!(greatest_byte(codes).is_none_or(|last| usize::from(last) < values.len()), "code out of bounds");
-    // Every code has an entry, so that none is compared to the number of values.
-    let mut table = [T::default(); BYTE_CODES];
-    let len = values.len().min(BYTE_CODES);
-    table[..len].copy_from_slice(&values[..len]);
-    gather_of_table(&table, codes)
-}
-
-kernel! {
-    fn greatest_byte(codes: &[u8]) -> Option<u8> {
-        codes.iter().copied().max()
+    fn gather<T: ArrowNativeType>(self, values: &[T]) -> Buffer<T> {
+        match self {
+            Indices::Rows(rows) => gather(values, rows).into(),
+            Indices::Codes(Codes::U32(codes)) => gather(values, codes).into(),
+            Indices::Codes(Codes::U8(codes)) => gather_narrow(values, codes).into(),
+            Indices::Codes(Codes::U16(codes)) => gather_narrow(values, codes).into(),
+        }
     }
 }
 
+/// As [`gather`], by narrow indices.
+fn gather_narrow<T: Copy, C: Narrow>(values: &[T], indices: &[C]) -> Vec<T> {
+    assert!(greatest(indices).is_none_or(|last| last.into() < values.len()), "{OUT_OF_BOUNDS}");
+    gather_narrow_checked(values, indices)
+}
+
+trait Narrow: Copy + Ord + Into<usize> {}
+impl Narrow for u8 {}
+impl Narrow for u16 {}
+
 kernel! {
-    fn gather_of_table[T: Copy](table: &[T; BYTE_CODES], codes: &[u8]) -> Vec<T> {
-        codes.iter().map(|&code| table[usize::from(code)]).collect()
+    /// As [`gather_narrow`], all indices known to lie within `values`.
+    fn gather_narrow_checked[T: Copy, C: Narrow](values: &[T], indices: &[C]) -> Vec<T> {
+        // SAFETY: the one caller has checked the greatest index.
+        indices.iter().map(|&index| unsafe { *values.get_unchecked(index.into()) }).collect()
     }
 }
 
@@ -97,18 +106,23 @@ pub fn take_bits(bits: &Bitmap, indices: &[u32]) -> Bitmap {
 
 /// `values[index]` for each index; panics where one is out of bounds.
 pub fn gather<T: Copy>(values: &[T], indices: &[u32]) -> Vec<T> {
-    assert!(greatest(indices).is_none_or(|last| (last as usize) < values.len()), "index out of bounds");
+    assert!(greatest(indices).is_none_or(|last| (last as usize) < values.len()), "{OUT_OF_BOUNDS}");
     gather_checked(values, indices)
 }
 
 /// Values that are copied together where their indices are neighbours.
 const TOGETHER: usize = 16;
 
+const OUT_OF_BOUNDS: &str = "index out of bounds";
+
 kernel! {
-    fn greatest(indices: &[u32]) -> Option<u32> {
+    fn greatest[T: Ordered](indices: &[T]) -> Option<T> {
         indices.iter().copied().max()
     }
 }
+
+trait Ordered: Copy + Ord {}
+impl<T: Copy + Ord> Ordered for T {}
 
 kernel! {
     /// As [`gather`], all indices known to lie within `values`. Neighbours, which filters that drop little leave, are

@@ -3,7 +3,7 @@
 use columnar::bitmap::both_valid;
 use columnar::kernels::cast::{integer_at, integers_to_double, to_width};
 use columnar::view::ViewsBuilder;
-use columnar::{Bitmap, DataType, Flat, Interval, PhysicalType, Result, Values, Vector, Views};
+use columnar::{Bitmap, DataType, Flat, Interval, PhysicalType, Result, Values, Vector, View, Views};
 
 /// What the texts of one result may take: a batch of long texts must not take the machine's memory.
 const MOST_TEXT_BYTES: usize = 512 << 20;
@@ -69,6 +69,17 @@ impl Arguments {
     pub(super) fn text(&self, index: usize, row: usize) -> &str {
         // Text is checked where it enters; a view that is not UTF-8 can only come from a damaged segment.
         std::str::from_utf8(self.bytes(index, row)).unwrap_or("\u{fffd}")
+    }
+
+    /// The short text that an argument is in all rows, if it is.
+    pub(super) fn constant_text(&self, index: usize) -> Option<&str> {
+        match &self.flats[index].values {
+            Values::View(views) => {
+                let first = views.raw().first().filter(|first| View(**first).is_inline())?;
+                views.raw().iter().all(|view| view == first).then(|| self.text(index, 0))
+            }
+            _ => None,
+        }
     }
 
     pub(super) fn bytes(&self, index: usize, row: usize) -> &[u8] {

@@ -352,6 +352,17 @@ fn iso_week(days: i64) -> (i64, i64) {
 }
 
 fn part(moment: Moment, field: Field) -> i64 {
+    match field {
+        Field::Hour => return moment.nanos / 3_600_000_000_000,
+        Field::Minute => return moment.nanos / 60_000_000_000 % 60,
+        Field::Second => return moment.nanos / 1_000_000_000 % 60,
+        Field::Milliseconds => return moment.nanos / 1_000_000 % 60_000,
+        Field::Microseconds => return moment.nanos / 1_000 % 60_000_000,
+        Field::Epoch => return moment.days * 86_400 + moment.nanos / 1_000_000_000,
+        Field::DayOfWeek => return (moment.days + 4).rem_euclid(7),
+        Field::IsoDayOfWeek => return (moment.days + 3).rem_euclid(7) + 1,
+        _ => {}
+    }
     let (year, month, day) = civil_from_days(moment.days);
     let up = |n: i64| if year > 0 { (year + n - 1).div_euclid(n) } else { -((n - year).div_euclid(n)) };
     match field {
@@ -366,15 +377,7 @@ fn part(moment: Moment, field: Field) -> i64 {
         Field::Month => month.into(),
         Field::Week => iso_week(moment.days).1,
         Field::Day => day.into(),
-        Field::DayOfWeek => (moment.days + 4).rem_euclid(7),
-        Field::IsoDayOfWeek => (moment.days + 3).rem_euclid(7) + 1,
-        Field::DayOfYear => moment.days - days_from_civil(year, 1, 1) + 1,
-        Field::Hour => moment.nanos / 3_600_000_000_000,
-        Field::Minute => moment.nanos / 60_000_000_000 % 60,
-        Field::Second => moment.nanos / 1_000_000_000 % 60,
-        Field::Milliseconds => moment.nanos / 1_000_000 % 60_000,
-        Field::Microseconds => moment.nanos / 1_000 % 60_000_000,
-        Field::Epoch => moment.days * 86_400 + moment.nanos / 1_000_000_000,
+        _ => moment.days - days_from_civil(year, 1, 1) + 1,
     }
 }
 
@@ -436,9 +439,11 @@ fn date_part(args: &Arguments, data_type: DataType) -> Result<Vector> {
 
 /// The start of the unit that a moment lies in.
 fn truncated(moment: Moment, field: Field) -> Option<Moment> {
+    if let Some(nanos) = clock_nanos(field) {
+        return Some(Moment { nanos: moment.nanos - moment.nanos % nanos, ..moment });
+    }
     let (year, month, _) = civil_from_days(moment.days);
     let of_year = |year: i64, month: u32| Some(Moment { days: days_from_civil(year, month, 1), nanos: 0 });
-    let clock = |unit: i64| Some(Moment { nanos: moment.nanos - moment.nanos % unit, ..moment });
     match field {
         Field::Millennium => of_year((year - 1).div_euclid(1000) * 1000 + 1, 1),
         Field::Century => of_year((year - 1).div_euclid(100) * 100 + 1, 1),
@@ -447,17 +452,34 @@ fn truncated(moment: Moment, field: Field) -> Option<Moment> {
         Field::Quarter => of_year(year, (month - 1) / 3 * 3 + 1),
         Field::Month => of_year(year, month),
         Field::Week => Some(Moment { days: moment.days - (moment.days + 3).rem_euclid(7), nanos: 0 }),
-        Field::Day => Some(Moment { nanos: 0, ..moment }),
-        Field::Hour => clock(3_600_000_000_000),
-        Field::Minute => clock(60_000_000_000),
-        Field::Second => clock(1_000_000_000),
-        Field::Milliseconds => clock(1_000_000),
-        Field::Microseconds => clock(1_000),
         _ => None,
     }
 }
 
+/// The length of a unit that a day is made of.
+fn clock_nanos(field: Field) -> Option<i64> {
+    Some(match field {
+        Field::Day => 86_400_000_000_000,
+        Field::Hour => 3_600_000_000_000,
+        Field::Minute => 60_000_000_000,
+        Field::Second => 1_000_000_000,
+        Field::Milliseconds => 1_000_000,
+        Field::Microseconds => 1_000,
+        _ => return None,
+    })
+}
+
 fn date_trunc(args: &Arguments, data_type: DataType) -> Result<Vector> {
+    if let DataType::Timestamp { unit, .. } = args.data_type(1)
+        && let Some(nanos) = args.constant_text(0).and_then(field).and_then(clock_nanos)
+    {
+        let ticks = (nanos / (1_000_000_000 / unit.per_second())).max(1);
+        let values = args.longs(1);
+        return args.map_integers(data_type, |row| {
+            let start = i128::from(values[row]) - i128::from(values[row].rem_euclid(ticks));
+            in_range(start, data_type, "timestamp")
+        });
+    }
     let moments = moments(args, 1);
     args.map_integers(data_type, |row| {
         let name = args.text(0, row);

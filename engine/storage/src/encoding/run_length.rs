@@ -4,8 +4,9 @@ use super::{Encoded, EncodedBlock, Encoding, Input, Offer, Source, Summary, enco
 use crate::error::{Result, damaged};
 use crate::prepared::PreparedTest;
 use crate::rows::RowsRef;
+use arrow::datatypes::ArrowNativeType;
 use columnar::kernels::take::take;
-use columnar::{Bitmap, Buffer, Bytes, Constant, PhysicalType, Value, Vector};
+use columnar::{Bitmap, Buffer, Bytes, Constant, Flat, PhysicalType, Value, Values, Vector};
 
 pub(super) struct RunLengthEncoding;
 
@@ -102,6 +103,25 @@ impl RunLengthBlock {
     }
 }
 
+/// Rows `start .. end` of runs of numbers that end at `ends`.
+fn expand(values: &Values, ends: &[u32], start: u32, end: u32) -> Option<Values> {
+    fn rows<T: ArrowNativeType>(values: &[T], ends: &[u32], start: u32, end: u32) -> Buffer<T> {
+        let mut rows = Vec::with_capacity((end - start) as usize);
+        for (&value, &run_end) in values.iter().zip(ends) {
+            rows.resize((run_end.min(end) - start) as usize, value);
+        }
+        rows.into()
+    }
+    Some(match values {
+        Values::I8(values) => Values::I8(rows(values, ends, start, end)),
+        Values::I16(values) => Values::I16(rows(values, ends, start, end)),
+        Values::I32(values) => Values::I32(rows(values, ends, start, end)),
+        Values::I64(values) => Values::I64(rows(values, ends, start, end)),
+        Values::F64(values) => Values::F64(rows(values, ends, start, end)),
+        _ => return None,
+    })
+}
+
 impl EncodedBlock for RunLengthBlock {
     fn read(&self, rows: RowsRef<'_>, physical: PhysicalType) -> Result<Vector> {
         let RowsRef::Range(start, len @ 1..) = rows else {
@@ -120,6 +140,12 @@ impl EncodedBlock for RunLengthBlock {
         if first == last && !matches!(values, Vector::Dictionary(_)) {
             let value = Value::new(values.data_type(), values.scalar(0));
             return Ok(Vector::Constant(Constant { value, physical, len }));
+        }
+        if let Vector::Flat(flat) = &values
+            && let Some(expanded) =
+                expand(&flat.values, &self.ends[first as usize..=last as usize], start, end)
+        {
+            return Ok(Flat::new(flat.data_type, expanded, None).into());
         }
         let mut places = Vec::with_capacity(len);
         for run in first..=last {
