@@ -4,6 +4,7 @@ use crate::admission::WorkloadGroup;
 use crate::config::Config;
 use crate::datasets::Datasets;
 use crate::error::{Error, Result};
+use crate::plans::Plans;
 use exec::context::Cancel;
 use exec::memory::MemoryPool;
 use exec::runtime::Workers;
@@ -21,6 +22,7 @@ pub(crate) struct Coordinator {
     pub(crate) memory: Arc<MemoryPool>,
     pub(crate) group: WorkloadGroup,
     pub(crate) started: Instant,
+    pub(crate) plans: Plans,
     queries: Mutex<HashMap<u128, Cancel>>,
     stopping: AtomicBool,
 }
@@ -42,7 +44,8 @@ impl Coordinator {
         let group = WorkloadGroup::new(config.concurrency);
         let started = Instant::now();
         let (queries, stopping) = (Mutex::default(), AtomicBool::new(false));
-        Coordinator { config, datasets, workers, memory, group, started, queries, stopping }
+        let plans = Plans::default();
+        Coordinator { config, datasets, workers, memory, group, started, plans, queries, stopping }
     }
 
     /// The clock of queries.

@@ -16,6 +16,7 @@ mod folder;
 mod http;
 mod manifests;
 mod metrics;
+mod plans;
 mod query;
 mod random;
 pub mod result;

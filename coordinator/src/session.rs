@@ -5,6 +5,7 @@ use crate::coordinator::Coordinator;
 use crate::datasets::{DEFAULT_TENANT, Datasets, to_the_end};
 use crate::error::{Error, Result};
 use crate::explain::{self, Measured};
+use crate::plans::Asked;
 use crate::query::{Registered, RunningQuery, result_schema};
 use crate::random::random_u128;
 use crate::result::{Rows, changed_schema, text_rows, text_schema, written_schema};
@@ -35,7 +36,7 @@ pub struct Session {
 pub(crate) struct Planned {
     sql: String,
     parameters: Vec<Value>,
-    statement: Statement,
+    statement: Arc<Statement>,
     view: Arc<View>,
     planning: Duration,
 }
@@ -106,7 +107,7 @@ impl Session {
     /// What a statement gives and takes; its parameters are not known yet.
     pub(crate) async fn outline(&self, sql: &str) -> Result<Outline> {
         let (statement, _) = self.bind(sql, None).await?;
-        let query = match &statement {
+        let query = match &*statement {
             Statement::Query(query)
             | Statement::Explain { query, .. }
             | Statement::CreateTableAs { query, .. }
@@ -127,9 +128,13 @@ impl Session {
     }
 
     /// Planning takes milliseconds of pure computation: it happens beside the tasks that serve.
-    async fn bind(&self, sql: &str, parameters: Option<Vec<Value>>) -> Result<(Statement, Arc<View>)> {
+    async fn bind(&self, sql: &str, parameters: Option<Vec<Value>>) -> Result<(Arc<Statement>, Arc<View>)> {
         let view = self.coordinator.datasets.view();
-        let (sql, catalog) = (sql.to_string(), view.clone());
+        let asked = Asked { sql: sql.into(), parameters };
+        if let Some(statement) = self.coordinator.plans.get(&asked, &view) {
+            return Ok((statement, view));
+        }
+        let (Asked { sql, parameters }, catalog) = (asked.clone(), view.clone());
         let options = PlannerOptions {
             shards: self.coordinator.config.shards,
             parameters,
@@ -137,7 +142,11 @@ impl Session {
         };
         let planned = tokio::task::spawn_blocking(move || planner::plan(&sql, &*catalog, &options));
         match planned.await {
-            Ok(Ok(statement)) => Ok((statement, view)),
+            Ok(Ok(statement)) => {
+                let statement = Arc::new(statement);
+                self.coordinator.plans.keep(asked, &view, &statement);
+                Ok((statement, view))
+            }
             Ok(Err(error)) => Err(plan_error(error)),
             Err(panic) => Err(Error::Internal(format!("the planner failed: {panic}"))),
         }
@@ -158,17 +167,17 @@ impl Session {
             false => self.plan(&planned.sql, planned.parameters).await?,
         };
         let schema = schema_of(&planned.statement);
-        match planned.statement {
+        match &*planned.statement {
             Statement::Query(query) => {
-                let started = self.start(&query, &planned.view, query_id).await?;
+                let started = self.start(query, &planned.view, query_id).await?;
                 Ok(started.running.into_rows(schema))
             }
             Statement::Explain { analyze, query } => {
                 let measured = match analyze {
-                    true => Some(self.measure(&query, &planned.view, query_id, planned.planning).await?),
+                    true => Some(self.measure(query, &planned.view, query_id, planned.planning).await?),
                     false => None,
                 };
-                text_rows(schema, vec![explain::lines(&query, measured.as_ref())])
+                text_rows(schema, vec![explain::lines(query, measured.as_ref())])
             }
             Statement::ShowTables { schema: of } => show_tables(schema, &planned.view, of.as_deref()),
             Statement::Describe { table } => {
@@ -179,19 +188,19 @@ impl Session {
                 text_rows(schema, vec![names.collect(), types.collect(), nulls.collect()])
             }
             Statement::Set { name, value } => {
-                self.set(&name, value.as_deref())?;
+                self.set(name, value.as_deref())?;
                 Ok(Rows::changed())
             }
             Statement::Show { name } => {
                 let settings = self.settings.lock().clone();
                 let shown = match name.eq_ignore_ascii_case("all") {
                     true => settings.all()?,
-                    false => vec![(name.to_ascii_lowercase(), settings.show(&name)?)],
+                    false => vec![(name.to_ascii_lowercase(), settings.show(name)?)],
                 };
                 let (names, values) = shown.into_iter().unzip();
                 text_rows(schema, vec![names, values])
             }
-            change => self.change(change, &planned.view, query_id).await,
+            _ => self.change(Arc::unwrap_or_clone(planned.statement), &planned.view, query_id).await,
         }
     }
 

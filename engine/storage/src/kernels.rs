@@ -240,7 +240,7 @@ pub(crate) fn select<C: Code>(codes: &[C], matches: &Matches) -> Bitmap {
 }
 
 /// Bits of codes in one of `ranges`: the first code, and the last less the first.
-fn within_words<C: Code>(codes: &[C], ranges: &[(C, C)]) -> Vec<u64> {
+pub(crate) fn within_words<C: Code>(codes: &[C], ranges: &[(C, C)]) -> Vec<u64> {
     #[cfg(target_arch = "x86_64")]
     if isa() == Isa::V4
         && let Some(mut words) = C::within_avx512(codes, ranges)

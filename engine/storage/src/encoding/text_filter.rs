@@ -3,7 +3,7 @@
 //! run, it is asked first.
 
 use super::places::Places;
-use crate::kernels::pack;
+use crate::kernels::{pack, within_words};
 use crate::text::TextAutomaton;
 use columnar::{Bitmap, kernel};
 use memchr::memmem::Finder;
@@ -107,7 +107,7 @@ impl Steps {
     /// A bit a row, set where the text passes.
     pub(super) fn filter(&self, texts: &Texts<'_>, search: &Search<'_>) -> Bitmap {
         let mut words = vec![0_u64; texts.rows.div_ceil(64)];
-        let (mut starts, mut open, mut marks) = ([0; CHUNK + 1], Vec::with_capacity(CHUNK), Vec::new());
+        let (mut starts, mut open) = ([0; CHUNK + 1], Vec::with_capacity(CHUNK));
         for (index, words) in words.chunks_mut(CHUNK / 64).enumerate() {
             let first = index * CHUNK;
             let alive = texts.alive.map(|alive| &alive.words()[first / 64..first / 64 + words.len()]);
@@ -123,7 +123,7 @@ impl Steps {
             match search {
                 Search::All => chunk.open.extend(0..rows as u16),
                 Search::FirstCode => chunk.decide_by_first(self),
-                Search::Codes(codes) => chunk.open_with_codes(codes, &mut marks),
+                Search::Codes(codes) => chunk.open_with_codes(codes),
                 Search::Literal(finder) => chunk.open_with_literal(finder),
             }
             if let Some(alive) = alive {
@@ -175,12 +175,12 @@ impl Chunk<'_> {
     }
 
     /// Opens the texts that hold one of some codes.
-    fn open_with_codes(&mut self, codes: &[u8], marks: &mut Vec<u64>) {
+    fn open_with_codes(&mut self, codes: &[u8]) {
         let rows = self.starts.len() - 1;
         let base = self.stretch(0).0;
         let end = self.stretch(rows - 1);
-        marks.clear();
-        mark(&self.bytes[base..(end.0 + end.1).max(base)], codes, marks);
+        let ranges: Vec<(u8, u8)> = codes.iter().map(|&code| (code, 0)).collect();
+        let mut marks = within_words(&self.bytes[base..(end.0 + end.1).max(base)], &ranges);
         // Bits are taken from two words at a time.
         marks.push(0);
         let mut open = [0; CHUNK];
@@ -188,7 +188,7 @@ impl Chunk<'_> {
         for row in 0..rows {
             let (start, len) = self.stretch(row);
             open[count] = row as u16;
-            count += usize::from(any(marks, start.saturating_sub(base), len));
+            count += usize::from(any(&marks, start.saturating_sub(base), len));
         }
         self.open.extend_from_slice(&open[..count]);
     }
@@ -307,22 +307,4 @@ fn any(marks: &[u64], mut start: usize, mut len: usize) -> bool {
         (start, len) = (start + looked, len - looked);
     }
     false
-}
-
-kernel! {
-    /// A bit a byte, set where it is one of `codes`.
-    fn mark(bytes: &[u8], codes: &[u8], marks: &mut Vec<u64>) {
-        let (chunks, rest) = bytes.as_chunks::<64>();
-        let mut last = [0; 64];
-        last[..rest.len()].copy_from_slice(rest);
-        for chunk in chunks.iter().chain([&last]) {
-            let mut found = [0; 64];
-            for &code in codes {
-                for (found, &byte) in found.iter_mut().zip(chunk) {
-                    *found |= u8::from(byte == code);
-                }
-            }
-            marks.push(pack(&found));
-        }
-    }
 }

@@ -20,10 +20,6 @@ impl Words {
         Words { slots: [None; SLOTS], begins: [false; SLOTS], count: 0 }
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.count == 0
-    }
-
     /// Adds a word, unless there are [`Words::MOST`] already.
     pub(super) fn insert(&mut self, shared: &Aggregation, word: u64) {
         let slot = self.seek(shared, word);
@@ -37,11 +33,6 @@ impl Words {
     #[inline(always)]
     pub(super) fn contains(&self, shared: &Aggregation, word: u64) -> bool {
         self.begins[shared.hash_of(word) as usize % SLOTS] && self.slots[self.seek(shared, word)].is_some()
-    }
-
-    /// How many of `words` may be among these: no fewer than are.
-    pub(super) fn count_likely(&self, shared: &Aggregation, words: &[u64]) -> usize {
-        words.iter().filter(|word| self.begins[shared.hash_of(**word) as usize % SLOTS]).count()
     }
 
     /// The slot of the word, or an empty one.
