@@ -17,10 +17,9 @@ pub(crate) trait Code: ArrowNativeType + Ord + Debug {
     fn to_u64(self) -> u64;
     /// `self - other`, wrapping.
     fn minus(self, other: Self) -> Self;
-    /// As [`plain_within_words`], of whole words; `None` where there is nothing better than that. The CPU must have
-    /// AVX-512.
+    /// As [`plain_within_words`], of whole words. The CPU must have AVX-512.
     #[cfg(target_arch = "x86_64")]
-    fn within_avx512(codes: &[Self], ranges: &[(Self, Self)]) -> Option<Vec<u64>>;
+    fn within_avx512(codes: &[Self], ranges: &[(Self, Self)]) -> Vec<u64>;
 }
 
 macro_rules! code {
@@ -40,15 +39,14 @@ macro_rules! code {
                 self.wrapping_sub(other)
             }
             #[cfg(target_arch = "x86_64")]
-            fn within_avx512(codes: &[Self], ranges: &[(Self, Self)]) -> Option<Vec<u64>> {
-                let within: Option<unsafe fn(&[$code], &[($code, $code)]) -> Vec<u64>> = $avx512;
+            fn within_avx512(codes: &[Self], ranges: &[(Self, Self)]) -> Vec<u64> {
                 // SAFETY: the caller has looked at the CPU.
-                within.map(|within| unsafe { within(codes, ranges) })
+                unsafe { $avx512(codes, ranges) }
             }
         }
     )* };
 }
-code!(u8, Some(avx512::within_u8); u16, Some(avx512::within_u16); u32, Some(avx512::within_u32); u64, None);
+code!(u8, avx512::within_u8; u16, avx512::within_u16; u32, avx512::within_u32; u64, avx512::within_u64);
 
 /// A signed integer that values are given in.
 pub(crate) trait Integer: ArrowNativeType {
@@ -242,9 +240,8 @@ pub(crate) fn select<C: Code>(codes: &[C], matches: &Matches) -> Bitmap {
 /// Bits of codes in one of `ranges`: the first code, and the last less the first.
 pub(crate) fn within_words<C: Code>(codes: &[C], ranges: &[(C, C)]) -> Vec<u64> {
     #[cfg(target_arch = "x86_64")]
-    if isa() == Isa::V4
-        && let Some(mut words) = C::within_avx512(codes, ranges)
-    {
+    if isa() == Isa::V4 {
+        let mut words = C::within_avx512(codes, ranges);
         let rest = &codes[64 * words.len()..];
         if !rest.is_empty() {
             words.extend(plain_within_words(rest, ranges));

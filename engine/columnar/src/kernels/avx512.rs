@@ -67,6 +67,7 @@ macro_rules! within {
 within!(within_u8, u8, _mm512_set1_epi8, _mm512_sub_epi8, _mm512_cmple_epu8_mask, 1);
 within!(within_u16, u16, _mm512_set1_epi16, _mm512_sub_epi16, _mm512_cmple_epu16_mask, 2);
 within!(within_u32, u32, _mm512_set1_epi32, _mm512_sub_epi32, _mm512_cmple_epu32_mask, 4);
+within!(within_u64, u64, _mm512_set1_epi64, _mm512_sub_epi64, _mm512_cmple_epu64_mask, 8);
 
 /// How many bytes of `text` do not continue a character; the twin is [`super::text`]'s loop.
 ///

@@ -1,14 +1,16 @@
 //! Rows whose keys a task has taken before: where there are no aggregates they add nothing, and are dropped.
 
 use super::Aggregation;
-use columnar::{Codes, DictionaryVector, Vector};
+use columnar::kernels::cast::to_width;
+use columnar::{Codes, DictionaryVector, PhysicalType, Values, Vector};
 
 /// What a task remembers of the keys it has taken.
 #[derive(Default)]
 pub(super) struct Seen {
     codes: Option<SeenCodes>,
-    /// By the lowest bits of their hashes: the last words.
+    /// The last keys, by the lowest bits of their hashes: as words that say all of them, or as two integers.
     words: Vec<u64>,
+    pairs: Vec<(i64, i64)>,
 }
 
 /// The codes of one dictionary.
@@ -21,8 +23,8 @@ struct SeenCodes {
     null: bool,
 }
 
-/// As many words as the nearest cache holds beside other things.
-const WORDS: usize = 2048;
+/// As many keys as the nearest cache holds beside other things.
+const PLACES: usize = 2048;
 
 impl Seen {
     /// The rows whose keys are not known to have been seen; `None`: take all of them.
@@ -39,27 +41,61 @@ impl Seen {
         Some(self.codes.insert(known).new_rows(vector))
     }
 
-    /// The rows whose words are not among the last ones.
-    pub(super) fn new_words(&mut self, shared: &Aggregation, words: &[u64]) -> Vec<u32> {
-        let mut words = words;
-        let mut rows = vec![0; words.len()];
-        let (mut count, mut row) = (0, 0);
-        if self.words.is_empty()
-            && let Some((&first, rest)) = words.split_first()
-        {
-            // Every place holds a word that was seen.
-            self.words = vec![first; WORDS];
-            (words, count, row) = (rest, 1, 1);
+    /// The rows whose keys are not among the last ones; `words` are the keys' words. `None`: take all of them.
+    pub(super) fn new_words(
+        &mut self,
+        shared: &Aggregation,
+        words: &[u64],
+        keys: &[Vector],
+    ) -> Option<Vec<u32>> {
+        if shared.packing.is_some() {
+            return Some(new_rows(&mut self.words, shared, words, |row| words[row]));
         }
-        for &word in words {
-            let last = &mut self.words[shared.hash_of(word) as usize % WORDS];
-            rows[count] = row;
-            count += usize::from(*last != word);
-            *last = word;
-            row += 1;
+        let [first, second] = [keys.first()?, keys.get(1)?].map(whole_numbers);
+        let (first, second) = (first.filter(|_| keys.len() == 2)?, second?);
+        Some(new_rows(&mut self.pairs, shared, words, |row| (first[row], second[row])))
+    }
+}
+
+/// The rows whose keys are not those last seen of all with the same place.
+#[inline(always)]
+fn new_rows<K: Copy + PartialEq>(
+    last: &mut Vec<K>,
+    shared: &Aggregation,
+    words: &[u64],
+    key: impl Fn(usize) -> K,
+) -> Vec<u32> {
+    let mut rows = vec![0; words.len()];
+    let mut count = 0;
+    if last.is_empty() && !words.is_empty() {
+        // Every place holds a key that was seen: that of the first row, which is kept.
+        *last = vec![key(0); PLACES];
+        count = 1;
+    }
+    for (row, &word) in words.iter().enumerate().skip(count) {
+        let last = &mut last[shared.hash_of(word) as usize % PLACES];
+        rows[count] = row as u32;
+        count += usize::from(*last != key(row));
+        *last = key(row);
+    }
+    rows.truncate(count);
+    rows
+}
+
+/// Integers of at most 64 bits, none of them null.
+fn whole_numbers(vector: &Vector) -> Option<Vec<i64>> {
+    let flat = vector.flatten();
+    if flat.validity.as_ref().is_some_and(|validity| !validity.all()) {
+        return None;
+    }
+    match &flat.values {
+        Values::I8(_) | Values::I16(_) | Values::I32(_) | Values::I64(_) => {
+            match to_width(&flat.values, PhysicalType::I64) {
+                Values::I64(values) => Some(values.to_vec()),
+                _ => None,
+            }
         }
-        rows.truncate(count);
-        rows
+        _ => None,
     }
 }
 

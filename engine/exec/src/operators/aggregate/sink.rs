@@ -179,9 +179,10 @@ impl AggregateTask {
             (&mut self.scattered, &shared.records, &mut self.groups)
         {
             let words = groups.words(&keys, batch.rows);
-            if shared.calls.is_empty() && shared.packing.is_some() {
-                let rows = self.seen.new_words(&shared, &words);
-                return scattered.take(records, &words_of(&words, &rows), &[], batch);
+            if shared.calls.is_empty()
+                && let Some(rows) = self.seen.new_words(&shared, &words, &keys)
+            {
+                return scattered.take(records, &words_of(&words, &rows), &taken(&keys, &rows), batch);
             }
             let Some((some, others)) = self.frequent.split(&shared, &words) else {
                 return scattered.take(records, &words, &keys, batch);
