@@ -328,6 +328,7 @@ mod tests {
     fn selections_equal_a_plain_loop() {
         let codes: Vec<u32> = (0..3000_u32).map(|row| row.wrapping_mul(2_654_435_761) % 300).collect();
         let bytes: Vec<u8> = codes.iter().map(|&code| code as u8).collect();
+        let words: Vec<u64> = codes.iter().map(|&code| code.into()).collect();
         let all = [
             Matches::None,
             Matches::All,
@@ -353,6 +354,7 @@ mod tests {
             for len in [0, 1, 63, 64, 65, 1000, 3000] {
                 let expected: Bitmap = codes[..len].iter().map(|&code| passes(code.into())).collect();
                 assert_eq!(select(&codes[..len], matches), expected, "{matches:?} {len}");
+                assert_eq!(select(&words[..len], matches), expected, "{matches:?} {len}");
                 let expected: Bitmap = bytes[..len].iter().map(|&code| passes(code.into())).collect();
                 assert_eq!(select(&bytes[..len], matches), expected, "{matches:?} {len}");
             }

@@ -5,8 +5,8 @@
 use columnar::{Batch, Bitmap, DataType, Interval, PhysicalType, Scalar, Vector};
 use std::sync::Arc;
 use storage::{
-    BLOCK_ROWS, BlockRows, ColumnPredicate, ColumnSchema, CompareOp, Error, RowsRef, Segment, SegmentBuilder,
-    Test, TextAutomaton, TextToken, VectorTest,
+    BLOCK_ROWS, BlockRows, ColumnPredicate, ColumnSchema, CompareOp, Error, Length, RowsRef, Segment,
+    SegmentBuilder, Test, TextAutomaton, TextToken, VectorTest,
 };
 
 /// A small generator: the high bits of a linear congruence.
@@ -146,6 +146,19 @@ fn columns(rows: usize) -> Vec<(&'static str, DataType, Vec<Scalar>)> {
             strings((0..n).map(|i| format!("{} {i}", sentence(&mut next))).collect::<Vec<_>>()),
         ),
         (
+            "text with rare characters",
+            DataType::Varchar,
+            strings(
+                (0..n)
+                    .map(|_| {
+                        let rare =
+                            (0..next(4)).map(|_| char::from_u32(0x4e00 + next(20_000) as u32).unwrap());
+                        rare.collect::<String>() + &sentence(&mut next)
+                    })
+                    .collect::<Vec<_>>(),
+            ),
+        ),
+        (
             "binary",
             DataType::Binary,
             (0..n)
@@ -228,6 +241,33 @@ fn check_reads(what: &str, segment: &Segment, data_type: DataType, values: &[Sca
                 assert_eq!(read[0].physical(), width, "{what}");
                 check_values(what, &read[0], indices.iter().map(|&row| values[row as usize].clone()));
             }
+        }
+    }
+}
+
+/// Lengths, where they are given, are those of the texts.
+fn check_lengths(what: &str, segment: &Segment, values: &[Scalar]) {
+    for (block, values) in values.chunks(BLOCK_ROWS).enumerate() {
+        let all: Vec<u32> = (0..values.len() as u32).collect();
+        let third = values.len() / 3..values.len() * 2 / 3;
+        let scattered: Vec<u32> = all.iter().rev().step_by(7).copied().collect();
+        let rows = [
+            (RowsRef::Range(0, values.len()), &all[..]),
+            (RowsRef::Range(third.start, third.len()), &all[third.clone()]),
+            (RowsRef::Indices(&scattered), &scattered[..]),
+        ];
+        for (length, (rows, positions)) in
+            [Length::Characters, Length::Bytes].into_iter().flat_map(|length| rows.map(|rows| (length, rows)))
+        {
+            let Some(lengths) = segment.lengths(block as u32, rows, 0, length).unwrap() else { continue };
+            let expected = positions.iter().map(|&row| match &values[row as usize] {
+                Scalar::Bytes(bytes) => Scalar::Integer(match length {
+                    Length::Characters => std::str::from_utf8(bytes).unwrap().chars().count() as i128,
+                    Length::Bytes => bytes.len() as i128,
+                }),
+                other => other.clone(),
+            });
+            check_values(what, &lengths, expected);
         }
     }
 }
@@ -403,6 +443,7 @@ fn check(rows: usize, batch_rows: usize) {
             let segment = build(data_type, &values, batch_rows);
             assert_eq!(segment.rows(), rows);
             check_reads(&what, &segment, data_type, &values);
+            check_lengths(&what, &segment, &values);
             let tests = tests_for(data_type, &values);
             for test in &tests {
                 check_filter(&what, &segment, std::slice::from_ref(test), &values);
@@ -481,6 +522,7 @@ fn blocks_of_nulls_among_others() {
             let values = with_nulls(&values, 4);
             let segment = build(data_type, &values, 50_000);
             check_reads(name, &segment, data_type, &values);
+            check_lengths(name, &segment, &values);
             let nulls = values.iter().filter(|value| matches!(value, Scalar::Null)).count();
             assert_eq!(segment.column_facts(0).nulls, nulls as u64, "{name}");
             check_filter(name, &segment, &[Test::IsNull], &values);
