@@ -24,6 +24,7 @@ use columnar::kernels::take::{gather, indices_of};
 use columnar::{Batch, DataType, Flat, PhysicalType, Scalar, Values, Vector};
 use parking_lot::Mutex;
 use predicate::{Predicate, Residual};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -46,8 +47,12 @@ struct Shared {
     runs: OnceLock<u32>,
     /// The column that a top-N orders rows by first, and what it tells of it.
     bound: OnceLock<(u32, Arc<Bound>)>,
-    /// In which order morsels are read, where there is a bound.
+    /// In which order morsels are read, where it is not theirs.
     order: OnceLock<Vec<usize>>,
+    /// Whether blocks are cut into several morsels.
+    is_cut: bool,
+    /// By segment and block: the rows that pass the tests, where several morsels ask for them.
+    filtered: Mutex<HashMap<(usize, u32), Arc<BlockRows>>>,
     /// Of the columns of the schema.
     facts: Vec<ColumnFacts>,
     /// Column and width of each column of the output.
@@ -170,7 +175,7 @@ impl Scan {
                 tables: Vec::new(),
             })
             .collect();
-        let morsels = morsels(&segments, &predicate, tasks);
+        let (morsels, is_cut) = morsels(&segments, &predicate, tasks);
         count.add_total(morsels.len());
         let output: Vec<Shape> = scan.columns.iter().map(|&column| shapes[column as usize].clone()).collect();
         let columns =
@@ -185,6 +190,8 @@ impl Scan {
             runs: OnceLock::new(),
             bound: OnceLock::new(),
             order: OnceLock::new(),
+            is_cut,
+            filtered: Mutex::default(),
             facts,
             columns,
             measures: Vec::new(),
@@ -246,12 +253,12 @@ impl Scan {
     }
 }
 
-/// The blocks that zone maps do not rule out, whole; without a predicate cut finer where there are few.
-fn morsels(segments: &[SegmentScan], predicate: &Predicate, tasks: usize) -> Vec<Morsel> {
+/// The blocks that zone maps do not rule out, whole, or cut finer where there are few: then true.
+fn morsels(segments: &[SegmentScan], predicate: &Predicate, tasks: usize) -> (Vec<Morsel>, bool) {
     const FINEST_ROWS: usize = 8 * columnar::BATCH_ROWS;
     let mut morsels = Vec::new();
     if predicate.never {
-        return morsels;
+        return (morsels, false);
     }
     for (index, scan) in segments.iter().enumerate() {
         for block in scan.segment.prune(&predicate.tests) {
@@ -259,8 +266,8 @@ fn morsels(segments: &[SegmentScan], predicate: &Predicate, tasks: usize) -> Vec
             morsels.push(Morsel { segment: index, block, start: 0, len });
         }
     }
-    if !predicate.tests.is_empty() || morsels.len() >= tasks * 4 {
-        return morsels;
+    if morsels.len() >= tasks * 4 {
+        return (morsels, false);
     }
     let cut = |morsel: Morsel| {
         (0..morsel.len).step_by(FINEST_ROWS).map(move |start| Morsel {
@@ -269,7 +276,7 @@ fn morsels(segments: &[SegmentScan], predicate: &Predicate, tasks: usize) -> Vec
             ..morsel
         })
     };
-    morsels.into_iter().flat_map(cut).collect()
+    (morsels.into_iter().flat_map(cut).collect(), true)
 }
 
 impl Source for Scan {
@@ -320,8 +327,20 @@ impl SourceTask for ScanTask {
 impl Shared {
     /// The morsel that is read as the `index`th.
     fn place(&self, index: usize) -> usize {
-        let Some((column, bound)) = self.bound.get().filter(|_| self.runs.get().is_none()) else {
+        if self.runs.get().is_some() {
             return index;
+        }
+        let Some((column, bound)) = self.bound.get() else {
+            if !self.is_cut || self.predicate.tests.is_empty() {
+                return index;
+            }
+            // Tasks begin with different blocks, so that no two filter the same one.
+            let order = || {
+                let mut order: Vec<usize> = (0..self.morsels.len()).collect();
+                order.sort_by_key(|&index| self.morsels[index].start);
+                order
+            };
+            return self.order.get_or_init(order)[index];
         };
         let order = || {
             let first = |morsel: &Morsel| {
@@ -366,7 +385,7 @@ impl Shared {
         }
         let end = morsel.start + morsel.len;
         let (moves, bounding) = self.bounding();
-        let rows = match filter.filter_also(morsel.block, bounding.as_slice())? {
+        let rows = match self.filter(filter, &morsel, bounding.as_slice())? {
             BlockRows::All => Rows::Range(morsel.start, morsel.len),
             BlockRows::None => return Ok(None),
             BlockRows::Some(mut rows) => {
@@ -378,6 +397,37 @@ impl Shared {
         let rows = self.with_keys(&scan.segment, morsel.block, rows)?;
         let tested = (!self.predicate.residual.is_empty()).then(|| (0, Vec::new()));
         Ok((rows.len() > 0).then_some(Current { morsel, rows, tested, moves, given: 0 }))
+    }
+
+    /// The rows of the morsel's block that pass the tests, at least those of the morsel.
+    fn filter(
+        &self,
+        filter: &SegmentFilter,
+        morsel: &Morsel,
+        bounding: &[ColumnPredicate],
+    ) -> Result<BlockRows> {
+        if !self.is_cut || !bounding.is_empty() || self.predicate.tests.is_empty() {
+            return Ok(filter.filter_also(morsel.block, bounding)?);
+        }
+        let place = (morsel.segment, morsel.block);
+        let known = self.filtered.lock().get(&place).cloned();
+        let filtered = match known {
+            Some(filtered) => filtered,
+            None => {
+                let filtered = Arc::new(filter.filter_also(morsel.block, bounding)?);
+                self.filtered.lock().insert(place, filtered.clone());
+                filtered
+            }
+        };
+        let end = morsel.start + morsel.len;
+        Ok(match &*filtered {
+            BlockRows::All => BlockRows::All,
+            BlockRows::None => BlockRows::None,
+            BlockRows::Some(rows) => {
+                let before = |place: usize| rows.partition_point(|&row| (row as usize) < place);
+                BlockRows::Some(rows[before(morsel.start)..before(end)].to_vec())
+            }
+        })
     }
 
     fn prepare(&self, segment: &Arc<storage::Segment>) -> storage::Result<PreparedSegment> {
