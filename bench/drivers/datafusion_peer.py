@@ -14,7 +14,10 @@ class DataFusion:
         self.context = self.session()
 
     def session(self):
-        return datafusion.SessionContext(datafusion.SessionConfig().with_target_partitions(self.threads))
+        config = datafusion.SessionConfig().with_target_partitions(self.threads)
+        # Names are those of the files, as every other engine here has them, and not in lower case.
+        config = config.set("datafusion.sql_parser.enable_ident_normalization", "false")
+        return datafusion.SessionContext(config)
 
     def load(self, table):
         folders = {os.path.dirname(file) for file in table["files"]}

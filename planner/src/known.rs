@@ -1,5 +1,5 @@
-//! Aggregates of a whole table that its facts tell: `count(*)`, `count(x)`, and the least and the greatest of a column
-//! of integers, of decimals, of dates or of times.
+//! Aggregates of a whole table that its facts tell: `count(*)`, `count(x)`, the sum of a column of integers or decimals
+//! (and so their mean), and the least and the greatest of such a column, of dates or of times.
 
 use crate::logical::{AggregateCall, Logical, Scan};
 use columnar::{Scalar, Value};
@@ -42,7 +42,14 @@ fn value(scan: &Scan, call: &AggregateCall) -> Option<Value> {
     let scalar = match call.function {
         AggregateFunction::CountRows => Scalar::Integer(facts.rows.into()),
         AggregateFunction::Count => Scalar::Integer(values.into()),
-        AggregateFunction::Min | AggregateFunction::Max if values == 0 => Scalar::Null,
+        AggregateFunction::Sum | AggregateFunction::Min | AggregateFunction::Max if values == 0 => {
+            Scalar::Null
+        }
+        AggregateFunction::Sum => {
+            let (least, most) = call.data_type.integer_bounds()?;
+            // A sum that does not fit fails where it is computed.
+            Scalar::Integer(facts.sum.filter(|sum| (least..=most).contains(sum))?)
+        }
         AggregateFunction::Min => Scalar::Integer(facts.bounds?.0),
         AggregateFunction::Max => Scalar::Integer(facts.bounds?.1),
         _ => return None,

@@ -75,6 +75,7 @@ fn facts(rows: &[Row], column: usize) -> ColumnFacts {
         rows: rows.len() as u64,
         nulls: (rows.len() - values.len()) as u64,
         bounds: integers.iter().min().copied().zip(integers.iter().max().copied()),
+        sum: Some(integers.iter().sum()),
         exact: true,
         unique: values.iter().collect::<HashSet<_>>().len() == values.len(),
         ..ColumnFacts::UNKNOWN

@@ -30,6 +30,8 @@ struct Output {
     blocks: Vec<format::Block>,
     bounds: (Scalar, Scalar),
     nulls: u64,
+    /// Of integers; `None` where it does not fit.
+    sum: Option<i128>,
     /// The last value, while values ascend.
     last: Option<i128>,
     ascending: bool,
@@ -61,6 +63,7 @@ impl ColumnBuilder {
             blocks: Vec::new(),
             bounds: (Scalar::Null, Scalar::Null),
             nulls: 0,
+            sum: data_type.is_integral().then_some(0),
             last: None,
             ascending: data_type.is_integral(),
             strictly: data_type.is_integral(),
@@ -209,6 +212,7 @@ impl ColumnBuilder {
             sorted: output.ascending && output.nulls == 0,
             distinct,
             sketch: output.sketch.as_bytes().to_vec(),
+            sum: output.sum.and_then(|sum| format::Scalar::new(&Scalar::Integer(sum))),
         };
         Ok(BuiltColumn { message, bytes, samples: output.samples })
     }
@@ -330,10 +334,20 @@ impl Output {
     ) -> (Scalar, Scalar) {
         let valid = |row: usize| validity.is_none_or(|validity| validity.get(row));
         match input {
-            Input::I64(values) => self.note_integers(values, |value| hash_integer(value as u64)),
-            Input::I128(values) => self.note_integers(values, |value| {
-                hash_integer(value as u64 ^ hash_integer((value >> 64) as u64).rotate_left(1))
-            }),
+            Input::I64(values) => {
+                // A block is so short that its sum fits.
+                let sum: i128 = valid_values(values, validity).map(i128::from).sum();
+                self.sum = self.sum.and_then(|before| before.checked_add(sum));
+                self.note_integers(values, |value| hash_integer(value as u64))
+            }
+            Input::I128(values) => {
+                self.sum = valid_values(values, validity)
+                    .try_fold(self.sum.unwrap_or(0), i128::checked_add)
+                    .filter(|_| self.sum.is_some());
+                self.note_integers(values, |value| {
+                    hash_integer(value as u64 ^ hash_integer((value >> 64) as u64).rotate_left(1))
+                })
+            }
             Input::F32(values) => self.note_floats(values, valid),
             Input::F64(values) => self.note_floats(values, valid),
             Input::Intervals(values) => {
@@ -423,6 +437,12 @@ impl Output {
         }
         bounds.map_or((Scalar::Null, Scalar::Null), |(min, max)| (Scalar::Float(min), Scalar::Float(max)))
     }
+}
+
+/// The values that are not null.
+fn valid_values<'a, T: Copy>(values: &'a [T], validity: Option<&'a Bitmap>) -> impl Iterator<Item = T> + 'a {
+    let valid = move |row: usize| validity.is_none_or(|validity| validity.get(row));
+    values.iter().enumerate().filter(move |(row, _)| valid(*row)).map(|(_, &value)| value)
 }
 
 fn scalar_at(input: Input<'_>, row: usize, sorted: Option<&Sorted<'_>>) -> Scalar {

@@ -244,6 +244,7 @@ impl Segment {
             facts.nulls = facts.nulls.min(facts.rows);
             facts.exact = false;
             facts.dense = false;
+            facts.sum = None;
         }
         facts
     }
@@ -392,6 +393,10 @@ impl Column {
             column.blocks.iter().map(|block| Zone::of(block, data_type)).collect::<Result<Vec<_>>>()?;
         let min = format::Scalar::value(column.min.as_ref(), data_type)?;
         let max = format::Scalar::value(column.max.as_ref(), data_type)?;
+        let sum = match data_type.is_integral() {
+            true => format::Scalar::value(column.sum.as_ref(), data_type)?,
+            false => Scalar::Null,
+        };
         let bounds = match (min, max) {
             (Scalar::Integer(min), Scalar::Integer(max)) => Some((min, max)),
             _ => None,
@@ -409,6 +414,7 @@ impl Column {
                 rows,
                 nulls,
                 bounds,
+                sum: sum.as_integer(),
                 exact: true,
                 unique: column.unique,
                 dense,

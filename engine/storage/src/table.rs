@@ -19,6 +19,8 @@ pub struct ColumnFacts {
     pub nulls: u64,
     /// Inclusive bounds of the unscaled integers of an integral column with at least one value.
     pub bounds: Option<(i128, i128)>,
+    /// The sum of the unscaled integers of an integral column; 0 without values.
+    pub sum: Option<i128>,
     /// No row was deleted: `nulls` is their number, and `bounds` are values that occur.
     pub exact: bool,
     /// No value occurs twice (nulls aside).
@@ -37,6 +39,7 @@ impl ColumnFacts {
         rows: 0,
         nulls: 0,
         bounds: None,
+        sum: None,
         exact: false,
         unique: false,
         dense: false,
@@ -63,6 +66,7 @@ impl Table {
             rows: 0,
             nulls: 0,
             bounds: None,
+            sum: Some(0),
             exact: true,
             unique: true,
             dense: false,
@@ -75,6 +79,7 @@ impl Table {
             let one = segment.column_facts(column);
             facts.rows += one.rows;
             facts.nulls += one.nulls;
+            facts.sum = facts.sum.zip(one.sum).and_then(|(sum, more)| sum.checked_add(more));
             facts.exact &= one.exact;
             facts.unique &= one.unique;
             facts.dictionary &= one.dictionary;
