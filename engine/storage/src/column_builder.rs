@@ -212,7 +212,7 @@ impl ColumnBuilder {
             sorted: output.ascending && output.nulls == 0,
             distinct,
             sketch: output.sketch.as_bytes().to_vec(),
-            sum: output.sum.and_then(|sum| format::Scalar::new(&Scalar::Integer(sum))),
+            sum: output.sum.map(|sum| sum.to_le_bytes().to_vec()),
         };
         Ok(BuiltColumn { message, bytes, samples: output.samples })
     }

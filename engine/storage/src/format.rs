@@ -55,9 +55,9 @@ pub(crate) struct Column {
     pub distinct: f64,
     #[prost(bytes = "vec", tag = "13")]
     pub sketch: Vec<u8>,
-    /// Of integers; files of before have none.
-    #[prost(message, optional, tag = "14")]
-    pub sum: Option<Scalar>,
+    /// Of integers: 16 bytes, little-endian, two's complement. Files of before have none.
+    #[prost(bytes = "vec", optional, tag = "14")]
+    pub sum: Option<Vec<u8>>,
 }
 
 #[derive(Clone, PartialEq, Message)]

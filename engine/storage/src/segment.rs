@@ -393,10 +393,9 @@ impl Column {
             column.blocks.iter().map(|block| Zone::of(block, data_type)).collect::<Result<Vec<_>>>()?;
         let min = format::Scalar::value(column.min.as_ref(), data_type)?;
         let max = format::Scalar::value(column.max.as_ref(), data_type)?;
-        let sum = match data_type.is_integral() {
-            true => format::Scalar::value(column.sum.as_ref(), data_type)?,
-            false => Scalar::Null,
-        };
+        let sum = column.sum.as_deref().filter(|_| data_type.is_integral());
+        let sum = sum.map(|bytes| bytes.try_into().map(i128::from_le_bytes)).transpose();
+        let sum = sum.map_err(|_| damaged("a sum that is no integer"))?;
         let bounds = match (min, max) {
             (Scalar::Integer(min), Scalar::Integer(max)) => Some((min, max)),
             _ => None,
@@ -414,7 +413,7 @@ impl Column {
                 rows,
                 nulls,
                 bounds,
-                sum: sum.as_integer(),
+                sum,
                 exact: true,
                 unique: column.unique,
                 dense,
