@@ -194,15 +194,14 @@ fn hash_interval(value: Interval) -> u64 {
 fn hash_views(views: &Views) -> Vec<u64> {
     /// Texts asked of memory before they are hashed.
     const AHEAD: usize = 8;
-    let raw = views.raw();
-    let hash = |(row, &raw_view): (usize, &u128)| {
-        if raw.get(row + AHEAD).is_some_and(|&raw| !View(raw).is_inline()) {
+    let all = views.raw();
+    let hash = |(row, &raw): (usize, &u128)| {
+        if all.get(row + AHEAD).is_some_and(|&ahead| !View(ahead).is_inline()) {
             prefetch_text(views.get(row + AHEAD));
         }
-        let raw = raw_view;
         if View(raw).is_inline() { hash_inline(raw) } else { hash_long(views.get(row)) }
     };
-    raw.iter().enumerate().map(hash).collect()
+    all.iter().enumerate().map(hash).collect()
 }
 
 /// The hash of text by its bytes.

@@ -51,8 +51,8 @@ impl Seen {
         if shared.packing.is_some() {
             return Some(new_rows(&mut self.words, shared, words, |row| words[row]));
         }
-        let [first, second] = [keys.first()?, keys.get(1)?].map(whole_numbers);
-        let (first, second) = (first.filter(|_| keys.len() == 2)?, second?);
+        let [first, second] = keys else { return None };
+        let (first, second) = (whole_numbers(first)?, whole_numbers(second)?);
         Some(new_rows(&mut self.pairs, shared, words, |row| (first[row], second[row])))
     }
 }
