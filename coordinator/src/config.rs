@@ -35,8 +35,8 @@ pub struct Config {
     pub settings: Settings,
     /// Datasets of at most this many rows lie on every shard.
     pub replicated_rows: u64,
-    /// A file of a larger dataset that has fewer rows lies on one shard whole.
-    pub split_rows: u64,
+    /// Buckets of a larger dataset are not cut below so many rows for the sake of several shards.
+    pub bucket_rows: u64,
 }
 
 /// A user with a password, for Basic authentication.
@@ -69,7 +69,7 @@ impl Config {
             users: Vec::new(),
             settings: Settings::default(),
             replicated_rows: hydration.replicated_rows,
-            split_rows: hydration.split_rows,
+            bucket_rows: hydration.bucket_rows,
         }
     }
 }

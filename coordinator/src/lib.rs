@@ -22,6 +22,7 @@ mod random;
 pub mod result;
 pub mod session;
 mod settings;
+mod shards;
 pub mod start;
 mod view;
 mod write;

@@ -40,8 +40,8 @@ fn read(coordinator: &Coordinator) {
     metrics::gauge!("tundra_queries_listed").set(coordinator.running_queries() as f64);
     let view = coordinator.datasets.view();
     metrics::gauge!("tundra_tables").set(view.residents().count() as f64);
-    for shard in coordinator.datasets.shards() {
-        let labels = [("shard", shard.index().to_string())];
+    for shard in coordinator.datasets.shards().shards() {
+        let labels = [("shard", shard.id().to_string())];
         metrics::gauge!("tundra_segment_bytes", &labels).set(shard.segment_bytes() as f64);
     }
     let counts = coordinator.datasets.hydrated();

@@ -16,7 +16,7 @@ use columnar::Batch;
 use columnar::arrow::Strings;
 use exec::context::QueryContext;
 use exec::plan::TableRef;
-use exec::runtime::{self, Profile, Tables};
+use exec::runtime::{self, Profile, Tables, Topology};
 use futures::{StreamExt, stream};
 use planner::PlannedQuery;
 use std::future::poll_fn;
@@ -98,7 +98,10 @@ impl RunningQuery {
         let tables: Vec<Arc<dyn Tables>> = (0..coordinator.config.shards)
             .map(|shard| Arc::new(PinnedTables { view: view.clone(), shard }) as Arc<dyn Tables>)
             .collect();
-        let running = runtime::RunningQuery::start(&plan.fragments, &tables, &query, &coordinator.workers);
+        let slices = coordinator.datasets.shards().slices().to_vec();
+        let topology = Topology::with_slices(&plan.fragments, tables.len(), 0, slices)?;
+        let workers = &coordinator.workers;
+        let running = runtime::RunningQuery::start_over(topology, &plan.fragments, &tables, &query, workers);
         let running = sources.vouch(running.map_err(Error::from))?;
         Ok(RunningQuery { running, query, sources, _registered: registered, slot: Some(slot) })
     }

@@ -7,6 +7,7 @@ use crate::datasets::{Datasets, Ground, TableSummary, shard_error};
 use crate::error::{Error, Result};
 use crate::folder::FolderLock;
 use crate::session::Session;
+use crate::shards::here::ShardsHere;
 use crate::{flight, http, metrics};
 use exec::memory::MemoryPool;
 use exec::runtime::Workers;
@@ -167,7 +168,8 @@ async fn open_datasets(
     let environment = shard::Environment::new(workers.clone(), memory.clone(), stores.clone());
     let shards = (0..config.shards).map(|index| {
         let folder = config.data.join("segments").join(format!("{index}-of-{}", config.shards));
-        Shard::start(shard::Config { data: folder, index }, environment.clone()).map_err(shard_error)
+        Shard::start(shard::Config { data: folder, id: index as u64 }, environment.clone())
+            .map_err(shard_error)
     });
     let shards = shards.collect::<Result<Vec<_>>>()?;
     let catalog = RaftCatalog::open(&config.data.join("catalog.redb"), Arc::new(end_process)).await?;
@@ -175,11 +177,12 @@ async fn open_datasets(
         threads: config.threads,
         memory_bytes: (config.memory_bytes / 8).clamp(64 << 20, 4 << 30),
         replicated_rows: config.replicated_rows,
-        split_rows: config.split_rows,
+        bucket_rows: config.bucket_rows,
         ..hydrate::Options::default()
     };
     let catalog = Arc::new(catalog);
-    Ok(Datasets::new(Ground { catalog, stores, root, allowed, shards, hydration }))
+    let shards = ShardsHere::new(shards, hydration);
+    Ok(Datasets::new(Ground { catalog, stores, root, allowed, shards }))
 }
 
 /// A coordinator whose catalog has died must not go on serving an old one.

@@ -49,7 +49,7 @@ impl TestServer {
         config.memory_bytes = 2 << 30;
         config.settings = variation.settings.clone();
         if variation.spread {
-            (config.replicated_rows, config.split_rows) = (0, 0);
+            (config.replicated_rows, config.bucket_rows) = (0, 0);
         }
         change(&mut config);
         let environment = Environment::listen("127.0.0.1:0", None).await.map_err(Failure::of)?;

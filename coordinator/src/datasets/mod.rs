@@ -12,14 +12,13 @@ mod restore;
 use crate::catalog::{CatalogStore, Reply, columns_from_stored, columns_to_stored};
 use crate::error::{Error, Result};
 use crate::manifests::{Commit, Manifests};
+use crate::shards::here::ShardsHere;
 use crate::view::{Resident, View};
-use exec::plan::TableRef;
-use exec::runtime::Tables;
 use flight_proto::catalog::{AllocateDataset, Change, Command, Dataset};
 use flight_proto::manifest::{File, MANIFEST_FORMAT, Manifest};
 use parking_lot::Mutex;
 use planner::catalog::{Partitioning, Table};
-use shard::{Place, Placement, Progress, Shard, Stores, VersionId, hydrate};
+use shard::{Place, Placement, Progress, Stores, VersionId};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -39,8 +38,7 @@ pub(crate) struct Ground {
     pub(crate) root: Place,
     /// Where external tables may lie, beside the root.
     pub(crate) allowed: Vec<Place>,
-    pub(crate) shards: Vec<Arc<Shard>>,
-    pub(crate) hydration: hydrate::Options,
+    pub(crate) shards: ShardsHere,
 }
 
 /// The datasets of this process.
@@ -117,7 +115,7 @@ impl Datasets {
         &*self.ground.catalog
     }
 
-    pub(crate) fn shards(&self) -> &[Arc<Shard>] {
+    pub(crate) fn shards(&self) -> &ShardsHere {
         &self.ground.shards
     }
 
@@ -282,18 +280,7 @@ impl Datasets {
             files: manifest.files.as_slice().into(),
             partition_by: partition_by.collect::<Result<_>>()?,
         };
-        let ground = &self.ground;
-        let hydrated = hydrate::hydrate(&ground.shards, &version, &ground.hydration, &self.progress)
-            .await
-            .map_err(shard_error)?;
-        let reference = TableRef {
-            tenant: manifest.tenant.clone(),
-            dataset: manifest.dataset,
-            version: manifest.version,
-            name: manifest.name.clone(),
-        };
-        let shards = ground.shards.iter().map(|shard| shard.table(&reference));
-        let shards = shards.collect::<exec::error::Result<Vec<_>>>()?;
+        let brought = self.ground.shards.bring_in(&version, &self.progress).await?;
         let table = Table {
             tenant: manifest.tenant.clone(),
             schema: manifest.schema.clone(),
@@ -301,18 +288,15 @@ impl Datasets {
             dataset: manifest.dataset,
             version: manifest.version,
             columns,
-            statistics: hydrated.statistics,
-            facts: match hydrated.placement {
-                Placement::Replicated => facts(shards.get(..1).unwrap_or_default()),
-                Placement::Spread | Placement::Hash(_) => facts(&shards),
-            },
-            partitioning: match hydrated.placement {
+            statistics: Arc::new(brought.statistics),
+            facts: brought.facts,
+            partitioning: match brought.placement {
                 Placement::Spread => Partitioning::Spread,
                 Placement::Hash(columns) => Partitioning::Hash(columns),
                 Placement::Replicated => Partitioning::Replicated,
             },
         };
-        Ok(Arc::new(Resident { table: Arc::new(table), shards: Ok(shards) }))
+        Ok(Arc::new(Resident { table: Arc::new(table), shards: Ok(brought.shards) }))
     }
 
     /// Takes a version in as the resident one of its dataset; the former goes when its last query ends.
@@ -334,16 +318,8 @@ impl Datasets {
     fn let_go(&self, resident: &Resident) {
         let table = &resident.table;
         let id = VersionId { tenant: table.tenant.clone(), dataset: table.dataset, version: table.version };
-        self.ground.shards.iter().for_each(|shard| shard.drop_version(&id));
+        self.ground.shards.let_go(&id);
     }
-}
-
-/// What is proven of the columns of a table, of which every shard holds a part.
-fn facts(parts: &[Arc<storage::Table>]) -> Vec<storage::ColumnFacts> {
-    let Some(first) = parts.first() else { return Vec::new() };
-    let segments = parts.iter().flat_map(|part| &part.segments).cloned().collect();
-    let whole = storage::Table { schema: first.schema.clone(), segments };
-    (0..whole.schema.len() as u32).map(|column| whole.column_facts(column)).collect()
 }
 
 /// Runs `work` to its end, whether or not the caller waits for it: a client that goes away must not leave a

@@ -48,7 +48,7 @@ impl Datasets {
             }
         }
         self.show();
-        for shard in self.shards() {
+        for shard in self.shards().shards() {
             // Left-overs cost disk, not answers.
             if let Err(error) = shard.sweep() {
                 tracing::warn!("old segments could not be deleted: {error}");

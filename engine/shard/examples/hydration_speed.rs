@@ -6,7 +6,9 @@
 use exec::memory::MemoryPool;
 use exec::runtime::Workers;
 use shard::hydrate::Options;
-use shard::{Config, Environment, Progress, Shard, Stores, Version, VersionId, hydrate, infer, list};
+use shard::{
+    Config, Environment, Progress, Shard, ShardSet, Stores, Version, VersionId, hydrate, infer, list,
+};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -22,7 +24,7 @@ async fn main() -> Result<(), Failure> {
         let begun = Instant::now();
         let environment = Environment::new(Workers::inline(), MemoryPool::unlimited(), Stores::new());
         let stores = environment.stores.clone();
-        let shard = Shard::start(Config { data: data.clone().into(), index: 0 }, environment)?;
+        let shard = Shard::start(Config { data: data.clone().into(), id: 0 }, environment)?;
         for (dataset, location) in locations.iter().enumerate() {
             let start = Instant::now();
             let inferred = infer(&stores, list(&stores, location).await?).await?;
@@ -36,8 +38,9 @@ async fn main() -> Result<(), Failure> {
             let progress = Arc::new(Progress::default());
             let options = Options { threads, ..Options::default() };
             let before = shard.segment_bytes();
-            let hydrated = hydrate(std::slice::from_ref(&shard), &version, &options, &progress).await?;
-            let rows = hydrated.statistics.rows.max(1);
+            let set = ShardSet::even(1);
+            hydrate(std::slice::from_ref(&shard), &set, &version, &options, &progress).await?;
+            let rows = progress.counts().rows_done.max(1);
             println!(
                 "{round}: {location}: {rows} rows in {:.3} s, {:.1} bytes a row resident, {:.1} stored",
                 start.elapsed().as_secs_f64(),

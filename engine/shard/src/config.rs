@@ -11,8 +11,8 @@ use std::sync::Arc;
 pub struct Config {
     /// The folder of its segments, its own.
     pub data: PathBuf,
-    /// Its number among the shards.
-    pub index: usize,
+    /// Its number among the shards; never given to another.
+    pub id: u64,
 }
 
 /// What a shard takes from the world around it; shards of one process share it.

@@ -1,11 +1,12 @@
-//! The node: brings datasets from object storage into resident segments, holds them, runs fragments on them.
+//! The node: brings datasets from object storage into resident segments and holds them.
 //!
-//! The way of a version: [`listing`] finds its files, [`footer`] reads what they hold, [`placement`] decides
-//! which shard gets which rows, [`hydrate`] decodes row groups, builds segments and keeps them on local disk,
-//! a [`Shard`] pins them for queries. This is the lowest floor with I/O (tokio).
+//! The way of a version: [`listing`] finds its files, [`footer`] reads what they hold, [`placement`] cuts its rows
+//! into buckets, [`dealing`] says which shards hold which, [`hydrate`] decodes row groups, builds segments and
+//! keeps them on local disk, a [`Shard`] pins them for queries. This is the lowest floor with I/O (tokio).
 
 mod budget;
 pub mod config;
+pub mod dealing;
 mod decode;
 pub mod error;
 mod file_reader;
@@ -24,14 +25,15 @@ pub mod store;
 pub mod version;
 
 pub use config::{Config, Environment};
+pub use dealing::{Member, ShardSet};
 pub use error::{Error, Result};
 pub use flight_proto::manifest::{File, FolderValue};
 pub use footer::{Inferred, infer, written};
-pub use hydrate::{Hydrated, hydrate};
+pub use hydrate::{hydrate, hydrate_one};
 pub use listing::list;
-pub use node::Shard;
+pub use node::{Holding, Shard};
 pub use parquet_writer::ParquetWriter;
-pub use placement::Placement;
+pub use placement::{Placement, slices};
 pub use progress::{Counts, Progress};
 pub use residency::Residency;
 pub use store::{Place, Stores};

@@ -1,19 +1,16 @@
-//! The shard itself: what it holds, and running fragments on it.
+//! The shard itself: what it holds.
 
 use crate::hydrate::Layout;
 use crate::segment_files::{self, Key, SegmentFiles};
-use crate::{Config, Environment, Error, Result, Version, VersionId};
-use exec::QueryContext;
-use exec::plan::{Fragment, TableRef};
-use exec::runtime::{Exchange, FragmentEnvironment, RunningFragment, Tables};
+use crate::{Config, Environment, Error, Placement, Result, Version, VersionId};
 use parking_lot::Mutex;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
-use storage::{ColumnSchema, Segment, SegmentImage, Table, TableStatistics};
+use storage::{Segment, SegmentImage, Table, TableStatistics};
 
-/// A node that holds segments and runs fragments on them.
+/// A node that holds segments.
 pub struct Shard {
     config: Config,
     environment: Environment,
@@ -32,9 +29,30 @@ struct State {
 
 struct Pinned {
     table: Arc<Table>,
-    residents: Vec<Arc<Resident>>,
-    /// On the first of all shards.
-    layout: Option<Arc<Layout>>,
+    layout: Arc<Layout>,
+}
+
+impl Pinned {
+    fn residents(&self) -> impl Iterator<Item = &Arc<Resident>> {
+        self.layout.held().map(|held| &held.resident)
+    }
+}
+
+/// A segment, and the bucket whose rows it has.
+#[derive(Clone)]
+pub(crate) struct Held {
+    pub(crate) bucket: u32,
+    pub(crate) resident: Arc<Resident>,
+}
+
+/// What a shard holds of a version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holding {
+    pub placement: Placement,
+    /// How many buckets the version has, on all shards.
+    pub buckets: usize,
+    /// Numbers and rows of those held here, ascending. A bucket without rows may be left out.
+    pub held: Vec<(u32, u64)>,
 }
 
 /// A segment with its file, if it has one. Versions that share rows share it.
@@ -73,29 +91,67 @@ impl Shard {
         Ok(Arc::new(Shard { config, environment, files, state: Mutex::default() }))
     }
 
-    pub fn index(&self) -> usize {
-        self.config.index
+    /// Its number among the shards.
+    pub fn id(&self) -> u64 {
+        self.config.id
     }
 
     pub fn environment(&self) -> &Environment {
         &self.environment
     }
 
-    /// Starts a fragment here, over the versions that its scans name.
-    pub fn run(
-        self: &Arc<Shard>,
-        fragment: &Fragment,
-        query: Arc<QueryContext>,
-        exchange: Arc<dyn Exchange>,
-    ) -> exec::Result<RunningFragment> {
-        let environment = FragmentEnvironment {
-            query,
-            workers: self.environment.workers.clone(),
-            tables: self.clone(),
-            exchange,
-            shard: self.config.index,
+    /// What is held of a version; `None` where it is not hydrated here.
+    pub fn holding(&self, id: &VersionId) -> Option<Holding> {
+        let state = self.state.lock();
+        let layout = &state.versions.get(id)?.layout;
+        let mut rows: BTreeMap<u32, u64> = BTreeMap::new();
+        for held in layout.held() {
+            *rows.entry(held.bucket).or_default() += held.resident.segment.rows() as u64;
+        }
+        let held = rows.into_iter().collect();
+        Some(Holding { placement: layout.placement().clone(), buckets: layout.buckets(), held })
+    }
+
+    /// The rows of the given buckets of a hydrated version; they stay for as long as the result lives, also past
+    /// [`Shard::drop_version`].
+    pub fn share(&self, id: &VersionId, buckets: &[u32]) -> exec::Result<Arc<Table>> {
+        storage::residency::advance_clock();
+        let state = self.state.lock();
+        let pinned = state.versions.get(id).ok_or_else(|| self.not_held(id))?;
+        let wanted: HashSet<u32> = buckets.iter().copied().collect();
+        let held = pinned.layout.held();
+        let segments: Vec<Arc<Segment>> = held
+            .filter(|held| wanted.contains(&held.bucket))
+            .map(|held| held.resident.segment.clone())
+            .collect();
+        Ok(match segments.len() == pinned.table.segments.len() {
+            true => pinned.table.clone(),
+            false => Arc::new(Table { schema: pinned.table.schema.clone(), segments }),
+        })
+    }
+
+    /// The summary of the given buckets of a hydrated version.
+    pub fn statistics(&self, id: &VersionId, buckets: &[u32]) -> exec::Result<TableStatistics> {
+        let layout = {
+            let state = self.state.lock();
+            state.versions.get(id).ok_or_else(|| self.not_held(id))?.layout.clone()
         };
-        exec::runtime::run(fragment, environment)
+        let mut statistics = None;
+        for held in layout.held().filter(|held| buckets.contains(&held.bucket)) {
+            let one = &held.resident.statistics;
+            statistics = Some(match statistics {
+                None => one.clone(),
+                Some(known) => TableStatistics::merge(&known, one),
+            });
+        }
+        Ok(statistics.unwrap_or_else(|| TableStatistics::empty(layout.columns())))
+    }
+
+    fn not_held(&self, id: &VersionId) -> exec::Error {
+        exec::Error::Storage(format!(
+            "version {} of dataset {} is not held by shard {}; it may have been dropped",
+            id.version, id.dataset, self.config.id
+        ))
     }
 
     /// Unpins a version. Its segments go when the last query that pins them ends; their files go at once,
@@ -104,7 +160,7 @@ impl Shard {
         let mut state = self.state.lock();
         let Some(dropped) = state.versions.remove(id) else { return };
         let kept = state.paths_of(|other| (&other.tenant, other.dataset) == (&id.tenant, id.dataset));
-        for resident in &dropped.residents {
+        for resident in dropped.residents() {
             resident.retired.store(!kept.contains(&resident.path), Ordering::Relaxed);
         }
         drop(state);
@@ -122,7 +178,7 @@ impl Shard {
     pub fn segment_bytes(&self) -> u64 {
         let state = self.state.lock();
         let mut seen = HashSet::new();
-        let pinned = state.versions.values().flat_map(|pinned| &pinned.residents);
+        let pinned = state.versions.values().flat_map(Pinned::residents);
         pinned.filter(|one| seen.insert(&one.path)).map(|one| one.segment.bytes()).sum()
     }
 
@@ -131,21 +187,22 @@ impl Shard {
         self.state.lock().versions.keys().cloned().collect()
     }
 
-    /// Makes segments of `id` known to queries.
-    pub(crate) fn pin(
-        &self,
-        id: &VersionId,
-        schema: &Arc<[ColumnSchema]>,
-        residents: Vec<Arc<Resident>>,
-        layout: Option<Arc<Layout>>,
-    ) {
-        let segments = residents.iter().map(|resident| resident.segment.clone()).collect();
-        let table = Arc::new(Table { schema: schema.clone(), segments });
+    /// Makes a version's segments known to queries.
+    pub(crate) fn pin(&self, version: &Version, layout: Arc<Layout>) {
+        let segments = layout.held().map(|held| held.resident.segment.clone()).collect();
+        let table = Arc::new(Table { schema: version.schema.clone(), segments });
         let mut state = self.state.lock();
-        for resident in &residents {
-            resident.retired.store(false, Ordering::Relaxed);
+        for held in layout.held() {
+            held.resident.retired.store(false, Ordering::Relaxed);
         }
-        let before = state.versions.insert(id.clone(), Pinned { table, residents, layout });
+        let before = state.versions.insert(version.id.clone(), Pinned { table, layout });
+        // A version that is held anew may have given segments away.
+        if let Some(before) = &before {
+            let kept = state.paths_of(|_| true);
+            for resident in before.residents() {
+                resident.retired.store(!kept.contains(&resident.path), Ordering::Relaxed);
+            }
+        }
         drop(state);
         drop(before);
     }
@@ -157,7 +214,7 @@ impl Shard {
             .versions
             .iter()
             .filter(|(id, _)| (&id.tenant, id.dataset) == (&version.id.tenant, version.id.dataset));
-        let layouts = of_dataset.filter_map(|(_, pinned)| pinned.layout.as_ref());
+        let layouts = of_dataset.map(|(_, pinned)| &pinned.layout);
         layouts.filter(|layout| layout.is_before(version)).max_by_key(|layout| layout.files()).cloned()
     }
 
@@ -186,16 +243,6 @@ impl Shard {
             return self.admit(path, Segment::open(image.into_bytes())?);
         }
         segment_files::write(&path, &image)?;
-        self.open_written(path)
-    }
-
-    /// Takes in a segment that another shard of this machine has.
-    pub(crate) fn share(&self, id: &VersionId, key: Key, other: &Resident) -> Result<Arc<Resident>> {
-        let path = self.files.path(id, key);
-        if other.is_owned() {
-            return self.admit(path, Segment::clone(&other.segment));
-        }
-        segment_files::share(&other.path, &path)?;
         self.open_written(path)
     }
 
@@ -235,23 +282,7 @@ impl State {
     /// The files of pinned versions.
     fn paths_of(&self, wanted: impl Fn(&VersionId) -> bool) -> HashSet<PathBuf> {
         let pinned = self.versions.iter().filter(|(id, _)| wanted(id));
-        let residents = pinned.flat_map(|(_, pinned)| &pinned.residents);
+        let residents = pinned.flat_map(|(_, pinned)| pinned.residents());
         residents.map(|resident| resident.path.clone()).collect()
-    }
-}
-
-impl Tables for Shard {
-    /// What this shard holds of a hydrated version; it stays for as long as the result lives, also past
-    /// [`Shard::drop_version`].
-    fn table(&self, table: &TableRef) -> exec::Result<Arc<Table>> {
-        let id = VersionId { tenant: table.tenant.clone(), dataset: table.dataset, version: table.version };
-        storage::residency::advance_clock();
-        let state = self.state.lock();
-        state.versions.get(&id).map(|pinned| pinned.table.clone()).ok_or_else(|| {
-            exec::Error::Storage(format!(
-                "version {} of {} is not held by shard {}; it may have been dropped",
-                table.version, table.name, self.config.index
-            ))
-        })
     }
 }

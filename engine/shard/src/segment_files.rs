@@ -136,15 +136,6 @@ pub(crate) fn write(path: &Path, image: &SegmentImage) -> Result<()> {
     })
 }
 
-/// Gives `path` the content of `from`, shared where the file system can.
-pub(crate) fn share(from: &Path, path: &Path) -> Result<()> {
-    let temporary = beside(path)?;
-    fs::hard_link(from, &temporary)
-        .or_else(|_| fs::copy(from, &temporary).map(|_| ()))
-        .and_then(|()| fs::rename(&temporary, path))
-        .map_err(|error| Error::disk(path, error))
-}
-
 /// A new name beside `path`, whose folder is made.
 fn beside(path: &Path) -> Result<PathBuf> {
     static NEXT: AtomicU64 = AtomicU64::new(0);

@@ -7,11 +7,13 @@ mod support;
 use columnar::{DataType, Scalar, Vector};
 use exec::hash::{hash_vectors, route};
 use exec::plan::TableRef;
-use exec::runtime::Tables;
 use shard::hydrate::Options;
-use shard::{Error, Hydrated, Placement, Progress, Shard, Version, VersionId, hydrate, infer, list};
+use shard::{
+    Error, Holding, Placement, Progress, Shard, ShardSet, Version, VersionId, hydrate, hydrate_one, infer,
+    list,
+};
 use std::sync::Arc;
-use storage::{ColumnSchema, Table};
+use storage::{ColumnSchema, Table, TableStatistics};
 use support::{Folder, column, file_bytes, ints, rows, texts};
 
 fn id(version: u64) -> VersionId {
@@ -33,15 +35,38 @@ async fn try_version_of(folder: &Folder, location: &str, number: u64) -> Result<
     Ok(Version { id: id(number), schema, files: inferred.files.into(), partition_by: Vec::new() })
 }
 
-async fn run(shards: &[Arc<Shard>], version: &Version, options: &Options) -> Result<Hydrated, Error> {
-    hydrate(shards, version, options, &Arc::default()).await
+async fn run(shards: &[Arc<Shard>], version: &Version, options: &Options) -> Result<(), Error> {
+    run_with(shards, version, options, &Arc::default()).await
 }
 
+/// Cut for as many shards as there are.
+async fn run_with(
+    shards: &[Arc<Shard>],
+    version: &Version,
+    options: &Options,
+    progress: &Arc<Progress>,
+) -> Result<(), Error> {
+    let count = shards.len();
+    let buckets = if count == 1 { 1 } else { count * 4 };
+    let options = Options { buckets, slices: count, ..options.clone() };
+    hydrate(shards, &ShardSet::even(count), version, &options, progress).await
+}
+
+fn holding(shard: &Arc<Shard>, number: u64) -> Holding {
+    shard.holding(&id(number)).unwrap()
+}
+
+/// All that a shard holds of a version.
 fn table(shard: &Arc<Shard>, number: u64) -> Arc<Table> {
-    let id = id(number);
-    shard
-        .table(&TableRef { tenant: id.tenant, dataset: id.dataset, version: number, name: "t".into() })
-        .unwrap()
+    let buckets: Vec<u32> = holding(shard, number).held.iter().map(|&(bucket, _)| bucket).collect();
+    shard.share(&id(number), &buckets).unwrap()
+}
+
+/// The summary of a version that is held once.
+fn statistics(shards: &[Arc<Shard>], number: u64) -> TableStatistics {
+    let all: Vec<u32> = (0..holding(&shards[0], number).buckets as u32).collect();
+    let parts = shards.iter().map(|shard| shard.statistics(&id(number), &all).unwrap());
+    parts.reduce(|a, b| a.merge(&b)).unwrap()
 }
 
 fn schema() -> Vec<ColumnSchema> {
@@ -100,14 +125,15 @@ async fn rows_arrive_once_and_in_order() {
     let version = version_of(&folder, "t", 1).await;
     let shards = folder.shards(1);
     let progress = Arc::new(Progress::default());
-    let hydrated = hydrate(&shards, &version, &options(), &progress).await.unwrap();
+    run_with(&shards, &version, &options(), &progress).await.unwrap();
     let table = table(&shards[0], 1);
     check_rows(&rows(&table), 0..4370);
     assert!(table.segments.len() <= 6 && table.segments.iter().all(|segment| segment.rows() <= 1000));
-    assert_eq!(hydrated.placement, Placement::Spread);
-    assert_eq!(hydrated.statistics.rows, 4370);
-    assert_eq!(hydrated.statistics.columns[1].nulls, 4370_u64.div_ceil(7));
-    assert_eq!(hydrated.statistics.columns[0].max, Scalar::Integer(4369));
+    assert_eq!(holding(&shards[0], 1).placement, Placement::Spread);
+    let statistics = statistics(&shards, 1);
+    assert_eq!(statistics.rows, 4370);
+    assert_eq!(statistics.columns[1].nulls, 4370_u64.div_ceil(7));
+    assert_eq!(statistics.columns[0].max, Scalar::Integer(4369));
     let counts = progress.counts();
     assert_eq!((counts.rows_total, counts.rows_done), (4370, 4370));
     assert!(counts.bytes_read > 0 && shards[0].segment_bytes() > 0);
@@ -120,11 +146,11 @@ async fn several_shards_share_the_rows() {
     folder.put("t/small.parquet", &file(140_000..140_010));
     let version = version_of(&folder, "t", 1).await;
     let shards = folder.shards(3);
-    let options = Options { segment_rows: 50_000, ..options() };
+    let options = Options { bucket_rows: 1000, segment_rows: 50_000, ..options() };
     run(&shards, &version, &options).await.unwrap();
     let tables: Vec<_> = shards.iter().map(|shard| rows(&table(shard, 1))).collect();
     assert!(
-        tables.iter().all(|rows| rows.len() > 46_000),
+        tables.iter().all(|rows| (30_000..60_000).contains(&rows.len())),
         "{:?}",
         tables.iter().map(Vec::len).collect::<Vec<_>>()
     );
@@ -139,10 +165,11 @@ async fn small_datasets_lie_on_every_shard() {
     folder.put("t/a.parquet", &file(0..900));
     let version = version_of(&folder, "t", 1).await;
     let shards = folder.shards(3);
-    let hydrated = run(&shards, &version, &Options { replicated_rows: 900, ..options() }).await.unwrap();
-    assert_eq!(hydrated.placement, Placement::Replicated);
-    assert_eq!(hydrated.statistics.rows, 900);
+    run(&shards, &version, &Options { replicated_rows: 900, ..options() }).await.unwrap();
     for shard in &shards {
+        let holding = holding(shard, 1);
+        assert_eq!((holding.placement, holding.buckets), (Placement::Replicated, 1));
+        assert_eq!(holding.held, [(0, 900)]);
         check_rows(&rows(&table(shard, 1)), 0..900);
     }
     assert_eq!(segment_files(&folder).len(), 3);
@@ -157,11 +184,12 @@ async fn keyed_rows_lie_where_their_hash_says() {
         let mut version = version_of(&folder, "t", number).await;
         version.partition_by = keys.clone();
         let shards = folder.shards(3);
-        let hydrated = run(&shards, &version, &options()).await.unwrap();
-        assert_eq!(hydrated.placement, Placement::Hash(keys.clone()));
-        assert_eq!(hydrated.statistics.rows, 5000);
+        run(&shards, &version, &options()).await.unwrap();
+        assert_eq!(statistics(&shards, number).rows, 5000);
         let mut all = Vec::new();
-        for (index, shard) in shards.iter().enumerate() {
+        for shard in &shards {
+            let Holding { placement, buckets, held } = holding(shard, number);
+            assert_eq!((placement, buckets), (Placement::Hash(keys.clone()), 3));
             let found = rows(&table(shard, number));
             let key = |&column: &u32| {
                 let column = column as usize;
@@ -169,7 +197,8 @@ async fn keyed_rows_lie_where_their_hash_says() {
                 Vector::from_scalars(version.schema[column].data_type, &values)
             };
             let hashes = hash_vectors(&keys.iter().map(key).collect::<Vec<_>>(), found.len());
-            assert!(hashes.into_iter().all(|hash| route(hash, 3) == index), "{keys:?}");
+            let held: Vec<u32> = held.iter().map(|&(slice, _)| slice).collect();
+            assert!(hashes.into_iter().all(|hash| held.contains(&(route(hash, 3) as u32))), "{keys:?}");
             all.extend(found);
         }
         all.sort_by_key(|row| row[0].as_integer());
@@ -255,8 +284,50 @@ async fn versions_share_segments_and_go_one_by_one() {
     assert_eq!(segment_files(&folder).len(), 0);
     // Whoever has the table still reads it.
     check_rows(&rows(&new), 0..1010);
-    let gone = TableRef { tenant: "default".into(), dataset: 7, version: 2, name: "t".into() };
-    assert!(shards[0].table(&gone).is_err());
+    assert!(shards[0].share(&id(2), &[0]).is_err() && shards[0].holding(&id(2)).is_none());
+}
+
+/// What a shard holds as others come and go is what it is dealt, and nothing is lost or read twice.
+#[tokio::test]
+async fn shards_that_come_and_go_move_buckets() {
+    for partition_by in [vec![], vec![0]] {
+        let folder = Folder::new();
+        folder.put("t/a.parquet", &file(0..20_000));
+        let mut version = version_of(&folder, "t", 1).await;
+        version.partition_by = partition_by;
+        let shards = folder.shards(4);
+        let options = Options { buckets: 16, bucket_rows: 1, slices: 16, ..options() };
+        let all = ShardSet::even(4).shards;
+        for (present, replicas) in
+            [(vec![0, 1, 2], 1), (vec![0, 1, 2, 3], 2), (vec![1, 3], 2), (vec![1, 2, 3], 1)]
+        {
+            let members: Vec<_> = present.iter().map(|&index: &usize| all[index]).collect();
+            let set = ShardSet { shards: members, replicas };
+            let progress = Arc::new(Progress::default());
+            for &index in &present {
+                hydrate_one(&shards[index], &set, &version, &options, &progress).await.unwrap();
+            }
+            let mut copies = std::collections::BTreeMap::new();
+            for &index in &present {
+                for (bucket, _) in holding(&shards[index], 1).held {
+                    let one = shards[index].share(&id(1), &[bucket]).unwrap();
+                    copies.entry(bucket).or_insert_with(Vec::new).push(rows(&one));
+                }
+            }
+            assert!(
+                copies
+                    .values()
+                    .all(|copies| copies.len() == replicas && copies.iter().all(|of| of == &copies[0]))
+            );
+            let mut found: Vec<_> = copies.into_values().flat_map(|mut copies| copies.remove(0)).collect();
+            found.sort_by_key(|row| row[0].as_integer());
+            check_rows(&found, 0..20_000);
+            let counts = progress.counts();
+            assert_eq!(counts.rows_done, counts.rows_total);
+        }
+        let held: usize = shards.iter().map(|shard| table(shard, 1).segments.len()).sum();
+        assert_eq!(segment_files(&folder).len(), held, "no file is left behind");
+    }
 }
 
 /// However a version grew, it holds what a hydration from nothing holds, and each file was read once.
@@ -277,15 +348,14 @@ async fn files_that_come_in_one_by_one_are_merged() {
             rows_in += more;
             let mut version = version_of(&folder, "t", number).await;
             version.partition_by = partition_by.clone();
-            let hydrated = hydrate(&nodes, &version, &options, &progress).await.unwrap();
+            run_with(&nodes, &version, &options, &progress).await.unwrap();
             nodes.iter().for_each(|shard| shard.drop_version(&id(number - 1)));
-            assert_eq!(hydrated.statistics.rows, rows_in as u64);
             last = Some(version);
         }
         let version = last.unwrap();
         let others = fresh.shards(shards);
         let whole = Arc::new(Progress::default());
-        hydrate(&others, &version, &options, &whole).await.unwrap();
+        run_with(&others, &version, &options, &whole).await.unwrap();
         let mut all = Vec::new();
         for (grown, fresh) in nodes.iter().zip(&others) {
             let (grown, fresh) = (table(grown, 100), table(fresh, 100));
@@ -296,8 +366,10 @@ async fn files_that_come_in_one_by_one_are_merged() {
         all.sort_by_key(|row| row[0].as_integer());
         let copies = if replicated_rows == 1000 { shards } else { 1 };
         check_rows(&all, (0..rows_in).flat_map(|n| std::iter::repeat_n(n, copies)));
-        if replicated_rows != 50 {
-            assert_eq!(progress.counts().rows_done, rows_in as u64);
+        let counts = progress.counts();
+        assert_eq!(counts.rows_done, counts.rows_total);
+        if shards == 1 {
+            assert_eq!(counts.rows_done, rows_in as u64);
         }
         let held: Vec<_> = nodes.iter().flat_map(|shard| table(shard, 100).segments.clone()).collect();
         let mapped = held.iter().filter(|segment| segment.is_mapped()).count();
@@ -506,8 +578,8 @@ async fn no_rows_are_a_table_too() {
     folder.put("t/a.parquet", &file(0..0));
     let version = version_of(&folder, "t", 1).await;
     let shards = folder.shards(2);
-    let hydrated = run(&shards, &version, &options()).await.unwrap();
-    assert_eq!(hydrated.statistics.rows, 0);
+    run(&shards, &version, &options()).await.unwrap();
+    assert_eq!(statistics(&shards, 1).rows, 0);
     assert!(shards.iter().all(|shard| table(shard, 1).rows() == 0));
 }
 
@@ -563,16 +635,23 @@ async fn limits_do_not_change_the_rows() {
 #[tokio::test]
 async fn fragments_scan_what_was_hydrated() {
     use exec::plan::{Fragment, FragmentPlacement, Plan, Scan};
-    use exec::runtime::{LocalExchange, Topology};
+    use exec::runtime::{FragmentEnvironment, LocalExchange, Tables, Topology};
+
+    struct OneTable(Arc<Table>);
+    impl Tables for OneTable {
+        fn table(&self, _table: &TableRef) -> exec::Result<Arc<Table>> {
+            Ok(self.0.clone())
+        }
+    }
 
     let folder = Folder::new();
     folder.put("t/a.parquet", &file(0..3_000));
     let version = version_of(&folder, "t", 1).await;
     let shards = folder.shards(1);
     run(&shards, &version, &options()).await.unwrap();
-    let table = TableRef { tenant: "default".into(), dataset: 7, version: 1, name: "t".into() };
+    let held = Arc::new(OneTable(table(&shards[0], 1)));
     let scan = Scan {
-        table,
+        table: TableRef { tenant: "default".into(), dataset: 7, version: 1, name: "t".into() },
         schema: version.schema.iter().map(|column| column.data_type).collect(),
         columns: vec![0],
         predicate: Vec::new(),
@@ -583,7 +662,9 @@ async fn fragments_scan_what_was_hydrated() {
     let memory = exec::memory::MemoryPool::unlimited();
     let exchange = LocalExchange::new(topology, &memory);
     let query = Arc::new(exec::QueryContext::new(1, memory));
-    let mut running = shards[0].run(&fragment, query, exchange).unwrap();
+    let workers = shards[0].environment().workers.clone();
+    let environment = FragmentEnvironment { query, workers, tables: held, exchange, shard: 0 };
+    let mut running = exec::runtime::run(&fragment, environment).unwrap();
     // The version may go while the query runs.
     shards[0].drop_version(&id(1));
     let mut found = Vec::new();

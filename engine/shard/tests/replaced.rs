@@ -5,8 +5,6 @@
 mod support;
 
 use arrow::array::{ArrayRef, Int64Array, RecordBatch};
-use exec::plan::TableRef;
-use exec::runtime::Tables;
 use futures::stream::BoxStream;
 use object_store::local::LocalFileSystem;
 use object_store::memory::InMemory;
@@ -17,7 +15,7 @@ use object_store::{
 };
 use parquet::arrow::ArrowWriter;
 use parquet::file::properties::WriterProperties;
-use shard::{Error, Version, VersionId, hydrate, infer, list};
+use shard::{Error, ShardSet, Version, VersionId, hydrate, infer, list};
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -126,13 +124,13 @@ async fn values(folder: &Folder, location: &str) -> Result<Vec<i128>, Error> {
     let schema = inferred.columns.into();
     let version = Version { id, schema, files: inferred.files.into(), partition_by: Vec::new() };
     let shards = folder.shards(1);
-    let hydrated = hydrate(&shards, &version, &hydrate::Options::default(), &Arc::default()).await;
+    let hydrated =
+        hydrate(&shards, &ShardSet::even(1), &version, &hydrate::Options::default(), &Arc::default()).await;
     if let Err(error) = hydrated {
         assert!(shards[0].versions().is_empty());
         return Err(error);
     }
-    let table = TableRef { tenant: "default".into(), dataset: 7, version: 1, name: "t".into() };
-    let found = rows(&shards[0].table(&table).unwrap());
+    let found = rows(&shards[0].share(&version.id, &[0]).unwrap());
     assert_eq!(found.len(), 3_000);
     let mut values: Vec<i128> = found.iter().map(|row| row[0].as_integer().unwrap()).collect();
     values.dedup();

@@ -3,10 +3,10 @@
 use super::result::canonical;
 use crate::error::{Error, Result};
 use crate::expression::Compiled;
-use crate::hash::{Hasher, route};
+use crate::hash::Hasher;
 use crate::operator::{Progress, Sink, SinkTask, Step};
 use crate::plan::Routing;
-use crate::runtime::exchange::{Edge, Exchange};
+use crate::runtime::exchange::{Edge, Exchange, Topology};
 use crate::shape::Shape;
 use columnar::{Batch, Vector, kernels::concat::concat, kernels::take::take};
 use std::collections::VecDeque;
@@ -60,6 +60,7 @@ impl ExchangeSink {
             return Err(Error::Internal(format!("nobody receives fragment {fragment}")));
         }
         let keys = match routing {
+            // Several receivers are all shards, in their order.
             Routing::Hash(keys) if receivers.len() > 1 => {
                 Some(keys.iter().map(|key| Compiled::compile(key, input)).collect::<Result<_>>()?)
             }
@@ -103,8 +104,9 @@ impl SinkTask for ExchangeTask {
         let keys: Vec<Vector> = keys.iter().map(|key| key.evaluate(&batch)).collect::<Result<_>>()?;
         let hashes = self.hasher.hash(&keys, batch.rows);
         let batch = canonical(batch);
+        let topology = self.outgoing.exchange.topology();
         for (destination, rows) in
-            self.destinations.iter_mut().zip(rows_by_route(&hashes, self.outgoing.receivers.len()))
+            self.destinations.iter_mut().zip(rows_by_shard(&hashes, topology, self.outgoing.receivers.len()))
         {
             if !rows.is_empty() && !destination.closed {
                 let columns = batch.columns.iter().map(|column| take(column, &rows)).collect();
@@ -170,11 +172,11 @@ impl Destination {
     }
 }
 
-/// The rows that go to each of `targets`, ascending.
-fn rows_by_route(hashes: &[u64], targets: usize) -> Vec<Vec<u32>> {
-    let mut rows = vec![Vec::with_capacity(hashes.len() / targets + 16); targets];
+/// The rows that go to each of `shards`, ascending.
+fn rows_by_shard(hashes: &[u64], topology: &Topology, shards: usize) -> Vec<Vec<u32>> {
+    let mut rows = vec![Vec::with_capacity(hashes.len() / shards + 16); shards];
     for (row, &hash) in hashes.iter().enumerate() {
-        rows[route(hash, targets)].push(row as u32);
+        rows[topology.shard_of(hash)].push(row as u32);
     }
     rows
 }

@@ -43,8 +43,8 @@ pub struct KeySet {
 }
 
 impl KeyFilter {
-    /// The widest range that is worth a bitmap: 8 MiB.
-    pub const RANGE_LIMIT: i128 = 1 << 26;
+    /// The widest range that is worth a bitmap: 32 MiB.
+    pub const RANGE_LIMIT: i128 = 1 << 28;
 
     /// A filter for a column of `shape`; `None` where its bounds are too wide.
     pub fn new(shape: &Shape, query: &QueryContext) -> Option<Arc<KeyFilter>> {

@@ -1,6 +1,7 @@
 //! How rows go from one fragment to the next: who sends to whom, and the trait that carries them.
 
 use crate::error::{Error, Result};
+use crate::hash::route;
 use crate::operator::Progress;
 use crate::plan::{Fragment, FragmentPlacement, Plan, Routing};
 use columnar::Batch;
@@ -49,6 +50,8 @@ pub enum Received {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Topology {
     fragments: HashMap<u32, Places>,
+    /// The shard of each slice of the hashes.
+    slices: Vec<usize>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -58,8 +61,23 @@ struct Places {
 }
 
 impl Topology {
-    /// The topology of a query over `shards` shards, of which `single` runs the fragments that run on one.
+    /// The topology of a query over `shards` shards, of which `single` runs the fragments that run on one; each gets
+    /// one slice of the hashes.
     pub fn new(fragments: &[Fragment], shards: usize, single: usize) -> Result<Topology> {
+        Topology::with_slices(fragments, shards, single, (0..shards).collect())
+    }
+
+    /// As [`Topology::new`], where rows of a slice of the hashes (see [`crate::hash::route`]) go to the shard that
+    /// `slices` names: the one that holds that slice of the tables.
+    pub fn with_slices(
+        fragments: &[Fragment],
+        shards: usize,
+        single: usize,
+        slices: Vec<usize>,
+    ) -> Result<Topology> {
+        if single >= shards || slices.is_empty() || slices.iter().any(|&shard| shard >= shards) {
+            return Err(Error::Internal(format!("a query over {shards} shards names others")));
+        }
         let runs_on = |fragment: &Fragment| match fragment.placement {
             FragmentPlacement::AllShards => (0..shards).collect(),
             FragmentPlacement::OneShard => vec![single],
@@ -85,7 +103,13 @@ impl Topology {
                 };
             }
         }
-        Ok(Topology { fragments: places })
+        Ok(Topology { fragments: places, slices })
+    }
+
+    /// The shard that a row of this hash goes to.
+    #[inline]
+    pub fn shard_of(&self, hash: u64) -> usize {
+        self.slices[route(hash, self.slices.len())]
     }
 
     /// The numbers of all fragments.

@@ -223,8 +223,8 @@ pub struct RunningQuery {
 }
 
 impl RunningQuery {
-    /// Starts every fragment on the shards it belongs to; shard `i` holds `tables[i]`. Fragments that run on
-    /// one shard run on the first.
+    /// Starts every fragment on the shards it belongs to; shard `i` holds `tables[i]`, and one slice of the hashes.
+    /// Fragments that run on one shard run on the first.
     pub fn start(
         fragments: &[Fragment],
         tables: &[Arc<dyn Tables>],
@@ -232,6 +232,17 @@ impl RunningQuery {
         workers: &Arc<Workers>,
     ) -> Result<RunningQuery> {
         let topology = Topology::new(fragments, tables.len(), 0)?;
+        RunningQuery::start_over(topology, fragments, tables, query, workers)
+    }
+
+    /// As [`RunningQuery::start`], over a topology of as many shards as there are `tables`.
+    pub fn start_over(
+        topology: Topology,
+        fragments: &[Fragment],
+        tables: &[Arc<dyn Tables>],
+        query: &Arc<QueryContext>,
+        workers: &Arc<Workers>,
+    ) -> Result<RunningQuery> {
         let exchange = LocalExchange::new(topology.clone(), &query.memory);
         let mut running = RunningQuery { fragments: Vec::new(), roots: Vec::new() };
         for fragment in fragments {

@@ -37,11 +37,11 @@ impl Folder {
 
     pub fn shards_within(&self, count: usize, memory: Arc<MemoryPool>) -> Vec<Arc<Shard>> {
         let environment = Environment::new(Workers::inline(), memory, self.stores.clone());
-        let start = |index| {
-            let data = self.folder.path().join(format!("data/shard-{index}"));
-            Shard::start(Config { data, index }, environment.clone()).unwrap()
+        let start = |id| {
+            let data = self.folder.path().join(format!("data/shard-{id}"));
+            Shard::start(Config { data, id }, environment.clone()).unwrap()
         };
-        (0..count).map(start).collect()
+        (0..count as u64).map(start).collect()
     }
 }
 

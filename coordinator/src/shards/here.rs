@@ -1,0 +1,89 @@
+//! Shards of this process.
+
+use crate::datasets::shard_error;
+use crate::error::Result;
+use shard::{Holding, Placement, Progress, Shard, ShardSet, Version, VersionId, hydrate};
+use std::sync::Arc;
+use storage::{ColumnFacts, TableStatistics};
+
+/// All shards are here, and each bucket lies on one.
+pub(crate) struct ShardsHere {
+    shards: Vec<Arc<Shard>>,
+    set: ShardSet,
+    options: hydrate::Options,
+    /// The shard of each slice of the hashes.
+    slices: Vec<usize>,
+}
+
+/// A version as the shards have it.
+pub(crate) struct Brought {
+    pub(crate) placement: Placement,
+    pub(crate) statistics: TableStatistics,
+    pub(crate) facts: Vec<ColumnFacts>,
+    /// What each shard has.
+    pub(crate) shards: Vec<Arc<storage::Table>>,
+}
+
+impl ShardsHere {
+    /// `shards` are numbered from 0.
+    pub(crate) fn new(shards: Vec<Arc<Shard>>, options: hydrate::Options) -> ShardsHere {
+        let count = shards.len();
+        let options =
+            hydrate::Options { buckets: if count > 1 { count * 4 } else { 1 }, slices: count, ..options };
+        let set = ShardSet::even(count);
+        let holders = set.deal(0, &shard::slices(count));
+        let slices = holders.into_iter().filter_map(|of| of.first().copied()).collect();
+        ShardsHere { shards, set, options, slices }
+    }
+
+    pub(crate) fn shards(&self) -> &[Arc<Shard>] {
+        &self.shards
+    }
+
+    pub(crate) fn slices(&self) -> &[usize] {
+        &self.slices
+    }
+
+    /// Brings a version onto the shards and tells what it is there.
+    pub(crate) async fn bring_in(&self, version: &Version, progress: &Arc<Progress>) -> Result<Brought> {
+        hydrate(&self.shards, &self.set, version, &self.options, progress).await.map_err(shard_error)?;
+        let mut brought: Option<Brought> = None;
+        for shard in &self.shards {
+            let Some(Holding { placement, held, .. }) = shard.holding(&version.id) else { continue };
+            let buckets: Vec<u32> = held.iter().map(|&(bucket, _)| bucket).collect();
+            let table = shard.share(&version.id, &buckets)?;
+            let statistics = || shard.statistics(&version.id, &buckets);
+            match &mut brought {
+                None => {
+                    let statistics = statistics()?;
+                    brought = Some(Brought { placement, statistics, facts: Vec::new(), shards: vec![table] });
+                }
+                Some(known) => {
+                    if placement != Placement::Replicated {
+                        known.statistics = known.statistics.merge(&statistics()?);
+                    }
+                    known.shards.push(table);
+                }
+            }
+        }
+        let mut brought =
+            brought.ok_or_else(|| crate::Error::Internal("a version that no shard holds".into()))?;
+        brought.facts = match brought.placement {
+            Placement::Replicated => facts(brought.shards.get(..1).unwrap_or_default()),
+            Placement::Spread | Placement::Hash(_) => facts(&brought.shards),
+        };
+        Ok(brought)
+    }
+
+    pub(crate) fn let_go(&self, id: &VersionId) {
+        self.shards.iter().for_each(|shard| shard.drop_version(id));
+    }
+}
+
+/// What is proven of the columns of a table, of which every shard holds a part.
+fn facts(parts: &[Arc<storage::Table>]) -> Vec<ColumnFacts> {
+    let Some(first) = parts.first() else { return Vec::new() };
+    let segments = parts.iter().flat_map(|part| &part.segments).cloned().collect();
+    let whole = storage::Table { schema: first.schema.clone(), segments };
+    (0..whole.schema.len() as u32).map(|column| whole.column_facts(column)).collect()
+}

@@ -1,0 +1,3 @@
+//! The shards as a coordinator has them: in this process ([`here`]).
+
+pub(crate) mod here;
