@@ -4,11 +4,9 @@
 //! [`RaftCatalog`] does so with openraft over redb. Nothing outside `raft` knows either.
 
 mod raft;
-mod schema;
 mod state;
 
 pub use raft::RaftCatalog;
-pub use schema::{columns_from_stored, columns_to_stored};
 pub use state::{CatalogState, DEFAULT_SCHEMA, INFORMATION_SCHEMA, Refusal, Reply};
 
 use crate::error::Result;

@@ -4,7 +4,7 @@ use super::{
     COMMIT_ATTEMPTS, DEFAULT_TENANT, Datasets, Definition, Waiting, not_brought_in, shard_error,
     too_many_writers,
 };
-use crate::catalog::{DEFAULT_SCHEMA, INFORMATION_SCHEMA, columns_from_stored, columns_to_stored};
+use crate::catalog::{DEFAULT_SCHEMA, INFORMATION_SCHEMA};
 use crate::error::{Error, Result};
 use crate::manifests::Commit;
 use crate::random::random_u128;
@@ -15,6 +15,7 @@ use object_store::{ObjectStoreExt, PutPayload};
 use planner::catalog::Table;
 use planner::{CreateExternalTable, TableName};
 use shard::Place;
+use shard::schema::{columns_from_stored, columns_to_stored};
 use std::collections::HashSet;
 use std::sync::Arc;
 use storage::ColumnSchema;
@@ -85,7 +86,7 @@ impl Datasets {
         columns: &[ColumnSchema],
     ) -> Result<bool> {
         check_columns(columns)?;
-        columns_to_stored(columns)?;
+        columns_to_stored(columns).map_err(shard_error)?;
         self.can_create(name, if_not_exists)
     }
 
@@ -196,15 +197,17 @@ impl Datasets {
         if head.files == files {
             return if self.is_absent(dataset.id) { self.switch_again(&head).await } else { Ok(()) };
         }
+        let known = columns_from_stored(&head.columns).map_err(shard_error)?;
         let columns = match head.columns_declared {
-            true => check_declared(&columns_from_stored(&head.columns)?, &inferred, &dataset.location)?,
+            true => check_declared(&known, &inferred, &dataset.location)?,
             false => inferred,
         };
         check_columns(&columns)?;
+        let stored = columns_to_stored(&columns).map_err(shard_error)?;
         let manifest = self
             .commit_next(dataset.id, |manifest| {
                 manifest.files = files.clone();
-                manifest.columns = columns_to_stored(&columns)?;
+                manifest.columns = stored.clone();
                 Ok(())
             })
             .await?;

@@ -9,7 +9,7 @@ mod changes;
 mod publish;
 mod restore;
 
-use crate::catalog::{CatalogStore, Reply, columns_from_stored, columns_to_stored};
+use crate::catalog::{CatalogStore, Reply};
 use crate::error::{Error, Result};
 use crate::manifests::{Commit, Manifests};
 use crate::shards::here::ShardsHere;
@@ -18,7 +18,8 @@ use flight_proto::catalog::{AllocateDataset, Change, Command, Dataset};
 use flight_proto::manifest::{File, MANIFEST_FORMAT, Manifest};
 use parking_lot::Mutex;
 use planner::catalog::{Partitioning, Table};
-use shard::{Place, Placement, Progress, Stores, VersionId};
+use shard::schema::columns_to_stored;
+use shard::{Place, Placement, Progress, Stores, Version, VersionId};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -183,7 +184,7 @@ impl Datasets {
             version: 1,
             schema: definition.schema,
             name: definition.name,
-            columns: columns_to_stored(&definition.columns)?,
+            columns: columns_to_stored(&definition.columns).map_err(shard_error)?,
             location: definition.location,
             partition_by: definition.partition_by,
             files: definition.files,
@@ -268,18 +269,7 @@ impl Datasets {
 
     /// Brings a version onto the shards.
     async fn hydrate(&self, manifest: &Manifest) -> Result<Arc<Resident>> {
-        let columns = columns_from_stored(&manifest.columns)?;
-        let partition_by = manifest.partition_by.iter().map(|name| position_of(&columns, name));
-        let version = shard::Version {
-            id: VersionId {
-                tenant: manifest.tenant.clone(),
-                dataset: manifest.dataset,
-                version: manifest.version,
-            },
-            schema: columns.clone().into(),
-            files: manifest.files.as_slice().into(),
-            partition_by: partition_by.collect::<Result<_>>()?,
-        };
+        let version = Version::of_manifest(manifest).map_err(shard_error)?;
         let brought = self.ground.shards.bring_in(&version, &self.progress).await?;
         let table = Table {
             tenant: manifest.tenant.clone(),
@@ -287,7 +277,7 @@ impl Datasets {
             name: manifest.name.clone(),
             dataset: manifest.dataset,
             version: manifest.version,
-            columns,
+            columns: version.schema.to_vec(),
             statistics: Arc::new(brought.statistics),
             facts: brought.facts,
             partitioning: match brought.placement {
@@ -328,12 +318,6 @@ pub(crate) async fn to_the_end<T: Send + 'static>(
     work: impl Future<Output = Result<T>> + Send + 'static,
 ) -> Result<T> {
     tokio::spawn(work).await.map_err(|error| Error::Internal(error.to_string()))?
-}
-
-fn position_of(columns: &[ColumnSchema], name: &str) -> Result<u32> {
-    let position = columns.iter().position(|column| column.name.eq_ignore_ascii_case(name));
-    let position = position.and_then(|position| u32::try_from(position).ok());
-    position.ok_or_else(|| Error::Statement(format!("PARTITION BY HASH names '{name}', which is no column")))
 }
 
 fn not_brought_in(manifest: &Manifest, error: &Error) -> Error {

@@ -1,13 +1,14 @@
 //! Bringing back what was there before: the catalog from the object store, the datasets onto the shards.
 
-use super::{DEFAULT_TENANT, Datasets};
-use crate::catalog::{CatalogState, columns_from_stored};
+use super::{DEFAULT_TENANT, Datasets, shard_error};
+use crate::catalog::CatalogState;
 use crate::error::{Error, Result};
 use crate::view::{Resident, View};
 use exec::plan::TableRef;
 use flight_proto::catalog::{Change, CreateSchema, Dataset, DropDataset};
 use flight_proto::manifest::Manifest;
 use planner::catalog::{Partitioning, Table};
+use shard::schema::columns_from_stored;
 use std::sync::Arc;
 use std::time::Duration;
 use storage::TableStatistics;
@@ -140,7 +141,7 @@ fn absent(dataset: &Dataset, why: String) -> Result<Arc<Resident>> {
         name: dataset.name.clone(),
         dataset: dataset.id,
         version: dataset.version.map_or(0, |version| version.number),
-        columns: columns_from_stored(&dataset.columns)?,
+        columns: columns_from_stored(&dataset.columns).map_err(shard_error)?,
         statistics: Arc::new(TableStatistics::default()),
         facts: Vec::new(),
         partitioning: Partitioning::Spread,

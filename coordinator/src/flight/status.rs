@@ -19,7 +19,7 @@ pub(super) fn to_status(error: &Error) -> Status {
         Error::Internal(_) => Code::Internal,
         Error::Execution(error) => match error {
             Execution::Value(_) | Execution::SubqueryRows => Code::InvalidArgument,
-            Execution::Memory { .. } => Code::ResourceExhausted,
+            Execution::Memory { .. } | Execution::MemoryElsewhere(_) => Code::ResourceExhausted,
             Execution::Cancelled => Code::Cancelled,
             Execution::DeadlineExceeded => Code::DeadlineExceeded,
             Execution::Unsupported(_) => Code::Unimplemented,

@@ -14,6 +14,9 @@ pub enum Error {
     /// Text that does not spell a value of the type.
     #[error("'{text}' is not a valid {data_type}")]
     InvalidText { text: String, data_type: String },
+    /// A fault that another node found, as it told it.
+    #[error("{0}")]
+    Told(String),
     /// An Arrow type with no counterpart here.
     #[error("{0} is not supported yet")]
     Unsupported(String),

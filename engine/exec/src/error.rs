@@ -18,6 +18,9 @@ pub enum Error {
          raise --memory or narrow the query"
     )]
     Memory { what: &'static str, wanted_bytes: u64, used_bytes: u64, limit_bytes: u64 },
+    /// As [`Error::Memory`], on another node, as it told it.
+    #[error("{0}")]
+    MemoryElsewhere(String),
     #[error("the query was cancelled")]
     Cancelled,
     #[error("the query ran past its deadline")]

@@ -32,6 +32,9 @@ pub enum Error {
     Segment(#[from] storage::Error),
     #[error(transparent)]
     Execution(#[from] exec::Error),
+    /// What was stored, or sent, by another version of Tundra.
+    #[error("{0}")]
+    Stored(String),
     #[error("{0} is not supported yet")]
     Unsupported(String),
     /// A defect of ours.

@@ -76,22 +76,24 @@ pub async fn hydrate(
     options: &Options,
     progress: &Arc<Progress>,
 ) -> Result<()> {
-    let hydrations = shards.iter().map(|shard| prepare(shard, set, version, options, progress));
+    let hydrations = shards.iter().map(|shard| prepare(shard, set, version, options, false, progress));
     for (shard, prepared) in shards.iter().zip(try_join_all(hydrations).await?) {
         shard.pin(version, prepared);
     }
     Ok(())
 }
 
-/// Brings onto one shard what of `version` it is dealt among `set`, and pins it.
+/// Brings onto one shard what of `version` it is dealt among `set`, and pins it. With `keep`, buckets of it that it
+/// holds already stay, whoever they are dealt to.
 pub async fn hydrate_one(
     shard: &Arc<Shard>,
     set: &ShardSet,
     version: &Version,
     options: &Options,
+    keep: bool,
     progress: &Arc<Progress>,
 ) -> Result<()> {
-    let layout = prepare(shard, set, version, options, progress).await?;
+    let layout = prepare(shard, set, version, options, keep, progress).await?;
     shard.pin(version, layout);
     Ok(())
 }
@@ -102,6 +104,7 @@ async fn prepare(
     set: &ShardSet,
     version: &Version,
     options: &Options,
+    keep: bool,
     progress: &Arc<Progress>,
 ) -> Result<Arc<Layout>> {
     let stores = &shard.environment().stores;
@@ -127,13 +130,19 @@ async fn prepare(
             Plan::new(&rows(&footers), &version.partition_by, options)
         }
     };
-    let mine = match plan.placement {
+    let mut mine: Vec<bool> = match plan.placement {
         Placement::Replicated => vec![true],
         Placement::Spread | Placement::Hash(_) => {
             let holders = set.deal(seed_of(&version, &plan.placement), &plan.buckets());
             holders.iter().map(|of| of.contains(&position)).collect()
         }
     };
+    if keep
+        && let Some(holding) = shard.holding(&version.id)
+        && (&holding.placement, holding.buckets) == (&plan.placement, mine.len())
+    {
+        holding.held.iter().for_each(|&(bucket, _)| mine[bucket as usize] = true);
+    }
     let found = {
         let wanted = Wanted::new(shard, &version, &plan, mine, version.files.len() - footers.len(), progress);
         blocking(move || wanted.find_all(base.as_deref())).await?

@@ -20,7 +20,9 @@ mod pattern;
 pub mod placement;
 pub mod progress;
 pub mod residency;
+pub mod schema;
 mod segment_files;
+pub mod service;
 pub mod store;
 pub mod version;
 

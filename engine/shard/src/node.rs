@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
-use storage::{Segment, SegmentImage, Table, TableStatistics};
+use storage::{ColumnFacts, Segment, SegmentImage, Table, TableStatistics};
+use tokio::sync::watch;
 
 /// A node that holds segments.
 pub struct Shard {
@@ -16,6 +17,8 @@ pub struct Shard {
     environment: Environment,
     files: SegmentFiles,
     state: Mutex<State>,
+    /// Counts the changes of what is held.
+    changes: watch::Sender<u64>,
 }
 
 #[derive(Default)]
@@ -88,7 +91,8 @@ impl Shard {
     pub fn start(config: Config, environment: Environment) -> Result<Arc<Shard>> {
         std::fs::create_dir_all(&config.data).map_err(|error| Error::disk(&config.data, error))?;
         let files = SegmentFiles::new(config.data.clone());
-        Ok(Arc::new(Shard { config, environment, files, state: Mutex::default() }))
+        let changes = watch::Sender::new(1);
+        Ok(Arc::new(Shard { config, environment, files, state: Mutex::default(), changes }))
     }
 
     /// Its number among the shards.
@@ -98,6 +102,11 @@ impl Shard {
 
     pub fn environment(&self) -> &Environment {
         &self.environment
+    }
+
+    /// Counts the changes of what is held, from 1.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
     }
 
     /// What is held of a version; `None` where it is not hydrated here.
@@ -112,18 +121,19 @@ impl Shard {
         Some(Holding { placement: layout.placement().clone(), buckets: layout.buckets(), held })
     }
 
-    /// The rows of the given buckets of a hydrated version; they stay for as long as the result lives, also past
+    /// The rows of the given buckets of a hydrated version, all of which are held here; they stay for as long as the result lives, also past
     /// [`Shard::drop_version`].
     pub fn share(&self, id: &VersionId, buckets: &[u32]) -> exec::Result<Arc<Table>> {
         storage::residency::advance_clock();
         let state = self.state.lock();
         let pinned = state.versions.get(id).ok_or_else(|| self.not_held(id))?;
         let wanted: HashSet<u32> = buckets.iter().copied().collect();
-        let held = pinned.layout.held();
-        let segments: Vec<Arc<Segment>> = held
-            .filter(|held| wanted.contains(&held.bucket))
-            .map(|held| held.resident.segment.clone())
-            .collect();
+        let held = || pinned.layout.held().filter(|held| wanted.contains(&held.bucket));
+        let found: HashSet<u32> = held().map(|held| held.bucket).collect();
+        if found.len() < wanted.len() {
+            return Err(self.not_held(id));
+        }
+        let segments: Vec<Arc<Segment>> = held().map(|held| held.resident.segment.clone()).collect();
         Ok(match segments.len() == pinned.table.segments.len() {
             true => pinned.table.clone(),
             false => Arc::new(Table { schema: pinned.table.schema.clone(), segments }),
@@ -147,9 +157,15 @@ impl Shard {
         Ok(statistics.unwrap_or_else(|| TableStatistics::empty(layout.columns())))
     }
 
+    /// What is proven of each column over one bucket of a hydrated version.
+    pub fn facts(&self, id: &VersionId, bucket: u32) -> exec::Result<Vec<ColumnFacts>> {
+        let table = self.share(id, &[bucket])?;
+        Ok((0..table.schema.len() as u32).map(|column| table.column_facts(column)).collect())
+    }
+
     fn not_held(&self, id: &VersionId) -> exec::Error {
         exec::Error::Storage(format!(
-            "version {} of dataset {} is not held by shard {}; it may have been dropped",
+            "version {} of dataset {} is not held, or not whole, by shard {}; it may have been dropped",
             id.version, id.dataset, self.config.id
         ))
     }
@@ -165,6 +181,7 @@ impl Shard {
         }
         drop(state);
         drop(dropped);
+        self.changes.send_modify(|changes| *changes += 1);
     }
 
     /// Deletes local files that no pinned version has, such as those of datasets that are gone. To be called
@@ -205,6 +222,7 @@ impl Shard {
         }
         drop(state);
         drop(before);
+        self.changes.send_modify(|changes| *changes += 1);
     }
 
     /// The layout of a pinned version that `version` adds files to: of those, the one with most files.

@@ -1,11 +1,14 @@
 //! Versions of datasets, as shards are told of them.
 
-use flight_proto::manifest::File;
+use crate::schema::columns_from_stored;
+use crate::{Error, Result};
+use flight_proto::manifest::{File, Manifest};
+use flight_proto::node::VersionName;
 use std::sync::Arc;
 use storage::ColumnSchema;
 
 /// Names one version of a dataset.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct VersionId {
     pub tenant: String,
     pub dataset: u64,
@@ -22,4 +25,40 @@ pub struct Version {
     pub files: Arc<[File]>,
     /// Positions of the columns whose hash places a row; empty: rows lie where their files do.
     pub partition_by: Vec<u32>,
+}
+
+impl Version {
+    /// The version that a manifest holds.
+    pub fn of_manifest(manifest: &Manifest) -> Result<Version> {
+        let schema = columns_from_stored(&manifest.columns)?;
+        let partition_by = manifest.partition_by.iter().map(|name| position_of(&schema, name));
+        Ok(Version {
+            id: VersionId {
+                tenant: manifest.tenant.clone(),
+                dataset: manifest.dataset,
+                version: manifest.version,
+            },
+            partition_by: partition_by.collect::<Result<_>>()?,
+            schema: schema.into(),
+            files: manifest.files.as_slice().into(),
+        })
+    }
+}
+
+fn position_of(columns: &[ColumnSchema], name: &str) -> Result<u32> {
+    let position = columns.iter().position(|column| column.name.eq_ignore_ascii_case(name));
+    let position = position.and_then(|position| u32::try_from(position).ok());
+    position.ok_or_else(|| Error::Location(format!("PARTITION BY HASH names '{name}', which is no column")))
+}
+
+impl From<VersionName> for VersionId {
+    fn from(name: VersionName) -> VersionId {
+        VersionId { tenant: name.tenant, dataset: name.dataset, version: name.version }
+    }
+}
+
+impl From<&VersionId> for VersionName {
+    fn from(id: &VersionId) -> VersionName {
+        VersionName { tenant: id.tenant.clone(), dataset: id.dataset, version: id.version }
+    }
 }

@@ -305,7 +305,7 @@ async fn shards_that_come_and_go_move_buckets() {
             let set = ShardSet { shards: members, replicas };
             let progress = Arc::new(Progress::default());
             for &index in &present {
-                hydrate_one(&shards[index], &set, &version, &options, &progress).await.unwrap();
+                hydrate_one(&shards[index], &set, &version, &options, false, &progress).await.unwrap();
             }
             let mut copies = std::collections::BTreeMap::new();
             for &index in &present {

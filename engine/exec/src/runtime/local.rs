@@ -266,6 +266,24 @@ impl RunningQuery {
         Ok(running)
     }
 
+    /// Starts the fragments that one shard of a query runs. All of them are polled: those that are not the root give
+    /// their end alone.
+    pub fn start_part(
+        fragments: &[Fragment],
+        environment: &FragmentEnvironment,
+    ) -> Result<RunningQuery> {
+        let mut running = RunningQuery { fragments: Vec::new(), roots: Vec::new() };
+        let topology = environment.exchange.topology();
+        for fragment in fragments {
+            if topology.senders(fragment.id).contains(&environment.shard) {
+                running.roots.push(running.fragments.len());
+                let started = run(fragment, environment.clone())?;
+                running.fragments.push((fragment.id, environment.shard, started));
+            }
+        }
+        Ok(running)
+    }
+
     /// The next rows of the result; see [`RunningFragment::poll_next`].
     pub fn poll_next(&mut self, waker: &Waker) -> Poll<Option<Result<Batch>>> {
         let mut index = 0;

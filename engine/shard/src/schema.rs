@@ -1,6 +1,6 @@
 //! Columns between the engine's form and the stored one.
 
-use crate::error::{Error, Result};
+use crate::{Error, Result};
 use columnar::{DataType, TimeUnit};
 use flight_proto::schema::{Column, ColumnType, TypeKind};
 use storage::statistics::ColumnSchema;
@@ -25,7 +25,7 @@ pub fn columns_from_stored(columns: &[Column]) -> Result<Vec<ColumnSchema>> {
         .iter()
         .map(|column| {
             let data_type = column.data_type.as_ref().and_then(type_from_stored).ok_or_else(|| {
-                Error::Environment(format!(
+                Error::Stored(format!(
                     "column '{}' has a type that this version of Tundra does not know",
                     column.name
                 ))
@@ -39,7 +39,7 @@ fn type_to_stored(column: &str, data_type: DataType) -> Result<ColumnType> {
     let mut stored = ColumnType::default();
     let kind = match data_type {
         DataType::Null => {
-            return Err(Error::Statement(format!("column '{column}' has no type: cast its NULL to one")));
+            return Err(Error::Location(format!("column '{column}' has no type: cast its NULL to one")));
         }
         DataType::Boolean => TypeKind::Boolean,
         DataType::Int8 => TypeKind::Int8,

@@ -1,0 +1,291 @@
+//! An exchange between nodes: what stays on this shard goes through memory, what leaves it goes by a stream an edge.
+//!
+//! Frames are made by the workers that send, and carried by a task an edge. A receiver that is behind fills its
+//! queue, then the stream, then the sender's queue: then the sender waits.
+
+use super::words::{FRAMES, frame_limits};
+use columnar::Batch;
+use columnar::frame::{FrameDecoder, FrameEncoder};
+use exec::error::{Error, Result};
+use exec::memory::{MemoryPool, Reservation};
+use exec::operator::Progress;
+use exec::runtime::waiters::Waiters;
+use exec::runtime::{Edge, Exchange, LocalExchange, Received, Topology};
+use flight_proto::Message;
+use flight_proto::node::{Rows, Service};
+use network::{Peers, Receiver};
+use parking_lot::Mutex;
+use std::collections::{HashMap, VecDeque};
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::{Poll, Waker};
+
+/// Frames of an edge that wait at most.
+const QUEUE_FRAMES: usize = 8;
+
+/// The exchange of one query on one of its shards.
+pub(crate) struct NodeExchange {
+    local: Arc<LocalExchange>,
+    shard: usize,
+    /// By fragment and receiving shard.
+    outgoing: HashMap<(u32, usize), Arc<Outgoing>>,
+}
+
+/// An edge to another shard.
+struct Outgoing {
+    edge: Edge,
+    state: Mutex<OutgoingState>,
+}
+
+struct OutgoingState {
+    encoder: FrameEncoder,
+    frames: VecDeque<Vec<u8>>,
+    /// Of the frames.
+    reservation: Reservation,
+    finished: bool,
+    /// The receiver wants no more.
+    closed: bool,
+    failure: Option<Error>,
+    /// Tasks that send, and the one that carries.
+    writers: Waiters,
+    carrier: Waiters,
+}
+
+impl NodeExchange {
+    /// The exchange of `query` on the shard at `shard` of those at `addresses`. Its tasks end with it.
+    pub(crate) fn start(
+        query: u128,
+        topology: Topology,
+        shard: usize,
+        addresses: &[String],
+        peers: &Arc<Peers>,
+        memory: &Arc<MemoryPool>,
+    ) -> Arc<NodeExchange> {
+        let mut outgoing = HashMap::new();
+        for fragment in topology.fragments().filter(|&fragment| topology.senders(fragment).contains(&shard)) {
+            for &to in topology.receivers(fragment).iter().filter(|&&to| to != shard) {
+                let state = OutgoingState {
+                    encoder: FrameEncoder::new(FRAMES),
+                    frames: VecDeque::new(),
+                    reservation: memory.reservation("exchange"),
+                    finished: false,
+                    closed: false,
+                    failure: None,
+                    writers: Waiters::default(),
+                    carrier: Waiters::default(),
+                };
+                let edge = Edge { fragment, from: shard, to };
+                outgoing.insert((fragment, to), Arc::new(Outgoing { edge, state: Mutex::new(state) }));
+            }
+        }
+        let exchange =
+            Arc::new(NodeExchange { local: LocalExchange::new(topology, memory), shard, outgoing });
+        for out in exchange.outgoing.values() {
+            let (weak, out) = (Arc::downgrade(&exchange), out.clone());
+            let (peers, address) = (peers.clone(), addresses.get(out.edge.to).cloned().unwrap_or_default());
+            tokio::spawn(async move {
+                if let Err(error) = out.carry(query, &peers, &address).await
+                    && let Some(exchange) = weak.upgrade()
+                {
+                    exchange.fail(Error::Exchange(format!("rows for the shard at {address}: {error}")));
+                }
+            });
+        }
+        exchange
+    }
+
+    /// Takes the rows of an edge that another shard sends, to their end.
+    pub(crate) async fn take(&self, edge: Edge, receiver: &mut dyn Receiver) {
+        let topology = self.local.topology();
+        let known = edge.to == self.shard
+            && edge.from != self.shard
+            && topology.senders(edge.fragment).contains(&edge.from)
+            && topology.receivers(edge.fragment).contains(&edge.to);
+        if !known {
+            return self.fail(Error::Exchange(format!("{edge:?} is no edge of the query")));
+        }
+        let mut decoder = FrameDecoder::new(frame_limits());
+        loop {
+            let lost = |why: String| Error::Exchange(format!("rows of shard {}: {why}", edge.from));
+            let batch = match receiver.receive().await {
+                Ok(Some(frame)) => decoder.decode(&frame),
+                Ok(None) => return self.local.finish(edge),
+                Err(error) => return self.fail(lost(error.to_string())),
+            };
+            let mut batch = match batch {
+                Ok(batch) => Some(batch),
+                Err(error) => return self.fail(lost(error.to_string())),
+            };
+            let taken = poll_fn(|context| match self.local.send(edge, &mut batch, context.waker()) {
+                Ok(Progress::Blocked) => Poll::Pending,
+                other => Poll::Ready(other),
+            });
+            match taken.await {
+                Ok(Progress::Finished) => return,
+                Ok(_) => {}
+                // Whoever receives here learns of it by the same exchange.
+                Err(error) => return self.fail(error),
+            }
+        }
+    }
+}
+
+impl Exchange for NodeExchange {
+    fn topology(&self) -> &Topology {
+        self.local.topology()
+    }
+
+    fn send(&self, edge: Edge, batch: &mut Option<Batch>, waker: &Waker) -> Result<Progress> {
+        match self.outgoing.get(&(edge.fragment, edge.to)) {
+            Some(outgoing) => outgoing.send(batch, waker),
+            None => self.local.send(edge, batch, waker),
+        }
+    }
+
+    fn finish(&self, edge: Edge) {
+        match self.outgoing.get(&(edge.fragment, edge.to)) {
+            Some(outgoing) => outgoing.change(|state| state.finished = true),
+            None => self.local.finish(edge),
+        }
+    }
+
+    fn receive(&self, fragment: u32, to: usize, waker: &Waker) -> Result<Received> {
+        self.local.receive(fragment, to, waker)
+    }
+
+    fn close(&self, fragment: u32, to: usize) {
+        self.local.close(fragment, to);
+    }
+
+    fn fail(&self, error: Error) {
+        for outgoing in self.outgoing.values() {
+            outgoing.change(|state| {
+                state.failure.get_or_insert_with(|| error.clone());
+                state.clear();
+            });
+        }
+        self.local.fail(error);
+    }
+}
+
+impl Drop for NodeExchange {
+    fn drop(&mut self) {
+        // What was finished is still carried to its end; streams of the other edges are reset.
+        for outgoing in self.outgoing.values() {
+            outgoing.change(|state| {
+                if !state.finished {
+                    state.failure.get_or_insert(Error::Cancelled);
+                    state.clear();
+                }
+            });
+        }
+    }
+}
+
+impl OutgoingState {
+    fn clear(&mut self) {
+        self.frames.clear();
+        self.reservation.shrink(self.reservation.bytes());
+    }
+}
+
+impl Outgoing {
+    /// Changes the state and wakes all who wait for it.
+    fn change(&self, change: impl FnOnce(&mut OutgoingState)) {
+        let (writers, carrier) = {
+            let mut state = self.state.lock();
+            change(&mut state);
+            (state.writers.take(), state.carrier.take())
+        };
+        writers.wake();
+        carrier.wake();
+    }
+
+    fn send(&self, batch: &mut Option<Batch>, waker: &Waker) -> Result<Progress> {
+        let carrier = {
+            let mut state = self.state.lock();
+            let state = &mut *state;
+            if let Some(failure) = &state.failure {
+                return Err(failure.clone());
+            }
+            if state.closed {
+                *batch = None;
+                return Ok(Progress::Finished);
+            }
+            if state.frames.len() >= QUEUE_FRAMES {
+                state.writers.add(waker);
+                return Ok(Progress::Blocked);
+            }
+            if let Some(held) = batch.take() {
+                let frame = state.encoder.encode(&held);
+                state.reservation.grow(frame.len() as u64)?;
+                state.frames.push_back(frame);
+            }
+            state.carrier.take()
+        };
+        carrier.wake();
+        Ok(Progress::Ready)
+    }
+
+    /// The next frame; `None` at the end of the rows.
+    async fn next(&self) -> Result<Option<Vec<u8>>> {
+        poll_fn(|context| {
+            let mut state = self.state.lock();
+            if let Some(failure) = &state.failure {
+                return Poll::Ready(Err(failure.clone()));
+            }
+            match state.frames.pop_front() {
+                Some(frame) => {
+                    state.reservation.shrink(frame.len() as u64);
+                    let writers = state.writers.take();
+                    drop(state);
+                    writers.wake();
+                    Poll::Ready(Ok(Some(frame)))
+                }
+                None if state.finished || state.closed => Poll::Ready(Ok(None)),
+                None => {
+                    state.carrier.add(context.waker());
+                    Poll::Pending
+                }
+            }
+        })
+        .await
+    }
+
+    /// Carries frames to the receiving shard until there are no more, or nobody wants them.
+    async fn carry(&self, query: u128, peers: &Peers, address: &str) -> network::Result<()> {
+        let mut stream = peers.open(address, Service::Rows as u16).await?;
+        let head = Rows {
+            query: query.to_be_bytes().to_vec().into(),
+            fragment: self.edge.fragment,
+            from: self.edge.from as u32,
+            to: self.edge.to as u32,
+        };
+        stream.sender.send(head.encode_to_vec().into()).await?;
+        loop {
+            let next = tokio::select! {
+                biased;
+                stopped = stream.sender.stopped() => Err(stopped),
+                next = self.next() => Ok(next),
+            };
+            let sent = match next {
+                Ok(Ok(Some(frame))) => stream.sender.send(frame.into()).await,
+                Ok(Ok(None)) => return stream.sender.finish(),
+                // The query has failed here; the stream that is dropped tells the other shard.
+                Ok(Err(_)) => return Ok(()),
+                Err(stopped) => Err(stopped),
+            };
+            match sent {
+                Ok(()) => {}
+                Err(network::Error::Stopped) => {
+                    self.change(|state| {
+                        state.closed = true;
+                        state.clear();
+                    });
+                    return Ok(());
+                }
+                Err(lost) => return Err(lost),
+            }
+        }
+    }
+}

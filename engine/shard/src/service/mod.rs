@@ -1,0 +1,174 @@
+//! A shard as a node of a cluster: what it does at the word of coordinators and of other shards.
+
+mod exchange;
+mod orders;
+mod queries;
+mod run;
+pub mod words;
+
+use crate::hydrate::Options;
+use crate::{Progress, Shard, VersionId};
+use flight_proto::Message;
+use flight_proto::node::{Failure, FailureKind, Hydrate, Rows, Service, Summarize, Summary};
+use network::{Handlers, Listener, Peers, Stream};
+use orders::Told;
+use queries::Queries;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+/// What a shard is to be in a cluster.
+pub struct NodeConfig {
+    /// Where the coordinators are reached.
+    pub coordinators: Vec<String>,
+    /// Where other nodes reach this one; `None`: where it listens.
+    pub advertise: Option<String>,
+    /// How much it can hold compared with others; at least 1.
+    pub weight: u32,
+    /// A number that no start before had.
+    pub incarnation: u64,
+    pub hydration: Options,
+}
+
+/// A shard that serves. Dropping it ends its tasks.
+pub struct NodeHandle {
+    node: Arc<Node>,
+    stop: watch::Sender<bool>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+pub(crate) struct Node {
+    shard: Arc<Shard>,
+    peers: Arc<Peers>,
+    coordinators: Vec<String>,
+    address: String,
+    weight: u32,
+    incarnation: u64,
+    options: Options,
+    progress: Arc<Progress>,
+    queries: Arc<Queries>,
+    told: Told,
+    /// The latest term of a leader that was heard of.
+    epoch: AtomicU64,
+}
+
+/// Serves `shard` to the cluster.
+pub fn serve(
+    shard: Arc<Shard>,
+    listener: Box<dyn Listener>,
+    peers: Arc<Peers>,
+    config: NodeConfig,
+) -> NodeHandle {
+    let node = Arc::new(Node {
+        shard,
+        peers,
+        coordinators: config.coordinators,
+        address: config.advertise.unwrap_or_else(|| listener.address()),
+        weight: config.weight.max(1),
+        incarnation: config.incarnation,
+        options: config.hydration,
+        progress: Arc::default(),
+        queries: Arc::default(),
+        told: Told::default(),
+        epoch: AtomicU64::new(0),
+    });
+    let (stop, stopped) = watch::channel(false);
+    let mut tasks = vec![
+        tokio::spawn(network::serve(listener, node.handlers(), stopped)),
+        tokio::spawn(node.clone().follow()),
+    ];
+    let coordinators = node.coordinators.iter();
+    tasks.extend(coordinators.map(|address| tokio::spawn(node.clone().report_to(address.clone()))));
+    NodeHandle { node, stop, tasks }
+}
+
+impl NodeHandle {
+    /// Where other nodes reach it.
+    pub fn address(&self) -> &str {
+        &self.node.address
+    }
+
+    /// Parts of queries that run here.
+    pub fn running_queries(&self) -> usize {
+        self.node.queries.count()
+    }
+}
+
+impl Drop for NodeHandle {
+    fn drop(&mut self) {
+        self.stop.send_replace(true);
+        self.tasks.iter().for_each(JoinHandle::abort);
+    }
+}
+
+impl Node {
+    fn handlers(self: &Arc<Node>) -> Handlers {
+        let (run, rows, hydrate, summarize) = (self.clone(), self.clone(), self.clone(), self.clone());
+        Handlers::new()
+            .stream(Service::Run as u16, move |stream| {
+                let node = run.clone();
+                async move { run::serve(&node, stream).await }
+            })
+            .stream(Service::Rows as u16, move |stream| {
+                let node = rows.clone();
+                async move { node.take_rows(stream).await }
+            })
+            .call(Service::Hydrate as u16, move |request| {
+                let node = hydrate.clone();
+                async move {
+                    let request = Hydrate::decode(request).map_err(|error| error.to_string())?;
+                    Ok(node.hydrate(request).await?.encode_to_vec().into())
+                }
+            })
+            .call(Service::Summarize as u16, move |request| {
+                let node = summarize.clone();
+                async move {
+                    let request = Summarize::decode(request).map_err(|error| error.to_string())?;
+                    let summary = tokio::task::spawn_blocking(move || node.summarize(request));
+                    let summary = summary.await.map_err(|error| error.to_string())??;
+                    Ok(summary.encode_to_vec().into())
+                }
+            })
+    }
+
+    /// Refuses calls of a coordinator that follows an earlier leader than others.
+    fn fence(&self, epoch: u64) -> Result<(), Failure> {
+        let known = self.epoch.fetch_max(epoch, Ordering::AcqRel);
+        if epoch < known {
+            let message = format!("the coordinator follows the leader of term {epoch}, and there is one of {known}");
+            return Err(Failure { kind: FailureKind::Fenced.into(), message });
+        }
+        Ok(())
+    }
+
+    fn hear_of(&self, epoch: u64) {
+        self.epoch.fetch_max(epoch, Ordering::AcqRel);
+    }
+
+    /// Takes rows that another shard sends for a query.
+    async fn take_rows(&self, mut stream: Stream) {
+        let Ok(Some(head)) = stream.receiver.receive().await else { return };
+        let Ok(head) = Rows::decode(head) else { return };
+        let Some(id) = words::query_id(&head.query) else { return };
+        // A query that does not run here has ended, or its coordinator has gone.
+        let Some(exchange) = self.queries.exchange(id).await else { return };
+        let (from, to) = (head.from as usize, head.to as usize);
+        let edge = exec::runtime::Edge { fragment: head.fragment, from, to };
+        exchange.take(edge, &mut *stream.receiver).await;
+    }
+
+    fn summarize(&self, request: Summarize) -> Result<Summary, String> {
+        let id: VersionId = request.version.ok_or("a summary of no version")?.into();
+        let failed = |error: exec::Error| error.to_string();
+        let statistics = self.shard.statistics(&id, &request.buckets).map_err(failed)?;
+        let facts = request.buckets.iter().map(|&bucket| {
+            let facts = self.shard.facts(&id, bucket).map_err(failed)?;
+            Ok(storage::summary::encode_facts(&facts).into())
+        });
+        Ok(Summary {
+            statistics: storage::summary::encode_statistics(&statistics).into(),
+            facts: facts.collect::<Result<_, String>>()?,
+        })
+    }
+}

@@ -1,0 +1,255 @@
+//! What a shard is to hold, as the coordinators tell it, and bringing it about.
+//!
+//! The shard tells every coordinator that it lives and what it holds; each answers with what the catalog wants
+//! held. The wish of the latest catalog counts. A version goes once it is neither wanted nor read by a query of
+//! any coordinator that was heard of lately.
+
+use super::Node;
+use super::words::{from_dealing, held_of};
+use crate::{Error, Result, Version, VersionId, hydrate_one};
+use flight_proto::Message;
+use flight_proto::manifest::Manifest;
+use flight_proto::node::{
+    Dealing, Heartbeat, Held, Holdings, Hydrate, Orders, Service, VersionName, Wanted,
+};
+use parking_lot::Mutex;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+/// Between two heartbeats.
+const HEARTBEAT: Duration = Duration::from_millis(200);
+/// How long a coordinator may take to answer one.
+const ANSWER: Duration = Duration::from_secs(1);
+/// How long what a coordinator uses is kept after it was last heard of.
+const LEASE: Duration = Duration::from_secs(30);
+/// How long a version stays that was brought in before it is wanted.
+const PREPARED: Duration = Duration::from_secs(120);
+/// How soon what failed is tried again, at first and at most.
+const RETRY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
+/// How long a coordinator may take to read a manifest.
+const READING: Duration = Duration::from_secs(30);
+
+/// What coordinators have told.
+#[derive(Default)]
+pub(super) struct Told {
+    state: Mutex<State>,
+    news: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    wanted: Option<Wanted>,
+    settled_revision: u64,
+    hydrated_revision: u64,
+    /// By coordinator.
+    in_use: HashMap<String, (Instant, Vec<VersionName>)>,
+    prepared: HashMap<VersionId, Instant>,
+    /// Held as dealt so; `true`: with what was held before.
+    done: HashMap<VersionId, (Dealing, bool)>,
+    /// One a dataset that is being hydrated.
+    turns: HashMap<(String, u64), Arc<tokio::sync::Mutex<()>>>,
+}
+
+impl Node {
+    /// Tells one coordinator of this shard, again and again, and takes its orders.
+    pub(super) async fn report_to(self: Arc<Node>, coordinator: String) {
+        let mut changes = self.shard.changes();
+        let mut known = 0;
+        loop {
+            let revision = *changes.borrow_and_update();
+            let heartbeat = self.heartbeat(revision, known);
+            let call = self.peers.call(
+                &coordinator,
+                Service::Heartbeat as u16,
+                heartbeat.encode_to_vec().into(),
+                ANSWER,
+            );
+            let orders = match call.await {
+                Ok(bytes) => Orders::decode(bytes).map_err(|error| error.to_string()),
+                Err(error) => Err(error.to_string()),
+            };
+            known = match orders {
+                Ok(orders) => {
+                    let known = orders.holdings_revision;
+                    self.take(&coordinator, orders);
+                    known
+                }
+                Err(why) => {
+                    tracing::debug!("coordinator {coordinator} gives no orders: {why}");
+                    0
+                }
+            };
+            tokio::select! {
+                () = tokio::time::sleep(HEARTBEAT) => {}
+                changed = changes.changed() => if changed.is_err() { return },
+            }
+        }
+    }
+
+    fn heartbeat(&self, revision: u64, known: u64) -> Heartbeat {
+        let (wanted_revision, hydrated_revision) = {
+            let state = self.told.state.lock();
+            (state.wanted.as_ref().map_or(0, |wanted| wanted.revision), state.hydrated_revision)
+        };
+        Heartbeat {
+            shard: self.shard.id(),
+            incarnation: self.incarnation,
+            address: self.address.clone(),
+            weight: self.weight,
+            holdings_revision: revision,
+            holdings: (known != revision).then(|| self.holdings()),
+            hydrated_revision,
+            wanted_revision,
+        }
+    }
+
+    fn holdings(&self) -> Holdings {
+        let versions = self.shard.versions().into_iter();
+        let held = versions.filter_map(|id| Some(held_of(&id, &self.shard.holding(&id)?)));
+        Holdings { versions: held.collect() }
+    }
+
+    fn take(&self, coordinator: &str, orders: Orders) {
+        self.hear_of(orders.epoch);
+        let mut state = self.told.state.lock();
+        state.in_use.insert(coordinator.into(), (Instant::now(), orders.in_use));
+        state.settled_revision = state.settled_revision.max(orders.settled_revision);
+        let known = state.wanted.as_ref().map_or(0, |wanted| wanted.revision);
+        if let Some(wanted) = orders.wanted.filter(|wanted| wanted.revision > known) {
+            state.wanted = Some(wanted);
+        }
+        drop(state);
+        self.told.news.notify_one();
+    }
+
+    /// Brings about what is wanted, for as long as it is polled.
+    pub(super) async fn follow(self: Arc<Node>) {
+        let mut swept = false;
+        let mut pause = RETRY.0;
+        loop {
+            let news = self.told.news.notified();
+            match self.hydrate_wanted().await {
+                Ok(true) => {
+                    pause = RETRY.0;
+                    self.drop_unwanted();
+                    if !swept {
+                        swept = true;
+                        // Left-overs cost disk, not answers.
+                        if let Err(error) = self.shard.sweep() {
+                            tracing::warn!("old segments could not be deleted: {error}");
+                        }
+                    }
+                    news.await;
+                }
+                Ok(false) => news.await,
+                Err(error) => {
+                    tracing::warn!("what is wanted could not be brought in: {error}; trying again");
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(RETRY.1);
+                }
+            }
+        }
+    }
+
+    /// Hydrates what is wanted and not held; `false` where nothing is known to be wanted.
+    async fn hydrate_wanted(&self) -> Result<bool> {
+        let (wanted, settled) = {
+            let state = self.told.state.lock();
+            let Some(wanted) = state.wanted.clone() else { return Ok(false) };
+            let settled = state.settled_revision == wanted.revision;
+            (wanted, settled)
+        };
+        let Some(dealing) = &wanted.dealing else { return Ok(false) };
+        let takes_part = dealing.shards.iter().any(|member| member.id == self.shard.id());
+        let mut failed = None;
+        for name in wanted.versions.iter().filter(|_| takes_part) {
+            let id = VersionId::from(name.clone());
+            let done = self.told.state.lock().done.get(&id).cloned();
+            if done.is_some_and(|(known, kept)| known == *dealing && (!kept || !settled)) {
+                continue;
+            }
+            let brought = async {
+                let manifest = self.manifest(name).await?;
+                self.bring_in(&manifest, dealing, !settled).await
+            };
+            if let Err(error) = brought.await {
+                // The others may fare better.
+                failed = Some(error);
+            }
+        }
+        if let Some(error) = failed {
+            return Err(error);
+        }
+        let mut state = self.told.state.lock();
+        state.hydrated_revision = state.hydrated_revision.max(wanted.revision);
+        Ok(true)
+    }
+
+    /// Hydrates this shard's part of a version.
+    async fn bring_in(&self, manifest: &Manifest, dealing: &Dealing, keep: bool) -> Result<VersionId> {
+        let version = Version::of_manifest(manifest)?;
+        let turn = {
+            let mut state = self.told.state.lock();
+            state.turns.retain(|_, turn| Arc::strong_count(turn) > 1);
+            state.turns.entry((version.id.tenant.clone(), version.id.dataset)).or_default().clone()
+        };
+        let _turn = turn.lock().await;
+        let (set, options) = from_dealing(dealing, &self.options);
+        hydrate_one(&self.shard, &set, &version, &options, keep, &self.progress).await?;
+        self.told.state.lock().done.insert(version.id.clone(), (dealing.clone(), keep));
+        Ok(version.id)
+    }
+
+    /// A manifest, from whichever coordinator has it.
+    async fn manifest(&self, name: &VersionName) -> Result<Manifest> {
+        let mut why = String::from("no coordinator is known");
+        for coordinator in &self.coordinators {
+            let request = name.encode_to_vec().into();
+            let call = self.peers.call(coordinator, Service::Manifest as u16, request, READING);
+            why = match call.await {
+                Ok(bytes) => match Manifest::decode(bytes) {
+                    Ok(manifest) => return Ok(manifest),
+                    Err(error) => error.to_string(),
+                },
+                Err(error) => error.to_string(),
+            };
+        }
+        Err(Error::Store { url: format!("manifest {} of dataset {}", name.version, name.dataset), why })
+    }
+
+    /// Brings in a version that is not wanted yet, as a coordinator asks.
+    pub(super) async fn hydrate(&self, request: Hydrate) -> std::result::Result<Held, String> {
+        self.fence(request.epoch).map_err(|failure| failure.message)?;
+        let (Some(manifest), Some(dealing)) = (request.manifest, request.dealing) else {
+            return Err("a hydration without manifest or shards".into());
+        };
+        let id = VersionId { tenant: manifest.tenant.clone(), dataset: manifest.dataset, version: manifest.version };
+        self.told.state.lock().prepared.insert(id.clone(), Instant::now());
+        self.bring_in(&manifest, &dealing, true).await.map_err(|error| error.to_string())?;
+        self.told.state.lock().prepared.insert(id.clone(), Instant::now());
+        let holding = self.shard.holding(&id).ok_or("the version was dropped meanwhile")?;
+        Ok(held_of(&id, &holding))
+    }
+
+    /// Lets go of versions that nobody wants.
+    fn drop_unwanted(&self) {
+        let mut state = self.told.state.lock();
+        let state = &mut *state;
+        let now = Instant::now();
+        state.prepared.retain(|_, since| now - *since < PREPARED);
+        state.in_use.retain(|_, (heard, _)| now - *heard < LEASE);
+        let Some(wanted) = &state.wanted else { return };
+        let in_use = state.in_use.values().flat_map(|(_, names)| names);
+        let needed: HashSet<VersionId> =
+            wanted.versions.iter().chain(in_use).map(|name| name.clone().into()).collect();
+        for id in self.shard.versions() {
+            if !needed.contains(&id) && !state.prepared.contains_key(&id) {
+                state.done.remove(&id);
+                self.shard.drop_version(&id);
+            }
+        }
+    }
+}

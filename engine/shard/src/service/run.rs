@@ -1,0 +1,198 @@
+//! A shard's part of a query: from the words of a coordinator to the last of its rows.
+
+use super::exchange::NodeExchange;
+use super::words::{FRAMES, failure_of, profile_of, query_id};
+use super::Node;
+use super::queries::Running;
+use crate::{Shard, VersionId};
+use columnar::Batch;
+use columnar::frame::FrameEncoder;
+use exec::QueryContext;
+use exec::context::{Cancel, Settings};
+use exec::error::{Error, Result};
+use exec::plan::{Fragment, TableRef};
+use exec::runtime::{Exchange, FragmentEnvironment, RunningQuery, Tables, Topology};
+use flight_proto::Message;
+use flight_proto::node::{Done, Failure, FailureKind, Ran, Run, Started, Told};
+use network::{Sender, Stream};
+use std::collections::HashMap;
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::time::Duration;
+use storage::Table;
+use tokio::time::Instant;
+
+/// What a shard reads for a query.
+struct Shares(HashMap<VersionId, Arc<Table>>);
+
+impl Tables for Shares {
+    fn table(&self, table: &TableRef) -> Result<Arc<Table>> {
+        let id = VersionId { tenant: table.tenant.clone(), dataset: table.dataset, version: table.version };
+        let found = self.0.get(&id).cloned();
+        found.ok_or_else(|| Error::Internal(format!("no share of table '{}' was named", table.name)))
+    }
+}
+
+/// The part of a query that runs here.
+struct Part {
+    running: RunningQuery,
+    query: Arc<QueryContext>,
+    exchange: Arc<NodeExchange>,
+    tables: Arc<Shares>,
+    /// Pages of mapped files that were lost before it began.
+    losses: u64,
+    deadline: Option<Instant>,
+    _running: Running,
+}
+
+/// Serves the stream by which a coordinator runs a part of a query. The end of the stream ends the part.
+pub(super) async fn serve(node: &Arc<Node>, mut stream: Stream) {
+    let Ok(Some(request)) = stream.receiver.receive().await else { return };
+    let told = match Run::decode(request) {
+        Ok(run) => start(node, run),
+        Err(error) => Err(internal(format!("the start of a query is not understood: {error}"))),
+    };
+    let mut part = match told {
+        Ok(part) => part,
+        Err(failure) => return end(&mut *stream.sender, Told::Failed(failure)).await,
+    };
+    let gone = {
+        let (sender, receiver) = (&mut *stream.sender, &mut *stream.receiver);
+        tokio::select! {
+            biased;
+            // A coordinator says nothing more: it has gone, or wants no more.
+            _ = receiver.receive() => true,
+            told = part.run(sender) => {
+                if let Some(told) = told {
+                    end(sender, told).await;
+                }
+                false
+            }
+        }
+    };
+    if gone {
+        part.exchange.fail(Error::Cancelled);
+        part.query.cancel.cancel();
+    }
+}
+
+/// Says the last word.
+async fn end(sender: &mut dyn Sender, told: Told) {
+    let told = Ran { told: Some(told) };
+    // Who does not listen any more has gone.
+    if sender.send(told.encode_to_vec().into()).await.is_ok() {
+        let _ = sender.finish();
+    }
+}
+
+fn internal(message: String) -> Failure {
+    Failure { kind: FailureKind::Internal.into(), message }
+}
+
+/// Starts the fragments.
+fn start(node: &Arc<Node>, run: Run) -> std::result::Result<Part, Failure> {
+    node.fence(run.epoch)?;
+    let failed = |error: Error| failure_of(&error);
+    let id = query_id(&run.query).ok_or_else(|| internal("a query without identity".into()))?;
+    let shard = run.shard as usize;
+    let fragments = run.fragments.iter().map(|bytes| exec::codec::decode(bytes));
+    let fragments: Vec<Fragment> =
+        fragments.collect::<std::result::Result<_, _>>().map_err(|error| internal(error.to_string()))?;
+    let slices = run.slices.iter().map(|&shard| shard as usize).collect();
+    let topology = Topology::with_slices(&fragments, run.shards.len(), run.single as usize, slices);
+    let topology = topology.map_err(failed)?;
+    let tables = Arc::new(shares(&node.shard, &run)?);
+    let environment = node.shard.environment();
+    let memory = environment.memory.child(u64::MAX);
+    let started = Instant::now();
+    let left = run.milliseconds_left.map(Duration::from_millis);
+    let query = Arc::new(QueryContext {
+        query_id: id,
+        tenant: run.tenant,
+        principal: run.principal,
+        epoch: run.epoch,
+        deadline: left,
+        cancel: Cancel::default(),
+        settings: Settings {
+            batch_rows: (run.batch_rows as usize).clamp(1, columnar::BATCH_ROWS),
+            parallelism: (run.parallelism as usize).max(1),
+            disturb: run.disturb,
+        },
+        clock: Arc::new(move || started.elapsed()),
+        ..QueryContext::new(id, memory.clone())
+    });
+    let losses = storage::mapping::losses();
+    let exchange = NodeExchange::start(id, topology, shard, &run.shards, &node.peers, &memory);
+    let registered = node.queries.register(id, &exchange);
+    let environment = FragmentEnvironment {
+        query: query.clone(),
+        workers: environment.workers.clone(),
+        tables: tables.clone(),
+        exchange: exchange.clone(),
+        shard,
+    };
+    let running = RunningQuery::start_part(&fragments, &environment).map_err(failed)?;
+    let deadline = left.map(|left| started + left);
+    let part = Part { running, query, exchange, tables, losses, deadline, _running: registered };
+    part.check().map_err(failed)?;
+    Ok(part)
+}
+
+/// The rows that this shard reads.
+fn shares(shard: &Shard, run: &Run) -> std::result::Result<Shares, Failure> {
+    let mut shares = HashMap::new();
+    for share in &run.tables {
+        let id: VersionId = share.version.clone().unwrap_or_default().into();
+        let not_held = |error: Error| Failure { kind: FailureKind::NotHeld.into(), message: error.to_string() };
+        let table = shard.share(&id, &share.buckets).map_err(not_held)?;
+        shares.insert(id, table);
+    }
+    Ok(Shares(shares))
+}
+
+impl Part {
+    /// Runs to the end and tells what came of it; `None`: nobody listens any more.
+    async fn run(&mut self, sender: &mut dyn Sender) -> Option<Told> {
+        let mut encoder = FrameEncoder::new(FRAMES);
+        let mut told = Told::Started(Started {});
+        loop {
+            sender.send(Ran { told: Some(told) }.encode_to_vec().into()).await.ok()?;
+            told = match self.next().await {
+                Ok(Some(batch)) => Told::Rows(encoder.encode(&batch).into()),
+                Ok(None) => {
+                    let profiles = self.running.profiles().into_iter();
+                    let profiles = profiles.map(|(fragment, _, profile)| profile_of(fragment, profile));
+                    return Some(Told::Done(Done { profiles: profiles.collect() }));
+                }
+                Err(error) => return Some(Told::Failed(failure_of(&error))),
+            };
+        }
+    }
+
+    async fn next(&mut self) -> Result<Option<Batch>> {
+        let next = poll_fn(|context| self.running.poll_next(context.waker()));
+        let next = match self.deadline {
+            None => next.await,
+            Some(deadline) => match tokio::time::timeout_at(deadline, next).await {
+                Ok(next) => next,
+                Err(_) => Some(Err(Error::DeadlineExceeded)),
+            },
+        };
+        self.check().and(next.transpose())
+    }
+
+    /// That no file lost a page while it was read.
+    fn check(&self) -> Result<()> {
+        if storage::mapping::losses() == self.losses {
+            return Ok(());
+        }
+        let damage = self.tables.0.values().find_map(|table| table.check().err());
+        damage.map_or(Ok(()), |damage| Err(Error::Exchange(format!("a segment is damaged: {damage}"))))
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        self.query.cancel.cancel();
+    }
+}

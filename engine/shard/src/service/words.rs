@@ -1,0 +1,142 @@
+//! What nodes say to each other in the engine's own terms.
+
+use crate::hydrate::Options;
+use crate::{Error, Holding, Member, Placement, Result, ShardSet, VersionId};
+use columnar::frame::{FrameLimits, FrameOptions};
+use exec::runtime::{NodeProfile, Profile};
+use flight_proto::node::{self, Failure, FailureKind, Held, PlacementKind, VersionName};
+use std::time::Duration;
+
+/// How rows travel: not compressed, since networks between nodes are faster than compression.
+pub const FRAMES: FrameOptions = FrameOptions { compress: false };
+
+/// What a frame of rows may be.
+pub fn frame_limits() -> FrameLimits {
+    FrameLimits::default()
+}
+
+/// What a shard holds, in words.
+pub(super) fn held_of(id: &VersionId, holding: &Holding) -> Held {
+    let (placement, hashed) = match &holding.placement {
+        Placement::Spread => (PlacementKind::Spread, Vec::new()),
+        Placement::Hash(columns) => (PlacementKind::Hash, columns.clone()),
+        Placement::Replicated => (PlacementKind::Replicated, Vec::new()),
+    };
+    let (numbers, rows) = holding.held.iter().copied().unzip();
+    let mut held = Held {
+        version: Some(VersionName::from(id)),
+        hashed,
+        buckets: u32::try_from(holding.buckets).unwrap_or(u32::MAX),
+        numbers,
+        rows,
+        ..Held::default()
+    };
+    held.set_placement(placement);
+    held
+}
+
+/// What a shard said that it holds.
+pub fn holding_of(held: Held) -> Result<(VersionId, Holding)> {
+    let damaged = || Error::Stored("what a shard says that it holds is not understood".into());
+    let placement = match held.placement() {
+        PlacementKind::Unknown => return Err(damaged()),
+        PlacementKind::Spread => Placement::Spread,
+        PlacementKind::Hash => Placement::Hash(held.hashed),
+        PlacementKind::Replicated => Placement::Replicated,
+    };
+    let sound = held.numbers.len() == held.rows.len()
+        && held.numbers.is_sorted_by(|a, b| a < b)
+        && held.numbers.last().is_none_or(|&last| last < held.buckets);
+    let id = held.version.filter(|_| sound).ok_or_else(damaged)?;
+    let pairs = held.numbers.into_iter().zip(held.rows).collect();
+    Ok((id.into(), Holding { placement, buckets: held.buckets as usize, held: pairs }))
+}
+
+/// How buckets are dealt and cut, in words.
+pub fn dealing_of(set: &ShardSet, options: &Options) -> node::Dealing {
+    node::Dealing {
+        shards: set.shards.iter().map(|member| node::Member { id: member.id, weight: member.weight }).collect(),
+        replicas: set.replicas as u32,
+        replicated_rows: options.replicated_rows,
+        buckets: options.buckets as u32,
+        bucket_rows: options.bucket_rows,
+        slices: options.slices as u32,
+    }
+}
+
+/// The shards, and `own` with the cuts that all nodes share.
+pub(super) fn from_dealing(dealing: &node::Dealing, own: &Options) -> (ShardSet, Options) {
+    let members = dealing.shards.iter().map(|member| Member { id: member.id, weight: member.weight });
+    let set = ShardSet { shards: members.collect(), replicas: dealing.replicas as usize };
+    let options = Options {
+        replicated_rows: dealing.replicated_rows,
+        buckets: dealing.buckets as usize,
+        bucket_rows: dealing.bucket_rows,
+        slices: dealing.slices as usize,
+        ..own.clone()
+    };
+    (set, options)
+}
+
+/// An error as it is told to the node that asked.
+pub(super) fn failure_of(error: &exec::Error) -> Failure {
+    let kind = match error {
+        exec::Error::Value(_) => FailureKind::Value,
+        exec::Error::SubqueryRows => FailureKind::SubqueryRows,
+        exec::Error::Memory { .. } | exec::Error::MemoryElsewhere(_) => FailureKind::Memory,
+        exec::Error::Cancelled => FailureKind::Cancelled,
+        exec::Error::DeadlineExceeded => FailureKind::Deadline,
+        exec::Error::Storage(_) => FailureKind::Storage,
+        exec::Error::Exchange(_) => FailureKind::Exchange,
+        exec::Error::Unsupported(_) => FailureKind::Unsupported,
+        exec::Error::Internal(_) => FailureKind::Internal,
+    };
+    let message = match error {
+        exec::Error::Unsupported(what) | exec::Error::Internal(what) => what.clone(),
+        other => other.to_string(),
+    };
+    Failure { kind: kind.into(), message }
+}
+
+/// The error that a node told.
+pub fn error_of(failure: Failure) -> exec::Error {
+    let kind = failure.kind();
+    let message = failure.message;
+    match kind {
+        FailureKind::Value => exec::Error::Value(columnar::Error::Told(message)),
+        FailureKind::SubqueryRows => exec::Error::SubqueryRows,
+        FailureKind::Memory => exec::Error::MemoryElsewhere(message),
+        FailureKind::Cancelled => exec::Error::Cancelled,
+        FailureKind::Deadline => exec::Error::DeadlineExceeded,
+        FailureKind::Storage => exec::Error::Storage(message),
+        FailureKind::Exchange | FailureKind::NotHeld | FailureKind::Fenced => exec::Error::Exchange(message),
+        FailureKind::Unsupported => exec::Error::Unsupported(message),
+        FailureKind::Internal | FailureKind::Unknown => exec::Error::Internal(message),
+    }
+}
+
+pub(super) fn profile_of(fragment: u32, profile: Profile) -> node::Profile {
+    let nodes = profile.nodes.into_iter().map(|node| node::NodeProfile {
+        rows: node.rows,
+        batches: node.batches,
+        nanoseconds: u64::try_from(node.time.as_nanos()).unwrap_or(u64::MAX),
+        memory_peak_bytes: node.memory_peak_bytes,
+    });
+    node::Profile { fragment, nodes: nodes.collect() }
+}
+
+/// What a fragment did on another node.
+pub fn from_profile(profile: node::Profile) -> (u32, Profile) {
+    let nodes = profile.nodes.into_iter().map(|node| NodeProfile {
+        rows: node.rows,
+        batches: node.batches,
+        time: Duration::from_nanos(node.nanoseconds),
+        memory_peak_bytes: node.memory_peak_bytes,
+    });
+    (profile.fragment, Profile { nodes: nodes.collect() })
+}
+
+/// A query's identity of its 16 bytes.
+pub(super) fn query_id(bytes: &[u8]) -> Option<u128> {
+    bytes.try_into().ok().map(u128::from_be_bytes)
+}

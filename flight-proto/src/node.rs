@@ -1,0 +1,336 @@
+//! What coordinators and shards say to each other: a shard's heartbeat, orders to hydrate, the start of a query
+//! and what comes of it, and the head of a stream of rows. Plans, rows and summaries travel inside as bytes of
+//! their own.
+
+use crate::manifest::Manifest;
+
+/// The streams that nodes open to each other, by the number they begin with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u16)]
+pub enum Service {
+    /// Between coordinators: votes, entries, snapshots.
+    Raft = 1,
+    /// Between coordinators: commands and reads for the leader.
+    Catalog = 2,
+    /// From a shard to every coordinator: [`Heartbeat`], answered by [`Orders`].
+    Heartbeat = 3,
+    /// From a coordinator to a shard: [`Hydrate`], answered by [`Held`].
+    Hydrate = 4,
+    /// From a coordinator to a shard: [`Summarize`], answered by [`Summary`].
+    Summarize = 5,
+    /// From a coordinator to a shard: [`Run`], then [`Ran`] after [`Ran`].
+    Run = 6,
+    /// From shard to shard: [`Rows`], then frames.
+    Rows = 7,
+    /// From a shard to a coordinator: [`VersionName`], answered by a [`Manifest`].
+    Manifest = 8,
+}
+
+/// One version of a dataset.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, prost::Message)]
+pub struct VersionName {
+    #[prost(string, tag = "1")]
+    pub tenant: String,
+    #[prost(uint64, tag = "2")]
+    pub dataset: u64,
+    #[prost(uint64, tag = "3")]
+    pub version: u64,
+}
+
+/// A shard tells that it lives, and what it holds.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Heartbeat {
+    #[prost(uint64, tag = "1")]
+    pub shard: u64,
+    /// Drawn at its start.
+    #[prost(uint64, tag = "2")]
+    pub incarnation: u64,
+    /// Where other nodes reach it.
+    #[prost(string, tag = "3")]
+    pub address: String,
+    #[prost(uint32, tag = "4")]
+    pub weight: u32,
+    /// Counts the changes of what it holds.
+    #[prost(uint64, tag = "5")]
+    pub holdings_revision: u64,
+    /// Absent where the coordinator has that revision.
+    #[prost(message, optional, tag = "6")]
+    pub holdings: Option<Holdings>,
+    /// The revision of the last [`Wanted`] that it has brought in whole.
+    #[prost(uint64, tag = "7")]
+    pub hydrated_revision: u64,
+    /// The revision of the [`Wanted`] that it has.
+    #[prost(uint64, tag = "8")]
+    pub wanted_revision: u64,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, prost::Message)]
+pub struct Holdings {
+    #[prost(message, repeated, tag = "1")]
+    pub versions: Vec<Held>,
+}
+
+/// What a shard holds of a version.
+#[derive(Clone, PartialEq, Eq, Hash, prost::Message)]
+pub struct Held {
+    #[prost(message, optional, tag = "1")]
+    pub version: Option<VersionName>,
+    #[prost(enumeration = "PlacementKind", tag = "2")]
+    pub placement: i32,
+    /// Of the hash: positions of columns.
+    #[prost(uint32, repeated, tag = "3")]
+    pub hashed: Vec<u32>,
+    /// On all shards.
+    #[prost(uint32, tag = "4")]
+    pub buckets: u32,
+    /// Numbers of those held here, ascending.
+    #[prost(uint32, repeated, tag = "5")]
+    pub numbers: Vec<u32>,
+    /// Their rows.
+    #[prost(uint64, repeated, tag = "6")]
+    pub rows: Vec<u64>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, prost::Enumeration)]
+#[repr(i32)]
+pub enum PlacementKind {
+    /// One that this version does not know.
+    Unknown = 0,
+    Spread = 1,
+    Hash = 2,
+    Replicated = 3,
+}
+
+/// What a coordinator answers to a heartbeat.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Orders {
+    /// The term of the leader; calls of earlier terms are refused.
+    #[prost(uint64, tag = "1")]
+    pub epoch: u64,
+    /// The revision of the holdings that the coordinator has.
+    #[prost(uint64, tag = "2")]
+    pub holdings_revision: u64,
+    /// Absent where the shard has the coordinator's.
+    #[prost(message, optional, tag = "3")]
+    pub wanted: Option<Wanted>,
+    /// Versions that queries of the coordinator may read, wanted or not.
+    #[prost(message, repeated, tag = "4")]
+    pub in_use: Vec<VersionName>,
+    /// Every shard that takes part has brought in what was wanted at this revision; 0: none.
+    #[prost(uint64, tag = "5")]
+    pub settled_revision: u64,
+}
+
+/// What all shards together are to hold.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Wanted {
+    /// Of the catalog that it was taken from; the greatest one counts.
+    #[prost(uint64, tag = "1")]
+    pub revision: u64,
+    #[prost(message, optional, tag = "2")]
+    pub dealing: Option<Dealing>,
+    #[prost(message, repeated, tag = "3")]
+    pub versions: Vec<VersionName>,
+}
+
+/// To whom buckets are dealt, and how datasets are cut into them.
+#[derive(Clone, PartialEq, Eq, Hash, prost::Message)]
+pub struct Dealing {
+    /// In the order of their numbers.
+    #[prost(message, repeated, tag = "1")]
+    pub shards: Vec<Member>,
+    #[prost(uint32, tag = "2")]
+    pub replicas: u32,
+    #[prost(uint64, tag = "3")]
+    pub replicated_rows: u64,
+    #[prost(uint32, tag = "4")]
+    pub buckets: u32,
+    #[prost(uint64, tag = "5")]
+    pub bucket_rows: u64,
+    #[prost(uint32, tag = "6")]
+    pub slices: u32,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash, prost::Message)]
+pub struct Member {
+    #[prost(uint64, tag = "1")]
+    pub id: u64,
+    #[prost(uint32, tag = "2")]
+    pub weight: u32,
+}
+
+/// Bring a version in that is not wanted yet.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Hydrate {
+    #[prost(uint64, tag = "1")]
+    pub epoch: u64,
+    #[prost(message, optional, tag = "2")]
+    pub manifest: Option<Manifest>,
+    #[prost(message, optional, tag = "3")]
+    pub dealing: Option<Dealing>,
+}
+
+/// Summarise buckets of a version.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Summarize {
+    #[prost(message, optional, tag = "1")]
+    pub version: Option<VersionName>,
+    #[prost(uint32, repeated, tag = "2")]
+    pub buckets: Vec<u32>,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, prost::Message)]
+pub struct Summary {
+    /// Statistics of all the buckets together.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub statistics: prost::bytes::Bytes,
+    /// Facts of each column, a bucket: in the order that was asked.
+    #[prost(bytes = "bytes", repeated, tag = "2")]
+    pub facts: Vec<prost::bytes::Bytes>,
+}
+
+/// Start a shard's part of a query.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Run {
+    #[prost(uint64, tag = "1")]
+    pub epoch: u64,
+    /// 16 bytes.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub query: prost::bytes::Bytes,
+    #[prost(string, tag = "3")]
+    pub tenant: String,
+    #[prost(string, tag = "4")]
+    pub principal: String,
+    #[prost(bytes = "bytes", repeated, tag = "5")]
+    pub fragments: Vec<prost::bytes::Bytes>,
+    /// The shards of the query, by address.
+    #[prost(string, repeated, tag = "6")]
+    pub shards: Vec<String>,
+    /// Which of them is asked.
+    #[prost(uint32, tag = "7")]
+    pub shard: u32,
+    /// Which of them runs the fragments that run on one.
+    #[prost(uint32, tag = "8")]
+    pub single: u32,
+    /// The shard of each slice of the hashes.
+    #[prost(uint32, repeated, tag = "9")]
+    pub slices: Vec<u32>,
+    #[prost(message, repeated, tag = "10")]
+    pub tables: Vec<Share>,
+    /// What is left of its time; absent: as long as it likes.
+    #[prost(uint64, optional, tag = "11")]
+    pub milliseconds_left: Option<u64>,
+    #[prost(uint64, tag = "12")]
+    pub batch_rows: u64,
+    #[prost(uint64, tag = "13")]
+    pub parallelism: u64,
+    #[prost(uint64, optional, tag = "14")]
+    pub disturb: Option<u64>,
+}
+
+/// The buckets of a version that one shard reads for a query.
+#[derive(Clone, PartialEq, Eq, Hash, prost::Message)]
+pub struct Share {
+    #[prost(message, optional, tag = "1")]
+    pub version: Option<VersionName>,
+    #[prost(uint32, repeated, tag = "2")]
+    pub buckets: Vec<u32>,
+}
+
+/// What a shard tells of its part of a query.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Ran {
+    #[prost(oneof = "Told", tags = "1, 2, 3, 4")]
+    pub told: Option<Told>,
+}
+
+#[derive(Clone, PartialEq, prost::Oneof)]
+pub enum Told {
+    /// All its fragments run.
+    #[prost(message, tag = "1")]
+    Started(Started),
+    /// A frame of rows of the result.
+    #[prost(bytes, tag = "2")]
+    Rows(prost::bytes::Bytes),
+    #[prost(message, tag = "3")]
+    Done(Done),
+    #[prost(message, tag = "4")]
+    Failed(Failure),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash, prost::Message)]
+pub struct Started {}
+
+#[derive(Clone, PartialEq, Eq, Hash, prost::Message)]
+pub struct Done {
+    #[prost(message, repeated, tag = "1")]
+    pub profiles: Vec<Profile>,
+}
+
+/// What a fragment did on a shard.
+#[derive(Clone, PartialEq, Eq, Hash, prost::Message)]
+pub struct Profile {
+    #[prost(uint32, tag = "1")]
+    pub fragment: u32,
+    /// One a node of its plan.
+    #[prost(message, repeated, tag = "2")]
+    pub nodes: Vec<NodeProfile>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash, prost::Message)]
+pub struct NodeProfile {
+    #[prost(uint64, tag = "1")]
+    pub rows: u64,
+    #[prost(uint64, tag = "2")]
+    pub batches: u64,
+    #[prost(uint64, tag = "3")]
+    pub nanoseconds: u64,
+    #[prost(uint64, tag = "4")]
+    pub memory_peak_bytes: u64,
+}
+
+/// Why a query failed on a shard.
+#[derive(Clone, PartialEq, Eq, Hash, prost::Message)]
+pub struct Failure {
+    #[prost(enumeration = "FailureKind", tag = "1")]
+    pub kind: i32,
+    #[prost(string, tag = "2")]
+    pub message: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, prost::Enumeration)]
+#[repr(i32)]
+pub enum FailureKind {
+    /// One that this version does not know.
+    Unknown = 0,
+    /// A fault of values; the message is SQL's.
+    Value = 1,
+    SubqueryRows = 2,
+    Memory = 3,
+    Cancelled = 4,
+    Deadline = 5,
+    Storage = 6,
+    /// Another node, or the way to it.
+    Exchange = 7,
+    Unsupported = 8,
+    Internal = 9,
+    /// The shard does not hold what it was asked for.
+    NotHeld = 10,
+    /// The call is of a coordinator that has been replaced.
+    Fenced = 11,
+}
+
+/// Heads a stream of rows from one shard to another.
+#[derive(Clone, PartialEq, Eq, Hash, prost::Message)]
+pub struct Rows {
+    /// 16 bytes.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub query: prost::bytes::Bytes,
+    #[prost(uint32, tag = "2")]
+    pub fragment: u32,
+    /// Places among the query's shards.
+    #[prost(uint32, tag = "3")]
+    pub from: u32,
+    #[prost(uint32, tag = "4")]
+    pub to: u32,
+}
