@@ -116,12 +116,12 @@ const TOGETHER: usize = 16;
 const OUT_OF_BOUNDS: &str = "index out of bounds";
 
 kernel! {
-    fn greatest[T: Ordered](indices: &[T]) -> Option<T> {
+    pub(crate) fn greatest[T: Ordered](indices: &[T]) -> Option<T> {
         indices.iter().copied().max()
     }
 }
 
-trait Ordered: Copy + Ord {}
+pub(crate) trait Ordered: Copy + Ord {}
 impl<T: Copy + Ord> Ordered for T {}
 
 kernel! {
