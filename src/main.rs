@@ -1,7 +1,12 @@
 //! The `tundra` command. This file parses the arguments and hands over to the subcommand's module.
 
+mod cluster;
+mod coordinator;
 mod machine;
+mod node;
+mod process;
 mod sample;
+mod shard;
 mod size;
 mod sql;
 mod up;
@@ -34,6 +39,9 @@ struct Arguments {
 enum Command {
     Up(up::Options),
     Sql(sql::Options),
+    Cluster(cluster::Options),
+    Coordinator(coordinator::Options),
+    Shard(shard::Options),
 }
 
 fn main() -> ExitCode {
@@ -44,6 +52,9 @@ fn main() -> ExitCode {
     let done = match arguments.command {
         Command::Up(options) => up::run(options),
         Command::Sql(options) => sql::run(options),
+        Command::Cluster(options) => cluster::run(options),
+        Command::Coordinator(options) => coordinator::run(options),
+        Command::Shard(options) => shard::run(options),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,6 +1,6 @@
 //! `tundra sql`: runs statements against a server, from the command line, from files or interactively.
 
-mod client;
+pub(crate) mod client;
 mod output;
 mod shell;
 mod statements;

@@ -1,17 +1,15 @@
 //! `tundra up`: every role in one process.
 
-use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use clap::Args;
-use coordinator::{Config, Environment, Handle, STACK_BYTES};
+use ::coordinator::{Config, Environment, Handle};
 use object_store::prefix::PrefixStore;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::Failure;
 use crate::machine;
+use crate::process::{self, Stop};
 use crate::sample::Sample;
 use crate::size::Size;
 
@@ -50,31 +48,17 @@ pub(crate) struct Options {
 
 /// Runs until SIGINT or SIGTERM.
 pub(crate) fn run(options: Options) -> Result<(), Failure> {
-    let log = tracing_subscriber::EnvFilter::try_from_env("TUNDRA_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
-    let colours = std::io::stderr().is_terminal();
-    tracing_subscriber::fmt().with_env_filter(log).with_writer(std::io::stderr).with_ansi(colours).init();
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().thread_stack_size(STACK_BYTES).enable_all().build()?;
-    let served = runtime.block_on(serve(options));
-    // Work that ignores its cancellation does not keep the process from ending.
-    runtime.shutdown_timeout(Duration::from_secs(5));
-    served
+    process::run(|stop| serve(options, stop))
 }
 
-async fn serve(options: Options) -> Result<(), Failure> {
-    // The handlers come first: a signal during the start is kept until the loop below.
-    let mut stop = Stop::listen()?;
+async fn serve(options: Options, mut stop: Stop) -> Result<(), Failure> {
     let environment = Environment::listen(&options.flight, Some(&options.http)).await?;
     let sample = options.sample;
     let config = options.config();
     let threads = config.threads;
-    if let Some(url) = config.object_store.as_ref().filter(|url| !url.contains(':')) {
-        let expected = "expected the URL of an object store such as s3://bucket/prefix";
-        return Err(format!("{expected}, got '{url}'").into());
-    }
+    config.object_store.as_deref().map_or(Ok(()), check_store)?;
     let starting = async {
-        let handle = coordinator::start(config, environment).await?;
+        let handle = ::coordinator::start(config, environment).await?;
         if let Some(sample) = sample {
             bring_in(&sample, &handle, threads).await?;
         }
@@ -134,9 +118,17 @@ async fn bring_in(sample: &Sample, handle: &Handle, threads: usize) -> Result<()
     Ok(())
 }
 
+/// Refuses what is no URL of an object store.
+pub(crate) fn check_store(url: &str) -> Result<(), Failure> {
+    if url.contains(':') {
+        return Ok(());
+    }
+    Err(format!("expected the URL of an object store such as s3://bucket/prefix, got '{url}'").into())
+}
+
 /// The line that says where clients find the server.
 #[allow(clippy::print_stdout)]
-fn announce(handle: &Handle) {
+pub(crate) fn announce(handle: &Handle) {
     let mut line = String::from("tundra ready");
     if let Some(address) = handle.flight_address() {
         line += &format!(" flight=grpc://{address}");
@@ -145,24 +137,4 @@ fn announce(handle: &Handle) {
         line += &format!(" http=http://{address}");
     }
     println!("{line}");
-}
-
-/// SIGINT and SIGTERM.
-struct Stop {
-    interrupt: Signal,
-    terminate: Signal,
-}
-
-impl Stop {
-    fn listen() -> std::io::Result<Stop> {
-        Ok(Stop { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
-    }
-
-    /// Waits for either.
-    async fn requested(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
-    }
 }

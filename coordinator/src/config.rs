@@ -1,10 +1,14 @@
 //! What a coordinator is started with: what it is to be ([`Config`]) and where it stands ([`Environment`]).
 
 use crate::error::{Error, Result};
+use crate::shards::nodes::NodeOptions;
 use exec::context::Settings;
+use network::{Listener, Peers};
 use shard::hydrate;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 
@@ -35,8 +39,20 @@ pub struct Config {
     pub settings: Settings,
     /// Datasets of at most this many rows lie on every shard.
     pub replicated_rows: u64,
+    /// The cluster that this coordinator is one of; `None`: it has its shards in this process.
+    pub cluster: Option<Cluster>,
     /// Buckets of a larger dataset are not cut below so many rows for the sake of several shards.
     pub bucket_rows: u64,
+}
+
+/// A coordinator among others, whose shards are nodes of their own.
+#[derive(Clone, Debug)]
+pub struct Cluster {
+    /// Its number; never given to another.
+    pub id: u64,
+    /// The coordinators that make the cluster, with the addresses of their networks: the same on each of them.
+    pub members: BTreeMap<u64, String>,
+    pub nodes: NodeOptions,
 }
 
 /// A user with a password, for Basic authentication.
@@ -68,6 +84,7 @@ impl Config {
             query_timeout: None,
             users: Vec::new(),
             settings: Settings::default(),
+            cluster: None,
             replicated_rows: hydration.replicated_rows,
             bucket_rows: hydration.bucket_rows,
         }
@@ -77,6 +94,14 @@ impl Config {
 /// What the coordinator takes from the world around it.
 pub struct Environment {
     pub listeners: Listeners,
+    /// The way to the other nodes of a cluster.
+    pub network: Option<NodeNetwork>,
+}
+
+/// How other nodes reach this one, and it them.
+pub struct NodeNetwork {
+    pub listener: Box<dyn Listener>,
+    pub peers: Arc<Peers>,
 }
 
 /// The sockets to serve on; without one, that service is left out.
@@ -90,7 +115,7 @@ pub struct Listeners {
 impl Environment {
     /// No sockets: sessions in this process only.
     pub fn embedded() -> Environment {
-        Environment { listeners: Listeners::default() }
+        Environment { listeners: Listeners::default(), network: None }
     }
 
     /// Listens on `HOST:PORT` addresses (port 0: a free one).
@@ -99,7 +124,8 @@ impl Environment {
             Some(address) => Some(bind(address, "--http").await?),
             None => None,
         };
-        Ok(Environment { listeners: Listeners { flight: Some(bind(flight, "--flight").await?), http } })
+        let listeners = Listeners { flight: Some(bind(flight, "--flight").await?), http };
+        Ok(Environment { listeners, network: None })
     }
 }
 

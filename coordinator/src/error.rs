@@ -23,6 +23,9 @@ pub enum Error {
     /// A conflict with a concurrent change; trying again may succeed.
     #[error("{0}")]
     Conflict(String),
+    /// Nodes that are needed are not there at the moment; trying again may succeed.
+    #[error("{0}")]
+    Unavailable(String),
     /// A query failed while it ran.
     #[error(transparent)]
     Execution(#[from] exec::error::Error),

@@ -27,10 +27,11 @@ pub mod start;
 mod view;
 mod write;
 
-pub use config::{Config, Environment, Listeners, User};
+pub use config::{Cluster, Config, Environment, Listeners, NodeNetwork, User};
 pub use datasets::TableSummary;
 pub use error::{Error, Result};
 pub use exec::runtime::STACK_BYTES;
 pub use result::Rows;
 pub use session::Session;
+pub use shards::nodes::{NodeOptions, NodeSummary};
 pub use start::{Handle, start};

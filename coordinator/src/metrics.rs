@@ -40,7 +40,7 @@ fn read(coordinator: &Coordinator) {
     metrics::gauge!("tundra_queries_listed").set(coordinator.running_queries() as f64);
     let view = coordinator.datasets.view();
     metrics::gauge!("tundra_tables").set(view.residents().count() as f64);
-    for shard in coordinator.datasets.shards().shards() {
+    for shard in coordinator.datasets.shards().here().into_iter().flat_map(|here| here.shards()) {
         let labels = [("shard", shard.id().to_string())];
         metrics::gauge!("tundra_segment_bytes", &labels).set(shard.segment_bytes() as f64);
     }

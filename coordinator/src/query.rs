@@ -8,7 +8,10 @@
 use crate::admission::Slot;
 use crate::coordinator::Coordinator;
 use crate::error::{Error, Result};
+use crate::random::random_u128;
 use crate::result::Rows;
+use crate::shards::Shards;
+use crate::shards::there::QueryThere;
 use crate::view::View;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
@@ -39,12 +42,20 @@ pub(crate) fn result_schema(query: &PlannedQuery) -> SchemaRef {
 
 /// A query whose fragments run on the shards. Dropping it ends them.
 pub(crate) struct RunningQuery {
-    running: runtime::RunningQuery,
+    running: Running,
+    /// The first rows, where they were waited for.
+    ahead: Option<Batch>,
     query: Arc<QueryContext>,
     sources: Arc<Sources>,
     /// Held for what it pins.
     _registered: Registered,
     slot: Option<Slot>,
+}
+
+/// Where its fragments run.
+enum Running {
+    Here(runtime::RunningQuery),
+    Nodes(QueryThere),
 }
 
 /// What is undone when a query ends.
@@ -95,26 +106,69 @@ impl RunningQuery {
         if sources.losses > 0 {
             sources.check()?;
         }
-        let tables: Vec<Arc<dyn Tables>> = (0..coordinator.config.shards)
-            .map(|shard| Arc::new(PinnedTables { view: view.clone(), shard }) as Arc<dyn Tables>)
-            .collect();
-        let slices = coordinator.datasets.shards().slices().to_vec();
-        let topology = Topology::with_slices(&plan.fragments, tables.len(), 0, slices)?;
-        let workers = &coordinator.workers;
-        let running = runtime::RunningQuery::start_over(topology, &plan.fragments, &tables, &query, workers);
-        let running = sources.vouch(running.map_err(Error::from))?;
-        Ok(RunningQuery { running, query, sources, _registered: registered, slot: Some(slot) })
+        let running = match (coordinator.datasets.shards(), &view.seating) {
+            (Shards::Nodes(nodes), Some(seating)) if !plan.tables.is_empty() || plan.fragments.len() > 1 => {
+                let attempt = random_u128()?;
+                Running::Nodes(QueryThere::start(plan, seating, &query, attempt, &nodes.peers)?)
+            }
+            (shards, _) => {
+                // A query without tables needs no node.
+                let slices = shards.here().map_or(vec![0], |here| here.slices().to_vec());
+                let count = shards.here().map_or(1, |_| coordinator.config.shards);
+                let tables: Vec<Arc<dyn Tables>> = (0..count)
+                    .map(|shard| Arc::new(PinnedTables { view: view.clone(), shard }) as Arc<dyn Tables>)
+                    .collect();
+                let topology = Topology::with_slices(&plan.fragments, count, 0, slices)?;
+                let (fragments, workers) = (&plan.fragments, &coordinator.workers);
+                let running =
+                    runtime::RunningQuery::start_over(topology, fragments, &tables, &query, workers);
+                Running::Here(sources.vouch(running.map_err(Error::from))?)
+            }
+        };
+        Ok(RunningQuery { running, ahead: None, query, sources, _registered: registered, slot: Some(slot) })
     }
 
     /// The next batch of the result.
     pub(crate) async fn next(&mut self) -> Result<Option<Batch>> {
+        if let Some(batch) = self.ahead.take() {
+            return Ok(Some(batch));
+        }
         let query = self.query.clone();
-        let next = poll_fn(|context| self.running.poll_next(context.waker()));
-        let batch = match in_time(&query, next).await {
-            Ok(batch) => batch.transpose().map_err(Error::from),
-            Err(late) => Err(late),
+        let batch = match &mut self.running {
+            Running::Here(running) => {
+                let next = poll_fn(|context| running.poll_next(context.waker()));
+                match in_time(&query, next).await {
+                    Ok(batch) => batch.transpose().map_err(Error::from),
+                    Err(late) => Err(late),
+                }
+            }
+            Running::Nodes(there) => {
+                let cancelled = cancelled(&query);
+                let next = async {
+                    tokio::select! {
+                        next = there.next() => next.transpose(),
+                        () = cancelled => Err(exec::error::Error::Cancelled.into()),
+                    }
+                };
+                in_time(&query, next).await.and_then(|next| next)
+            }
         };
         self.sources.vouch(batch)
+    }
+
+    /// Waits for the first rows of a query that runs on nodes, so that it can be run again where one is lost.
+    pub(crate) async fn begin(&mut self) -> Result<()> {
+        if !matches!(self.running, Running::Nodes(_)) {
+            return Ok(());
+        }
+        let first = self.next().await;
+        if let Running::Nodes(there) = &self.running
+            && let Some(nodes) = self.sources.coordinator.datasets.shards().nodes()
+        {
+            there.lost().iter().for_each(|address| nodes.suspect(address));
+        }
+        self.ahead = first?;
+        Ok(())
     }
 
     /// Whether what was read up to here stands: for those who read a batch's values later than they got it.
@@ -125,16 +179,15 @@ impl RunningQuery {
     /// The counters of each fragment, summed over its shards.
     pub(crate) fn profiles(&self) -> Vec<(u32, Profile)> {
         let mut sums: Vec<(u32, Profile)> = Vec::new();
-        for (fragment, _, profile) in self.running.profiles() {
+        let profiles = match &self.running {
+            Running::Here(running) => {
+                running.profiles().into_iter().map(|(fragment, _, profile)| (fragment, profile)).collect()
+            }
+            Running::Nodes(there) => there.profiles().to_vec(),
+        };
+        for (fragment, profile) in profiles {
             match sums.iter_mut().find(|(known, _)| *known == fragment) {
-                Some((_, sum)) => {
-                    for (sum, node) in sum.nodes.iter_mut().zip(profile.nodes) {
-                        sum.rows += node.rows;
-                        sum.batches += node.batches;
-                        sum.time += node.time;
-                        sum.memory_peak_bytes += node.memory_peak_bytes;
-                    }
-                }
+                Some((_, sum)) => sum.add(&profile),
                 None => sums.push((fragment, profile)),
             }
         }
@@ -198,6 +251,18 @@ impl RunningQuery {
     }
 }
 
+/// Ready once the query is cancelled.
+async fn cancelled(query: &QueryContext) {
+    poll_fn(|context| {
+        if query.cancel.is_cancelled() {
+            return std::task::Poll::Ready(());
+        }
+        query.cancel.on_cancel(context.waker());
+        std::task::Poll::Pending
+    })
+    .await;
+}
+
 /// What `work` gives, unless the query's deadline passes before.
 async fn in_time<T>(query: &QueryContext, work: impl Future<Output = T>) -> Result<T> {
     let Some(deadline) = query.deadline else { return Ok(work.await) };
@@ -218,7 +283,7 @@ impl Sources {
 
     /// That the files of all tables are whole.
     fn check(&self) -> Result<()> {
-        for table in &self.tables {
+        for table in self.tables.iter().filter(|_| !self.view.is_seated()) {
             let damage = self.view.pinned(table)?.iter().find_map(|shard| shard.check().err());
             if let Some(damage) = damage {
                 self.coordinator.datasets.mend(&self.view, table);

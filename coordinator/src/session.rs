@@ -22,6 +22,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+/// How soon a statement that lacked a node is tried again, at first and at most.
+const AGAIN: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(500));
+/// For how long it is.
+const RETRIES: Duration = Duration::from_secs(30);
+
 /// A client's conversation with the coordinator; cheap to clone.
 #[derive(Clone)]
 pub struct Session {
@@ -129,14 +134,14 @@ impl Session {
 
     /// Planning takes milliseconds of pure computation: it happens beside the tasks that serve.
     async fn bind(&self, sql: &str, parameters: Option<Vec<Value>>) -> Result<(Arc<Statement>, Arc<View>)> {
-        let view = self.coordinator.datasets.view();
+        let view = self.coordinator.datasets.current_view().await?;
         let asked = Asked { sql: sql.into(), parameters };
         if let Some(statement) = self.coordinator.plans.get(&asked, &view) {
             return Ok((statement, view));
         }
         let (Asked { sql, parameters }, catalog) = (asked.clone(), view.clone());
         let options = PlannerOptions {
-            shards: self.coordinator.config.shards,
+            shards: view.shards(self.coordinator.config.shards),
             parameters,
             ..PlannerOptions::default()
         };
@@ -160,7 +165,29 @@ impl Session {
         counted
     }
 
-    async fn run_planned(&self, planned: Planned, query_id: u128) -> Result<Rows> {
+    /// Where a node is lost before the first row, the statement runs again on those that are left.
+    async fn run_planned(&self, mut planned: Planned, query_id: u128) -> Result<Rows> {
+        let mut pause = AGAIN.0;
+        let mut since = None;
+        loop {
+            let (sql, parameters) = (planned.sql.clone(), planned.parameters.clone());
+            let error = match self.run_once(planned, query_id).await {
+                Ok(rows) => return Ok(rows),
+                Err(error) => error,
+            };
+            let begun = *since.get_or_insert_with(tokio::time::Instant::now);
+            if !matches!(error, Error::Unavailable(_)) || begun.elapsed() >= RETRIES {
+                return Err(error);
+            }
+            tracing::debug!("a statement runs again: {error}");
+            metrics::counter!("tundra_statements_repeated_total").increment(1);
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(AGAIN.1);
+            planned = self.plan(&sql, parameters).await?;
+        }
+    }
+
+    async fn run_once(&self, planned: Planned, query_id: u128) -> Result<Rows> {
         let current = Arc::ptr_eq(&planned.view, &self.coordinator.datasets.view());
         let planned = match current {
             true => planned,
@@ -169,7 +196,8 @@ impl Session {
         let schema = schema_of(&planned.statement);
         match &*planned.statement {
             Statement::Query(query) => {
-                let started = self.start(query, &planned.view, query_id).await?;
+                let mut started = self.start(query, &planned.view, query_id).await?;
+                started.running.begin().await?;
                 Ok(started.running.into_rows(schema))
             }
             Statement::Explain { analyze, query } => {
@@ -237,7 +265,7 @@ impl Session {
     async fn start(&self, query: &PlannedQuery, view: &Arc<View>, query_id: u128) -> Result<Started> {
         let coordinator = &self.coordinator;
         for table in &query.tables {
-            view.pinned(table)?;
+            view.check(table)?;
         }
         let cancel = Cancel::default();
         let listed = coordinator.list(query_id, cancel.clone())?;

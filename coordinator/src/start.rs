@@ -1,13 +1,16 @@
 //! Bringing a coordinator up and down.
 
-use crate::catalog::RaftCatalog;
-use crate::config::{Config, Environment, address_of};
+use crate::catalog::{RaftCatalog, RaftOptions};
+use crate::config::{Config, Environment, NodeNetwork, address_of};
 use crate::coordinator::Coordinator;
 use crate::datasets::{Datasets, Ground, TableSummary, shard_error};
 use crate::error::{Error, Result};
 use crate::folder::FolderLock;
+use crate::random::random_u128;
 use crate::session::Session;
 use crate::shards::here::ShardsHere;
+use crate::shards::nodes::{NodeSummary, Nodes};
+use crate::shards::{Shards, words};
 use crate::{flight, http, metrics};
 use exec::memory::MemoryPool;
 use exec::runtime::Workers;
@@ -78,6 +81,11 @@ impl Handle {
         (counts.rows_done, counts.rows_total)
     }
 
+    /// The shards of the cluster; none where they are in this process.
+    pub fn nodes(&self) -> Vec<NodeSummary> {
+        self.coordinator.datasets.shards().nodes().map(|nodes| nodes.summaries()).unwrap_or_default()
+    }
+
     /// Ends running queries, stops serving and closes the catalog.
     pub async fn shutdown(mut self) -> Result<()> {
         self.coordinator.stop();
@@ -132,14 +140,28 @@ pub async fn start(config: Config, environment: Environment) -> Result<Handle> {
         servers.push(http::serve(listener, readiness.clone(), recorder, stopped.clone()));
     }
 
-    let datasets = Arc::new(open_datasets(&config, &memory, &workers).await?);
-    datasets.restore().await?;
+    let catalog = open_catalog(&config, environment.network.as_ref()).await?;
+    let shards = open_shards(&config, &memory, &workers, &catalog, environment.network.as_ref())?;
+    let datasets = Arc::new(open_datasets(&config, catalog.clone(), shards)?);
+    let mut background = Vec::new();
+    match (environment.network, datasets.shards().nodes()) {
+        (Some(network), Some(nodes)) => {
+            let handlers = words::handlers(&catalog, &datasets, nodes);
+            let ended = ended(stopped.clone());
+            servers.push(tokio::spawn(network::serve(network.listener, handlers, ended)));
+            background.push(tokio::spawn(nodes.clone().watch()));
+            background.push(tokio::spawn(datasets.clone().follow()));
+            catalog.ready().await?;
+            background.push(tokio::spawn(datasets.clone().reconcile()));
+        }
+        _ => datasets.restore().await?,
+    }
     let coordinator = Arc::new(Coordinator::new(config, datasets.clone(), workers, memory));
-    let background = vec![
+    background.extend([
         tokio::spawn(datasets.clone().publish_all()),
         tokio::spawn(datasets.copy_catalog()),
         tokio::spawn(metrics::sample(coordinator.clone())),
-    ];
+    ]);
     if let Some(listener) = listeners.flight {
         servers.push(flight::serve(listener, coordinator.clone(), stopped)?);
     }
@@ -147,12 +169,57 @@ pub async fn start(config: Config, environment: Environment) -> Result<Handle> {
     Ok(Handle { coordinator, flight, http, stop, servers, background, _folder: folder })
 }
 
-async fn open_datasets(
+/// Ready once the coordinator is to stop.
+async fn ended(mut stopped: watch::Receiver<bool>) {
+    // A sender that is gone stops it, too.
+    let _ = stopped.wait_for(|stop| *stop).await;
+}
+
+async fn open_catalog(config: &Config, network: Option<&NodeNetwork>) -> Result<Arc<RaftCatalog>> {
+    let random = Arc::new(random_u128);
+    let options = match (&config.cluster, network) {
+        (Some(cluster), Some(network)) => {
+            let transport = Arc::new(words::RaftTransport(network.peers.clone()));
+            RaftOptions::new(cluster.id, cluster.members.clone(), transport, random)
+        }
+        (None, None) => RaftOptions::alone(random),
+        _ => return Err(Error::Internal("a cluster needs a network, and a network a cluster".into())),
+    };
+    let path = config.data.join("catalog.redb");
+    RaftCatalog::open(&path, options, Arc::new(end_process)).await.map(Arc::new)
+}
+
+fn open_shards(
     config: &Config,
     memory: &Arc<MemoryPool>,
     workers: &Arc<Workers>,
-) -> Result<Datasets> {
-    let stores = Stores::new();
+    catalog: &Arc<RaftCatalog>,
+    network: Option<&NodeNetwork>,
+) -> Result<Shards> {
+    if let (Some(cluster), Some(network)) = (&config.cluster, network) {
+        let nodes = Nodes::new(catalog.clone(), network.peers.clone(), cluster.nodes.clone());
+        return Ok(Shards::Nodes(Arc::new(nodes)));
+    }
+    let environment = shard::Environment::new(workers.clone(), memory.clone(), Stores::new());
+    let shards = (0..config.shards).map(|index| {
+        let folder = config.data.join("segments").join(format!("{index}-of-{}", config.shards));
+        let config = shard::Config { data: folder, id: index as u64 };
+        Shard::start(config, environment.clone()).map_err(shard_error)
+    });
+    let hydration = hydrate::Options {
+        threads: config.threads,
+        memory_bytes: (config.memory_bytes / 8).clamp(64 << 20, 4 << 30),
+        replicated_rows: config.replicated_rows,
+        bucket_rows: config.bucket_rows,
+        ..hydrate::Options::default()
+    };
+    Ok(Shards::Here(ShardsHere::new(shards.collect::<Result<Vec<_>>>()?, hydration)))
+}
+
+fn open_datasets(config: &Config, catalog: Arc<RaftCatalog>, shards: Shards) -> Result<Datasets> {
+    // Shards of this process share what they have open.
+    let first = shards.here().and_then(|here| here.shards().first());
+    let stores = first.map_or_else(Stores::new, |shard| shard.environment().stores.clone());
     let url = match &config.object_store {
         Some(url) => url.clone(),
         None => {
@@ -165,23 +232,6 @@ async fn open_datasets(
     let root = stores.open(&url).map_err(shard_error)?;
     let allowed = config.allow_locations.iter().map(|url| stores.open(url).map_err(shard_error));
     let allowed = allowed.collect::<Result<Vec<_>>>()?;
-    let environment = shard::Environment::new(workers.clone(), memory.clone(), stores.clone());
-    let shards = (0..config.shards).map(|index| {
-        let folder = config.data.join("segments").join(format!("{index}-of-{}", config.shards));
-        Shard::start(shard::Config { data: folder, id: index as u64 }, environment.clone())
-            .map_err(shard_error)
-    });
-    let shards = shards.collect::<Result<Vec<_>>>()?;
-    let catalog = RaftCatalog::open(&config.data.join("catalog.redb"), Arc::new(end_process)).await?;
-    let hydration = hydrate::Options {
-        threads: config.threads,
-        memory_bytes: (config.memory_bytes / 8).clamp(64 << 20, 4 << 30),
-        replicated_rows: config.replicated_rows,
-        bucket_rows: config.bucket_rows,
-        ..hydrate::Options::default()
-    };
-    let catalog = Arc::new(catalog);
-    let shards = ShardsHere::new(shards, hydration);
     Ok(Datasets::new(Ground { catalog, stores, root, allowed, shards }))
 }
 

@@ -5,13 +5,16 @@
 
 use columnar::{DataType, Value};
 use exec::plan::TableRef;
-use planner::catalog::{Catalog, Table, VirtualTable};
+use planner::catalog::{Catalog, Partitioning, Table, VirtualTable};
+use shard::VersionId;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use storage::ColumnSchema;
 
 use crate::catalog::{DEFAULT_SCHEMA, INFORMATION_SCHEMA};
 use crate::error::Error;
+use crate::shards::seating::Seating;
+use crate::shards::there::id_of;
 
 /// The tables of one tenant at one moment.
 #[derive(Default)]
@@ -22,6 +25,8 @@ pub(crate) struct View {
     /// By lower-case schema and table name.
     names: BTreeMap<(String, String), Arc<Resident>>,
     datasets: HashMap<u64, Arc<Resident>>,
+    /// Who reads what, where shards are nodes of a cluster.
+    pub(crate) seating: Option<Arc<Seating>>,
 }
 
 /// A version of a dataset, ready to be queried.
@@ -36,9 +41,11 @@ impl View {
         tenant: &str,
         schemas: Vec<String>,
         residents: impl IntoIterator<Item = Arc<Resident>>,
+        seating: Option<Arc<Seating>>,
     ) -> View {
-        let mut view = View { tenant: tenant.into(), schemas, ..View::default() };
+        let mut view = View { tenant: tenant.into(), schemas, seating, ..View::default() };
         for resident in residents {
+            let resident = view.seated(resident);
             let table = &resident.table;
             view.names.insert((table.schema.to_lowercase(), table.name.to_lowercase()), resident.clone());
             view.datasets.insert(table.dataset, resident);
@@ -62,10 +69,55 @@ impl View {
         same.then_some(resident)
     }
 
+    /// A table placed by hash whose slices are not read where rows of them are sent lies anywhere, to the planner.
+    fn seated(&self, resident: Arc<Resident>) -> Arc<Resident> {
+        let Some(seating) = &self.seating else { return resident };
+        let table = &resident.table;
+        let id = VersionId { tenant: table.tenant.clone(), dataset: table.dataset, version: table.version };
+        let apart = seating.share_of(&id).is_ok_and(|seated| !seated.by_slices);
+        if !apart || !matches!(table.partitioning, Partitioning::Hash(_)) {
+            return resident;
+        }
+        let table = Arc::new(Table { partitioning: Partitioning::Spread, ..Table::clone(table) });
+        Arc::new(Resident { table, shards: resident.shards.clone() })
+    }
+
+    /// Whether shards are nodes of a cluster.
+    pub(crate) fn is_seated(&self) -> bool {
+        self.seating.is_some()
+    }
+
+    /// Whether queries would see the same, from the same nodes.
+    pub(crate) fn same_as(&self, other: &View) -> bool {
+        let versions = |view: &View| {
+            let residents = view.names.values();
+            residents.map(|one| (one.table.dataset, one.table.version, one.shards.is_ok())).collect::<Vec<_>>()
+        };
+        self.schemas == other.schemas
+            && self.seating == other.seating
+            && self.names.keys().eq(other.names.keys())
+            && versions(self) == versions(other)
+    }
+
+    /// How many shards a query runs on.
+    pub(crate) fn shards(&self, here: usize) -> usize {
+        self.seating.as_ref().map_or(here, |seating| seating.nodes.len().max(1))
+    }
+
+    /// That the version which `table` names can be read.
+    pub(crate) fn check(&self, table: &TableRef) -> Result<(), Error> {
+        self.pinned(table)?;
+        match &self.seating {
+            Some(seating) => seating.share_of(&id_of(table)).map(drop),
+            None => Ok(()),
+        }
+    }
+
     /// The version that `table` names; an error where it could not be brought in.
     pub(crate) fn pinned(&self, table: &TableRef) -> Result<&[Arc<storage::Table>], Error> {
         match self.resident_of(table).map(|resident| &resident.shards) {
             Some(Ok(shards)) => Ok(shards),
+            Some(Err(why)) if self.is_seated() => Err(Error::Unavailable(why.clone())),
             Some(Err(why)) => Err(Error::Environment(why.clone())),
             None => {
                 Err(Error::Internal(format!("version {} of '{}' is not pinned", table.version, table.name)))

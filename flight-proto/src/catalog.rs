@@ -14,6 +14,9 @@ pub struct CatalogState {
     pub last_dataset: u64,
     #[prost(btree_map = "string, message", tag = "3")]
     pub tenants: BTreeMap<String, Tenant>,
+    /// By number.
+    #[prost(btree_map = "uint64, message", tag = "10")]
+    pub shards: BTreeMap<u64, Shard>,
 }
 
 /// What a tenant can name.
@@ -77,7 +80,7 @@ pub struct Command {
     pub at_us: i64,
     #[prost(string, tag = "2")]
     pub tenant: String,
-    #[prost(oneof = "Change", tags = "3, 4, 5, 6, 7, 8")]
+    #[prost(oneof = "Change", tags = "3, 4, 5, 6, 7, 8, 20, 21")]
     pub change: Option<Change>,
 }
 
@@ -96,6 +99,50 @@ pub enum Change {
     /// Takes over a state copied from the object store; only into an empty catalog.
     #[prost(message, tag = "8")]
     Restore(CatalogState),
+    #[prost(message, tag = "20")]
+    SetShard(SetShard),
+    #[prost(message, tag = "21")]
+    RemoveShard(RemoveShard),
+}
+
+/// A shard that buckets may be dealt to.
+#[derive(Clone, PartialEq, Eq, Hash, prost::Message)]
+pub struct Shard {
+    /// How much it can hold compared with others.
+    #[prost(uint32, tag = "1")]
+    pub weight: u32,
+    #[prost(enumeration = "ShardStatus", tag = "2")]
+    pub status: i32,
+    /// Where it was last reached, for people.
+    #[prost(string, tag = "3")]
+    pub address: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, prost::Enumeration)]
+#[repr(i32)]
+pub enum ShardStatus {
+    /// One that this version does not know.
+    Unknown = 0,
+    Active = 1,
+    /// It gives its buckets to the others.
+    Draining = 2,
+    /// It has been silent for long: the others take its buckets.
+    Down = 3,
+}
+
+/// Makes a shard known, or changes what is known of it.
+#[derive(Clone, PartialEq, Eq, Hash, prost::Message)]
+pub struct SetShard {
+    #[prost(uint64, tag = "1")]
+    pub shard: u64,
+    #[prost(message, optional, tag = "2")]
+    pub state: Option<Shard>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash, prost::Message)]
+pub struct RemoveShard {
+    #[prost(uint64, tag = "1")]
+    pub shard: u64,
 }
 
 #[derive(Clone, PartialEq, Eq, Hash, prost::Message)]

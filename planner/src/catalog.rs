@@ -27,7 +27,7 @@ pub struct VirtualTable {
 }
 
 /// One version of a dataset as a table.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Table {
     pub tenant: String,
     pub schema: String,

@@ -17,19 +17,19 @@ use crate::Failure;
 /// The largest message that is accepted: a batch of the server's, not a whole result.
 const MESSAGE_BYTES: usize = 1 << 30;
 
-pub(super) struct Client {
+pub(crate) struct Client {
     flight: FlightClient,
 }
 
 /// The rows of one statement; dropping them cancels it on the server.
-pub(super) struct Rows {
-    pub(super) schema: SchemaRef,
-    pub(super) batches: Pin<Box<dyn Stream<Item = Result<RecordBatch, Failure>> + Send>>,
+pub(crate) struct Rows {
+    pub(crate) schema: SchemaRef,
+    pub(crate) batches: Pin<Box<dyn Stream<Item = Result<RecordBatch, Failure>> + Send>>,
 }
 
 impl Client {
     /// Connects to `grpc://HOST:PORT` (or `http://`, `grpc+tcp://`).
-    pub(super) async fn connect(url: &str) -> Result<Client, Failure> {
+    pub(crate) async fn connect(url: &str) -> Result<Client, Failure> {
         let wrong = || format!("expected a URL such as grpc://127.0.0.1:31337, got '{url}'");
         let known = ["grpc://", "grpc+tcp://", "http://"];
         let address = known.iter().find_map(|scheme| url.strip_prefix(scheme)).ok_or_else(wrong)?;
@@ -43,7 +43,7 @@ impl Client {
     }
 
     /// Starts one statement.
-    pub(super) async fn execute(&mut self, sql: &str) -> Result<Rows, Failure> {
+    pub(crate) async fn execute(&mut self, sql: &str) -> Result<Rows, Failure> {
         let command = CommandStatementQuery { query: sql.to_string(), transaction_id: None };
         let descriptor = FlightDescriptor::new_cmd(command.as_any().encode_to_vec());
         let info = self.flight.get_flight_info(descriptor).await.map_err(plain)?;

@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use flight_proto::Message;
 use flight_proto::catalog::{self as stored, Change, Command, Dataset, Schema, Tenant};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// The schema of names that give none; it always exists.
 pub const DEFAULT_SCHEMA: &str = "main";
@@ -42,6 +43,8 @@ pub enum Refusal {
     StaleVersion { offered: u64, current: u64 },
     #[error("a catalog can only be restored into an empty one")]
     NotEmpty,
+    #[error("there is no shard {0}")]
+    NoShard(u64),
     #[error("the command is not known to this version of Tundra")]
     UnknownCommand,
 }
@@ -51,7 +54,7 @@ impl From<Refusal> for Error {
         let message = refusal.to_string();
         match refusal {
             Refusal::SchemaExists(_) | Refusal::TableExists(_) => Error::AlreadyExists(message),
-            Refusal::NoSchema(_) | Refusal::NoDataset => Error::NotFound(message),
+            Refusal::NoSchema(_) | Refusal::NoDataset | Refusal::NoShard(_) => Error::NotFound(message),
             Refusal::SchemaNotEmpty(_) | Refusal::BuiltIn(_) => Error::Statement(message),
             Refusal::StaleVersion { .. } => Error::Conflict(message),
             Refusal::NotEmpty | Refusal::UnknownCommand => Error::Internal(message),
@@ -152,6 +155,11 @@ impl CatalogState {
             .collect()
     }
 
+    /// The shards that are known, by number.
+    pub fn shards(&self) -> &BTreeMap<u64, stored::Shard> {
+        &self.stored.shards
+    }
+
     pub fn tenants(&self) -> impl Iterator<Item = &str> {
         self.stored.tenants.keys().map(String::as_str)
     }
@@ -181,7 +189,9 @@ impl CatalogState {
                     return Err(Refusal::NotEmpty);
                 }
                 let revision = self.stored.revision.max(state.revision);
-                self.stored = stored::CatalogState { revision, ..state.clone() };
+                // The shards are those of now.
+                let shards = std::mem::take(&mut self.stored.shards);
+                self.stored = stored::CatalogState { revision, shards, ..state.clone() };
                 Ok(Reply::Done)
             }
             Change::CreateSchema(create) => {
@@ -205,6 +215,15 @@ impl CatalogState {
                 self.tenant_mut(&command.tenant).drop_dataset(drop.dataset)?;
                 Ok(Reply::Done)
             }
+            Change::SetShard(set) => {
+                let state = set.state.clone().ok_or(Refusal::UnknownCommand)?;
+                self.stored.shards.insert(set.shard, state);
+                Ok(Reply::Done)
+            }
+            Change::RemoveShard(remove) => match self.stored.shards.remove(&remove.shard) {
+                Some(_) => Ok(Reply::Done),
+                None => Err(Refusal::NoShard(remove.shard)),
+            },
         }
     }
 

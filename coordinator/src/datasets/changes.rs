@@ -158,6 +158,10 @@ impl Datasets {
                 Ok(Commit::Done) => {
                     self.state.lock().heads.insert(dataset, next.clone());
                     let resident = hydrated.map_err(|error| not_brought_in(&next, &error))?;
+                    if self.ground.shards.nodes().is_some() {
+                        // The other coordinators learn of it by the catalog alone.
+                        return self.publish(&next, resident).await;
+                    }
                     self.publish_soon(&next, resident);
                     return Ok(());
                 }

@@ -3,31 +3,35 @@
 //! A version comes about in this order: its files lie in the object store; its manifest is created, which
 //! commits it; the shards hydrate it; queries that start from then on see it; the catalog switches it on in
 //! one command. Changes of one table take turns. [`changes`] holds what statements do, [`publish`] the switch,
-//! [`restore`] what a start does.
+//! [`restore`] what a start does, [`follow`] what a coordinator of several does all the time.
 
 mod changes;
+mod follow;
 mod publish;
 mod restore;
 
 use crate::catalog::{CatalogStore, Reply};
 use crate::error::{Error, Result};
 use crate::manifests::{Commit, Manifests};
-use crate::shards::here::ShardsHere;
+use crate::shards::{Brought, Shards};
 use crate::view::{Resident, View};
 use flight_proto::catalog::{AllocateDataset, Change, Command, Dataset};
 use flight_proto::manifest::{File, MANIFEST_FORMAT, Manifest};
 use parking_lot::Mutex;
 use planner::catalog::{Partitioning, Table};
+use publish::dataset_of;
 use shard::schema::columns_to_stored;
 use shard::{Place, Placement, Progress, Stores, Version, VersionId};
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::{Arc, Weak};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use storage::ColumnSchema;
-use tokio::sync::{OwnedMutexGuard, oneshot};
+use tokio::sync::{OwnedMutexGuard, oneshot, watch};
 
 /// The tenant of those who name none.
 pub(crate) const DEFAULT_TENANT: &str = "default";
+/// How long a query waits until this coordinator sees what the catalog has.
+const FOLLOWING: Duration = Duration::from_secs(10);
 /// How often a commit is tried against other writers of the same dataset.
 const COMMIT_ATTEMPTS: usize = 16;
 
@@ -39,7 +43,7 @@ pub(crate) struct Ground {
     pub(crate) root: Place,
     /// Where external tables may lie, beside the root.
     pub(crate) allowed: Vec<Place>,
-    pub(crate) shards: ShardsHere,
+    pub(crate) shards: Shards,
 }
 
 /// The datasets of this process.
@@ -49,6 +53,8 @@ pub(crate) struct Datasets {
     progress: Arc<Progress>,
     state: Mutex<State>,
     publisher: publish::Publisher,
+    /// The revision of the catalog that queries see at least, on a cluster.
+    followed: watch::Sender<u64>,
 }
 
 #[derive(Default)]
@@ -65,6 +71,8 @@ struct State {
     waiting: HashMap<u64, Vec<Waiting>>,
     /// Versions that queries see and the catalog is still to be told of, by dataset.
     unpublished: BTreeMap<u64, Dataset>,
+    /// Views that queries may still have, on a cluster.
+    former_views: Vec<Weak<View>>,
 }
 
 /// Files of one `INSERT`, and who waits for their commit.
@@ -104,6 +112,7 @@ impl Datasets {
             progress: Arc::default(),
             state: Mutex::default(),
             publisher: Default::default(),
+            followed: watch::Sender::new(0),
         }
     }
 
@@ -116,7 +125,7 @@ impl Datasets {
         &*self.ground.catalog
     }
 
-    pub(crate) fn shards(&self) -> &ShardsHere {
+    pub(crate) fn shards(&self) -> &Shards {
         &self.ground.shards
     }
 
@@ -147,7 +156,48 @@ impl Datasets {
         let snapshot = self.ground.catalog.snapshot();
         let mut state = self.state.lock();
         let schemas = snapshot.schemas(DEFAULT_TENANT);
-        state.view = Arc::new(View::new(DEFAULT_TENANT, schemas, state.residents.values().cloned()));
+        let residents: Vec<Arc<Resident>> = state.residents.values().cloned().collect();
+        let seating = self.ground.shards.nodes().map(|nodes| {
+            let there = residents.iter().filter(|resident| resident.shards.is_ok());
+            let versions: Vec<VersionId> = there.map(|resident| id_of(&resident.table)).collect();
+            Arc::new(nodes.seating(&versions))
+        });
+        let view = View::new(DEFAULT_TENANT, schemas, residents, seating);
+        if view.is_seated() && state.view.same_as(&view) {
+            return;
+        }
+        let former = std::mem::replace(&mut state.view, Arc::new(view));
+        if former.is_seated() {
+            state.former_views.push(Arc::downgrade(&former));
+            state.former_views.retain(|view| view.strong_count() > 0);
+        }
+    }
+
+    /// The versions that queries may read, or soon will.
+    pub(crate) fn in_use(&self) -> Vec<VersionId> {
+        let state = self.state.lock();
+        let former = state.former_views.iter().filter_map(Weak::upgrade);
+        let views = former.chain([state.view.clone()]);
+        let mut ids: Vec<VersionId> =
+            views.flat_map(|view| view.residents().map(|one| id_of(&one.table)).collect::<Vec<_>>()).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        ids
+    }
+
+    /// What queries see, at least as new as anything that was acknowledged before, by whatever coordinator.
+    pub(crate) async fn current_view(&self) -> Result<Arc<View>> {
+        if self.ground.shards.nodes().is_some() {
+            self.catalog().linearize().await?;
+            let wanted = self.catalog().snapshot().revision();
+            let mut followed = self.followed.subscribe();
+            let reached = followed.wait_for(|followed| *followed >= wanted);
+            if tokio::time::timeout(FOLLOWING, reached).await.is_err() {
+                let why = "this coordinator is behind the catalog; try again, or another coordinator";
+                return Err(Error::Unavailable(why.into()));
+            }
+        }
+        Ok(self.view())
     }
 
     /// Waits until nobody else changes that table.
@@ -163,7 +213,12 @@ impl Datasets {
 
     async fn propose(&self, change: Change) -> Result<Reply> {
         let command = Command { at_us: now_us(), tenant: DEFAULT_TENANT.into(), change: Some(change) };
-        self.ground.catalog.propose(command).await?.accepted()
+        let reply = self.ground.catalog.propose(command).await?.accepted()?;
+        if self.ground.shards.nodes().is_some() {
+            // Another member may have applied it before this one.
+            self.catalog().linearize().await?;
+        }
+        Ok(reply)
     }
 
     /// A number for a new dataset.
@@ -270,28 +325,18 @@ impl Datasets {
     /// Brings a version onto the shards.
     async fn hydrate(&self, manifest: &Manifest) -> Result<Arc<Resident>> {
         let version = Version::of_manifest(manifest).map_err(shard_error)?;
-        let brought = self.ground.shards.bring_in(&version, &self.progress).await?;
-        let table = Table {
-            tenant: manifest.tenant.clone(),
-            schema: manifest.schema.clone(),
-            name: manifest.name.clone(),
-            dataset: manifest.dataset,
-            version: manifest.version,
-            columns: version.schema.to_vec(),
-            statistics: Arc::new(brought.statistics),
-            facts: brought.facts,
-            partitioning: match brought.placement {
-                Placement::Spread => Partitioning::Spread,
-                Placement::Hash(columns) => Partitioning::Hash(columns),
-                Placement::Replicated => Partitioning::Replicated,
-            },
-        };
-        Ok(Arc::new(Resident { table: Arc::new(table), shards: Ok(brought.shards) }))
+        let brought = self.ground.shards.bring_in(manifest, &version, &self.progress).await?;
+        Ok(resident(&dataset_of(manifest), version.schema.to_vec(), brought))
     }
 
     /// Takes a version in as the resident one of its dataset; the former goes when its last query ends.
     fn seat(&self, manifest: Option<Arc<Manifest>>, resident: Arc<Resident>) {
         let (dataset, version) = (resident.table.dataset, resident.table.version);
+        let known = self.state.lock().residents.get(&dataset).map(|known| known.table.version);
+        if known.is_some_and(|known| known > version) && self.ground.shards.nodes().is_some() {
+            // Another coordinator was faster.
+            return;
+        }
         let former = {
             let mut state = self.state.lock();
             if let Some(manifest) = manifest {
@@ -306,10 +351,32 @@ impl Datasets {
     }
 
     fn let_go(&self, resident: &Resident) {
-        let table = &resident.table;
-        let id = VersionId { tenant: table.tenant.clone(), dataset: table.dataset, version: table.version };
-        self.ground.shards.let_go(&id);
+        self.ground.shards.let_go(&id_of(&resident.table));
     }
+}
+
+fn id_of(table: &Table) -> VersionId {
+    VersionId { tenant: table.tenant.clone(), dataset: table.dataset, version: table.version }
+}
+
+/// A version that was brought in, as queries see it.
+fn resident(dataset: &Dataset, columns: Vec<ColumnSchema>, brought: Brought) -> Arc<Resident> {
+    let table = Table {
+        tenant: DEFAULT_TENANT.into(),
+        schema: dataset.schema.clone(),
+        name: dataset.name.clone(),
+        dataset: dataset.id,
+        version: dataset.version.map_or(0, |version| version.number),
+        columns,
+        statistics: Arc::new(brought.statistics),
+        facts: brought.facts,
+        partitioning: match brought.placement {
+            Placement::Spread => Partitioning::Spread,
+            Placement::Hash(columns) => Partitioning::Hash(columns),
+            Placement::Replicated => Partitioning::Replicated,
+        },
+    };
+    Arc::new(Resident { table: Arc::new(table), shards: Ok(brought.shards) })
 }
 
 /// Runs `work` to its end, whether or not the caller waits for it: a client that goes away must not leave a
@@ -342,7 +409,7 @@ pub(crate) fn shard_error(error: shard::Error) -> Error {
     }
 }
 
-fn now_us() -> i64 {
+pub(crate) fn now_us() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
 }

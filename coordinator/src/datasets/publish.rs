@@ -64,7 +64,7 @@ impl Datasets {
 }
 
 /// A version as the catalog knows it.
-fn dataset_of(manifest: &Manifest) -> Dataset {
+pub(super) fn dataset_of(manifest: &Manifest) -> Dataset {
     Dataset {
         id: manifest.dataset,
         schema: manifest.schema.clone(),

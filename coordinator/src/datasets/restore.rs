@@ -49,7 +49,7 @@ impl Datasets {
             }
         }
         self.show();
-        for shard in self.shards().shards() {
+        for shard in self.shards().here().into_iter().flat_map(|here| here.shards()) {
             // Left-overs cost disk, not answers.
             if let Err(error) = shard.sweep() {
                 tracing::warn!("old segments could not be deleted: {error}");
@@ -134,7 +134,7 @@ impl Datasets {
 }
 
 /// A dataset that is known but not there.
-fn absent(dataset: &Dataset, why: String) -> Result<Arc<Resident>> {
+pub(super) fn absent(dataset: &Dataset, why: String) -> Result<Arc<Resident>> {
     let table = Table {
         tenant: DEFAULT_TENANT.into(),
         schema: dataset.schema.clone(),

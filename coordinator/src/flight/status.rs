@@ -15,7 +15,7 @@ pub(super) fn to_status(error: &Error) -> Status {
         Error::Conflict(_) => Code::Aborted,
         Error::Environment(_) => Code::FailedPrecondition,
         Error::Refused(_) | Error::Unsupported(_) => Code::Unimplemented,
-        Error::ShuttingDown => Code::Unavailable,
+        Error::ShuttingDown | Error::Unavailable(_) => Code::Unavailable,
         Error::Internal(_) => Code::Internal,
         Error::Execution(error) => match error {
             Execution::Value(_) | Execution::SubqueryRows => Code::InvalidArgument,

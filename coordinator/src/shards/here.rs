@@ -1,10 +1,11 @@
 //! Shards of this process.
 
+use super::Brought;
 use crate::datasets::shard_error;
 use crate::error::Result;
 use shard::{Holding, Placement, Progress, Shard, ShardSet, Version, VersionId, hydrate};
 use std::sync::Arc;
-use storage::{ColumnFacts, TableStatistics};
+use storage::ColumnFacts;
 
 /// All shards are here, and each bucket lies on one.
 pub(crate) struct ShardsHere {
@@ -13,15 +14,6 @@ pub(crate) struct ShardsHere {
     options: hydrate::Options,
     /// The shard of each slice of the hashes.
     slices: Vec<usize>,
-}
-
-/// A version as the shards have it.
-pub(crate) struct Brought {
-    pub(crate) placement: Placement,
-    pub(crate) statistics: TableStatistics,
-    pub(crate) facts: Vec<ColumnFacts>,
-    /// What each shard has.
-    pub(crate) shards: Vec<Arc<storage::Table>>,
 }
 
 impl ShardsHere {

@@ -1,3 +1,69 @@
-//! The shards as a coordinator has them: in this process ([`here`]).
+//! The shards as a coordinator has them: in this process ([`here`]), or nodes of a cluster ([`nodes`]), of which
+//! [`seating`] says who reads what and [`there`] runs queries on them.
 
 pub(crate) mod here;
+pub(crate) mod nodes;
+pub(crate) mod seating;
+pub(crate) mod there;
+pub(crate) mod words;
+
+use crate::error::Result;
+use flight_proto::manifest::Manifest;
+use here::ShardsHere;
+use nodes::Nodes;
+use shard::{Placement, Progress, Version, VersionId};
+use std::sync::Arc;
+use storage::{ColumnFacts, TableStatistics};
+
+/// Where versions are brought to.
+pub(crate) enum Shards {
+    Here(ShardsHere),
+    Nodes(Arc<Nodes>),
+}
+
+/// A version as the shards have it.
+pub(crate) struct Brought {
+    pub(crate) placement: Placement,
+    pub(crate) statistics: TableStatistics,
+    pub(crate) facts: Vec<ColumnFacts>,
+    /// What each shard of this process has.
+    pub(crate) shards: Vec<Arc<storage::Table>>,
+}
+
+impl Shards {
+    /// Brings a version onto the shards and tells what it is there.
+    pub(crate) async fn bring_in(
+        &self,
+        manifest: &Manifest,
+        version: &Version,
+        progress: &Arc<Progress>,
+    ) -> Result<Brought> {
+        match self {
+            Shards::Here(shards) => shards.bring_in(version, progress).await,
+            Shards::Nodes(nodes) => nodes.bring_in(manifest).await,
+        }
+    }
+
+    /// Gives a version up; nodes notice by themselves that nobody uses it.
+    pub(crate) fn let_go(&self, id: &VersionId) {
+        if let Shards::Here(shards) = self {
+            shards.let_go(id);
+        }
+    }
+
+    /// The nodes, where shards are such.
+    pub(crate) fn nodes(&self) -> Option<&Arc<Nodes>> {
+        match self {
+            Shards::Here(_) => None,
+            Shards::Nodes(nodes) => Some(nodes),
+        }
+    }
+
+    /// The shards of this process.
+    pub(crate) fn here(&self) -> Option<&ShardsHere> {
+        match self {
+            Shards::Here(shards) => Some(shards),
+            Shards::Nodes(_) => None,
+        }
+    }
+}

@@ -254,7 +254,7 @@ impl Outgoing {
 
     /// Carries frames to the receiving shard until there are no more, or nobody wants them.
     async fn carry(&self, query: u128, peers: &Peers, address: &str) -> network::Result<()> {
-        let mut stream = peers.open(address, Service::Rows as u16).await?;
+        let mut stream = peers.open(address, network::Service(Service::Rows as u16)).await?;
         let head = Rows {
             query: query.to_be_bytes().to_vec().into(),
             fragment: self.edge.fragment,

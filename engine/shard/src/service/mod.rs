@@ -10,7 +10,8 @@ use crate::hydrate::Options;
 use crate::{Progress, Shard, VersionId};
 use flight_proto::Message;
 use flight_proto::node::{Failure, FailureKind, Hydrate, Rows, Service, Summarize, Summary};
-use network::{Handlers, Listener, Peers, Stream};
+use network::{Handler, Handlers, Listener, Peers, Stream, call_handler};
+use futures::future::BoxFuture;
 use orders::Told;
 use queries::Queries;
 use std::sync::Arc;
@@ -73,9 +74,12 @@ pub fn serve(
         told: Told::default(),
         epoch: AtomicU64::new(0),
     });
-    let (stop, stopped) = watch::channel(false);
+    let (stop, mut stopped) = watch::channel(false);
     let mut tasks = vec![
-        tokio::spawn(network::serve(listener, node.handlers(), stopped)),
+        tokio::spawn(network::serve(listener, node.handlers(), async move {
+            // A handle that is gone stops it, too.
+            let _ = stopped.wait_for(|stop| *stop).await;
+        })),
         tokio::spawn(node.clone().follow()),
     ];
     let coordinators = node.coordinators.iter();
@@ -95,6 +99,26 @@ impl NodeHandle {
     }
 }
 
+/// Serves parts of queries.
+struct Runs(Arc<Node>);
+
+impl Handler for Runs {
+    fn handle(&self, _peer: String, stream: Stream) -> BoxFuture<'static, ()> {
+        let node = self.0.clone();
+        Box::pin(async move { run::serve(&node, stream).await })
+    }
+}
+
+/// Takes rows of other shards.
+struct RowStreams(Arc<Node>);
+
+impl Handler for RowStreams {
+    fn handle(&self, _peer: String, stream: Stream) -> BoxFuture<'static, ()> {
+        let node = self.0.clone();
+        Box::pin(async move { node.take_rows(stream).await })
+    }
+}
+
 impl Drop for NodeHandle {
     fn drop(&mut self) {
         self.stop.send_replace(true);
@@ -104,32 +128,29 @@ impl Drop for NodeHandle {
 
 impl Node {
     fn handlers(self: &Arc<Node>) -> Handlers {
-        let (run, rows, hydrate, summarize) = (self.clone(), self.clone(), self.clone(), self.clone());
+        let number = |service: Service| network::Service(service as u16);
+        let (hydrate, summarize) = (self.clone(), self.clone());
+        let hydrate = call_handler(move |request| {
+            let node = hydrate.clone();
+            async move {
+                let request = Hydrate::decode(request).map_err(|error| error.to_string())?;
+                Ok(node.hydrate(request).await?.encode_to_vec().into())
+            }
+        });
+        let summarize = call_handler(move |request| {
+            let node = summarize.clone();
+            async move {
+                let request = Summarize::decode(request).map_err(|error| error.to_string())?;
+                let summary = tokio::task::spawn_blocking(move || node.summarize(request));
+                let summary = summary.await.map_err(|error| error.to_string())??;
+                Ok(summary.encode_to_vec().into())
+            }
+        });
         Handlers::new()
-            .stream(Service::Run as u16, move |stream| {
-                let node = run.clone();
-                async move { run::serve(&node, stream).await }
-            })
-            .stream(Service::Rows as u16, move |stream| {
-                let node = rows.clone();
-                async move { node.take_rows(stream).await }
-            })
-            .call(Service::Hydrate as u16, move |request| {
-                let node = hydrate.clone();
-                async move {
-                    let request = Hydrate::decode(request).map_err(|error| error.to_string())?;
-                    Ok(node.hydrate(request).await?.encode_to_vec().into())
-                }
-            })
-            .call(Service::Summarize as u16, move |request| {
-                let node = summarize.clone();
-                async move {
-                    let request = Summarize::decode(request).map_err(|error| error.to_string())?;
-                    let summary = tokio::task::spawn_blocking(move || node.summarize(request));
-                    let summary = summary.await.map_err(|error| error.to_string())??;
-                    Ok(summary.encode_to_vec().into())
-                }
-            })
+            .with(number(Service::Run), Runs(self.clone()))
+            .with(number(Service::Rows), RowStreams(self.clone()))
+            .with(number(Service::Hydrate), hydrate)
+            .with(number(Service::Summarize), summarize)
     }
 
     /// Refuses calls of a coordinator that follows an earlier leader than others.

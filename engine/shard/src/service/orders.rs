@@ -63,7 +63,7 @@ impl Node {
             let heartbeat = self.heartbeat(revision, known);
             let call = self.peers.call(
                 &coordinator,
-                Service::Heartbeat as u16,
+                network::Service(Service::Heartbeat as u16),
                 heartbeat.encode_to_vec().into(),
                 ANSWER,
             );
@@ -208,7 +208,7 @@ impl Node {
         let mut why = String::from("no coordinator is known");
         for coordinator in &self.coordinators {
             let request = name.encode_to_vec().into();
-            let call = self.peers.call(coordinator, Service::Manifest as u16, request, READING);
+            let call = self.peers.call(coordinator, network::Service(Service::Manifest as u16), request, READING);
             why = match call.await {
                 Ok(bytes) => match Manifest::decode(bytes) {
                     Ok(manifest) => return Ok(manifest),

@@ -1,0 +1,155 @@
+//! What a coordinator of a cluster does all the time: queries see what the catalog has and the shards hold,
+//! whichever coordinator brought it about; and the one that leads brings the catalog up to what the object store
+//! has.
+
+use super::restore::absent;
+use super::{DEFAULT_TENANT, Datasets, resident, shard_error};
+use crate::catalog::CatalogState;
+use crate::error::{Error, Result};
+use crate::shards::nodes::Nodes;
+use flight_proto::catalog::{Change, CreateSchema, Dataset, DropDataset, SwitchVersion};
+use flight_proto::manifest::Manifest;
+use flight_proto::node::VersionName;
+use shard::VersionId;
+use shard::schema::columns_from_stored;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How soon what could not be seen is looked at again.
+const AGAIN: Duration = Duration::from_millis(100);
+/// How often the one that leads looks into the object store.
+const RECONCILE: Duration = Duration::from_secs(30);
+
+impl Datasets {
+    /// Keeps the view in step with the catalog and the shards, for as long as it is polled.
+    pub(crate) async fn follow(self: Arc<Datasets>) {
+        let Some(nodes) = self.shards().nodes().cloned() else { return };
+        let (mut catalog, mut shards) = (self.catalog().changes(), nodes.changes());
+        loop {
+            let snapshot = catalog.borrow_and_update().clone();
+            shards.borrow_and_update();
+            let whole = self.catch_up(&nodes, &snapshot).await;
+            self.show();
+            self.followed.send_replace(snapshot.revision());
+            tokio::select! {
+                changed = catalog.changed() => if changed.is_err() { return },
+                changed = shards.changed() => if changed.is_err() { return },
+                () = tokio::time::sleep(AGAIN), if !whole => {}
+            }
+        }
+    }
+
+    /// Takes in versions that others have switched on; `false`: some are not there yet.
+    async fn catch_up(&self, nodes: &Nodes, snapshot: &CatalogState) -> bool {
+        let mut whole = true;
+        let datasets = snapshot.datasets(DEFAULT_TENANT);
+        for dataset in &datasets {
+            let Some(version) = dataset.version.map(|version| version.number) else { continue };
+            let known = self.state.lock().residents.get(&dataset.id).cloned();
+            if known.is_some_and(|known| known.table.version >= version && known.shards.is_ok()) {
+                continue;
+            }
+            if let Err(error) = self.take_in(nodes, dataset, version).await {
+                whole = false;
+                match absent(dataset, format!("table '{}': {error}", dataset.name)) {
+                    Ok(resident) => self.seat(None, resident),
+                    Err(error) => tracing::warn!("{error}"),
+                }
+            }
+        }
+        let mut state = self.state.lock();
+        state.residents.retain(|id, _| datasets.iter().any(|dataset| dataset.id == *id));
+        state.heads.retain(|id, _| datasets.iter().any(|dataset| dataset.id == *id));
+        whole
+    }
+
+    async fn take_in(&self, nodes: &Nodes, dataset: &Dataset, version: u64) -> Result<()> {
+        let id = VersionId { tenant: DEFAULT_TENANT.into(), dataset: dataset.id, version };
+        let brought = nodes.describe(&id).await?;
+        let columns = columns_from_stored(&dataset.columns).map_err(shard_error)?;
+        // What was the latest manifest is not any longer.
+        let mut state = self.state.lock();
+        if state.heads.get(&dataset.id).is_some_and(|head| head.version < version) {
+            state.heads.remove(&dataset.id);
+        }
+        drop(state);
+        self.seat(None, resident(dataset, columns, brought));
+        Ok(())
+    }
+
+    /// The manifest of a version, for a shard that is to bring it in.
+    pub(crate) async fn manifest(&self, name: &VersionName) -> Result<Arc<Manifest>> {
+        let known = self.state.lock().heads.get(&name.dataset).cloned();
+        match known.filter(|head| head.version == name.version && head.tenant == name.tenant) {
+            Some(head) => Ok(head),
+            None => self.manifests.read(&name.tenant, name.dataset, name.version).await.map(Arc::new),
+        }
+    }
+
+    /// Brings the catalog up to what the object store has, whenever this coordinator leads, for as long as it is
+    /// polled. What was committed and not switched on is, and what was dropped goes.
+    pub(crate) async fn reconcile(self: Arc<Datasets>) {
+        let mut catalog = self.catalog().changes();
+        loop {
+            if self.catalog().leadership().leads {
+                if let Err(error) = self.reconcile_now().await {
+                    tracing::warn!("the catalog could not be compared with the object store: {error}");
+                }
+                tokio::time::sleep(RECONCILE).await;
+            } else {
+                tokio::time::sleep(AGAIN).await;
+            }
+            catalog.mark_unchanged();
+        }
+    }
+
+    async fn reconcile_now(&self) -> Result<()> {
+        self.catalog().linearize().await?;
+        if self.catalog().snapshot().is_empty()
+            && let Some(bytes) = self.manifests.catalog().await?
+        {
+            let state = CatalogState::from_bytes(&bytes)?;
+            tracing::info!("the catalog is rebuilt from the object store");
+            self.propose(Change::Restore(state.stored().clone())).await?;
+        }
+        let mut ids = self.manifests.datasets(DEFAULT_TENANT).await?;
+        {
+            let mut state = self.state.lock();
+            state.highest_seen = state.highest_seen.max(ids.iter().copied().max().unwrap_or(0));
+        }
+        ids.sort_unstable();
+        for id in ids {
+            if let Err(error) = self.reconcile_dataset(id).await {
+                tracing::warn!("dataset {id} of the object store is left as it is: {error}");
+            }
+        }
+        Ok(())
+    }
+
+    async fn reconcile_dataset(&self, id: u64) -> Result<()> {
+        let Some(manifest) = self.manifests.latest(DEFAULT_TENANT, id).await? else { return Ok(()) };
+        // Whoever changes the table at the moment is about to tell the catalog.
+        let _turn = self.turn(&manifest.schema, &manifest.name).await;
+        let snapshot = self.catalog().snapshot();
+        let known = snapshot.dataset(DEFAULT_TENANT, id);
+        if manifest.tombstone {
+            if known.is_some() {
+                self.propose(Change::DropDataset(DropDataset { dataset: id, version: manifest.version })).await?;
+            }
+            return Ok(());
+        }
+        let switched_on = known.and_then(|dataset| dataset.version).map(|version| version.number);
+        if switched_on.is_some_and(|number| number >= manifest.version) {
+            return Ok(());
+        }
+        if known.is_none() && !snapshot.has_schema(DEFAULT_TENANT, &manifest.schema) {
+            self.propose(Change::CreateSchema(CreateSchema { name: manifest.schema.clone() })).await?;
+        }
+        let dataset = Some(super::publish::dataset_of(&manifest));
+        match self.propose(Change::SwitchVersion(SwitchVersion { dataset })).await {
+            // Another coordinator was faster.
+            Ok(_) | Err(Error::Conflict(_)) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+}

@@ -1,0 +1,413 @@
+//! Shards that are nodes of a cluster: which live, what they hold, what they are to hold.
+
+use super::seating::{NodeView, Seating, seat};
+use super::Brought;
+use crate::catalog::{CatalogState, CatalogStore};
+use crate::datasets::DEFAULT_TENANT;
+use crate::error::{Error, Result};
+use flight_proto::Message;
+use flight_proto::catalog::{Change, Command, SetShard, Shard, ShardStatus};
+use flight_proto::manifest::Manifest;
+use flight_proto::node::{
+    Heartbeat, Held, Hydrate, Orders, Service, Summarize, Summary, VersionName, Wanted,
+};
+use futures::future::{join_all, try_join_all};
+use network::Peers;
+use parking_lot::Mutex;
+use shard::hydrate::Options;
+use shard::service::words::{dealing_of, holding_of};
+use shard::{Holding, Member, Placement, ShardSet, VersionId};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+use storage::{ColumnFacts, TableStatistics};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+/// How long a version may take to be brought onto the shards.
+const HYDRATION: Duration = Duration::from_secs(4 * 3600);
+/// How long a summary may take.
+const SUMMARY: Duration = Duration::from_secs(60);
+/// How long it may take until shards tell of what they have brought in.
+const TELLING: Duration = Duration::from_secs(10);
+/// How often it is looked whether shards have fallen silent.
+const TICK: Duration = Duration::from_millis(100);
+
+/// What a cluster expects of its shards.
+#[derive(Clone, Debug)]
+pub struct NodeOptions {
+    /// On how many shards each bucket lies.
+    pub replicas: usize,
+    /// A shard that is silent for so long takes no part in queries.
+    pub silence: Duration,
+    /// One that is silent for so long loses its buckets to the others.
+    pub down_after: Duration,
+    /// How datasets are cut.
+    pub hydration: Options,
+}
+
+/// The shards of a cluster as one coordinator knows them.
+pub(crate) struct Nodes {
+    catalog: Arc<dyn CatalogStore>,
+    pub(crate) peers: Arc<Peers>,
+    options: NodeOptions,
+    known: Mutex<BTreeMap<u64, Known>>,
+    /// Counts the changes of who lives and what is held.
+    changes: watch::Sender<u64>,
+}
+
+struct Known {
+    incarnation: u64,
+    address: String,
+    weight: u32,
+    /// `None`: a call has failed since it was last heard of.
+    heard: Option<Instant>,
+    last_heard: Instant,
+    alive: bool,
+    holdings_revision: u64,
+    hydrated_revision: u64,
+    holdings: Arc<HashMap<VersionId, Holding>>,
+}
+
+/// A shard as operators see it.
+#[derive(Clone, Debug)]
+pub struct NodeSummary {
+    pub id: u64,
+    pub address: String,
+    pub alive: bool,
+    pub status: &'static str,
+    pub buckets: usize,
+    pub rows: u64,
+}
+
+impl Nodes {
+    pub(crate) fn new(catalog: Arc<dyn CatalogStore>, peers: Arc<Peers>, options: NodeOptions) -> Nodes {
+        Nodes { catalog, peers, options, known: Mutex::default(), changes: watch::Sender::new(0) }
+    }
+
+    /// Tells when shards come, go, or hold something else.
+    pub(crate) fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    fn changed(&self) {
+        self.changes.send_modify(|changes| *changes += 1);
+    }
+
+    /// Answers a shard's heartbeat; `in_use` are the versions that queries here may read.
+    pub(crate) fn heartbeat(&self, heartbeat: Heartbeat, in_use: Vec<VersionName>) -> Result<Orders> {
+        let now = Instant::now();
+        let holdings = match heartbeat.holdings {
+            Some(holdings) => {
+                let held: shard::Result<HashMap<_, _>> =
+                    holdings.versions.into_iter().map(holding_of).collect();
+                Some(Arc::new(held.map_err(|error| Error::Environment(error.to_string()))?))
+            }
+            None => None,
+        };
+        let (holdings_revision, changed) = {
+            let mut known = self.known.lock();
+            let node = known.entry(heartbeat.shard).or_insert_with(|| Known {
+                incarnation: 0,
+                address: String::new(),
+                weight: 1,
+                heard: None,
+                last_heard: now,
+                alive: false,
+                holdings_revision: 0,
+                hydrated_revision: 0,
+                holdings: Arc::default(),
+            });
+            let mut changed = !node.alive;
+            if node.incarnation != heartbeat.incarnation {
+                (node.holdings_revision, node.holdings, changed) = (0, Arc::default(), true);
+            }
+            changed |= node.address != heartbeat.address;
+            node.incarnation = heartbeat.incarnation;
+            node.address = heartbeat.address;
+            node.weight = heartbeat.weight.max(1);
+            node.hydrated_revision = heartbeat.hydrated_revision;
+            (node.heard, node.last_heard, node.alive) = (Some(now), now, true);
+            if let Some(holdings) = holdings {
+                changed |= node.holdings != holdings;
+                (node.holdings, node.holdings_revision) = (holdings, heartbeat.holdings_revision);
+            }
+            (node.holdings_revision, changed)
+        };
+        if changed {
+            self.changed();
+        }
+        let snapshot = self.catalog.snapshot();
+        let wanted = (heartbeat.wanted_revision < snapshot.revision()).then(|| self.wanted(&snapshot));
+        Ok(Orders {
+            epoch: self.catalog.leadership().term,
+            holdings_revision,
+            wanted,
+            in_use,
+            settled_revision: self.settled_revision(&snapshot),
+        })
+    }
+
+    /// What the shards are to hold by that state of the catalog.
+    fn wanted(&self, snapshot: &CatalogState) -> Wanted {
+        let tenants = snapshot.tenants();
+        let versions = tenants.flat_map(|tenant| {
+            snapshot.datasets(tenant).into_iter().filter_map(|dataset| {
+                let version = dataset.version?.number;
+                Some(VersionName { tenant: tenant.into(), dataset: dataset.id, version })
+            })
+        });
+        Wanted {
+            revision: snapshot.revision(),
+            dealing: Some(dealing_of(&self.set(snapshot), &self.options.hydration)),
+            versions: versions.collect(),
+        }
+    }
+
+    /// Those that buckets are dealt to.
+    fn set(&self, snapshot: &CatalogState) -> ShardSet {
+        let active = snapshot.shards().iter().filter(|(_, shard)| shard.status() == ShardStatus::Active);
+        let shards = active.map(|(&id, shard)| Member { id, weight: shard.weight.max(1) });
+        ShardSet { shards: shards.collect(), replicas: self.options.replicas }
+    }
+
+    /// The revision of the catalog, once all that take part have brought in what it wants; else 0.
+    fn settled_revision(&self, snapshot: &CatalogState) -> u64 {
+        let known = self.known.lock();
+        let settled = |shard: &Member| {
+            known.get(&shard.id).is_some_and(|node| node.alive && node.hydrated_revision >= snapshot.revision())
+        };
+        if self.set(snapshot).shards.iter().all(settled) { snapshot.revision() } else { 0 }
+    }
+
+    /// Calls to the shard have failed: it takes no part until it is heard of again.
+    pub(crate) fn suspect(&self, address: &str) {
+        let mut found = false;
+        for node in self.known.lock().values_mut().filter(|node| node.address == address && node.alive) {
+            (node.heard, node.alive, found) = (None, false, true);
+        }
+        if found {
+            self.changed();
+        }
+    }
+
+    /// Watches who falls silent, and tells the catalog of shards that come, are lost and return, for as long as it
+    /// is polled.
+    pub(crate) async fn watch(self: Arc<Nodes>) {
+        let mut leads_since = None;
+        loop {
+            tokio::time::sleep(TICK).await;
+            let now = Instant::now();
+            let mut fell_silent = false;
+            for node in self.known.lock().values_mut() {
+                let alive = node.heard.is_some_and(|heard| now - heard < self.options.silence);
+                fell_silent |= node.alive && !alive;
+                node.alive = alive;
+            }
+            if fell_silent {
+                self.changed();
+            }
+            if !self.catalog.leadership().leads {
+                leads_since = None;
+            } else {
+                let since = *leads_since.get_or_insert(now);
+                for (shard, state) in self.news(since) {
+                    let change = Change::SetShard(SetShard { shard, state: Some(state) });
+                    if let Err(error) = self.propose(change).await {
+                        tracing::warn!("the catalog was not told of shard {shard}: {error}");
+                        break;
+                    }
+                }
+            }
+        }
+    }
+
+    /// What the catalog does not know of the shards yet, of which this coordinator, leading since `since`, could have
+    /// heard.
+    fn news(&self, since: Instant) -> Vec<(u64, Shard)> {
+        let snapshot = self.catalog.snapshot();
+        let known = self.known.lock();
+        let mut news = Vec::new();
+        for (&id, node) in known.iter().filter(|(_, node)| node.alive) {
+            let mut state = Shard { weight: node.weight, address: node.address.clone(), ..Shard::default() };
+            let before = snapshot.shards().get(&id);
+            state.set_status(match before.map(Shard::status) {
+                Some(ShardStatus::Draining) => ShardStatus::Draining,
+                _ => ShardStatus::Active,
+            });
+            if before != Some(&state) {
+                news.push((id, state));
+            }
+        }
+        for (&id, shard) in snapshot.shards() {
+            let node = known.get(&id);
+            let heard = node.map_or(since, |node| node.last_heard.max(since));
+            let lost = heard.elapsed() >= self.options.down_after && !node.is_some_and(|node| node.alive);
+            if lost && shard.status() == ShardStatus::Active {
+                let mut state = shard.clone();
+                state.set_status(ShardStatus::Down);
+                news.push((id, state));
+            }
+        }
+        news
+    }
+
+    async fn propose(&self, change: Change) -> Result<()> {
+        let command =
+            Command { at_us: crate::datasets::now_us(), tenant: DEFAULT_TENANT.into(), change: Some(change) };
+        self.catalog.propose(command).await?.accepted().map(drop)
+    }
+
+    fn alive(&self) -> Vec<NodeView> {
+        let known = self.known.lock();
+        let alive = known.iter().filter(|(_, node)| node.alive);
+        alive
+            .map(|(&id, node)| NodeView { id, address: node.address.clone(), holdings: node.holdings.clone() })
+            .collect()
+    }
+
+    /// Who reads what of these versions.
+    pub(crate) fn seating(&self, versions: &[VersionId]) -> Seating {
+        let epoch = self.catalog.leadership().term;
+        seat(epoch, self.alive(), versions, self.options.hydration.slices)
+    }
+
+    /// Brings a version onto all shards that live, and tells what it is there.
+    pub(crate) async fn bring_in(&self, manifest: &Manifest) -> Result<Brought> {
+        let id =
+            VersionId { tenant: manifest.tenant.clone(), dataset: manifest.dataset, version: manifest.version };
+        let snapshot = self.catalog.snapshot();
+        let set = self.set(&snapshot);
+        let takes_part = |node: &NodeView| set.position(node.id).is_some();
+        let nodes: Vec<NodeView> = self.alive().into_iter().filter(takes_part).collect();
+        if nodes.is_empty() {
+            return Err(Error::Unavailable("no shard is up; try again once there is one".into()));
+        }
+        let request = Hydrate {
+            epoch: self.catalog.leadership().term,
+            manifest: Some(manifest.clone()),
+            dealing: Some(dealing_of(&set, &self.options.hydration)),
+        };
+        let request = bytes::Bytes::from(request.encode_to_vec());
+        let calls = nodes.iter().map(|node| async {
+            let held = self.call(&node.address, Service::Hydrate, request.clone(), HYDRATION).await?;
+            Held::decode(held).map_err(|error| Error::Internal(error.to_string()))
+        });
+        let answers = join_all(calls).await;
+        // A shard that was lost meanwhile may have been one too many; whether all rows are there shows below.
+        let mut lost = None;
+        let mut brought = Vec::new();
+        for (node, answer) in nodes.iter().zip(answers) {
+            match answer {
+                Ok(_) => brought.push(node.id),
+                Err(error @ Error::Unavailable(_)) => lost = Some(error),
+                Err(error) => return Err(error),
+            }
+        }
+        let told = async {
+            let mut changes = self.changes();
+            loop {
+                let alive = self.alive();
+                let mut holders = alive.iter().filter(|node| brought.contains(&node.id));
+                if holders.all(|node| node.holdings.contains_key(&id)) {
+                    return;
+                }
+                if changes.changed().await.is_err() {
+                    return;
+                }
+            }
+        };
+        if tokio::time::timeout(TELLING, told).await.is_err() {
+            tracing::warn!("shards have not told of version {} of dataset {}", id.version, id.dataset);
+        }
+        match self.describe(&id).await {
+            Err(Error::Unavailable(why)) => Err(lost.unwrap_or(Error::Unavailable(why))),
+            described => described,
+        }
+    }
+
+    /// What a version is on the shards that hold it; an error where not all of its rows are held.
+    pub(crate) async fn describe(&self, id: &VersionId) -> Result<Brought> {
+        let seating = self.seating(std::slice::from_ref(id));
+        let seated = seating.share_of(id)?;
+        let name = VersionName::from(id);
+        let calls = seating.nodes.iter().zip(&seated.shares).map(|((_, address), buckets)| {
+            let request = Summarize { version: Some(name.clone()), buckets: buckets.clone() };
+            async move {
+                let summary =
+                    self.call(address, Service::Summarize, request.encode_to_vec().into(), SUMMARY).await?;
+                Summary::decode(summary).map_err(|error| Error::Internal(error.to_string()))
+            }
+        });
+        let replicated = seated.placement == Placement::Replicated;
+        let calls: Vec<_> = calls.take(if replicated { 1 } else { usize::MAX }).collect();
+        let mut statistics: Option<TableStatistics> = None;
+        let mut facts: BTreeMap<u32, Vec<ColumnFacts>> = BTreeMap::new();
+        for (summary, buckets) in try_join_all(calls).await?.into_iter().zip(&seated.shares) {
+            let damaged = |error: storage::summary::SummaryError| Error::Internal(error.to_string());
+            let one = storage::summary::decode_statistics(&summary.statistics).map_err(damaged)?;
+            statistics = Some(match statistics {
+                Some(known) => known.merge(&one),
+                None => one,
+            });
+            if summary.facts.len() != buckets.len() {
+                return Err(Error::Internal("a shard told facts of other buckets".into()));
+            }
+            for (&bucket, bytes) in buckets.iter().zip(&summary.facts) {
+                facts.insert(bucket, storage::summary::decode_facts(bytes).map_err(damaged)?);
+            }
+        }
+        let statistics = statistics.ok_or_else(|| Error::Internal("a version that nobody holds".into()))?;
+        let columns = statistics.columns.len();
+        let merged = (0..columns).map(|column| {
+            ColumnFacts::merge(facts.values().filter_map(|of_bucket| of_bucket.get(column)).copied())
+        });
+        Ok(Brought { placement: seated.placement.clone(), facts: merged.collect(), statistics, shards: Vec::new() })
+    }
+
+    /// Calls a shard; one that is not reached is suspected.
+    async fn call(
+        &self,
+        address: &str,
+        service: Service,
+        request: bytes::Bytes,
+        timeout: Duration,
+    ) -> Result<bytes::Bytes> {
+        let service = network::Service(service as u16);
+        match self.peers.call(address, service, request, timeout).await {
+            Ok(answer) => Ok(answer),
+            Err(network::Error::Refused(why)) => Err(Error::Environment(why)),
+            Err(error) => {
+                self.suspect(address);
+                Err(Error::Unavailable(error.to_string()))
+            }
+        }
+    }
+
+    /// All shards that were ever heard of, for operators.
+    pub(crate) fn summaries(&self) -> Vec<NodeSummary> {
+        let snapshot = self.catalog.snapshot();
+        let known = self.known.lock();
+        let mut ids: Vec<u64> = snapshot.shards().keys().chain(known.keys()).copied().collect();
+        ids.sort_unstable();
+        ids.dedup();
+        let summary = |id: u64| {
+            let (node, shard) = (known.get(&id), snapshot.shards().get(&id));
+            let held = node.into_iter().flat_map(|node| node.holdings.values()).flat_map(|held| &held.held);
+            NodeSummary {
+                id,
+                address: node.map(|node| node.address.clone()).or(shard.map(|shard| shard.address.clone())).unwrap_or_default(),
+                alive: node.is_some_and(|node| node.alive),
+                status: match shard.map(Shard::status) {
+                    Some(ShardStatus::Active) => "active",
+                    Some(ShardStatus::Draining) => "draining",
+                    Some(ShardStatus::Down) => "down",
+                    Some(ShardStatus::Unknown) | None => "joining",
+                },
+                buckets: held.clone().count(),
+                rows: held.map(|&(_, rows)| rows).sum(),
+            }
+        };
+        ids.into_iter().map(summary).collect()
+    }
+}

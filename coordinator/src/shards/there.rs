@@ -1,0 +1,220 @@
+//! A query whose fragments run on nodes of the cluster.
+
+use super::seating::Seating;
+use crate::error::{Error, Result};
+use columnar::Batch;
+use columnar::frame::FrameDecoder;
+use exec::QueryContext;
+use exec::plan::TableRef;
+use exec::runtime::{Profile, Topology};
+use flight_proto::Message;
+use flight_proto::node::{FailureKind, Ran, Run, Service, Share, Told, VersionName};
+use network::Peers;
+use planner::PlannedQuery;
+use shard::VersionId;
+use shard::service::words::{error_of, frame_limits, from_profile};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+/// Messages of all shards that wait at most.
+const QUEUE: usize = 4;
+/// How long a failure that another node's may have caused waits for that one to be told.
+const CAUSE: Duration = Duration::from_millis(300);
+
+/// A query that runs elsewhere. Dropping it ends it there.
+pub(crate) struct QueryThere {
+    told: mpsc::Receiver<(usize, Result<Told, network::Error>)>,
+    /// One a shard of the query.
+    parts: Vec<Part>,
+    /// The place of the shard that gives the result.
+    root: usize,
+    profiles: Vec<(u32, Profile)>,
+    /// What failed first, and until when something better may come.
+    failure: Option<(Error, Instant)>,
+    seating: Arc<Seating>,
+    /// Addresses that were not reached.
+    lost: Vec<String>,
+    _tasks: JoinSet<()>,
+}
+
+struct Part {
+    decoder: FrameDecoder,
+    /// It runs, or has not said yet that it does not any longer.
+    running: bool,
+}
+
+impl QueryThere {
+    /// Starts the fragments of a plan that reads `tables` on the shards of `seating`, under an identity of its own.
+    pub(crate) fn start(
+        plan: &PlannedQuery,
+        seating: &Arc<Seating>,
+        query: &QueryContext,
+        attempt: u128,
+        peers: &Arc<Peers>,
+    ) -> Result<QueryThere> {
+        let count = seating.nodes.len();
+        if count == 0 {
+            return Err(Error::Unavailable("no shard is up that holds all tables; try again".into()));
+        }
+        let root = (attempt % count as u128) as usize;
+        let topology = Topology::with_slices(&plan.fragments, count, root, seating.slices.clone())?;
+        let fragments: Vec<bytes::Bytes> =
+            plan.fragments.iter().map(|fragment| exec::codec::encode(fragment).into()).collect();
+        let shares = plan.tables.iter().map(|table| seating.share_of(&id_of(table)));
+        let shares = shares.collect::<Result<Vec<_>>>()?;
+        let left = query.deadline.map(|deadline| deadline.saturating_sub(query.now()));
+        let runs = |place: usize| {
+            let mut fragments = plan.fragments.iter();
+            fragments.any(|fragment| topology.senders(fragment.id).contains(&place))
+        };
+        let (sender, told) = mpsc::channel(QUEUE);
+        let mut tasks = JoinSet::new();
+        let mut parts = Vec::new();
+        for place in 0..count {
+            let running = runs(place);
+            parts.push(Part { decoder: FrameDecoder::new(frame_limits()), running });
+            if !running {
+                continue;
+            }
+            let tables = plan.tables.iter().zip(&shares).map(|(table, seated)| Share {
+                version: Some(VersionName::from(&id_of(table))),
+                buckets: seated.shares[place].clone(),
+            });
+            let run = Run {
+                epoch: seating.epoch,
+                query: attempt.to_be_bytes().to_vec().into(),
+                tenant: query.tenant.clone(),
+                principal: query.principal.clone(),
+                fragments: fragments.clone(),
+                shards: seating.nodes.iter().map(|(_, address)| address.clone()).collect(),
+                shard: place as u32,
+                single: root as u32,
+                slices: seating.slices.iter().map(|&place| place as u32).collect(),
+                tables: tables.collect(),
+                milliseconds_left: left.map(|left| left.as_millis() as u64),
+                batch_rows: query.settings.batch_rows as u64,
+                parallelism: query.settings.parallelism as u64,
+                disturb: query.settings.disturb,
+            };
+            let (peers, sender, seating) = (peers.clone(), sender.clone(), seating.clone());
+            tasks.spawn(async move {
+                let address = &seating.nodes[place].1;
+                if let Err(error) = follow(&peers, address, run, place, &sender).await {
+                    // Who does not listen any more has gone.
+                    let _ = sender.send((place, Err(error))).await;
+                }
+            });
+        }
+        Ok(QueryThere {
+            told,
+            parts,
+            root,
+            profiles: Vec::new(),
+            failure: None,
+            seating: seating.clone(),
+            lost: Vec::new(),
+            _tasks: tasks,
+        })
+    }
+
+    /// The next rows of the result; `None` once all shards are done.
+    pub(crate) async fn next(&mut self) -> Option<Result<Batch>> {
+        loop {
+            let next = match &self.failure {
+                None => self.told.recv().await,
+                Some((_, until)) => tokio::time::timeout_at(*until, self.told.recv()).await.ok().flatten(),
+            };
+            let Some((place, told)) = next else {
+                let failure = self.failure.take().map(|(error, _)| Err(error));
+                return failure.or_else(|| {
+                    let running = self.parts.iter().any(|part| part.running);
+                    running.then(|| Err(Error::Unavailable("shards fell silent".into())))
+                });
+            };
+            let part = &mut self.parts[place];
+            match told {
+                Ok(Told::Started(_)) => {}
+                Ok(Told::Rows(frame)) if self.failure.is_none() => {
+                    let batch = part.decoder.decode(&frame);
+                    return Some(batch.map_err(|error| Error::Internal(format!("rows of a shard: {error}"))));
+                }
+                Ok(Told::Rows(_)) => {}
+                Ok(Told::Done(done)) => {
+                    part.running = false;
+                    self.profiles.extend(done.profiles.into_iter().map(from_profile));
+                    if self.parts.iter().all(|part| !part.running) && self.failure.is_none() {
+                        return None;
+                    }
+                }
+                Ok(Told::Failed(failure)) => {
+                    part.running = false;
+                    let indirect = matches!(
+                        failure.kind(),
+                        FailureKind::Exchange | FailureKind::NotHeld | FailureKind::Fenced | FailureKind::Cancelled
+                    );
+                    let error = error_of(failure);
+                    // The result is whole: what others had still to do was not needed.
+                    if !self.parts[self.root].running && self.failure.is_none() {
+                        continue;
+                    }
+                    if !indirect {
+                        return Some(Err(error.into()));
+                    }
+                    self.failed(Error::Unavailable(error.to_string()));
+                }
+                Err(error) => {
+                    part.running = false;
+                    self.lost.push(self.seating.nodes[place].1.clone());
+                    self.failed(Error::Unavailable(error.to_string()));
+                }
+            }
+            if self.parts.iter().all(|part| !part.running) {
+                return self.failure.take().map(|(error, _)| Err(error));
+            }
+        }
+    }
+
+    fn failed(&mut self, error: Error) {
+        self.failure.get_or_insert_with(|| (error, Instant::now() + CAUSE));
+    }
+
+    /// Shards that were not reached.
+    pub(crate) fn lost(&self) -> &[String] {
+        &self.lost
+    }
+
+    /// What the fragments did, as far as it was told.
+    pub(crate) fn profiles(&self) -> &[(u32, Profile)] {
+        &self.profiles
+    }
+}
+
+pub(crate) fn id_of(table: &TableRef) -> VersionId {
+    VersionId { tenant: table.tenant.clone(), dataset: table.dataset, version: table.version }
+}
+
+/// Starts a shard's part and hands on what it tells.
+async fn follow(
+    peers: &Peers,
+    address: &str,
+    run: Run,
+    place: usize,
+    sender: &mpsc::Sender<(usize, Result<Told, network::Error>)>,
+) -> Result<(), network::Error> {
+    let mut stream = peers.open(address, network::Service(Service::Run as u16)).await?;
+    stream.sender.send(run.encode_to_vec().into()).await?;
+    loop {
+        let malformed =
+            |why: &str| network::Error::Malformed { peer: address.to_string(), why: why.to_string() };
+        let message = stream.receiver.receive().await?.ok_or_else(|| malformed("it ended half way"))?;
+        let told = Ran::decode(message).map_err(|error| malformed(&error.to_string()))?.told;
+        let told = told.ok_or_else(|| malformed("it told nothing that is known here"))?;
+        let last = matches!(told, Told::Done(_) | Told::Failed(_));
+        if sender.send((place, Ok(told))).await.is_err() || last {
+            return Ok(());
+        }
+    }
+}

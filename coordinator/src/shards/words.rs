@@ -1,0 +1,59 @@
+//! What a coordinator serves to other nodes, and how its catalog reaches them.
+
+use super::nodes::Nodes;
+use crate::catalog::{RaftCatalog, Transport};
+use crate::datasets::Datasets;
+use flight_proto::Message;
+use flight_proto::node::{Heartbeat, Service, VersionName};
+use futures::future::BoxFuture;
+use network::{Handlers, Peers, call_handler};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The catalog's way to other coordinators.
+pub(crate) struct RaftTransport(pub(crate) Arc<Peers>);
+
+impl Transport for RaftTransport {
+    fn call<'a>(
+        &'a self,
+        address: &'a str,
+        request: bytes::Bytes,
+        timeout: Duration,
+    ) -> BoxFuture<'a, network::Result<bytes::Bytes>> {
+        Box::pin(self.0.call(address, number(Service::Raft), request, timeout))
+    }
+}
+
+fn number(service: Service) -> network::Service {
+    network::Service(service as u16)
+}
+
+/// The services of a coordinator.
+pub(crate) fn handlers(catalog: &Arc<RaftCatalog>, datasets: &Arc<Datasets>, nodes: &Arc<Nodes>) -> Handlers {
+    let catalog = catalog.clone();
+    let raft = call_handler(move |request| {
+        let answer = catalog.answer(request);
+        async move { Ok(answer.await) }
+    });
+    let (heard, nodes) = (datasets.clone(), nodes.clone());
+    let heartbeat = call_handler(move |request| {
+        let orders = Heartbeat::decode(request).map_err(|error| error.to_string()).and_then(|heartbeat| {
+            let in_use = heard.in_use().iter().map(VersionName::from).collect();
+            nodes.heartbeat(heartbeat, in_use).map_err(|error| error.to_string())
+        });
+        async move { Ok(orders?.encode_to_vec().into()) }
+    });
+    let datasets = datasets.clone();
+    let manifest = call_handler(move |request| {
+        let datasets = datasets.clone();
+        async move {
+            let name = VersionName::decode(request).map_err(|error| error.to_string())?;
+            let manifest = datasets.manifest(&name).await.map_err(|error| error.to_string())?;
+            Ok(manifest.encode_to_vec().into())
+        }
+    });
+    Handlers::new()
+        .with(number(Service::Raft), raft)
+        .with(number(Service::Heartbeat), heartbeat)
+        .with(number(Service::Manifest), manifest)
+}

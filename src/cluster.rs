@@ -1,0 +1,260 @@
+//! `tundra cluster`: a whole cluster on one machine, each node a process of its own.
+
+use std::fs;
+use std::net::{TcpListener, UdpSocket};
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use network::Authority;
+use object_store::prefix::PrefixStore;
+use ::shard::Stores;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+use tokio::sync::mpsc;
+
+use crate::Failure;
+use crate::coordinator::PlacementOptions;
+use crate::machine;
+use crate::process::{self, Stop};
+use crate::sample::Sample;
+use crate::size::Size;
+use crate::sql::client::Client;
+use crate::up::check_store;
+
+/// Start a cluster on this machine: coordinators and shards as processes, started again when they end.
+#[derive(Args)]
+#[command(after_help = "Example:\n  tundra cluster --coordinators 3 --shards 4 --sample tpch:1")]
+pub(crate) struct Options {
+    /// Folder for the nodes' folders, their certificates and, without --object-store, the object store
+    #[arg(long, value_name = "DIR", default_value = "tundra-cluster", env = "TUNDRA_DATA")]
+    data: PathBuf,
+    /// Coordinators; an odd number
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=9))]
+    coordinators: u16,
+    /// Shards
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
+    shards: u16,
+    /// Where datasets live: s3://bucket/prefix or file:///folder [default: DIR/objects]
+    #[arg(long, value_name = "URL", env = "TUNDRA_OBJECT_STORE")]
+    object_store: Option<String>,
+    /// Generate and register a sample dataset once, such as tpch:1
+    #[arg(long, value_name = "NAME:SCALE")]
+    sample: Option<Sample>,
+    /// Worker threads of each shard [default: all cores]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
+    /// Memory of all shards together: bytes, 2GB, 512MiB or a share of the machine's
+    #[arg(long, value_name = "SIZE", default_value = "80%")]
+    memory: Size,
+    /// A further URL prefix that tables may be read from
+    #[arg(long, value_name = "URL")]
+    allow_location: Vec<String>,
+    #[command(flatten)]
+    placement: PlacementOptions,
+}
+
+/// Before a node that has ended is started again.
+const RESTART: Duration = Duration::from_millis(500);
+/// How long nodes may take to end.
+const END: Duration = Duration::from_secs(15);
+
+/// Runs until SIGINT or SIGTERM.
+pub(crate) fn run(options: Options) -> Result<(), Failure> {
+    process::run(|stop| serve(options, stop))
+}
+
+/// A node as it is started.
+#[derive(Clone)]
+struct Node {
+    name: String,
+    arguments: Vec<String>,
+}
+
+async fn serve(options: Options, mut stop: Stop) -> Result<(), Failure> {
+    let nodes = plan(&options)?;
+    let (ready, mut lines) = mpsc::unbounded_channel();
+    let (end, ended) = tokio::sync::watch::channel(false);
+    let keepers: Vec<_> =
+        nodes.iter().map(|node| tokio::spawn(keep(node.clone(), ready.clone(), ended.clone()))).collect();
+    let starting = async {
+        let mut announced: Vec<Option<String>> = vec![None; nodes.len()];
+        while announced.iter().any(Option::is_none) {
+            let (name, line) = lines.recv().await.ok_or("the nodes ended")?;
+            if let Some(place) = nodes.iter().position(|node| node.name == name) {
+                announced[place] = Some(line);
+            }
+        }
+        let words = |key: &str| -> Vec<String> {
+            let lines = announced.iter().flatten();
+            let found = lines.filter_map(|line| line.split_whitespace().find_map(|word| word.strip_prefix(key)));
+            found.map(str::to_string).collect()
+        };
+        let (flight, http) = (words("flight="), words("http="));
+        if let Some(sample) = options.sample {
+            bring_in(&sample, &options, flight.first().map_or("", String::as_str)).await?;
+        }
+        announce(&flight, &http);
+        Ok::<(), Failure>(())
+    };
+    let started = tokio::select! {
+        started = starting => started,
+        () = stop.requested() => Ok(()),
+    };
+    if started.is_ok() {
+        stop.requested().await;
+    }
+    end.send_replace(true);
+    for keeper in keepers {
+        let _ = keeper.await;
+    }
+    started
+}
+
+/// The nodes, with certificates and free ports.
+fn plan(options: &Options) -> Result<Vec<Node>, Failure> {
+    let object_store = object_store(options)?;
+    check_store(&object_store)?;
+    let certificates = options.data.join("certificates");
+    let authority = match Authority::load(&certificates)? {
+        Some(authority) => authority,
+        None => {
+            let authority = Authority::create()?;
+            authority.store(&certificates)?;
+            authority
+        }
+    };
+    let coordinators: Vec<(u16, String)> =
+        (1..=options.coordinators).map(|id| Ok((id, free_address()?))).collect::<std::io::Result<_>>()?;
+    let peers: Vec<String> = coordinators.iter().map(|(id, address)| format!("{id}={address}")).collect();
+    let addresses: Vec<&str> = coordinators.iter().map(|(_, address)| address.as_str()).collect();
+    let folder = |name: &str| options.data.join(name).display().to_string();
+    let mut nodes = Vec::new();
+    let mut add = |name: String, mut arguments: Vec<String>| -> Result<(), Failure> {
+        let own = certificates.join(&name);
+        authority.issue(&name)?.store(&own)?;
+        arguments.extend(["--data".into(), folder(&name), "--certificates".into(), own.display().to_string()]);
+        nodes.push(Node { name, arguments });
+        Ok(())
+    };
+    let texts = |words: &[&str]| words.iter().map(|word| word.to_string()).collect::<Vec<_>>();
+    for (id, address) in &coordinators {
+        let mut arguments =
+            texts(&["coordinator", "--id", &id.to_string(), "--listen", address, "--peers", &peers.join(",")]);
+        arguments.extend(texts(&["--object-store", &object_store]));
+        arguments.extend(texts(&["--flight", "127.0.0.1:0", "--http", "127.0.0.1:0"]));
+        arguments.extend(options.placement.arguments());
+        for url in &options.allow_location {
+            arguments.extend(texts(&["--allow-location", url]));
+        }
+        add(format!("coordinator-{id}"), arguments)?;
+    }
+    let memory = options.memory.bytes(machine::memory_bytes()) / u64::from(options.shards);
+    for id in 1..=options.shards {
+        let mut arguments = texts(&["shard", "--coordinators", &addresses.join(",")]);
+        arguments.extend(texts(&["--memory", &memory.to_string()]));
+        if let Some(threads) = options.threads {
+            arguments.extend(texts(&["--threads", &threads.to_string()]));
+        }
+        add(format!("shard-{id}"), arguments)?;
+    }
+    Ok(nodes)
+}
+
+fn object_store(options: &Options) -> Result<String, Failure> {
+    match &options.object_store {
+        Some(url) => Ok(url.clone()),
+        None => {
+            let folder = std::path::absolute(options.data.join("objects"))?;
+            fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+            Ok(format!("file://{}", folder.display()))
+        }
+    }
+}
+
+/// An address of this machine that nobody uses, neither for streams nor for datagrams.
+fn free_address() -> std::io::Result<String> {
+    let datagrams = UdpSocket::bind("127.0.0.1:0")?;
+    let address = datagrams.local_addr()?;
+    let _streams = TcpListener::bind(address)?;
+    Ok(address.to_string())
+}
+
+/// Runs a node, and runs it again whenever it ends, until all are to end.
+async fn keep(
+    node: Node,
+    ready: mpsc::UnboundedSender<(String, String)>,
+    mut ended: tokio::sync::watch::Receiver<bool>,
+) {
+    loop {
+        match start(&node) {
+            Ok(mut child) => {
+                if let Some(output) = child.stdout.take() {
+                    let (name, ready) = (node.name.clone(), ready.clone());
+                    tokio::spawn(async move {
+                        let mut lines = BufReader::new(output).lines();
+                        while let Ok(Some(line)) = lines.next_line().await {
+                            // Nobody waits any more once all are up.
+                            let _ = ready.send((name.clone(), line));
+                        }
+                    });
+                }
+                tokio::select! {
+                    status = child.wait() => match status {
+                        Ok(status) => tracing::warn!("{} ended with {status}; it is started again", node.name),
+                        Err(error) => tracing::warn!("{}: {error}", node.name),
+                    },
+                    _ = ended.wait_for(|ended| *ended) => return finish(child).await,
+                }
+            }
+            Err(error) => tracing::error!("{} cannot be started: {error}", node.name),
+        }
+        tokio::select! {
+            () = tokio::time::sleep(RESTART) => {}
+            _ = ended.wait_for(|ended| *ended) => return,
+        }
+    }
+}
+
+fn start(node: &Node) -> std::io::Result<Child> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.args(&node.arguments).stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
+    command.spawn()
+}
+
+/// Asks a node to end, and makes it.
+async fn finish(mut child: Child) {
+    if let Some(id) = child.id() {
+        let kill = Command::new("kill").args(["-TERM", &id.to_string()]).status().await;
+        if kill.is_ok() && tokio::time::timeout(END, child.wait()).await.is_ok() {
+            return;
+        }
+    }
+    let _ = child.kill().await;
+}
+
+/// Writes a sample where it is missing, and makes its tables known.
+async fn bring_in(sample: &Sample, options: &Options, url: &str) -> Result<(), Failure> {
+    let root = Stores::new().open(&object_store(options)?)?;
+    let store = PrefixStore::new(root.store.clone(), root.path.clone());
+    sample.ensure(Arc::new(store), machine::cores()).await?;
+    let mut client = Client::connect(url).await?;
+    for table in sample.tables() {
+        let location = root.join(table.folder.as_ref()).url().replace('\'', "''");
+        let sql = format!(
+            "CREATE EXTERNAL TABLE IF NOT EXISTS {} STORED AS PARQUET LOCATION '{location}/'",
+            table.name
+        );
+        let made = client.execute(&sql).await.map(drop);
+        made.map_err(|error| format!("cannot register {} of {sample}: {error}", table.name))?;
+    }
+    Ok(())
+}
+
+/// The line that says where clients find the cluster.
+#[allow(clippy::print_stdout)]
+fn announce(flight: &[String], http: &[String]) {
+    println!("tundra ready flight={} http={}", flight.join(","), http.join(","));
+}

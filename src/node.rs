@@ -1,0 +1,33 @@
+//! What nodes of a cluster are started with, whatever they do: certificates, and the network made of them.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use network::{Credentials, Listener, Network, Peers, Quic, QuicOptions};
+
+use crate::Failure;
+
+/// How long a node may take to accept a connection.
+const CONNECT: Duration = Duration::from_secs(1);
+
+#[derive(Args)]
+pub(crate) struct NodeOptions {
+    /// Address for the other nodes; port 0 takes a free one
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:0")]
+    listen: String,
+    /// Folder of this node's certificates, as `tundra cert` makes them
+    #[arg(long, value_name = "DIR", env = "TUNDRA_CERTIFICATES")]
+    certificates: PathBuf,
+}
+
+impl NodeOptions {
+    /// Listens, and knows how to reach others.
+    pub(crate) async fn network(&self) -> Result<(Box<dyn Listener>, Arc<Peers>), Failure> {
+        let credentials = Credentials::load(&self.certificates)?;
+        let network: Arc<dyn Network> = Arc::new(Quic::new(&credentials, &QuicOptions::default())?);
+        let listener = network.listen(&self.listen).await?;
+        Ok((listener, Arc::new(Peers::new(network, CONNECT))))
+    }
+}

@@ -1,0 +1,46 @@
+//! What every serving process has: its log, its runtime, the signals that end it.
+
+use std::io::IsTerminal;
+use std::time::Duration;
+
+use ::coordinator::STACK_BYTES;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::Failure;
+
+/// Runs `serve` with the signals that end it, and the log on stderr as `TUNDRA_LOG` wants it.
+pub(crate) fn run<F: Future<Output = Result<(), Failure>>>(
+    serve: impl FnOnce(Stop) -> F,
+) -> Result<(), Failure> {
+    let log = tracing_subscriber::EnvFilter::try_from_env("TUNDRA_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
+    let colours = std::io::stderr().is_terminal();
+    tracing_subscriber::fmt().with_env_filter(log).with_writer(std::io::stderr).with_ansi(colours).init();
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().thread_stack_size(STACK_BYTES).enable_all().build()?;
+    // The handlers come first: a signal during the start is kept until it is asked for.
+    let served = runtime.block_on(async { serve(Stop::listen()?).await });
+    // Work that ignores its cancellation does not keep the process from ending.
+    runtime.shutdown_timeout(Duration::from_secs(5));
+    served
+}
+
+/// SIGINT and SIGTERM.
+pub(crate) struct Stop {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Stop {
+    fn listen() -> std::io::Result<Stop> {
+        Ok(Stop { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    /// Waits for either.
+    pub(crate) async fn requested(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
