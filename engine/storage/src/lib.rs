@@ -13,6 +13,7 @@ pub mod error;
 mod evaluate;
 #[cfg(test)]
 mod exhaust;
+pub mod facts;
 pub mod filter;
 #[cfg(test)]
 mod forged;
@@ -37,11 +38,12 @@ mod zone;
 pub use builder::{SegmentBuilder, SegmentImage};
 pub use bytes::SegmentBytes;
 pub use error::{Error, Result};
+pub use facts::ColumnFacts;
 pub use filter::SegmentFilter;
 pub use predicate::{ColumnPredicate, CompareOp, Test, VectorTest};
 pub use rows::{BlockRows, Length, RowsRef};
 pub use segment::{BLOCK_ROWS, Segment};
 pub use sketch::DistinctSketch;
 pub use statistics::{ColumnSchema, ColumnStatistics, TableStatistics};
-pub use table::{ColumnFacts, Table};
+pub use table::Table;
 pub use text::{TextAutomaton, TextToken};
