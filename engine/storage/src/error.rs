@@ -13,6 +13,9 @@ pub enum Error {
     /// A segment of a version this program does not read.
     #[error("segment version {found}, expected {expected}: build the segment again")]
     Version { found: u32, expected: u32 },
+    /// The bytes are not a sound summary of a bucket.
+    #[error("malformed summary: {0}")]
+    Summary(String),
     /// The operating system refused.
     #[error("{0}")]
     Io(String),

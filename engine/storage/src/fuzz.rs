@@ -56,25 +56,25 @@ unsafe impl GlobalAlloc for Watched {
 static ALLOCATOR: Watched = Watched;
 
 /// SplitMix64 (Steele, Lea, Flood 2014).
-struct Random(u64);
+pub(crate) struct Random(u64);
 
 impl Random {
-    fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
         mixed ^ (mixed >> 31)
     }
 
-    fn below(&mut self, limit: usize) -> usize {
+    pub(crate) fn below(&mut self, limit: usize) -> usize {
         (self.next() >> 16) as usize % limit.max(1)
     }
 
-    fn one_in(&mut self, count: usize) -> bool {
+    pub(crate) fn one_in(&mut self, count: usize) -> bool {
         self.below(count) == 0
     }
 
-    fn pick<'a, T>(&mut self, choices: &'a [T]) -> &'a T {
+    pub(crate) fn pick<'a, T>(&mut self, choices: &'a [T]) -> &'a T {
         &choices[self.below(choices.len())]
     }
 
@@ -92,30 +92,44 @@ impl Random {
 
 #[test]
 fn files_changed_at_random_do_no_harm() {
-    let drawn = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |since| since.as_micros() as u64);
-    let given = |name| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
-    let (seed, seconds) = (given("FUZZ_SEED").unwrap_or_else(drawn), given("FUZZ_SECONDS").unwrap_or(15));
-    println!("FUZZ_SEED={seed}");
     let images = images();
     assert!(images.iter().all(|image| exhaust(image.clone()) == 0));
+    let most = |bytes: usize| MOST_BYTES + 64 * bytes;
+    let (rounds, opened) = run(15, |random| changed(&images, random), |bytes| exhaust(bytes) != 1, most);
+    assert!(opened > rounds / 10, "{opened} of {rounds} files opened: too few reach the blocks");
+}
+
+/// Hands bytes that `change` draws to `read`, for `FUZZ_SECONDS` or else `seconds`; no allocation may exceed what `most`
+/// says of their length. Gives how many there were, and how many `read` took for sound.
+pub(crate) fn run(
+    seconds: u64,
+    change: impl Fn(&mut Random) -> Vec<u8>,
+    read: impl Fn(Vec<u8>) -> bool,
+    most: impl Fn(usize) -> usize,
+) -> (u64, u64) {
+    let drawn = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |since| since.as_micros() as u64);
+    let given = |name| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    let (seed, seconds) =
+        (given("FUZZ_SEED").unwrap_or_else(drawn), given("FUZZ_SECONDS").unwrap_or(seconds));
+    println!("FUZZ_SEED={seed}");
     let begun = Instant::now();
-    let (mut rounds, mut opened) = (0, 0);
+    let (mut rounds, mut sound) = (0, 0);
     while begun.elapsed() < Duration::from_secs(seconds) {
         let round = seed.wrapping_add(rounds);
-        let bytes = changed(&images, &mut Random(round));
-        let most = MOST_BYTES + 64 * bytes.len();
+        let bytes = change(&mut Random(round));
+        let most = most(bytes.len());
         LARGEST.set(0);
-        let errors = catch_unwind(AssertUnwindSafe(|| exhaust(bytes)));
+        let outcome = catch_unwind(AssertUnwindSafe(|| read(bytes)));
         let largest = LARGEST.get();
         assert!(largest <= most, "an allocation of {largest} bytes with FUZZ_SEED={round}");
-        match errors {
-            Ok(errors) => opened += u64::from(errors != 1),
+        match outcome {
+            Ok(is_sound) => sound += u64::from(is_sound),
             Err(_) => panic!("a panic with FUZZ_SEED={round}"),
         }
         rounds += 1;
     }
-    println!("{rounds} files, {opened} opened");
-    assert!(opened > rounds / 10, "{opened} of {rounds} files opened: too few reach the blocks");
+    println!("{rounds} inputs, {sound} sound");
+    (rounds, sound)
 }
 
 /// A file made from one or two of the images.
@@ -167,7 +181,7 @@ fn sealed(mut buffers: Vec<u8>, message: Vec<u8>) -> Vec<u8> {
 }
 
 /// Bits and bytes changed, stretches left out, doubled, blanked, taken from elsewhere.
-fn change_bytes(bytes: &mut Vec<u8>, other: &[u8], random: &mut Random) {
+pub(crate) fn change_bytes(bytes: &mut Vec<u8>, other: &[u8], random: &mut Random) {
     for _ in 0..1 + random.below(4) {
         let at = random.below(bytes.len());
         let end = bytes.len().min(at + 1 + random.below(80));

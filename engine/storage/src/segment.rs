@@ -3,13 +3,13 @@
 use crate::bytes::SegmentBytes;
 use crate::encoding::{self, EncodedBlock, Source};
 use crate::error::{Error, Result, damaged};
+use crate::facts::ColumnFacts;
 use crate::format::{self, Footer};
 use crate::predicate::ColumnPredicate;
 use crate::residency::LastUse;
 use crate::rows::{BlockRows, Length, RowsRef};
 use crate::sketch::DistinctSketch;
 use crate::statistics::{ColumnSchema, ColumnStatistics, SAMPLE_ROWS, TableStatistics};
-use crate::table::ColumnFacts;
 use crate::zone::Zone;
 use columnar::kernels::take::take_bits;
 use columnar::{Batch, Bitmap, DataType, Dictionary, Flat, PhysicalType, Scalar, Values, Vector};

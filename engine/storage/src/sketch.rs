@@ -26,6 +26,9 @@ impl std::fmt::Debug for DistinctSketch {
 }
 
 impl DistinctSketch {
+    /// How many [`DistinctSketch::as_bytes`] gives.
+    pub const BYTES: usize = REGISTERS;
+
     /// Takes the registers of [`DistinctSketch::as_bytes`]; `None` where they are not such.
     pub fn from_bytes(bytes: &[u8]) -> Option<DistinctSketch> {
         let sound = bytes.len() == REGISTERS && bytes.iter().all(|&rank| usize::from(rank) <= MAX_RANK);

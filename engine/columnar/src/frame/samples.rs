@@ -144,7 +144,7 @@ fn scalar(random: &mut Random, data_type: DataType, bits: usize, nulls: usize) -
         }
         _ => {
             let (least, greatest) = data_type.integer_bounds().unwrap_or((0, 0));
-            let base = if bits % 2 == 0 { least } else { -(1 << 20) };
+            let base = if bits.is_multiple_of(2) { least } else { -(1 << 20) };
             Scalar::Integer(base.saturating_add(number).clamp(least, greatest))
         }
     }

