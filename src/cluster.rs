@@ -7,10 +7,10 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ::shard::Stores;
 use clap::Args;
 use network::Authority;
 use object_store::prefix::PrefixStore;
-use ::shard::Stores;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
@@ -89,7 +89,8 @@ async fn serve(options: Options, mut stop: Stop) -> Result<(), Failure> {
         }
         let words = |key: &str| -> Vec<String> {
             let lines = announced.iter().flatten();
-            let found = lines.filter_map(|line| line.split_whitespace().find_map(|word| word.strip_prefix(key)));
+            let found =
+                lines.filter_map(|line| line.split_whitespace().find_map(|word| word.strip_prefix(key)));
             found.map(str::to_string).collect()
         };
         let (flight, http) = (words("flight="), words("http="));
@@ -135,14 +136,26 @@ fn plan(options: &Options) -> Result<Vec<Node>, Failure> {
     let mut add = |name: String, mut arguments: Vec<String>| -> Result<(), Failure> {
         let own = certificates.join(&name);
         authority.issue(&name)?.store(&own)?;
-        arguments.extend(["--data".into(), folder(&name), "--certificates".into(), own.display().to_string()]);
+        arguments.extend([
+            "--data".into(),
+            folder(&name),
+            "--certificates".into(),
+            own.display().to_string(),
+        ]);
         nodes.push(Node { name, arguments });
         Ok(())
     };
     let texts = |words: &[&str]| words.iter().map(|word| word.to_string()).collect::<Vec<_>>();
     for (id, address) in &coordinators {
-        let mut arguments =
-            texts(&["coordinator", "--id", &id.to_string(), "--listen", address, "--peers", &peers.join(",")]);
+        let mut arguments = texts(&[
+            "coordinator",
+            "--id",
+            &id.to_string(),
+            "--listen",
+            address,
+            "--peers",
+            &peers.join(","),
+        ]);
         arguments.extend(texts(&["--object-store", &object_store]));
         arguments.extend(texts(&["--flight", "127.0.0.1:0", "--http", "127.0.0.1:0"]));
         arguments.extend(options.placement.arguments());

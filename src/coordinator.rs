@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Args;
 use ::coordinator::{Cluster, Config, Environment, NodeNetwork};
+use clap::Args;
 
 use crate::Failure;
 use crate::machine;
@@ -16,11 +16,9 @@ use crate::up::{announce, check_store};
 
 /// Start one coordinator of a cluster: it keeps the catalog with the others, plans queries and serves clients.
 #[derive(Args)]
-#[command(
-    after_help = "Example:\n  tundra coordinator --id 1 --data c1 --listen 10.0.0.1:7000 \\\n    \
+#[command(after_help = "Example:\n  tundra coordinator --id 1 --data c1 --listen 10.0.0.1:7000 \\\n    \
                   --peers 1=10.0.0.1:7000,2=10.0.0.2:7000,3=10.0.0.3:7000 \\\n    \
-                  --object-store s3://bucket/tundra --certificates certificates/node-1 --flight 10.0.0.1:31337"
-)]
+                  --object-store s3://bucket/tundra --certificates certificates/node-1 --flight 10.0.0.1:31337")]
 pub(crate) struct Options {
     /// This coordinator's number among --peers
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]

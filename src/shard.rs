@@ -3,11 +3,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use ::shard::service::{NodeConfig, serve as serve_node};
+use ::shard::{Config, Environment, Shard, Stores};
 use clap::Args;
 use exec::memory::MemoryPool;
 use exec::runtime::Workers;
-use ::shard::service::{NodeConfig, serve as serve_node};
-use ::shard::{Config, Environment, Shard, Stores};
 
 use crate::Failure;
 use crate::machine;
@@ -17,10 +17,8 @@ use crate::size::Size;
 
 /// Start one shard of a cluster: it holds parts of the datasets in memory and runs queries on them.
 #[derive(Args)]
-#[command(
-    after_help = "Example:\n  tundra shard --data s1 --listen 10.0.0.4:7000 --memory 200GB \\\n    \
-                  --coordinators 10.0.0.1:7000,10.0.0.2:7000,10.0.0.3:7000 --certificates certificates/node-4"
-)]
+#[command(after_help = "Example:\n  tundra shard --data s1 --listen 10.0.0.4:7000 --memory 200GB \\\n    \
+                  --coordinators 10.0.0.1:7000,10.0.0.2:7000,10.0.0.3:7000 --certificates certificates/node-4")]
 pub(crate) struct Options {
     /// Folder of its segments, and of its identity; no other process may use it
     #[arg(long, value_name = "DIR", env = "TUNDRA_DATA")]
@@ -51,8 +49,7 @@ async fn serve(options: Options, mut stop: Stop) -> Result<(), Failure> {
     let id = identity(&options.data)?;
     let memory_bytes = options.memory.bytes(machine::memory_bytes());
     let threads = options.threads.map_or_else(machine::cores, usize::from);
-    let environment =
-        Environment::new(Workers::new(threads)?, MemoryPool::new(memory_bytes), Stores::new());
+    let environment = Environment::new(Workers::new(threads)?, MemoryPool::new(memory_bytes), Stores::new());
     let shard = Shard::start(Config { data: options.data.join("segments"), id }, environment)?;
     let hydration = ::shard::hydrate::Options {
         threads,

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use clap::Args;
 use ::coordinator::{Config, Environment, Handle};
+use clap::Args;
 use object_store::prefix::PrefixStore;
 
 use crate::Failure;

@@ -91,7 +91,9 @@ impl View {
     pub(crate) fn same_as(&self, other: &View) -> bool {
         let versions = |view: &View| {
             let residents = view.names.values();
-            residents.map(|one| (one.table.dataset, one.table.version, one.shards.is_ok())).collect::<Vec<_>>()
+            residents
+                .map(|one| (one.table.dataset, one.table.version, one.shards.is_ok()))
+                .collect::<Vec<_>>()
         };
         self.schemas == other.schemas
             && self.seating == other.seating

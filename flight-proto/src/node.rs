@@ -16,7 +16,7 @@ pub enum Service {
     Heartbeat = 3,
     /// From a coordinator to a shard: [`Hydrate`], answered by [`Held`].
     Hydrate = 4,
-    /// From a coordinator to a shard: [`Summarize`], answered by [`Summary`].
+    /// From a coordinator to a shard: [`Summarize`], answered by [`Summaries`].
     Summarize = 5,
     /// From a coordinator to a shard: [`Run`], then [`Ran`] after [`Ran`].
     Run = 6,
@@ -180,13 +180,10 @@ pub struct Summarize {
 }
 
 #[derive(Clone, PartialEq, Eq, Hash, prost::Message)]
-pub struct Summary {
-    /// Statistics of all the buckets together.
-    #[prost(bytes = "bytes", tag = "1")]
-    pub statistics: prost::bytes::Bytes,
-    /// Facts of each column, a bucket: in the order that was asked.
-    #[prost(bytes = "bytes", repeated, tag = "2")]
-    pub facts: Vec<prost::bytes::Bytes>,
+pub struct Summaries {
+    /// One a bucket, in the order that was asked: statistics and facts.
+    #[prost(bytes = "bytes", repeated, tag = "1")]
+    pub buckets: Vec<prost::bytes::Bytes>,
 }
 
 /// Start a shard's part of a query.

@@ -65,8 +65,8 @@ impl Datasets {
 
     async fn take_in(&self, nodes: &Nodes, dataset: &Dataset, version: u64) -> Result<()> {
         let id = VersionId { tenant: DEFAULT_TENANT.into(), dataset: dataset.id, version };
-        let brought = nodes.describe(&id).await?;
         let columns = columns_from_stored(&dataset.columns).map_err(shard_error)?;
+        let brought = nodes.describe(&id, &columns).await?;
         // What was the latest manifest is not any longer.
         let mut state = self.state.lock();
         if state.heads.get(&dataset.id).is_some_and(|head| head.version < version) {
@@ -134,7 +134,8 @@ impl Datasets {
         let known = snapshot.dataset(DEFAULT_TENANT, id);
         if manifest.tombstone {
             if known.is_some() {
-                self.propose(Change::DropDataset(DropDataset { dataset: id, version: manifest.version })).await?;
+                self.propose(Change::DropDataset(DropDataset { dataset: id, version: manifest.version }))
+                    .await?;
             }
             return Ok(());
         }

@@ -178,8 +178,9 @@ impl Datasets {
         let state = self.state.lock();
         let former = state.former_views.iter().filter_map(Weak::upgrade);
         let views = former.chain([state.view.clone()]);
-        let mut ids: Vec<VersionId> =
-            views.flat_map(|view| view.residents().map(|one| id_of(&one.table)).collect::<Vec<_>>()).collect();
+        let mut ids: Vec<VersionId> = views
+            .flat_map(|view| view.residents().map(|one| id_of(&one.table)).collect::<Vec<_>>())
+            .collect();
         ids.sort_unstable();
         ids.dedup();
         ids

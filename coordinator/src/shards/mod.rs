@@ -40,7 +40,7 @@ impl Shards {
     ) -> Result<Brought> {
         match self {
             Shards::Here(shards) => shards.bring_in(version, progress).await,
-            Shards::Nodes(nodes) => nodes.bring_in(manifest).await,
+            Shards::Nodes(nodes) => nodes.bring_in(manifest, &version.schema).await,
         }
     }
 

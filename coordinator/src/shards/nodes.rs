@@ -1,7 +1,7 @@
 //! Shards that are nodes of a cluster: which live, what they hold, what they are to hold.
 
-use super::seating::{NodeView, Seating, seat};
 use super::Brought;
+use super::seating::{NodeView, Seating, seat};
 use crate::catalog::{CatalogState, CatalogStore};
 use crate::datasets::DEFAULT_TENANT;
 use crate::error::{Error, Result};
@@ -9,7 +9,7 @@ use flight_proto::Message;
 use flight_proto::catalog::{Change, Command, SetShard, Shard, ShardStatus};
 use flight_proto::manifest::Manifest;
 use flight_proto::node::{
-    Heartbeat, Held, Hydrate, Orders, Service, Summarize, Summary, VersionName, Wanted,
+    Heartbeat, Held, Hydrate, Orders, Service, Summaries, Summarize, VersionName, Wanted,
 };
 use futures::future::{join_all, try_join_all};
 use network::Peers;
@@ -20,7 +20,7 @@ use shard::{Holding, Member, Placement, ShardSet, VersionId};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
-use storage::{ColumnFacts, TableStatistics};
+use storage::{ColumnFacts, ColumnSchema, TableStatistics};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -175,7 +175,9 @@ impl Nodes {
     fn settled_revision(&self, snapshot: &CatalogState) -> u64 {
         let known = self.known.lock();
         let settled = |shard: &Member| {
-            known.get(&shard.id).is_some_and(|node| node.alive && node.hydrated_revision >= snapshot.revision())
+            known
+                .get(&shard.id)
+                .is_some_and(|node| node.alive && node.hydrated_revision >= snapshot.revision())
         };
         if self.set(snapshot).shards.iter().all(settled) { snapshot.revision() } else { 0 }
     }
@@ -262,7 +264,11 @@ impl Nodes {
         let known = self.known.lock();
         let alive = known.iter().filter(|(_, node)| node.alive);
         alive
-            .map(|(&id, node)| NodeView { id, address: node.address.clone(), holdings: node.holdings.clone() })
+            .map(|(&id, node)| NodeView {
+                id,
+                address: node.address.clone(),
+                holdings: node.holdings.clone(),
+            })
             .collect()
     }
 
@@ -273,9 +279,12 @@ impl Nodes {
     }
 
     /// Brings a version onto all shards that live, and tells what it is there.
-    pub(crate) async fn bring_in(&self, manifest: &Manifest) -> Result<Brought> {
-        let id =
-            VersionId { tenant: manifest.tenant.clone(), dataset: manifest.dataset, version: manifest.version };
+    pub(crate) async fn bring_in(&self, manifest: &Manifest, columns: &[ColumnSchema]) -> Result<Brought> {
+        let id = VersionId {
+            tenant: manifest.tenant.clone(),
+            dataset: manifest.dataset,
+            version: manifest.version,
+        };
         let snapshot = self.catalog.snapshot();
         let set = self.set(&snapshot);
         let takes_part = |node: &NodeView| set.position(node.id).is_some();
@@ -320,14 +329,14 @@ impl Nodes {
         if tokio::time::timeout(TELLING, told).await.is_err() {
             tracing::warn!("shards have not told of version {} of dataset {}", id.version, id.dataset);
         }
-        match self.describe(&id).await {
+        match self.describe(&id, columns).await {
             Err(Error::Unavailable(why)) => Err(lost.unwrap_or(Error::Unavailable(why))),
             described => described,
         }
     }
 
     /// What a version is on the shards that hold it; an error where not all of its rows are held.
-    pub(crate) async fn describe(&self, id: &VersionId) -> Result<Brought> {
+    pub(crate) async fn describe(&self, id: &VersionId, columns: &[ColumnSchema]) -> Result<Brought> {
         let seating = self.seating(std::slice::from_ref(id));
         let seated = seating.share_of(id)?;
         let name = VersionName::from(id);
@@ -336,33 +345,34 @@ impl Nodes {
             async move {
                 let summary =
                     self.call(address, Service::Summarize, request.encode_to_vec().into(), SUMMARY).await?;
-                Summary::decode(summary).map_err(|error| Error::Internal(error.to_string()))
+                Summaries::decode(summary).map_err(|error| Error::Internal(error.to_string()))
             }
         });
         let replicated = seated.placement == Placement::Replicated;
         let calls: Vec<_> = calls.take(if replicated { 1 } else { usize::MAX }).collect();
-        let mut statistics: Option<TableStatistics> = None;
-        let mut facts: BTreeMap<u32, Vec<ColumnFacts>> = BTreeMap::new();
-        for (summary, buckets) in try_join_all(calls).await?.into_iter().zip(&seated.shares) {
-            let damaged = |error: storage::summary::SummaryError| Error::Internal(error.to_string());
-            let one = storage::summary::decode_statistics(&summary.statistics).map_err(damaged)?;
-            statistics = Some(match statistics {
-                Some(known) => known.merge(&one),
-                None => one,
-            });
-            if summary.facts.len() != buckets.len() {
-                return Err(Error::Internal("a shard told facts of other buckets".into()));
+        let mut buckets: BTreeMap<u32, storage::Summary> = BTreeMap::new();
+        for (summaries, numbers) in try_join_all(calls).await?.into_iter().zip(&seated.shares) {
+            if summaries.buckets.len() != numbers.len() {
+                return Err(Error::Internal("a shard summarised other buckets".into()));
             }
-            for (&bucket, bytes) in buckets.iter().zip(&summary.facts) {
-                facts.insert(bucket, storage::summary::decode_facts(bytes).map_err(damaged)?);
+            for (&number, bytes) in numbers.iter().zip(&summaries.buckets) {
+                let summary = storage::Summary::decode(bytes, columns);
+                buckets.insert(number, summary.map_err(|error| Error::Internal(error.to_string()))?);
             }
         }
-        let statistics = statistics.ok_or_else(|| Error::Internal("a version that nobody holds".into()))?;
-        let columns = statistics.columns.len();
-        let merged = (0..columns).map(|column| {
-            ColumnFacts::merge(facts.values().filter_map(|of_bucket| of_bucket.get(column)).copied())
+        let statistics = buckets.values().map(|summary| &summary.statistics);
+        let empty = TableStatistics::empty(columns.len());
+        let statistics = statistics.fold(empty, |known, one| known.merge(one));
+        let facts = (0..columns.len()).map(|column| {
+            let parts = buckets.values().filter_map(|summary| summary.facts.get(column));
+            ColumnFacts::merge(parts.copied())
         });
-        Ok(Brought { placement: seated.placement.clone(), facts: merged.collect(), statistics, shards: Vec::new() })
+        Ok(Brought {
+            placement: seated.placement.clone(),
+            facts: facts.collect(),
+            statistics,
+            shards: Vec::new(),
+        })
     }
 
     /// Calls a shard; one that is not reached is suspected.
@@ -396,7 +406,10 @@ impl Nodes {
             let held = node.into_iter().flat_map(|node| node.holdings.values()).flat_map(|held| &held.held);
             NodeSummary {
                 id,
-                address: node.map(|node| node.address.clone()).or(shard.map(|shard| shard.address.clone())).unwrap_or_default(),
+                address: node
+                    .map(|node| node.address.clone())
+                    .or(shard.map(|shard| shard.address.clone()))
+                    .unwrap_or_default(),
                 alive: node.is_some_and(|node| node.alive),
                 status: match shard.map(Shard::status) {
                     Some(ShardStatus::Active) => "active",

@@ -41,7 +41,9 @@ impl Seating {
         match self.shares.get(id) {
             Some(Ok(seated)) => Ok(seated),
             Some(Err(why)) => Err(Error::Unavailable(why.clone())),
-            None => Err(Error::Internal(format!("version {} of dataset {} has no seats", id.version, id.dataset))),
+            None => {
+                Err(Error::Internal(format!("version {} of dataset {} has no seats", id.version, id.dataset)))
+            }
         }
     }
 }
@@ -50,10 +52,8 @@ impl Seating {
 pub(crate) fn seat(epoch: u64, alive: Vec<NodeView>, versions: &[VersionId], slices: usize) -> Seating {
     let wanted: Vec<&VersionId> =
         versions.iter().filter(|id| alive.iter().any(|node| node.holdings.contains_key(id))).collect();
-    let nodes: Vec<NodeView> = alive
-        .into_iter()
-        .filter(|node| wanted.iter().all(|id| node.holdings.contains_key(*id)))
-        .collect();
+    let nodes: Vec<NodeView> =
+        alive.into_iter().filter(|node| wanted.iter().all(|id| node.holdings.contains_key(*id))).collect();
     let mut seating = Seating {
         epoch,
         nodes: nodes.iter().map(|node| (node.id, node.address.clone())).collect(),
@@ -91,16 +91,15 @@ fn slice_seats(nodes: &[NodeView], versions: &[&VersionId], slices: usize) -> Ve
     seats
 }
 
-fn seat_version(
-    nodes: &[NodeView],
-    id: &VersionId,
-    slices: &[usize],
-) -> std::result::Result<Seated, String> {
+fn seat_version(nodes: &[NodeView], id: &VersionId, slices: &[usize]) -> std::result::Result<Seated, String> {
     let holdings: Vec<&Holding> = nodes.iter().filter_map(|node| node.holdings.get(id)).collect();
     let Some(first) = holdings.first() else {
         return Err(match nodes.is_empty() {
             true => "no shard is up that holds all tables; try again".into(),
-            false => format!("version {} of dataset {} is being brought onto the shards; try again", id.version, id.dataset),
+            false => format!(
+                "version {} of dataset {} is being brought onto the shards; try again",
+                id.version, id.dataset
+            ),
         });
     };
     let placement = first.placement.clone();
@@ -125,7 +124,8 @@ fn seat_version(
         };
         let wanted = by_hash.then(|| slices[bucket as usize]).filter(|&place| rows_at(place).is_some());
         by_slices &= wanted.is_some();
-        let least = || (0..nodes.len()).filter(|&place| rows_at(place).is_some()).min_by_key(|&place| loads[place]);
+        let least =
+            || (0..nodes.len()).filter(|&place| rows_at(place).is_some()).min_by_key(|&place| loads[place]);
         match wanted.or_else(least) {
             Some(place) => {
                 loads[place] += rows_at(place).unwrap_or(0);
@@ -221,7 +221,8 @@ mod tests {
 
     #[test]
     fn a_table_without_rows_is_read_by_all() {
-        let nodes = vec![node(1, &[(1, Placement::Spread, 0, &[])]), node(2, &[(1, Placement::Spread, 0, &[])])];
+        let nodes =
+            vec![node(1, &[(1, Placement::Spread, 0, &[])]), node(2, &[(1, Placement::Spread, 0, &[])])];
         assert_eq!(seat(1, nodes, &[id(1)], 2).share_of(&id(1)).unwrap().shares, [[0_u32; 0], []]);
     }
 }

@@ -153,7 +153,10 @@ impl QueryThere {
                     part.running = false;
                     let indirect = matches!(
                         failure.kind(),
-                        FailureKind::Exchange | FailureKind::NotHeld | FailureKind::Fenced | FailureKind::Cancelled
+                        FailureKind::Exchange
+                            | FailureKind::NotHeld
+                            | FailureKind::Fenced
+                            | FailureKind::Cancelled
                     );
                     let error = error_of(failure);
                     // The result is whole: what others had still to do was not needed.

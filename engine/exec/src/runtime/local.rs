@@ -268,10 +268,7 @@ impl RunningQuery {
 
     /// Starts the fragments that one shard of a query runs. All of them are polled: those that are not the root give
     /// their end alone.
-    pub fn start_part(
-        fragments: &[Fragment],
-        environment: &FragmentEnvironment,
-    ) -> Result<RunningQuery> {
+    pub fn start_part(fragments: &[Fragment], environment: &FragmentEnvironment) -> Result<RunningQuery> {
         let mut running = RunningQuery { fragments: Vec::new(), roots: Vec::new() };
         let topology = environment.exchange.topology();
         for fragment in fragments {

@@ -9,9 +9,9 @@ pub mod words;
 use crate::hydrate::Options;
 use crate::{Progress, Shard, VersionId};
 use flight_proto::Message;
-use flight_proto::node::{Failure, FailureKind, Hydrate, Rows, Service, Summarize, Summary};
-use network::{Handler, Handlers, Listener, Peers, Stream, call_handler};
+use flight_proto::node::{Failure, FailureKind, Hydrate, Rows, Service, Summaries, Summarize};
 use futures::future::BoxFuture;
+use network::{Handler, Handlers, Listener, Peers, Stream, call_handler};
 use orders::Told;
 use queries::Queries;
 use std::sync::Arc;
@@ -157,7 +157,8 @@ impl Node {
     fn fence(&self, epoch: u64) -> Result<(), Failure> {
         let known = self.epoch.fetch_max(epoch, Ordering::AcqRel);
         if epoch < known {
-            let message = format!("the coordinator follows the leader of term {epoch}, and there is one of {known}");
+            let message =
+                format!("the coordinator follows the leader of term {epoch}, and there is one of {known}");
             return Err(Failure { kind: FailureKind::Fenced.into(), message });
         }
         Ok(())
@@ -179,17 +180,14 @@ impl Node {
         exchange.take(edge, &mut *stream.receiver).await;
     }
 
-    fn summarize(&self, request: Summarize) -> Result<Summary, String> {
+    fn summarize(&self, request: Summarize) -> Result<Summaries, String> {
         let id: VersionId = request.version.ok_or("a summary of no version")?.into();
         let failed = |error: exec::Error| error.to_string();
-        let statistics = self.shard.statistics(&id, &request.buckets).map_err(failed)?;
-        let facts = request.buckets.iter().map(|&bucket| {
+        let buckets = request.buckets.iter().map(|&bucket| {
+            let statistics = self.shard.statistics(&id, &[bucket]).map_err(failed)?;
             let facts = self.shard.facts(&id, bucket).map_err(failed)?;
-            Ok(storage::summary::encode_facts(&facts).into())
+            Ok(storage::Summary { statistics, facts }.encode().into())
         });
-        Ok(Summary {
-            statistics: storage::summary::encode_statistics(&statistics).into(),
-            facts: facts.collect::<Result<_, String>>()?,
-        })
+        Ok(Summaries { buckets: buckets.collect::<Result<_, String>>()? })
     }
 }

@@ -9,9 +9,7 @@ use super::words::{from_dealing, held_of};
 use crate::{Error, Result, Version, VersionId, hydrate_one};
 use flight_proto::Message;
 use flight_proto::manifest::Manifest;
-use flight_proto::node::{
-    Dealing, Heartbeat, Held, Holdings, Hydrate, Orders, Service, VersionName, Wanted,
-};
+use flight_proto::node::{Dealing, Heartbeat, Held, Holdings, Hydrate, Orders, Service, VersionName, Wanted};
 use parking_lot::Mutex;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -208,7 +206,8 @@ impl Node {
         let mut why = String::from("no coordinator is known");
         for coordinator in &self.coordinators {
             let request = name.encode_to_vec().into();
-            let call = self.peers.call(coordinator, network::Service(Service::Manifest as u16), request, READING);
+            let call =
+                self.peers.call(coordinator, network::Service(Service::Manifest as u16), request, READING);
             why = match call.await {
                 Ok(bytes) => match Manifest::decode(bytes) {
                     Ok(manifest) => return Ok(manifest),
@@ -226,7 +225,11 @@ impl Node {
         let (Some(manifest), Some(dealing)) = (request.manifest, request.dealing) else {
             return Err("a hydration without manifest or shards".into());
         };
-        let id = VersionId { tenant: manifest.tenant.clone(), dataset: manifest.dataset, version: manifest.version };
+        let id = VersionId {
+            tenant: manifest.tenant.clone(),
+            dataset: manifest.dataset,
+            version: manifest.version,
+        };
         self.told.state.lock().prepared.insert(id.clone(), Instant::now());
         self.bring_in(&manifest, &dealing, true).await.map_err(|error| error.to_string())?;
         self.told.state.lock().prepared.insert(id.clone(), Instant::now());

@@ -1,9 +1,9 @@
 //! A shard's part of a query: from the words of a coordinator to the last of its rows.
 
-use super::exchange::NodeExchange;
-use super::words::{FRAMES, failure_of, profile_of, query_id};
 use super::Node;
+use super::exchange::NodeExchange;
 use super::queries::Running;
+use super::words::{FRAMES, failure_of, profile_of, query_id};
 use crate::{Shard, VersionId};
 use columnar::Batch;
 use columnar::frame::FrameEncoder;
@@ -143,7 +143,8 @@ fn shares(shard: &Shard, run: &Run) -> std::result::Result<Shares, Failure> {
     let mut shares = HashMap::new();
     for share in &run.tables {
         let id: VersionId = share.version.clone().unwrap_or_default().into();
-        let not_held = |error: Error| Failure { kind: FailureKind::NotHeld.into(), message: error.to_string() };
+        let not_held =
+            |error: Error| Failure { kind: FailureKind::NotHeld.into(), message: error.to_string() };
         let table = shard.share(&id, &share.buckets).map_err(not_held)?;
         shares.insert(id, table);
     }

@@ -55,7 +55,11 @@ pub fn holding_of(held: Held) -> Result<(VersionId, Holding)> {
 /// How buckets are dealt and cut, in words.
 pub fn dealing_of(set: &ShardSet, options: &Options) -> node::Dealing {
     node::Dealing {
-        shards: set.shards.iter().map(|member| node::Member { id: member.id, weight: member.weight }).collect(),
+        shards: set
+            .shards
+            .iter()
+            .map(|member| node::Member { id: member.id, weight: member.weight })
+            .collect(),
         replicas: set.replicas as u32,
         replicated_rows: options.replicated_rows,
         buckets: options.buckets as u32,
