@@ -1,19 +1,33 @@
 //! The catalog: which schemas, datasets and versions there are.
 //!
 //! [`CatalogState`] is the pure state machine; [`CatalogStore`] makes its changes durable and orders them.
-//! [`RaftCatalog`] does so with openraft over redb. Nothing outside `raft` knows either.
+//! [`RaftCatalog`] does so with openraft over redb, on one coordinator or several. Nothing outside `raft` knows
+//! either.
 
 mod raft;
+mod reply;
 mod state;
 
-pub use raft::RaftCatalog;
-pub use state::{CatalogState, DEFAULT_SCHEMA, INFORMATION_SCHEMA, Refusal, Reply};
+pub use raft::{
+    MemberState, Nobody, RaftCatalog, RaftMember, RaftOptions, RaftStatus, Random, Timings, Transport,
+};
+pub use reply::{Refusal, Reply};
+pub use state::{CatalogState, DEFAULT_SCHEMA, INFORMATION_SCHEMA};
 
 use crate::error::Result;
 use flight_proto::catalog::Command;
 use futures::future::BoxFuture;
 use std::sync::Arc;
 use tokio::sync::watch;
+
+/// A coordinator's knowledge of who leads.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Leadership {
+    /// Each leader has a later one.
+    pub term: u64,
+    /// It is this coordinator.
+    pub leads: bool,
+}
 
 /// Where the catalog is kept.
 pub trait CatalogStore: Send + Sync {
@@ -23,6 +37,10 @@ pub trait CatalogStore: Send + Sync {
     fn snapshot(&self) -> Arc<CatalogState>;
     /// Tells of every new state.
     fn changes(&self) -> watch::Receiver<Arc<CatalogState>>;
+    /// Waits until the state holds everything that was acknowledged before the call, on whatever coordinator.
+    fn linearize(&self) -> BoxFuture<'_, Result<()>>;
+    /// Who leads, as far as this coordinator knows.
+    fn leadership(&self) -> Leadership;
     /// Stops taking commands.
     fn close(&self) -> BoxFuture<'_, Result<()>>;
 }

@@ -26,7 +26,7 @@ const CAUSE: Duration = Duration::from_millis(300);
 
 /// A query that runs elsewhere. Dropping it ends it there.
 pub(crate) struct QueryThere {
-    told: mpsc::Receiver<(usize, Result<Told, network::Error>)>,
+    told: mpsc::Receiver<(usize, network::Result<Told>)>,
     /// One a shard of the query.
     parts: Vec<Part>,
     /// The place of the shard that gives the result.
@@ -205,8 +205,8 @@ async fn follow(
     address: &str,
     run: Run,
     place: usize,
-    sender: &mpsc::Sender<(usize, Result<Told, network::Error>)>,
-) -> Result<(), network::Error> {
+    sender: &mpsc::Sender<(usize, network::Result<Told>)>,
+) -> network::Result<()> {
     let mut stream = peers.open(address, network::Service(Service::Run as u16)).await?;
     stream.sender.send(run.encode_to_vec().into()).await?;
     loop {
