@@ -219,16 +219,22 @@ async fn keep(
                         Ok(status) => tracing::warn!("{} ended with {status}; it is started again", node.name),
                         Err(error) => tracing::warn!("{}: {error}", node.name),
                     },
-                    _ = ended.wait_for(|ended| *ended) => return finish(child).await,
+                    () = end(&mut ended) => return finish(child).await,
                 }
             }
             Err(error) => tracing::error!("{} cannot be started: {error}", node.name),
         }
         tokio::select! {
             () = tokio::time::sleep(RESTART) => {}
-            _ = ended.wait_for(|ended| *ended) => return,
+            () = end(&mut ended) => return,
         }
     }
+}
+
+/// Ready once all are to end.
+async fn end(ended: &mut tokio::sync::watch::Receiver<bool>) {
+    // Who sends it is gone only at the end.
+    let _ = ended.wait_for(|ended| *ended).await;
 }
 
 fn start(node: &Node) -> std::io::Result<Child> {

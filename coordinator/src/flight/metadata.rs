@@ -120,7 +120,7 @@ mod tests {
 
     #[test]
     fn an_empty_catalog_still_answers() {
-        let view = View::new("default", vec!["main".into()], []);
+        let view = View::new("default", vec!["main".into()], [], None);
         assert_eq!(catalogs(&view).unwrap().num_rows(), 1);
         assert_eq!(schemas(&view, CommandGetDbSchemas::default()).unwrap().num_rows(), 2);
         let other = CommandGetDbSchemas { catalog: Some("other".into()), db_schema_filter_pattern: None };
