@@ -4,9 +4,13 @@
 //! stream of it. What crosses a stream are whole messages, in order, as fast as the receiver takes them: a sender
 //! waits for room. Nothing here knows what the messages say.
 
+mod certificates;
 mod error;
+mod quic;
 
+pub use certificates::{AUTHORITY_DAYS, Authority, Credentials, NODE_DAYS, SERVER_NAME};
 pub use error::{Error, Result};
+pub use quic::{Quic, QuicOptions};
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
