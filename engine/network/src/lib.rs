@@ -6,10 +6,12 @@
 
 mod certificates;
 mod error;
+mod memory;
 mod quic;
 
 pub use certificates::{AUTHORITY_DAYS, Authority, Credentials, NODE_DAYS, SERVER_NAME};
 pub use error::{Error, Result};
+pub use memory::{MemoryNetwork, SILENCE_TIME};
 pub use quic::{Quic, QuicOptions};
 
 use bytes::Bytes;
