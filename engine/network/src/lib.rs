@@ -7,12 +7,18 @@
 mod certificates;
 mod error;
 mod memory;
+mod peers;
+mod protocol;
 mod quic;
+mod server;
 
 pub use certificates::{AUTHORITY_DAYS, Authority, Credentials, NODE_DAYS, SERVER_NAME};
 pub use error::{Error, Result};
 pub use memory::{MemoryNetwork, SILENCE_TIME};
+pub use peers::Peers;
+pub use protocol::{PROTOCOL_VERSION, PROTOCOL_VERSIONS, Service};
 pub use quic::{Quic, QuicOptions};
+pub use server::{Handler, Handlers, SERVED_STREAMS_MAX, call_handler, serve};
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
