@@ -37,6 +37,8 @@ impl From<FlightError> for Failure {
 pub enum Connection {
     Flight(Box<FlightClient>),
     Session(Session),
+    /// Several, each asked in its turn, and the one whose turn is next. Settings are made in all of them.
+    Turns(Vec<Connection>, usize),
 }
 
 /// A result that has come whole.
@@ -62,6 +64,19 @@ impl Connection {
                 let schema = rows.schema().clone();
                 let batches = rows.try_collect().await.map_err(Failure::of)?;
                 Ok(Answer { schema, batches })
+            }
+            Connection::Turns(connections, next) => {
+                let (count, setting) = (connections.len(), sql.trim_start().get(..3));
+                let turns =
+                    if setting.is_some_and(|word| word.eq_ignore_ascii_case("set")) { count } else { 1 };
+                let mut answer = Err(Failure::of("no connection"));
+                for _ in 0..turns {
+                    *next = (*next + 1) % count.max(1);
+                    if let Some(connection) = connections.get_mut(*next) {
+                        answer = Box::pin(connection.execute(sql)).await;
+                    }
+                }
+                answer
             }
         }
     }

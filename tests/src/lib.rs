@@ -2,6 +2,7 @@
 //! without a network, the canonical text of values that `.slt` files are written in, and statements drawn at
 //! random.
 
+pub mod cluster;
 pub mod connection;
 pub mod corpus;
 pub mod mutation;

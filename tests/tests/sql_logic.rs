@@ -10,7 +10,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use columnar::kernels::isa::Isa;
 use exec::context::Settings;
 use sqllogictest::{Record, Runner, parse_file};
-use tundra_tests::connection::Failure;
+use tundra_tests::cluster::ProcessCluster;
+use tundra_tests::connection::{Connection, Failure};
 use tundra_tests::server::{TestServer, Variation};
 use tundra_tests::text::Letter;
 
@@ -32,6 +33,23 @@ fn one_shard_over_flight_sql() {
 #[test]
 fn three_shards_over_flight_sql() {
     run(&Variation::shards(3), Way::Flight);
+}
+
+/// Three coordinators, asked in turn, and four shards that hold each table in parts, each part twice.
+#[test]
+fn a_cluster_of_processes() {
+    let arguments = [
+        ["--coordinators", "3", "--shards", "4", "--memory", "4GB"].as_slice(),
+        &["--replicated-rows", "0", "--bucket-rows", "1", "--buckets", "8"],
+    ];
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let failures = runtime.block_on(async {
+        let cluster = ProcessCluster::start(&arguments.concat()).await.unwrap();
+        let failures = run_files("a cluster", async || cluster.connect().await).await.unwrap();
+        cluster.stop().await.unwrap();
+        failures
+    });
+    assert!(failures.is_empty(), "{} failed:\n{}", failures.len(), failures.join("\n"));
 }
 
 /// One further combination a run, drawn at random and printed.
@@ -59,23 +77,29 @@ fn random_settings_in_process() {
 
 fn run(variation: &Variation, way: Way) {
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let failures = runtime.block_on(run_files(variation, way)).unwrap();
+    let failures = runtime.block_on(async {
+        let server = TestServer::start(variation).await.unwrap();
+        let connect = async || match way {
+            Way::Flight => server.connect().await,
+            Way::InProcess => Ok(server.session()),
+        };
+        let failures = run_files(&format!("{variation:?} {way:?}"), connect).await.unwrap();
+        server.stop().await.unwrap();
+        failures
+    });
     assert!(failures.is_empty(), "{} failed:\n{}", failures.len(), failures.join("\n"));
 }
 
 /// Runs every file; what failed, as text.
-async fn run_files(variation: &Variation, way: Way) -> Result<Vec<String>, Failure> {
-    let server = TestServer::start(variation).await?;
+async fn run_files(
+    with: &str,
+    connect: impl AsyncFn() -> Result<Connection, Failure>,
+) -> Result<Vec<String>, Failure> {
     let mut failures = Vec::new();
     let mut records = 0;
     for file in files() {
-        clean(&server).await?;
-        let mut runner = Runner::new(|| async {
-            match way {
-                Way::Flight => server.connect().await,
-                Way::InProcess => Ok(server.session()),
-            }
-        });
+        clean(&mut connect().await?).await?;
+        let mut runner = Runner::new(|| connect());
         runner.with_normalizer(String::clone);
         runner.with_validator(|_, actual, expected| {
             actual.iter().map(|row| row.join("\t")).eq(expected.iter().cloned())
@@ -94,17 +118,15 @@ async fn run_files(variation: &Variation, way: Way) -> Result<Vec<String>, Failu
             failures.push(format!("== {name}: {} failed\n{}", of_file.len(), shown.join("\n")));
         }
     }
-    println!("{records} statements with {variation:?} {way:?}, {} files failed", failures.len());
-    server.stop().await?;
+    println!("{records} statements with {with}, {} files failed", failures.len());
     Ok(failures)
 }
 
 /// Drops the tables that a file has left behind.
-async fn clean(server: &TestServer) -> Result<(), Failure> {
-    let mut session = server.session();
-    for row in session.rows("SHOW TABLES").await? {
+async fn clean(connection: &mut Connection) -> Result<(), Failure> {
+    for row in connection.rows("SHOW TABLES").await? {
         let names: Vec<String> = row.iter().map(|name| format!("\"{name}\"")).collect();
-        session.execute(&format!("DROP TABLE {}", names[..names.len().min(2)].join("."))).await?;
+        connection.execute(&format!("DROP TABLE {}", names[..names.len().min(2)].join("."))).await?;
     }
     Ok(())
 }

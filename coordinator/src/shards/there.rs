@@ -150,7 +150,9 @@ impl QueryThere {
                     }
                 }
                 Ok(Told::Failed(failure)) => {
-                    part.running = false;
+                    // The result is whole: what others had still to do was not needed.
+                    let whole = !self.parts[self.root].running && self.failure.is_none();
+                    self.parts[place].running = false;
                     let indirect = matches!(
                         failure.kind(),
                         FailureKind::Exchange
@@ -159,8 +161,10 @@ impl QueryThere {
                             | FailureKind::Cancelled
                     );
                     let error = error_of(failure);
-                    // The result is whole: what others had still to do was not needed.
-                    if !self.parts[self.root].running && self.failure.is_none() {
+                    if whole {
+                        if self.parts.iter().all(|part| !part.running) {
+                            return None;
+                        }
                         continue;
                     }
                     if !indirect {
@@ -169,7 +173,7 @@ impl QueryThere {
                     self.failed(Error::Unavailable(error.to_string()));
                 }
                 Err(error) => {
-                    part.running = false;
+                    self.parts[place].running = false;
                     self.lost.push(self.seating.nodes[place].1.clone());
                     self.failed(Error::Unavailable(error.to_string()));
                 }
