@@ -134,24 +134,22 @@ impl QueryThere {
                     running.then(|| Err(Error::Unavailable("shards fell silent".into())))
                 });
             };
-            let part = &mut self.parts[place];
+            // The result is whole: what others have still to do is not needed.
+            let whole = !self.parts[self.root].running && self.failure.is_none();
             match told {
                 Ok(Told::Started(_)) => {}
-                Ok(Told::Rows(frame)) if self.failure.is_none() => {
-                    let batch = part.decoder.decode(&frame);
-                    return Some(batch.map_err(|error| Error::Internal(format!("rows of a shard: {error}"))));
-                }
-                Ok(Told::Rows(_)) => {}
-                Ok(Told::Done(done)) => {
-                    part.running = false;
-                    self.profiles.extend(done.profiles.into_iter().map(from_profile));
-                    if self.parts.iter().all(|part| !part.running) && self.failure.is_none() {
-                        return None;
+                Ok(Told::Rows(frame)) => {
+                    if self.failure.is_none() {
+                        let batch = self.parts[place].decoder.decode(&frame);
+                        let damaged = |error| Error::Internal(format!("rows of a shard: {error}"));
+                        return Some(batch.map_err(damaged));
                     }
                 }
+                Ok(Told::Done(done)) => {
+                    self.parts[place].running = false;
+                    self.profiles.extend(done.profiles.into_iter().map(from_profile));
+                }
                 Ok(Told::Failed(failure)) => {
-                    // The result is whole: what others had still to do was not needed.
-                    let whole = !self.parts[self.root].running && self.failure.is_none();
                     self.parts[place].running = false;
                     let indirect = matches!(
                         failure.kind(),
@@ -161,21 +159,18 @@ impl QueryThere {
                             | FailureKind::Cancelled
                     );
                     let error = error_of(failure);
-                    if whole {
-                        if self.parts.iter().all(|part| !part.running) {
-                            return None;
-                        }
-                        continue;
+                    match (whole, indirect) {
+                        (true, _) => {}
+                        (false, true) => self.failed(Error::Unavailable(error.to_string())),
+                        (false, false) => return Some(Err(error.into())),
                     }
-                    if !indirect {
-                        return Some(Err(error.into()));
-                    }
-                    self.failed(Error::Unavailable(error.to_string()));
                 }
                 Err(error) => {
                     self.parts[place].running = false;
                     self.lost.push(self.seating.nodes[place].1.clone());
-                    self.failed(Error::Unavailable(error.to_string()));
+                    if !whole {
+                        self.failed(Error::Unavailable(error.to_string()));
+                    }
                 }
             }
             if self.parts.iter().all(|part| !part.running) {
