@@ -127,8 +127,7 @@ fn plan(options: &Options) -> Result<Vec<Node>, Failure> {
             authority
         }
     };
-    let coordinators: Vec<(u16, String)> =
-        (1..=options.coordinators).map(|id| Ok((id, free_address()?))).collect::<std::io::Result<_>>()?;
+    let coordinators = coordinators(options)?;
     let peers: Vec<String> = coordinators.iter().map(|(id, address)| format!("{id}={address}")).collect();
     let addresses: Vec<&str> = coordinators.iter().map(|(_, address)| address.as_str()).collect();
     let folder = |name: &str| options.data.join(name).display().to_string();
@@ -174,6 +173,29 @@ fn plan(options: &Options) -> Result<Vec<Node>, Failure> {
         add(format!("shard-{id}"), arguments)?;
     }
     Ok(nodes)
+}
+
+/// Numbers and addresses of the coordinators, which know each other by these: drawn once, and kept in the folder.
+fn coordinators(options: &Options) -> Result<Vec<(u16, String)>, Failure> {
+    let path = options.data.join("coordinators");
+    let wrong = |error: std::io::Error| format!("{}: {error}", path.display());
+    if let Ok(text) = fs::read_to_string(&path) {
+        let known: Vec<String> = text.lines().map(str::to_string).collect();
+        if known.len() != usize::from(options.coordinators) {
+            let count = known.len();
+            return Err(format!(
+                "{} has {count} coordinators; start it with as many",
+                options.data.display()
+            )
+            .into());
+        }
+        return Ok((1..=options.coordinators).zip(known).collect());
+    }
+    let drawn = (0..options.coordinators).map(|_| free_address()).collect::<std::io::Result<Vec<_>>>()?;
+    let temporary = path.with_extension("tmp");
+    fs::write(&temporary, drawn.join("\n")).map_err(wrong)?;
+    fs::rename(&temporary, &path).map_err(wrong)?;
+    Ok((1..=options.coordinators).zip(drawn).collect())
 }
 
 fn object_store(options: &Options) -> Result<String, Failure> {

@@ -9,6 +9,10 @@ use network::{Credentials, Listener, Network, Peers, Quic, QuicOptions};
 
 use crate::Failure;
 
+/// How often a silent connection is tried, and how long one may be silent: a node that was killed and is back answers
+/// on new connections only.
+const KEEP_ALIVE: Duration = Duration::from_millis(400);
+const IDLE: Duration = Duration::from_secs(2);
 /// How long a node may take to accept a connection.
 const CONNECT: Duration = Duration::from_secs(1);
 
@@ -26,7 +30,8 @@ impl NodeOptions {
     /// Listens, and knows how to reach others.
     pub(crate) async fn network(&self) -> Result<(Box<dyn Listener>, Arc<Peers>), Failure> {
         let credentials = Credentials::load(&self.certificates)?;
-        let network: Arc<dyn Network> = Arc::new(Quic::new(&credentials, &QuicOptions::default())?);
+        let options = QuicOptions { keep_alive: KEEP_ALIVE, idle_timeout: IDLE, ..QuicOptions::default() };
+        let network: Arc<dyn Network> = Arc::new(Quic::new(&credentials, &options)?);
         let listener = network.listen(&self.listen).await?;
         Ok((listener, Arc::new(Peers::new(network, CONNECT))))
     }

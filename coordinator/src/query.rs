@@ -109,7 +109,7 @@ impl RunningQuery {
         let running = match (coordinator.datasets.shards(), &view.seating) {
             (Shards::Nodes(nodes), Some(seating)) if !plan.tables.is_empty() || plan.fragments.len() > 1 => {
                 let attempt = random_u128()?;
-                Running::Nodes(QueryThere::start(plan, seating, &query, attempt, &nodes.peers)?)
+                Running::Nodes(QueryThere::start(plan, seating, &query, attempt, nodes)?)
             }
             (shards, _) => {
                 // A query without tables needs no node.

@@ -31,15 +31,17 @@ TABLES = ["lineitem", "orders", "partsupp", "part", "customer", "supplier", "nat
 
 
 class Server:
-    """`tundra up` on free ports."""
+    """`tundra up` on free ports, or `tundra cluster` with so many coordinators."""
 
-    def __init__(self, binary, data, arguments):
-        command = [binary, "up", "--data", data, "--flight", "127.0.0.1:0", "--http", "127.0.0.1:0", *arguments]
+    def __init__(self, binary, data, arguments, coordinators=0):
+        one = ["up", "--flight", "127.0.0.1:0", "--http", "127.0.0.1:0"]
+        command = one if coordinators == 0 else ["cluster", "--coordinators", str(coordinators)]
+        command = [binary, *command, "--data", data, *arguments]
         started = time.monotonic()
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         line = self.process.stdout.readline()
         self.seconds = time.monotonic() - started
-        found = re.match(r"tundra ready flight=(grpc://\S+) http=http://\S+", line)
+        found = re.match(r"tundra ready flight=(grpc://[^,\s]+)\S* http=http://\S+", line)
         if not found:
             raise SystemExit(f"the server did not start: {line!r}, exit code {self.process.wait()}")
         self.url = found[1]
@@ -145,9 +147,9 @@ def same_value(one, other):
     return one == other
 
 
-def run(binary, scale, sets, shards, threads, data):
+def run(binary, scale, sets, shards, threads, data, coordinators):
     arguments = ["--shards", str(shards)] + (["--threads", str(threads)] if threads else [])
-    server = Server(binary, data, ["--sample", f"tpch:{scale}", *arguments])
+    server = Server(binary, data, ["--sample", f"tpch:{scale}", *arguments], coordinators)
     duck = duckdb.connect()
     for table in TABLES:
         files = f"{data}/objects/samples/tpch/sf{scale}/{table}/*.parquet"
@@ -162,14 +164,15 @@ def run(binary, scale, sets, shards, threads, data):
                 checker.check(number, f"seed {seed}", drawn(number, seed, float(scale)))
     failures = checker.failures
     server.stop()
-    again = Server(binary, data, arguments)
+    again = Server(binary, data, arguments, coordinators)
     with adbc_driver_flightsql.dbapi.connect(again.url, autocommit=True) as connection:
         checker = Checker(connection.cursor(), duck)
         for number in (1, 6, 18):
             checker.check(number, "after a restart", validation(number))
     failures += checker.failures
     again.stop()
-    print(f"TPC-H scale factor {scale}, {shards} shard(s): {sets} x 22 queries, {failures} failures; validation set "
+    cluster = f", {coordinators} coordinators" if coordinators else ""
+    print(f"TPC-H scale factor {scale}, {shards} shard(s){cluster}: {sets} x 22 queries, {failures} failures; validation set "
           f"{standard['tundra']:.2f} s (DuckDB {standard['duckdb']:.2f} s); ready after {server.seconds:.1f} s, "
           f"again after {again.seconds:.2f} s", flush=True)
     return failures
@@ -181,6 +184,7 @@ def main():
     parser.add_argument("--scale", action="append", required=True)
     parser.add_argument("--sets", type=int, default=4, help="parameter sets, the first is the validation set")
     parser.add_argument("--shards", type=int, default=1)
+    parser.add_argument("--coordinators", type=int, default=0, help="of a cluster of processes; 0: one process")
     parser.add_argument("--threads", type=int)
     parser.add_argument("--data", help="a data folder to use and keep")
     arguments = parser.parse_args()
@@ -188,7 +192,7 @@ def main():
     for scale in arguments.scale:
         with tempfile.TemporaryDirectory(prefix="tundra-tpch.") as folder:
             failures += run(arguments.binary, scale, arguments.sets, arguments.shards, arguments.threads,
-                            arguments.data or folder)
+                            arguments.data or folder, arguments.coordinators)
     sys.exit(1 if failures else 0)
 
 

@@ -157,6 +157,10 @@ impl Datasets {
             let commit = match commit {
                 Ok(Commit::Done) => {
                     self.state.lock().heads.insert(dataset, next.clone());
+                    if let (Err(Error::Unavailable(_)), Some(_)) = (&hydrated, self.shards().nodes()) {
+                        // It is committed: shards bring it in as soon as there are any.
+                        return self.switch_on(&next).await;
+                    }
                     let resident = hydrated.map_err(|error| not_brought_in(&next, &error))?;
                     if self.ground.shards.nodes().is_some() {
                         // The other coordinators learn of it by the catalog alone.

@@ -5,9 +5,9 @@
 use super::restore::absent;
 use super::{DEFAULT_TENANT, Datasets, resident, shard_error};
 use crate::catalog::CatalogState;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::shards::nodes::Nodes;
-use flight_proto::catalog::{Change, CreateSchema, Dataset, DropDataset, SwitchVersion};
+use flight_proto::catalog::{Change, CreateSchema, Dataset, DropDataset};
 use flight_proto::manifest::Manifest;
 use flight_proto::node::VersionName;
 use shard::VersionId;
@@ -146,11 +146,6 @@ impl Datasets {
         if known.is_none() && !snapshot.has_schema(DEFAULT_TENANT, &manifest.schema) {
             self.propose(Change::CreateSchema(CreateSchema { name: manifest.schema.clone() })).await?;
         }
-        let dataset = Some(super::publish::dataset_of(&manifest));
-        match self.propose(Change::SwitchVersion(SwitchVersion { dataset })).await {
-            // Another coordinator was faster.
-            Ok(_) | Err(Error::Conflict(_)) => Ok(()),
-            Err(error) => Err(error),
-        }
+        self.switch_on(&manifest).await
     }
 }

@@ -213,8 +213,13 @@ impl Datasets {
     }
 
     async fn propose(&self, change: Change) -> Result<Reply> {
+        self.try_propose(change).await?.accepted()
+    }
+
+    /// What the catalog answers, refusals included.
+    async fn try_propose(&self, change: Change) -> Result<Reply> {
         let command = Command { at_us: now_us(), tenant: DEFAULT_TENANT.into(), change: Some(change) };
-        let reply = self.ground.catalog.propose(command).await?.accepted()?;
+        let reply = self.ground.catalog.propose(command).await?;
         if self.ground.shards.nodes().is_some() {
             // Another member may have applied it before this one.
             self.catalog().linearize().await?;

@@ -5,6 +5,7 @@
 //! other. Everything else is seen when the catalog has it.
 
 use super::Datasets;
+use crate::catalog::{Refusal, Reply};
 use crate::error::Result;
 use crate::view::Resident;
 use flight_proto::catalog::{Change, Dataset, SwitchVersion, Version};
@@ -26,11 +27,20 @@ impl Datasets {
     pub(super) async fn publish(&self, manifest: &Arc<Manifest>, resident: Arc<Resident>) -> Result<()> {
         let _telling = self.publisher.telling.lock().await;
         self.state.lock().unpublished.remove(&manifest.dataset);
-        let dataset = Some(dataset_of(manifest));
-        self.propose(Change::SwitchVersion(SwitchVersion { dataset })).await?;
+        self.switch_on(manifest).await?;
         self.seat(Some(manifest.clone()), resident);
         self.show();
         Ok(())
+    }
+
+    /// Has the catalog say that a version is the one to be seen, unless it has a later one already, which builds upon
+    /// this.
+    pub(super) async fn switch_on(&self, manifest: &Manifest) -> Result<()> {
+        let change = Change::SwitchVersion(SwitchVersion { dataset: Some(dataset_of(manifest)) });
+        match self.try_propose(change).await? {
+            Reply::Refused(Refusal::StaleVersion { .. }) if self.shards().nodes().is_some() => Ok(()),
+            reply => reply.accepted().map(drop),
+        }
     }
 
     /// Lets queries see a hydrated version that only adds rows; [`Datasets::publish_all`] tells the catalog.

@@ -260,6 +260,11 @@ impl Nodes {
         self.catalog.propose(command).await?.accepted().map(drop)
     }
 
+    /// Whether a shard takes part in queries.
+    pub(crate) fn is_alive(&self, id: u64) -> bool {
+        self.known.lock().get(&id).is_some_and(|node| node.alive)
+    }
+
     fn alive(&self) -> Vec<NodeView> {
         let known = self.known.lock();
         let alive = known.iter().filter(|(_, node)| node.alive);

@@ -1,5 +1,6 @@
 //! A query whose fragments run on nodes of the cluster.
 
+use super::nodes::Nodes;
 use super::seating::Seating;
 use crate::error::{Error, Result};
 use columnar::Batch;
@@ -15,7 +16,7 @@ use shard::VersionId;
 use shard::service::words::{error_of, frame_limits, from_profile};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -35,6 +36,9 @@ pub(crate) struct QueryThere {
     /// What failed first, and until when something better may come.
     failure: Option<(Error, Instant)>,
     seating: Arc<Seating>,
+    nodes: Arc<Nodes>,
+    /// Tells when a shard may have fallen silent.
+    changes: watch::Receiver<u64>,
     /// Addresses that were not reached.
     lost: Vec<String>,
     _tasks: JoinSet<()>,
@@ -53,7 +57,7 @@ impl QueryThere {
         seating: &Arc<Seating>,
         query: &QueryContext,
         attempt: u128,
-        peers: &Arc<Peers>,
+        nodes: &Arc<Nodes>,
     ) -> Result<QueryThere> {
         let count = seating.nodes.len();
         if count == 0 {
@@ -99,7 +103,7 @@ impl QueryThere {
                 parallelism: query.settings.parallelism as u64,
                 disturb: query.settings.disturb,
             };
-            let (peers, sender, seating) = (peers.clone(), sender.clone(), seating.clone());
+            let (peers, sender, seating) = (nodes.peers.clone(), sender.clone(), seating.clone());
             tasks.spawn(async move {
                 let address = &seating.nodes[place].1;
                 if let Err(error) = follow(&peers, address, run, place, &sender).await {
@@ -115,6 +119,8 @@ impl QueryThere {
             profiles: Vec::new(),
             failure: None,
             seating: seating.clone(),
+            nodes: nodes.clone(),
+            changes: nodes.changes(),
             lost: Vec::new(),
             _tasks: tasks,
         })
@@ -124,7 +130,14 @@ impl QueryThere {
     pub(crate) async fn next(&mut self) -> Option<Result<Batch>> {
         loop {
             let next = match &self.failure {
-                None => self.told.recv().await,
+                None => tokio::select! {
+                    biased;
+                    told = self.told.recv() => told,
+                    _ = self.changes.changed() => {
+                        self.look_for_silent();
+                        continue;
+                    }
+                },
                 Some((_, until)) => tokio::time::timeout_at(*until, self.told.recv()).await.ok().flatten(),
             };
             let Some((place, told)) = next else {
@@ -176,6 +189,19 @@ impl QueryThere {
             if self.parts.iter().all(|part| !part.running) {
                 return self.failure.take().map(|(error, _)| Err(error));
             }
+        }
+    }
+
+    /// A shard that is not heard of any more will not answer either; its connection may take longer to notice.
+    fn look_for_silent(&mut self) {
+        let silent =
+            |place: &usize| self.parts[*place].running && !self.nodes.is_alive(self.seating.nodes[*place].0);
+        let root_runs = self.parts[self.root].running;
+        if let Some(place) = (0..self.parts.len()).find(silent)
+            && root_runs
+        {
+            let address = &self.seating.nodes[place].1;
+            self.failed(Error::Unavailable(format!("the shard at {address} is silent")));
         }
     }
 
