@@ -140,6 +140,7 @@ fn plan(options: &Options) -> Result<Vec<Node>, Failure> {
             folder(&name),
             "--certificates".into(),
             own.display().to_string(),
+            "--with-parent".into(),
         ]);
         nodes.push(Node { name, arguments });
         Ok(())
@@ -226,6 +227,8 @@ async fn keep(
     loop {
         match start(&node) {
             Ok(mut child) => {
+                // The node ends when this end is gone, however this process ends.
+                let _with_parent = child.stdin.take();
                 if let Some(output) = child.stdout.take() {
                     let (name, ready) = (node.name.clone(), ready.clone());
                     tokio::spawn(async move {
@@ -261,7 +264,7 @@ async fn end(ended: &mut tokio::sync::watch::Receiver<bool>) {
 
 fn start(node: &Node) -> std::io::Result<Child> {
     let mut command = Command::new(std::env::current_exe()?);
-    command.args(&node.arguments).stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
+    command.args(&node.arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
     command.spawn()
 }
 

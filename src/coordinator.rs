@@ -128,7 +128,7 @@ async fn serve(options: Options, mut stop: Stop) -> Result<(), Failure> {
     if members.len() < count {
         return Err("--peers names a number twice".into());
     }
-    let (listener, peers) = options.node.network().await?;
+    let (listener, peers) = options.node.network(&mut stop).await?;
     let environment = Environment::listen(&options.flight, Some(&options.http)).await?;
     let environment = Environment { network: Some(NodeNetwork { listener, peers }), ..environment };
     let defaults = Config::new(options.data);

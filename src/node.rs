@@ -8,6 +8,7 @@ use clap::Args;
 use network::{Credentials, Listener, Network, Peers, Quic, QuicOptions};
 
 use crate::Failure;
+use crate::process::Stop;
 
 /// How often a silent connection is tried, and how long one may be silent: a node that was killed and is back answers
 /// on new connections only.
@@ -24,11 +25,17 @@ pub(crate) struct NodeOptions {
     /// Folder of this node's certificates, as `tundra cert` makes them
     #[arg(long, value_name = "DIR", env = "TUNDRA_CERTIFICATES")]
     certificates: PathBuf,
+    /// Ends with the process that started it and holds its stdin
+    #[arg(long, hide = true)]
+    with_parent: bool,
 }
 
 impl NodeOptions {
     /// Listens, and knows how to reach others.
-    pub(crate) async fn network(&self) -> Result<(Box<dyn Listener>, Arc<Peers>), Failure> {
+    pub(crate) async fn network(&self, stop: &mut Stop) -> Result<(Box<dyn Listener>, Arc<Peers>), Failure> {
+        if self.with_parent {
+            stop.with_parent();
+        }
         let credentials = Credentials::load(&self.certificates)?;
         let options = QuicOptions { keep_alive: KEEP_ALIVE, idle_timeout: IDLE, ..QuicOptions::default() };
         let network: Arc<dyn Network> = Arc::new(Quic::new(&credentials, &options)?);

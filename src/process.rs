@@ -1,10 +1,11 @@
 //! What every serving process has: its log, its runtime, the signals that end it.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Read};
 use std::time::Duration;
 
 use ::coordinator::STACK_BYTES;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
 
 use crate::Failure;
 
@@ -25,22 +26,42 @@ pub(crate) fn run<F: Future<Output = Result<(), Failure>>>(
     served
 }
 
-/// SIGINT and SIGTERM.
+/// What ends a process: SIGINT, SIGTERM, and the end of its parent where it is to go with that.
 pub(crate) struct Stop {
     interrupt: Signal,
     terminate: Signal,
+    parent: Option<oneshot::Receiver<()>>,
 }
 
 impl Stop {
     fn listen() -> std::io::Result<Stop> {
-        Ok(Stop { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+        let (interrupt, terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+        Ok(Stop { interrupt, terminate, parent: None })
     }
 
-    /// Waits for either.
+    /// Ends the process with its parent, too, which holds the other end of stdin.
+    pub(crate) fn with_parent(&mut self) {
+        let (gone, parent) = oneshot::channel();
+        std::thread::spawn(move || {
+            let mut ignored = [0; 64];
+            while matches!(std::io::stdin().read(&mut ignored), Ok(count) if count > 0) {}
+            drop(gone);
+        });
+        self.parent = Some(parent);
+    }
+
+    /// Waits for any.
     pub(crate) async fn requested(&mut self) {
+        let parent = async {
+            match &mut self.parent {
+                Some(parent) => drop(parent.await),
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
+            () = parent => {}
         }
     }
 }

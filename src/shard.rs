@@ -45,7 +45,7 @@ pub(crate) fn run(options: Options) -> Result<(), Failure> {
 }
 
 async fn serve(options: Options, mut stop: Stop) -> Result<(), Failure> {
-    let (listener, peers) = options.node.network().await?;
+    let (listener, peers) = options.node.network(&mut stop).await?;
     let id = identity(&options.data)?;
     let memory_bytes = options.memory.bytes(machine::memory_bytes());
     let threads = options.threads.map_or_else(machine::cores, usize::from);

@@ -1,8 +1,10 @@
 //! A cluster of processes on this machine.
 
 use crate::connection::{Connection, Failure};
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::path::PathBuf;
 use std::process::Stdio;
+use std::time::Duration;
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
@@ -18,7 +20,11 @@ pub struct ProcessCluster {
 impl ProcessCluster {
     /// Starts with further arguments, and waits until it is ready.
     pub async fn start(arguments: &[&str]) -> Result<ProcessCluster, Failure> {
-        let folder = tempfile::tempdir().map_err(Failure::of)?;
+        ProcessCluster::start_in(tempfile::tempdir().map_err(Failure::of)?, arguments).await
+    }
+
+    /// As [`ProcessCluster::start`], in the folder `cluster` of `folder`.
+    pub async fn start_in(folder: TempDir, arguments: &[&str]) -> Result<ProcessCluster, Failure> {
         let mut command = Command::new(tundra()?);
         command.arg("cluster").arg("--data").arg(folder.path().join("cluster")).args(arguments);
         command.stdout(Stdio::piped()).kill_on_drop(true);
@@ -44,18 +50,54 @@ impl ProcessCluster {
         Ok(Connection::Turns(connections, 0))
     }
 
-    /// The data folder.
-    pub fn folder(&self) -> &Path {
-        self.folder.path()
+    /// Ends a node, called as its folder is, as the end of its machine would.
+    pub fn kill(&self, name: &str) -> Result<(), Failure> {
+        let process = self.process_of(name)?.ok_or_else(|| Failure(format!("{name} does not run")))?;
+        let killed = std::process::Command::new("kill").args(["-KILL", &process.to_string()]).status();
+        killed.map_err(Failure::of).map(drop)
     }
 
-    /// Ends all nodes as a service manager does.
-    pub async fn stop(mut self) -> Result<(), Failure> {
+    /// Waits until a node runs.
+    pub async fn wait_for(&self, name: &str) -> Result<(), Failure> {
+        while self.process_of(name)?.is_none() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Ok(())
+    }
+
+    /// The process of a node.
+    fn process_of(&self, name: &str) -> Result<Option<u32>, Failure> {
+        let parent = self.process.id().ok_or_else(|| Failure::of("the cluster has ended"))?;
+        let folder = self.folder.path().join("cluster").join(name).display().to_string();
+        for task in fs::read_dir(format!("/proc/{parent}/task")).map_err(Failure::of)? {
+            // A thread, or a process, may end meanwhile.
+            let Ok(task) = task else { continue };
+            let Ok(children) = fs::read_to_string(task.path().join("children")) else { continue };
+            for child in children.split_whitespace() {
+                let words = fs::read(format!("/proc/{child}/cmdline")).unwrap_or_default();
+                if words.split(|&byte| byte == 0).any(|word| word == folder.as_bytes()) {
+                    return child.parse().map(Some).map_err(Failure::of);
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Ends all nodes as a service manager does, and gives the folder.
+    pub async fn end(mut self) -> Result<TempDir, Failure> {
         if let Some(id) = self.process.id() {
             Command::new("kill").args(["-TERM", &id.to_string()]).status().await.map_err(Failure::of)?;
         }
         let status = self.process.wait().await.map_err(Failure::of)?;
-        if status.success() { Ok(()) } else { Err(Failure(format!("the cluster ended with {status}"))) }
+        match status.success() {
+            true => Ok(self.folder),
+            false => Err(Failure(format!("the cluster ended with {status}"))),
+        }
+    }
+
+    /// Ends all nodes, and removes their data.
+    pub async fn stop(self) -> Result<(), Failure> {
+        self.end().await.map(drop)
     }
 }
 
