@@ -1,5 +1,6 @@
 //! The `tundra` command. This file parses the arguments and hands over to the subcommand's module.
 
+mod cert;
 mod cluster;
 mod coordinator;
 mod machine;
@@ -42,6 +43,7 @@ enum Command {
     Cluster(cluster::Options),
     Coordinator(coordinator::Options),
     Shard(shard::Options),
+    Cert(cert::Options),
 }
 
 fn main() -> ExitCode {
@@ -55,6 +57,7 @@ fn main() -> ExitCode {
         Command::Cluster(options) => cluster::run(options),
         Command::Coordinator(options) => coordinator::run(options),
         Command::Shard(options) => shard::run(options),
+        Command::Cert(options) => cert::run(options),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

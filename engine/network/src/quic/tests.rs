@@ -14,7 +14,7 @@ const PLENTY: Duration = Duration::from_secs(20);
 fn options() -> QuicOptions {
     QuicOptions {
         keep_alive: Duration::from_millis(200),
-        idle_timeout: Duration::from_secs(1),
+        idle_timeout: Duration::from_secs(2),
         ..QuicOptions::default()
     }
 }
@@ -154,7 +154,7 @@ async fn a_socket_that_vanishes_is_noticed_by_its_silence() {
     let (runtime, connection) = doomed(&authority.issue("server").unwrap(), &client, &options()).await;
     let mut stream = connection.open().await.unwrap();
     // That nobody speaks is nothing.
-    assert!(timeout(3 * options().idle_timeout, connection.closed()).await.is_err());
+    assert!(timeout(2 * options().idle_timeout, connection.closed()).await.is_err());
     runtime.shutdown_background();
     let begun = Instant::now();
     let error = timeout(PLENTY, stream.receiver.receive()).await.unwrap().unwrap_err();

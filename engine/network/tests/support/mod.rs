@@ -17,7 +17,7 @@ pub struct Nodes {
 pub fn options() -> QuicOptions {
     QuicOptions {
         keep_alive: Duration::from_millis(200),
-        idle_timeout: Duration::from_secs(2),
+        idle_timeout: Duration::from_secs(4),
         ..QuicOptions::default()
     }
 }
