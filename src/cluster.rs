@@ -157,7 +157,8 @@ fn plan(options: &Options) -> Result<Vec<Node>, Failure> {
             &peers.join(","),
         ]);
         arguments.extend(texts(&["--object-store", &object_store]));
-        arguments.extend(texts(&["--flight", "127.0.0.1:0", "--http", "127.0.0.1:0"]));
+        // Clients find a coordinator that was started again where it was.
+        arguments.extend(texts(&["--flight", &free_address()?, "--http", &free_address()?]));
         arguments.extend(options.placement.arguments());
         for url in &options.allow_location {
             arguments.extend(texts(&["--allow-location", url]));

@@ -13,6 +13,7 @@ import argparse
 import json
 import os
 import random
+import re
 import signal
 import statistics
 import subprocess
@@ -38,6 +39,7 @@ class Cluster:
         if not line.startswith("tundra ready"):
             raise SystemExit(f"the cluster did not start: {line!r}")
         self.nodes_at_start = coordinators + shards
+        self.addresses = re.search(r"flight=(\S+)", line)[1].split(",")
 
     def nodes(self):
         """Process and name of each node that runs."""
@@ -52,33 +54,9 @@ class Cluster:
                     found[int(child)] = Path(words[words.index("--data") + 1]).name
         return found
 
-    def addresses(self):
-        """Where Flight SQL is served: by every coordinator that runs."""
-        found = []
-        for process, name in self.nodes().items():
-            if name.startswith("coordinator"):
-                found += listening(process)
-        return found
-
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(timeout=60)
-
-
-def listening(process):
-    """URLs of the Flight SQL service of a process: the first of the two sockets that it listens on."""
-    inodes = set()
-    try:
-        for descriptor in Path(f"/proc/{process}/fd").iterdir():
-            target = os.readlink(descriptor)
-            if target.startswith("socket:["):
-                inodes.add(target[8:-1])
-        lines = Path(f"/proc/{process}/net/tcp").read_text().splitlines()[1:]
-    except OSError:
-        return []
-    fields = [line.split() for line in lines]
-    ports = [(int(words[9]), int(words[1].split(":")[1], 16)) for words in fields if words[3] == "0A" and words[9] in inodes]
-    return [f"grpc://127.0.0.1:{port}" for _, port in sorted(ports)[:1]]
 
 
 class Watch:
@@ -113,7 +91,7 @@ class Client:
         while True:
             try:
                 if self.connection is None:
-                    url = self.chance.choice(self.cluster.addresses() or [""])
+                    url = self.chance.choice(self.cluster.addresses)
                     self.connection = flight.connect(url, autocommit=True)
                 with self.connection.cursor() as cursor:
                     cursor.execute(sql)
@@ -162,8 +140,7 @@ def write(cluster, watch, acknowledged, seed):
     while not watch.stop:
         number += 1
         try:
-            with_moves = client.ask(f"INSERT INTO serial VALUES ({number})", time.monotonic() + 60)
-            del with_moves
+            client.ask(f"INSERT INTO serial VALUES ({number})", time.monotonic() + 60)
             acknowledged.append(number)
         except Exception:
             client.drop()
