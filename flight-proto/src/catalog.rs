@@ -134,3 +134,51 @@ pub struct DropDataset {
     #[prost(uint64, tag = "2")]
     pub version: u64,
 }
+
+/// What the state machine answers to a command.
+#[derive(Clone, PartialEq, Eq, Hash, prost::Message)]
+pub struct Reply {
+    #[prost(oneof = "Outcome", tags = "1, 2, 3")]
+    pub outcome: Option<Outcome>,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, prost::Oneof)]
+pub enum Outcome {
+    #[prost(message, tag = "1")]
+    Done(Done),
+    /// The number of a new dataset.
+    #[prost(uint64, tag = "2")]
+    Dataset(u64),
+    #[prost(message, tag = "3")]
+    Refused(Refused),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash, prost::Message)]
+pub struct Done {}
+
+/// Why a command changed nothing; what `name`, `offered` and `current` say depends on the reason.
+#[derive(Clone, PartialEq, Eq, Hash, prost::Message)]
+pub struct Refused {
+    #[prost(enumeration = "Reason", tag = "1")]
+    pub reason: i32,
+    #[prost(string, tag = "2")]
+    pub name: String,
+    #[prost(uint64, tag = "3")]
+    pub offered: u64,
+    #[prost(uint64, tag = "4")]
+    pub current: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, prost::Enumeration)]
+#[repr(i32)]
+pub enum Reason {
+    UnknownCommand = 0,
+    SchemaExists = 1,
+    NoSchema = 2,
+    SchemaNotEmpty = 3,
+    BuiltIn = 4,
+    TableExists = 5,
+    NoDataset = 6,
+    StaleVersion = 7,
+    NotEmpty = 8,
+}
