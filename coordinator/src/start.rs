@@ -1,11 +1,12 @@
 //! Bringing a coordinator up and down.
 
-use crate::catalog::RaftCatalog;
+use crate::catalog::{RaftCatalog, RaftOptions};
 use crate::config::{Config, Environment, address_of};
 use crate::coordinator::Coordinator;
 use crate::datasets::{Datasets, Ground, TableSummary, shard_error};
 use crate::error::{Error, Result};
 use crate::folder::FolderLock;
+use crate::random::random_u128;
 use crate::session::Session;
 use crate::{flight, http, metrics};
 use exec::memory::MemoryPool;
@@ -170,7 +171,9 @@ async fn open_datasets(
         Shard::start(shard::Config { data: folder, index }, environment.clone()).map_err(shard_error)
     });
     let shards = shards.collect::<Result<Vec<_>>>()?;
-    let catalog = RaftCatalog::open(&config.data.join("catalog.redb"), Arc::new(end_process)).await?;
+    let options = RaftOptions::alone(Arc::new(random_u128));
+    let catalog =
+        RaftCatalog::open(&config.data.join("catalog.redb"), options, Arc::new(end_process)).await?;
     let hydration = hydrate::Options {
         threads: config.threads,
         memory_bytes: (config.memory_bytes / 8).clamp(64 << 20, 4 << 30),

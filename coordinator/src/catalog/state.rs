@@ -3,71 +3,15 @@
 //! Names are looked up by their lower-case form and kept as they were created. A dataset appears with its
 //! first version and goes with its tombstone; its number is never used again.
 
+use super::reply::{Refusal, Reply};
 use crate::error::{Error, Result};
 use flight_proto::Message;
 use flight_proto::catalog::{self as stored, Change, Command, Dataset, Schema, Tenant};
-use serde::{Deserialize, Serialize};
 
 /// The schema of names that give none; it always exists.
 pub const DEFAULT_SCHEMA: &str = "main";
 /// The schema of the tables that describe the others.
 pub const INFORMATION_SCHEMA: &str = "information_schema";
-
-/// What the state machine answers to a command.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Reply {
-    Done,
-    /// The number of a new dataset.
-    Dataset(u64),
-    /// Nothing was changed.
-    Refused(Refusal),
-}
-
-/// Why a command changed nothing.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
-pub enum Refusal {
-    #[error("schema '{0}' already exists")]
-    SchemaExists(String),
-    #[error("there is no schema '{0}'")]
-    NoSchema(String),
-    #[error("schema '{0}' cannot be dropped: it still holds tables")]
-    SchemaNotEmpty(String),
-    #[error("schema '{0}' is built in")]
-    BuiltIn(String),
-    #[error("table '{0}' already exists")]
-    TableExists(String),
-    #[error("there is no such table any more")]
-    NoDataset,
-    #[error("version {offered} does not follow version {current}")]
-    StaleVersion { offered: u64, current: u64 },
-    #[error("a catalog can only be restored into an empty one")]
-    NotEmpty,
-    #[error("the command is not known to this version of Tundra")]
-    UnknownCommand,
-}
-
-impl From<Refusal> for Error {
-    fn from(refusal: Refusal) -> Error {
-        let message = refusal.to_string();
-        match refusal {
-            Refusal::SchemaExists(_) | Refusal::TableExists(_) => Error::AlreadyExists(message),
-            Refusal::NoSchema(_) | Refusal::NoDataset => Error::NotFound(message),
-            Refusal::SchemaNotEmpty(_) | Refusal::BuiltIn(_) => Error::Statement(message),
-            Refusal::StaleVersion { .. } => Error::Conflict(message),
-            Refusal::NotEmpty | Refusal::UnknownCommand => Error::Internal(message),
-        }
-    }
-}
-
-impl Reply {
-    /// A refusal as an error.
-    pub fn accepted(self) -> Result<Reply> {
-        match self {
-            Reply::Refused(refusal) => Err(refusal.into()),
-            other => Ok(other),
-        }
-    }
-}
 
 /// The catalog at one moment.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -1,15 +1,23 @@
-//! openraft's types in their stored form.
+//! openraft's types in their stored form, which is also the one that crosses the network.
+//!
+//! What is read here may come from another member: numbers that openraft would calculate with beyond their
+//! range are refused.
 
+use super::remembered::Remembered;
 use super::types::{
     Entry, EntryPayload, LogId, Membership, Proposal, Snapshot, SnapshotMeta, StoredMembership, Vote,
 };
+use crate::catalog::CatalogState;
 use flight_proto::Message;
-use flight_proto::catalog::CatalogState;
 use flight_proto::log as stored;
+use flight_proto::replication::Propose;
 use openraft::BasicNode;
 use openraft::impls::leader_id_adv::LeaderId;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+
+/// More terms or entries than there will ever be.
+const NUMBER_MOST: u64 = u64::MAX >> 1;
 
 pub(super) fn damaged(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, format!("{what} is damaged"))
@@ -19,45 +27,104 @@ pub(super) fn log_id_to_stored(id: &LogId) -> stored::LogId {
     stored::LogId { term: id.leader_id.term, node: id.leader_id.node_id, index: id.index }
 }
 
-pub(super) fn log_id_from_stored(id: &stored::LogId) -> LogId {
-    LogId::new(LeaderId { term: id.term, node_id: id.node }, id.index)
+pub(super) fn log_id_from_stored(id: &stored::LogId) -> io::Result<LogId> {
+    if id.term > NUMBER_MOST || id.index > NUMBER_MOST {
+        return Err(damaged("a position of the catalog's log"));
+    }
+    Ok(LogId::new(LeaderId { term: id.term, node_id: id.node }, id.index))
 }
 
 pub(super) fn log_id_from_bytes(bytes: &[u8]) -> io::Result<LogId> {
     let id = stored::LogId::decode(bytes).map_err(|_| damaged("a position of the catalog's log"))?;
-    Ok(log_id_from_stored(&id))
+    log_id_from_stored(&id)
 }
 
-pub(super) fn vote_to_bytes(vote: &Vote) -> Vec<u8> {
+pub(super) fn vote_to_stored(vote: &Vote) -> stored::Vote {
     stored::Vote { term: vote.leader_id.term, node: vote.leader_id.node_id, committed: vote.committed }
-        .encode_to_vec()
+}
+
+pub(super) fn vote_from_stored(vote: &stored::Vote) -> io::Result<Vote> {
+    if vote.term > NUMBER_MOST {
+        return Err(damaged("the catalog's vote"));
+    }
+    Ok(Vote { leader_id: LeaderId { term: vote.term, node_id: vote.node }, committed: vote.committed })
 }
 
 pub(super) fn vote_from_bytes(bytes: &[u8]) -> io::Result<Vote> {
     let vote = stored::Vote::decode(bytes).map_err(|_| damaged("the catalog's vote"))?;
-    Ok(Vote { leader_id: LeaderId { term: vote.term, node_id: vote.node }, committed: vote.committed })
+    vote_from_stored(&vote)
 }
 
-pub(super) fn entry_to_bytes(entry: &Entry) -> Vec<u8> {
-    let payload = match &entry.payload {
-        EntryPayload::Blank => stored::Payload::Blank(stored::Blank {}),
-        EntryPayload::Normal(proposal) => stored::Payload::Command(proposal.0.clone()),
-        EntryPayload::Membership(membership) => stored::Payload::Membership(membership_to_stored(membership)),
-    };
-    stored::LogEntry { id: Some(log_id_to_stored(&entry.log_id)), payload: Some(payload) }.encode_to_vec()
+pub(super) fn entry_to_stored(entry: &Entry) -> stored::LogEntry {
+    let id = Some(log_id_to_stored(&entry.log_id));
+    let plain = |payload| stored::LogEntry { id, payload: Some(payload), ..stored::LogEntry::default() };
+    match &entry.payload {
+        EntryPayload::Blank => plain(stored::Payload::Blank(stored::Blank {})),
+        EntryPayload::Membership(membership) => {
+            plain(stored::Payload::Membership(membership_to_stored(membership)))
+        }
+        EntryPayload::Normal(proposal) => stored::LogEntry {
+            identity: identity_to_stored(proposal.identity),
+            after: proposal.after,
+            ..plain(stored::Payload::Command(proposal.command.clone()))
+        },
+    }
 }
 
-pub(super) fn entry_from_bytes(bytes: &[u8]) -> io::Result<Entry> {
+pub(super) fn entry_from_stored(entry: stored::LogEntry) -> io::Result<Entry> {
     let what = "an entry of the catalog's log";
-    let entry = stored::LogEntry::decode(bytes).map_err(|_| damaged(what))?;
     let payload = match entry.payload.ok_or_else(|| damaged(what))? {
         stored::Payload::Blank(_) => EntryPayload::Blank,
-        stored::Payload::Command(command) => EntryPayload::Normal(Proposal(command)),
+        stored::Payload::Command(command) => EntryPayload::Normal(Proposal {
+            identity: identity_from_stored(&entry.identity)?,
+            after: entry.after,
+            command,
+        }),
         stored::Payload::Membership(membership) => {
             EntryPayload::Membership(membership_from_stored(&membership)?)
         }
     };
-    Ok(Entry { log_id: log_id_from_stored(&entry.id.ok_or_else(|| damaged(what))?), payload })
+    let log_id = log_id_from_stored(&entry.id.ok_or_else(|| damaged(what))?)?;
+    Ok(Entry { log_id, payload })
+}
+
+pub(super) fn entry_from_bytes(bytes: &[u8]) -> io::Result<Entry> {
+    let entry = stored::LogEntry::decode(bytes).map_err(|_| damaged("an entry of the catalog's log"))?;
+    entry_from_stored(entry)
+}
+
+fn identity_to_stored(identity: Option<u128>) -> Vec<u8> {
+    identity.map(|identity| identity.to_be_bytes().to_vec()).unwrap_or_default()
+}
+
+fn identity_from_stored(bytes: &[u8]) -> io::Result<Option<u128>> {
+    if bytes.is_empty() {
+        return Ok(None);
+    }
+    let bytes = bytes.try_into().map_err(|_| damaged("the identity of a catalog command"))?;
+    Ok(Some(u128::from_be_bytes(bytes)))
+}
+
+impl From<&Proposal> for Propose {
+    fn from(proposal: &Proposal) -> Propose {
+        Propose {
+            identity: identity_to_stored(proposal.identity),
+            after: proposal.after,
+            command: Some(proposal.command.clone()),
+        }
+    }
+}
+
+impl TryFrom<Propose> for Proposal {
+    type Error = io::Error;
+
+    fn try_from(propose: Propose) -> io::Result<Proposal> {
+        Ok(Proposal {
+            identity: identity_from_stored(&propose.identity)?,
+            after: propose.after,
+            command: propose.command.ok_or_else(|| damaged("a catalog command"))?,
+        })
+    }
 }
 
 fn membership_to_stored(membership: &Membership) -> stored::Membership {
@@ -85,28 +152,34 @@ fn membership_from_stored(membership: &stored::Membership) -> io::Result<Members
     Membership::new(voters, nodes).map_err(|_| damaged("the catalog's membership"))
 }
 
-pub(super) fn snapshot_to_bytes(meta: &SnapshotMeta, state: &CatalogState) -> Vec<u8> {
+pub(super) fn snapshot_to_bytes(
+    meta: &SnapshotMeta,
+    state: &CatalogState,
+    remembered: &Remembered,
+) -> Vec<u8> {
     stored::Snapshot {
         last: meta.last_log_id.as_ref().map(log_id_to_stored),
         membership_id: meta.last_membership.log_id().as_ref().map(log_id_to_stored),
         membership: Some(membership_to_stored(meta.last_membership.membership())),
-        state: Some(state.clone()),
+        state: Some(state.stored().clone()),
+        remembered: remembered.stored(),
+        forgotten: remembered.forgotten(),
     }
     .encode_to_vec()
 }
 
-/// The snapshot that `bytes` hold, and the state in it.
-pub(super) fn snapshot_from_bytes(bytes: Vec<u8>) -> io::Result<(Snapshot, CatalogState)> {
+/// The snapshot that `bytes` hold, and the state and the latest replies in it.
+pub(super) fn snapshot_from_bytes(bytes: Vec<u8>) -> io::Result<(Snapshot, CatalogState, Remembered)> {
     let what = "a snapshot of the catalog";
     let stored = stored::Snapshot::decode(&bytes[..]).map_err(|_| damaged(what))?;
     let membership = membership_from_stored(&stored.membership.unwrap_or_default())?;
+    let log_id = |id: Option<stored::LogId>| id.as_ref().map(log_id_from_stored).transpose();
     let meta = SnapshotMeta {
-        last_log_id: stored.last.as_ref().map(log_id_from_stored),
-        last_membership: StoredMembership::new(
-            stored.membership_id.as_ref().map(log_id_from_stored),
-            membership,
-        ),
+        last_log_id: log_id(stored.last)?,
+        last_membership: StoredMembership::new(log_id(stored.membership_id)?, membership),
     };
-    let state = stored.state.ok_or_else(|| damaged(what))?;
-    Ok((Snapshot { meta, snapshot: bytes }, state))
+    let state = CatalogState::from_stored(stored.state.ok_or_else(|| damaged(what))?);
+    let remembered =
+        Remembered::from_stored(stored.remembered, stored.forgotten).ok_or_else(|| damaged(what))?;
+    Ok((Snapshot { meta, snapshot: bytes }, state, remembered))
 }

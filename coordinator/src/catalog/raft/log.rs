@@ -1,7 +1,7 @@
 //! The log as openraft asks for it.
 
 use super::codec::{
-    entry_from_bytes, entry_to_bytes, log_id_from_bytes, log_id_to_stored, vote_from_bytes, vote_to_bytes,
+    entry_from_bytes, entry_to_stored, log_id_from_bytes, log_id_to_stored, vote_from_bytes, vote_to_stored,
 };
 use super::disk::{Disk, Key};
 use super::types::{Entry, LogId, TypeConfig, Vote};
@@ -52,7 +52,7 @@ impl RaftLogStorage<TypeConfig> for LogStore {
     }
 
     async fn save_vote(&mut self, vote: &Vote) -> io::Result<()> {
-        self.disk.put(Key::Vote, Some(vote_to_bytes(vote))).await
+        self.disk.put(Key::Vote, Some(vote_to_stored(vote).encode_to_vec())).await
     }
 
     async fn save_committed(&mut self, committed: Option<LogId>) -> io::Result<()> {
@@ -69,7 +69,8 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         I: IntoIterator<Item = Entry> + OptionalSend,
         I::IntoIter: OptionalSend,
     {
-        let entries = entries.into_iter().map(|entry| (entry.log_id.index, entry_to_bytes(&entry))).collect();
+        let stored = |entry: Entry| (entry.log_id.index, entry_to_stored(&entry).encode_to_vec());
+        let entries = entries.into_iter().map(stored).collect();
         let result = self.disk.append(entries).await;
         match result {
             Ok(()) => {

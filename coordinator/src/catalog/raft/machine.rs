@@ -1,48 +1,82 @@
-//! The state machine as openraft asks for it: [`CatalogState`] in memory, snapshots on disk.
+//! The state machine as openraft asks for it: [`CatalogState`] and the latest replies in memory, snapshots on
+//! disk.
 
 use super::codec::{snapshot_from_bytes, snapshot_to_bytes};
 use super::disk::{Disk, Key};
-use super::types::{EntryPayload, LogId, Snapshot, SnapshotMeta, StoredMembership, TypeConfig};
+use super::remembered::Remembered;
+use super::types::{
+    EntryPayload, LogId, Outcome, Proposal, Snapshot, SnapshotMeta, StoredMembership, TypeConfig,
+};
 use crate::catalog::{CatalogState, Reply};
 use futures::{Stream, TryStreamExt};
 use openraft::storage::{EntryResponder, RaftStateMachine};
 use openraft::{OptionalSend, RaftSnapshotBuilder};
 use std::io;
 use std::sync::Arc;
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 
 /// The applied state and its place in the log.
 pub(super) struct StateMachine {
-    disk: Disk,
+    snapshots: Snapshots,
     state: watch::Sender<Arc<CatalogState>>,
+    remembered: Remembered,
     applied: Option<LogId>,
+    /// The index of `applied`, told after `state`.
+    position: watch::Sender<Option<u64>>,
     membership: StoredMembership,
+}
+
+/// What others see of the state machine.
+#[derive(Clone)]
+pub(super) struct Applied {
+    pub(super) state: watch::Receiver<Arc<CatalogState>>,
+    /// The index of the last entry that `state` holds.
+    pub(super) position: watch::Receiver<Option<u64>>,
 }
 
 impl StateMachine {
     /// The state of the last snapshot; the log brings it up to date.
     pub(super) fn open(disk: Disk) -> io::Result<StateMachine> {
+        let stored = disk.get(Key::Snapshot)?.map(snapshot_from_bytes).transpose()?;
+        let newest = stored.as_ref().and_then(|(snapshot, ..)| snapshot.meta.last_log_id);
         let mut machine = StateMachine {
-            disk: disk.clone(),
+            snapshots: Snapshots { disk, newest: Arc::new(Mutex::new(newest)) },
             state: watch::Sender::new(Arc::default()),
+            remembered: Remembered::default(),
             applied: None,
+            position: watch::Sender::new(None),
             membership: StoredMembership::default(),
         };
-        if let Some(bytes) = disk.get(Key::Snapshot)? {
-            let (snapshot, state) = snapshot_from_bytes(bytes)?;
-            machine.take_over(&snapshot.meta, CatalogState::from_stored(state));
+        if let Some((snapshot, state, remembered)) = stored {
+            machine.take_over(&snapshot.meta, state, remembered);
         }
         Ok(machine)
     }
 
-    pub(super) fn watch(&self) -> watch::Receiver<Arc<CatalogState>> {
-        self.state.subscribe()
+    pub(super) fn watch(&self) -> Applied {
+        Applied { state: self.state.subscribe(), position: self.position.subscribe() }
     }
 
-    fn take_over(&mut self, meta: &SnapshotMeta, state: CatalogState) {
-        self.applied = meta.last_log_id;
+    fn take_over(&mut self, meta: &SnapshotMeta, state: CatalogState, remembered: Remembered) {
         self.membership = meta.last_membership.clone();
+        self.remembered = remembered;
         self.state.send_replace(Arc::new(state));
+        self.advance(meta.last_log_id);
+    }
+
+    fn advance(&mut self, applied: Option<LogId>) {
+        self.applied = applied;
+        self.position.send_replace(applied.map(|id| id.index));
+    }
+
+    fn apply_proposal(&mut self, index: u64, proposal: &Proposal) -> Outcome {
+        if let Some(outcome) = self.remembered.earlier(proposal) {
+            return outcome;
+        }
+        let mut reply = Reply::Done;
+        self.state.send_modify(|state| reply = Arc::make_mut(state).apply(&proposal.command));
+        self.remembered.keep(index, proposal.identity, &reply);
+        Outcome::Replied(reply)
     }
 }
 
@@ -59,22 +93,17 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
         Strm: Stream<Item = io::Result<EntryResponder<TypeConfig>>> + Unpin + OptionalSend,
     {
         while let Some((entry, responder)) = entries.try_next().await? {
-            self.applied = Some(entry.log_id);
-            let reply = match entry.payload {
-                EntryPayload::Blank => Reply::Done,
+            let outcome = match entry.payload {
+                EntryPayload::Blank => Outcome::Replied(Reply::Done),
                 EntryPayload::Membership(membership) => {
                     self.membership = StoredMembership::new(Some(entry.log_id), membership);
-                    Reply::Done
+                    Outcome::Replied(Reply::Done)
                 }
-                EntryPayload::Normal(proposal) => {
-                    let mut state = CatalogState::clone(&self.state.borrow());
-                    let reply = state.apply(&proposal.0);
-                    self.state.send_replace(Arc::new(state));
-                    reply
-                }
+                EntryPayload::Normal(proposal) => self.apply_proposal(entry.log_id.index, &proposal),
             };
+            self.advance(Some(entry.log_id));
             if let Some(responder) = responder {
-                responder.send(reply);
+                responder.send(outcome);
             }
         }
         Ok(())
@@ -82,29 +111,51 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
 
     async fn get_snapshot_builder(&mut self) -> SnapshotBuilder {
         SnapshotBuilder {
-            disk: self.disk.clone(),
+            snapshots: self.snapshots.clone(),
             state: self.state.borrow().clone(),
+            remembered: self.remembered.clone(),
             meta: SnapshotMeta { last_log_id: self.applied, last_membership: self.membership.clone() },
         }
     }
 
     async fn install_snapshot(&mut self, meta: &SnapshotMeta, snapshot: Vec<u8>) -> io::Result<()> {
-        let (_, state) = snapshot_from_bytes(snapshot.clone())?;
-        self.disk.put(Key::Snapshot, Some(snapshot)).await?;
-        self.take_over(meta, CatalogState::from_stored(state));
+        let (_, state, remembered) = snapshot_from_bytes(snapshot.clone())?;
+        self.snapshots.put(meta, snapshot).await?;
+        self.take_over(meta, state, remembered);
         Ok(())
     }
 
     async fn get_current_snapshot(&mut self) -> io::Result<Option<Snapshot>> {
-        let bytes = self.disk.get(Key::Snapshot)?;
-        bytes.map(|bytes| snapshot_from_bytes(bytes).map(|(snapshot, _)| snapshot)).transpose()
+        let bytes = self.snapshots.disk.get(Key::Snapshot)?;
+        bytes.map(|bytes| snapshot_from_bytes(bytes).map(|(snapshot, ..)| snapshot)).transpose()
+    }
+}
+
+/// The snapshot on disk, which is built and installed by different tasks.
+#[derive(Clone)]
+struct Snapshots {
+    disk: Disk,
+    /// The last entry of the snapshot on disk.
+    newest: Arc<Mutex<Option<LogId>>>,
+}
+
+impl Snapshots {
+    /// Writes a snapshot unless a newer one is there: the log may be cut behind that.
+    async fn put(&self, meta: &SnapshotMeta, bytes: Vec<u8>) -> io::Result<()> {
+        let mut newest = self.newest.lock().await;
+        if meta.last_log_id >= *newest {
+            self.disk.put(Key::Snapshot, Some(bytes)).await?;
+            *newest = meta.last_log_id;
+        }
+        Ok(())
     }
 }
 
 /// Writes the state as it was when this was made.
 pub(super) struct SnapshotBuilder {
-    disk: Disk,
+    snapshots: Snapshots,
     state: Arc<CatalogState>,
+    remembered: Remembered,
     meta: SnapshotMeta,
 }
 
@@ -112,8 +163,8 @@ impl RaftSnapshotBuilder<TypeConfig> for SnapshotBuilder {
     type SnapshotData = Vec<u8>;
 
     async fn build_snapshot(&mut self) -> io::Result<Snapshot> {
-        let bytes = snapshot_to_bytes(&self.meta, self.state.stored());
-        self.disk.put(Key::Snapshot, Some(bytes.clone())).await?;
+        let bytes = snapshot_to_bytes(&self.meta, &self.state, &self.remembered);
+        self.snapshots.put(&self.meta, bytes.clone()).await?;
         Ok(Snapshot { meta: self.meta.clone(), snapshot: bytes })
     }
 }

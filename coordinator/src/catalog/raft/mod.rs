@@ -1,153 +1,259 @@
-//! The catalog kept by Raft: openraft over redb, one member.
+//! The catalog kept by Raft: openraft over redb, on one member or several.
 //!
-//! A command is acknowledged once its log entry is on disk (fsync) and applied. The state lives in memory and
-//! is rebuilt from the last snapshot and the log. A defect in Raft ends the process, for a supervisor to
-//! start it again: a node whose Raft has stopped must not serve an ageing catalog.
+//! A command is acknowledged once its log entry is on the disks (fsync) of a majority and applied. The state
+//! lives in memory and is rebuilt from the last snapshot and the log. A defect in Raft ends the process, for
+//! a supervisor to start it again: a node whose Raft has stopped must not serve an ageing catalog.
+//!
+//! Every member takes commands. One that does not lead hands them to the leader, and again to the next one
+//! where no answer comes; the replicated state remembers the latest commands ([`remembered`]), so that none
+//! is applied twice.
 
 mod codec;
 mod disk;
+mod following;
+mod incoming;
+mod keeping;
+mod leading;
+mod links;
 mod log;
 mod machine;
-mod network;
+mod member;
+mod options;
+mod reads;
+mod remembered;
+mod status;
 #[cfg(test)]
 mod tests;
+mod transport;
 mod types;
+
+pub use options::{RaftOptions, Random, Timings};
+pub use status::{MemberState, RaftMember, RaftStatus};
+pub use transport::{Nobody, Transport};
 
 use crate::catalog::{CatalogState, CatalogStore, Reply};
 use crate::error::{Error, Result};
+use bytes::Bytes;
 use disk::Disk;
+use flight_proto::Message;
 use flight_proto::catalog::Command;
+use flight_proto::log::Node;
+use flight_proto::replication::{Answer, ChangeMembers, MemberChange, Propose, Question};
 use futures::future::BoxFuture;
+use links::Links;
 use log::LogStore;
 use machine::StateMachine;
-use network::NoNetwork;
-use openraft::async_runtime::WatchReceiver;
-use openraft::errors::{ClientWriteError, RaftError};
-use openraft::{BasicNode, Config, Raft, SnapshotPolicy};
-use std::collections::BTreeMap;
+use member::{Member, Silence};
+use reads::Reads;
+use std::fmt::Display;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
-use types::{Proposal, TypeConfig};
+use tokio::task::AbortHandle;
+use types::{Metrics, Proposal, Raft, Runtime};
 
-/// The only member's number.
-const NODE: u64 = 1;
-/// How long opening waits for the log to be applied.
+/// How long opening a catalog of one member waits for the log to be applied.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(30);
-/// Commands between two snapshots of the state.
-const SNAPSHOT_COMMANDS: u64 = 1_000;
+/// A command must fit a message between members, with room for what surrounds it.
+const COMMAND_BYTES_MOST: usize = network::MESSAGE_BYTES_MAX - (1 << 20);
 
 /// What to do when Raft has died of a defect or of a failing disk.
 pub(crate) type OnFatal = Arc<dyn Fn(String) + Send + Sync>;
 
 /// A catalog kept by Raft.
 pub struct RaftCatalog {
-    raft: Raft<TypeConfig, StateMachine>,
-    state: watch::Receiver<Arc<CatalogState>>,
+    member: Arc<Member>,
+    reads: Reads,
+    tasks: Vec<AbortHandle>,
 }
 
 impl RaftCatalog {
-    /// Opens the catalog in the file `path`, or makes an empty one, and waits until its log is applied.
-    pub async fn open(path: &Path, on_fatal: OnFatal) -> Result<RaftCatalog> {
+    /// Opens the catalog in the file `path`, or takes part in making one.
+    ///
+    /// A member by itself has applied its log when this returns. Among others it has not: it is of no use
+    /// before [`RaftCatalog::ready`], which needs a majority of them. Its network must pass their requests to
+    /// [`RaftCatalog::answer`] from now on.
+    pub async fn open(path: &Path, options: RaftOptions, on_fatal: OnFatal) -> Result<RaftCatalog> {
         let disk = Disk::open(path).map_err(|error| {
             Error::Environment(format!("the catalog {} cannot be opened: {error}", path.display()))
         })?;
-        let machine = StateMachine::open(disk.clone()).map_err(environment)?;
-        let state = machine.watch();
-        let config = Config {
-            cluster_name: "tundra".into(),
-            // With one member there is nobody to hear from; long intervals keep an idle process idle.
-            heartbeat_interval: 1_000,
-            election_timeout_min: 3_000,
-            election_timeout_max: 6_000,
-            snapshot_policy: SnapshotPolicy::LogsSinceLast(SNAPSHOT_COMMANDS),
-            max_in_snapshot_log_to_keep: 0,
-            ..Config::default()
-        };
-        let config = config.validate().map_err(|error| Error::Internal(error.to_string()))?;
-        let raft = Raft::new(NODE, Arc::new(config), NoNetwork, LogStore::new(disk), machine)
-            .await
-            .map_err(|error| Error::Internal(format!("raft did not start: {error}")))?;
-        let catalog = RaftCatalog { raft, state };
+        let machine = StateMachine::open(disk.clone()).map_err(|error| {
+            Error::Environment(format!("the catalog {} cannot be read: {error}", path.display()))
+        })?;
+        let applied = machine.watch();
+        let config = options.config().validate().map_err(internal)?;
+        let links =
+            Links { id: options.id, transport: options.transport.clone(), patience: options.timings.attempt };
+        // The high half of what is drawn for identities anyway.
+        let seed = ((options.random)()? >> 64) as u64;
+        let raft = Raft::new(options.id, Arc::new(config), links, LogStore::new(disk), machine);
+        let raft = Runtime::scope(seed, raft).await.map_err(internal)?;
+        let member = Arc::new(Member::new(options, raft.clone(), applied));
+        let (reads, asking) = Reads::new(member.clone());
+        let watching = keeping::watch(raft, member.metrics(), on_fatal);
+        let mut tasks = vec![tokio::spawn(asking).abort_handle(), tokio::spawn(watching).abort_handle()];
+        if !member.options.is_alone() {
+            let making = keeping::make(member.clone());
+            tasks.push(tokio::spawn(making).abort_handle());
+            return Ok(RaftCatalog { member, reads, tasks });
+        }
+        let catalog = RaftCatalog { member, reads, tasks };
         catalog.lead().await?;
-        catalog.watch_for_death(on_fatal);
         Ok(catalog)
     }
 
-    /// Becomes the leader, and applies what the log holds.
+    /// Leads a catalog of one member, and applies what the log holds. Where others were added since, they
+    /// decide.
     async fn lead(&self) -> Result<()> {
-        let internal =
-            |error: &dyn std::fmt::Display| Error::Internal(format!("raft did not start: {error}"));
-        if self.raft.is_initialized().await.map_err(|error| internal(&error))? {
-            self.raft.trigger().elect(false).await.map_err(|error| internal(&error))?;
-        } else {
-            let members = BTreeMap::from([(NODE, BasicNode::default())]);
-            self.raft.initialize(members).await.map_err(|error| internal(&error))?;
+        keeping::begin_alone(&self.member).await?;
+        if self.member.has_others().await? {
+            return Ok(());
         }
-        self.raft
-            .wait(Some(OPEN_TIMEOUT))
-            .metrics(
-                |metrics| {
-                    metrics.current_leader == Some(NODE)
-                        && metrics.last_applied.map(|id| id.index) == metrics.last_log_index
-                },
-                "the log to be applied",
-            )
-            .await
-            .map_err(|error| internal(&error))?;
-        // The blank entry of this leadership: once it is applied, everything before it is.
-        self.raft.write_blank().await.map_err(|error| internal(&error))?;
-        Ok(())
+        match tokio::time::timeout(OPEN_TIMEOUT, self.ready()).await {
+            Ok(ready) => ready,
+            Err(_) => Err(internal("the log was not applied in time")),
+        }
     }
 
-    fn watch_for_death(&self, on_fatal: OnFatal) {
-        let mut metrics = self.raft.metrics();
-        tokio::spawn(async move {
-            loop {
-                let running = metrics.borrow_watched().running_state.clone();
-                match running {
-                    Err(openraft::errors::Fatal::Stopped) => return,
-                    Err(fatal) => return on_fatal(fatal.to_string()),
-                    Ok(()) => {}
-                }
-                if metrics.changed().await.is_err() {
-                    return;
-                }
+    /// Ready once this member's state holds what was acknowledged before. It needs a leader, and waits for
+    /// one as long as it takes.
+    pub async fn ready(&self) -> Result<()> {
+        loop {
+            match self.linearize().await {
+                Err(Error::Conflict(why)) => tracing::info!("the catalog is not ready yet: {why}"),
+                other => return other,
             }
-        });
+        }
+    }
+
+    /// Waits until this member's state holds everything that was acknowledged before the call, wherever.
+    /// Fails with [`Error::Conflict`], which is worth another try, where that cannot be had in
+    /// [`Timings::patience`].
+    pub async fn linearize(&self) -> Result<()> {
+        self.reads.linearize(&self.member).await
+    }
+
+    /// [`CatalogStore::propose`] for a command that the caller may propose again: with one `identity` it is
+    /// applied once, on whatever member.
+    ///
+    /// A command that failed with [`Error::Conflict`] was not applied and will not be. After any other error
+    /// of the catalog that is not known.
+    pub async fn propose_as(&self, identity: u128, command: Command) -> Result<Reply> {
+        self.member.check_open()?;
+        if command.encoded_len() > COMMAND_BYTES_MOST {
+            return Err(Error::Statement("the change is too large for the catalog".into()));
+        }
+        let after = self.member.applied.position.borrow().unwrap_or(0);
+        let propose = Propose::from(&Proposal { identity: Some(identity), after, command });
+        let patience = self.member.timings().patience;
+        match self.member.ask_leader(Question::Propose(propose), patience).await {
+            Ok(Answer::Replied(reply)) => Ok(Reply::from(&reply)),
+            Ok(Answer::Forgotten(_)) => Err(Silence::forgotten().of_change()),
+            Ok(Answer::Refused(why)) => Err(Error::Statement(why)),
+            Ok(_) => Err(Silence::not_understood().of_change()),
+            Err(silence) => Err(silence.of_change()),
+        }
+    }
+
+    /// Takes in a member that was started with a list of members without itself: it gets the state, and then
+    /// a vote.
+    pub async fn add_member(&self, id: u64, address: &str) -> Result<()> {
+        self.change_members(MemberChange::Add(Node { id, address: address.into() })).await
+    }
+
+    /// Leaves a member out. A leader that leaves itself out hands over.
+    pub async fn remove_member(&self, id: u64) -> Result<()> {
+        self.change_members(MemberChange::Remove(id)).await
+    }
+
+    async fn change_members(&self, change: MemberChange) -> Result<()> {
+        self.member.check_open()?;
+        let question = Question::ChangeMembers(ChangeMembers { change: Some(change) });
+        match self.member.ask_leader(question, self.member.timings().change_patience).await {
+            Ok(Answer::Changed(_)) => Ok(()),
+            Ok(Answer::Refused(why)) => Err(Error::Statement(why)),
+            Ok(_) => Err(Silence::not_understood().of_change()),
+            Err(silence) => Err(silence.of_change()),
+        }
+    }
+
+    /// The members, as far as this one knows.
+    pub fn members(&self) -> Vec<RaftMember> {
+        status::members(&self.member.metrics_now())
+    }
+
+    pub fn status(&self) -> RaftStatus {
+        RaftStatus::new(&self.member.metrics_now(), *self.member.applied.position.borrow())
+    }
+
+    /// Answers a request of another member, which came through its [`Transport`].
+    pub fn answer(&self, request: Bytes) -> BoxFuture<'static, Bytes> {
+        let member = self.member.clone();
+        Box::pin(async move { member.answer(request).await })
+    }
+
+    /// Hands the leadership to the member that has most of the log, and waits until it leads.
+    async fn hand_over(&self) {
+        let metrics = self.member.metrics_now();
+        let Some(replication) = metrics.replication.as_ref().filter(|_| metrics.state.is_leader()) else {
+            return;
+        };
+        let voters = metrics.membership_config.voter_ids().filter(|id| *id != metrics.id);
+        let Some(next) = voters.max_by_key(|id| replication.get(id).copied().flatten()) else { return };
+        let raft = &self.member.raft;
+        if raft.trigger().transfer_leader(next).await.is_err() {
+            return;
+        }
+        let follows = |metrics: &Metrics| !metrics.state.is_leader() && metrics.current_leader.is_some();
+        let patience = self.member.timings().election_most;
+        if raft.wait(Some(patience)).metrics(follows, "another leader").await.is_err() {
+            tracing::warn!("no other coordinator took the lead of the catalog in time");
+        }
     }
 }
 
 impl CatalogStore for RaftCatalog {
     fn propose(&self, command: Command) -> BoxFuture<'_, Result<Reply>> {
         Box::pin(async move {
-            match self.raft.client_write(Proposal(command)).await {
-                Ok(response) => Ok(response.data),
-                Err(RaftError::APIError(ClientWriteError::ForwardToLeader(_))) => {
-                    Err(Error::Conflict("this coordinator does not lead at the moment; try again".into()))
-                }
-                Err(RaftError::Fatal(openraft::errors::Fatal::Stopped)) => Err(Error::ShuttingDown),
-                Err(error) => Err(Error::Environment(format!("the catalog cannot be changed: {error}"))),
-            }
+            let identity = (self.member.options.random)()?;
+            self.propose_as(identity, command).await
         })
     }
 
     fn snapshot(&self) -> Arc<CatalogState> {
-        self.state.borrow().clone()
+        self.member.applied.state.borrow().clone()
     }
 
     fn changes(&self) -> watch::Receiver<Arc<CatalogState>> {
-        self.state.clone()
+        self.member.applied.state.clone()
+    }
+
+    fn linearize(&self) -> BoxFuture<'_, Result<()>> {
+        Box::pin(RaftCatalog::linearize(self))
     }
 
     fn close(&self) -> BoxFuture<'_, Result<()>> {
         Box::pin(async move {
-            self.raft.shutdown().await.map_err(|error| Error::Internal(format!("raft did not stop: {error}")))
+            self.member.close();
+            self.hand_over().await;
+            self.member
+                .raft
+                .shutdown()
+                .await
+                .map_err(|error| internal(format!("raft did not stop: {error}")))?;
+            self.tasks.iter().for_each(AbortHandle::abort);
+            Ok(())
         })
     }
 }
 
-fn environment(error: std::io::Error) -> Error {
-    Error::Environment(format!("the catalog cannot be read: {error}"))
+impl Drop for RaftCatalog {
+    fn drop(&mut self) {
+        self.tasks.iter().for_each(AbortHandle::abort);
+    }
+}
+
+fn internal(error: impl Display) -> Error {
+    Error::Internal(format!("raft failed: {error}"))
 }

@@ -1,0 +1,162 @@
+//! What the catalog's state machine answers.
+
+use crate::error::{Error, Result};
+use flight_proto::catalog::{self as stored, Done, Outcome, Reason, Refused};
+use serde::{Deserialize, Serialize};
+
+/// What the state machine answers to a command.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Reply {
+    Done,
+    /// The number of a new dataset.
+    Dataset(u64),
+    /// Nothing was changed.
+    Refused(Refusal),
+}
+
+/// Why a command changed nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+pub enum Refusal {
+    #[error("schema '{0}' already exists")]
+    SchemaExists(String),
+    #[error("there is no schema '{0}'")]
+    NoSchema(String),
+    #[error("schema '{0}' cannot be dropped: it still holds tables")]
+    SchemaNotEmpty(String),
+    #[error("schema '{0}' is built in")]
+    BuiltIn(String),
+    #[error("table '{0}' already exists")]
+    TableExists(String),
+    #[error("there is no such table any more")]
+    NoDataset,
+    #[error("version {offered} does not follow version {current}")]
+    StaleVersion { offered: u64, current: u64 },
+    #[error("a catalog can only be restored into an empty one")]
+    NotEmpty,
+    #[error("the command is not known to this version of Tundra")]
+    UnknownCommand,
+}
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Error {
+        let message = refusal.to_string();
+        match refusal {
+            Refusal::SchemaExists(_) | Refusal::TableExists(_) => Error::AlreadyExists(message),
+            Refusal::NoSchema(_) | Refusal::NoDataset => Error::NotFound(message),
+            Refusal::SchemaNotEmpty(_) | Refusal::BuiltIn(_) => Error::Statement(message),
+            Refusal::StaleVersion { .. } => Error::Conflict(message),
+            Refusal::NotEmpty | Refusal::UnknownCommand => Error::Internal(message),
+        }
+    }
+}
+
+impl Reply {
+    /// A refusal as an error.
+    pub fn accepted(self) -> Result<Reply> {
+        match self {
+            Reply::Refused(refusal) => Err(refusal.into()),
+            other => Ok(other),
+        }
+    }
+}
+
+impl From<&Reply> for stored::Reply {
+    fn from(reply: &Reply) -> stored::Reply {
+        let outcome = match reply {
+            Reply::Done => Outcome::Done(Done {}),
+            Reply::Dataset(number) => Outcome::Dataset(*number),
+            Reply::Refused(refusal) => Outcome::Refused(refusal.into()),
+        };
+        stored::Reply { outcome: Some(outcome) }
+    }
+}
+
+impl From<&stored::Reply> for Reply {
+    /// What this version of Tundra does not know is told as [`Refusal::UnknownCommand`].
+    fn from(reply: &stored::Reply) -> Reply {
+        match &reply.outcome {
+            Some(Outcome::Done(_)) => Reply::Done,
+            Some(Outcome::Dataset(number)) => Reply::Dataset(*number),
+            Some(Outcome::Refused(refused)) => Reply::Refused(refused.into()),
+            None => Reply::Refused(Refusal::UnknownCommand),
+        }
+    }
+}
+
+impl From<&Refusal> for Refused {
+    fn from(refusal: &Refusal) -> Refused {
+        let named = |reason, name: &String| Refused { name: name.clone(), ..plain(reason) };
+        match refusal {
+            Refusal::SchemaExists(name) => named(Reason::SchemaExists, name),
+            Refusal::NoSchema(name) => named(Reason::NoSchema, name),
+            Refusal::SchemaNotEmpty(name) => named(Reason::SchemaNotEmpty, name),
+            Refusal::BuiltIn(name) => named(Reason::BuiltIn, name),
+            Refusal::TableExists(name) => named(Reason::TableExists, name),
+            Refusal::NoDataset => plain(Reason::NoDataset),
+            Refusal::StaleVersion { offered, current } => {
+                Refused { offered: *offered, current: *current, ..plain(Reason::StaleVersion) }
+            }
+            Refusal::NotEmpty => plain(Reason::NotEmpty),
+            Refusal::UnknownCommand => plain(Reason::UnknownCommand),
+        }
+    }
+}
+
+fn plain(reason: Reason) -> Refused {
+    Refused { reason: reason.into(), ..Refused::default() }
+}
+
+impl From<&Refused> for Refusal {
+    fn from(refused: &Refused) -> Refusal {
+        let name = || refused.name.clone();
+        match refused.reason() {
+            Reason::SchemaExists => Refusal::SchemaExists(name()),
+            Reason::NoSchema => Refusal::NoSchema(name()),
+            Reason::SchemaNotEmpty => Refusal::SchemaNotEmpty(name()),
+            Reason::BuiltIn => Refusal::BuiltIn(name()),
+            Reason::TableExists => Refusal::TableExists(name()),
+            Reason::NoDataset => Refusal::NoDataset,
+            Reason::StaleVersion => {
+                Refusal::StaleVersion { offered: refused.offered, current: refused.current }
+            }
+            Reason::NotEmpty => Refusal::NotEmpty,
+            Reason::UnknownCommand => Refusal::UnknownCommand,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use flight_proto::Message;
+
+    fn check(reply: Reply, golden: &[u8]) {
+        let bytes = stored::Reply::from(&reply).encode_to_vec();
+        assert_eq!(bytes, golden, "{}", bytes.escape_ascii());
+        assert_eq!(Reply::from(&stored::Reply::decode(golden).unwrap()), reply);
+    }
+
+    /// Replies lie in snapshots: these bytes are fixed.
+    #[test]
+    fn golden_replies() {
+        let named = |refusal: fn(String) -> Refusal| Reply::Refused(refusal("s".into()));
+        check(Reply::Done, b"\x0a\x00");
+        check(Reply::Dataset(300), b"\x10\xac\x02");
+        check(named(Refusal::SchemaExists), b"\x1a\x05\x08\x01\x12\x01s");
+        check(named(Refusal::NoSchema), b"\x1a\x05\x08\x02\x12\x01s");
+        check(named(Refusal::SchemaNotEmpty), b"\x1a\x05\x08\x03\x12\x01s");
+        check(named(Refusal::BuiltIn), b"\x1a\x05\x08\x04\x12\x01s");
+        check(named(Refusal::TableExists), b"\x1a\x05\x08\x05\x12\x01s");
+        check(Reply::Refused(Refusal::NoDataset), b"\x1a\x02\x08\x06");
+        let stale = Refusal::StaleVersion { offered: 2, current: 3 };
+        check(Reply::Refused(stale), b"\x1a\x06\x08\x07\x18\x02\x20\x03");
+        check(Reply::Refused(Refusal::NotEmpty), b"\x1a\x02\x08\x08");
+        check(Reply::Refused(Refusal::UnknownCommand), b"\x1a\x00");
+    }
+
+    #[test]
+    fn a_reason_of_a_later_version_is_no_success() {
+        let later = stored::Reply::decode(&b"\x1a\x02\x08\x63"[..]).unwrap();
+        assert_eq!(Reply::from(&later), Reply::Refused(Refusal::UnknownCommand));
+    }
+}
