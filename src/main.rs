@@ -1,5 +1,6 @@
 //! The `tundra` command. This file parses the arguments and hands over to the subcommand's module.
 
+mod cert;
 mod machine;
 mod sample;
 mod size;
@@ -34,6 +35,7 @@ struct Arguments {
 enum Command {
     Up(up::Options),
     Sql(sql::Options),
+    Cert(cert::Options),
 }
 
 fn main() -> ExitCode {
@@ -44,6 +46,7 @@ fn main() -> ExitCode {
     let done = match arguments.command {
         Command::Up(options) => up::run(options),
         Command::Sql(options) => sql::run(options),
+        Command::Cert(options) => cert::run(options),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

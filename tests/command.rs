@@ -215,6 +215,33 @@ fn bad_flags_are_refused_before_anything_starts() {
 }
 
 #[test]
+fn certificates_are_made_for_each_node() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("certificates");
+    let data = data.to_str().unwrap();
+    let file = |name: &str| std::fs::read(format!("{data}/{name}")).unwrap();
+    let made = stdout(&run(&["cert", "--data", data, "--name", "a", "--name", "b"]));
+    assert_eq!(made.lines().count(), 3, "{made}");
+    assert_eq!(file("authority.pem"), file("a/authority.pem"));
+    let (authority, first, second) = (file("authority.key"), file("a/node.key"), file("b/node.key"));
+    // The authority stays; the node that is named gets another certificate.
+    let made = stdout(&run(&["cert", "--data", data, "--name", "a"]));
+    assert!(made.starts_with("node a in "), "{made}");
+    assert_eq!(file("authority.key"), authority);
+    assert_ne!(file("a/node.key"), first);
+    assert_eq!(file("b/node.key"), second);
+    assert!(stdout(&run(&["cert", "--data", data])).contains("already"));
+
+    let message = failure(&run(&["cert", "--data", data, "--name", "c", "--name", "../d"]), 1);
+    assert!(message.contains("'../d'"), "{message}");
+    assert!(!folder.path().join("certificates/c").exists());
+    std::fs::remove_file(format!("{data}/authority.key")).unwrap();
+    let message = failure(&run(&["cert", "--data", data, "--name", "c"]), 1);
+    assert!(message.contains("authority.key"), "{message}");
+    assert!(failure(&run(&["cert", "--name", "a"]), 2).contains("--data"));
+}
+
+#[test]
 fn a_server_that_is_not_there_is_an_error() {
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let message = failure(&run(&["sql", "--url", &format!("grpc://{free}"), "-c", "SELECT 1"]), 1);

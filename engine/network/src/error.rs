@@ -1,5 +1,7 @@
 //! What can go wrong between nodes.
 
+use crate::MESSAGE_BYTES_MAX;
+
 /// The result of everything between nodes.
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -21,7 +23,19 @@ pub enum Error {
     /// What came is no message of ours.
     #[error("what node {peer} sent is not understood: {why}")]
     Malformed { peer: String, why: String },
+    /// The other node understood, and will not: its words.
+    #[error("{0}")]
+    Refused(String),
     /// The machine refused: a port, a certificate.
     #[error("{0}")]
     Environment(String),
+}
+
+impl Error {
+    /// A message beyond [`MESSAGE_BYTES_MAX`].
+    pub(crate) fn too_long(bytes: usize) -> Error {
+        Error::Environment(format!(
+            "a message of {bytes} bytes cannot be sent: at most {MESSAGE_BYTES_MAX} bytes"
+        ))
+    }
 }

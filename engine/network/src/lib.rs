@@ -4,9 +4,21 @@
 //! stream of it. What crosses a stream are whole messages, in order, as fast as the receiver takes them: a sender
 //! waits for room. Nothing here knows what the messages say.
 
+mod certificates;
 mod error;
+mod memory;
+mod peers;
+mod protocol;
+mod quic;
+mod server;
 
+pub use certificates::{AUTHORITY_DAYS, Authority, Credentials, NODE_DAYS, SERVER_NAME};
 pub use error::{Error, Result};
+pub use memory::{MemoryNetwork, SILENCE_TIME};
+pub use peers::Peers;
+pub use protocol::{PROTOCOL_VERSION, PROTOCOL_VERSIONS, Service};
+pub use quic::{Quic, QuicOptions};
+pub use server::{Handler, Handlers, SERVED_STREAMS_MAX, call_handler, serve};
 
 use bytes::Bytes;
 use futures::future::BoxFuture;

@@ -1,0 +1,141 @@
+//! The halves of a stream of QUIC.
+
+use super::message::{self, Partial};
+use super::{NO_CODE, failure};
+use crate::{Error, MESSAGE_BYTES_MAX, Receiver, Result, Sender};
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use quinn::{ReadError, RecvStream, SendStream, WriteError};
+use std::sync::Arc;
+
+/// How far the half that sends has come.
+#[derive(PartialEq)]
+enum Progress {
+    Whole,
+    /// A message was sent in part and then given up: what follows would be taken for its rest.
+    Torn,
+    Finished,
+}
+
+pub(super) struct QuicSender {
+    stream: SendStream,
+    connection: quinn::Connection,
+    peer: Arc<str>,
+    progress: Progress,
+}
+
+impl QuicSender {
+    pub(super) fn new(stream: SendStream, connection: quinn::Connection, peer: Arc<str>) -> QuicSender {
+        QuicSender { stream, connection, peer, progress: Progress::Whole }
+    }
+
+    /// Refuses what cannot follow what was sent.
+    fn check_whole(&self) -> Result<()> {
+        match self.progress {
+            Progress::Whole => Ok(()),
+            Progress::Torn => {
+                Err(Error::Environment("a message was given up before it was sent".to_string()))
+            }
+            Progress::Finished => Err(Error::Environment("the last message was sent already".to_string())),
+        }
+    }
+
+    async fn send_whole(&mut self, message: Bytes) -> Result<()> {
+        self.check_whole()?;
+        let mut chunks = [message::header(&message)?, message];
+        self.progress = Progress::Torn;
+        let sent = self.stream.write_all_chunks(&mut chunks).await;
+        self.progress = Progress::Whole;
+        sent.map_err(|error| match error {
+            WriteError::ConnectionLost(error) => failure::lost(&self.peer, &error),
+            WriteError::Stopped(_) | WriteError::ClosedStream | WriteError::ZeroRttRejected => Error::Stopped,
+        })
+    }
+}
+
+impl Sender for QuicSender {
+    fn send(&mut self, message: Bytes) -> BoxFuture<'_, Result<()>> {
+        Box::pin(self.send_whole(message))
+    }
+
+    fn finish(&mut self) -> Result<()> {
+        self.check_whole()?;
+        if let Some(error) = self.connection.close_reason() {
+            return Err(failure::lost(&self.peer, &error));
+        }
+        // Fails only after an end, which was checked.
+        let _ = self.stream.finish();
+        self.progress = Progress::Finished;
+        Ok(())
+    }
+
+    fn stopped(&mut self) -> BoxFuture<'_, Error> {
+        Box::pin(async {
+            match self.stream.stopped().await {
+                Ok(Some(_)) => Error::Stopped,
+                // All was received: what can still come is the end of the connection.
+                Ok(None) | Err(_) => failure::lost(&self.peer, &self.connection.closed().await),
+            }
+        })
+    }
+}
+
+impl Drop for QuicSender {
+    fn drop(&mut self) {
+        // The library would finish it.
+        if self.progress != Progress::Finished {
+            let _ = self.stream.reset(NO_CODE);
+        }
+    }
+}
+
+/// The library tells the other side when it is dropped before the end.
+pub(super) struct QuicReceiver {
+    stream: RecvStream,
+    peer: Arc<str>,
+    partial: Partial,
+    /// What ended it, other than the end.
+    broken: Option<Error>,
+}
+
+impl QuicReceiver {
+    pub(super) fn new(stream: RecvStream, peer: Arc<str>) -> QuicReceiver {
+        QuicReceiver { stream, peer, partial: Partial::default(), broken: None }
+    }
+
+    async fn next(&mut self) -> Result<Option<Bytes>> {
+        if let Some(error) = &self.broken {
+            return Err(error.clone());
+        }
+        // Bytes that were read are in the partial message before the next wait.
+        loop {
+            let error = match self.stream.read(self.partial.room()).await {
+                Ok(Some(bytes)) => match self.partial.advance(bytes) {
+                    Ok(None) => continue,
+                    Ok(Some(message)) => return Ok(Some(message)),
+                    Err(length) => {
+                        self.malformed(format!("a message of {length} bytes, more than {MESSAGE_BYTES_MAX}"))
+                    }
+                },
+                Ok(None) if self.partial.is_empty() => return Ok(None),
+                Ok(None) => self.malformed("the end within a message".to_string()),
+                Err(ReadError::ConnectionLost(error)) => failure::lost(&self.peer, &error),
+                Err(_) => Error::Stopped,
+            };
+            // Fails only if the stream has ended, which is as good.
+            let _ = self.stream.stop(NO_CODE);
+            self.broken = Some(error.clone());
+            return Err(error);
+        }
+    }
+
+    fn malformed(&self, why: String) -> Error {
+        Error::Malformed { peer: self.peer.to_string(), why }
+    }
+}
+
+impl Receiver for QuicReceiver {
+    fn receive(&mut self) -> BoxFuture<'_, Result<Option<Bytes>>> {
+        Box::pin(self.next())
+    }
+}
