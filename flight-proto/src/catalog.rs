@@ -228,5 +228,4 @@ pub enum Reason {
     NoDataset = 6,
     StaleVersion = 7,
     NotEmpty = 8,
-    NoShard = 20,
 }

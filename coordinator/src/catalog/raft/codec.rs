@@ -1,7 +1,7 @@
 //! openraft's types in their stored form, which is also the one that crosses the network.
 //!
-//! What is read here may come from another member: numbers that openraft would calculate with beyond their range
-//! are refused.
+//! What is read here may come from another member: numbers that openraft would calculate with beyond their
+//! range are refused.
 
 use super::remembered::Remembered;
 use super::types::{

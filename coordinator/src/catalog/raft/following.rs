@@ -1,9 +1,9 @@
 //! What a member does when another one that leads, or wants to, calls.
 //!
-//! Entries and snapshots are handed to openraft one after the other, each once the one before is answered. That
-//! keeps clear of a defect of this version (openraft#2116): where a snapshot is installed while commands before it
-//! still wait for the disk, entries that the snapshot covers are looked up after they were cut off, and Raft dies.
-//! Neither does a message reach openraft that would make it panic, whoever sent it.
+//! Entries and snapshots are handed to openraft one after the other, each once the one before is answered.
+//! That keeps clear of a defect of this version (openraft#2116): where a snapshot is installed while commands
+//! before it still wait for the disk, entries that the snapshot covers are looked up after they were cut off,
+//! and Raft dies. Neither does a message reach openraft that would make it panic, whoever sent it.
 
 use super::codec::{
     damaged, entry_from_stored, log_id_from_stored, log_id_to_stored, snapshot_from_bytes, vote_from_stored,

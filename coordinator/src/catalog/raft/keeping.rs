@@ -12,8 +12,8 @@ use std::sync::Arc;
 
 /// Makes the catalog out of the members that the options list, unless there is one already.
 ///
-/// Members do so one after the other. The first one that is up is elected by the others and hands them what it has
-/// made; a later one makes the catalog only if those before it do not come.
+/// Members do so one after the other. The first one that is up is elected by the others and hands them what
+/// it has made; a later one makes the catalog only if those before it do not come.
 pub(super) async fn make(member: Arc<Member>) {
     let options = &member.options;
     let Some(rank) = options.members.keys().position(|id| *id == options.id) else { return };

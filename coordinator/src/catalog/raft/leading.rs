@@ -1,6 +1,6 @@
 //! What the leader does for members that ask it: commands for the log, read indexes, changes of the members.
 //!
-//! Each of these is tried once here; [`Asking`](super::asking) tries again, wherever the leader is by then.
+//! Each of these is tried once here; who asks tries again, wherever the leader is by then.
 
 use super::types::{Metrics, Outcome, Proposal, Raft, TypeConfig};
 use flight_proto::log::Node;
@@ -76,8 +76,8 @@ impl Leading {
         }
     }
 
-    /// How far a state must be applied to hold all that is acknowledged now; a majority confirms that this member
-    /// leads.
+    /// How far a state must be applied to hold all that is acknowledged now; a majority confirms that this
+    /// member leads.
     pub(super) async fn read_index(&self) -> Answer {
         let option = LinearizerOption::from(ReadPolicy::ReadIndex).with_wait_timeout(self.attempt);
         match self.raft.get_read_linearizer(option).await {
@@ -157,10 +157,13 @@ impl Leading {
         self.change(Change::RemoveVoters(BTreeSet::from([id]))).await
     }
 
+    /// Both steps of a change are made even if nobody waits for them any more.
     async fn change(&self, change: Change<u64, BasicNode>) -> Answer {
-        match self.raft.change_membership(change, false).await {
-            Ok(_) => Answer::Changed(Changed {}),
-            Err(error) => write_failed(error),
+        let raft = self.raft.clone();
+        match tokio::spawn(async move { raft.change_membership(change, false).await }).await {
+            Ok(Ok(_)) => Answer::Changed(Changed {}),
+            Ok(Err(error)) => write_failed(error),
+            Err(error) => unknown(error),
         }
     }
 }

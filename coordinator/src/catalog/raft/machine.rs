@@ -1,4 +1,5 @@
-//! The state machine as openraft asks for it: [`CatalogState`] and the latest replies in memory, snapshots on disk.
+//! The state machine as openraft asks for it: [`CatalogState`] and the latest replies in memory, snapshots on
+//! disk.
 
 use super::codec::{snapshot_from_bytes, snapshot_to_bytes};
 use super::disk::{Disk, Key};

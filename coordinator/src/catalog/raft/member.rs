@@ -54,7 +54,7 @@ impl Silence {
         let why = &self.why;
         match self.unknown {
             true => Error::Environment(format!(
-                "the catalog did not answer in time; it is not known whether the change was made or will be: {why}"
+                "the catalog did not answer in time; it is not known whether the change was made: {why}"
             )),
             false => Error::Conflict(format!("the catalog could not be changed, try again: {why}")),
         }

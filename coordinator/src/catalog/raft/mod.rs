@@ -1,11 +1,12 @@
 //! The catalog kept by Raft: openraft over redb, on one member or several.
 //!
-//! A command is acknowledged once its log entry is on the disks (fsync) of a majority and applied. The state lives in
-//! memory and is rebuilt from the last snapshot and the log. A defect in Raft ends the process, for a supervisor to
-//! start it again: a node whose Raft has stopped must not serve an ageing catalog.
+//! A command is acknowledged once its log entry is on the disks (fsync) of a majority and applied. The state
+//! lives in memory and is rebuilt from the last snapshot and the log. A defect in Raft ends the process, for
+//! a supervisor to start it again: a node whose Raft has stopped must not serve an ageing catalog.
 //!
-//! Every member takes commands. One that does not lead hands them to the leader, and again to the next one where no
-//! answer comes; the replicated state remembers the latest commands ([`remembered`]), so that none is applied twice.
+//! Every member takes commands. One that does not lead hands them to the leader, and again to the next one
+//! where no answer comes; the replicated state remembers the latest commands ([`remembered`]), so that none
+//! is applied twice.
 
 mod codec;
 mod disk;
@@ -30,7 +31,7 @@ pub use options::{RaftOptions, Random, Timings};
 pub use status::{MemberState, RaftMember, RaftStatus};
 pub use transport::{Nobody, Transport};
 
-use crate::catalog::{CatalogState, CatalogStore, Leadership, Reply};
+use crate::catalog::{CatalogState, CatalogStore, Reply};
 use crate::error::{Error, Result};
 use bytes::Bytes;
 use disk::Disk;
@@ -70,8 +71,8 @@ pub struct RaftCatalog {
 impl RaftCatalog {
     /// Opens the catalog in the file `path`, or takes part in making one.
     ///
-    /// A member by itself has applied its log when this returns. Among others it has not: it is of no use before
-    /// [`RaftCatalog::ready`], which needs a majority of them. Its network must pass their requests to
+    /// A member by itself has applied its log when this returns. Among others it has not: it is of no use
+    /// before [`RaftCatalog::ready`], which needs a majority of them. Its network must pass their requests to
     /// [`RaftCatalog::answer`] from now on.
     pub async fn open(path: &Path, options: RaftOptions, on_fatal: OnFatal) -> Result<RaftCatalog> {
         let disk = Disk::open(path).map_err(|error| {
@@ -102,7 +103,8 @@ impl RaftCatalog {
         Ok(catalog)
     }
 
-    /// Leads a catalog of one member, and applies what the log holds. Where others were added since, they decide.
+    /// Leads a catalog of one member, and applies what the log holds. Where others were added since, they
+    /// decide.
     async fn lead(&self) -> Result<()> {
         keeping::begin_alone(&self.member).await?;
         if self.member.has_others().await? {
@@ -114,8 +116,8 @@ impl RaftCatalog {
         }
     }
 
-    /// Ready once this member's state holds what was acknowledged before. It needs a leader, and waits for one as
-    /// long as it takes.
+    /// Ready once this member's state holds what was acknowledged before. It needs a leader, and waits for
+    /// one as long as it takes.
     pub async fn ready(&self) -> Result<()> {
         loop {
             match self.linearize().await {
@@ -125,17 +127,18 @@ impl RaftCatalog {
         }
     }
 
-    /// Waits until this member's state holds everything that was acknowledged before the call, wherever. Fails with
-    /// [`Error::Conflict`], which is worth another try, where that cannot be had in [`Timings::patience`].
+    /// Waits until this member's state holds everything that was acknowledged before the call, wherever.
+    /// Fails with [`Error::Conflict`], which is worth another try, where that cannot be had in
+    /// [`Timings::patience`].
     pub async fn linearize(&self) -> Result<()> {
         self.reads.linearize(&self.member).await
     }
 
-    /// [`CatalogStore::propose`] for a command that the caller may propose again: with one `identity` it is applied
-    /// once, on whatever member.
+    /// [`CatalogStore::propose`] for a command that the caller may propose again: with one `identity` it is
+    /// applied once, on whatever member.
     ///
-    /// A command that failed with [`Error::Conflict`] was not applied and will not be. After any other error of the
-    /// catalog that is not known.
+    /// A command that failed with [`Error::Conflict`] was not applied and will not be. After any other error
+    /// of the catalog that is not known.
     pub async fn propose_as(&self, identity: u128, command: Command) -> Result<Reply> {
         self.member.check_open()?;
         if command.encoded_len() > COMMAND_BYTES_MOST {
@@ -153,7 +156,8 @@ impl RaftCatalog {
         }
     }
 
-    /// Takes in a member that was started with a list of members without itself: it gets the state, and then a vote.
+    /// Takes in a member that was started with a list of members without itself: it gets the state, and then
+    /// a vote.
     pub async fn add_member(&self, id: u64, address: &str) -> Result<()> {
         self.change_members(MemberChange::Add(Node { id, address: address.into() })).await
     }
@@ -227,11 +231,6 @@ impl CatalogStore for RaftCatalog {
 
     fn linearize(&self) -> BoxFuture<'_, Result<()>> {
         Box::pin(RaftCatalog::linearize(self))
-    }
-
-    fn leadership(&self) -> Leadership {
-        let metrics = self.member.metrics_now();
-        Leadership { term: metrics.current_term, leads: metrics.state.is_leader() }
     }
 
     fn close(&self) -> BoxFuture<'_, Result<()>> {

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Gives random numbers. In a simulation they follow from a seed, another one for each life of a member: they tell
-/// its commands from those of its former lives.
+/// Gives random numbers. In a simulation they follow from a seed, another one for each life of a member: they
+/// tell its commands from those of its former lives.
 pub type Random = Arc<dyn Fn() -> Result<u128> + Send + Sync>;
 
 /// What a member of the catalog is started with.
@@ -16,8 +16,9 @@ pub type Random = Arc<dyn Fn() -> Result<u128> + Send + Sync>;
 pub struct RaftOptions {
     /// This member's number; it is never given to another.
     pub id: u64,
-    /// The members that make a new catalog, with the addresses of their networks: the same list on each of them.
-    /// Once there is a catalog, its own list counts. A member that is not in the list waits to be added.
+    /// The members that make a new catalog, with the addresses of their networks: the same list on each of
+    /// them. Once there is a catalog, its own list counts. A member that is not in the list waits to be
+    /// added.
     pub members: BTreeMap<u64, String>,
     pub timings: Timings,
     /// Commands between two snapshots of the state.
@@ -69,7 +70,8 @@ impl RaftOptions {
             enable_pre_vote: Some(true),
             // A member that restarts must not lead with a state that lags behind what it acknowledged.
             enable_leader_restore: Some(false),
-            // A member whose disk was lost starts anew; by default the leader of a debug build would die of it.
+            // A member whose disk was lost starts anew; by default the leader of a debug build would die of
+            // it.
             allow_log_reversion: Some(true),
             // Switched on while there are others to hear from: one member alone sleeps.
             enable_tick: false,
@@ -84,8 +86,8 @@ impl RaftOptions {
 
 /// How long members wait.
 ///
-/// A follower that hears nothing of its leader for `election_most` no longer counts on it, and campaigns after
-/// another time drawn between `election_least` and `election_most`.
+/// A follower that hears nothing of its leader for `election_most` no longer counts on it, and campaigns
+/// after another time drawn between `election_least` and `election_most`.
 #[derive(Clone, Copy, Debug)]
 pub struct Timings {
     /// Between two signs of life of the leader.

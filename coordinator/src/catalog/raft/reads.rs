@@ -1,6 +1,7 @@
 //! States that are up to date: callers share one question to the leader.
 //!
-//! A caller shares only a question that is sent after it came: the answer holds all that was acknowledged before.
+//! A caller shares only a question that is sent after it came: the answer holds all that was acknowledged
+//! before.
 
 use super::member::{Member, Silence};
 use crate::error::{Error, Result};

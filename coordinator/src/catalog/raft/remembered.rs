@@ -1,8 +1,8 @@
 //! The replies to the latest commands, so that one that is proposed again is not applied again.
 //!
 //! A pure part of the replicated state: it depends on the log alone. Commands older than the latest
-//! [`COMMANDS_MOST`] are forgotten. A proposal says what its proposer had applied before it was first made: where a
-//! command behind that is forgotten it may have been this one, and the proposal is not applied.
+//! [`COMMANDS_MOST`] are forgotten. A proposal says what its proposer had applied before it was first made:
+//! where a command behind that is forgotten it may have been this one, and the proposal is not applied.
 
 use super::types::{Outcome, Proposal};
 use crate::catalog::Reply;

@@ -38,9 +38,9 @@ async fn conformance() {
     Runtime::scope(1, Suite::test_all(Builder)).await.unwrap();
 }
 
+#[expect(clippy::print_stderr, reason = "a panic would end a task only, so this ends the process")]
 fn never() -> OnFatal {
     Arc::new(|message| {
-        // A panic would end a task only.
         eprintln!("raft died: {message}");
         std::process::abort();
     })
@@ -59,7 +59,8 @@ fn random(seed: u64) -> Random {
     Arc::new(move || Ok((half() << 64) | half()))
 }
 
-/// Each life of a member draws other numbers: with the same identities its commands would be taken for old ones.
+/// Each life of a member draws other numbers: with the same identities its commands would be taken for old
+/// ones.
 fn alone() -> RaftOptions {
     static LIVES: AtomicU64 = AtomicU64::new(0);
     RaftOptions::alone(random(LIVES.fetch_add(1, Ordering::Relaxed)))

@@ -15,6 +15,7 @@ const PROPOSERS: usize = 16;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "runs for SOAK_SECONDS"]
+#[expect(clippy::print_stdout, reason = "what the run was worth")]
 async fn snapshots_under_load() {
     let seconds = std::env::var("SOAK_SECONDS").ok().and_then(|value| value.parse().ok()).unwrap_or(30);
     let mut cluster = Cluster::start(3, 41, |options| {
