@@ -1,7 +1,7 @@
 //! Bringing a coordinator up and down.
 
 use crate::catalog::{RaftCatalog, RaftOptions};
-use crate::config::{Config, Environment, address_of};
+use crate::config::{Config, Environment, NodeNetwork, address_of};
 use crate::coordinator::Coordinator;
 use crate::datasets::{Datasets, Ground, TableSummary, shard_error};
 use crate::error::{Error, Result};
@@ -232,24 +232,7 @@ fn open_datasets(config: &Config, catalog: Arc<RaftCatalog>, shards: Shards) -> 
     let root = stores.open(&url).map_err(shard_error)?;
     let allowed = config.allow_locations.iter().map(|url| stores.open(url).map_err(shard_error));
     let allowed = allowed.collect::<Result<Vec<_>>>()?;
-    let environment = shard::Environment::new(workers.clone(), memory.clone(), stores.clone());
-    let shards = (0..config.shards).map(|index| {
-        let folder = config.data.join("segments").join(format!("{index}-of-{}", config.shards));
-        Shard::start(shard::Config { data: folder, index }, environment.clone()).map_err(shard_error)
-    });
-    let shards = shards.collect::<Result<Vec<_>>>()?;
-    let options = RaftOptions::alone(Arc::new(random_u128));
-    let catalog =
-        RaftCatalog::open(&config.data.join("catalog.redb"), options, Arc::new(end_process)).await?;
-    let hydration = hydrate::Options {
-        threads: config.threads,
-        memory_bytes: (config.memory_bytes / 8).clamp(64 << 20, 4 << 30),
-        replicated_rows: config.replicated_rows,
-        split_rows: config.split_rows,
-        ..hydrate::Options::default()
-    };
-    let catalog = Arc::new(catalog);
-    Ok(Datasets::new(Ground { catalog, stores, root, allowed, shards, hydration }))
+    Ok(Datasets::new(Ground { catalog, stores, root, allowed, shards }))
 }
 
 /// A coordinator whose catalog has died must not go on serving an old one.

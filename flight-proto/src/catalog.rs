@@ -228,4 +228,5 @@ pub enum Reason {
     NoDataset = 6,
     StaleVersion = 7,
     NotEmpty = 8,
+    NoShard = 20,
 }

@@ -5,6 +5,7 @@
 pub mod catalog;
 pub mod log;
 pub mod manifest;
+pub mod node;
 pub mod replication;
 pub mod schema;
 pub mod ticket;

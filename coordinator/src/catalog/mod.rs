@@ -1,19 +1,17 @@
 //! The catalog: which schemas, datasets and versions there are.
 //!
 //! [`CatalogState`] is the pure state machine; [`CatalogStore`] makes its changes durable and orders them.
-//! [`RaftCatalog`] does so with openraft over redb, on one coordinator or several. Nothing outside `raft`
-//! knows either.
+//! [`RaftCatalog`] does so with openraft over redb, on one coordinator or several. Nothing outside `raft` knows
+//! either.
 
 mod raft;
 mod reply;
-mod schema;
 mod state;
 
 pub use raft::{
     MemberState, Nobody, RaftCatalog, RaftMember, RaftOptions, RaftStatus, Random, Timings, Transport,
 };
 pub use reply::{Refusal, Reply};
-pub use schema::{columns_from_stored, columns_to_stored};
 pub use state::{CatalogState, DEFAULT_SCHEMA, INFORMATION_SCHEMA};
 
 use crate::error::Result;
@@ -41,6 +39,8 @@ pub trait CatalogStore: Send + Sync {
     fn changes(&self) -> watch::Receiver<Arc<CatalogState>>;
     /// Waits until the state holds everything that was acknowledged before the call, on whatever coordinator.
     fn linearize(&self) -> BoxFuture<'_, Result<()>>;
+    /// Who leads, as far as this coordinator knows.
+    fn leadership(&self) -> Leadership;
     /// Stops taking commands.
     fn close(&self) -> BoxFuture<'_, Result<()>>;
 }

@@ -33,6 +33,8 @@ pub enum Refusal {
     StaleVersion { offered: u64, current: u64 },
     #[error("a catalog can only be restored into an empty one")]
     NotEmpty,
+    #[error("there is no shard {0}")]
+    NoShard(u64),
     #[error("the command is not known to this version of Tundra")]
     UnknownCommand,
 }
@@ -42,7 +44,7 @@ impl From<Refusal> for Error {
         let message = refusal.to_string();
         match refusal {
             Refusal::SchemaExists(_) | Refusal::TableExists(_) => Error::AlreadyExists(message),
-            Refusal::NoSchema(_) | Refusal::NoDataset => Error::NotFound(message),
+            Refusal::NoSchema(_) | Refusal::NoDataset | Refusal::NoShard(_) => Error::NotFound(message),
             Refusal::SchemaNotEmpty(_) | Refusal::BuiltIn(_) => Error::Statement(message),
             Refusal::StaleVersion { .. } => Error::Conflict(message),
             Refusal::NotEmpty | Refusal::UnknownCommand => Error::Internal(message),
@@ -96,6 +98,7 @@ impl From<&Refusal> for Refused {
             Refusal::StaleVersion { offered, current } => {
                 Refused { offered: *offered, current: *current, ..plain(Reason::StaleVersion) }
             }
+            Refusal::NoShard(id) => Refused { offered: *id, ..plain(Reason::NoShard) },
             Refusal::NotEmpty => plain(Reason::NotEmpty),
             Refusal::UnknownCommand => plain(Reason::UnknownCommand),
         }
@@ -116,6 +119,7 @@ impl From<&Refused> for Refusal {
             Reason::BuiltIn => Refusal::BuiltIn(name()),
             Reason::TableExists => Refusal::TableExists(name()),
             Reason::NoDataset => Refusal::NoDataset,
+            Reason::NoShard => Refusal::NoShard(refused.offered),
             Reason::StaleVersion => {
                 Refusal::StaleVersion { offered: refused.offered, current: refused.current }
             }

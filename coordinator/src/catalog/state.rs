@@ -7,6 +7,7 @@ use super::reply::{Refusal, Reply};
 use crate::error::{Error, Result};
 use flight_proto::Message;
 use flight_proto::catalog::{self as stored, Change, Command, Dataset, Schema, Tenant};
+use std::collections::BTreeMap;
 
 /// The schema of names that give none; it always exists.
 pub const DEFAULT_SCHEMA: &str = "main";

@@ -31,7 +31,7 @@ pub use options::{RaftOptions, Random, Timings};
 pub use status::{MemberState, RaftMember, RaftStatus};
 pub use transport::{Nobody, Transport};
 
-use crate::catalog::{CatalogState, CatalogStore, Reply};
+use crate::catalog::{CatalogState, CatalogStore, Leadership, Reply};
 use crate::error::{Error, Result};
 use bytes::Bytes;
 use disk::Disk;
@@ -231,6 +231,11 @@ impl CatalogStore for RaftCatalog {
 
     fn linearize(&self) -> BoxFuture<'_, Result<()>> {
         Box::pin(RaftCatalog::linearize(self))
+    }
+
+    fn leadership(&self) -> Leadership {
+        let metrics = self.member.metrics_now();
+        Leadership { term: metrics.current_term, leads: metrics.state.is_leader() }
     }
 
     fn close(&self) -> BoxFuture<'_, Result<()>> {
