@@ -23,8 +23,30 @@ pub(crate) struct Coordinator {
     pub(crate) group: WorkloadGroup,
     pub(crate) started: Instant,
     pub(crate) plans: Plans,
-    queries: Mutex<HashMap<u128, Cancel>>,
+    queries: Mutex<HashMap<u128, Running>>,
     stopping: AtomicBool,
+}
+
+/// A query that runs, or waits for its turn.
+struct Running {
+    cancel: Cancel,
+    asked: AskedBy,
+    started: Instant,
+}
+
+/// A statement, and who wants it done.
+#[derive(Clone)]
+pub(crate) struct AskedBy {
+    pub(crate) principal: Arc<str>,
+    pub(crate) sql: Arc<str>,
+}
+
+/// A query as operators see it.
+pub(crate) struct QuerySummary {
+    pub(crate) id: u128,
+    pub(crate) principal: Arc<str>,
+    pub(crate) sql: Arc<str>,
+    pub(crate) elapsed: Duration,
 }
 
 /// A query in the list of those that run; dropping it takes it off.
@@ -54,22 +76,41 @@ impl Coordinator {
     }
 
     /// Lists a query, so that it can be cancelled by its identity.
-    pub(crate) fn list(self: &Arc<Coordinator>, query_id: u128, cancel: Cancel) -> Result<ListedQuery> {
+    pub(crate) fn list(
+        self: &Arc<Coordinator>,
+        query_id: u128,
+        asked: AskedBy,
+        cancel: Cancel,
+    ) -> Result<ListedQuery> {
         let mut queries = self.queries.lock();
         if self.stopping.load(Ordering::Acquire) {
             return Err(Error::ShuttingDown);
         }
-        queries.insert(query_id, cancel);
+        queries.insert(query_id, Running { cancel, asked, started: Instant::now() });
         Ok(ListedQuery { coordinator: self.clone(), query_id, started: Instant::now() })
     }
 
     /// Ends a query; `false` if none of that identity runs.
     pub(crate) fn cancel(&self, query_id: u128) -> bool {
-        let cancel = self.queries.lock().get(&query_id).cloned();
+        let cancel = self.queries.lock().get(&query_id).map(|running| running.cancel.clone());
         cancel.is_some_and(|cancel| {
             cancel.cancel();
             true
         })
+    }
+
+    /// The queries that run or wait, the oldest first.
+    pub(crate) fn listed(&self) -> Vec<QuerySummary> {
+        let queries = self.queries.lock();
+        let summary = |(&id, running): (&u128, &Running)| QuerySummary {
+            id,
+            principal: running.asked.principal.clone(),
+            sql: running.asked.sql.clone(),
+            elapsed: running.started.elapsed(),
+        };
+        let mut listed: Vec<QuerySummary> = queries.iter().map(summary).collect();
+        listed.sort_by_key(|query| std::cmp::Reverse(query.elapsed));
+        listed
     }
 
     pub(crate) fn running_queries(&self) -> usize {
@@ -80,8 +121,8 @@ impl Coordinator {
     pub(crate) fn stop(&self) {
         self.stopping.store(true, Ordering::Release);
         self.group.close();
-        for cancel in self.queries.lock().values() {
-            cancel.cancel();
+        for running in self.queries.lock().values() {
+            running.cancel.cancel();
         }
     }
 

@@ -24,6 +24,7 @@ pub mod session;
 mod settings;
 mod shards;
 pub mod start;
+mod system;
 mod view;
 mod write;
 

@@ -1,7 +1,7 @@
 //! A session: who asks, with which settings, and the statements it runs.
 
 use crate::admission::DEFAULT_GROUP;
-use crate::coordinator::Coordinator;
+use crate::coordinator::{AskedBy, Coordinator};
 use crate::datasets::{DEFAULT_TENANT, Datasets, to_the_end};
 use crate::error::{Error, Result};
 use crate::explain::{self, Measured};
@@ -10,6 +10,7 @@ use crate::query::{Registered, RunningQuery, result_schema};
 use crate::random::random_u128;
 use crate::result::{Rows, changed_schema, text_rows, text_schema, written_schema};
 use crate::settings::SessionSettings;
+use crate::system::Names;
 use crate::view::View;
 use crate::write::collect_parquet;
 use arrow::datatypes::SchemaRef;
@@ -139,7 +140,9 @@ impl Session {
         if let Some(statement) = self.coordinator.plans.get(&asked, &view) {
             return Ok((statement, view));
         }
-        let (Asked { sql, parameters }, catalog) = (asked.clone(), view.clone());
+        let Asked { sql, parameters } = asked.clone();
+        let names = Arc::new(Names::new(view.clone(), self.coordinator.clone()));
+        let catalog = names.clone();
         let options = PlannerOptions {
             shards: view.shards(self.coordinator.config.shards),
             parameters,
@@ -149,7 +152,9 @@ impl Session {
         match planned.await {
             Ok(Ok(statement)) => {
                 let statement = Arc::new(statement);
-                self.coordinator.plans.keep(asked, &view, &statement);
+                if !names.are_momentary() {
+                    self.coordinator.plans.keep(asked, &view, &statement);
+                }
                 Ok((statement, view))
             }
             Ok(Err(error)) => Err(plan_error(error)),
@@ -196,13 +201,13 @@ impl Session {
         let schema = schema_of(&planned.statement);
         match &*planned.statement {
             Statement::Query(query) => {
-                let mut started = self.start(query, &planned.view, query_id).await?;
+                let mut started = self.start(query, &planned.view, &planned.sql, query_id).await?;
                 started.running.begin().await?;
                 Ok(started.running.into_rows(schema))
             }
             Statement::Explain { analyze, query } => {
                 let measured = match analyze {
-                    true => Some(self.measure(query, &planned.view, query_id, planned.planning).await?),
+                    true => Some(self.measure(query, &planned, query_id).await?),
                     false => None,
                 };
                 text_rows(schema, vec![explain::lines(query, measured.as_ref())])
@@ -228,19 +233,28 @@ impl Session {
                 let (names, values) = shown.into_iter().unzip();
                 text_rows(schema, vec![names, values])
             }
-            _ => self.change(Arc::unwrap_or_clone(planned.statement), &planned.view, query_id).await,
+            _ => {
+                self.change(Arc::unwrap_or_clone(planned.statement), &planned.view, &planned.sql, query_id)
+                    .await
+            }
         }
     }
 
     /// Runs a statement that changes something. Its query ends with the client; the change itself does not.
-    async fn change(&self, statement: Statement, view: &Arc<View>, query_id: u128) -> Result<Rows> {
+    async fn change(
+        &self,
+        statement: Statement,
+        view: &Arc<View>,
+        sql: &str,
+        query_id: u128,
+    ) -> Result<Rows> {
         let datasets = self.coordinator.datasets.clone();
         match statement {
             Statement::CreateTableAs { name, if_not_exists, columns, query } => {
                 if !datasets.check_creatable(&name, if_not_exists, &columns)? {
                     return Rows::written(0);
                 }
-                let mut started = self.start(&query, view, query_id).await?;
+                let mut started = self.start(&query, view, sql, query_id).await?;
                 let files = collect_parquet(&mut started.running, &columns).await?;
                 drop(started);
                 let create =
@@ -249,7 +263,7 @@ impl Session {
             }
             Statement::Insert { table, query } => {
                 datasets.check_writable(&table)?;
-                let mut started = self.start(&query, view, query_id).await?;
+                let mut started = self.start(&query, view, sql, query_id).await?;
                 let files = collect_parquet(&mut started.running, &table.columns).await?;
                 drop(started);
                 Rows::written(to_the_end(async move { datasets.append(&table, files).await }).await?)
@@ -262,13 +276,20 @@ impl Session {
     }
 
     /// Waits for a slot and starts the fragments.
-    async fn start(&self, query: &PlannedQuery, view: &Arc<View>, query_id: u128) -> Result<Started> {
+    async fn start(
+        &self,
+        query: &PlannedQuery,
+        view: &Arc<View>,
+        sql: &str,
+        query_id: u128,
+    ) -> Result<Started> {
         let coordinator = &self.coordinator;
         for table in &query.tables {
             view.check(table)?;
         }
         let cancel = Cancel::default();
-        let listed = coordinator.list(query_id, cancel.clone())?;
+        let asked = AskedBy { principal: self.principal.clone(), sql: sql.into() };
+        let listed = coordinator.list(query_id, asked, cancel.clone())?;
         let settings = self.settings.lock().clone();
         let deadline = settings.query_timeout.map(|timeout| coordinator.now() + timeout);
         let entering = coordinator.group.enter();
@@ -304,19 +325,13 @@ impl Session {
     }
 
     /// Runs a query for its counters.
-    async fn measure(
-        &self,
-        query: &PlannedQuery,
-        view: &Arc<View>,
-        query_id: u128,
-        planning: Duration,
-    ) -> Result<Measured> {
-        let mut started = self.start(query, view, query_id).await?;
+    async fn measure(&self, query: &PlannedQuery, planned: &Planned, query_id: u128) -> Result<Measured> {
+        let mut started = self.start(query, &planned.view, &planned.sql, query_id).await?;
         let begun = started.query.now();
         while started.running.next().await?.is_some() {}
         Ok(Measured {
             profiles: started.running.profiles(),
-            planning,
+            planning: planned.planning,
             execution: started.query.now() - begun,
             memory_peak_bytes: started.memory.peak_bytes(),
         })

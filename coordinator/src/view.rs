@@ -106,6 +106,18 @@ impl View {
         self.seating.as_ref().map_or(here, |seating| seating.nodes.len().max(1))
     }
 
+    /// Whether a table can be read, or why not.
+    pub(crate) fn state_of(&self, resident: &Resident) -> Result<(), String> {
+        let table = &resident.table;
+        let reference = TableRef {
+            tenant: table.tenant.clone(),
+            dataset: table.dataset,
+            version: table.version,
+            name: table.name.clone(),
+        };
+        self.check(&reference).map_err(|error| error.to_string())
+    }
+
     /// That the version which `table` names can be read.
     pub(crate) fn check(&self, table: &TableRef) -> Result<(), Error> {
         self.pinned(table)?;
@@ -216,10 +228,16 @@ impl View {
     }
 }
 
-fn text(name: &str) -> ColumnSchema {
+/// A column of text without nulls.
+pub(crate) fn text(name: &str) -> ColumnSchema {
     ColumnSchema { name: name.into(), data_type: DataType::Varchar, nullable: false }
 }
 
 fn number(name: &str) -> ColumnSchema {
     ColumnSchema { name: name.into(), data_type: DataType::Int32, nullable: true }
+}
+
+/// A column of 64-bit counts without nulls.
+pub(crate) fn wide(name: &str) -> ColumnSchema {
+    ColumnSchema { name: name.into(), data_type: DataType::Int64, nullable: false }
 }

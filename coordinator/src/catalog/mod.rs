@@ -12,7 +12,7 @@ pub use raft::{
     MemberState, Nobody, RaftCatalog, RaftMember, RaftOptions, RaftStatus, Random, Timings, Transport,
 };
 pub use reply::{Refusal, Reply};
-pub use state::{CatalogState, DEFAULT_SCHEMA, INFORMATION_SCHEMA};
+pub use state::{CatalogState, DEFAULT_SCHEMA, INFORMATION_SCHEMA, SYSTEM_SCHEMA, is_built_in};
 
 use crate::error::Result;
 use flight_proto::catalog::Command;
@@ -39,6 +39,8 @@ pub trait CatalogStore: Send + Sync {
     fn changes(&self) -> watch::Receiver<Arc<CatalogState>>;
     /// Waits until the state holds everything that was acknowledged before the call, on whatever coordinator.
     fn linearize(&self) -> BoxFuture<'_, Result<()>>;
+    /// The members, as far as this one knows.
+    fn status(&self) -> RaftStatus;
     /// Who leads, as far as this coordinator knows.
     fn leadership(&self) -> Leadership;
     /// Stops taking commands.

@@ -13,6 +13,13 @@ use std::collections::BTreeMap;
 pub const DEFAULT_SCHEMA: &str = "main";
 /// The schema of the tables that describe the others.
 pub const INFORMATION_SCHEMA: &str = "information_schema";
+/// The schema of the tables that describe the cluster.
+pub const SYSTEM_SCHEMA: &str = "system";
+
+/// Whether a schema of that name, in lower case, is built in and holds no tables of users.
+pub fn is_built_in(schema: &str) -> bool {
+    [INFORMATION_SCHEMA, SYSTEM_SCHEMA].contains(&schema)
+}
 
 /// The catalog at one moment.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -185,7 +192,7 @@ struct TenantChange<'a>(&'a mut Tenant);
 impl TenantChange<'_> {
     fn create_schema(self, name: &str) -> std::result::Result<(), Refusal> {
         let key = name.to_lowercase();
-        if key == INFORMATION_SCHEMA || self.0.schemas.contains_key(&key) {
+        if is_built_in(&key) || self.0.schemas.contains_key(&key) {
             return Err(Refusal::SchemaExists(name.into()));
         }
         self.0.schemas.insert(key, Schema { name: name.into(), ..Schema::default() });
@@ -194,7 +201,7 @@ impl TenantChange<'_> {
 
     fn drop_schema(self, name: &str) -> std::result::Result<(), Refusal> {
         let key = name.to_lowercase();
-        if key == DEFAULT_SCHEMA || key == INFORMATION_SCHEMA {
+        if key == DEFAULT_SCHEMA || is_built_in(&key) {
             return Err(Refusal::BuiltIn(key));
         }
         let schema = self.0.schemas.get(&key).ok_or_else(|| Refusal::NoSchema(name.into()))?;

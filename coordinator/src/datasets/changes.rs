@@ -4,7 +4,7 @@ use super::{
     COMMIT_ATTEMPTS, DEFAULT_TENANT, Datasets, Definition, Waiting, not_brought_in, shard_error,
     too_many_writers,
 };
-use crate::catalog::{DEFAULT_SCHEMA, INFORMATION_SCHEMA};
+use crate::catalog::{DEFAULT_SCHEMA, is_built_in};
 use crate::error::{Error, Result};
 use crate::manifests::Commit;
 use crate::random::random_u128;
@@ -24,8 +24,8 @@ use tokio::sync::oneshot::error::TryRecvError;
 
 impl Datasets {
     pub(crate) async fn create_schema(&self, name: &str, if_not_exists: bool) -> Result<()> {
-        let exists = self.catalog().snapshot().has_schema(DEFAULT_TENANT, name)
-            || name.eq_ignore_ascii_case(INFORMATION_SCHEMA);
+        let exists =
+            self.catalog().snapshot().has_schema(DEFAULT_TENANT, name) || is_built_in(&name.to_lowercase());
         if exists && if_not_exists {
             return Ok(());
         }
@@ -275,8 +275,8 @@ impl Datasets {
     /// Whether a table of that name can be created: `false` where it exists and that is no fault.
     fn can_create(&self, name: &TableName, if_not_exists: bool) -> Result<bool> {
         let schema = schema_of(name);
-        if schema.eq_ignore_ascii_case(INFORMATION_SCHEMA) {
-            return Err(Error::Statement(format!("schema '{INFORMATION_SCHEMA}' is built in")));
+        if is_built_in(&schema.to_lowercase()) {
+            return Err(Error::Statement(format!("schema '{}' is built in", schema.to_lowercase())));
         }
         if !self.catalog().snapshot().has_schema(DEFAULT_TENANT, schema) {
             return Err(Error::NotFound(format!("there is no schema '{schema}'")));

@@ -1,6 +1,7 @@
 //! Shards of this process.
 
 use super::Brought;
+use super::nodes::NodeSummary;
 use crate::datasets::shard_error;
 use crate::error::Result;
 use shard::{Holding, Placement, Progress, Shard, ShardSet, Version, VersionId, hydrate};
@@ -65,6 +66,23 @@ impl ShardsHere {
             Placement::Spread | Placement::Hash(_) => facts(&brought.shards),
         };
         Ok(brought)
+    }
+
+    pub(crate) fn summaries(&self) -> Vec<NodeSummary> {
+        let summary = |shard: &Arc<Shard>| {
+            let versions = shard.versions().into_iter();
+            let held: Vec<Holding> = versions.filter_map(|id| shard.holding(&id)).collect();
+            let buckets = held.iter().flat_map(|holding| &holding.held);
+            NodeSummary {
+                id: shard.id(),
+                address: String::new(),
+                alive: true,
+                status: "active",
+                buckets: buckets.clone().count(),
+                rows: buckets.map(|&(_, rows)| rows).sum(),
+            }
+        };
+        self.shards.iter().map(summary).collect()
     }
 
     pub(crate) fn let_go(&self, id: &VersionId) {

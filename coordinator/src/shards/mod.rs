@@ -10,7 +10,7 @@ pub(crate) mod words;
 use crate::error::Result;
 use flight_proto::manifest::Manifest;
 use here::ShardsHere;
-use nodes::Nodes;
+use nodes::{NodeSummary, Nodes};
 use shard::{Placement, Progress, Version, VersionId};
 use std::sync::Arc;
 use storage::{ColumnFacts, TableStatistics};
@@ -48,6 +48,14 @@ impl Shards {
     pub(crate) fn let_go(&self, id: &VersionId) {
         if let Shards::Here(shards) = self {
             shards.let_go(id);
+        }
+    }
+
+    /// All shards that are known, for operators.
+    pub(crate) fn summaries(&self) -> Vec<NodeSummary> {
+        match self {
+            Shards::Here(here) => here.summaries(),
+            Shards::Nodes(nodes) => nodes.summaries(),
         }
     }
 

@@ -233,6 +233,10 @@ impl CatalogStore for RaftCatalog {
         Box::pin(RaftCatalog::linearize(self))
     }
 
+    fn status(&self) -> RaftStatus {
+        RaftCatalog::status(self)
+    }
+
     fn leadership(&self) -> Leadership {
         let metrics = self.member.metrics_now();
         Leadership { term: metrics.current_term, leads: metrics.state.is_leader() }
