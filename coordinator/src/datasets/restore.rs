@@ -126,7 +126,8 @@ impl Datasets {
 
     pub(crate) async fn copy_catalog_now(&self) -> Result<()> {
         let state = self.catalog().snapshot();
-        if state.is_empty() {
+        // Of several coordinators the one that leads does it.
+        if state.is_empty() || !self.catalog().leadership().leads {
             return Ok(());
         }
         self.manifests.put_catalog(state.revision(), state.to_bytes()).await

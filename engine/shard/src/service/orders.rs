@@ -129,10 +129,11 @@ impl Node {
         let mut pause = RETRY.0;
         loop {
             let news = self.told.news.notified();
-            match self.hydrate_wanted().await {
+            let hydrated = self.hydrate_wanted().await;
+            self.drop_unwanted();
+            match hydrated {
                 Ok(true) => {
                     pause = RETRY.0;
-                    self.drop_unwanted();
                     if !swept {
                         swept = true;
                         // Left-overs cost disk, not answers.
