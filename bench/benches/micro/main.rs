@@ -1,5 +1,5 @@
-//! Micro-benchmarks of kernels, encodings, joins and aggregations, each on one thread: ns a row, GB/s of what is read, and
-//! how much that is of the memory bandwidth measured at the start of the run.
+//! Micro-benchmarks of kernels, encodings, frames, joins and aggregations, each on one thread: ns a row, GB/s of what is
+//! read, and how much that is of the memory bandwidth measured at the start of the run.
 //!
 //! `cargo bench -p tundra-bench --bench micro [-- FILTER]`
 
@@ -8,6 +8,7 @@
 mod aggregation;
 mod data;
 mod encodings;
+mod frames;
 mod join;
 mod kernels;
 mod memory;
@@ -35,6 +36,7 @@ fn main() {
     memory::run(&mut criterion);
     kernels::run(&mut criterion);
     encodings::run(&mut criterion);
+    frames::run(&mut criterion);
     join::run(&mut criterion);
     aggregation::run(&mut criterion);
     criterion.final_summary();

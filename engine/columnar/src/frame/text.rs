@@ -114,7 +114,8 @@ fn check_text(bytes: &[u8], lengths: &[u32]) -> Result<()> {
     if bytes.is_ascii() {
         return Ok(());
     }
-    let text = std::str::from_utf8(bytes).map_err(|_| FrameError::Malformed("text that is not UTF-8"))?;
+    let text =
+        simdutf8::basic::from_utf8(bytes).map_err(|_| FrameError::Malformed("text that is not UTF-8"))?;
     let mut end = 0;
     let whole = lengths.iter().all(|&len| {
         end += len as usize;
