@@ -73,9 +73,11 @@ impl Link {
                 let (id, target) = (self.id, self.target);
                 Err(openraft::errors::Timeout { action, id, target, timeout }.into())
             }
-            Err(error @ (network::Error::Unreachable { .. } | network::Error::Malformed { .. })) => {
-                Err(Unreachable::new(&error).into())
-            }
+            Err(
+                error @ (network::Error::Unreachable { .. }
+                | network::Error::Refused(_)
+                | network::Error::Malformed { .. }),
+            ) => Err(Unreachable::new(&error).into()),
             Err(error) => Err(NetworkError::new(&error).into()),
         }
     }

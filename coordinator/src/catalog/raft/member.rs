@@ -192,7 +192,7 @@ impl Member {
         let asked = ask(&*self.options.transport, leader.id, &leader.address, question, timeout).await;
         match asked {
             Ok(answer) => answer,
-            Err(error @ network::Error::Unreachable { .. }) => failed(error),
+            Err(error @ (network::Error::Unreachable { .. } | network::Error::Refused(_))) => failed(error),
             Err(error) => unknown(error),
         }
     }

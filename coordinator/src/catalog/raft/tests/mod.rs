@@ -3,6 +3,7 @@
 mod cluster;
 mod faults;
 mod members;
+mod peers;
 mod replication;
 mod soak;
 mod wire;
