@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use ::coordinator::FolderLock;
 use ::shard::service::{NodeConfig, serve as serve_node};
 use ::shard::{Config, Environment, Shard, Stores};
 use clap::Args;
@@ -46,6 +47,7 @@ pub(crate) fn run(options: Options) -> Result<(), Failure> {
 
 async fn serve(options: Options, mut stop: Stop) -> Result<(), Failure> {
     let (listener, peers) = options.node.network(&mut stop).await?;
+    let _folder = FolderLock::take(&options.data)?;
     let id = identity(&options.data)?;
     let memory_bytes = options.memory.bytes(machine::memory_bytes());
     let threads = options.threads.map_or_else(machine::cores, usize::from);

@@ -5,13 +5,13 @@ use std::fs::{File, TryLockError};
 use std::path::Path;
 
 /// Held for as long as the process uses the folder; the system gives it back when the process ends.
-pub(crate) struct FolderLock {
+pub struct FolderLock {
     _file: File,
 }
 
 impl FolderLock {
     /// Takes the folder, which is created where missing.
-    pub(crate) fn take(folder: &Path) -> Result<FolderLock> {
+    pub fn take(folder: &Path) -> Result<FolderLock> {
         let failed = |error: std::io::Error| {
             Error::Environment(format!("the data folder {} cannot be used: {error}", folder.display()))
         };

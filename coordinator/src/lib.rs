@@ -32,6 +32,7 @@ pub use config::{Cluster, Config, Environment, Listeners, NodeNetwork, User};
 pub use datasets::TableSummary;
 pub use error::{Error, Result};
 pub use exec::runtime::STACK_BYTES;
+pub use folder::FolderLock;
 pub use result::Rows;
 pub use session::Session;
 pub use shards::nodes::{NodeOptions, NodeSummary};

@@ -17,7 +17,7 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use columnar::Batch;
 use columnar::arrow::Strings;
-use exec::context::QueryContext;
+use exec::context::{Cancel, QueryContext};
 use exec::plan::TableRef;
 use exec::runtime::{self, Profile, Tables, Topology};
 use futures::{StreamExt, stream};
@@ -143,7 +143,7 @@ impl RunningQuery {
                 }
             }
             Running::Nodes(there) => {
-                let cancelled = cancelled(&query);
+                let cancelled = cancelled(&query.cancel);
                 let next = async {
                     tokio::select! {
                         next = there.next() => next.transpose(),
@@ -247,17 +247,21 @@ impl RunningQuery {
             return Ok(room.ok());
         }
         self.slot = None;
-        Ok(in_time(&self.query, sender.reserve()).await?.ok())
+        let cancel = self.query.cancel.clone();
+        tokio::select! {
+            room = in_time(&self.query, sender.reserve()) => Ok(room?.ok()),
+            () = cancelled(&cancel) => Err(exec::error::Error::Cancelled.into()),
+        }
     }
 }
 
 /// Ready once the query is cancelled.
-async fn cancelled(query: &QueryContext) {
+pub(crate) async fn cancelled(cancel: &Cancel) {
     poll_fn(|context| {
-        if query.cancel.is_cancelled() {
+        if cancel.is_cancelled() {
             return std::task::Poll::Ready(());
         }
-        query.cancel.on_cancel(context.waker());
+        cancel.on_cancel(context.waker());
         std::task::Poll::Pending
     })
     .await;

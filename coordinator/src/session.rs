@@ -1,12 +1,12 @@
 //! A session: who asks, with which settings, and the statements it runs.
 
 use crate::admission::DEFAULT_GROUP;
-use crate::coordinator::{AskedBy, Coordinator};
+use crate::coordinator::{AskedBy, Coordinator, ListedQuery};
 use crate::datasets::{DEFAULT_TENANT, Datasets, to_the_end};
 use crate::error::{Error, Result};
 use crate::explain::{self, Measured};
 use crate::plans::Asked;
-use crate::query::{Registered, RunningQuery, result_schema};
+use crate::query::{Registered, RunningQuery, cancelled, result_schema};
 use crate::random::random_u128;
 use crate::result::{Rows, changed_schema, text_rows, text_schema, written_schema};
 use crate::settings::SessionSettings;
@@ -53,6 +53,15 @@ pub(crate) struct Outline {
     pub(crate) parameters: Vec<DataType>,
     /// Whether it changes something.
     pub(crate) changes: bool,
+}
+
+/// A statement on its way, however often it is tried.
+struct Call {
+    id: u128,
+    cancel: Cancel,
+    /// On the coordinator's clock.
+    deadline: Option<Duration>,
+    listed: Arc<ListedQuery>,
 }
 
 /// A slot, and the query's place in the list of those that run.
@@ -172,11 +181,12 @@ impl Session {
 
     /// Where a node is lost before the first row, the statement runs again on those that are left.
     async fn run_planned(&self, mut planned: Planned, query_id: u128) -> Result<Rows> {
+        let call = self.call(query_id, &planned.sql)?;
         let mut pause = AGAIN.0;
         let mut since = None;
         loop {
             let (sql, parameters) = (planned.sql.clone(), planned.parameters.clone());
-            let error = match self.run_once(planned, query_id).await {
+            let error = match self.run_once(planned, &call).await {
                 Ok(rows) => return Ok(rows),
                 Err(error) => error,
             };
@@ -186,13 +196,29 @@ impl Session {
             }
             tracing::debug!("a statement runs again: {error}");
             metrics::counter!("tundra_statements_repeated_total").increment(1);
-            tokio::time::sleep(pause).await;
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = cancelled(&call.cancel) => return Err(exec::error::Error::Cancelled.into()),
+            }
+            if call.deadline.is_some_and(|deadline| self.coordinator.now() >= deadline) {
+                return Err(exec::error::Error::DeadlineExceeded.into());
+            }
             pause = (pause * 2).min(AGAIN.1);
             planned = self.plan(&sql, parameters).await?;
         }
     }
 
-    async fn run_once(&self, planned: Planned, query_id: u128) -> Result<Rows> {
+    /// Lists a statement, from now on until its rows are read.
+    fn call(&self, id: u128, sql: &str) -> Result<Call> {
+        let cancel = Cancel::default();
+        let asked = AskedBy { principal: self.principal.clone(), sql: sql.into() };
+        let listed = Arc::new(self.coordinator.list(id, asked, cancel.clone())?);
+        let timeout = self.settings.lock().query_timeout;
+        let deadline = timeout.map(|timeout| self.coordinator.now() + timeout);
+        Ok(Call { id, cancel, deadline, listed })
+    }
+
+    async fn run_once(&self, planned: Planned, call: &Call) -> Result<Rows> {
         let current = Arc::ptr_eq(&planned.view, &self.coordinator.datasets.view());
         let planned = match current {
             true => planned,
@@ -201,13 +227,13 @@ impl Session {
         let schema = schema_of(&planned.statement);
         match &*planned.statement {
             Statement::Query(query) => {
-                let mut started = self.start(query, &planned.view, &planned.sql, query_id).await?;
+                let mut started = self.start(query, &planned.view, call).await?;
                 started.running.begin().await?;
                 Ok(started.running.into_rows(schema))
             }
             Statement::Explain { analyze, query } => {
                 let measured = match analyze {
-                    true => Some(self.measure(query, &planned, query_id).await?),
+                    true => Some(self.measure(query, &planned, call).await?),
                     false => None,
                 };
                 text_rows(schema, vec![explain::lines(query, measured.as_ref())])
@@ -233,28 +259,19 @@ impl Session {
                 let (names, values) = shown.into_iter().unzip();
                 text_rows(schema, vec![names, values])
             }
-            _ => {
-                self.change(Arc::unwrap_or_clone(planned.statement), &planned.view, &planned.sql, query_id)
-                    .await
-            }
+            _ => self.change(Arc::unwrap_or_clone(planned.statement), &planned.view, call).await,
         }
     }
 
     /// Runs a statement that changes something. Its query ends with the client; the change itself does not.
-    async fn change(
-        &self,
-        statement: Statement,
-        view: &Arc<View>,
-        sql: &str,
-        query_id: u128,
-    ) -> Result<Rows> {
+    async fn change(&self, statement: Statement, view: &Arc<View>, call: &Call) -> Result<Rows> {
         let datasets = self.coordinator.datasets.clone();
         match statement {
             Statement::CreateTableAs { name, if_not_exists, columns, query } => {
                 if !datasets.check_creatable(&name, if_not_exists, &columns)? {
                     return Rows::written(0);
                 }
-                let mut started = self.start(&query, view, sql, query_id).await?;
+                let mut started = self.start(&query, view, call).await?;
                 let files = collect_parquet(&mut started.running, &columns).await?;
                 drop(started);
                 let create =
@@ -263,7 +280,7 @@ impl Session {
             }
             Statement::Insert { table, query } => {
                 datasets.check_writable(&table)?;
-                let mut started = self.start(&query, view, sql, query_id).await?;
+                let mut started = self.start(&query, view, call).await?;
                 let files = collect_parquet(&mut started.running, &table.columns).await?;
                 drop(started);
                 Rows::written(to_the_end(async move { datasets.append(&table, files).await }).await?)
@@ -276,22 +293,13 @@ impl Session {
     }
 
     /// Waits for a slot and starts the fragments.
-    async fn start(
-        &self,
-        query: &PlannedQuery,
-        view: &Arc<View>,
-        sql: &str,
-        query_id: u128,
-    ) -> Result<Started> {
+    async fn start(&self, query: &PlannedQuery, view: &Arc<View>, call: &Call) -> Result<Started> {
         let coordinator = &self.coordinator;
         for table in &query.tables {
             view.check(table)?;
         }
-        let cancel = Cancel::default();
-        let asked = AskedBy { principal: self.principal.clone(), sql: sql.into() };
-        let listed = coordinator.list(query_id, asked, cancel.clone())?;
+        let (deadline, cancel) = (call.deadline, call.cancel.clone());
         let settings = self.settings.lock().clone();
-        let deadline = settings.query_timeout.map(|timeout| coordinator.now() + timeout);
         let entering = coordinator.group.enter();
         let slot = match deadline {
             None => entering.await?,
@@ -305,7 +313,7 @@ impl Session {
         let memory = coordinator.memory.child(u64::MAX);
         let started = coordinator.started;
         let context = Arc::new(QueryContext {
-            query_id,
+            query_id: call.id,
             tenant: DEFAULT_TENANT.into(),
             principal: self.principal.to_string(),
             roles: Vec::new(),
@@ -319,14 +327,14 @@ impl Session {
         });
         // A client may have cancelled it while it queued.
         context.check()?;
-        let registered: Registered = Box::new(listed);
+        let registered: Registered = Box::new(call.listed.clone());
         let running = RunningQuery::start(query, view, coordinator, context.clone(), slot, registered)?;
         Ok(Started { query: context, memory, running })
     }
 
     /// Runs a query for its counters.
-    async fn measure(&self, query: &PlannedQuery, planned: &Planned, query_id: u128) -> Result<Measured> {
-        let mut started = self.start(query, &planned.view, &planned.sql, query_id).await?;
+    async fn measure(&self, query: &PlannedQuery, planned: &Planned, call: &Call) -> Result<Measured> {
+        let mut started = self.start(query, &planned.view, call).await?;
         let begun = started.query.now();
         while started.running.next().await?.is_some() {}
         Ok(Measured {

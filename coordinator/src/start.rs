@@ -150,8 +150,10 @@ pub async fn start(config: Config, environment: Environment) -> Result<Handle> {
             let ended = ended(stopped.clone());
             servers.push(tokio::spawn(network::serve(network.listener, handlers, ended)));
             background.push(tokio::spawn(nodes.clone().watch()));
+            background.push(tokio::spawn(nodes.clone().tell()));
             background.push(tokio::spawn(datasets.clone().follow()));
             catalog.ready().await?;
+            datasets.begin().await?;
             background.push(tokio::spawn(datasets.clone().reconcile()));
         }
         _ => datasets.restore().await?,

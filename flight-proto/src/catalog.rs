@@ -27,6 +27,9 @@ pub struct Tenant {
     pub schemas: BTreeMap<String, Schema>,
     #[prost(btree_map = "uint64, message", tag = "2")]
     pub datasets: BTreeMap<u64, Dataset>,
+    /// Those dropped lately, with the versions of their tombstones: a version of one that comes late is refused.
+    #[prost(btree_map = "uint64, uint64", tag = "3")]
+    pub dropped: BTreeMap<u64, u64>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]

@@ -315,6 +315,8 @@ pub enum FailureKind {
     NotHeld = 10,
     /// The call is of a coordinator that has been replaced.
     Fenced = 11,
+    /// What the shard has read was damaged: rows that it gave must not be used.
+    Damaged = 12,
 }
 
 /// Heads a stream of rows from one shard to another.

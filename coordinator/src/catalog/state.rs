@@ -21,6 +21,9 @@ pub fn is_built_in(schema: &str) -> bool {
     [INFORMATION_SCHEMA, SYSTEM_SCHEMA].contains(&schema)
 }
 
+/// Dropped datasets that are remembered.
+const DROPPED: usize = 10_000;
+
 /// The catalog at one moment.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct CatalogState {
@@ -161,7 +164,7 @@ impl CatalogState {
                 Ok(Reply::Done)
             }
             Change::DropDataset(drop) => {
-                self.tenant_mut(&command.tenant).drop_dataset(drop.dataset)?;
+                self.tenant_mut(&command.tenant).drop_dataset(drop.dataset, drop.version)?;
                 Ok(Reply::Done)
             }
             Change::SetShard(set) => {
@@ -214,6 +217,9 @@ impl TenantChange<'_> {
 
     fn switch(self, dataset: Dataset) -> std::result::Result<(), Refusal> {
         let offered = dataset.version.map_or(0, |version| version.number);
+        if self.0.dropped.contains_key(&dataset.id) {
+            return Err(Refusal::NoDataset);
+        }
         if let Some(known) = self.0.datasets.get_mut(&dataset.id) {
             let current = known.version.map_or(0, |version| version.number);
             if offered <= current {
@@ -235,10 +241,14 @@ impl TenantChange<'_> {
         Ok(())
     }
 
-    fn drop_dataset(self, id: u64) -> std::result::Result<(), Refusal> {
+    fn drop_dataset(self, id: u64, version: u64) -> std::result::Result<(), Refusal> {
         let dataset = self.0.datasets.remove(&id).ok_or(Refusal::NoDataset)?;
         if let Some(schema) = self.0.schemas.get_mut(&dataset.schema.to_lowercase()) {
             schema.tables.remove(&dataset.name.to_lowercase());
+        }
+        self.0.dropped.insert(id, version);
+        if self.0.dropped.len() > DROPPED {
+            self.0.dropped.pop_first();
         }
         Ok(())
     }
@@ -313,6 +323,8 @@ mod tests {
         let drop = command(Change::DropDataset(DropDataset { dataset: 1, version: 2 }));
         assert_eq!(state.apply(&drop), Reply::Done);
         assert_eq!(state.apply(&drop), Reply::Refused(Refusal::NoDataset));
+        let late = switch(1, "s", "t", 3);
+        assert_eq!(state.apply(&late), Reply::Refused(Refusal::NoDataset), "it does not come back");
         assert_eq!(state.apply(&drop_schema("S")), Reply::Done);
         assert_eq!(state.apply(&drop_schema("main")), Reply::Refused(Refusal::BuiltIn("main".into())));
         assert_eq!(state.apply(&switch(3, "s", "t", 1)), Reply::Refused(Refusal::NoSchema("s".into())));

@@ -10,7 +10,7 @@ use crate::manifests::Commit;
 use crate::random::random_u128;
 use bytes::Bytes;
 use flight_proto::catalog::{Change, CreateSchema, Dataset, DropDataset, DropSchema};
-use flight_proto::manifest::File;
+use flight_proto::manifest::{File, Manifest};
 use object_store::{ObjectStoreExt, PutPayload};
 use planner::catalog::Table;
 use planner::{CreateExternalTable, TableName};
@@ -18,9 +18,13 @@ use shard::Place;
 use shard::schema::{columns_from_stored, columns_to_stored};
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 use storage::ColumnSchema;
 use tokio::sync::oneshot;
 use tokio::sync::oneshot::error::TryRecvError;
+
+/// How long the catalog is asked to switch a committed version on.
+const SWITCHING: Duration = Duration::from_secs(60);
 
 impl Datasets {
     pub(crate) async fn create_schema(&self, name: &str, if_not_exists: bool) -> Result<()> {
@@ -153,19 +157,22 @@ impl Datasets {
             let mut next = self.after(&head)?;
             next.files.extend(files.iter().cloned());
             let next = Arc::new(next);
+            if self.shards().nodes().is_some() {
+                // Not before it is known to be ours: shards know versions by number, and another coordinator's of the
+                // same number may be the one that is committed.
+                match self.manifests.commit(&next).await? {
+                    Commit::Done => return self.bring_in_committed(&next).await,
+                    Commit::Conflict => {
+                        head = Arc::new(self.manifests.read(DEFAULT_TENANT, dataset, next.version).await?);
+                        continue;
+                    }
+                }
+            }
             let (commit, hydrated) = tokio::join!(self.manifests.commit(&next), self.hydrate(&next));
             let commit = match commit {
                 Ok(Commit::Done) => {
                     self.state.lock().heads.insert(dataset, next.clone());
-                    if let (Err(Error::Unavailable(_)), Some(_)) = (&hydrated, self.shards().nodes()) {
-                        // It is committed: shards bring it in as soon as there are any.
-                        return self.switch_on(&next).await;
-                    }
                     let resident = hydrated.map_err(|error| not_brought_in(&next, &error))?;
-                    if self.ground.shards.nodes().is_some() {
-                        // The other coordinators learn of it by the catalog alone.
-                        return self.publish(&next, resident).await;
-                    }
                     self.publish_soon(&next, resident);
                     return Ok(());
                 }
@@ -178,6 +185,36 @@ impl Datasets {
             head = Arc::new(self.manifests.read(DEFAULT_TENANT, dataset, next.version).await?);
         }
         Err(too_many_writers(&head))
+    }
+
+    /// Has the nodes of a cluster hold a committed version, and the catalog tell all coordinators of it. Shards that
+    /// cannot at the moment will, as soon as they can.
+    pub(super) async fn bring_in_committed(&self, manifest: &Arc<Manifest>) -> Result<()> {
+        self.state.lock().heads.insert(manifest.dataset, manifest.clone());
+        let hydrated = self.hydrate(manifest).await;
+        let begun = tokio::time::Instant::now();
+        loop {
+            match self.switch_on(manifest).await {
+                Ok(()) => break,
+                Err(Error::NotFound(why)) => return Err(Error::NotFound(why)),
+                Err(error) if begun.elapsed() < SWITCHING => tracing::debug!("{error}; trying again"),
+                // It must not be taken for undone: who repeats it has its rows twice.
+                Err(error) => {
+                    return Err(Error::Environment(format!(
+                        "version {} of table '{}' is committed, and is seen once the catalog can be changed: {error}",
+                        manifest.version, manifest.name
+                    )));
+                }
+            }
+        }
+        match hydrated {
+            Ok(resident) => {
+                self.seat(Some(manifest.clone()), resident);
+                self.show();
+            }
+            Err(error) => tracing::warn!("{}", not_brought_in(manifest, &error)),
+        }
+        Ok(())
     }
 
     /// Refuses what is not a table of Tundra's own.

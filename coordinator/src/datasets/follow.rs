@@ -5,7 +5,7 @@
 use super::restore::absent;
 use super::{DEFAULT_TENANT, Datasets, resident, shard_error};
 use crate::catalog::CatalogState;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::shards::nodes::Nodes;
 use flight_proto::catalog::{Change, CreateSchema, Dataset, DropDataset};
 use flight_proto::manifest::Manifest;
@@ -103,6 +103,39 @@ impl Datasets {
         }
     }
 
+    /// Waits until the catalog has what the object store has, where it is new: whoever leads brings it in.
+    pub(crate) async fn begin(&self) -> Result<()> {
+        loop {
+            match self.catalog().linearize().await {
+                Err(Error::Conflict(why)) => {
+                    tracing::info!("the catalog is not ready yet: {why}");
+                    continue;
+                }
+                other => other?,
+            }
+            let ids = self.manifests.datasets(DEFAULT_TENANT).await;
+            if let Ok(ids) = &ids {
+                self.see(ids);
+            }
+            if !self.catalog().snapshot().is_empty() {
+                return Ok(());
+            }
+            if ids?.is_empty() && self.manifests.catalog().await?.is_none() {
+                return Ok(());
+            }
+            if self.catalog().leadership().leads {
+                return self.reconcile_now().await;
+            }
+            tokio::time::sleep(AGAIN).await;
+        }
+    }
+
+    /// Numbers of datasets that are taken.
+    fn see(&self, ids: &[u64]) {
+        let mut state = self.state.lock();
+        state.highest_seen = state.highest_seen.max(ids.iter().copied().max().unwrap_or(0));
+    }
+
     async fn reconcile_now(&self) -> Result<()> {
         self.catalog().linearize().await?;
         if self.catalog().snapshot().is_empty()
@@ -113,10 +146,7 @@ impl Datasets {
             self.propose(Change::Restore(state.stored().clone())).await?;
         }
         let mut ids = self.manifests.datasets(DEFAULT_TENANT).await?;
-        {
-            let mut state = self.state.lock();
-            state.highest_seen = state.highest_seen.max(ids.iter().copied().max().unwrap_or(0));
-        }
+        self.see(&ids);
         ids.sort_unstable();
         for id in ids {
             if let Err(error) = self.reconcile_dataset(id).await {
@@ -130,6 +160,7 @@ impl Datasets {
         let Some(manifest) = self.manifests.latest(DEFAULT_TENANT, id).await? else { return Ok(()) };
         // Whoever changes the table at the moment is about to tell the catalog.
         let _turn = self.turn(&manifest.schema, &manifest.name).await;
+        let Some(manifest) = self.manifests.latest(DEFAULT_TENANT, id).await? else { return Ok(()) };
         let snapshot = self.catalog().snapshot();
         let known = snapshot.dataset(DEFAULT_TENANT, id);
         if manifest.tombstone {

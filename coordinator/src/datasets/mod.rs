@@ -220,9 +220,11 @@ impl Datasets {
     async fn try_propose(&self, change: Change) -> Result<Reply> {
         let command = Command { at_us: now_us(), tenant: DEFAULT_TENANT.into(), change: Some(change) };
         let reply = self.ground.catalog.propose(command).await?;
-        if self.ground.shards.nodes().is_some() {
-            // Another member may have applied it before this one.
-            self.catalog().linearize().await?;
+        if self.ground.shards.nodes().is_some()
+            && let Err(error) = self.catalog().linearize().await
+        {
+            // Another member has applied it; the next statement waits until this one has, too.
+            tracing::debug!("a change is not seen here yet: {error}");
         }
         Ok(reply)
     }
@@ -324,6 +326,9 @@ impl Datasets {
 
     /// Hydrates a committed version and switches it on.
     async fn switch(&self, manifest: &Arc<Manifest>) -> Result<()> {
+        if self.ground.shards.nodes().is_some() {
+            return self.bring_in_committed(manifest).await;
+        }
         let resident = self.hydrate(manifest).await.map_err(|error| not_brought_in(manifest, &error))?;
         self.publish(manifest, resident).await
     }
@@ -338,13 +343,13 @@ impl Datasets {
     /// Takes a version in as the resident one of its dataset; the former goes when its last query ends.
     fn seat(&self, manifest: Option<Arc<Manifest>>, resident: Arc<Resident>) {
         let (dataset, version) = (resident.table.dataset, resident.table.version);
-        let known = self.state.lock().residents.get(&dataset).map(|known| known.table.version);
-        if known.is_some_and(|known| known > version) && self.ground.shards.nodes().is_some() {
-            // Another coordinator was faster.
-            return;
-        }
         let former = {
             let mut state = self.state.lock();
+            let known = state.residents.get(&dataset).map(|known| known.table.version);
+            if known.is_some_and(|known| known > version) && self.ground.shards.nodes().is_some() {
+                // Another coordinator was faster.
+                return;
+            }
             if let Some(manifest) = manifest {
                 state.heads.insert(dataset, manifest);
             }

@@ -69,9 +69,9 @@ impl Service {
         Ok(self.sessions.of(request)?)
     }
 
-    fn view<T>(&self, request: &Request<T>) -> Result<Arc<View>, Status> {
+    async fn view<T>(&self, request: &Request<T>) -> Result<Arc<View>, Status> {
         self.session(request)?;
-        Ok(self.coordinator.datasets.view())
+        Ok(self.coordinator.datasets.current_view().await?)
     }
 
     /// Where to fetch the answer to a metadata command: the command is the ticket.
@@ -415,7 +415,7 @@ impl FlightSqlService for Service {
         _: CommandGetCatalogs,
         request: Request<Ticket>,
     ) -> Result<Response<DataStream>, Status> {
-        batch(metadata::catalogs(&*self.view(&request)?))
+        batch(metadata::catalogs(&*self.view(&request).await?))
     }
 
     async fn get_flight_info_schemas(
@@ -432,7 +432,7 @@ impl FlightSqlService for Service {
         command: CommandGetDbSchemas,
         request: Request<Ticket>,
     ) -> Result<Response<DataStream>, Status> {
-        batch(metadata::schemas(&*self.view(&request)?, command))
+        batch(metadata::schemas(&*self.view(&request).await?, command))
     }
 
     async fn get_flight_info_tables(
@@ -449,7 +449,7 @@ impl FlightSqlService for Service {
         command: CommandGetTables,
         request: Request<Ticket>,
     ) -> Result<Response<DataStream>, Status> {
-        batch(metadata::tables(&*self.view(&request)?, command))
+        batch(metadata::tables(&*self.view(&request).await?, command))
     }
 
     async fn get_flight_info_table_types(

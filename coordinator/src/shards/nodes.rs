@@ -52,6 +52,8 @@ pub(crate) struct Nodes {
     pub(crate) peers: Arc<Peers>,
     options: NodeOptions,
     known: Mutex<BTreeMap<u64, Known>>,
+    /// Versions that are being brought in, and are to be kept meanwhile.
+    bringing: Mutex<Vec<VersionId>>,
     /// Counts the changes of who lives and what is held.
     changes: watch::Sender<u64>,
 }
@@ -82,7 +84,14 @@ pub struct NodeSummary {
 
 impl Nodes {
     pub(crate) fn new(catalog: Arc<dyn CatalogStore>, peers: Arc<Peers>, options: NodeOptions) -> Nodes {
-        Nodes { catalog, peers, options, known: Mutex::default(), changes: watch::Sender::new(0) }
+        Nodes {
+            catalog,
+            peers,
+            options,
+            known: Mutex::default(),
+            bringing: Mutex::default(),
+            changes: watch::Sender::new(0),
+        }
     }
 
     /// Tells when shards come, go, or hold something else.
@@ -95,7 +104,8 @@ impl Nodes {
     }
 
     /// Answers a shard's heartbeat; `in_use` are the versions that queries here may read.
-    pub(crate) fn heartbeat(&self, heartbeat: Heartbeat, in_use: Vec<VersionName>) -> Result<Orders> {
+    pub(crate) fn heartbeat(&self, heartbeat: Heartbeat, mut in_use: Vec<VersionName>) -> Result<Orders> {
+        in_use.extend(self.bringing.lock().iter().map(VersionName::from));
         let now = Instant::now();
         let holdings = match heartbeat.holdings {
             Some(holdings) => {
@@ -193,10 +203,8 @@ impl Nodes {
         }
     }
 
-    /// Watches who falls silent, and tells the catalog of shards that come, are lost and return, for as long as it
-    /// is polled.
+    /// Watches who falls silent, for as long as it is polled.
     pub(crate) async fn watch(self: Arc<Nodes>) {
-        let mut leads_since = None;
         loop {
             tokio::time::sleep(TICK).await;
             let now = Instant::now();
@@ -209,10 +217,19 @@ impl Nodes {
             if fell_silent {
                 self.changed();
             }
+        }
+    }
+
+    /// Tells the catalog of shards that come, are lost and return, whenever this coordinator leads, for as long as it
+    /// is polled.
+    pub(crate) async fn tell(self: Arc<Nodes>) {
+        let mut leads_since = None;
+        loop {
+            tokio::time::sleep(TICK).await;
             if !self.catalog.leadership().leads {
                 leads_since = None;
             } else {
-                let since = *leads_since.get_or_insert(now);
+                let since = *leads_since.get_or_insert_with(Instant::now);
                 for (shard, state) in self.news(since) {
                     let change = Change::SetShard(SetShard { shard, state: Some(state) });
                     if let Err(error) = self.propose(change).await {
@@ -260,6 +277,11 @@ impl Nodes {
         self.catalog.propose(command).await?.accepted().map(drop)
     }
 
+    /// The term of the leader that this coordinator follows.
+    pub(crate) fn term(&self) -> u64 {
+        self.catalog.leadership().term
+    }
+
     /// Whether a shard takes part in queries.
     pub(crate) fn is_alive(&self, id: u64) -> bool {
         self.known.lock().get(&id).is_some_and(|node| node.alive)
@@ -279,8 +301,22 @@ impl Nodes {
 
     /// Who reads what of these versions.
     pub(crate) fn seating(&self, versions: &[VersionId]) -> Seating {
-        let epoch = self.catalog.leadership().term;
-        seat(epoch, self.alive(), versions, self.options.hydration.slices)
+        seat(self.alive(), versions, self.options.hydration.slices)
+    }
+
+    /// Has shards keep a version until the result is dropped.
+    fn bringing(&self, id: &VersionId) -> impl Drop {
+        struct Bringing<'a>(&'a Nodes, VersionId);
+        impl Drop for Bringing<'_> {
+            fn drop(&mut self) {
+                let mut bringing = self.0.bringing.lock();
+                if let Some(place) = bringing.iter().position(|id| *id == self.1) {
+                    bringing.swap_remove(place);
+                }
+            }
+        }
+        self.bringing.lock().push(id.clone());
+        Bringing(self, id.clone())
     }
 
     /// Brings a version onto all shards that live, and tells what it is there.
@@ -293,7 +329,16 @@ impl Nodes {
         let snapshot = self.catalog.snapshot();
         let set = self.set(&snapshot);
         let takes_part = |node: &NodeView| set.position(node.id).is_some();
-        let nodes: Vec<NodeView> = self.alive().into_iter().filter(takes_part).collect();
+        let mut nodes: Vec<NodeView> = self.alive().into_iter().filter(takes_part).collect();
+        // A shard that has nothing of the dataset yet brings it in at its own pace.
+        let had = |node: &NodeView| {
+            let mut held = node.holdings.keys();
+            held.any(|other| (&other.tenant, other.dataset) == (&id.tenant, id.dataset))
+        };
+        if nodes.iter().any(had) {
+            nodes.retain(had);
+        }
+        let _bringing = self.bringing(&id);
         if nodes.is_empty() {
             return Err(Error::Unavailable("no shard is up; try again once there is one".into()));
         }
@@ -308,14 +353,13 @@ impl Nodes {
             Held::decode(held).map_err(|error| Error::Internal(error.to_string()))
         });
         let answers = join_all(calls).await;
-        // A shard that was lost meanwhile may have been one too many; whether all rows are there shows below.
+        // A shard that was lost meanwhile, or refused, may have been one too many: whether all rows are there shows below.
         let mut lost = None;
         let mut brought = Vec::new();
         for (node, answer) in nodes.iter().zip(answers) {
             match answer {
                 Ok(_) => brought.push(node.id),
-                Err(error @ Error::Unavailable(_)) => lost = Some(error),
-                Err(error) => return Err(error),
+                Err(error) => lost = Some(error),
             }
         }
         let told = async {

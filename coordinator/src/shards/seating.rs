@@ -16,8 +16,6 @@ pub(crate) struct NodeView {
 /// Who takes part in queries of a view.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Seating {
-    /// The term of the leader whose catalog it was made by.
-    pub(crate) epoch: u64,
     /// Number and address of each.
     pub(crate) nodes: Vec<(u64, String)>,
     /// The node of each slice of the hashes, as a place in `nodes`.
@@ -48,14 +46,15 @@ impl Seating {
     }
 }
 
-/// Seats the nodes that hold every version which anyone holds. Each bucket is read by the holder with least to read.
-pub(crate) fn seat(epoch: u64, alive: Vec<NodeView>, versions: &[VersionId], slices: usize) -> Seating {
+/// Seats the nodes that hold every version which at least half of them hold, so that one that lags behind does not
+/// hold up the others, nor does a table that hardly anyone has. Each bucket is read by the holder with least to read.
+pub(crate) fn seat(alive: Vec<NodeView>, versions: &[VersionId], slices: usize) -> Seating {
+    let holders = |id: &VersionId| alive.iter().filter(|node| node.holdings.contains_key(id)).count();
     let wanted: Vec<&VersionId> =
-        versions.iter().filter(|id| alive.iter().any(|node| node.holdings.contains_key(id))).collect();
+        versions.iter().filter(|id| holders(id) > 0 && holders(id) * 2 >= alive.len()).collect();
     let nodes: Vec<NodeView> =
         alive.into_iter().filter(|node| wanted.iter().all(|id| node.holdings.contains_key(*id))).collect();
     let mut seating = Seating {
-        epoch,
         nodes: nodes.iter().map(|node| (node.id, node.address.clone())).collect(),
         slices: slice_seats(&nodes, &wanted, slices),
         shares: HashMap::new(),
@@ -115,8 +114,6 @@ fn seat_version(nodes: &[NodeView], id: &VersionId, slices: &[usize]) -> std::re
     let mut loads = vec![0_u64; nodes.len()];
     let by_hash = matches!(placement, Placement::Hash(_)) && first.buckets == slices.len();
     let mut by_slices = by_hash;
-    // Buckets that nobody holds because they have no rows are known by nobody else holding rows of the version.
-    let empty = holdings.iter().all(|held| held.held.is_empty());
     for bucket in 0..first.buckets as u32 {
         let rows_at = |place: usize| {
             let held = &holdings[place].held;
@@ -131,7 +128,6 @@ fn seat_version(nodes: &[NodeView], id: &VersionId, slices: &[usize]) -> std::re
                 loads[place] += rows_at(place).unwrap_or(0);
                 shares[place].push(bucket);
             }
-            None if empty => {}
             None => {
                 return Err(format!(
                     "bucket {bucket} of dataset {} is on no shard that is up; it is being brought in, try again",
@@ -167,14 +163,14 @@ mod tests {
             node(2, &[(1, spread.clone(), 4, &[0, 1])]),
             node(3, &[(1, spread.clone(), 4, &[2, 3])]),
         ];
-        let seating = seat(1, nodes.clone(), &[id(1)], 2);
+        let seating = seat(nodes.clone(), &[id(1)], 2);
         let seated = seating.share_of(&id(1)).unwrap();
         assert_eq!(seated.shares.concat().len(), 4);
         assert!(seated.shares.iter().all(|share| share.len() <= 2), "{seated:?}");
         // A node that is lost: the replicas read its buckets.
-        let seating = seat(1, nodes[1..].to_vec(), &[id(1)], 2);
+        let seating = seat(nodes[1..].to_vec(), &[id(1)], 2);
         assert_eq!(seating.share_of(&id(1)).unwrap().shares, [[0, 1], [2, 3]]);
-        let seating = seat(1, nodes[1..2].to_vec(), &[id(1)], 2);
+        let seating = seat(nodes[1..2].to_vec(), &[id(1)], 2);
         assert!(matches!(seating.share_of(&id(1)), Err(Error::Unavailable(_))));
     }
 
@@ -185,9 +181,27 @@ mod tests {
             node(1, &[(1, replicated.clone(), 1, &[0]), (2, Placement::Spread, 1, &[0])]),
             node(2, &[(2, Placement::Spread, 1, &[])]),
         ];
-        let seating = seat(1, nodes, &[id(1), id(2)], 2);
+        // Half of them hold the first.
+        let seating = seat(nodes, &[id(1), id(2)], 2);
         assert_eq!(seating.nodes, [(1, "node1".to_string())]);
         assert_eq!(seating.share_of(&id(2)).unwrap().shares, [[0]]);
+    }
+
+    /// Nodes that were dealt none of a table's buckets hold it, too; without the others it has rows that nobody has.
+    #[test]
+    fn a_table_whose_holders_are_lost_is_not_empty() {
+        let nodes =
+            vec![node(1, &[(1, Placement::Spread, 2, &[])]), node(2, &[(1, Placement::Spread, 2, &[])])];
+        assert!(matches!(seat(nodes, &[id(1)], 2).share_of(&id(1)), Err(Error::Unavailable(_))));
+    }
+
+    #[test]
+    fn a_table_that_hardly_anyone_has_holds_up_nobody() {
+        let held = [(1, Placement::Replicated, 1, [0].as_slice())];
+        let both = [held[0].clone(), (2, Placement::Replicated, 1, [0].as_slice())];
+        let seating = seat(vec![node(1, &both), node(2, &held), node(3, &held)], &[id(1), id(2)], 2);
+        assert_eq!(seating.nodes.len(), 3);
+        assert!(seating.share_of(&id(1)).is_ok() && seating.share_of(&id(2)).is_err());
     }
 
     #[test]
@@ -197,7 +211,7 @@ mod tests {
             node(1, &[(1, hash.clone(), 4, &[0, 1, 2]), (2, hash.clone(), 4, &[0, 2])]),
             node(2, &[(1, hash.clone(), 4, &[1, 2, 3]), (2, hash.clone(), 4, &[1, 3])]),
         ];
-        let seating = seat(1, nodes, &[id(1), id(2)], 4);
+        let seating = seat(nodes, &[id(1), id(2)], 4);
         assert_eq!(seating.slices, [0, 1, 0, 1]);
         for dataset in [1, 2] {
             let seated = seating.share_of(&id(dataset)).unwrap();
@@ -213,7 +227,7 @@ mod tests {
             node(1, &[(1, hash.clone(), 2, &[0, 1]), (2, hash.clone(), 2, &[])]),
             node(2, &[(1, hash.clone(), 2, &[]), (2, hash.clone(), 2, &[0, 1])]),
         ];
-        let seating = seat(1, nodes, &[id(1), id(2)], 2);
+        let seating = seat(nodes, &[id(1), id(2)], 2);
         let together = [1, 2].map(|dataset| seating.share_of(&id(dataset)).unwrap().by_slices);
         assert_ne!(together, [true, true]);
         assert_eq!(seating.share_of(&id(2)).unwrap().shares, [vec![], vec![0, 1]]);
@@ -223,6 +237,6 @@ mod tests {
     fn a_table_without_rows_is_read_by_all() {
         let nodes =
             vec![node(1, &[(1, Placement::Spread, 0, &[])]), node(2, &[(1, Placement::Spread, 0, &[])])];
-        assert_eq!(seat(1, nodes, &[id(1)], 2).share_of(&id(1)).unwrap().shares, [[0_u32; 0], []]);
+        assert_eq!(seat(nodes, &[id(1)], 2).share_of(&id(1)).unwrap().shares, [[0_u32; 0], []]);
     }
 }

@@ -37,6 +37,8 @@ pub(crate) struct QueryThere {
     failure: Option<(Error, Instant)>,
     seating: Arc<Seating>,
     nodes: Arc<Nodes>,
+    /// The result is whole.
+    enough: watch::Sender<bool>,
     /// Tells when a shard may have fallen silent.
     changes: watch::Receiver<u64>,
     /// Addresses that were not reached.
@@ -75,6 +77,7 @@ impl QueryThere {
             fragments.any(|fragment| topology.senders(fragment.id).contains(&place))
         };
         let (sender, told) = mpsc::channel(QUEUE);
+        let enough = watch::Sender::new(false);
         let mut tasks = JoinSet::new();
         let mut parts = Vec::new();
         for place in 0..count {
@@ -88,7 +91,7 @@ impl QueryThere {
                 buckets: seated.shares[place].clone(),
             });
             let run = Run {
-                epoch: seating.epoch,
+                epoch: nodes.term(),
                 query: attempt.to_be_bytes().to_vec().into(),
                 tenant: query.tenant.clone(),
                 principal: query.principal.clone(),
@@ -103,10 +106,11 @@ impl QueryThere {
                 parallelism: query.settings.parallelism as u64,
                 disturb: query.settings.disturb,
             };
+            let is_enough = enough.subscribe();
             let (peers, sender, seating) = (nodes.peers.clone(), sender.clone(), seating.clone());
             tasks.spawn(async move {
                 let address = &seating.nodes[place].1;
-                if let Err(error) = follow(&peers, address, run, place, &sender).await {
+                if let Err(error) = follow(&peers, address, run, place, &sender, is_enough).await {
                     // Who does not listen any more has gone.
                     let _ = sender.send((place, Err(error))).await;
                 }
@@ -120,6 +124,7 @@ impl QueryThere {
             failure: None,
             seating: seating.clone(),
             nodes: nodes.clone(),
+            enough,
             changes: nodes.changes(),
             lost: Vec::new(),
             _tasks: tasks,
@@ -160,6 +165,10 @@ impl QueryThere {
                 }
                 Ok(Told::Done(done)) => {
                     self.parts[place].running = false;
+                    if place == self.root {
+                        // What the others have still to do is not needed; whether what they gave was sound is.
+                        self.enough.send_replace(true);
+                    }
                     self.profiles.extend(done.profiles.into_iter().map(from_profile));
                 }
                 Ok(Told::Failed(failure)) => {
@@ -171,8 +180,9 @@ impl QueryThere {
                             | FailureKind::Fenced
                             | FailureKind::Cancelled
                     );
+                    let damaged = failure.kind() == FailureKind::Damaged;
                     let error = error_of(failure);
-                    match (whole, indirect) {
+                    match (whole && !damaged, indirect || damaged) {
                         (true, _) => {}
                         (false, true) => self.failed(Error::Unavailable(error.to_string())),
                         (false, false) => return Some(Err(error.into())),
@@ -231,18 +241,41 @@ async fn follow(
     run: Run,
     place: usize,
     sender: &mpsc::Sender<(usize, network::Result<Told>)>,
+    mut is_enough: watch::Receiver<bool>,
 ) -> network::Result<()> {
     let mut stream = peers.open(address, network::Service(Service::Run as u16)).await?;
     stream.sender.send(run.encode_to_vec().into()).await?;
     loop {
         let malformed =
             |why: &str| network::Error::Malformed { peer: address.to_string(), why: why.to_string() };
-        let message = stream.receiver.receive().await?.ok_or_else(|| malformed("it ended half way"))?;
+        let message = tokio::select! {
+            biased;
+            message = stream.receiver.receive() => message?,
+            () = enough(&mut is_enough) => {
+                // It tells a last word, or has done so already.
+                stream.sender.finish()?;
+                stream.receiver.receive().await?
+            }
+        };
+        let message = message.ok_or_else(|| malformed("it ended half way"))?;
         let told = Ran::decode(message).map_err(|error| malformed(&error.to_string()))?.told;
         let told = told.ok_or_else(|| malformed("it told nothing that is known here"))?;
         let last = matches!(told, Told::Done(_) | Told::Failed(_));
         if sender.send((place, Ok(told))).await.is_err() || last {
             return Ok(());
+        }
+    }
+}
+
+/// Ready once the result is whole, and once only.
+async fn enough(is_enough: &mut watch::Receiver<bool>) {
+    loop {
+        if is_enough.changed().await.is_err() {
+            // Nobody follows the query any more.
+            return std::future::pending().await;
+        }
+        if *is_enough.borrow_and_update() {
+            return;
         }
     }
 }

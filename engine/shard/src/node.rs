@@ -117,8 +117,17 @@ impl Shard {
         for held in layout.held() {
             *rows.entry(held.bucket).or_default() += held.resident.segment.rows() as u64;
         }
+        // What is damaged is not held.
+        for held in layout.held().filter(|held| held.resident.segment.check().is_err()) {
+            rows.remove(&held.bucket);
+        }
         let held = rows.into_iter().collect();
         Some(Holding { placement: layout.placement().clone(), buckets: layout.buckets(), held })
+    }
+
+    /// Has who follows [`Shard::changes`] look at the holdings again.
+    pub(crate) fn tell_of_damage(&self) {
+        self.changes.send_modify(|changes| *changes += 1);
     }
 
     /// The rows of the given buckets of a hydrated version, all of which are held here; they stay for as long as the result lives, also past

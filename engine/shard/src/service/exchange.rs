@@ -3,7 +3,7 @@
 //! Frames are made by the workers that send, and carried by a task an edge. A receiver that is behind fills its
 //! queue, then the stream, then the sender's queue: then the sender waits.
 
-use super::words::{FRAMES, frame_limits};
+use super::words::{FRAMES, frame_limits, pieces};
 use columnar::Batch;
 use columnar::frame::{FrameDecoder, FrameEncoder};
 use exec::error::{Error, Result};
@@ -217,9 +217,11 @@ impl Outgoing {
                 return Ok(Progress::Blocked);
             }
             if let Some(held) = batch.take() {
-                let frame = state.encoder.encode(&held);
-                state.reservation.grow(frame.len() as u64)?;
-                state.frames.push_back(frame);
+                for piece in pieces(held) {
+                    let frame = state.encoder.encode(&piece);
+                    state.reservation.grow(frame.len() as u64)?;
+                    state.frames.push_back(frame);
+                }
             }
             state.carrier.take()
         };

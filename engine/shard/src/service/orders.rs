@@ -35,6 +35,8 @@ const READING: Duration = Duration::from_secs(30);
 pub(super) struct Told {
     state: Mutex<State>,
     news: Notify,
+    /// Held, shared, while segments are built.
+    building: tokio::sync::RwLock<()>,
 }
 
 #[derive(Default)]
@@ -132,9 +134,13 @@ impl Node {
             let hydrated = self.hydrate_wanted().await;
             self.drop_unwanted();
             match hydrated {
-                Ok(true) => {
+                Ok(whole) => {
                     pause = RETRY.0;
-                    if !swept {
+                    // Files of what is being built are not known yet.
+                    if whole
+                        && !swept
+                        && let Ok(_quiet) = self.told.building.try_write()
+                    {
                         swept = true;
                         // Left-overs cost disk, not answers.
                         if let Err(error) = self.shard.sweep() {
@@ -143,7 +149,6 @@ impl Node {
                     }
                     news.await;
                 }
-                Ok(false) => news.await,
                 Err(error) => {
                     tracing::warn!("what is wanted could not be brought in: {error}; trying again");
                     tokio::time::sleep(pause).await;
@@ -153,7 +158,7 @@ impl Node {
         }
     }
 
-    /// Hydrates what is wanted and not held; `false` where nothing is known to be wanted.
+    /// Hydrates what is wanted and not held; `false` where this shard is not among those that are to hold anything.
     async fn hydrate_wanted(&self) -> Result<bool> {
         let (wanted, settled) = {
             let state = self.told.state.lock();
@@ -184,7 +189,7 @@ impl Node {
         }
         let mut state = self.told.state.lock();
         state.hydrated_revision = state.hydrated_revision.max(wanted.revision);
-        Ok(true)
+        Ok(takes_part)
     }
 
     /// Hydrates this shard's part of a version.
@@ -196,10 +201,22 @@ impl Node {
             state.turns.entry((version.id.tenant.clone(), version.id.dataset)).or_default().clone()
         };
         let _turn = turn.lock().await;
+        let _building = self.told.building.read().await;
         let (set, options) = from_dealing(dealing, &self.options);
         hydrate_one(&self.shard, &set, &version, &options, keep, &self.progress).await?;
         self.told.state.lock().done.insert(version.id.clone(), (dealing.clone(), keep));
         Ok(version.id)
+    }
+
+    /// Builds again what a query has found damaged.
+    pub(super) fn mend(&self, ids: impl Iterator<Item = VersionId>) {
+        let mut state = self.told.state.lock();
+        for id in ids {
+            state.done.remove(&id);
+        }
+        drop(state);
+        self.shard.tell_of_damage();
+        self.told.news.notify_one();
     }
 
     /// A manifest, from whichever coordinator has it.

@@ -3,7 +3,7 @@
 use super::Node;
 use super::exchange::NodeExchange;
 use super::queries::Running;
-use super::words::{FRAMES, failure_of, profile_of, query_id};
+use super::words::{FRAMES, failure_of, pieces, profile_of, query_id};
 use crate::{Shard, VersionId};
 use columnar::Batch;
 use columnar::frame::FrameEncoder;
@@ -33,6 +33,17 @@ impl Tables for Shares {
     }
 }
 
+impl Shares {
+    /// That all files are whole.
+    fn check(&self) -> std::result::Result<(), Failure> {
+        let damage = self.0.values().find_map(|table| table.check().err());
+        damage.map_or(Ok(()), |damage| {
+            let message = format!("a segment is damaged, and is built again: {damage}");
+            Err(Failure { kind: FailureKind::Damaged.into(), message })
+        })
+    }
+}
+
 /// The part of a query that runs here.
 struct Part {
     running: RunningQuery,
@@ -54,25 +65,32 @@ pub(super) async fn serve(node: &Arc<Node>, mut stream: Stream) {
     };
     let mut part = match told {
         Ok(part) => part,
-        Err(failure) => return end(&mut *stream.sender, Told::Failed(failure)).await,
-    };
-    let gone = {
-        let (sender, receiver) = (&mut *stream.sender, &mut *stream.receiver);
-        tokio::select! {
-            biased;
-            // A coordinator says nothing more: it has gone, or wants no more.
-            _ = receiver.receive() => true,
-            told = part.run(sender) => {
-                if let Some(told) = told {
-                    end(sender, told).await;
-                }
-                false
+        Err(failure) => {
+            if failure.kind() == FailureKind::Damaged {
+                node.mend(node.shard.versions().into_iter());
             }
+            return end(&mut *stream.sender, Told::Failed(failure)).await;
         }
     };
-    if gone {
-        part.exchange.fail(Error::Cancelled);
-        part.query.cancel.cancel();
+    let (sender, receiver) = (&mut *stream.sender, &mut *stream.receiver);
+    let told = tokio::select! {
+        biased;
+        said = receiver.receive() => {
+            part.exchange.fail(Error::Cancelled);
+            part.query.cancel.cancel();
+            match said {
+                // The coordinator has all that it wants, and asks whether what it got was sound.
+                Ok(None) => Some(part.ended()),
+                _ => None,
+            }
+        }
+        told = part.run(sender) => told,
+    };
+    if let Some(told) = told {
+        if matches!(&told, Told::Failed(failure) if failure.kind() == FailureKind::Damaged) {
+            node.mend(part.tables.0.keys().cloned());
+        }
+        end(sender, told).await;
     }
 }
 
@@ -122,6 +140,10 @@ fn start(node: &Arc<Node>, run: Run) -> std::result::Result<Part, Failure> {
         ..QueryContext::new(id, memory.clone())
     });
     let losses = storage::mapping::losses();
+    // What was lost before and is not built again yet must not be read.
+    if losses > 0 {
+        tables.check()?;
+    }
     let exchange = NodeExchange::start(id, topology, shard, &run.shards, &node.peers, &memory);
     let registered = node.queries.register(id, &exchange);
     let environment = FragmentEnvironment {
@@ -133,9 +155,7 @@ fn start(node: &Arc<Node>, run: Run) -> std::result::Result<Part, Failure> {
     };
     let running = RunningQuery::start_part(&fragments, &environment).map_err(failed)?;
     let deadline = left.map(|left| started + left);
-    let part = Part { running, query, exchange, tables, losses, deadline, _running: registered };
-    part.check().map_err(failed)?;
-    Ok(part)
+    Ok(Part { running, query, exchange, tables, losses, deadline, _running: registered })
 }
 
 /// The rows that this shard reads.
@@ -155,19 +175,38 @@ impl Part {
     /// Runs to the end and tells what came of it; `None`: nobody listens any more.
     async fn run(&mut self, sender: &mut dyn Sender) -> Option<Told> {
         let mut encoder = FrameEncoder::new(FRAMES);
-        let mut told = Told::Started(Started {});
+        let mut told = vec![Told::Started(Started {})];
         loop {
-            sender.send(Ran { told: Some(told) }.encode_to_vec().into()).await.ok()?;
-            told = match self.next().await {
-                Ok(Some(batch)) => Told::Rows(encoder.encode(&batch).into()),
-                Ok(None) => {
-                    let profiles = self.running.profiles().into_iter();
-                    let profiles = profiles.map(|(fragment, _, profile)| profile_of(fragment, profile));
-                    return Some(Told::Done(Done { profiles: profiles.collect() }));
+            for told in told {
+                let message = Ran { told: Some(told) }.encode_to_vec();
+                if message.len() > network::MESSAGE_BYTES_MAX {
+                    let message = format!("a row of {} bytes is more than nodes send", message.len());
+                    return Some(Told::Failed(failure_of(&Error::Unsupported(message))));
                 }
+                sender.send(message.into()).await.ok()?;
+            }
+            let next = self.next().await;
+            if let Err(damage) = self.check() {
+                return Some(Told::Failed(damage));
+            }
+            told = match next {
+                Ok(Some(batch)) => {
+                    pieces(batch).iter().map(|piece| Told::Rows(encoder.encode(piece).into())).collect()
+                }
+                Ok(None) => return Some(self.ended()),
                 Err(error) => return Some(Told::Failed(failure_of(&error))),
             };
         }
+    }
+
+    /// What is told where nothing more is wanted.
+    fn ended(&self) -> Told {
+        if let Err(damage) = self.check() {
+            return Told::Failed(damage);
+        }
+        let profiles = self.running.profiles().into_iter();
+        let profiles = profiles.map(|(fragment, _, profile)| profile_of(fragment, profile));
+        Told::Done(Done { profiles: profiles.collect() })
     }
 
     async fn next(&mut self) -> Result<Option<Batch>> {
@@ -179,16 +218,15 @@ impl Part {
                 Err(_) => Some(Err(Error::DeadlineExceeded)),
             },
         };
-        self.check().and(next.transpose())
+        next.transpose()
     }
 
     /// That no file lost a page while it was read.
-    fn check(&self) -> Result<()> {
+    fn check(&self) -> std::result::Result<(), Failure> {
         if storage::mapping::losses() == self.losses {
             return Ok(());
         }
-        let damage = self.tables.0.values().find_map(|table| table.check().err());
-        damage.map_or(Ok(()), |damage| Err(Error::Exchange(format!("a segment is damaged: {damage}"))))
+        self.tables.check()
     }
 }
 

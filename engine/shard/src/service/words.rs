@@ -3,6 +3,7 @@
 use crate::hydrate::Options;
 use crate::{Error, Holding, Member, Placement, Result, ShardSet, VersionId};
 use columnar::frame::{FrameLimits, FrameOptions};
+use columnar::{Batch, Flat, Values, Vector, Views};
 use exec::runtime::{NodeProfile, Profile};
 use flight_proto::node::{self, Failure, FailureKind, Held, PlacementKind, VersionName};
 use std::time::Duration;
@@ -13,6 +14,35 @@ pub const FRAMES: FrameOptions = FrameOptions { compress: false };
 /// What a frame of rows may be.
 pub fn frame_limits() -> FrameLimits {
     FrameLimits::default()
+}
+
+/// Texts of a batch longer than this, together, are sent in several frames.
+const FRAME_TEXT_BYTES: usize = 16 << 20;
+
+/// The batch in pieces that fit a message, unless a single row does not.
+pub(super) fn pieces(batch: Batch) -> Vec<Batch> {
+    if batch.rows <= 1 || text_bytes(&batch) <= FRAME_TEXT_BYTES {
+        return vec![batch];
+    }
+    let half = batch.rows / 2;
+    let halves = [batch.slice(0, half), batch.slice(half, batch.rows - half)];
+    halves.into_iter().flat_map(pieces).collect()
+}
+
+/// Bytes of the texts that the rows have.
+fn text_bytes(batch: &Batch) -> usize {
+    let of_rows = |views: &Views| (0..views.len()).map(|row| views.get(row).len()).sum::<usize>();
+    let columns = batch.columns.iter().map(|column| match column {
+        Vector::Flat(Flat { values: Values::View(views), .. }) => of_rows(views),
+        Vector::Dictionary(vector) => match &vector.dictionary.values.values {
+            Values::View(views) => {
+                (0..vector.codes.len()).map(|row| views.get(vector.codes.get(row)).len()).sum()
+            }
+            _ => 0,
+        },
+        Vector::Flat(_) | Vector::Constant(_) => 0,
+    });
+    columns.sum()
 }
 
 /// What a shard holds, in words.
@@ -113,7 +143,9 @@ pub fn error_of(failure: Failure) -> exec::Error {
         FailureKind::Cancelled => exec::Error::Cancelled,
         FailureKind::Deadline => exec::Error::DeadlineExceeded,
         FailureKind::Storage => exec::Error::Storage(message),
-        FailureKind::Exchange | FailureKind::NotHeld | FailureKind::Fenced => exec::Error::Exchange(message),
+        FailureKind::Exchange | FailureKind::NotHeld | FailureKind::Fenced | FailureKind::Damaged => {
+            exec::Error::Exchange(message)
+        }
         FailureKind::Unsupported => exec::Error::Unsupported(message),
         FailureKind::Internal | FailureKind::Unknown => exec::Error::Internal(message),
     }
