@@ -21,6 +21,7 @@ use parking_lot::Mutex;
 use planner::{PlannedQuery, PlannerOptions, Statement, TableName};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Wake, Waker};
 use std::time::{Duration, Instant};
 
 /// How soon a statement that lacked a node is tried again, at first and at most.
@@ -62,6 +63,15 @@ struct Call {
     /// On the coordinator's clock.
     deadline: Option<Duration>,
     listed: Arc<ListedQuery>,
+}
+
+/// Cancels an attempt with its statement.
+struct CancelAttempt(Cancel);
+
+impl Wake for CancelAttempt {
+    fn wake(self: Arc<CancelAttempt>) {
+        self.0.cancel();
+    }
 }
 
 /// A slot, and the query's place in the list of those that run.
@@ -298,7 +308,9 @@ impl Session {
         for table in &query.tables {
             view.check(table)?;
         }
-        let (deadline, cancel) = (call.deadline, call.cancel.clone());
+        // An attempt that ends takes its fragments with it, and not the attempts that follow.
+        let (deadline, cancel) = (call.deadline, Cancel::default());
+        call.cancel.on_cancel(&Waker::from(Arc::new(CancelAttempt(cancel.clone()))));
         let settings = self.settings.lock().clone();
         let entering = coordinator.group.enter();
         let slot = match deadline {

@@ -282,9 +282,9 @@ impl Nodes {
         self.catalog.leadership().term
     }
 
-    /// Whether a shard takes part in queries.
-    pub(crate) fn is_alive(&self, id: u64) -> bool {
-        self.known.lock().get(&id).is_some_and(|node| node.alive)
+    /// Whether a shard takes part in queries, and is still where it was: one that was started again is elsewhere.
+    pub(crate) fn is_alive_at(&self, id: u64, address: &str) -> bool {
+        self.known.lock().get(&id).is_some_and(|node| node.alive && node.address == address)
     }
 
     fn alive(&self) -> Vec<NodeView> {

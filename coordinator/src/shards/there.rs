@@ -140,6 +140,9 @@ impl QueryThere {
                     told = self.told.recv() => told,
                     _ = self.changes.changed() => {
                         self.look_for_silent();
+                        if self.failure.is_none() && self.parts.iter().all(|part| !part.running) {
+                            return None;
+                        }
                         continue;
                     }
                 },
@@ -204,14 +207,16 @@ impl QueryThere {
 
     /// A shard that is not heard of any more will not answer either; its connection may take longer to notice.
     fn look_for_silent(&mut self) {
-        let silent =
-            |place: &usize| self.parts[*place].running && !self.nodes.is_alive(self.seating.nodes[*place].0);
-        let root_runs = self.parts[self.root].running;
-        if let Some(place) = (0..self.parts.len()).find(silent)
-            && root_runs
-        {
-            let address = &self.seating.nodes[place].1;
-            self.failed(Error::Unavailable(format!("the shard at {address} is silent")));
+        for (place, (id, address)) in self.seating.nodes.iter().enumerate() {
+            if !self.parts[place].running || self.nodes.is_alive_at(*id, address) {
+                continue;
+            }
+            self.parts[place].running = false;
+            // What it had still to do once the result was whole is not missed.
+            if place == self.root || self.parts[self.root].running {
+                let silent = Error::Unavailable(format!("the shard at {address} is silent"));
+                self.failure.get_or_insert_with(|| (silent, Instant::now() + CAUSE));
+            }
         }
     }
 
