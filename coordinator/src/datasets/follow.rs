@@ -138,13 +138,7 @@ impl Datasets {
 
     async fn reconcile_now(&self) -> Result<()> {
         self.catalog().linearize().await?;
-        if self.catalog().snapshot().is_empty()
-            && let Some(bytes) = self.manifests.catalog().await?
-        {
-            let state = CatalogState::from_bytes(&bytes)?;
-            tracing::info!("the catalog is rebuilt from the object store");
-            self.propose(Change::Restore(state.stored().clone())).await?;
-        }
+        self.take_over_copy().await?;
         let mut ids = self.manifests.datasets(DEFAULT_TENANT).await?;
         self.see(&ids);
         ids.sort_unstable();

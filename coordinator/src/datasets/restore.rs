@@ -20,13 +20,7 @@ impl Datasets {
     /// Brings the catalog up to what the object store holds, and every dataset onto the shards. A dataset
     /// that cannot be read stays absent, with the reason kept for those who query it.
     pub(crate) async fn restore(&self) -> Result<()> {
-        if self.catalog().snapshot().is_empty()
-            && let Some(bytes) = self.manifests.catalog().await?
-        {
-            let state = CatalogState::from_bytes(&bytes)?;
-            tracing::info!("the catalog is rebuilt from the object store");
-            self.propose(Change::Restore(state.stored().clone())).await?;
-        }
+        self.take_over_copy().await?;
         let mut ids = self.manifests.datasets(DEFAULT_TENANT).await?;
         self.state.lock().highest_seen = ids.iter().copied().max().unwrap_or(0);
         let state = self.catalog().snapshot();
@@ -54,6 +48,18 @@ impl Datasets {
             if let Err(error) = shard.sweep() {
                 tracing::warn!("old segments could not be deleted: {error}");
             }
+        }
+        Ok(())
+    }
+
+    /// Takes the copy in the object store for the catalog, where that is empty.
+    pub(super) async fn take_over_copy(&self) -> Result<()> {
+        if self.catalog().snapshot().is_empty()
+            && let Some(bytes) = self.manifests.catalog().await?
+        {
+            let state = CatalogState::from_bytes(&bytes)?;
+            tracing::info!("the catalog is rebuilt from the object store");
+            self.propose(Change::Restore(state.stored().clone())).await?;
         }
         Ok(())
     }
