@@ -81,6 +81,7 @@ pub fn serve(
             let _ = stopped.wait_for(|stop| *stop).await;
         })),
         tokio::spawn(node.clone().follow()),
+        tokio::spawn(node.clone().tidy()),
     ];
     let coordinators = node.coordinators.iter();
     tasks.extend(coordinators.map(|address| tokio::spawn(node.clone().report_to(address.clone()))));

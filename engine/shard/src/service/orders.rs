@@ -25,6 +25,8 @@ const ANSWER: Duration = Duration::from_secs(1);
 const LEASE: Duration = Duration::from_secs(30);
 /// How long a version stays that was brought in before it is wanted.
 const PREPARED: Duration = Duration::from_secs(120);
+/// Between two looks at what nobody wants.
+const TIDY: Duration = Duration::from_secs(1);
 /// How soon what failed is tried again, at first and at most.
 const RETRY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
 /// How long a coordinator may take to read a manifest.
@@ -131,9 +133,7 @@ impl Node {
         let mut pause = RETRY.0;
         loop {
             let news = self.told.news.notified();
-            let hydrated = self.hydrate_wanted().await;
-            self.drop_unwanted();
-            match hydrated {
+            match self.hydrate_wanted().await {
                 Ok(whole) => {
                     pause = RETRY.0;
                     // Files of what is being built are not known yet.
@@ -155,6 +155,14 @@ impl Node {
                     pause = (pause * 2).min(RETRY.1);
                 }
             }
+        }
+    }
+
+    /// Lets go of versions that nobody wants, for as long as it is polled; also while others are brought in.
+    pub(super) async fn tidy(self: Arc<Node>) {
+        loop {
+            tokio::time::sleep(TIDY).await;
+            self.drop_unwanted();
         }
     }
 

@@ -24,6 +24,15 @@ struct State {
     ended: VecDeque<u128>,
 }
 
+impl State {
+    fn end(&mut self, id: u128) {
+        if self.ended.len() >= ENDED {
+            self.ended.pop_front();
+        }
+        self.ended.push_back(id);
+    }
+}
+
 /// A query that runs; dropping it takes it off.
 pub(super) struct Running {
     queries: Arc<Queries>,
@@ -31,10 +40,17 @@ pub(super) struct Running {
 }
 
 impl Queries {
-    pub(super) fn register(self: &Arc<Queries>, id: u128, exchange: &Arc<NodeExchange>) -> Running {
-        self.state.lock().running.insert(id, exchange.clone());
+    /// `None`: rows for it have come and were given up already.
+    pub(super) fn register(self: &Arc<Queries>, id: u128, exchange: &Arc<NodeExchange>) -> Option<Running> {
+        {
+            let mut state = self.state.lock();
+            if state.ended.contains(&id) {
+                return None;
+            }
+            state.running.insert(id, exchange.clone());
+        }
         self.started.notify_waiters();
-        Running { queries: self.clone(), id }
+        Some(Running { queries: self.clone(), id })
     }
 
     /// The exchange of a query, as soon as it has started; `None` if it has ended, or does not start.
@@ -57,7 +73,16 @@ impl Queries {
                 started.await;
             }
         };
-        tokio::time::timeout(PATIENCE, wait).await.ok().flatten()
+        if let Ok(found) = tokio::time::timeout(PATIENCE, wait).await {
+            return found;
+        }
+        let mut state = self.state.lock();
+        let found = state.running.get(&id).cloned();
+        if found.is_none() {
+            // It must not start without them.
+            state.end(id);
+        }
+        found
     }
 
     pub(super) fn count(&self) -> usize {
@@ -69,14 +94,49 @@ impl Drop for Running {
     fn drop(&mut self) {
         let ended = {
             let mut state = self.queries.state.lock();
-            if state.ended.len() >= ENDED {
-                state.ended.pop_front();
-            }
-            state.ended.push_back(self.id);
+            state.end(self.id);
             state.running.remove(&self.id)
         };
         drop(ended);
         // Rows that wait for it need not any longer.
         self.queries.started.notify_waiters();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use exec::memory::MemoryPool;
+    use exec::runtime::Topology;
+    use network::{MemoryNetwork, Peers};
+
+    fn exchange() -> Arc<NodeExchange> {
+        let peers = Arc::new(Peers::new(MemoryNetwork::new().node("here"), Duration::from_secs(1)));
+        NodeExchange::start(7, Topology::default(), 0, &[], &peers, &MemoryPool::unlimited())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn rows_wait_for_their_query_and_not_for_one_that_has_ended() {
+        let queries = Arc::new(Queries::default());
+        let waiting = {
+            let queries = queries.clone();
+            tokio::spawn(async move { queries.exchange(7).await.is_some() })
+        };
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        let running = queries.register(7, &exchange()).unwrap();
+        assert!(waiting.await.unwrap());
+        assert_eq!(queries.count(), 1);
+        drop(running);
+        let begun = tokio::time::Instant::now();
+        assert!(queries.exchange(7).await.is_none() && queries.count() == 0);
+        assert_eq!(begun.elapsed(), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_query_whose_rows_were_given_up_does_not_start() {
+        let queries = Arc::new(Queries::default());
+        assert!(queries.exchange(7).await.is_none());
+        assert!(queries.register(7, &exchange()).is_none());
+        assert!(queries.register(8, &exchange()).is_some());
     }
 }

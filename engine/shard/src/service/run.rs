@@ -145,7 +145,8 @@ fn start(node: &Arc<Node>, run: Run) -> std::result::Result<Part, Failure> {
         tables.check()?;
     }
     let exchange = NodeExchange::start(id, topology, shard, &run.shards, &node.peers, &memory);
-    let registered = node.queries.register(id, &exchange);
+    let late = || Error::Exchange("rows of other shards came long before the query did".into());
+    let registered = node.queries.register(id, &exchange).ok_or_else(|| failed(late()))?;
     let environment = FragmentEnvironment {
         query: query.clone(),
         workers: environment.workers.clone(),
