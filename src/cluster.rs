@@ -229,7 +229,7 @@ async fn keep(
         match start(&node) {
             Ok(mut child) => {
                 // The node ends when this end is gone, however this process ends.
-                let _with_parent = child.stdin.take();
+                let with_parent = child.stdin.take();
                 if let Some(output) = child.stdout.take() {
                     let (name, ready) = (node.name.clone(), ready.clone());
                     tokio::spawn(async move {
@@ -245,7 +245,10 @@ async fn keep(
                         Ok(status) => tracing::warn!("{} ended with {status}; it is started again", node.name),
                         Err(error) => tracing::warn!("{}: {error}", node.name),
                     },
-                    () = end(&mut ended) => return finish(child).await,
+                    () = end(&mut ended) => {
+                        drop(with_parent);
+                        return finish(child).await;
+                    }
                 }
             }
             Err(error) => tracing::error!("{} cannot be started: {error}", node.name),
@@ -269,15 +272,11 @@ fn start(node: &Node) -> std::io::Result<Child> {
     command.spawn()
 }
 
-/// Asks a node to end, and makes it.
+/// Waits for a node that was asked to end, and makes it.
 async fn finish(mut child: Child) {
-    if let Some(id) = child.id() {
-        let kill = Command::new("kill").args(["-TERM", &id.to_string()]).status().await;
-        if kill.is_ok() && tokio::time::timeout(END, child.wait()).await.is_ok() {
-            return;
-        }
+    if tokio::time::timeout(END, child.wait()).await.is_err() {
+        let _ = child.kill().await;
     }
-    let _ = child.kill().await;
 }
 
 /// Writes a sample where it is missing, and makes its tables known.
