@@ -35,5 +35,5 @@ pub use exec::runtime::STACK_BYTES;
 pub use folder::FolderLock;
 pub use result::Rows;
 pub use session::Session;
-pub use shards::nodes::{NodeOptions, NodeSummary};
+pub use shards::nodes::NodeOptions;
 pub use start::{Handle, start};

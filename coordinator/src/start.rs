@@ -9,7 +9,7 @@ use crate::folder::FolderLock;
 use crate::random::random_u128;
 use crate::session::Session;
 use crate::shards::here::ShardsHere;
-use crate::shards::nodes::{NodeSummary, Nodes};
+use crate::shards::nodes::Nodes;
 use crate::shards::{Shards, words};
 use crate::{flight, http, metrics};
 use exec::memory::MemoryPool;
@@ -79,11 +79,6 @@ impl Handle {
     pub fn hydration_progress(&self) -> (u64, u64) {
         let counts = self.coordinator.datasets.hydrated();
         (counts.rows_done, counts.rows_total)
-    }
-
-    /// The shards that are known.
-    pub fn nodes(&self) -> Vec<NodeSummary> {
-        self.coordinator.datasets.shards().summaries()
     }
 
     /// Ends running queries, stops serving and closes the catalog.

@@ -8,10 +8,8 @@ use crate::manifest::Manifest;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u16)]
 pub enum Service {
-    /// Between coordinators: votes, entries, snapshots.
+    /// Between coordinators: votes, entries, snapshots, and what is for the leader.
     Raft = 1,
-    /// Between coordinators: commands and reads for the leader.
-    Catalog = 2,
     /// From a shard to every coordinator: [`Heartbeat`], answered by [`Orders`].
     Heartbeat = 3,
     /// From a coordinator to a shard: [`Hydrate`], answered by [`Held`].

@@ -2,7 +2,8 @@
 //!
 //! A version that adds rows is seen at once and the catalog learns of it soon after: what keeps the version is
 //! its manifest, and a start switches on what was committed. Versions that wait for the catalog replace each
-//! other. Everything else is seen when the catalog has it.
+//! other. Everything else, and on a cluster all of it, is seen when the catalog has it: other coordinators learn
+//! of versions from nothing else.
 
 use super::Datasets;
 use crate::catalog::{Refusal, Reply};

@@ -73,13 +73,13 @@ struct Known {
 
 /// A shard as operators see it.
 #[derive(Clone, Debug)]
-pub struct NodeSummary {
-    pub id: u64,
-    pub address: String,
-    pub alive: bool,
-    pub status: &'static str,
-    pub buckets: usize,
-    pub rows: u64,
+pub(crate) struct NodeSummary {
+    pub(crate) id: u64,
+    pub(crate) address: String,
+    pub(crate) alive: bool,
+    pub(crate) status: &'static str,
+    pub(crate) buckets: usize,
+    pub(crate) rows: u64,
 }
 
 impl Nodes {

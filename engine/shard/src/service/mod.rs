@@ -93,11 +93,6 @@ impl NodeHandle {
     pub fn address(&self) -> &str {
         &self.node.address
     }
-
-    /// Parts of queries that run here.
-    pub fn running_queries(&self) -> usize {
-        self.node.queries.count()
-    }
 }
 
 /// Serves parts of queries.
