@@ -4,7 +4,7 @@ use crate::error::{Error, Result};
 use crate::shards::nodes::NodeOptions;
 use exec::context::Settings;
 use network::{Listener, Peers};
-use shard::hydrate;
+use shard::{Stores, hydrate};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -96,6 +96,8 @@ pub struct Environment {
     pub listeners: Listeners,
     /// The way to the other nodes of a cluster.
     pub network: Option<NodeNetwork>,
+    /// The object stores that it, and the shards of its process, have open.
+    pub stores: Arc<Stores>,
 }
 
 /// How other nodes reach this one, and it them.
@@ -115,7 +117,7 @@ pub struct Listeners {
 impl Environment {
     /// No sockets: sessions in this process only.
     pub fn embedded() -> Environment {
-        Environment { listeners: Listeners::default(), network: None }
+        Environment { listeners: Listeners::default(), network: None, stores: Stores::new() }
     }
 
     /// Listens on `HOST:PORT` addresses (port 0: a free one).
@@ -125,7 +127,7 @@ impl Environment {
             None => None,
         };
         let listeners = Listeners { flight: Some(bind(flight, "--flight").await?), http };
-        Ok(Environment { listeners, network: None })
+        Ok(Environment { listeners, ..Environment::embedded() })
     }
 }
 

@@ -136,10 +136,11 @@ pub async fn start(config: Config, environment: Environment) -> Result<Handle> {
     }
 
     let catalog = open_catalog(&config, environment.network.as_ref()).await?;
-    let shards = open_shards(&config, &memory, &workers, &catalog, environment.network.as_ref())?;
-    let datasets = Arc::new(open_datasets(&config, catalog.clone(), shards)?);
+    let (network, stores) = (environment.network, environment.stores);
+    let shards = open_shards(&config, &memory, &workers, &stores, &catalog, network.as_ref())?;
+    let datasets = Arc::new(open_datasets(&config, catalog.clone(), shards, stores)?);
     let mut background = Vec::new();
-    match (environment.network, datasets.shards().nodes()) {
+    match (network, datasets.shards().nodes()) {
         (Some(network), Some(nodes)) => {
             let handlers = words::handlers(&catalog, &datasets, nodes);
             let ended = ended(stopped.clone());
@@ -190,6 +191,7 @@ fn open_shards(
     config: &Config,
     memory: &Arc<MemoryPool>,
     workers: &Arc<Workers>,
+    stores: &Arc<Stores>,
     catalog: &Arc<RaftCatalog>,
     network: Option<&NodeNetwork>,
 ) -> Result<Shards> {
@@ -197,7 +199,7 @@ fn open_shards(
         let nodes = Nodes::new(catalog.clone(), network.peers.clone(), cluster.nodes.clone());
         return Ok(Shards::Nodes(Arc::new(nodes)));
     }
-    let environment = shard::Environment::new(workers.clone(), memory.clone(), Stores::new());
+    let environment = shard::Environment::new(workers.clone(), memory.clone(), stores.clone());
     let shards = (0..config.shards).map(|index| {
         let folder = config.data.join("segments").join(format!("{index}-of-{}", config.shards));
         let config = shard::Config { data: folder, id: index as u64 };
@@ -213,10 +215,12 @@ fn open_shards(
     Ok(Shards::Here(ShardsHere::new(shards.collect::<Result<Vec<_>>>()?, hydration)))
 }
 
-fn open_datasets(config: &Config, catalog: Arc<RaftCatalog>, shards: Shards) -> Result<Datasets> {
-    // Shards of this process share what they have open.
-    let first = shards.here().and_then(|here| here.shards().first());
-    let stores = first.map_or_else(Stores::new, |shard| shard.environment().stores.clone());
+fn open_datasets(
+    config: &Config,
+    catalog: Arc<RaftCatalog>,
+    shards: Shards,
+    stores: Arc<Stores>,
+) -> Result<Datasets> {
     let url = match &config.object_store {
         Some(url) => url.clone(),
         None => {

@@ -25,8 +25,18 @@ impl ProcessCluster {
 
     /// As [`ProcessCluster::start`], in the folder `cluster` of `folder`.
     pub async fn start_in(folder: TempDir, arguments: &[&str]) -> Result<ProcessCluster, Failure> {
+        ProcessCluster::start_with(folder, arguments, &[]).await
+    }
+
+    /// As [`ProcessCluster::start_in`], with further variables in the environment.
+    pub async fn start_with(
+        folder: TempDir,
+        arguments: &[&str],
+        variables: &[(String, String)],
+    ) -> Result<ProcessCluster, Failure> {
         let mut command = Command::new(tundra()?);
         command.arg("cluster").arg("--data").arg(folder.path().join("cluster")).args(arguments);
+        command.envs(variables.iter().map(|(name, value)| (name, value)));
         command.stdout(Stdio::piped()).kill_on_drop(true);
         let mut process = command.spawn().map_err(Failure::of)?;
         let output = process.stdout.take().ok_or_else(|| Failure::of("no output"))?;
@@ -57,6 +67,22 @@ impl ProcessCluster {
         killed.map_err(Failure::of).map(drop)
     }
 
+    /// Ends all at once, as the end of their machine would, and gives the folder.
+    pub async fn crash(mut self) -> Result<TempDir, Failure> {
+        let parent = self.process.id().ok_or_else(|| Failure::of("the cluster has ended"))?;
+        let nodes = children(parent)?;
+        let all = std::iter::once(&parent).chain(&nodes).map(u32::to_string);
+        Command::new("kill").arg("-KILL").args(all).status().await.map_err(Failure::of)?;
+        self.process.wait().await.map_err(Failure::of)?;
+        // The nodes are another's children now; one that is gone, or only waits to be noticed, has no words.
+        let runs =
+            |node: &u32| fs::read(format!("/proc/{node}/cmdline")).is_ok_and(|words| !words.is_empty());
+        while nodes.iter().any(runs) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Ok(self.folder)
+    }
+
     /// Waits until a node runs.
     pub async fn wait_for(&self, name: &str) -> Result<(), Failure> {
         while self.process_of(name)?.is_none() {
@@ -69,15 +95,10 @@ impl ProcessCluster {
     fn process_of(&self, name: &str) -> Result<Option<u32>, Failure> {
         let parent = self.process.id().ok_or_else(|| Failure::of("the cluster has ended"))?;
         let folder = self.folder.path().join("cluster").join(name).display().to_string();
-        for task in fs::read_dir(format!("/proc/{parent}/task")).map_err(Failure::of)? {
-            // A thread, or a process, may end meanwhile.
-            let Ok(task) = task else { continue };
-            let Ok(children) = fs::read_to_string(task.path().join("children")) else { continue };
-            for child in children.split_whitespace() {
-                let words = fs::read(format!("/proc/{child}/cmdline")).unwrap_or_default();
-                if words.split(|&byte| byte == 0).any(|word| word == folder.as_bytes()) {
-                    return child.parse().map(Some).map_err(Failure::of);
-                }
+        for child in children(parent)? {
+            let words = fs::read(format!("/proc/{child}/cmdline")).unwrap_or_default();
+            if words.split(|&byte| byte == 0).any(|word| word == folder.as_bytes()) {
+                return Ok(Some(child));
             }
         }
         Ok(None)
@@ -99,6 +120,20 @@ impl ProcessCluster {
     pub async fn stop(self) -> Result<(), Failure> {
         self.end().await.map(drop)
     }
+}
+
+/// The processes that a process has started.
+fn children(parent: u32) -> Result<Vec<u32>, Failure> {
+    let mut found = Vec::new();
+    for task in fs::read_dir(format!("/proc/{parent}/task")).map_err(Failure::of)? {
+        // A thread, or a process, may end meanwhile.
+        let Ok(task) = task else { continue };
+        let Ok(children) = fs::read_to_string(task.path().join("children")) else { continue };
+        for child in children.split_whitespace() {
+            found.push(child.parse().map_err(Failure::of)?);
+        }
+    }
+    Ok(found)
 }
 
 /// The `tundra` binary that was built with this test.

@@ -2,9 +2,15 @@
 
 use coordinator::{Config, Environment, Handle};
 use exec::context::Settings;
+use shard::Stores;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 use crate::connection::{Connection, Failure};
+
+/// How long the one before may take to let go of its catalog.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How a server is varied without changing an answer.
 #[derive(Clone, Debug)]
@@ -40,9 +46,19 @@ impl TestServer {
         variation: &Variation,
         change: impl FnOnce(&mut Config),
     ) -> Result<TestServer, Failure> {
+        let folder = tempfile::tempdir().map_err(Failure::of)?;
+        TestServer::start_in(folder, Stores::new(), variation, change).await
+    }
+
+    /// As [`TestServer::start_with`], in a folder and with object stores that are given.
+    pub async fn start_in(
+        folder: TempDir,
+        stores: Arc<Stores>,
+        variation: &Variation,
+        change: impl FnOnce(&mut Config),
+    ) -> Result<TestServer, Failure> {
         // Fails only when a provider is installed already.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let folder = tempfile::tempdir().map_err(Failure::of)?;
         let mut config = Config::new(folder.path());
         config.shards = variation.shards;
         config.threads = variation.threads;
@@ -52,9 +68,19 @@ impl TestServer {
             (config.replicated_rows, config.bucket_rows) = (0, 0);
         }
         change(&mut config);
-        let environment = Environment::listen("127.0.0.1:0", None).await.map_err(Failure::of)?;
-        let handle = coordinator::start(config, environment).await.map_err(Failure::of)?;
-        Ok(TestServer { handle, folder })
+        let begun = Instant::now();
+        loop {
+            let environment = Environment::listen("127.0.0.1:0", None).await.map_err(Failure::of)?;
+            let environment = Environment { stores: stores.clone(), ..environment };
+            match coordinator::start(config.clone(), environment).await {
+                Ok(handle) => return Ok(TestServer { handle, folder }),
+                // The last task of a coordinator that was shut down lets go of the catalog a little later.
+                Err(error) if error.to_string().contains("already open") && begun.elapsed() < PATIENCE => {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+                Err(error) => return Err(Failure::of(error)),
+            }
+        }
     }
 
     /// A connection over Flight SQL.
@@ -73,7 +99,13 @@ impl TestServer {
         self.folder.path()
     }
 
+    /// Stops, and gives the folder.
+    pub async fn end(self) -> Result<TempDir, Failure> {
+        self.handle.shutdown().await.map_err(Failure::of)?;
+        Ok(self.folder)
+    }
+
     pub async fn stop(self) -> Result<(), Failure> {
-        self.handle.shutdown().await.map_err(Failure::of)
+        self.end().await.map(drop)
     }
 }

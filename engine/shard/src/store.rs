@@ -14,6 +14,8 @@ use std::sync::Arc;
 #[derive(Default)]
 pub struct Stores {
     open: Mutex<HashMap<String, Arc<dyn ObjectStore>>>,
+    /// Settings of S3 before those of the environment.
+    settings: Vec<(String, String)>,
     footers: Mutex<HashMap<Identity, Arc<Footer>>>,
 }
 
@@ -52,6 +54,11 @@ impl Stores {
         Arc::new(Stores::default())
     }
 
+    /// As [`Stores::new`], with settings of S3 (`AWS_…`) that go before those of the environment.
+    pub fn with_settings(settings: Vec<(String, String)>) -> Arc<Stores> {
+        Arc::new(Stores { settings, ..Stores::default() })
+    }
+
     /// Puts a store where `base` (`file://`, `memory://`, `s3://bucket`) would open one of its own.
     pub fn mount(&self, base: &str, store: Arc<dyn ObjectStore>) {
         self.open.lock().insert(base.into(), store);
@@ -88,7 +95,8 @@ impl Stores {
                 let failed = |why: String| Error::Store { url: base.into(), why };
                 let url =
                     base.parse().map_err(|_| Error::Location(format!("{base}: not a URL of a store")))?;
-                let settings = std::env::vars().map(|(name, value)| (name.to_ascii_lowercase(), value));
+                let settings = std::env::vars().chain(self.settings.iter().cloned());
+                let settings = settings.map(|(name, value)| (name.to_ascii_lowercase(), value));
                 parse_url_opts(&url, settings).map_err(|error| failed(error.to_string()))?.0.into()
             }
         };
