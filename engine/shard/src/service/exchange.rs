@@ -13,7 +13,7 @@ use exec::runtime::waiters::Waiters;
 use exec::runtime::{Edge, Exchange, LocalExchange, Received, Topology};
 use flight_proto::Message;
 use flight_proto::node::{Rows, Service};
-use network::{Peers, Receiver};
+use network::{Peers, Receiver, Stream};
 use parking_lot::Mutex;
 use std::collections::{HashMap, VecDeque};
 use std::future::poll_fn;
@@ -46,9 +46,12 @@ struct OutgoingState {
     /// The receiver wants no more.
     closed: bool,
     failure: Option<Error>,
-    /// Tasks that send, and the one that carries.
+    /// The other shard has taken all rows, or wants no more.
+    delivered: bool,
+    /// Tasks that send, the one that carries, and who waits for the delivery.
     writers: Waiters,
     carrier: Waiters,
+    sender: Waiters,
 }
 
 impl NodeExchange {
@@ -71,8 +74,10 @@ impl NodeExchange {
                     finished: false,
                     closed: false,
                     failure: None,
+                    delivered: false,
                     writers: Waiters::default(),
                     carrier: Waiters::default(),
+                    sender: Waiters::default(),
                 };
                 let edge = Edge { fragment, from: shard, to };
                 outgoing.insert((fragment, to), Arc::new(Outgoing { edge, state: Mutex::new(state) }));
@@ -94,8 +99,32 @@ impl NodeExchange {
         exchange
     }
 
-    /// Takes the rows of an edge that another shard sends, to their end.
-    pub(crate) async fn take(&self, edge: Edge, receiver: &mut dyn Receiver) {
+    /// Ready once the other shards have taken, or do not want, all that was sent to them.
+    pub(crate) fn poll_delivered(&self, waker: &Waker) -> Poll<Result<()>> {
+        for outgoing in self.outgoing.values() {
+            let mut state = outgoing.state.lock();
+            if let Some(failure) = &state.failure {
+                return Poll::Ready(Err(failure.clone()));
+            }
+            if !state.delivered {
+                state.sender.add(waker);
+                return Poll::Pending;
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Takes the rows of an edge that another shard sends, to their end, and says so. The exchange fails if this is
+    /// dropped before: the connection is lost.
+    pub(crate) async fn take(&self, edge: Edge, stream: &mut Stream) {
+        let mut taking = Taking { exchange: self, edge, ended: false };
+        self.take_all(edge, &mut *stream.receiver).await;
+        taking.ended = true;
+        // Who does not listen any more has gone.
+        let _ = stream.sender.finish();
+    }
+
+    async fn take_all(&self, edge: Edge, receiver: &mut dyn Receiver) {
         let topology = self.local.topology();
         let known = edge.to == self.shard
             && edge.from != self.shard
@@ -126,6 +155,22 @@ impl NodeExchange {
                 // Whoever receives here learns of it by the same exchange.
                 Err(error) => return self.fail(error),
             }
+        }
+    }
+}
+
+/// Rows of an edge that are being taken.
+struct Taking<'a> {
+    exchange: &'a NodeExchange,
+    edge: Edge,
+    ended: bool,
+}
+
+impl Drop for Taking<'_> {
+    fn drop(&mut self) {
+        if !self.ended {
+            let why = format!("rows of shard {}: the connection was lost", self.edge.from);
+            self.exchange.fail(Error::Exchange(why));
         }
     }
 }
@@ -192,13 +237,12 @@ impl OutgoingState {
 impl Outgoing {
     /// Changes the state and wakes all who wait for it.
     fn change(&self, change: impl FnOnce(&mut OutgoingState)) {
-        let (writers, carrier) = {
+        let waiters = {
             let mut state = self.state.lock();
             change(&mut state);
-            (state.writers.take(), state.carrier.take())
+            [state.writers.take(), state.carrier.take(), state.sender.take()]
         };
-        writers.wake();
-        carrier.wake();
+        waiters.into_iter().for_each(Waiters::wake);
     }
 
     fn send(&self, batch: &mut Option<Batch>, waker: &Waker) -> Result<Progress> {
@@ -254,8 +298,21 @@ impl Outgoing {
         .await
     }
 
-    /// Carries frames to the receiving shard until there are no more, or nobody wants them.
+    /// Carries frames to the receiving shard until it has taken them, or nobody wants them.
     async fn carry(&self, query: u128, peers: &Peers, address: &str) -> network::Result<()> {
+        match self.carry_all(query, peers, address).await {
+            Ok(()) => self.change(|state| state.delivered = true),
+            Err(network::Error::Stopped) => self.change(|state| {
+                state.closed = true;
+                state.delivered = true;
+                state.clear();
+            }),
+            Err(lost) => return Err(lost),
+        }
+        Ok(())
+    }
+
+    async fn carry_all(&self, query: u128, peers: &Peers, address: &str) -> network::Result<()> {
         let mut stream = peers.open(address, network::Service(Service::Rows as u16)).await?;
         let head = Rows {
             query: query.to_be_bytes().to_vec().into(),
@@ -267,27 +324,173 @@ impl Outgoing {
         loop {
             let next = tokio::select! {
                 biased;
-                stopped = stream.sender.stopped() => Err(stopped),
-                next = self.next() => Ok(next),
+                stopped = stream.sender.stopped() => return Err(stopped),
+                next = self.next() => next,
             };
-            let sent = match next {
-                Ok(Ok(Some(frame))) => stream.sender.send(frame.into()).await,
-                Ok(Ok(None)) => return stream.sender.finish(),
+            match next {
+                Ok(Some(frame)) => stream.sender.send(frame.into()).await?,
+                Ok(None) => break,
                 // The query has failed here; the stream that is dropped tells the other shard.
-                Ok(Err(_)) => return Ok(()),
-                Err(stopped) => Err(stopped),
-            };
-            match sent {
-                Ok(()) => {}
-                Err(network::Error::Stopped) => {
-                    self.change(|state| {
-                        state.closed = true;
-                        state.clear();
-                    });
-                    return Ok(());
-                }
-                Err(lost) => return Err(lost),
+                Err(_) => return Ok(()),
             }
         }
+        stream.sender.finish()?;
+        // What was sent may be lost with the connection: only its receiver knows that it came.
+        stream.receiver.receive().await.map(|_| ())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use columnar::{DataType, Scalar, Vector};
+    use exec::plan::{Fragment, FragmentPlacement, Plan, Routing};
+    use futures::future::BoxFuture;
+    use network::{Handler, Handlers, MemoryNetwork, Network};
+    use std::time::Duration;
+
+    const QUERY: u128 = 7;
+    /// Rows of the first shard's for the second, which runs the root.
+    const EDGE: Edge = Edge { fragment: 0, from: 0, to: 1 };
+
+    fn topology() -> Topology {
+        let types = vec![DataType::Int64];
+        let sending = Fragment {
+            id: 0,
+            plan: Plan::Values { rows: vec![], types: types.clone() },
+            placement: FragmentPlacement::AllShards,
+            output: Some(Routing::Gather),
+        };
+        let root = Fragment {
+            id: 1,
+            plan: Plan::Receive { fragment: 0, types },
+            placement: FragmentPlacement::OneShard,
+            output: None,
+        };
+        Topology::new(&[sending, root], 2, 1).unwrap()
+    }
+
+    struct Shards {
+        network: Arc<MemoryNetwork>,
+        sending: Arc<NodeExchange>,
+        receiving: Arc<NodeExchange>,
+    }
+
+    /// Two shards; the second takes rows for as long as is said, or lets them lie.
+    async fn shards(taking: Option<Duration>) -> Shards {
+        let network = MemoryNetwork::new();
+        let node = network.node("second");
+        let listener = node.listen("second:1").await.unwrap();
+        let addresses = ["first:1".to_string(), "second:1".to_string()];
+        let start = |shard: usize, node: Arc<dyn Network>| {
+            let peers = Arc::new(Peers::new(node, Duration::from_secs(1)));
+            NodeExchange::start(QUERY, topology(), shard, &addresses, &peers, &MemoryPool::unlimited())
+        };
+        let (sending, receiving) = (start(0, network.node("first")), start(1, node));
+        let handler = Taker { exchange: receiving.clone(), taking };
+        let handlers = Handlers::new().with(network::Service(Service::Rows as u16), handler);
+        tokio::spawn(network::serve(listener, handlers, std::future::pending()));
+        Shards { network: Arc::new(network), sending, receiving }
+    }
+
+    struct Taker {
+        exchange: Arc<NodeExchange>,
+        taking: Option<Duration>,
+    }
+
+    impl Handler for Taker {
+        fn handle(&self, _peer: String, mut stream: Stream) -> BoxFuture<'static, ()> {
+            let (exchange, taking) = (self.exchange.clone(), self.taking);
+            Box::pin(async move {
+                let Some(taking) = taking else {
+                    return std::future::pending().await;
+                };
+                let head = stream.receiver.receive().await.unwrap().unwrap();
+                assert_eq!(Rows::decode(head).unwrap().query, QUERY.to_be_bytes().to_vec());
+                let _ = tokio::time::timeout(taking, exchange.take(EDGE, &mut stream)).await;
+            })
+        }
+    }
+
+    impl Shards {
+        async fn send(&self) {
+            let batch = Batch::new(vec![Vector::from_scalars(DataType::Int64, &[Scalar::Integer(5)])]);
+            let mut batch = Some(batch);
+            let sent = poll_fn(|context| match self.sending.send(EDGE, &mut batch, context.waker()) {
+                Ok(Progress::Blocked) => Poll::Pending,
+                other => Poll::Ready(other),
+            });
+            assert_eq!(sent.await.unwrap(), Progress::Ready);
+        }
+
+        /// The end of what the first shard sends.
+        async fn delivered(&self) -> Result<()> {
+            poll_fn(|context| self.sending.poll_delivered(context.waker())).await
+        }
+
+        async fn receive(&self) -> Result<Option<Batch>> {
+            poll_fn(|context| match self.receiving.receive(EDGE.fragment, EDGE.to, context.waker()) {
+                Ok(Received::Batch(batch)) => Poll::Ready(Ok(Some(batch))),
+                Ok(Received::Finished) => Poll::Ready(Ok(None)),
+                Ok(Received::Blocked) => Poll::Pending,
+                Err(error) => Poll::Ready(Err(error)),
+            })
+            .await
+        }
+    }
+
+    /// What comes of it, which is not to take for ever.
+    async fn soon<T>(future: impl Future<Output = T>) -> T {
+        tokio::time::timeout(Duration::from_secs(20), future).await.expect("it hangs")
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn rows_are_delivered_once_they_are_taken() {
+        let shards = shards(Some(Duration::MAX)).await;
+        shards.send().await;
+        assert_eq!(soon(shards.receive()).await.unwrap().unwrap().rows, 1);
+        assert!(tokio::time::timeout(Duration::from_secs(20), shards.delivered()).await.is_err());
+        shards.sending.finish(EDGE);
+        soon(shards.delivered()).await.unwrap();
+        shards.receiving.finish(Edge { from: 1, ..EDGE });
+        assert!(soon(shards.receive()).await.unwrap().is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn rows_that_nobody_wants_are_delivered() {
+        let shards = shards(Some(Duration::MAX)).await;
+        shards.send().await;
+        assert!(soon(shards.receive()).await.unwrap().is_some());
+        shards.receiving.close(EDGE.fragment, EDGE.to);
+        shards.send().await;
+        soon(shards.delivered()).await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn rows_that_are_lost_with_their_connection_fail_whoever_sent_them() {
+        let shards = shards(None).await;
+        shards.send().await;
+        shards.sending.finish(EDGE);
+        // All is under way before the connection is lost.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        shards.network.cut("first", "second");
+        assert!(matches!(soon(shards.delivered()).await, Err(Error::Exchange(_))));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lost_connection_fails_whoever_takes_rows() {
+        let shards = shards(Some(Duration::MAX)).await;
+        shards.send().await;
+        assert!(soon(shards.receive()).await.unwrap().is_some());
+        shards.network.cut("first", "second");
+        assert!(matches!(soon(shards.receive()).await, Err(Error::Exchange(_))));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn taking_that_is_given_up_fails_the_exchange() {
+        let shards = shards(Some(Duration::from_secs(1))).await;
+        shards.send().await;
+        assert!(soon(shards.receive()).await.unwrap().is_some());
+        assert!(matches!(soon(shards.receive()).await, Err(Error::Exchange(_))));
     }
 }

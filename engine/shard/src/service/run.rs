@@ -18,6 +18,7 @@ use network::{Sender, Stream};
 use std::collections::HashMap;
 use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 use storage::Table;
 use tokio::time::Instant;
@@ -53,6 +54,8 @@ struct Part {
     /// Pages of mapped files that were lost before it began.
     losses: u64,
     deadline: Option<Instant>,
+    /// It gives the result.
+    is_root: bool,
     _running: Running,
 }
 
@@ -156,7 +159,8 @@ fn start(node: &Arc<Node>, run: Run) -> std::result::Result<Part, Failure> {
     };
     let running = RunningQuery::start_part(&fragments, &environment).map_err(failed)?;
     let deadline = left.map(|left| started + left);
-    Ok(Part { running, query, exchange, tables, losses, deadline, _running: registered })
+    let is_root = run.shard == run.single;
+    Ok(Part { running, query, exchange, tables, losses, deadline, is_root, _running: registered })
 }
 
 /// The rows that this shard reads.
@@ -211,7 +215,13 @@ impl Part {
     }
 
     async fn next(&mut self) -> Result<Option<Batch>> {
-        let next = poll_fn(|context| self.running.poll_next(context.waker()));
+        let next = poll_fn(|context| match self.running.poll_next(context.waker()) {
+            // Others still need what they were sent; the result needs nothing more.
+            Poll::Ready(None) if !self.is_root => {
+                self.exchange.poll_delivered(context.waker()).map(|delivered| delivered.err().map(Err))
+            }
+            next => next,
+        });
         let next = match self.deadline {
             None => next.await,
             Some(deadline) => match tokio::time::timeout_at(deadline, next).await {
