@@ -11,6 +11,8 @@ pub(crate) struct Measured {
     pub(crate) planning: Duration,
     pub(crate) execution: Duration,
     pub(crate) memory_peak_bytes: u64,
+    /// Between shards that are nodes.
+    pub(crate) exchanged_bytes: Option<u64>,
 }
 
 /// The lines that describe `query`, with what was measured where it was run.
@@ -29,11 +31,13 @@ pub(crate) fn lines(query: &PlannedQuery, measured: Option<&Measured>) -> Vec<St
         format!(" [{} rows, {}{memory}]", node.rows, time(node.time))
     });
     let mut lines = text_lines(&text);
+    let exchanged = measured.exchanged_bytes.map(|sent| format!(", {} sent between shards", bytes(sent)));
     lines.push(format!(
-        "planned in {}, run in {}, {} of memory at most",
+        "planned in {}, run in {}, {} of memory at most{}",
         time(measured.planning),
         time(measured.execution),
-        bytes(measured.memory_peak_bytes)
+        bytes(measured.memory_peak_bytes),
+        exchanged.unwrap_or_default()
     ));
     lines
 }

@@ -194,6 +194,14 @@ impl RunningQuery {
         sums
     }
 
+    /// What shards sent to each other; `None`: they are in this process.
+    pub(crate) fn exchanged_bytes(&self) -> Option<u64> {
+        match &self.running {
+            Running::Here(_) => None,
+            Running::Nodes(there) => Some(there.exchanged_bytes()),
+        }
+    }
+
     /// Its rows as a stream; a task of its own drives it.
     pub(crate) fn into_rows(self, schema: SchemaRef) -> Rows {
         let (sender, receiver) = mpsc::channel(QUEUE_BATCHES);

@@ -354,6 +354,7 @@ impl Session {
             planning: planned.planning,
             execution: started.query.now() - begun,
             memory_peak_bytes: started.memory.peak_bytes(),
+            exchanged_bytes: started.running.exchanged_bytes(),
         })
     }
 }

@@ -260,6 +260,9 @@ pub struct Started {}
 pub struct Done {
     #[prost(message, repeated, tag = "1")]
     pub profiles: Vec<Profile>,
+    /// Sent to other shards.
+    #[prost(uint64, tag = "2")]
+    pub exchanged_bytes: u64,
 }
 
 /// What a fragment did on a shard.

@@ -6,17 +6,16 @@
 `tundra cluster` runs on this machine with two copies of every bucket and starts nodes again that end. One node at a
 time, drawn by the seed, is ended by SIGKILL while queries run. Every answer is compared with the one that the
 undisturbed cluster gave. A client whose coordinator is gone asks another. Meanwhile a table gets rows: those
-that were acknowledged must all be there at the end.
+that were acknowledged must all be there at the end. With `--freeze 0.5`, half of the nodes are held up for a few
+seconds instead, longer than their connections last.
 """
 
 import argparse
 import json
 import os
 import random
-import re
 import signal
 import statistics
-import subprocess
 import sys
 import tempfile
 import threading
@@ -25,38 +24,15 @@ from pathlib import Path
 
 import adbc_driver_flightsql.dbapi as flight
 
+from processes import Cluster
+
 sys.path.insert(0, str(Path(__file__).parent.parent / "tpch"))
 from parameters import validation  # noqa: E402
 
-
-class Cluster:
-    def __init__(self, binary, data, coordinators, shards, scale):
-        command = [binary, "cluster", "--data", data, "--coordinators", str(coordinators), "--shards", str(shards),
-                   "--sample", f"tpch:{scale}", "--replicated-rows", "1000", "--bucket-rows", "4096",
-                   "--threads", "1", "--memory", "8GB"]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        line = self.process.stdout.readline()
-        if not line.startswith("tundra ready"):
-            raise SystemExit(f"the cluster did not start: {line!r}")
-        self.nodes_at_start = coordinators + shards
-        self.addresses = re.search(r"flight=(\S+)", line)[1].split(",")
-
-    def nodes(self):
-        """Process and name of each node that runs."""
-        found = {}
-        for task in Path(f"/proc/{self.process.pid}/task").iterdir():
-            for child in (task / "children").read_text().split():
-                try:
-                    words = Path(f"/proc/{child}/cmdline").read_bytes().decode().split("\0")
-                except OSError:
-                    continue
-                if "--data" in words:
-                    found[int(child)] = Path(words[words.index("--data") + 1]).name
-        return found
-
-    def stop(self):
-        self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(timeout=60)
+# Seconds that a node is held up.
+FROZEN = 4
+# Seconds after which a query is spoken of.
+SLOW = 10
 
 
 class Watch:
@@ -83,7 +59,7 @@ class Client:
 
     def __init__(self, cluster, chance):
         self.cluster, self.chance = cluster, chance
-        self.connection = None
+        self.connection = self.url = None
 
     def ask(self, sql, deadline):
         """The rows, and how often it moved. Errors of the server are raised."""
@@ -91,8 +67,8 @@ class Client:
         while True:
             try:
                 if self.connection is None:
-                    url = self.chance.choice(self.cluster.addresses)
-                    self.connection = flight.connect(url, autocommit=True)
+                    self.url = self.chance.choice(self.cluster.addresses)
+                    self.connection = flight.connect(self.url, autocommit=True)
                 with self.connection.cursor() as cursor:
                     cursor.execute(sql)
                     return [tuple(map(str, row)) for row in cursor.fetchall()], moved
@@ -125,8 +101,10 @@ def load(cluster, watch, queries, answers, seed, limit):
         except Exception as error:
             watch.note(began, "error", f"Q{number}: {error}")
             continue
+        if time.monotonic() - began > SLOW:
+            print(f"Q{number} took {time.monotonic() - began:.1f} s at {client.url}, until {time.ctime()}", file=sys.stderr)
         if time.monotonic() - began > limit:
-            watch.note(began, "late", f"Q{number}")
+            watch.note(began, "late")
         elif sorted(rows) != answers[number]:
             watch.note(began, "wrong", f"Q{number}: {rows[:2]} and not {answers[number][:2]}")
         else:
@@ -161,6 +139,7 @@ def main():
     parser.add_argument("--clients", type=int, default=8)
     parser.add_argument("--scale", default="0.1")
     parser.add_argument("--pause", type=float, default=6.0, help="seconds between kills")
+    parser.add_argument("--freeze", type=float, default=0.0, help="the share of nodes that are held up instead")
     parser.add_argument("--limit", type=float, default=60.0, help="seconds that a query may take")
     parser.add_argument("--output", help="a file for the figures, as JSON")
     arguments = parser.parse_args()
@@ -169,16 +148,18 @@ def main():
     sys.unraisablehook = lambda _: None
     chance = random.Random(arguments.seed)
     with tempfile.TemporaryDirectory(prefix="tundra-kills.") as folder:
-        cluster = Cluster(arguments.binary, folder, arguments.coordinators, arguments.shards, arguments.scale)
+        options = ["--sample", f"tpch:{arguments.scale}", "--replicated-rows", "1000", "--bucket-rows", "4096",
+                   "--threads", "1", "--memory", "8GB"]
+        cluster = Cluster(arguments.binary, folder, arguments.coordinators, arguments.shards, options)
         client = Client(cluster, random.Random(0))
         soon = time.monotonic() + 120
         queries = {number: validation(number) for number in range(1, 23)}
         answers = {number: sorted(client.ask(sql, soon)[0]) for number, sql in queries.items()}
         client.ask("CREATE TABLE serial (n BIGINT)", soon)
         watch, acknowledged, kills = Watch(), [], []
-        threads = [threading.Thread(target=load, args=(cluster, watch, queries, answers, arguments.seed + 1 + n, arguments.limit))
-                   for n in range(arguments.clients)]
-        threads.append(threading.Thread(target=write, args=(cluster, watch, acknowledged, arguments.seed)))
+        threads = [threading.Thread(target=load, args=(cluster, watch, queries, answers, arguments.seed + 1 + n, arguments.limit),
+                                    daemon=True) for n in range(arguments.clients)]
+        threads.append(threading.Thread(target=write, args=(cluster, watch, acknowledged, arguments.seed), daemon=True))
         for thread in threads:
             thread.start()
         time.sleep(3)
@@ -187,13 +168,20 @@ def main():
             while len(cluster.nodes()) < cluster.nodes_at_start and time.monotonic() - waited < 30:
                 time.sleep(0.1)
             process, name = chance.choice(sorted(cluster.nodes().items(), key=lambda node: node[1]))
-            os.kill(process, signal.SIGKILL)
-            kills.append((time.monotonic(), name))
+            if chance.random() < arguments.freeze:
+                os.kill(process, signal.SIGSTOP)
+                time.sleep(FROZEN)
+                os.kill(process, signal.SIGCONT)
+            else:
+                os.kill(process, signal.SIGKILL)
+                kills.append((time.monotonic(), name))
             time.sleep(arguments.pause * chance.uniform(0.7, 1.3))
         time.sleep(3)
         watch.stop = True
+        last = time.monotonic() + arguments.limit + 10
         for thread in threads:
-            thread.join()
+            thread.join(max(0, last - time.monotonic()))
+        hung = sum(thread.is_alive() for thread in threads)
         last = time.monotonic() + 60
         found = [int(row[0]) for row in client.ask("SELECT n FROM serial", last)[0]]
         lost = sorted(set(acknowledged) - set(found))
@@ -208,11 +196,11 @@ def main():
         after = [ended - at for began, ended, outcome in watch.asked if began >= at and outcome in good]
         to_success.append(min(after, default=float("inf")))
     count = lambda outcome: sum(1 for asked in watch.asked if asked[2] == outcome)
-    ranked = sorted(to_success)
+    ranked = sorted(to_success) or [0]
     figures = {
-        "seed": arguments.seed, "kills": len(kills), "coordinators_killed": sum(n.startswith("coord") for _, n in kills),
+        "seed": arguments.seed, "kills": len(kills), "freezes": arguments.kills - len(kills), "coordinators_killed": sum(n.startswith("coord") for _, n in kills),
         "queries": len(watch.asked), "right": count("right"), "moved_to_another_coordinator": count("moved"),
-        "errors": count("error"), "late": count("late"), "wrong": count("wrong"),
+        "errors": count("error"), "late": count("late"), "hung": hung, "wrong": count("wrong"),
         "error_share": count("error") / max(1, len(watch.asked)),
         "acknowledged_rows": len(acknowledged), "lost_rows": len(lost), "rows_written_again": doubled,
         "seconds_to_success": {"median": statistics.median(ranked), "p99": ranked[min(len(ranked) - 1, int(len(ranked) * 0.99))],
@@ -225,7 +213,7 @@ def main():
         print(text[:300], file=sys.stderr)
     if arguments.output:
         Path(arguments.output).write_text(json.dumps(figures, indent=2) + "\n")
-    failed = figures["wrong"] or figures["late"] or lost or code != 0 or figures["error_share"] >= 0.01
+    failed = figures["wrong"] or figures["late"] or hung or lost or code != 0 or figures["error_share"] >= 0.01
     sys.exit(1 if failed else 0)
 
 

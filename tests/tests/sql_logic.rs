@@ -12,6 +12,7 @@ use exec::context::Settings;
 use sqllogictest::{Record, Runner, parse_file};
 use tundra_tests::cluster::ProcessCluster;
 use tundra_tests::connection::{Connection, Failure};
+use tundra_tests::s3::S3Server;
 use tundra_tests::server::{TestServer, Variation};
 use tundra_tests::text::Letter;
 
@@ -35,7 +36,7 @@ fn three_shards_over_flight_sql() {
     run(&Variation::shards(3), Way::Flight);
 }
 
-/// Three coordinators, asked in turn, and four shards that hold each table in parts, each part twice.
+/// Three coordinators, asked in turn, and four shards that hold each table in parts, each part twice, of objects on S3.
 #[test]
 fn a_cluster_of_processes() {
     let arguments = [
@@ -44,7 +45,11 @@ fn a_cluster_of_processes() {
     ];
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let failures = runtime.block_on(async {
-        let cluster = ProcessCluster::start(&arguments.concat()).await.unwrap();
+        let s3 = S3Server::start().await.unwrap();
+        let location = s3.location("tundra");
+        let arguments = [&arguments.concat()[..], &["--object-store", &location]].concat();
+        let folder = tempfile::tempdir().unwrap();
+        let cluster = ProcessCluster::start_with(folder, &arguments, &s3.settings()).await.unwrap();
         let failures = run_files("a cluster", async || cluster.connect().await).await.unwrap();
         cluster.stop().await.unwrap();
         failures

@@ -7,6 +7,7 @@ and by `tundra sql`.
 Every query runs with the validation parameters and with further sets drawn by seed. Rows are compared as sets
 where the order leaves ties; the columns that order a result must come in DuckDB's order. Decimals of the same
 scale are equal exactly, floats to 1e-9 relative. The server is started a second time on its data and asked again.
+With `--s3 target/debug/tundra-s3-server` its objects lie on an S3 server instead of a folder.
 """
 
 import argparse
@@ -25,7 +26,9 @@ from pathlib import Path
 import adbc_driver_flightsql.dbapi
 import duckdb
 
-from parameters import ORDER, drawn, validation, without_limit
+sys.path.insert(0, str(Path(__file__).parent.parent / "cluster"))
+from objects import S3  # noqa: E402
+from parameters import ORDER, drawn, validation, without_limit  # noqa: E402
 
 TABLES = ["lineitem", "orders", "partsupp", "part", "customer", "supplier", "nation", "region"]
 
@@ -33,12 +36,15 @@ TABLES = ["lineitem", "orders", "partsupp", "part", "customer", "supplier", "nat
 class Server:
     """`tundra up` on free ports, or `tundra cluster` with so many coordinators."""
 
-    def __init__(self, binary, data, arguments, coordinators=0):
+    def __init__(self, binary, data, arguments, coordinators=0, s3=None):
         one = ["up", "--flight", "127.0.0.1:0", "--http", "127.0.0.1:0"]
         command = one if coordinators == 0 else ["cluster", "--coordinators", str(coordinators)]
         command = [binary, *command, "--data", data, *arguments]
+        if s3:
+            command += ["--object-store", s3.location("tundra")]
         started = time.monotonic()
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        environment = s3.environment() if s3 else None
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
         line = self.process.stdout.readline()
         self.seconds = time.monotonic() - started
         found = re.match(r"tundra ready flight=(grpc://[^,\s]+)\S* http=http://\S+", line)
@@ -147,12 +153,14 @@ def same_value(one, other):
     return one == other
 
 
-def run(binary, scale, sets, shards, threads, data, coordinators):
+def run(binary, scale, sets, shards, threads, data, coordinators, s3):
     arguments = ["--shards", str(shards)] + (["--threads", str(threads)] if threads else [])
-    server = Server(binary, data, ["--sample", f"tpch:{scale}", *arguments], coordinators)
+    s3 = S3(s3, f"{data}/s3") if s3 else None
+    server = Server(binary, data, ["--sample", f"tpch:{scale}", *arguments], coordinators, s3)
+    objects = f"{data}/s3/bucket/tundra" if s3 else f"{data}/objects"
     duck = duckdb.connect()
     for table in TABLES:
-        files = f"{data}/objects/samples/tpch/sf{scale}/{table}/*.parquet"
+        files = f"{objects}/samples/tpch/sf{scale}/{table}/*.parquet"
         duck.execute(f"CREATE TABLE {table} AS SELECT * FROM read_parquet('{files}')")
     with adbc_driver_flightsql.dbapi.connect(server.url, autocommit=True) as connection:
         checker = Checker(connection.cursor(), duck, [binary, "sql", "--url", server.url])
@@ -164,14 +172,16 @@ def run(binary, scale, sets, shards, threads, data, coordinators):
                 checker.check(number, f"seed {seed}", drawn(number, seed, float(scale)))
     failures = checker.failures
     server.stop()
-    again = Server(binary, data, arguments, coordinators)
+    again = Server(binary, data, arguments, coordinators, s3)
     with adbc_driver_flightsql.dbapi.connect(again.url, autocommit=True) as connection:
         checker = Checker(connection.cursor(), duck)
         for number in (1, 6, 18):
             checker.check(number, "after a restart", validation(number))
     failures += checker.failures
     again.stop()
-    cluster = f", {coordinators} coordinators" if coordinators else ""
+    if s3:
+        s3.stop()
+    cluster = (f", {coordinators} coordinators" if coordinators else "") + (", on S3" if s3 else "")
     print(f"TPC-H scale factor {scale}, {shards} shard(s){cluster}: {sets} x 22 queries, {failures} failures; validation set "
           f"{standard['tundra']:.2f} s (DuckDB {standard['duckdb']:.2f} s); ready after {server.seconds:.1f} s, "
           f"again after {again.seconds:.2f} s", flush=True)
@@ -186,13 +196,14 @@ def main():
     parser.add_argument("--shards", type=int, default=1)
     parser.add_argument("--coordinators", type=int, default=0, help="of a cluster of processes; 0: one process")
     parser.add_argument("--threads", type=int)
+    parser.add_argument("--s3", metavar="BINARY", help="an S3 server to keep the objects on")
     parser.add_argument("--data", help="a data folder to use and keep")
     arguments = parser.parse_args()
     failures = 0
     for scale in arguments.scale:
         with tempfile.TemporaryDirectory(prefix="tundra-tpch.") as folder:
             failures += run(arguments.binary, scale, arguments.sets, arguments.shards, arguments.threads,
-                            arguments.data or folder, arguments.coordinators)
+                            arguments.data or folder, arguments.coordinators, arguments.s3)
     sys.exit(1 if failures else 0)
 
 

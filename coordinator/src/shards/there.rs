@@ -33,6 +33,7 @@ pub(crate) struct QueryThere {
     /// The place of the shard that gives the result.
     root: usize,
     profiles: Vec<(u32, Profile)>,
+    exchanged_bytes: u64,
     /// What failed first, and until when something better may come.
     failure: Option<(Error, Instant)>,
     seating: Arc<Seating>,
@@ -121,6 +122,7 @@ impl QueryThere {
             parts,
             root,
             profiles: Vec::new(),
+            exchanged_bytes: 0,
             failure: None,
             seating: seating.clone(),
             nodes: nodes.clone(),
@@ -172,6 +174,8 @@ impl QueryThere {
                         // What the others have still to do is not needed; whether what they gave was sound is.
                         self.enough.send_replace(true);
                     }
+                    self.exchanged_bytes += done.exchanged_bytes;
+                    metrics::counter!("tundra_exchanged_bytes_total").increment(done.exchanged_bytes);
                     self.profiles.extend(done.profiles.into_iter().map(from_profile));
                 }
                 Ok(Told::Failed(failure)) => {
@@ -232,6 +236,11 @@ impl QueryThere {
     /// What the fragments did, as far as it was told.
     pub(crate) fn profiles(&self) -> &[(u32, Profile)] {
         &self.profiles
+    }
+
+    /// What shards sent to each other, as far as it was told.
+    pub(crate) fn exchanged_bytes(&self) -> u64 {
+        self.exchanged_bytes
     }
 }
 

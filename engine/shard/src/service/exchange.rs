@@ -18,6 +18,7 @@ use parking_lot::Mutex;
 use std::collections::{HashMap, VecDeque};
 use std::future::poll_fn;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Poll, Waker};
 
 /// Frames of an edge that wait at most.
@@ -29,6 +30,8 @@ pub(crate) struct NodeExchange {
     shard: usize,
     /// By fragment and receiving shard.
     outgoing: HashMap<(u32, usize), Arc<Outgoing>>,
+    /// Bytes of frames for other shards so far.
+    sent: AtomicU64,
 }
 
 /// An edge to another shard.
@@ -83,8 +86,13 @@ impl NodeExchange {
                 outgoing.insert((fragment, to), Arc::new(Outgoing { edge, state: Mutex::new(state) }));
             }
         }
-        let exchange =
-            Arc::new(NodeExchange { local: LocalExchange::new(topology, memory), shard, outgoing });
+        let exchange = NodeExchange {
+            local: LocalExchange::new(topology, memory),
+            shard,
+            outgoing,
+            sent: AtomicU64::new(0),
+        };
+        let exchange = Arc::new(exchange);
         for out in exchange.outgoing.values() {
             let (weak, out) = (Arc::downgrade(&exchange), out.clone());
             let (peers, address) = (peers.clone(), addresses.get(out.edge.to).cloned().unwrap_or_default());
@@ -97,6 +105,11 @@ impl NodeExchange {
             });
         }
         exchange
+    }
+
+    /// What was sent to other shards.
+    pub(crate) fn sent_bytes(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
     }
 
     /// Ready once the other shards have taken, or do not want, all that was sent to them.
@@ -182,7 +195,7 @@ impl Exchange for NodeExchange {
 
     fn send(&self, edge: Edge, batch: &mut Option<Batch>, waker: &Waker) -> Result<Progress> {
         match self.outgoing.get(&(edge.fragment, edge.to)) {
-            Some(outgoing) => outgoing.send(batch, waker),
+            Some(outgoing) => outgoing.send(batch, waker, &self.sent),
             None => self.local.send(edge, batch, waker),
         }
     }
@@ -245,7 +258,7 @@ impl Outgoing {
         waiters.into_iter().for_each(Waiters::wake);
     }
 
-    fn send(&self, batch: &mut Option<Batch>, waker: &Waker) -> Result<Progress> {
+    fn send(&self, batch: &mut Option<Batch>, waker: &Waker, sent: &AtomicU64) -> Result<Progress> {
         let carrier = {
             let mut state = self.state.lock();
             let state = &mut *state;
@@ -264,6 +277,7 @@ impl Outgoing {
                 for piece in pieces(held) {
                     let frame = state.encoder.encode(&piece);
                     state.reservation.grow(frame.len() as u64)?;
+                    sent.fetch_add(frame.len() as u64, Ordering::Relaxed);
                     state.frames.push_back(frame);
                 }
             }

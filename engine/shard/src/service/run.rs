@@ -211,7 +211,7 @@ impl Part {
         }
         let profiles = self.running.profiles().into_iter();
         let profiles = profiles.map(|(fragment, _, profile)| profile_of(fragment, profile));
-        Told::Done(Done { profiles: profiles.collect() })
+        Told::Done(Done { profiles: profiles.collect(), exchanged_bytes: self.exchange.sent_bytes() })
     }
 
     async fn next(&mut self) -> Result<Option<Batch>> {

@@ -1,0 +1,45 @@
+"""A cluster of processes on this machine: `tundra cluster`, and what its nodes are."""
+
+import re
+import signal
+import subprocess
+from pathlib import Path
+
+
+class Cluster:
+    """Ends with `stop`, or with this process."""
+
+    def __init__(self, binary, data, coordinators, shards, arguments, environment=None):
+        command = [binary, "cluster", "--data", str(data), "--coordinators", str(coordinators),
+                   "--shards", str(shards), *arguments]
+        # The cluster ends with its input.
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True, env=environment)
+        line = self.process.stdout.readline()
+        if not line.startswith("tundra ready"):
+            raise SystemExit(f"the cluster did not start: {line!r}")
+        self.nodes_at_start = coordinators + shards
+        self.addresses = re.search(r"flight=(\S+)", line)[1].split(",")
+        self.http = re.search(r"http=(\S+)", line)[1].split(",")
+
+    def nodes(self):
+        """Process and name of each node that runs."""
+        found = {}
+        for task in Path(f"/proc/{self.process.pid}/task").iterdir():
+            for child in (task / "children").read_text().split():
+                try:
+                    words = Path(f"/proc/{child}/cmdline").read_bytes().decode().split("\0")
+                except OSError:
+                    continue
+                if "--data" in words:
+                    found[int(child)] = Path(words[words.index("--data") + 1]).name
+        return found
+
+    def crash(self):
+        """Ends all processes at once, as the end of their machine would."""
+        for process in [self.process.pid, *self.nodes()]:
+            subprocess.run(["kill", "-KILL", str(process)], check=True)
+        self.process.wait()
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(timeout=60)
