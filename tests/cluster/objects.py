@@ -10,9 +10,9 @@ import urllib.request
 class S3:
     """Ends with `stop`, or with this process."""
 
-    def __init__(self, binary, root, bucket="bucket"):
+    def __init__(self, binary, root, bucket="bucket", listen="127.0.0.1:0"):
         self.root, self.bucket = root, bucket
-        command = [binary, "--root", str(root), "--bucket", bucket]
+        command = [binary, "--root", str(root), "--bucket", bucket, "--listen", listen]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         line = self.process.stdout.readline()
         found = re.match(r"s3 ready url=(\S+)", line)

@@ -181,26 +181,34 @@ impl Member {
     }
 
     async fn ask_once(&self, leader: &Node, question: Question) -> Answer {
-        if leader.id == self.options.id {
-            return tokio::select! {
-                answer = self.answer_question(question) => answer,
-                () = self.leads_no_more() => unknown("this member leads no more"),
-            };
-        }
-        // A little longer than the leader itself waits, which knows better why.
-        let timeout = self.timings().attempt * 5 / 4;
-        let asked = ask(&*self.options.transport, leader.id, &leader.address, question, timeout).await;
-        match asked {
-            Ok(answer) => answer,
-            Err(error @ (network::Error::Unreachable { .. } | network::Error::Refused(_))) => failed(error),
-            Err(error) => unknown(error),
+        let answer = async {
+            if leader.id == self.options.id {
+                return self.answer_question(question).await;
+            }
+            // A little longer than the leader itself waits, which knows better why.
+            let timeout = self.timings().attempt * 5 / 4;
+            match ask(&*self.options.transport, leader.id, &leader.address, question, timeout).await {
+                Ok(answer) => answer,
+                Err(error @ (network::Error::Unreachable { .. } | network::Error::Refused(_))) => {
+                    failed(error)
+                }
+                Err(error) => unknown(error),
+            }
+        };
+        tokio::select! {
+            biased;
+            answer = answer => answer,
+            () = self.follows_another(leader.id) => unknown("another member leads by now"),
         }
     }
 
-    /// Ready once another member leads.
-    async fn leads_no_more(&self) {
-        let own = Some(self.options.id);
-        let other = |metrics: &Metrics| metrics.current_leader.is_some() && metrics.current_leader != own;
+    /// Ready once this member follows another leader than now, and than `asked`, who may be cut off.
+    async fn follows_another(&self, asked: u64) {
+        let known = self.metrics_now().current_leader;
+        let other = move |metrics: &Metrics| {
+            let leader = metrics.current_leader;
+            leader.is_some() && leader != known && leader != Some(asked)
+        };
         if self.raft.wait(None).metrics(other, "another leader").await.is_err() {
             // Raft has stopped, which the question itself tells.
             std::future::pending::<()>().await;
