@@ -286,12 +286,8 @@ async fn bring_in(sample: &Sample, options: &Options, url: &str) -> Result<(), F
     sample.ensure(Arc::new(store), machine::cores()).await?;
     let mut client = Client::connect(url).await?;
     for table in sample.tables() {
-        let location = root.join(table.folder.as_ref()).url().replace('\'', "''");
-        let sql = format!(
-            "CREATE EXTERNAL TABLE IF NOT EXISTS {} STORED AS PARQUET LOCATION '{location}/'",
-            table.name
-        );
-        let made = client.execute(&sql).await.map(drop);
+        let location = root.join(table.folder.as_ref()).url();
+        let made = client.execute(&table.create(&location)).await.map(drop);
         made.map_err(|error| format!("cannot register {} of {sample}: {error}", table.name))?;
     }
     Ok(())

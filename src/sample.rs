@@ -21,11 +21,26 @@ pub(crate) enum Sample {
     Tpch { scale: f64 },
 }
 
-/// One table of a sample: its name, and the folder of its Parquet files inside the object store.
+/// One table of a sample.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct SampleTable {
     pub(crate) name: &'static str,
+    /// The folder of its Parquet files inside the object store.
     pub(crate) folder: Path,
+    partition_by: Option<&'static str>,
+}
+
+impl SampleTable {
+    /// The statement that makes the table known, unless it is, over the folder `location`.
+    pub(crate) fn create(&self, location: &str) -> String {
+        let location = location.replace('\'', "''");
+        let partition = self.partition_by.map(|key| format!(" PARTITION BY HASH ({key})"));
+        format!(
+            "CREATE EXTERNAL TABLE IF NOT EXISTS {} STORED AS PARQUET LOCATION '{location}/'{}",
+            self.name,
+            partition.unwrap_or_default()
+        )
+    }
 }
 
 impl FromStr for Sample {
@@ -65,7 +80,11 @@ impl Sample {
     /// The tables that the sample consists of.
     pub(crate) fn tables(&self) -> Vec<SampleTable> {
         let folder = self.folder();
-        let table = |name: &'static str| SampleTable { name, folder: folder.clone().join(name) };
+        let table = |name: &'static str| SampleTable {
+            name,
+            folder: folder.clone().join(name),
+            partition_by: tpch::partition_key(name),
+        };
         tpch::TABLES.iter().map(|name| table(name)).collect()
     }
 
@@ -138,6 +157,18 @@ mod tests {
         let refused = sample.refused("orders", "file:///d/objects/samples/tpch/sf0.1/orders/");
         assert!(refused.contains("scale factor 0.01:") && refused.contains("scale factor 0.1;"), "{refused}");
         assert!(sample.refused("orders", "").contains("filled by statements"));
+    }
+
+    #[test]
+    fn tables_that_are_joined_lie_together() {
+        let tables = Sample::Tpch { scale: 1.0 }.tables();
+        let of = |name: &str| tables.iter().find(|table| table.name == name).unwrap().create("file:///it's");
+        assert_eq!(
+            of("orders"),
+            "CREATE EXTERNAL TABLE IF NOT EXISTS orders STORED AS PARQUET LOCATION 'file:///it''s/' \
+             PARTITION BY HASH (o_orderkey)"
+        );
+        assert!(of("nation").ends_with("LOCATION 'file:///it''s/'"));
     }
 
     #[tokio::test]

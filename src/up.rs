@@ -98,21 +98,20 @@ async fn bring_in(sample: &Sample, handle: &Handle, threads: usize) -> Result<()
             Some(table) if !sample.lies_at(&table.location, wanted.name) => {
                 return Err(Failure::from(sample.refused(&table.name, &table.location)));
             }
-            Some(table) => missing.extend(table.absent.then_some((wanted.name, place, true))),
-            None => missing.push((wanted.name, place, false)),
+            Some(table) => missing.extend(table.absent.then_some((wanted, place, true))),
+            None => missing.push((wanted, place, false)),
         }
     }
     let store = PrefixStore::new(objects.store.clone(), objects.path.clone());
     sample.ensure(Arc::new(store), threads).await?;
     let session = handle.session("tundra");
-    for (name, place, lost) in missing {
+    for (table, place, lost) in missing {
+        let name = table.name;
         // Its data went with the process that wrote it (`memory:`), or was deleted; now it is there again.
         if lost {
             session.execute(&format!("DROP TABLE {name}")).await?;
         }
-        let location = place.url().replace('\'', "''");
-        let sql = format!("CREATE EXTERNAL TABLE {name} STORED AS PARQUET LOCATION '{location}/'");
-        let registered = session.execute(&sql).await;
+        let registered = session.execute(&table.create(&place.url())).await;
         registered.map_err(|error| format!("cannot register {name} of {sample}: {error}"))?;
     }
     Ok(())

@@ -31,6 +31,18 @@ use crate::Failure;
 pub(super) const TABLES: [&str; 8] =
     ["lineitem", "orders", "partsupp", "part", "customer", "supplier", "nation", "region"];
 
+/// The column by which a table's rows are dealt to shards: those that belong together lie together.
+pub(super) fn partition_key(table: &str) -> Option<&'static str> {
+    match table {
+        "lineitem" => Some("l_orderkey"),
+        "orders" => Some("o_orderkey"),
+        "partsupp" => Some("ps_partkey"),
+        "part" => Some("p_partkey"),
+        "customer" => Some("c_custkey"),
+        _ => None,
+    }
+}
+
 /// Rows of a file, about.
 const PART_ROWS: f64 = 1_000_000.0;
 /// Rows of a row group at most: the unit that hydration decodes at once.
