@@ -1,10 +1,17 @@
 """An S3 server in a folder, for tests: the binary `tundra-s3-server` as a process."""
 
+import ctypes
 import os
 import re
 import signal
 import subprocess
 import urllib.request
+
+
+def die_with_parent():
+    """For a process between fork and exec: it gets SIGKILL when the one that started it ends."""
+    PR_SET_PDEATHSIG = 1
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 class S3:
@@ -13,7 +20,7 @@ class S3:
     def __init__(self, binary, root, bucket="bucket", listen="127.0.0.1:0"):
         self.root, self.bucket = root, bucket
         command = [binary, "--root", str(root), "--bucket", bucket, "--listen", listen]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, preexec_fn=die_with_parent)
         line = self.process.stdout.readline()
         found = re.match(r"s3 ready url=(\S+)", line)
         if not found:

@@ -14,7 +14,7 @@ use s3s::auth::SimpleAuth;
 use s3s::service::{S3Service, S3ServiceBuilder};
 use s3s::{Body, HttpError, HttpResponse};
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -32,6 +32,8 @@ const FAULTS: &str = "/_faults";
 
 const SLOW_DOWN: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\
     <Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>";
+
+const NO_SUCH_KEY: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?><Error><Code>NoSuchKey</Code></Error>";
 
 /// What goes wrong; by default nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -75,6 +77,7 @@ pub struct S3Server {
 
 struct State {
     service: S3Service,
+    root: PathBuf,
     /// Held while a conditional put is looked at and done.
     conditional: tokio::sync::Mutex<()>,
     faults: Mutex<Faults>,
@@ -101,6 +104,7 @@ impl S3Server {
         builder.set_auth(SimpleAuth::from_single(ACCESS_KEY, SECRET_KEY));
         let state = Arc::new(State {
             service: builder.build(),
+            root: root.into(),
             conditional: tokio::sync::Mutex::default(),
             faults: Mutex::default(),
             random: Mutex::new(Random::new(1)),
@@ -200,6 +204,9 @@ impl State {
             while request.body_mut().next().await.is_some() {}
             return Ok(reply(StatusCode::SERVICE_UNAVAILABLE, SLOW_DOWN));
         }
+        if self.is_folder(&request) {
+            return Ok(reply(StatusCode::NOT_FOUND, NO_SUCH_KEY));
+        }
         let headers = request.headers();
         let conditional = headers.contains_key("if-none-match") || headers.contains_key("if-match");
         let put = *request.method() == Method::PUT;
@@ -215,6 +222,14 @@ impl State {
             true => Err(HttpError::new("lost".into())),
             false => Ok(answer),
         }
+    }
+
+    /// Whether an object is asked for that is the folder of others: there is none for S3, and `s3s-fs` fails.
+    fn is_folder(&self, request: &Request<Body>) -> bool {
+        let path = request.uri().path().trim_start_matches('/');
+        let reads =
+            matches!(*request.method(), Method::GET | Method::HEAD) && request.uri().query().is_none();
+        reads && path.contains('/') && self.root.join(path).is_dir()
     }
 
     fn control(&self, request: &Request<Incoming>) -> HttpResponse {
@@ -298,6 +313,18 @@ mod tests {
             assert_eq!(place.store.get(&place.path).await.unwrap().bytes().await.unwrap(), "x");
         }
         assert!(server.requests().1 > 1, "{:?}", server.requests());
+    }
+
+    #[tokio::test]
+    async fn a_folder_is_no_object() {
+        let server = S3Server::start().await.unwrap();
+        let place = place(&server);
+        create(place.store.as_ref(), &place.path.clone().join("b"), "x").await.unwrap();
+        for path in [place.path.clone(), place.path.clone().join("c")] {
+            let found = place.store.head(&path).await;
+            assert!(matches!(found, Err(Error::NotFound { .. })), "{found:?}");
+        }
+        assert!(place.store.head(&place.path.clone().join("b")).await.is_ok());
     }
 
     #[test]
