@@ -22,6 +22,8 @@ pub enum Service {
     Rows = 7,
     /// From a shard to a coordinator: [`VersionName`], answered by a [`Manifest`].
     Manifest = 8,
+    /// From a coordinator to another: [`AskQueries`], answered by [`Queries`].
+    Queries = 9,
 }
 
 /// One version of a dataset.
@@ -182,6 +184,38 @@ pub struct Summaries {
     /// One a bucket, in the order that was asked: statistics and facts.
     #[prost(bytes = "bytes", repeated, tag = "1")]
     pub buckets: Vec<prost::bytes::Bytes>,
+}
+
+/// What runs or waits on a coordinator.
+#[derive(Clone, PartialEq, Eq, Hash, prost::Message)]
+pub struct AskQueries {
+    /// Its hexadecimal number: of this one alone, with its plan; absent: all.
+    #[prost(string, optional, tag = "1")]
+    pub query: Option<String>,
+    /// That one is to end.
+    #[prost(bool, tag = "2")]
+    pub cancel: bool,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Queries {
+    #[prost(message, repeated, tag = "1")]
+    pub queries: Vec<RunningQuery>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct RunningQuery {
+    /// Its hexadecimal number.
+    #[prost(string, tag = "1")]
+    pub query: String,
+    #[prost(string, tag = "2")]
+    pub principal: String,
+    #[prost(string, tag = "3")]
+    pub sql: String,
+    #[prost(uint64, tag = "4")]
+    pub elapsed_ms: u64,
+    #[prost(string, optional, tag = "5")]
+    pub plan: Option<String>,
 }
 
 /// Start a shard's part of a query.

@@ -3,10 +3,12 @@
 //! A version comes about in this order: its files lie in the object store; its manifest is created, which
 //! commits it; the shards hydrate it; queries that start from then on see it; the catalog switches it on in
 //! one command. Changes of one table take turns. [`changes`] holds what statements do, [`publish`] the switch,
-//! [`restore`] what a start does, [`follow`] what a coordinator of several does all the time.
+//! [`restore`] what a start does, [`follow`] what a coordinator of several does all the time,
+//! [`look`] what operators ask.
 
 mod changes;
 mod follow;
+mod look;
 mod publish;
 mod restore;
 

@@ -1,7 +1,7 @@
 //! Shards of this process.
 
-use super::Brought;
 use super::nodes::NodeSummary;
+use super::{Brought, Holdings};
 use crate::datasets::shard_error;
 use crate::error::Result;
 use shard::{Holding, Placement, Progress, Shard, ShardSet, Version, VersionId, hydrate};
@@ -69,12 +69,10 @@ impl ShardsHere {
     }
 
     pub(crate) fn summaries(&self) -> Vec<NodeSummary> {
-        let summary = |shard: &Arc<Shard>| {
-            let versions = shard.versions().into_iter();
-            let held: Vec<Holding> = versions.filter_map(|id| shard.holding(&id)).collect();
-            let buckets = held.iter().flat_map(|holding| &holding.held);
+        let summary = |(id, held): &(u64, Holdings)| {
+            let buckets = held.values().flat_map(|holding| &holding.held);
             NodeSummary {
-                id: shard.id(),
+                id: *id,
                 address: String::new(),
                 alive: true,
                 status: "active",
@@ -82,7 +80,16 @@ impl ShardsHere {
                 rows: buckets.map(|&(_, rows)| rows).sum(),
             }
         };
-        self.shards.iter().map(summary).collect()
+        self.holdings().iter().map(summary).collect()
+    }
+
+    pub(crate) fn holdings(&self) -> Vec<(u64, Holdings)> {
+        let holdings = self.shards.iter().map(|shard| {
+            let versions = shard.versions().into_iter();
+            let held = versions.filter_map(|id| shard.holding(&id).map(|holding| (id, holding)));
+            (shard.id(), Arc::new(held.collect()))
+        });
+        holdings.collect()
     }
 
     pub(crate) fn let_go(&self, id: &VersionId) {

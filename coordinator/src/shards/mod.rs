@@ -11,9 +11,13 @@ use crate::error::Result;
 use flight_proto::manifest::Manifest;
 use here::ShardsHere;
 use nodes::{NodeSummary, Nodes};
-use shard::{Placement, Progress, Version, VersionId};
+use shard::{Holding, Placement, Progress, Version, VersionId};
+use std::collections::HashMap;
 use std::sync::Arc;
 use storage::{ColumnFacts, TableStatistics};
+
+/// What a shard holds.
+pub(crate) type Holdings = Arc<HashMap<VersionId, Holding>>;
 
 /// Where versions are brought to.
 pub(crate) enum Shards {
@@ -56,6 +60,14 @@ impl Shards {
         match self {
             Shards::Here(here) => here.summaries(),
             Shards::Nodes(nodes) => nodes.summaries(),
+        }
+    }
+
+    /// What each shard that lives holds, by number.
+    pub(crate) fn holdings(&self) -> Vec<(u64, Holdings)> {
+        match self {
+            Shards::Here(here) => here.holdings(),
+            Shards::Nodes(nodes) => nodes.holdings(),
         }
     }
 

@@ -1,7 +1,7 @@
 //! Shards that are nodes of a cluster: which live, what they hold, what they are to hold.
 
-use super::Brought;
 use super::seating::{NodeView, Seating, seat};
+use super::{Brought, Holdings};
 use crate::catalog::{CatalogState, CatalogStore};
 use crate::datasets::DEFAULT_TENANT;
 use crate::error::{Error, Result};
@@ -16,7 +16,7 @@ use network::Peers;
 use parking_lot::Mutex;
 use shard::hydrate::Options;
 use shard::service::words::{dealing_of, holding_of};
-use shard::{Holding, Member, Placement, ShardSet, VersionId};
+use shard::{Member, Placement, ShardSet, VersionId};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
@@ -68,7 +68,7 @@ struct Known {
     alive: bool,
     holdings_revision: u64,
     hydrated_revision: u64,
-    holdings: Arc<HashMap<VersionId, Holding>>,
+    holdings: Holdings,
 }
 
 /// A shard as operators see it.
@@ -441,6 +441,11 @@ impl Nodes {
                 Err(Error::Unavailable(error.to_string()))
             }
         }
+    }
+
+    /// What each shard that lives holds, by number.
+    pub(crate) fn holdings(&self) -> Vec<(u64, Holdings)> {
+        self.alive().into_iter().map(|node| (node.id, node.holdings)).collect()
     }
 
     /// All shards that were ever heard of, for operators.
