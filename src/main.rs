@@ -1,5 +1,6 @@
 //! The `tundra` command. This file parses the arguments and hands over to the subcommand's module.
 
+mod admin;
 mod cert;
 mod cluster;
 mod coordinator;
@@ -44,6 +45,7 @@ enum Command {
     Coordinator(coordinator::Options),
     Shard(shard::Options),
     Cert(cert::Options),
+    Admin(admin::Options),
 }
 
 fn main() -> ExitCode {
@@ -58,6 +60,7 @@ fn main() -> ExitCode {
         Command::Coordinator(options) => coordinator::run(options),
         Command::Shard(options) => shard::run(options),
         Command::Cert(options) => cert::run(options),
+        Command::Admin(options) => admin::run(options),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

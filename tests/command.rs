@@ -248,3 +248,43 @@ fn a_server_that_is_not_there_is_an_error() {
     assert!(message.contains("cannot connect") && message.contains(&free.to_string()), "{message}");
     assert!(failure(&run(&["sql", "--url", "ftp://x", "-c", "SELECT 1"]), 1).contains("grpc://"));
 }
+
+/// `tundra admin` of a server.
+fn admin(server: &Server, arguments: &[&str]) -> Output {
+    let url = format!("http://{}", server.http);
+    run(&[&["admin", "--url", &url], arguments].concat())
+}
+
+#[test]
+fn operators_look_from_the_command_line() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::start(data.path(), &["--shards", "2"]);
+    assert!(
+        sql(&server, &["-c", "CREATE TABLE t AS SELECT 1 AS a; INSERT INTO t VALUES (2)"]).status.success()
+    );
+
+    let nodes = stdout(&admin(&server, &["nodes"]));
+    let lines: Vec<&str> = nodes.lines().collect();
+    assert!(lines[0].starts_with("COORDINATOR  ADDRESS"), "{nodes}");
+    assert!(lines[3].starts_with("SHARD             ADDRESS  STATUS  ALIVE"), "{nodes}");
+    assert!(lines[5].starts_with("0000000000000001"), "{nodes}");
+    assert!(stdout(&admin(&server, &["leader"])).starts_with("coordinator 1 at "));
+    let datasets = stdout(&admin(&server, &["datasets"]));
+    assert!(datasets.contains("main.t") && datasets.contains("replicated"), "{datasets}");
+    let versions = stdout(&admin(&server, &["versions", "t", "--json"]));
+    let versions: serde_json::Value = serde_json::from_str(&versions).unwrap();
+    assert_eq!(versions[0]["version"], 2);
+    assert_eq!(stdout(&admin(&server, &["versions", "t", "--limit", "1"])).lines().count(), 2);
+    let placement = stdout(&admin(&server, &["placement", "main.t"]));
+    assert!(placement.contains("0000000000000000 0000000000000001"), "{placement}");
+    assert_eq!(stdout(&admin(&server, &["queries"])).lines().count(), 1);
+    assert!(stdout(&admin(&server, &["snapshot"])).contains("file://"));
+
+    assert!(failure(&admin(&server, &["versions", "none"]), 1).contains("main.none"));
+    assert!(failure(&admin(&server, &["cancel", "00ff"]), 1).contains("no query"));
+    assert!(failure(&run(&["admin", "nodes", "--url", "ftp://x"]), 1).contains("http://127.0.0.1:8080"));
+    let http = server.http.clone();
+    server.stop();
+    let message = failure(&run(&["admin", "--url", &format!("http://{http}"), "nodes"]), 1);
+    assert!(message.contains("cannot reach") && message.contains(&http), "{message}");
+}

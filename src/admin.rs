@@ -1,0 +1,132 @@
+//! `tundra admin`: what a coordinator's Admin API tells and does, from the command line.
+
+mod client;
+mod text;
+
+use std::io::Write;
+
+use clap::{Args, Subcommand};
+use flight_proto::admin::{Dataset, Placement, Query, Snapshot, Version};
+use serde::Serialize;
+
+use crate::Failure;
+use client::Client;
+
+/// Look at a running server or cluster, and change it; any coordinator answers.
+#[derive(Args)]
+#[command(after_help = "Examples:\n  tundra admin nodes\n  tundra admin placement main.lineitem\n  \
+                        tundra admin queries --json | jq -r '.queries[].query'")]
+pub(crate) struct Options {
+    /// The address of a coordinator's --http
+    #[arg(
+        long,
+        global = true,
+        value_name = "URL",
+        default_value = "http://127.0.0.1:8080",
+        env = "TUNDRA_ADMIN_URL"
+    )]
+    url: String,
+    /// Who asks, where users are configured
+    #[arg(
+        long,
+        global = true,
+        value_name = "NAME:PASSWORD",
+        env = "TUNDRA_ADMIN_USER",
+        hide_env_values = true
+    )]
+    user: Option<String>,
+    /// Print answers as JSON
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// List coordinators and shards
+    Nodes,
+    /// Show the coordinator that leads
+    Leader,
+    /// List the datasets that queries see
+    Datasets,
+    /// List the versions of a dataset
+    Versions {
+        /// Its number, or schema.table
+        dataset: String,
+        /// The most versions to list
+        #[arg(long, value_name = "N", default_value_t = 20)]
+        limit: usize,
+    },
+    /// Show which shards hold which buckets
+    Placement {
+        /// Of this dataset alone: its number, or schema.table
+        dataset: Option<String>,
+    },
+    /// List the queries that run or wait
+    Queries,
+    /// Show a query with its plan
+    Query { query: String },
+    /// End a query
+    Cancel { query: String },
+    /// Copy the catalog to the object store now
+    Snapshot,
+}
+
+/// Asks, and prints the answer.
+pub(crate) fn run(options: Options) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let client = Client::new(&options.url, options.user.as_deref())?;
+    let printer = Printer { json: options.json };
+    runtime.block_on(ask(&client, &printer, options.command))
+}
+
+async fn ask(client: &Client, printer: &Printer, command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Nodes => printer.print(&client.get(&["nodes"], &[]).await?, text::nodes),
+        Command::Leader => printer.print(&client.get(&["leader"], &[]).await?, text::leader),
+        Command::Datasets => {
+            let datasets: Vec<Dataset> = client.get(&["datasets"], &[]).await?;
+            printer.print(&datasets, |datasets| text::datasets(datasets))
+        }
+        Command::Versions { dataset, limit } => {
+            let limit = [("limit", limit.to_string())];
+            let versions: Vec<Version> = client.get(&["datasets", &dataset, "versions"], &limit).await?;
+            printer.print(&versions, |versions| text::versions(versions))
+        }
+        Command::Placement { dataset } => {
+            let of: Vec<_> = dataset.map(|dataset| ("dataset", dataset)).into_iter().collect();
+            let placement: Vec<Placement> = client.get(&["placement"], &of).await?;
+            printer.print(&placement, |placement| text::placement(placement))
+        }
+        Command::Queries => printer.print(&client.get(&["queries"], &[]).await?, text::queries),
+        Command::Query { query } => printer.print(&client.get(&["queries", &query], &[]).await?, text::query),
+        Command::Cancel { query } => {
+            let ended: Query = client.delete(&["queries", &query], &[]).await?;
+            printer.print(&ended, |query| format!("query {} is ended\n", query.query))
+        }
+        Command::Snapshot => {
+            let copy: Snapshot = client.post(&["snapshot"]).await?;
+            printer.print(&copy, |copy| format!("revision {} is at {}\n", copy.revision, copy.url))
+        }
+    }
+}
+
+/// Prints answers as they are wanted.
+struct Printer {
+    json: bool,
+}
+
+impl Printer {
+    fn print<T: Serialize>(&self, answer: &T, text: impl FnOnce(&T) -> String) -> Result<(), Failure> {
+        let text = match self.json {
+            true => serde_json::to_string_pretty(answer)? + "\n",
+            false => text(answer),
+        };
+        match std::io::stdout().lock().write_all(text.as_bytes()) {
+            // Nobody reads any more, as in `tundra admin … | head`.
+            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+            other => Ok(other?),
+        }
+    }
+}
