@@ -4,9 +4,12 @@ mod client;
 mod text;
 
 use std::io::Write;
+use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use flight_proto::admin::{Dataset, Placement, Query, Snapshot, Version};
+use flight_proto::admin::{
+    CoordinatorAddress, Dataset, LeaderChange, Nodes, Placement, Query, Shard, Snapshot, Version,
+};
 use serde::Serialize;
 
 use crate::Failure;
@@ -15,6 +18,8 @@ use client::Client;
 /// Look at a running server or cluster, and change it; any coordinator answers.
 #[derive(Args)]
 #[command(after_help = "Examples:\n  tundra admin nodes\n  tundra admin placement main.lineitem\n  \
+                        tundra admin drain 5f0c2a9be1d34c77 --wait\n  \
+                        tundra admin add-coordinator 4 10.0.0.9:7000 --url http://10.0.0.1:8080\n  \
                         tundra admin queries --json | jq -r '.queries[].query'")]
 pub(crate) struct Options {
     /// The address of a coordinator's --http
@@ -48,6 +53,33 @@ enum Command {
     Nodes,
     /// Show the coordinator that leads
     Leader,
+    /// Have another coordinator lead
+    HandOver { coordinator: u64 },
+    /// Add a coordinator that was started with --peers that leave it out
+    AddCoordinator {
+        coordinator: u64,
+        /// Where other nodes reach it: its --listen
+        #[arg(value_name = "HOST:PORT")]
+        address: String,
+    },
+    /// Leave a coordinator out; then stop it
+    RemoveCoordinator { coordinator: u64 },
+    /// Move a shard's buckets to the others while queries go on; then stop it
+    Drain {
+        shard: String,
+        /// Return once it holds nothing any more
+        #[arg(long)]
+        wait: bool,
+    },
+    /// Have a shard take buckets again
+    Undrain { shard: String },
+    /// Forget a shard that was stopped
+    RemoveShard {
+        shard: String,
+        /// Also if no other shard holds some of its buckets: they are read from the object store, and queries wait
+        #[arg(long)]
+        force: bool,
+    },
     /// List the datasets that queries see
     Datasets,
     /// List the versions of a dataset
@@ -73,6 +105,9 @@ enum Command {
     Snapshot,
 }
 
+/// Between two looks at a shard that drains.
+const LOOK: Duration = Duration::from_millis(500);
+
 /// Asks, and prints the answer.
 pub(crate) fn run(options: Options) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -85,6 +120,36 @@ async fn ask(client: &Client, printer: &Printer, command: Command) -> Result<(),
     match command {
         Command::Nodes => printer.print(&client.get(&["nodes"], &[]).await?, text::nodes),
         Command::Leader => printer.print(&client.get(&["leader"], &[]).await?, text::leader),
+        Command::HandOver { coordinator } => {
+            let leader = client.put(&["leader"], Some(&LeaderChange { coordinator })).await?;
+            printer.print(&leader, text::leader)
+        }
+        Command::AddCoordinator { coordinator, address } => {
+            let path = ["coordinators", &coordinator.to_string()];
+            printer.print(&client.put(&path, Some(&CoordinatorAddress { address })).await?, text::nodes)
+        }
+        Command::RemoveCoordinator { coordinator } => {
+            let path = ["coordinators", &coordinator.to_string()];
+            printer.print(&client.delete(&path, &[]).await?, text::nodes)
+        }
+        Command::Drain { shard, wait } => {
+            let mut state: Shard = client.put(&["shards", &shard, "drain"], None::<&()>).await?;
+            while wait && (state.status == "draining" || state.buckets > 0) {
+                tokio::time::sleep(LOOK).await;
+                let nodes: Nodes = client.get(&["nodes"], &[]).await?;
+                let found = nodes.shards.into_iter().find(|node| node.id == state.id);
+                state = found.ok_or_else(|| format!("shard {shard} was removed meanwhile"))?;
+            }
+            printer.print(&state, |state| text::shards(std::slice::from_ref(state)))
+        }
+        Command::Undrain { shard } => {
+            let state: Shard = client.delete(&["shards", &shard, "drain"], &[]).await?;
+            printer.print(&state, |state| text::shards(std::slice::from_ref(state)))
+        }
+        Command::RemoveShard { shard, force } => {
+            let force = [("force", force.to_string())];
+            printer.print(&client.delete(&["shards", &shard], &force).await?, text::nodes)
+        }
         Command::Datasets => {
             let datasets: Vec<Dataset> = client.get(&["datasets"], &[]).await?;
             printer.print(&datasets, |datasets| text::datasets(datasets))

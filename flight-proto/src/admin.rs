@@ -54,6 +54,18 @@ pub struct Leader {
     pub term: u64,
 }
 
+/// The coordinator that is to lead.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct LeaderChange {
+    pub coordinator: u64,
+}
+
+/// Where other nodes reach a coordinator.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct CoordinatorAddress {
+    pub address: String,
+}
+
 /// A dataset and the version of it that queries see.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Dataset {

@@ -119,6 +119,9 @@ pub struct Orders {
     /// Every shard that takes part has brought in what was wanted at this revision; 0: none.
     #[prost(uint64, tag = "5")]
     pub settled_revision: u64,
+    /// The addresses of all coordinators, each of which is to hear of the shard.
+    #[prost(string, repeated, tag = "6")]
+    pub coordinators: Vec<String>,
 }
 
 /// What all shards together are to hold.
@@ -131,6 +134,9 @@ pub struct Wanted {
     pub dealing: Option<Dealing>,
     #[prost(message, repeated, tag = "3")]
     pub versions: Vec<VersionName>,
+    /// The shard that is told is drained: it is to hold nothing of them.
+    #[prost(bool, tag = "4")]
+    pub nothing: bool,
 }
 
 /// To whom buckets are dealt, and how datasets are cut into them.
@@ -155,6 +161,7 @@ pub struct Dealing {
 pub struct Member {
     #[prost(uint64, tag = "1")]
     pub id: u64,
+    /// 0: it drains, and is dealt nothing.
     #[prost(uint32, tag = "2")]
     pub weight: u32,
 }

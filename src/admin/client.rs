@@ -1,7 +1,9 @@
 //! Calls of the Admin API.
 
 use flight_proto::admin::Failure as Told;
+use reqwest::header::CONTENT_TYPE;
 use reqwest::{Method, RequestBuilder, Url};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::Failure;
@@ -50,6 +52,19 @@ impl Client {
 
     pub(super) async fn post<T: DeserializeOwned>(&self, path: &[&str]) -> Result<T, Failure> {
         self.call(self.request(Method::POST, path, &[])?).await
+    }
+
+    /// `body` as JSON, where there is one.
+    pub(super) async fn put<T: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        body: Option<&impl Serialize>,
+    ) -> Result<T, Failure> {
+        let mut request = self.request(Method::PUT, path, &[])?;
+        if let Some(body) = body {
+            request = request.header(CONTENT_TYPE, "application/json").body(serde_json::to_vec(body)?);
+        }
+        self.call(request).await
     }
 
     fn request(

@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::http::Readiness;
 use crate::login;
 use axum::extract::FromRequestParts;
-use axum::extract::rejection::QueryRejection;
+use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::response::{Html, IntoResponse, Response};
@@ -39,7 +39,10 @@ struct Description;
 pub(crate) fn router(readiness: Readiness) -> Router {
     let (api, description) = OpenApiRouter::with_openapi(Description::openapi())
         .routes(routes!(nodes::list))
-        .routes(routes!(nodes::leader))
+        .routes(routes!(nodes::leader, nodes::hand_over))
+        .routes(routes!(nodes::add_coordinator, nodes::remove_coordinator))
+        .routes(routes!(nodes::drain, nodes::undrain))
+        .routes(routes!(nodes::remove_shard))
         .routes(routes!(datasets::list))
         .routes(routes!(datasets::versions))
         .routes(routes!(datasets::placement))
@@ -65,6 +68,12 @@ pub(crate) type Result<T> = std::result::Result<T, Failed>;
 impl From<Error> for Failed {
     fn from(error: Error) -> Failed {
         Failed(error)
+    }
+}
+
+impl From<JsonRejection> for Failed {
+    fn from(rejection: JsonRejection) -> Failed {
+        Failed(Error::Statement(rejection.body_text()))
     }
 }
 

@@ -175,11 +175,15 @@ impl Datasets {
         }
     }
 
-    /// The versions that queries may read, or soon will.
-    pub(crate) fn in_use(&self) -> Vec<VersionId> {
+    /// The versions that queries may read, or soon will; those that they may read on `shard`, where it is given.
+    pub(crate) fn in_use(&self, shard: Option<u64>) -> Vec<VersionId> {
         let state = self.state.lock();
         let former = state.former_views.iter().filter_map(Weak::upgrade);
+        let seats = |view: &Arc<View>, shard: u64| {
+            view.seating.as_ref().is_some_and(|seating| seating.nodes.iter().any(|&(id, _)| id == shard))
+        };
         let views = former.chain([state.view.clone()]);
+        let views = views.filter(|view| shard.is_none_or(|shard| seats(view, shard)));
         let mut ids: Vec<VersionId> = views
             .flat_map(|view| view.residents().map(|one| id_of(&one.table)).collect::<Vec<_>>())
             .collect();

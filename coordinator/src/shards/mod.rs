@@ -2,6 +2,7 @@
 //! [`seating`] says who reads what and [`there`] runs queries on them.
 
 pub(crate) mod here;
+mod leaving;
 pub(crate) mod nodes;
 pub(crate) mod seating;
 pub(crate) mod there;

@@ -45,7 +45,9 @@ pub(crate) fn handlers(
     let (heard, nodes) = (datasets.clone(), nodes.clone());
     let heartbeat = call_handler(move |request| {
         let orders = Heartbeat::decode(request).map_err(|error| error.to_string()).and_then(|heartbeat| {
-            let in_use = heard.in_use().iter().map(VersionName::from).collect();
+            // What is drained is to keep nothing but what queries that know no better may read there.
+            let drained = Some(heartbeat.shard).filter(|&shard| nodes.is_drained(shard));
+            let in_use = heard.in_use(drained).iter().map(VersionName::from).collect();
             nodes.heartbeat(heartbeat, in_use).map_err(|error| error.to_string())
         });
         async move { Ok(orders?.encode_to_vec().into()) }

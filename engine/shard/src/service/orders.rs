@@ -114,8 +114,9 @@ impl Node {
         Holdings { versions: held.collect() }
     }
 
-    fn take(&self, coordinator: &str, orders: Orders) {
+    fn take(self: &Arc<Node>, coordinator: &str, orders: Orders) {
         self.hear_of(orders.epoch);
+        orders.coordinators.iter().for_each(|address| self.contact(address, true));
         let mut state = self.told.state.lock();
         state.in_use.insert(coordinator.into(), (Instant::now(), orders.in_use));
         state.settled_revision = state.settled_revision.max(orders.settled_revision);
@@ -163,6 +164,7 @@ impl Node {
         loop {
             tokio::time::sleep(TIDY).await;
             self.drop_unwanted();
+            self.contacts.tidy();
         }
     }
 
@@ -175,17 +177,20 @@ impl Node {
             (wanted, settled)
         };
         let Some(dealing) = &wanted.dealing else { return Ok(false) };
-        let takes_part = dealing.shards.iter().any(|member| member.id == self.shard.id());
+        let own = dealing.shards.iter().find(|member| member.id == self.shard.id());
+        let takes_part = own.is_some();
+        // What drains keeps what it holds until it is told to hold nothing.
+        let keep = !settled || own.is_some_and(|member| member.weight == 0);
         let mut failed = None;
         for name in wanted.versions.iter().filter(|_| takes_part) {
             let id = VersionId::from(name.clone());
             let done = self.told.state.lock().done.get(&id).cloned();
-            if done.is_some_and(|(known, kept)| known == *dealing && (!kept || !settled)) {
+            if done.is_some_and(|(known, kept)| known == *dealing && (!kept || keep)) {
                 continue;
             }
             let brought = async {
                 let manifest = self.manifest(name).await?;
-                self.bring_in(&manifest, dealing, !settled).await
+                self.bring_in(&manifest, dealing, keep).await
             };
             if let Err(error) = brought.await {
                 // The others may fare better.
@@ -230,7 +235,7 @@ impl Node {
     /// A manifest, from whichever coordinator has it.
     async fn manifest(&self, name: &VersionName) -> Result<Manifest> {
         let mut why = String::from("no coordinator is known");
-        for coordinator in &self.coordinators {
+        for coordinator in &self.contacts.addresses() {
             let request = name.encode_to_vec().into();
             let call =
                 self.peers.call(coordinator, network::Service(Service::Manifest as u16), request, READING);
@@ -272,10 +277,11 @@ impl Node {
         state.in_use.retain(|_, (heard, _)| now - *heard < LEASE);
         let Some(wanted) = &state.wanted else { return };
         let in_use = state.in_use.values().flat_map(|(_, names)| names);
-        let needed: HashSet<VersionId> =
-            wanted.versions.iter().chain(in_use).map(|name| name.clone().into()).collect();
+        let versions = wanted.versions.iter().filter(|_| !wanted.nothing);
+        let needed: HashSet<VersionId> = versions.chain(in_use).map(|name| name.clone().into()).collect();
         for id in self.shard.versions() {
-            if !needed.contains(&id) && !state.prepared.contains_key(&id) {
+            let prepared = state.prepared.contains_key(&id) && !wanted.nothing;
+            if !needed.contains(&id) && !prepared {
                 state.done.remove(&id);
                 self.shard.drop_version(&id);
             }
