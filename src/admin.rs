@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use flight_proto::admin::{
-    CoordinatorAddress, Dataset, LeaderChange, Nodes, Placement, Query, Shard, Snapshot, Version,
+    CoordinatorAddress, Dataset, Hydration, LeaderChange, Nodes, Placement, Query, Shard, Snapshot, Version,
 };
 use serde::Serialize;
 
@@ -95,6 +95,8 @@ enum Command {
         /// Of this dataset alone: its number, or schema.table
         dataset: Option<String>,
     },
+    /// List what is being brought onto the shards, and what was brought last of each dataset
+    Hydrations,
     /// List the queries that run or wait
     Queries,
     /// Show a query with its plan
@@ -163,6 +165,10 @@ async fn ask(client: &Client, printer: &Printer, command: Command) -> Result<(),
             let of: Vec<_> = dataset.map(|dataset| ("dataset", dataset)).into_iter().collect();
             let placement: Vec<Placement> = client.get(&["placement"], &of).await?;
             printer.print(&placement, |placement| text::placement(placement))
+        }
+        Command::Hydrations => {
+            let hydrations: Vec<Hydration> = client.get(&["hydrations"], &[]).await?;
+            printer.print(&hydrations, |hydrations| text::hydrations(hydrations))
         }
         Command::Queries => printer.print(&client.get(&["queries"], &[]).await?, text::queries),
         Command::Query { query } => printer.print(&client.get(&["queries", &query], &[]).await?, text::query),

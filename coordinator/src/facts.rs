@@ -2,14 +2,14 @@
 
 use crate::catalog::{CatalogState, CatalogStore, MemberState, RaftMember, RaftStatus};
 use crate::coordinator::{Coordinator, QuerySummary};
-use crate::datasets::DEFAULT_TENANT;
+use crate::datasets::{DEFAULT_TENANT, Datasets};
 use crate::explain::query_of;
 use crate::shards::Shards;
 use crate::shards::nodes::NodeSummary;
 use crate::view::{Resident, View};
 use flight_proto::admin;
 use planner::catalog::Partitioning;
-use shard::VersionId;
+use shard::{Hydration, HydrationState, VersionId};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -128,6 +128,38 @@ pub(crate) fn placement(coordinator: &Coordinator) -> Vec<admin::Placement> {
         }
     };
     view.residents().map(placement).collect()
+}
+
+/// What the shards bring in, and for each dataset what they brought in last.
+pub(crate) fn hydrations(datasets: &Datasets) -> Vec<admin::Hydration> {
+    let snapshot = datasets.catalog().snapshot();
+    let hydration = |shard: u64, hydration: Hydration| {
+        let id = &hydration.version;
+        let known = snapshot.dataset(&id.tenant, id.dataset);
+        let (state, error) = match hydration.state {
+            HydrationState::Running => ("running", String::new()),
+            HydrationState::Done => ("done", String::new()),
+            HydrationState::Failed(why) => ("failed", why),
+        };
+        admin::Hydration {
+            shard: shard_text(shard),
+            dataset: id.dataset,
+            schema: known.map(|known| known.schema.clone()).unwrap_or_default(),
+            table: known.map(|known| known.name.clone()).unwrap_or_default(),
+            version: id.version,
+            state: state.into(),
+            error,
+            rows_done: hydration.counts.rows_done,
+            rows_total: hydration.counts.rows_total,
+            bytes_read: hydration.counts.bytes_read,
+            began_at_us: hydration.began_us,
+            elapsed_ms: hydration.elapsed_ms,
+        }
+    };
+    let all = datasets.shards().hydrations().into_iter();
+    all.flat_map(|(shard, of)| of.into_iter().map(move |one| (shard, one)))
+        .map(|(shard, one)| hydration(shard, one))
+        .collect()
 }
 
 /// The queries of this coordinator, the oldest first.

@@ -73,6 +73,18 @@ impl Names {
         VirtualTable { name: "coordinators".into(), rows: rows.collect(), columns }
     }
 
+    fn hydrations(&self) -> VirtualTable {
+        let texts = ["shard", "schema_name", "table_name", "state", "error"];
+        let counts = ["dataset", "version", "rows_done", "rows_total", "bytes_read", "elapsed_ms"];
+        let columns = texts.into_iter().map(text).chain(counts.into_iter().map(wide)).collect();
+        let rows = facts::hydrations(&self.coordinator.datasets).into_iter().map(|one| {
+            let counts = [one.rows_done, one.rows_total, one.bytes_read, one.elapsed_ms];
+            let counts = [&[one.dataset, one.version], &counts[..]].concat();
+            row(&[one.shard, one.schema, one.table, one.state, one.error], &counts)
+        });
+        VirtualTable { name: "hydrations".into(), rows: rows.collect(), columns }
+    }
+
     fn queries(&self) -> VirtualTable {
         let mut columns: Vec<ColumnSchema> = ["query", "principal", "sql"].into_iter().map(text).collect();
         columns.push(wide("elapsed_ms"));
@@ -113,6 +125,7 @@ impl Catalog for Names {
         match name.to_ascii_lowercase().as_str() {
             "coordinators" => Some(self.coordinators()),
             "datasets" => Some(self.datasets()),
+            "hydrations" => Some(self.hydrations()),
             "queries" => Some(self.queries()),
             "shards" => Some(self.shards()),
             _ => None,

@@ -119,6 +119,29 @@ pub struct Bucket {
     pub shards: Vec<String>,
 }
 
+/// How far a shard has brought a version in, or had when it ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Hydration {
+    pub shard: String,
+    pub dataset: u64,
+    /// Empty for a dataset that the catalog does not have.
+    pub schema: String,
+    pub table: String,
+    pub version: u64,
+    /// `running`, `done` or `failed`.
+    pub state: String,
+    /// Why it failed.
+    pub error: String,
+    /// Rows that lie in segments, those found on local disk included.
+    pub rows_done: u64,
+    pub rows_total: u64,
+    /// Fetched from the object store.
+    pub bytes_read: u64,
+    /// Microseconds since 1970.
+    pub began_at_us: i64,
+    pub elapsed_ms: u64,
+}
+
 /// Queries that run or wait.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Queries {

@@ -62,6 +62,38 @@ pub struct Heartbeat {
     /// The revision of the [`Wanted`] that it has.
     #[prost(uint64, tag = "8")]
     pub wanted_revision: u64,
+    /// Absent where the coordinator was told the same before.
+    #[prost(message, optional, tag = "9")]
+    pub hydrations: Option<Hydrations>,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, prost::Message)]
+pub struct Hydrations {
+    #[prost(message, repeated, tag = "1")]
+    pub hydrations: Vec<Hydration>,
+}
+
+/// How far a version is brought in, or was at the end.
+#[derive(Clone, PartialEq, Eq, Hash, prost::Message)]
+pub struct Hydration {
+    #[prost(message, optional, tag = "1")]
+    pub version: Option<VersionName>,
+    /// Microseconds since 1970.
+    #[prost(int64, tag = "2")]
+    pub began_us: i64,
+    #[prost(uint64, tag = "3")]
+    pub elapsed_ms: u64,
+    #[prost(uint64, tag = "4")]
+    pub rows_total: u64,
+    #[prost(uint64, tag = "5")]
+    pub rows_done: u64,
+    #[prost(uint64, tag = "6")]
+    pub bytes_read: u64,
+    #[prost(bool, tag = "7")]
+    pub ended: bool,
+    /// Why it ended before it was done; absent: it did not.
+    #[prost(string, optional, tag = "8")]
+    pub failure: Option<String>,
 }
 
 #[derive(Clone, PartialEq, Eq, Hash, prost::Message)]

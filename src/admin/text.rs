@@ -2,7 +2,9 @@
 
 use std::fmt::Write;
 
-use flight_proto::admin::{Coordinator, Dataset, Leader, Nodes, Placement, Queries, Query, Shard, Version};
+use flight_proto::admin::{
+    Coordinator, Dataset, Hydration, Leader, Nodes, Placement, Queries, Query, Shard, Version,
+};
 use unicode_width::UnicodeWidthStr;
 
 pub(super) fn nodes(nodes: &Nodes) -> String {
@@ -66,6 +68,23 @@ pub(super) fn placement(placement: &[Placement]) -> String {
         })
     });
     table(["TABLE", "VERSION", "PLACEMENT", "BUCKET", "ROWS", "SHARDS"], rows)
+}
+
+pub(super) fn hydrations(hydrations: &[Hydration]) -> String {
+    let rows = hydrations.iter().map(|one| {
+        let name = match one.table.as_str() {
+            "" => one.dataset.to_string(),
+            table => format!("{}.{table}", one.schema),
+        };
+        let counts = [one.version, one.rows_done, one.rows_total, one.bytes_read];
+        let [version, done, total, bytes] = counts.map(|count| count.to_string());
+        let (shard, state) = (one.shard.clone(), one.state.clone());
+        let (began, took) = (time(one.began_at_us), seconds(one.elapsed_ms));
+        [shard, name, version, state, done, total, bytes, began, took, one.error.clone()]
+    });
+    let names =
+        ["SHARD", "TABLE", "VERSION", "STATE", "ROWS", "OF", "BYTES READ", "BEGAN", "SECONDS", "ERROR"];
+    table(names, rows)
 }
 
 pub(super) fn queries(queries: &Queries) -> String {

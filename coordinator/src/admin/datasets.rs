@@ -5,7 +5,7 @@ use crate::facts;
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query};
-use flight_proto::admin::{Dataset, Failure, Placement, Snapshot, Version};
+use flight_proto::admin::{Dataset, Failure, Hydration, Placement, Snapshot, Version};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -57,6 +57,13 @@ pub(crate) async fn placement(
         placement.retain(|placement| placement.dataset == dataset);
     }
     Ok(Json(placement))
+}
+
+/// What the shards bring in, and for each dataset what they brought in last.
+#[utoipa::path(get, path = "/api/v1/hydrations", tag = "datasets",
+    responses((status = OK, body = Vec<Hydration>)))]
+pub(crate) async fn hydrations(Admitted(coordinator): Admitted) -> Json<Vec<Hydration>> {
+    Json(facts::hydrations(&coordinator.datasets))
 }
 
 /// Copy the catalog to the object store now. It is copied after each change anyway.

@@ -46,6 +46,7 @@ pub(crate) fn router(readiness: Readiness) -> Router {
         .routes(routes!(datasets::list))
         .routes(routes!(datasets::versions))
         .routes(routes!(datasets::placement))
+        .routes(routes!(datasets::hydrations))
         .routes(routes!(datasets::snapshot))
         .routes(routes!(queries::list))
         .routes(routes!(queries::show, queries::cancel))

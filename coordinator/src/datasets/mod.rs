@@ -23,7 +23,7 @@ use parking_lot::Mutex;
 use planner::catalog::{Partitioning, Table};
 use publish::dataset_of;
 use shard::schema::columns_to_stored;
-use shard::{Place, Placement, Progress, Stores, Version, VersionId};
+use shard::{Place, Placement, Stores, Version, VersionId};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -52,7 +52,6 @@ pub(crate) struct Ground {
 pub(crate) struct Datasets {
     ground: Ground,
     manifests: Manifests,
-    progress: Arc<Progress>,
     state: Mutex<State>,
     publisher: publish::Publisher,
     /// The revision of the catalog that queries see at least, on a cluster.
@@ -111,7 +110,6 @@ impl Datasets {
         Datasets {
             ground,
             manifests,
-            progress: Arc::default(),
             state: Mutex::default(),
             publisher: Default::default(),
             followed: watch::Sender::new(0),
@@ -148,9 +146,9 @@ impl Datasets {
         &self.ground.root
     }
 
-    /// What hydrations have done since the start.
+    /// What hydrations of this process have done since the start.
     pub(crate) fn hydrated(&self) -> shard::Counts {
-        self.progress.counts()
+        self.shards().here().map_or(shard::Counts::default(), |here| here.counts())
     }
 
     /// Rebuilds the view after a change of residents or schemas.
@@ -342,7 +340,7 @@ impl Datasets {
     /// Brings a version onto the shards.
     async fn hydrate(&self, manifest: &Manifest) -> Result<Arc<Resident>> {
         let version = Version::of_manifest(manifest).map_err(shard_error)?;
-        let brought = self.ground.shards.bring_in(manifest, &version, &self.progress).await?;
+        let brought = self.ground.shards.bring_in(manifest, &version).await?;
         Ok(resident(&dataset_of(manifest), version.schema.to_vec(), brought))
     }
 

@@ -16,8 +16,8 @@ use futures::future::{join_all, try_join_all};
 use network::Peers;
 use parking_lot::Mutex;
 use shard::hydrate::Options;
-use shard::service::words::{dealing_of, holding_of};
-use shard::{Member, Placement, ShardSet, VersionId};
+use shard::service::words::{dealing_of, holding_of, hydration_of};
+use shard::{Hydration, Member, Placement, ShardSet, VersionId};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
@@ -70,6 +70,7 @@ pub(super) struct Known {
     holdings_revision: u64,
     hydrated_revision: u64,
     pub(super) holdings: Holdings,
+    hydrations: Vec<Hydration>,
 }
 
 /// A shard as operators see it.
@@ -128,6 +129,7 @@ impl Nodes {
                 holdings_revision: 0,
                 hydrated_revision: 0,
                 holdings: Arc::default(),
+                hydrations: Vec::new(),
             });
             let mut changed = !node.alive;
             if node.incarnation != heartbeat.incarnation {
@@ -139,6 +141,9 @@ impl Nodes {
             node.weight = heartbeat.weight.max(1);
             node.hydrated_revision = heartbeat.hydrated_revision;
             (node.heard, node.last_heard, node.alive) = (Some(now), now, true);
+            if let Some(told) = heartbeat.hydrations {
+                node.hydrations = told.hydrations.into_iter().filter_map(hydration_of).collect();
+            }
             if let Some(holdings) = holdings {
                 changed |= node.holdings != holdings;
                 (node.holdings, node.holdings_revision) = (holdings, heartbeat.holdings_revision);
@@ -470,6 +475,13 @@ impl Nodes {
     /// What each shard that lives holds, by number.
     pub(crate) fn holdings(&self) -> Vec<(u64, Holdings)> {
         self.alive().into_iter().map(|node| (node.id, node.holdings)).collect()
+    }
+
+    /// What shards that live bring in, or have brought in, by number.
+    pub(crate) fn hydrations(&self) -> Vec<(u64, Vec<Hydration>)> {
+        let known = self.known.lock();
+        let alive = known.iter().filter(|(_, node)| node.alive);
+        alive.map(|(&id, node)| (id, node.hydrations.clone())).collect()
     }
 
     /// All shards that were ever heard of, for operators.

@@ -8,7 +8,7 @@ mod run;
 pub mod words;
 
 use crate::hydrate::Options;
-use crate::{Progress, Shard, VersionId};
+use crate::{Hydrations, Shard, VersionId};
 use contacts::Contacts;
 use flight_proto::Message;
 use flight_proto::node::{Failure, FailureKind, Hydrate, Rows, Service, Summaries, Summarize};
@@ -49,7 +49,7 @@ pub(crate) struct Node {
     weight: u32,
     incarnation: u64,
     options: Options,
-    progress: Arc<Progress>,
+    hydrations: Arc<Hydrations>,
     queries: Arc<Queries>,
     told: Told,
     /// The latest term of a leader that was heard of.
@@ -71,7 +71,7 @@ pub fn serve(
         weight: config.weight.max(1),
         incarnation: config.incarnation,
         options: config.hydration,
-        progress: Arc::default(),
+        hydrations: Arc::default(),
         queries: Arc::default(),
         told: Told::default(),
         epoch: AtomicU64::new(0),

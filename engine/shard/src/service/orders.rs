@@ -5,11 +5,13 @@
 //! any coordinator that was heard of lately.
 
 use super::Node;
-use super::words::{from_dealing, held_of};
+use super::words::{from_dealing, held_of, told_hydration};
 use crate::{Error, Result, Version, VersionId, hydrate_one};
 use flight_proto::Message;
 use flight_proto::manifest::Manifest;
-use flight_proto::node::{Dealing, Heartbeat, Held, Holdings, Hydrate, Orders, Service, VersionName, Wanted};
+use flight_proto::node::{
+    self, Dealing, Heartbeat, Held, Holdings, Hydrate, Orders, Service, VersionName, Wanted,
+};
 use parking_lot::Mutex;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -60,9 +62,15 @@ impl Node {
     pub(super) async fn report_to(self: Arc<Node>, coordinator: String) {
         let mut changes = self.shard.changes();
         let mut known = 0;
+        let mut told = None;
         loop {
             let revision = *changes.borrow_and_update();
-            let heartbeat = self.heartbeat(revision, known);
+            let hydrations = self.hydrations.list().into_iter().map(told_hydration).collect();
+            let hydrations = Some(node::Hydrations { hydrations });
+            let mut heartbeat = self.heartbeat(revision, known);
+            if told != hydrations {
+                heartbeat.hydrations = hydrations.clone();
+            }
             let call = self.peers.call(
                 &coordinator,
                 network::Service(Service::Heartbeat as u16),
@@ -76,11 +84,14 @@ impl Node {
             known = match orders {
                 Ok(orders) => {
                     let known = orders.holdings_revision;
+                    // One that knows nothing of what is held was started anew.
+                    told = hydrations.filter(|_| known > 0);
                     self.take(&coordinator, orders);
                     known
                 }
                 Err(why) => {
                     tracing::debug!("coordinator {coordinator} gives no orders: {why}");
+                    told = None;
                     0
                 }
             };
@@ -105,6 +116,7 @@ impl Node {
             holdings: (known != revision).then(|| self.holdings()),
             hydrated_revision,
             wanted_revision,
+            hydrations: None,
         }
     }
 
@@ -216,7 +228,10 @@ impl Node {
         let _turn = turn.lock().await;
         let _building = self.told.building.read().await;
         let (set, options) = from_dealing(dealing, &self.options);
-        hydrate_one(&self.shard, &set, &version, &options, keep, &self.progress).await?;
+        let hydrating = self.hydrations.begin(&version.id);
+        let hydrated = hydrate_one(&self.shard, &set, &version, &options, keep, hydrating.progress()).await;
+        hydrating.end(&hydrated);
+        hydrated?;
         self.told.state.lock().done.insert(version.id.clone(), (dealing.clone(), keep));
         Ok(version.id)
     }
