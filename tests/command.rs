@@ -288,3 +288,68 @@ fn operators_look_from_the_command_line() {
     let message = failure(&run(&["admin", "--url", &format!("http://{http}"), "nodes"]), 1);
     assert!(message.contains("cannot reach") && message.contains(&http), "{message}");
 }
+
+/// Flags win over the environment, that over the file, that over defaults.
+#[test]
+fn settings_come_from_where_they_are_nearest() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tundra.toml");
+    let file = "memory = \"1GB\"\nreplicas = 3\npeers = [\"1=a:1\", \"2=b:2\"]\n[up]\nshards = 4\nflight = \"127.0.0.1:0\"\n";
+    std::fs::write(&path, file).unwrap();
+    let path = path.to_str().unwrap();
+    let config = |arguments: &[&str], variables: &[(&str, &str)]| {
+        let mut command = Command::new(TUNDRA);
+        command.arg("config").args(arguments).envs(variables.iter().copied()).output().unwrap()
+    };
+    let setting = |output: &Output, name: &str| {
+        let text = stdout(output);
+        let line = text.lines().find(|line| line.split_whitespace().next() == Some(name));
+        line.unwrap_or_else(|| panic!("no {name} in {text}"))
+            .split_whitespace()
+            .skip(1)
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
+    let plain = config(&["up"], &[]);
+    assert_eq!(setting(&plain, "memory"), "80% default");
+    assert_eq!(setting(&plain, "shards"), "1 default");
+    let of_file = config(&["--config", path, "up"], &[]);
+    assert_eq!(setting(&of_file, "memory"), format!("1GB {path}, line 1"));
+    assert_eq!(setting(&of_file, "shards"), format!("4 {path}, line 5"));
+    let variables = [("TUNDRA_CONFIG", path), ("TUNDRA_MEMORY", "2GB")];
+    let of_environment = config(&["up"], &variables);
+    assert_eq!(setting(&of_environment, "memory"), "2GB TUNDRA_MEMORY");
+    assert_eq!(setting(&of_environment, "shards"), format!("4 {path}, line 5"));
+    let of_flag = config(&["up", "--memory", "3GB", "--config", path], &variables[1..]);
+    assert_eq!(setting(&of_flag, "memory"), "3GB flag");
+    assert_eq!(setting(&of_flag, "flight"), format!("127.0.0.1:0 {path}, line 6"));
+    assert_eq!(
+        setting(&config(&["coordinator"], &variables), "peers"),
+        format!("1=a:1,2=b:2 {path}, line 3")
+    );
+    let all = stdout(&config(&[], &[]));
+    for command in ["UP ", "COORDINATOR ", "SHARD ", "CLUSTER "] {
+        assert!(all.lines().any(|line| line.starts_with(command)), "{all}");
+    }
+    assert!(failure(&config(&["sql"], &[]), 1).contains("'sql' has no settings"));
+
+    // The server itself is started so: what is in the file must not be given again.
+    let data = folder.path().join("data");
+    std::fs::write(path, format!("data = {data:?}\nhttp = \"127.0.0.1:0\"\n[up]\nshards = 3\n")).unwrap();
+    let server =
+        Server::of(Command::new(TUNDRA).args(["up", "--config", path]).env("TUNDRA_FLIGHT", "127.0.0.1:0"));
+    assert!(data.is_dir());
+    assert_eq!(
+        stdout(&admin(&server, &["nodes"])).lines().filter(|line| line.contains(" active ")).count(),
+        3
+    );
+    server.stop();
+
+    std::fs::write(path, "[up]\nthreads = 1\n\nshard = 2\n").unwrap();
+    let unknown = failure(&run(&["up", "--config", path]), 1);
+    assert!(unknown.contains(path) && unknown.contains("line 4") && unknown.contains("'shard'"), "{unknown}");
+    std::fs::write(path, "\nmemory = \"lots\"\n").unwrap();
+    let wrong = failure(&run(&["up", "--config", path]), 2);
+    assert!(wrong.contains("lots") && wrong.contains(path) && wrong.contains("line 2"), "{wrong}");
+    assert!(failure(&run(&["up", "--config", "/no/such/file.toml"]), 1).contains("/no/such/file.toml"));
+}

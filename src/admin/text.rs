@@ -5,14 +5,15 @@ use std::fmt::Write;
 use flight_proto::admin::{
     Coordinator, Dataset, Hydration, Leader, Nodes, Placement, Queries, Query, Shard, Version,
 };
-use unicode_width::UnicodeWidthStr;
+
+use crate::table::aligned;
 
 pub(super) fn nodes(nodes: &Nodes) -> String {
     let coordinators = nodes.coordinators.iter().map(|node: &Coordinator| {
         let here = if node.here { "yes" } else { "" };
         [node.id.to_string(), node.address.clone(), node.role.clone(), node.term.to_string(), here.into()]
     });
-    let mut text = table(["COORDINATOR", "ADDRESS", "ROLE", "TERM", "ASKED"], coordinators);
+    let mut text = aligned(["COORDINATOR", "ADDRESS", "ROLE", "TERM", "ASKED"], coordinators);
     text.push('\n');
     text + &shards(&nodes.shards)
 }
@@ -23,7 +24,7 @@ pub(super) fn shards(shards: &[Shard]) -> String {
         let (id, address, status) = (shard.id.clone(), shard.address.clone(), shard.status.clone());
         [id, address, status, alive.into(), shard.buckets.to_string(), shard.rows.to_string()]
     });
-    table(["SHARD", "ADDRESS", "STATUS", "ALIVE", "BUCKETS", "ROWS"], rows)
+    aligned(["SHARD", "ADDRESS", "STATUS", "ALIVE", "BUCKETS", "ROWS"], rows)
 }
 
 pub(super) fn leader(leader: &Leader) -> String {
@@ -40,7 +41,7 @@ pub(super) fn datasets(datasets: &[Dataset]) -> String {
         let name = format!("{}.{}", dataset.schema, dataset.table);
         [number, name, version, rows, bytes, dataset.placement.clone(), dataset.state.clone()]
     });
-    table(["DATASET", "TABLE", "VERSION", "ROWS", "BYTES", "PLACEMENT", "STATE"], rows)
+    aligned(["DATASET", "TABLE", "VERSION", "ROWS", "BYTES", "PLACEMENT", "STATE"], rows)
 }
 
 pub(super) fn versions(versions: &[Version]) -> String {
@@ -54,7 +55,7 @@ pub(super) fn versions(versions: &[Version]) -> String {
         };
         [number, rows, bytes, files, time(version.created_at_us), state.into()]
     });
-    table(["VERSION", "ROWS", "BYTES", "FILES", "CREATED", "STATE"], rows)
+    aligned(["VERSION", "ROWS", "BYTES", "FILES", "CREATED", "STATE"], rows)
 }
 
 pub(super) fn placement(placement: &[Placement]) -> String {
@@ -67,7 +68,7 @@ pub(super) fn placement(placement: &[Placement]) -> String {
             [name, version, of.placement.clone(), number, rows, shards]
         })
     });
-    table(["TABLE", "VERSION", "PLACEMENT", "BUCKET", "ROWS", "SHARDS"], rows)
+    aligned(["TABLE", "VERSION", "PLACEMENT", "BUCKET", "ROWS", "SHARDS"], rows)
 }
 
 pub(super) fn hydrations(hydrations: &[Hydration]) -> String {
@@ -84,7 +85,7 @@ pub(super) fn hydrations(hydrations: &[Hydration]) -> String {
     });
     let names =
         ["SHARD", "TABLE", "VERSION", "STATE", "ROWS", "OF", "BYTES READ", "BEGAN", "SECONDS", "ERROR"];
-    table(names, rows)
+    aligned(names, rows)
 }
 
 pub(super) fn queries(queries: &Queries) -> String {
@@ -92,7 +93,7 @@ pub(super) fn queries(queries: &Queries) -> String {
         let (query_id, principal) = (query.query.clone(), query.principal.clone());
         [query_id, query.coordinator.to_string(), principal, seconds(query.elapsed_ms), query.sql.clone()]
     });
-    let mut text = table(["QUERY", "COORDINATOR", "PRINCIPAL", "SECONDS", "SQL"], rows);
+    let mut text = aligned(["QUERY", "COORDINATOR", "PRINCIPAL", "SECONDS", "SQL"], rows);
     for silent in &queries.silent {
         let _ = writeln!(text, "coordinator {silent} did not answer");
     }
@@ -119,40 +120,9 @@ fn time(at_us: i64) -> String {
     time.map_or_else(|| at_us.to_string(), |time| time.format("%Y-%m-%dT%H:%M:%SZ").to_string())
 }
 
-/// Lines with columns as wide as their widest cell; columns of numbers to the right.
-fn table<const N: usize>(names: [&str; N], rows: impl Iterator<Item = [String; N]>) -> String {
-    let rows: Vec<[String; N]> = rows.map(|row| row.map(|cell| one_line(&cell))).collect();
-    let is_number = |cell: &str| cell.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
-    let mut lines = vec![String::new(); rows.len() + 1];
-    for (column, name) in names.into_iter().enumerate() {
-        let cells: Vec<&str> =
-            std::iter::once(name).chain(rows.iter().map(|row| row[column].as_str())).collect();
-        let width = cells.iter().map(|cell| cell.width()).max().unwrap_or(0);
-        let right = rows.iter().all(|row| is_number(&row[column]));
-        for (line, cell) in lines.iter_mut().zip(cells) {
-            let gap = if column == 0 { "" } else { "  " };
-            let padding = " ".repeat(width - cell.width());
-            *line += &if right { format!("{gap}{padding}{cell}") } else { format!("{gap}{cell}{padding}") };
-        }
-    }
-    lines.iter().map(|line| format!("{}\n", line.trim_end())).collect()
-}
-
-/// The text with single blanks for whatever separates its words.
-fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn columns_are_aligned() {
-        let rows = [["a".into(), "9".into(), "x".into()], ["größer".into(), "10".into(), "y\n z".into()]];
-        let text = table(["NAME", "N", "TEXT"], rows.into_iter());
-        assert_eq!(text, "NAME     N  TEXT\na        9  x\ngrößer  10  y z\n");
-    }
 
     #[test]
     fn times_are_of_utc() {
