@@ -268,6 +268,12 @@ async fn end(ended: &mut tokio::sync::watch::Receiver<bool>) {
 
 fn start(node: &Node) -> std::io::Result<Child> {
     let mut command = Command::new(std::env::current_exe()?);
+    // Its settings are those of this process, all in its arguments.
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(|name| name.starts_with("TUNDRA_") && name != "TUNDRA_LOG") {
+            command.env_remove(name);
+        }
+    }
     command.args(&node.arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
     command.spawn()
 }

@@ -1,7 +1,9 @@
 //! The `tundra` command. This file parses the arguments and hands over to the subcommand's module.
 
+mod admin;
 mod cert;
 mod cluster;
+mod config;
 mod coordinator;
 mod machine;
 mod node;
@@ -10,11 +12,12 @@ mod sample;
 mod shard;
 mod size;
 mod sql;
+mod table;
 mod up;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{FromArgMatches, Parser, Subcommand};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -44,11 +47,19 @@ enum Command {
     Coordinator(coordinator::Options),
     Shard(shard::Options),
     Cert(cert::Options),
+    Admin(admin::Options),
+    Config(config::Options),
 }
 
 fn main() -> ExitCode {
     keep_freed_memory();
-    let arguments = Arguments::parse();
+    let arguments = match config::arguments() {
+        Ok(matches) => Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit()),
+        Err(failure) => {
+            complain(&failure);
+            return ExitCode::FAILURE;
+        }
+    };
     // Fails only when a provider is installed already, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let done = match arguments.command {
@@ -58,6 +69,8 @@ fn main() -> ExitCode {
         Command::Coordinator(options) => coordinator::run(options),
         Command::Shard(options) => shard::run(options),
         Command::Cert(options) => cert::run(options),
+        Command::Admin(options) => admin::run(options),
+        Command::Config(options) => config::run(options),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -248,3 +248,108 @@ fn a_server_that_is_not_there_is_an_error() {
     assert!(message.contains("cannot connect") && message.contains(&free.to_string()), "{message}");
     assert!(failure(&run(&["sql", "--url", "ftp://x", "-c", "SELECT 1"]), 1).contains("grpc://"));
 }
+
+/// `tundra admin` of a server.
+fn admin(server: &Server, arguments: &[&str]) -> Output {
+    let url = format!("http://{}", server.http);
+    run(&[&["admin", "--url", &url], arguments].concat())
+}
+
+#[test]
+fn operators_look_from_the_command_line() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::start(data.path(), &["--shards", "2"]);
+    assert!(
+        sql(&server, &["-c", "CREATE TABLE t AS SELECT 1 AS a; INSERT INTO t VALUES (2)"]).status.success()
+    );
+
+    let nodes = stdout(&admin(&server, &["nodes"]));
+    let lines: Vec<&str> = nodes.lines().collect();
+    assert!(lines[0].starts_with("COORDINATOR  ADDRESS"), "{nodes}");
+    assert!(lines[3].starts_with("SHARD             ADDRESS  STATUS  ALIVE"), "{nodes}");
+    assert!(lines[5].starts_with("0000000000000001"), "{nodes}");
+    assert!(stdout(&admin(&server, &["leader"])).starts_with("coordinator 1 at "));
+    let datasets = stdout(&admin(&server, &["datasets"]));
+    assert!(datasets.contains("main.t") && datasets.contains("replicated"), "{datasets}");
+    let versions = stdout(&admin(&server, &["versions", "t", "--json"]));
+    let versions: serde_json::Value = serde_json::from_str(&versions).unwrap();
+    assert_eq!(versions[0]["version"], 2);
+    assert_eq!(stdout(&admin(&server, &["versions", "t", "--limit", "1"])).lines().count(), 2);
+    let placement = stdout(&admin(&server, &["placement", "main.t"]));
+    assert!(placement.contains("0000000000000000 0000000000000001"), "{placement}");
+    assert_eq!(stdout(&admin(&server, &["queries"])).lines().count(), 1);
+    assert!(stdout(&admin(&server, &["snapshot"])).contains("file://"));
+
+    assert!(failure(&admin(&server, &["versions", "none"]), 1).contains("main.none"));
+    assert!(failure(&admin(&server, &["cancel", "00ff"]), 1).contains("no query"));
+    assert!(failure(&run(&["admin", "nodes", "--url", "ftp://x"]), 1).contains("http://127.0.0.1:8080"));
+    let http = server.http.clone();
+    server.stop();
+    let message = failure(&run(&["admin", "--url", &format!("http://{http}"), "nodes"]), 1);
+    assert!(message.contains("cannot reach") && message.contains(&http), "{message}");
+}
+
+/// Flags win over the environment, that over the file, that over defaults.
+#[test]
+fn settings_come_from_where_they_are_nearest() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tundra.toml");
+    let file = "memory = \"1GB\"\nreplicas = 3\npeers = [\"1=a:1\", \"2=b:2\"]\n[up]\nshards = 4\nflight = \"127.0.0.1:0\"\n";
+    std::fs::write(&path, file).unwrap();
+    let path = path.to_str().unwrap();
+    let config = |arguments: &[&str], variables: &[(&str, &str)]| {
+        let mut command = Command::new(TUNDRA);
+        command.arg("config").args(arguments).envs(variables.iter().copied()).output().unwrap()
+    };
+    let setting = |output: &Output, name: &str| {
+        let text = stdout(output);
+        let line = text.lines().find(|line| line.split_whitespace().next() == Some(name));
+        line.unwrap_or_else(|| panic!("no {name} in {text}"))
+            .split_whitespace()
+            .skip(1)
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
+    let plain = config(&["up"], &[]);
+    assert_eq!(setting(&plain, "memory"), "80% default");
+    assert_eq!(setting(&plain, "shards"), "1 default");
+    let of_file = config(&["--config", path, "up"], &[]);
+    assert_eq!(setting(&of_file, "memory"), format!("1GB {path}, line 1"));
+    assert_eq!(setting(&of_file, "shards"), format!("4 {path}, line 5"));
+    let variables = [("TUNDRA_CONFIG", path), ("TUNDRA_MEMORY", "2GB")];
+    let of_environment = config(&["up"], &variables);
+    assert_eq!(setting(&of_environment, "memory"), "2GB TUNDRA_MEMORY");
+    assert_eq!(setting(&of_environment, "shards"), format!("4 {path}, line 5"));
+    let of_flag = config(&["up", "--memory", "3GB", "--config", path], &variables[1..]);
+    assert_eq!(setting(&of_flag, "memory"), "3GB flag");
+    assert_eq!(setting(&of_flag, "flight"), format!("127.0.0.1:0 {path}, line 6"));
+    assert_eq!(
+        setting(&config(&["coordinator"], &variables), "peers"),
+        format!("1=a:1,2=b:2 {path}, line 3")
+    );
+    let all = stdout(&config(&[], &[]));
+    for command in ["UP ", "COORDINATOR ", "SHARD ", "CLUSTER "] {
+        assert!(all.lines().any(|line| line.starts_with(command)), "{all}");
+    }
+    assert!(failure(&config(&["sql"], &[]), 1).contains("'sql' has no settings"));
+
+    // The server itself is started so: what is in the file must not be given again.
+    let data = folder.path().join("data");
+    std::fs::write(path, format!("data = {data:?}\nhttp = \"127.0.0.1:0\"\n[up]\nshards = 3\n")).unwrap();
+    let server =
+        Server::of(Command::new(TUNDRA).args(["up", "--config", path]).env("TUNDRA_FLIGHT", "127.0.0.1:0"));
+    assert!(data.is_dir());
+    assert_eq!(
+        stdout(&admin(&server, &["nodes"])).lines().filter(|line| line.contains(" active ")).count(),
+        3
+    );
+    server.stop();
+
+    std::fs::write(path, "[up]\nthreads = 1\n\nshard = 2\n").unwrap();
+    let unknown = failure(&run(&["up", "--config", path]), 1);
+    assert!(unknown.contains(path) && unknown.contains("line 4") && unknown.contains("'shard'"), "{unknown}");
+    std::fs::write(path, "\nmemory = \"lots\"\n").unwrap();
+    let wrong = failure(&run(&["up", "--config", path]), 2);
+    assert!(wrong.contains("lots") && wrong.contains(path) && wrong.contains("line 2"), "{wrong}");
+    assert!(failure(&run(&["up", "--config", "/no/such/file.toml"]), 1).contains("/no/such/file.toml"));
+}

@@ -9,6 +9,7 @@ use exec::context::Cancel;
 use exec::memory::MemoryPool;
 use exec::runtime::Workers;
 use parking_lot::Mutex;
+use planner::Statement;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -31,6 +32,8 @@ pub(crate) struct Coordinator {
 struct Running {
     cancel: Cancel,
     asked: AskedBy,
+    /// As it was planned last.
+    planned: Option<Arc<Statement>>,
     started: Instant,
 }
 
@@ -86,8 +89,20 @@ impl Coordinator {
         if self.stopping.load(Ordering::Acquire) {
             return Err(Error::ShuttingDown);
         }
-        queries.insert(query_id, Running { cancel, asked, started: Instant::now() });
+        queries.insert(query_id, Running { cancel, asked, planned: None, started: Instant::now() });
         Ok(ListedQuery { coordinator: self.clone(), query_id, started: Instant::now() })
+    }
+
+    /// Keeps what a listed query does, for who asks for its plan.
+    pub(crate) fn does(&self, query_id: u128, planned: &Arc<Statement>) {
+        if let Some(running) = self.queries.lock().get_mut(&query_id) {
+            running.planned = Some(planned.clone());
+        }
+    }
+
+    /// What a query does, where it is listed and planned.
+    pub(crate) fn planned(&self, query_id: u128) -> Option<Arc<Statement>> {
+        self.queries.lock().get(&query_id)?.planned.clone()
     }
 
     /// Ends a query; `false` if none of that identity runs.

@@ -1,7 +1,7 @@
 //! `EXPLAIN ANALYZE`: the planner's tree with what was measured.
 
 use exec::runtime::Profile;
-use planner::PlannedQuery;
+use planner::{PlannedQuery, Statement};
 use std::time::Duration;
 
 /// What a run adds to a plan.
@@ -13,6 +13,17 @@ pub(crate) struct Measured {
     pub(crate) memory_peak_bytes: u64,
     /// Between shards that are nodes.
     pub(crate) exchanged_bytes: Option<u64>,
+}
+
+/// The query of a statement that has one.
+pub(crate) fn query_of(statement: &Statement) -> Option<&PlannedQuery> {
+    match statement {
+        Statement::Query(query)
+        | Statement::Explain { query, .. }
+        | Statement::CreateTableAs { query, .. }
+        | Statement::Insert { query, .. } => Some(query),
+        _ => None,
+    }
 }
 
 /// The lines that describe `query`, with what was measured where it was run.

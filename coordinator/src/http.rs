@@ -1,5 +1,6 @@
-//! HTTP for those who run the process: `/healthz`, `/readyz`, `/metrics`.
+//! HTTP for those who run the process: `/healthz`, `/readyz`, `/metrics`, and the Admin API.
 
+use crate::admin;
 use crate::coordinator::Coordinator;
 use axum::Router;
 use axum::http::{StatusCode, header};
@@ -21,8 +22,9 @@ impl Readiness {
         let _ = self.0.set(coordinator);
     }
 
-    fn is_ready(&self) -> bool {
-        self.0.get().is_some_and(|coordinator| !coordinator.is_stopping())
+    /// The coordinator, while it serves.
+    pub(crate) fn coordinator(&self) -> Option<Arc<Coordinator>> {
+        self.0.get().filter(|coordinator| !coordinator.is_stopping()).cloned()
     }
 }
 
@@ -45,8 +47,9 @@ pub(crate) fn serve(
 }
 
 fn router(readiness: Readiness, recorder: Option<PrometheusHandle>) -> Router {
+    let api = admin::router(readiness.clone());
     let ready = move || async move {
-        match readiness.is_ready() {
+        match readiness.coordinator().is_some() {
             true => (StatusCode::OK, "ready\n"),
             false => (StatusCode::SERVICE_UNAVAILABLE, "not ready\n"),
         }
@@ -64,4 +67,5 @@ fn router(readiness: Readiness, recorder: Option<PrometheusHandle>) -> Router {
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
+        .merge(api)
 }

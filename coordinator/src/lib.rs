@@ -4,6 +4,7 @@
 //! [`start`] brings up a coordinator with its shards in this process and serves until
 //! [`Handle::shutdown`]. Everything a client can do, [`Session::execute`] can do without a network.
 
+mod admin;
 mod admission;
 pub mod catalog;
 pub mod config;
@@ -11,9 +12,11 @@ mod coordinator;
 mod datasets;
 pub mod error;
 mod explain;
+mod facts;
 mod flight;
 mod folder;
 mod http;
+mod login;
 mod manifests;
 mod metrics;
 mod plans;

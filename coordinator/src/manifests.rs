@@ -6,13 +6,18 @@
 use crate::error::{Error, Result};
 use flight_proto::Message;
 use flight_proto::manifest::{MANIFEST_FORMAT, Manifest};
-use futures::TryStreamExt;
+use futures::{StreamExt, TryStreamExt};
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
 use std::sync::Arc;
 
 /// A manifest larger than this is taken for damage.
 const MANIFEST_BYTES_MAX: u64 = 256 << 20;
+
+/// The folder of copies of the catalog.
+const CATALOG: &str = "catalog";
+/// Manifests that are read at once.
+const READS: usize = 16;
 
 /// The part of an object store that Tundra keeps its own data in.
 #[derive(Clone)]
@@ -97,6 +102,15 @@ impl Manifests {
         }
     }
 
+    /// The latest `limit` versions of a dataset, the latest first.
+    pub(crate) async fn history(&self, tenant: &str, dataset: u64, limit: usize) -> Result<Vec<Manifest>> {
+        let mut versions = self.versions(&self.folder(tenant, dataset)).await?;
+        versions.sort_unstable_by_key(|version| std::cmp::Reverse(*version));
+        versions.truncate(limit);
+        let reads = futures::stream::iter(versions).map(|version| self.read(tenant, dataset, version));
+        reads.buffered(READS).try_collect().await
+    }
+
     async fn versions(&self, folder: &Path) -> Result<Vec<u64>> {
         let objects: Vec<_> = self
             .store
@@ -119,11 +133,11 @@ impl Manifests {
     }
 
     fn snapshots(&self) -> Path {
-        self.prefix.clone().join("catalog")
+        self.prefix.clone().join(CATALOG)
     }
 
-    /// Copies the catalog beside the data, so that the store alone rebuilds it. Older copies go, but one.
-    pub(crate) async fn put_catalog(&self, revision: u64, state: Vec<u8>) -> Result<()> {
+    /// Copies the catalog beside the data, so that the store alone rebuilds it. Older copies go, but one. Gives its name below the prefix.
+    pub(crate) async fn put_catalog(&self, revision: u64, state: Vec<u8>) -> Result<String> {
         let folder = self.snapshots();
         let failed = |error: object_store::Error| Error::Environment(format!("{folder}: {error}"));
         let path = folder.clone().join(format!("{revision:020}"));
@@ -135,7 +149,7 @@ impl Manifests {
             // What cannot be deleted now will be with the next copy.
             let _ = self.store.delete(&folder.clone().join(format!("{old:020}"))).await;
         }
-        Ok(())
+        Ok(format!("{CATALOG}/{revision:020}"))
     }
 
     /// The latest copy of the catalog.

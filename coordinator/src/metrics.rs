@@ -1,6 +1,7 @@
 //! Metrics: where they are gathered, and those that are read off now and then.
 
 use crate::coordinator::Coordinator;
+use crate::facts;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -44,6 +45,16 @@ fn read(coordinator: &Coordinator) {
         let labels = [("shard", shard.id().to_string())];
         metrics::gauge!("tundra_segment_bytes", &labels).set(shard.segment_bytes() as f64);
     }
+    let mut running = 0;
+    // Those that run come first: the latest of a dataset on a shard is what its gauges show.
+    for one in facts::hydrations(&coordinator.datasets).iter().rev() {
+        running += usize::from(one.state == "running");
+        let labels = [("shard", one.shard.clone()), ("dataset", format!("{}.{}", one.schema, one.table))];
+        metrics::gauge!("tundra_hydration_rows_done", &labels).set(one.rows_done as f64);
+        metrics::gauge!("tundra_hydration_rows_total", &labels).set(one.rows_total as f64);
+        metrics::gauge!("tundra_hydration_bytes_read", &labels).set(one.bytes_read as f64);
+    }
+    metrics::gauge!("tundra_hydrations_running").set(running as f64);
     let counts = coordinator.datasets.hydrated();
     metrics::counter!("tundra_hydrated_rows_total").absolute(counts.rows_done);
     metrics::counter!("tundra_fetched_bytes_total").absolute(counts.bytes_read);

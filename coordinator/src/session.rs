@@ -132,13 +132,7 @@ impl Session {
     /// What a statement gives and takes; its parameters are not known yet.
     pub(crate) async fn outline(&self, sql: &str) -> Result<Outline> {
         let (statement, _) = self.bind(sql, None).await?;
-        let query = match &*statement {
-            Statement::Query(query)
-            | Statement::Explain { query, .. }
-            | Statement::CreateTableAs { query, .. }
-            | Statement::Insert { query, .. } => Some(query),
-            _ => None,
-        };
+        let query = explain::query_of(&statement);
         Ok(Outline {
             schema: schema_of(&statement),
             parameters: query.map(|query| query.parameters.clone()).unwrap_or_default(),
@@ -235,6 +229,7 @@ impl Session {
             false => self.plan(&planned.sql, planned.parameters).await?,
         };
         let schema = schema_of(&planned.statement);
+        self.coordinator.does(call.id, &planned.statement);
         match &*planned.statement {
             Statement::Query(query) => {
                 let mut started = self.start(query, &planned.view, call).await?;
@@ -269,34 +264,36 @@ impl Session {
                 let (names, values) = shown.into_iter().unzip();
                 text_rows(schema, vec![names, values])
             }
-            _ => self.change(Arc::unwrap_or_clone(planned.statement), &planned.view, call).await,
+            _ => self.change(&planned.statement, &planned.view, call).await,
         }
     }
 
     /// Runs a statement that changes something. Its query ends with the client; the change itself does not.
-    async fn change(&self, statement: Statement, view: &Arc<View>, call: &Call) -> Result<Rows> {
+    async fn change(&self, statement: &Arc<Statement>, view: &Arc<View>, call: &Call) -> Result<Rows> {
         let datasets = self.coordinator.datasets.clone();
-        match statement {
+        match &**statement {
             Statement::CreateTableAs { name, if_not_exists, columns, query } => {
-                if !datasets.check_creatable(&name, if_not_exists, &columns)? {
+                if !datasets.check_creatable(name, *if_not_exists, columns)? {
                     return Rows::written(0);
                 }
-                let mut started = self.start(&query, view, call).await?;
-                let files = collect_parquet(&mut started.running, &columns).await?;
+                let mut started = self.start(query, view, call).await?;
+                let files = collect_parquet(&mut started.running, columns).await?;
                 drop(started);
+                let (name, if_not_exists, columns) = (name.clone(), *if_not_exists, columns.clone());
                 let create =
                     async move { datasets.create_managed(&name, if_not_exists, columns, files).await };
                 Rows::written(to_the_end(create).await?.unwrap_or(0))
             }
             Statement::Insert { table, query } => {
-                datasets.check_writable(&table)?;
-                let mut started = self.start(&query, view, call).await?;
+                datasets.check_writable(table)?;
+                let mut started = self.start(query, view, call).await?;
                 let files = collect_parquet(&mut started.running, &table.columns).await?;
                 drop(started);
+                let table = table.clone();
                 Rows::written(to_the_end(async move { datasets.append(&table, files).await }).await?)
             }
-            definition => {
-                to_the_end(define(datasets, definition)).await?;
+            _ => {
+                to_the_end(define(datasets, statement.clone())).await?;
                 Ok(Rows::changed())
             }
         }
@@ -419,21 +416,21 @@ fn yes_or_no(yes: bool) -> String {
 }
 
 /// Runs a statement that defines or removes something.
-async fn define(datasets: Arc<Datasets>, statement: Statement) -> Result<()> {
-    match statement {
-        Statement::CreateExternalTable(create) => datasets.create_external(&create).await,
+async fn define(datasets: Arc<Datasets>, statement: Arc<Statement>) -> Result<()> {
+    match &*statement {
+        Statement::CreateExternalTable(create) => datasets.create_external(create).await,
         Statement::CreateTable { name, if_not_exists, columns } => {
-            datasets.create_managed(&name, if_not_exists, columns, Vec::new()).await.map(drop)
+            datasets.create_managed(name, *if_not_exists, columns.clone(), Vec::new()).await.map(drop)
         }
         Statement::DropTable { names, if_exists } => {
             for name in names {
-                datasets.drop_table(&name, if_exists).await?;
+                datasets.drop_table(name, *if_exists).await?;
             }
             Ok(())
         }
-        Statement::CreateSchema { name, if_not_exists } => datasets.create_schema(&name, if_not_exists).await,
+        Statement::CreateSchema { name, if_not_exists } => datasets.create_schema(name, *if_not_exists).await,
         Statement::DropSchema { name, if_exists, cascade } => {
-            datasets.drop_schema(&name, if_exists, cascade).await
+            datasets.drop_schema(name, *if_exists, *cascade).await
         }
         Statement::RefreshTable { table } => {
             let name = TableName { schema: Some(table.schema.clone()), name: table.name.clone() };

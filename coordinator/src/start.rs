@@ -142,7 +142,7 @@ pub async fn start(config: Config, environment: Environment) -> Result<Handle> {
     let mut background = Vec::new();
     match (network, datasets.shards().nodes()) {
         (Some(network), Some(nodes)) => {
-            let handlers = words::handlers(&catalog, &datasets, nodes);
+            let handlers = words::handlers(&catalog, &datasets, nodes, readiness.clone());
             let ended = ended(stopped.clone());
             servers.push(tokio::spawn(network::serve(network.listener, handlers, ended)));
             background.push(tokio::spawn(nodes.clone().watch()));

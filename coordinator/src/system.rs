@@ -1,11 +1,12 @@
 //! The schema `system`: what the coordinator knows of the cluster, as tables. They are of the moment in which a query
 //! is planned, so plans that read them are not kept.
 
-use crate::catalog::{MemberState, RaftStatus, SYSTEM_SCHEMA};
+use crate::catalog::SYSTEM_SCHEMA;
 use crate::coordinator::Coordinator;
+use crate::facts;
 use crate::view::{View, text, wide};
 use columnar::{DataType, Value};
-use planner::catalog::{Catalog, Partitioning, Table, VirtualTable};
+use planner::catalog::{Catalog, Table, VirtualTable};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use storage::ColumnSchema;
@@ -33,94 +34,74 @@ impl Names {
             ["schema_name", "table_name", "placement", "state", "location"].into_iter().map(text).collect();
         columns.extend(["dataset", "version", "rows", "size_bytes"].into_iter().map(wide));
         let snapshot = self.coordinator.datasets.catalog().snapshot();
-        let rows = self.view.residents().map(|resident| {
-            let table = &resident.table;
-            let known = snapshot.dataset(&table.tenant, table.dataset);
-            let placement = match &table.partitioning {
-                Partitioning::Replicated => "replicated",
-                Partitioning::Hash(_) => "hash",
-                Partitioning::Spread => "spread",
-            };
-            let state = match self.view.state_of(resident) {
-                Ok(()) => "resident".to_string(),
-                Err(why) => why,
-            };
-            let size = known.and_then(|known| known.version).map_or(0, |version| version.size_bytes);
-            vec![
-                Value::varchar(&table.schema),
-                Value::varchar(&table.name),
-                Value::varchar(placement),
-                Value::varchar(&state),
-                Value::varchar(known.map_or("", |known| &known.location)),
-                count(table.dataset),
-                count(table.version),
-                count(table.statistics.rows),
-                count(size),
-            ]
+        let rows = facts::datasets(&self.view, &snapshot).into_iter().map(|dataset| {
+            let texts = [dataset.schema, dataset.table, dataset.placement, dataset.state, dataset.location];
+            let counts = [dataset.dataset, dataset.version, dataset.rows, dataset.size_bytes];
+            row(&texts, &counts)
         });
         VirtualTable { name: "datasets".into(), rows: rows.collect(), columns }
     }
 
     fn shards(&self) -> VirtualTable {
         let mut columns: Vec<ColumnSchema> = ["shard", "address", "status"].into_iter().map(text).collect();
-        columns.push(ColumnSchema { name: "alive".into(), data_type: DataType::Boolean, nullable: false });
+        columns.push(yes_or_no("alive"));
         columns.extend(["buckets", "rows"].into_iter().map(wide));
-        let summaries = self.coordinator.datasets.shards().summaries();
-        let rows = summaries.into_iter().map(|node| {
-            vec![
-                Value::varchar(&format!("{:016x}", node.id)),
-                Value::varchar(&node.address),
-                Value::varchar(node.status),
-                Value::boolean(node.alive),
-                count(node.buckets as u64),
-                count(node.rows),
-            ]
+        let rows = facts::shards(self.coordinator.datasets.shards()).into_iter().map(|shard| {
+            let mut row = row(&[shard.id, shard.address, shard.status], &[shard.buckets, shard.rows]);
+            row.insert(3, Value::boolean(shard.alive));
+            row
         });
         VirtualTable { name: "shards".into(), rows: rows.collect(), columns }
     }
 
     fn coordinators(&self) -> VirtualTable {
-        let RaftStatus { id, leader, term, last_applied, members, state } =
-            self.coordinator.datasets.catalog().status();
         let mut columns = vec![wide("coordinator")];
         columns.extend(["address", "role"].into_iter().map(text));
-        columns.push(ColumnSchema { name: "here".into(), data_type: DataType::Boolean, nullable: false });
-        columns.push(wide("term"));
+        columns.extend([yes_or_no("here"), wide("term")]);
         columns.push(ColumnSchema { nullable: true, ..wide("applied") });
+        let members = facts::coordinators(self.coordinator.datasets.catalog());
         let rows = members.into_iter().map(|member| {
-            let role = match member.votes {
-                _ if leader == Some(member.id) => "leader",
-                _ if member.id == id && state == MemberState::Candidate => "candidate",
-                true => "follower",
-                false => "learner",
-            };
-            // Where the others are is not known here.
-            let applied = last_applied.filter(|_| member.id == id);
             vec![
                 count(member.id),
                 Value::varchar(&member.address),
-                Value::varchar(role),
-                Value::boolean(member.id == id),
-                count(term),
-                applied.map_or(Value::null(DataType::Int64), count),
+                Value::varchar(&member.role),
+                Value::boolean(member.here),
+                count(member.term),
+                member.applied.map_or(Value::null(DataType::Int64), count),
             ]
         });
         VirtualTable { name: "coordinators".into(), rows: rows.collect(), columns }
     }
 
+    fn hydrations(&self) -> VirtualTable {
+        let texts = ["shard", "schema_name", "table_name", "state", "error"];
+        let counts = ["dataset", "version", "rows_done", "rows_total", "bytes_read", "elapsed_ms"];
+        let columns = texts.into_iter().map(text).chain(counts.into_iter().map(wide)).collect();
+        let rows = facts::hydrations(&self.coordinator.datasets).into_iter().map(|one| {
+            let counts = [one.rows_done, one.rows_total, one.bytes_read, one.elapsed_ms];
+            let counts = [&[one.dataset, one.version], &counts[..]].concat();
+            row(&[one.shard, one.schema, one.table, one.state, one.error], &counts)
+        });
+        VirtualTable { name: "hydrations".into(), rows: rows.collect(), columns }
+    }
+
     fn queries(&self) -> VirtualTable {
         let mut columns: Vec<ColumnSchema> = ["query", "principal", "sql"].into_iter().map(text).collect();
         columns.push(wide("elapsed_ms"));
-        let rows = self.coordinator.listed().into_iter().map(|query| {
-            vec![
-                Value::varchar(&format!("{:032x}", query.id)),
-                Value::varchar(&query.principal),
-                Value::varchar(&query.sql),
-                count(u64::try_from(query.elapsed.as_millis()).unwrap_or(u64::MAX)),
-            ]
-        });
+        let queries = facts::queries(&self.coordinator).into_iter();
+        let rows = queries.map(|query| row(&[query.query, query.principal, query.sql], &[query.elapsed_ms]));
         VirtualTable { name: "queries".into(), rows: rows.collect(), columns }
     }
+}
+
+fn yes_or_no(name: &str) -> ColumnSchema {
+    ColumnSchema { name: name.into(), data_type: DataType::Boolean, nullable: false }
+}
+
+/// Texts, then counts.
+fn row(texts: &[String], counts: &[u64]) -> Vec<Value> {
+    let texts = texts.iter().map(|text| Value::varchar(text));
+    texts.chain(counts.iter().map(|&number| count(number))).collect()
 }
 
 fn count(number: u64) -> Value {
@@ -144,6 +125,7 @@ impl Catalog for Names {
         match name.to_ascii_lowercase().as_str() {
             "coordinators" => Some(self.coordinators()),
             "datasets" => Some(self.datasets()),
+            "hydrations" => Some(self.hydrations()),
             "queries" => Some(self.queries()),
             "shards" => Some(self.shards()),
             _ => None,

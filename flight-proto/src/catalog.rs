@@ -83,7 +83,7 @@ pub struct Command {
     pub at_us: i64,
     #[prost(string, tag = "2")]
     pub tenant: String,
-    #[prost(oneof = "Change", tags = "3, 4, 5, 6, 7, 8, 20, 21")]
+    #[prost(oneof = "Change", tags = "3, 4, 5, 6, 7, 8, 20, 21, 22")]
     pub change: Option<Change>,
 }
 
@@ -106,6 +106,8 @@ pub enum Change {
     SetShard(SetShard),
     #[prost(message, tag = "21")]
     RemoveShard(RemoveShard),
+    #[prost(message, tag = "22")]
+    SetShardStatus(SetShardStatus),
 }
 
 /// A shard that buckets may be dealt to.
@@ -119,6 +121,9 @@ pub struct Shard {
     /// Where it was last reached, for people.
     #[prost(string, tag = "3")]
     pub address: String,
+    /// The revision of the catalog that [`SetShardStatus`] last made of this shard; 0: none.
+    #[prost(uint64, tag = "4")]
+    pub ordered_revision: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, prost::Enumeration)]
@@ -131,15 +136,26 @@ pub enum ShardStatus {
     Draining = 2,
     /// It has been silent for long: the others take its buckets.
     Down = 3,
+    /// It has given its buckets to the others, and holds nothing.
+    Drained = 4,
 }
 
-/// Makes a shard known, or changes what is known of it.
+/// Makes a shard known, or changes what is known of it; one that drains goes on doing so.
 #[derive(Clone, PartialEq, Eq, Hash, prost::Message)]
 pub struct SetShard {
     #[prost(uint64, tag = "1")]
     pub shard: u64,
     #[prost(message, optional, tag = "2")]
     pub state: Option<Shard>,
+}
+
+/// Has a shard drain, tells that it has done so, or has it take buckets again.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, prost::Message)]
+pub struct SetShardStatus {
+    #[prost(uint64, tag = "1")]
+    pub shard: u64,
+    #[prost(enumeration = "ShardStatus", tag = "2")]
+    pub status: i32,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, prost::Message)]
@@ -232,4 +248,7 @@ pub enum Reason {
     StaleVersion = 7,
     NotEmpty = 8,
     NoShard = 20,
+    /// Nobody else would take its buckets.
+    LastShard = 21,
+    ShardStatus = 22,
 }

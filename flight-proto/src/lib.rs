@@ -1,7 +1,8 @@
 //! The words that nodes and clients say to each other, and the formats that outlive a process: catalog
-//! commands, catalog snapshots, manifests, tickets. All are protobuf, written here as Rust structs; golden
-//! tests hold their bytes. Nothing here knows the engine.
+//! commands, catalog snapshots, manifests, tickets. All but [`admin`], which is JSON, are protobuf, written here as
+//! Rust structs; golden tests hold their bytes. Nothing here knows the engine.
 
+pub mod admin;
 pub mod catalog;
 pub mod log;
 pub mod manifest;

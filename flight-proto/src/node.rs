@@ -22,6 +22,8 @@ pub enum Service {
     Rows = 7,
     /// From a shard to a coordinator: [`VersionName`], answered by a [`Manifest`].
     Manifest = 8,
+    /// From a coordinator to another: [`AskQueries`], answered by [`Queries`].
+    Queries = 9,
 }
 
 /// One version of a dataset.
@@ -60,6 +62,38 @@ pub struct Heartbeat {
     /// The revision of the [`Wanted`] that it has.
     #[prost(uint64, tag = "8")]
     pub wanted_revision: u64,
+    /// Absent where the coordinator was told the same before.
+    #[prost(message, optional, tag = "9")]
+    pub hydrations: Option<Hydrations>,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, prost::Message)]
+pub struct Hydrations {
+    #[prost(message, repeated, tag = "1")]
+    pub hydrations: Vec<Hydration>,
+}
+
+/// How far a version is brought in, or was at the end.
+#[derive(Clone, PartialEq, Eq, Hash, prost::Message)]
+pub struct Hydration {
+    #[prost(message, optional, tag = "1")]
+    pub version: Option<VersionName>,
+    /// Microseconds since 1970.
+    #[prost(int64, tag = "2")]
+    pub began_us: i64,
+    #[prost(uint64, tag = "3")]
+    pub elapsed_ms: u64,
+    #[prost(uint64, tag = "4")]
+    pub rows_total: u64,
+    #[prost(uint64, tag = "5")]
+    pub rows_done: u64,
+    #[prost(uint64, tag = "6")]
+    pub bytes_read: u64,
+    #[prost(bool, tag = "7")]
+    pub ended: bool,
+    /// Why it ended before it was done; absent: it did not.
+    #[prost(string, optional, tag = "8")]
+    pub failure: Option<String>,
 }
 
 #[derive(Clone, PartialEq, Eq, Hash, prost::Message)]
@@ -117,6 +151,9 @@ pub struct Orders {
     /// Every shard that takes part has brought in what was wanted at this revision; 0: none.
     #[prost(uint64, tag = "5")]
     pub settled_revision: u64,
+    /// The addresses of all coordinators, each of which is to hear of the shard.
+    #[prost(string, repeated, tag = "6")]
+    pub coordinators: Vec<String>,
 }
 
 /// What all shards together are to hold.
@@ -129,6 +166,9 @@ pub struct Wanted {
     pub dealing: Option<Dealing>,
     #[prost(message, repeated, tag = "3")]
     pub versions: Vec<VersionName>,
+    /// The shard that is told is drained: it is to hold nothing of them.
+    #[prost(bool, tag = "4")]
+    pub nothing: bool,
 }
 
 /// To whom buckets are dealt, and how datasets are cut into them.
@@ -153,6 +193,7 @@ pub struct Dealing {
 pub struct Member {
     #[prost(uint64, tag = "1")]
     pub id: u64,
+    /// 0: it drains, and is dealt nothing.
     #[prost(uint32, tag = "2")]
     pub weight: u32,
 }
@@ -182,6 +223,38 @@ pub struct Summaries {
     /// One a bucket, in the order that was asked: statistics and facts.
     #[prost(bytes = "bytes", repeated, tag = "1")]
     pub buckets: Vec<prost::bytes::Bytes>,
+}
+
+/// What runs or waits on a coordinator.
+#[derive(Clone, PartialEq, Eq, Hash, prost::Message)]
+pub struct AskQueries {
+    /// Its hexadecimal number: of this one alone, with its plan; absent: all.
+    #[prost(string, optional, tag = "1")]
+    pub query: Option<String>,
+    /// That one is to end.
+    #[prost(bool, tag = "2")]
+    pub cancel: bool,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Queries {
+    #[prost(message, repeated, tag = "1")]
+    pub queries: Vec<RunningQuery>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct RunningQuery {
+    /// Its hexadecimal number.
+    #[prost(string, tag = "1")]
+    pub query: String,
+    #[prost(string, tag = "2")]
+    pub principal: String,
+    #[prost(string, tag = "3")]
+    pub sql: String,
+    #[prost(uint64, tag = "4")]
+    pub elapsed_ms: u64,
+    #[prost(string, optional, tag = "5")]
+    pub plan: Option<String>,
 }
 
 /// Start a shard's part of a query.

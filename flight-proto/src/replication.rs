@@ -9,7 +9,7 @@ pub struct Request {
     /// The member that is meant; another one that lives at its address refuses.
     #[prost(uint64, tag = "1")]
     pub to: u64,
-    #[prost(oneof = "Question", tags = "2, 3, 4, 5, 6, 7, 8, 9")]
+    #[prost(oneof = "Question", tags = "2, 3, 4, 5, 6, 7, 8, 9, 10")]
     pub question: Option<Question>,
 }
 
@@ -33,6 +33,9 @@ pub enum Question {
     ReadIndex(ReadIndex),
     #[prost(message, tag = "9")]
     ChangeMembers(ChangeMembers),
+    /// That this member is to lead.
+    #[prost(uint64, tag = "10")]
+    HandOver(u64),
 }
 
 /// Entries that follow `previous`; without entries, a sign of life.
@@ -302,6 +305,7 @@ mod tests {
         let change = |change| Question::ChangeMembers(ChangeMembers { change: Some(change) });
         question(change(MemberChange::Add(node())), b"\x08\x07J\t\n\x07\x08\x04\x12\x03a:1");
         question(change(MemberChange::Remove(4)), b"\x08\x07J\x02\x10\x04");
+        question(Question::HandOver(4), b"\x08\x07P\x04");
     }
 
     #[test]

@@ -20,7 +20,12 @@ pub struct Server {
 
 impl Server {
     pub fn start(data: &Path, arguments: &[&str]) -> Server {
-        let mut process = up(data, arguments).stdout(Stdio::piped()).spawn().unwrap();
+        Server::of(&mut up(data, arguments))
+    }
+
+    /// Starts what serves as `tundra up` does.
+    pub fn of(command: &mut Command) -> Server {
+        let mut process = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let word =

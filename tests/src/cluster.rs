@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::{Child, Command};
+use tokio::io::{AsyncBufReadExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdout, Command};
 
 /// `tundra cluster`, which starts its nodes as processes. It ends, and removes its data, when dropped.
 pub struct ProcessCluster {
@@ -15,6 +15,29 @@ pub struct ProcessCluster {
     folder: TempDir,
     /// `HOST:PORT` of each coordinator's Flight SQL.
     pub coordinators: Vec<String>,
+    /// `http://HOST:PORT` of each coordinator.
+    pub http: Vec<String>,
+}
+
+/// A node beside those of a [`ProcessCluster`], which is not started again when it ends. It ends when dropped.
+pub struct FurtherNode {
+    process: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+impl FurtherNode {
+    /// What its ready line has behind `key`, once it is ready.
+    pub async fn ready(&mut self, key: &str) -> Result<String, Failure> {
+        let line = self.lines.next_line().await.map_err(Failure::of)?;
+        let line = line.ok_or_else(|| Failure::of("the node ended at its start"))?;
+        let word = line.split_whitespace().find_map(|word| word.strip_prefix(key));
+        word.map(str::to_string).ok_or_else(|| Failure(format!("no {key} in: {line}")))
+    }
+
+    /// Ends it, as the end of its machine would.
+    pub async fn kill(mut self) -> Result<(), Failure> {
+        self.process.kill().await.map_err(Failure::of)
+    }
 }
 
 impl ProcessCluster {
@@ -42,13 +65,55 @@ impl ProcessCluster {
         let output = process.stdout.take().ok_or_else(|| Failure::of("no output"))?;
         let line = BufReader::new(output).lines().next_line().await.map_err(Failure::of)?;
         let line = line.ok_or_else(|| Failure::of("the cluster ended at its start"))?;
-        let flight = line.split_whitespace().find_map(|word| word.strip_prefix("flight="));
-        let addresses = flight.unwrap_or_default().split(',').filter_map(|url| url.strip_prefix("grpc://"));
-        let coordinators: Vec<String> = addresses.map(str::to_string).collect();
+        let words = |key: &str| {
+            let word = line.split_whitespace().find_map(|word| word.strip_prefix(key));
+            word.unwrap_or_default().split(',').map(str::to_string).collect::<Vec<_>>()
+        };
+        let addresses = words("flight=").into_iter();
+        let coordinators: Vec<String> =
+            addresses.filter_map(|url| Some(url.strip_prefix("grpc://")?.to_string())).collect();
         if coordinators.is_empty() {
             return Err(Failure(format!("not ready: {line}")));
         }
-        Ok(ProcessCluster { process, folder, coordinators })
+        Ok(ProcessCluster { process, folder, coordinators, http: words("http=") })
+    }
+
+    /// The folder of the cluster, with one below for each node.
+    pub fn data(&self) -> PathBuf {
+        self.folder.path().join("cluster")
+    }
+
+    /// Where nodes reach the coordinators that it was started with, in the order of their numbers.
+    pub fn members(&self) -> Result<Vec<String>, Failure> {
+        let text = fs::read_to_string(self.data().join("coordinators")).map_err(Failure::of)?;
+        Ok(text.lines().map(str::to_string).collect())
+    }
+
+    /// Starts `tundra KIND` with a certificate of the cluster and a folder called `name`.
+    pub async fn further(&self, kind: &str, name: &str, arguments: &[&str]) -> Result<FurtherNode, Failure> {
+        let certificates = self.data().join("certificates");
+        let mut cert = Command::new(tundra()?);
+        cert.arg("cert").arg("--data").arg(&certificates).args(["--name", name]).stdout(Stdio::null());
+        if !cert.status().await.map_err(Failure::of)?.success() {
+            return Err(Failure(format!("no certificate for {name}")));
+        }
+        let mut command = Command::new(tundra()?);
+        command.arg(kind).arg("--data").arg(self.data().join(name));
+        command.arg("--certificates").arg(certificates.join(name)).args(arguments);
+        let mut process = command.stdout(Stdio::piped()).kill_on_drop(true).spawn().map_err(Failure::of)?;
+        let output = process.stdout.take().ok_or_else(|| Failure::of("no output"))?;
+        Ok(FurtherNode { process, lines: BufReader::new(output).lines() })
+    }
+
+    /// What `tundra admin` prints as JSON, asking the coordinator in that place.
+    pub async fn admin(&self, place: usize, arguments: &[&str]) -> Result<serde_json::Value, Failure> {
+        let mut command = Command::new(tundra()?);
+        command.args(["admin", "--json", "--url", &self.http[place]]).args(arguments).kill_on_drop(true);
+        let output = command.output().await.map_err(Failure::of)?;
+        match output.status.success() {
+            true => serde_json::from_slice(&output.stdout).map_err(Failure::of),
+            false => Err(Failure(String::from_utf8_lossy(&output.stderr).into_owned())),
+        }
     }
 
     /// One connection to all coordinators, which take turns.

@@ -43,6 +43,12 @@ pub trait CatalogStore: Send + Sync {
     fn status(&self) -> RaftStatus;
     /// Who leads, as far as this coordinator knows.
     fn leadership(&self) -> Leadership;
+    /// Takes a coordinator in that was started without being listed.
+    fn add_member<'a>(&'a self, id: u64, address: &'a str) -> BoxFuture<'a, Result<()>>;
+    /// Leaves a coordinator out.
+    fn remove_member(&self, id: u64) -> BoxFuture<'_, Result<()>>;
+    /// Has another coordinator lead.
+    fn hand_over(&self, to: u64) -> BoxFuture<'_, Result<()>>;
     /// Stops taking commands.
     fn close(&self) -> BoxFuture<'_, Result<()>>;
 }

@@ -33,8 +33,12 @@ pub enum Refusal {
     StaleVersion { offered: u64, current: u64 },
     #[error("a catalog can only be restored into an empty one")]
     NotEmpty,
-    #[error("there is no shard {0}")]
+    #[error("there is no shard {0:016x}")]
     NoShard(u64),
+    #[error("shard {0:016x} is the last one that takes part, and cannot be drained")]
+    LastShard(u64),
+    #[error("shard {shard:016x} {status}, which does not go with that")]
+    ShardStatus { shard: u64, status: String },
     #[error("the command is not known to this version of Tundra")]
     UnknownCommand,
 }
@@ -46,7 +50,9 @@ impl From<Refusal> for Error {
             Refusal::SchemaExists(_) | Refusal::TableExists(_) => Error::AlreadyExists(message),
             Refusal::NoSchema(_) | Refusal::NoDataset | Refusal::NoShard(_) => Error::NotFound(message),
             Refusal::SchemaNotEmpty(_) | Refusal::BuiltIn(_) => Error::Statement(message),
-            Refusal::StaleVersion { .. } => Error::Conflict(message),
+            Refusal::StaleVersion { .. } | Refusal::LastShard(_) | Refusal::ShardStatus { .. } => {
+                Error::Conflict(message)
+            }
             Refusal::NotEmpty | Refusal::UnknownCommand => Error::Internal(message),
         }
     }
@@ -99,6 +105,10 @@ impl From<&Refusal> for Refused {
                 Refused { offered: *offered, current: *current, ..plain(Reason::StaleVersion) }
             }
             Refusal::NoShard(id) => Refused { offered: *id, ..plain(Reason::NoShard) },
+            Refusal::LastShard(id) => Refused { offered: *id, ..plain(Reason::LastShard) },
+            Refusal::ShardStatus { shard, status } => {
+                Refused { offered: *shard, ..named(Reason::ShardStatus, status) }
+            }
             Refusal::NotEmpty => plain(Reason::NotEmpty),
             Refusal::UnknownCommand => plain(Reason::UnknownCommand),
         }
@@ -120,6 +130,8 @@ impl From<&Refused> for Refusal {
             Reason::TableExists => Refusal::TableExists(name()),
             Reason::NoDataset => Refusal::NoDataset,
             Reason::NoShard => Refusal::NoShard(refused.offered),
+            Reason::LastShard => Refusal::LastShard(refused.offered),
+            Reason::ShardStatus => Refusal::ShardStatus { shard: refused.offered, status: name() },
             Reason::StaleVersion => {
                 Refusal::StaleVersion { offered: refused.offered, current: refused.current }
             }
@@ -155,6 +167,10 @@ mod tests {
         let stale = Refusal::StaleVersion { offered: 2, current: 3 };
         check(Reply::Refused(stale), b"\x1a\x06\x08\x07\x18\x02\x20\x03");
         check(Reply::Refused(Refusal::NotEmpty), b"\x1a\x02\x08\x08");
+        check(Reply::Refused(Refusal::NoShard(5)), b"\x1a\x04\x08\x14\x18\x05");
+        check(Reply::Refused(Refusal::LastShard(5)), b"\x1a\x04\x08\x15\x18\x05");
+        let status = Refusal::ShardStatus { shard: 5, status: "s".into() };
+        check(Reply::Refused(status), b"\x1a\x07\x08\x16\x12\x01s\x18\x05");
         check(Reply::Refused(Refusal::UnknownCommand), b"\x1a\x00");
     }
 

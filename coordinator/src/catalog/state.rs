@@ -6,7 +6,7 @@
 use super::reply::{Refusal, Reply};
 use crate::error::{Error, Result};
 use flight_proto::Message;
-use flight_proto::catalog::{self as stored, Change, Command, Dataset, Schema, Tenant};
+use flight_proto::catalog::{self as stored, Change, Command, Dataset, Schema, ShardStatus, Tenant};
 use std::collections::BTreeMap;
 
 /// The schema of names that give none; it always exists.
@@ -168,15 +168,52 @@ impl CatalogState {
                 Ok(Reply::Done)
             }
             Change::SetShard(set) => {
-                let state = set.state.clone().ok_or(Refusal::UnknownCommand)?;
+                let mut state = set.state.clone().ok_or(Refusal::UnknownCommand)?;
+                // Who tells of a shard may not have heard that it drains.
+                let known = self.stored.shards.get(&set.shard);
+                let drains = |known: &&stored::Shard| {
+                    matches!(known.status(), ShardStatus::Draining | ShardStatus::Drained)
+                };
+                if let Some(known) = known.filter(drains) {
+                    (state.status, state.ordered_revision) = (known.status, known.ordered_revision);
+                }
                 self.stored.shards.insert(set.shard, state);
                 Ok(Reply::Done)
             }
+            Change::SetShardStatus(set) => self.set_shard_status(set.shard, set.status()),
             Change::RemoveShard(remove) => match self.stored.shards.remove(&remove.shard) {
                 Some(_) => Ok(Reply::Done),
                 None => Err(Refusal::NoShard(remove.shard)),
             },
         }
+    }
+
+    fn set_shard_status(&mut self, id: u64, to: ShardStatus) -> std::result::Result<Reply, Refusal> {
+        let taking =
+            |(&other, shard): (&u64, &stored::Shard)| other != id && shard.status() == ShardStatus::Active;
+        let others_take = self.stored.shards.iter().any(taking);
+        let revision = self.stored.revision + 1;
+        let shard = self.stored.shards.get_mut(&id).ok_or(Refusal::NoShard(id))?;
+        match (shard.status(), to) {
+            (from, to) if from == to => return Ok(Reply::Done),
+            (ShardStatus::Active | ShardStatus::Down, ShardStatus::Draining) if others_take => {}
+            (ShardStatus::Active | ShardStatus::Down, ShardStatus::Draining) => {
+                return Err(Refusal::LastShard(id));
+            }
+            (ShardStatus::Draining, ShardStatus::Drained)
+            | (ShardStatus::Draining | ShardStatus::Drained, ShardStatus::Active) => {}
+            (from, _) => {
+                let status = match from {
+                    ShardStatus::Down => "is down",
+                    ShardStatus::Drained => "is drained",
+                    _ => "takes part",
+                };
+                return Err(Refusal::ShardStatus { shard: id, status: status.into() });
+            }
+        }
+        shard.set_status(to);
+        shard.ordered_revision = revision;
+        Ok(Reply::Done)
     }
 
     fn tenant_mut(&mut self, tenant: &str) -> TenantChange<'_> {
@@ -258,7 +295,8 @@ impl TenantChange<'_> {
 mod tests {
     use super::*;
     use flight_proto::catalog::{
-        AllocateDataset, CreateSchema, DropDataset, DropSchema, SwitchVersion, Version,
+        AllocateDataset, CreateSchema, DropDataset, DropSchema, SetShard, SetShardStatus, Shard,
+        SwitchVersion, Version,
     };
 
     fn command(change: Change) -> Command {
@@ -353,6 +391,41 @@ mod tests {
         assert_eq!(state.apply(&restore), Reply::Refused(Refusal::NotEmpty));
     }
 
+    fn set_shard(shard: u64, address: &str) -> Command {
+        let mut state = Shard { weight: 1, address: address.into(), ..Shard::default() };
+        state.set_status(ShardStatus::Active);
+        command(Change::SetShard(SetShard { shard, state: Some(state) }))
+    }
+
+    fn order(shard: u64, status: ShardStatus) -> Command {
+        command(Change::SetShardStatus(SetShardStatus { shard, status: status.into() }))
+    }
+
+    #[test]
+    fn a_shard_drains_until_it_is_told_otherwise() {
+        let mut state = CatalogState::default();
+        state.apply(&set_shard(1, "a:1"));
+        let last = Reply::Refused(Refusal::LastShard(1));
+        assert_eq!(state.apply(&order(1, ShardStatus::Draining)), last);
+        state.apply(&set_shard(2, "b:1"));
+        assert_eq!(state.apply(&order(1, ShardStatus::Draining)), Reply::Done);
+        assert_eq!(state.shards()[&1].ordered_revision, 4);
+        assert_eq!(state.apply(&order(2, ShardStatus::Draining)), Reply::Refused(Refusal::LastShard(2)));
+        // It moved, says someone who has not heard of the order.
+        state.apply(&set_shard(1, "a:2"));
+        assert_eq!(
+            (state.shards()[&1].status(), &*state.shards()[&1].address),
+            (ShardStatus::Draining, "a:2")
+        );
+        assert_eq!(state.shards()[&1].ordered_revision, 4);
+        let early = state.apply(&order(2, ShardStatus::Drained));
+        assert!(matches!(early, Reply::Refused(Refusal::ShardStatus { shard: 2, .. })), "{early:?}");
+        assert_eq!(state.apply(&order(1, ShardStatus::Drained)), Reply::Done);
+        assert_eq!(state.apply(&order(1, ShardStatus::Active)), Reply::Done);
+        assert_eq!(state.shards()[&1].status(), ShardStatus::Active);
+        assert_eq!(state.apply(&order(3, ShardStatus::Active)), Reply::Refused(Refusal::NoShard(3)));
+    }
+
     /// Snapshots outlive the code that wrote them: these bytes are fixed.
     #[test]
     fn golden_snapshot() {
@@ -373,5 +446,7 @@ mod tests {
         assert_eq!(create_schema("S").encode_to_vec(), b"\x08\x05\x12\x07default\x1a\x03\n\x01S");
         let drop = command(Change::DropDataset(DropDataset { dataset: 300, version: 2 }));
         assert_eq!(drop.encode_to_vec(), b"\x08\x05\x12\x07default\x3a\x05\x08\xac\x02\x10\x02");
+        let drain = order(300, ShardStatus::Draining);
+        assert_eq!(drain.encode_to_vec(), b"\x08\x05\x12\x07default\xb2\x01\x05\x08\xac\x02\x10\x02");
     }
 }

@@ -3,10 +3,12 @@
 //! A version comes about in this order: its files lie in the object store; its manifest is created, which
 //! commits it; the shards hydrate it; queries that start from then on see it; the catalog switches it on in
 //! one command. Changes of one table take turns. [`changes`] holds what statements do, [`publish`] the switch,
-//! [`restore`] what a start does, [`follow`] what a coordinator of several does all the time.
+//! [`restore`] what a start does, [`follow`] what a coordinator of several does all the time,
+//! [`look`] what operators ask.
 
 mod changes;
 mod follow;
+mod look;
 mod publish;
 mod restore;
 
@@ -21,7 +23,7 @@ use parking_lot::Mutex;
 use planner::catalog::{Partitioning, Table};
 use publish::dataset_of;
 use shard::schema::columns_to_stored;
-use shard::{Place, Placement, Progress, Stores, Version, VersionId};
+use shard::{Place, Placement, Stores, Version, VersionId};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -50,7 +52,6 @@ pub(crate) struct Ground {
 pub(crate) struct Datasets {
     ground: Ground,
     manifests: Manifests,
-    progress: Arc<Progress>,
     state: Mutex<State>,
     publisher: publish::Publisher,
     /// The revision of the catalog that queries see at least, on a cluster.
@@ -109,7 +110,6 @@ impl Datasets {
         Datasets {
             ground,
             manifests,
-            progress: Arc::default(),
             state: Mutex::default(),
             publisher: Default::default(),
             followed: watch::Sender::new(0),
@@ -146,9 +146,9 @@ impl Datasets {
         &self.ground.root
     }
 
-    /// What hydrations have done since the start.
+    /// What hydrations of this process have done since the start.
     pub(crate) fn hydrated(&self) -> shard::Counts {
-        self.progress.counts()
+        self.shards().here().map_or(shard::Counts::default(), |here| here.counts())
     }
 
     /// Rebuilds the view after a change of residents or schemas.
@@ -173,11 +173,15 @@ impl Datasets {
         }
     }
 
-    /// The versions that queries may read, or soon will.
-    pub(crate) fn in_use(&self) -> Vec<VersionId> {
+    /// The versions that queries may read, or soon will; those that they may read on `shard`, where it is given.
+    pub(crate) fn in_use(&self, shard: Option<u64>) -> Vec<VersionId> {
         let state = self.state.lock();
         let former = state.former_views.iter().filter_map(Weak::upgrade);
+        let seats = |view: &Arc<View>, shard: u64| {
+            view.seating.as_ref().is_some_and(|seating| seating.nodes.iter().any(|&(id, _)| id == shard))
+        };
         let views = former.chain([state.view.clone()]);
+        let views = views.filter(|view| shard.is_none_or(|shard| seats(view, shard)));
         let mut ids: Vec<VersionId> = views
             .flat_map(|view| view.residents().map(|one| id_of(&one.table)).collect::<Vec<_>>())
             .collect();
@@ -336,7 +340,7 @@ impl Datasets {
     /// Brings a version onto the shards.
     async fn hydrate(&self, manifest: &Manifest) -> Result<Arc<Resident>> {
         let version = Version::of_manifest(manifest).map_err(shard_error)?;
-        let brought = self.ground.shards.bring_in(manifest, &version, &self.progress).await?;
+        let brought = self.ground.shards.bring_in(manifest, &version).await?;
         Ok(resident(&dataset_of(manifest), version.schema.to_vec(), brought))
     }
 

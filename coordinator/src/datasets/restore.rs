@@ -136,7 +136,7 @@ impl Datasets {
         if state.is_empty() || !self.catalog().leadership().leads {
             return Ok(());
         }
-        self.manifests.put_catalog(state.revision(), state.to_bytes()).await
+        self.manifests.put_catalog(state.revision(), state.to_bytes()).await.map(drop)
     }
 }
 

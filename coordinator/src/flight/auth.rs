@@ -6,6 +6,7 @@
 use crate::config::User;
 use crate::coordinator::Coordinator;
 use crate::error::{Error, Result};
+use crate::login;
 use crate::random::random_u128;
 use crate::session::Session;
 use flight_proto::ticket::Ticket;
@@ -21,8 +22,6 @@ use tonic::metadata::MetadataMap;
 const IDLE: Duration = Duration::from_secs(12 * 3600);
 /// The most sessions that are remembered; the longest idle goes first.
 const SESSIONS_MAX: usize = 10_000;
-/// Who calls without saying who.
-const ANONYMOUS: &str = "anonymous";
 
 /// By what a session is found again.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -172,95 +171,24 @@ impl Sessions {
     }
 
     fn anonymous(&self) -> Result<String> {
-        match self.users().is_empty() {
-            true => Ok(ANONYMOUS.into()),
-            false => Err(Error::Unauthenticated("log in with a user name and a password".into())),
-        }
+        login::anonymous(self.users())
     }
 
-    /// The principal that a user name and password name.
     fn check(&self, user: &str, password: &str) -> Result<String> {
-        if self.users().is_empty() {
-            return Ok(if user.is_empty() { ANONYMOUS.into() } else { user.into() });
-        }
-        let known = self.users().iter().find(|known| known.name == user);
-        // Compared in full also for unknown users, so that time tells nothing.
-        let expected = known.map_or("", |known| known.password.as_str());
-        match same(expected.as_bytes(), password.as_bytes()) & known.is_some() {
-            true => Ok(user.into()),
-            false => Err(Error::Unauthenticated("the user name or the password is wrong".into())),
-        }
+        login::check(self.users(), user, password)
     }
-}
-
-/// Equality in a time that depends on the second argument's length only.
-fn same(expected: &[u8], given: &[u8]) -> bool {
-    let mut difference = usize::from(expected.len() != given.len());
-    for (index, byte) in given.iter().enumerate() {
-        difference |= usize::from(byte ^ expected.get(index).unwrap_or(&0));
-    }
-    difference == 0
 }
 
 fn credentials(metadata: &MetadataMap) -> Result<Credentials> {
     let Some(header) = metadata.get("authorization") else { return Ok(Credentials::Nothing) };
-    let malformed = || Error::Unauthenticated("the authorization header is malformed".into());
-    let (scheme, value) = header.to_str().ok().and_then(|text| text.split_once(' ')).ok_or_else(malformed)?;
-    match scheme.to_ascii_lowercase().as_str() {
-        "bearer" => Ok(Credentials::Token(value.trim().into())),
+    let header = header.to_str().map_err(|_| login::malformed())?;
+    let (scheme, value) = login::scheme(header)?;
+    match scheme.as_str() {
+        "bearer" => Ok(Credentials::Token(value.into())),
         "basic" => {
-            let decoded = decode_base64(value.trim()).and_then(|bytes| String::from_utf8(bytes).ok());
-            let decoded = decoded.ok_or_else(malformed)?;
-            let (user, password) = decoded.split_once(':').ok_or_else(malformed)?;
-            Ok(Credentials::Password { user: user.into(), password: password.into() })
+            let (user, password) = login::basic(value)?;
+            Ok(Credentials::Password { user, password })
         }
         _ => Err(Error::Unauthenticated("log in with Basic or Bearer".into())),
-    }
-}
-
-/// Standard base64, padded or not.
-fn decode_base64(text: &str) -> Option<Vec<u8>> {
-    let text = text.trim_end_matches('=');
-    let mut bytes = Vec::with_capacity(text.len() * 3 / 4);
-    let (mut held, mut held_bits) = (0_u32, 0);
-    for letter in text.bytes() {
-        let value = match letter {
-            b'A'..=b'Z' => letter - b'A',
-            b'a'..=b'z' => letter - b'a' + 26,
-            b'0'..=b'9' => letter - b'0' + 52,
-            b'+' => 62,
-            b'/' => 63,
-            _ => return None,
-        };
-        held = held << 6 | u32::from(value);
-        held_bits += 6;
-        if held_bits >= 8 {
-            held_bits -= 8;
-            bytes.push((held >> held_bits) as u8);
-            held &= (1 << held_bits) - 1;
-        }
-    }
-    Some(bytes)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn base64() {
-        assert_eq!(decode_base64("dXNlcjpwYXNzd29yZA==").unwrap(), b"user:password");
-        assert_eq!(decode_base64("YQ").unwrap(), b"a");
-        assert_eq!(decode_base64("").unwrap(), b"");
-        assert!(decode_base64("a b").is_none());
-    }
-
-    #[test]
-    fn passwords_are_compared_whole() {
-        assert!(same(b"secret", b"secret"));
-        assert!(!same(b"secret", b"secre"));
-        assert!(!same(b"secret", b"secrets"));
-        assert!(!same(b"secret", b""));
-        assert!(same(b"", b""));
     }
 }

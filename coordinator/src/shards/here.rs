@@ -1,10 +1,13 @@
 //! Shards of this process.
 
-use super::Brought;
 use super::nodes::NodeSummary;
+use super::{Brought, Holdings};
 use crate::datasets::shard_error;
 use crate::error::Result;
-use shard::{Holding, Placement, Progress, Shard, ShardSet, Version, VersionId, hydrate};
+use shard::{
+    Counts, Holding, Hydrating, Hydration, Hydrations, Placement, Shard, ShardSet, Version, VersionId,
+    hydrate,
+};
 use std::sync::Arc;
 use storage::ColumnFacts;
 
@@ -13,6 +16,8 @@ pub(crate) struct ShardsHere {
     shards: Vec<Arc<Shard>>,
     set: ShardSet,
     options: hydrate::Options,
+    /// One a shard.
+    hydrations: Vec<Arc<Hydrations>>,
     /// The shard of each slice of the hashes.
     slices: Vec<usize>,
 }
@@ -25,8 +30,9 @@ impl ShardsHere {
             hydrate::Options { buckets: if count > 1 { count * 4 } else { 1 }, slices: count, ..options };
         let set = ShardSet::even(count);
         let holders = set.deal(0, &shard::slices(count));
+        let hydrations = shards.iter().map(|_| Arc::default()).collect();
         let slices = holders.into_iter().filter_map(|of| of.first().copied()).collect();
-        ShardsHere { shards, set, options, slices }
+        ShardsHere { shards, set, options, hydrations: hydrations, slices }
     }
 
     pub(crate) fn shards(&self) -> &[Arc<Shard>] {
@@ -38,8 +44,12 @@ impl ShardsHere {
     }
 
     /// Brings a version onto the shards and tells what it is there.
-    pub(crate) async fn bring_in(&self, version: &Version, progress: &Arc<Progress>) -> Result<Brought> {
-        hydrate(&self.shards, &self.set, version, &self.options, progress).await.map_err(shard_error)?;
+    pub(crate) async fn bring_in(&self, version: &Version) -> Result<Brought> {
+        let hydrating: Vec<Hydrating> = self.hydrations.iter().map(|of| of.begin(&version.id)).collect();
+        let progress: Vec<_> = hydrating.iter().map(|one| one.progress().clone()).collect();
+        let hydrated = hydrate(&self.shards, &self.set, version, &self.options, &progress).await;
+        hydrating.into_iter().for_each(|one| one.end(&hydrated));
+        hydrated.map_err(shard_error)?;
         let mut brought: Option<Brought> = None;
         for shard in &self.shards {
             let Some(Holding { placement, held, .. }) = shard.holding(&version.id) else { continue };
@@ -69,12 +79,10 @@ impl ShardsHere {
     }
 
     pub(crate) fn summaries(&self) -> Vec<NodeSummary> {
-        let summary = |shard: &Arc<Shard>| {
-            let versions = shard.versions().into_iter();
-            let held: Vec<Holding> = versions.filter_map(|id| shard.holding(&id)).collect();
-            let buckets = held.iter().flat_map(|holding| &holding.held);
+        let summary = |(id, held): &(u64, Holdings)| {
+            let buckets = held.values().flat_map(|holding| &holding.held);
             NodeSummary {
-                id: shard.id(),
+                id: *id,
                 address: String::new(),
                 alive: true,
                 status: "active",
@@ -82,7 +90,26 @@ impl ShardsHere {
                 rows: buckets.map(|&(_, rows)| rows).sum(),
             }
         };
-        self.shards.iter().map(summary).collect()
+        self.holdings().iter().map(summary).collect()
+    }
+
+    pub(crate) fn hydrations(&self) -> Vec<(u64, Vec<Hydration>)> {
+        let each = self.shards.iter().zip(&self.hydrations);
+        each.map(|(shard, hydrations)| (shard.id(), hydrations.list())).collect()
+    }
+
+    /// What all hydrations since the start have done.
+    pub(crate) fn counts(&self) -> Counts {
+        self.hydrations.iter().map(|of| of.counts()).fold(Counts::default(), Counts::plus)
+    }
+
+    pub(crate) fn holdings(&self) -> Vec<(u64, Holdings)> {
+        let holdings = self.shards.iter().map(|shard| {
+            let versions = shard.versions().into_iter();
+            let held = versions.filter_map(|id| shard.holding(&id).map(|holding| (id, holding)));
+            (shard.id(), Arc::new(held.collect()))
+        });
+        holdings.collect()
     }
 
     pub(crate) fn let_go(&self, id: &VersionId) {

@@ -2,6 +2,7 @@
 //! [`seating`] says who reads what and [`there`] runs queries on them.
 
 pub(crate) mod here;
+mod leaving;
 pub(crate) mod nodes;
 pub(crate) mod seating;
 pub(crate) mod there;
@@ -11,9 +12,13 @@ use crate::error::Result;
 use flight_proto::manifest::Manifest;
 use here::ShardsHere;
 use nodes::{NodeSummary, Nodes};
-use shard::{Placement, Progress, Version, VersionId};
+use shard::{Holding, Hydration, Placement, Version, VersionId};
+use std::collections::HashMap;
 use std::sync::Arc;
 use storage::{ColumnFacts, TableStatistics};
+
+/// What a shard holds.
+pub(crate) type Holdings = Arc<HashMap<VersionId, Holding>>;
 
 /// Where versions are brought to.
 pub(crate) enum Shards {
@@ -32,14 +37,9 @@ pub(crate) struct Brought {
 
 impl Shards {
     /// Brings a version onto the shards and tells what it is there.
-    pub(crate) async fn bring_in(
-        &self,
-        manifest: &Manifest,
-        version: &Version,
-        progress: &Arc<Progress>,
-    ) -> Result<Brought> {
+    pub(crate) async fn bring_in(&self, manifest: &Manifest, version: &Version) -> Result<Brought> {
         match self {
-            Shards::Here(shards) => shards.bring_in(version, progress).await,
+            Shards::Here(shards) => shards.bring_in(version).await,
             Shards::Nodes(nodes) => nodes.bring_in(manifest, &version.schema).await,
         }
     }
@@ -56,6 +56,22 @@ impl Shards {
         match self {
             Shards::Here(here) => here.summaries(),
             Shards::Nodes(nodes) => nodes.summaries(),
+        }
+    }
+
+    /// What each shard that lives holds, by number.
+    pub(crate) fn holdings(&self) -> Vec<(u64, Holdings)> {
+        match self {
+            Shards::Here(here) => here.holdings(),
+            Shards::Nodes(nodes) => nodes.holdings(),
+        }
+    }
+
+    /// What each shard brings in, or has brought in, by number.
+    pub(crate) fn hydrations(&self) -> Vec<(u64, Vec<Hydration>)> {
+        match self {
+            Shards::Here(here) => here.hydrations(),
+            Shards::Nodes(nodes) => nodes.hydrations(),
         }
     }
 

@@ -1,7 +1,8 @@
 //! Shards that are nodes of a cluster: which live, what they hold, what they are to hold.
 
-use super::Brought;
+use super::leaving::{is_drained, order};
 use super::seating::{NodeView, Seating, seat};
+use super::{Brought, Holdings};
 use crate::catalog::{CatalogState, CatalogStore};
 use crate::datasets::DEFAULT_TENANT;
 use crate::error::{Error, Result};
@@ -15,8 +16,8 @@ use futures::future::{join_all, try_join_all};
 use network::Peers;
 use parking_lot::Mutex;
 use shard::hydrate::Options;
-use shard::service::words::{dealing_of, holding_of};
-use shard::{Holding, Member, Placement, ShardSet, VersionId};
+use shard::service::words::{dealing_of, holding_of, hydration_of};
+use shard::{Hydration, Member, Placement, ShardSet, VersionId};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
@@ -48,27 +49,28 @@ pub struct NodeOptions {
 
 /// The shards of a cluster as one coordinator knows them.
 pub(crate) struct Nodes {
-    catalog: Arc<dyn CatalogStore>,
+    pub(super) catalog: Arc<dyn CatalogStore>,
     pub(crate) peers: Arc<Peers>,
     options: NodeOptions,
-    known: Mutex<BTreeMap<u64, Known>>,
+    pub(super) known: Mutex<BTreeMap<u64, Known>>,
     /// Versions that are being brought in, and are to be kept meanwhile.
     bringing: Mutex<Vec<VersionId>>,
     /// Counts the changes of who lives and what is held.
     changes: watch::Sender<u64>,
 }
 
-struct Known {
+pub(super) struct Known {
     incarnation: u64,
     address: String,
     weight: u32,
     /// `None`: a call has failed since it was last heard of.
     heard: Option<Instant>,
     last_heard: Instant,
-    alive: bool,
+    pub(super) alive: bool,
     holdings_revision: u64,
     hydrated_revision: u64,
-    holdings: Arc<HashMap<VersionId, Holding>>,
+    pub(super) holdings: Holdings,
+    hydrations: Vec<Hydration>,
 }
 
 /// A shard as operators see it.
@@ -127,6 +129,7 @@ impl Nodes {
                 holdings_revision: 0,
                 hydrated_revision: 0,
                 holdings: Arc::default(),
+                hydrations: Vec::new(),
             });
             let mut changed = !node.alive;
             if node.incarnation != heartbeat.incarnation {
@@ -138,6 +141,9 @@ impl Nodes {
             node.weight = heartbeat.weight.max(1);
             node.hydrated_revision = heartbeat.hydrated_revision;
             (node.heard, node.last_heard, node.alive) = (Some(now), now, true);
+            if let Some(told) = heartbeat.hydrations {
+                node.hydrations = told.hydrations.into_iter().filter_map(hydration_of).collect();
+            }
             if let Some(holdings) = holdings {
                 changed |= node.holdings != holdings;
                 (node.holdings, node.holdings_revision) = (holdings, heartbeat.holdings_revision);
@@ -148,18 +154,21 @@ impl Nodes {
             self.changed();
         }
         let snapshot = self.catalog.snapshot();
-        let wanted = (heartbeat.wanted_revision < snapshot.revision()).then(|| self.wanted(&snapshot));
+        let behind = heartbeat.wanted_revision < snapshot.revision();
+        let wanted = behind.then(|| self.wanted(&snapshot, heartbeat.shard));
+        let members = self.catalog.status().members.into_iter();
         Ok(Orders {
             epoch: self.catalog.leadership().term,
             holdings_revision,
             wanted,
             in_use,
             settled_revision: self.settled_revision(&snapshot),
+            coordinators: members.map(|member| member.address).collect(),
         })
     }
 
-    /// What the shards are to hold by that state of the catalog.
-    fn wanted(&self, snapshot: &CatalogState) -> Wanted {
+    /// What the shards are to hold by that state of the catalog, as it is told to one of them.
+    fn wanted(&self, snapshot: &CatalogState, shard: u64) -> Wanted {
         let tenants = snapshot.tenants();
         let versions = tenants.flat_map(|tenant| {
             snapshot.datasets(tenant).into_iter().filter_map(|dataset| {
@@ -171,25 +180,33 @@ impl Nodes {
             revision: snapshot.revision(),
             dealing: Some(dealing_of(&self.set(snapshot), &self.options.hydration)),
             versions: versions.collect(),
+            nothing: is_drained(snapshot, shard),
         }
     }
 
-    /// Those that buckets are dealt to.
+    /// Those that buckets are dealt to, and those that drain.
     fn set(&self, snapshot: &CatalogState) -> ShardSet {
-        let active = snapshot.shards().iter().filter(|(_, shard)| shard.status() == ShardStatus::Active);
-        let shards = active.map(|(&id, shard)| Member { id, weight: shard.weight.max(1) });
-        ShardSet { shards: shards.collect(), replicas: self.options.replicas }
+        let members = snapshot.shards().iter().filter_map(|(&id, shard)| match shard.status() {
+            ShardStatus::Active => Some(Member { id, weight: shard.weight.max(1) }),
+            ShardStatus::Draining => Some(Member { id, weight: 0 }),
+            ShardStatus::Down | ShardStatus::Drained | ShardStatus::Unknown => None,
+        });
+        ShardSet { shards: members.collect(), replicas: self.options.replicas }
     }
 
     /// The revision of the catalog, once all that take part have brought in what it wants; else 0.
     fn settled_revision(&self, snapshot: &CatalogState) -> u64 {
+        let revision = snapshot.revision();
+        if self.have_hydrated(snapshot, revision) { revision } else { 0 }
+    }
+
+    /// Whether all that buckets are dealt to have brought in what the catalog wanted at that revision.
+    pub(super) fn have_hydrated(&self, snapshot: &CatalogState, revision: u64) -> bool {
         let known = self.known.lock();
-        let settled = |shard: &Member| {
-            known
-                .get(&shard.id)
-                .is_some_and(|node| node.alive && node.hydrated_revision >= snapshot.revision())
+        let has = |shard: &Member| {
+            known.get(&shard.id).is_some_and(|node| node.alive && node.hydrated_revision >= revision)
         };
-        if self.set(snapshot).shards.iter().all(settled) { snapshot.revision() } else { 0 }
+        self.set(snapshot).shards.iter().filter(|shard| shard.weight > 0).all(has)
     }
 
     /// Calls to the shard have failed: it takes no part until it is heard of again.
@@ -209,11 +226,16 @@ impl Nodes {
             tokio::time::sleep(TICK).await;
             let now = Instant::now();
             let mut fell_silent = false;
-            for node in self.known.lock().values_mut() {
+            let snapshot = self.catalog.snapshot();
+            let mut known = self.known.lock();
+            // Who was removed from the catalog, and is gone.
+            known.retain(|id, node| node.alive || snapshot.shards().contains_key(id));
+            for node in known.values_mut() {
                 let alive = node.heard.is_some_and(|heard| now - heard < self.options.silence);
                 fell_silent |= node.alive && !alive;
                 node.alive = alive;
             }
+            drop(known);
             if fell_silent {
                 self.changed();
             }
@@ -230,8 +252,12 @@ impl Nodes {
                 leads_since = None;
             } else {
                 let since = *leads_since.get_or_insert_with(Instant::now);
-                for (shard, state) in self.news(since) {
-                    let change = Change::SetShard(SetShard { shard, state: Some(state) });
+                let news = self.news(since).into_iter();
+                let news = news
+                    .map(|(shard, state)| (shard, Change::SetShard(SetShard { shard, state: Some(state) })));
+                let drained =
+                    self.emptied().into_iter().map(|shard| (shard, order(shard, ShardStatus::Drained)));
+                for (shard, change) in news.chain(drained) {
                     if let Err(error) = self.propose(change).await {
                         tracing::warn!("the catalog was not told of shard {shard}: {error}");
                         break;
@@ -248,12 +274,12 @@ impl Nodes {
         let known = self.known.lock();
         let mut news = Vec::new();
         for (&id, node) in known.iter().filter(|(_, node)| node.alive) {
-            let mut state = Shard { weight: node.weight, address: node.address.clone(), ..Shard::default() };
             let before = snapshot.shards().get(&id);
-            state.set_status(match before.map(Shard::status) {
-                Some(ShardStatus::Draining) => ShardStatus::Draining,
-                _ => ShardStatus::Active,
-            });
+            let mut state = before.cloned().unwrap_or_default();
+            (state.weight, state.address) = (node.weight, node.address.clone());
+            if !matches!(state.status(), ShardStatus::Draining | ShardStatus::Drained) {
+                state.set_status(ShardStatus::Active);
+            }
             if before != Some(&state) {
                 news.push((id, state));
             }
@@ -271,7 +297,7 @@ impl Nodes {
         news
     }
 
-    async fn propose(&self, change: Change) -> Result<()> {
+    pub(super) async fn propose(&self, change: Change) -> Result<()> {
         let command =
             Command { at_us: crate::datasets::now_us(), tenant: DEFAULT_TENANT.into(), change: Some(change) };
         self.catalog.propose(command).await?.accepted().map(drop)
@@ -301,7 +327,10 @@ impl Nodes {
 
     /// Who reads what of these versions.
     pub(crate) fn seating(&self, versions: &[VersionId]) -> Seating {
-        seat(self.alive(), versions, self.options.hydration.slices)
+        let snapshot = self.catalog.snapshot();
+        let mut nodes = self.alive();
+        nodes.retain(|node| !is_drained(&snapshot, node.id));
+        seat(nodes, versions, self.options.hydration.slices)
     }
 
     /// Has shards keep a version until the result is dropped.
@@ -443,6 +472,18 @@ impl Nodes {
         }
     }
 
+    /// What each shard that lives holds, by number.
+    pub(crate) fn holdings(&self) -> Vec<(u64, Holdings)> {
+        self.alive().into_iter().map(|node| (node.id, node.holdings)).collect()
+    }
+
+    /// What shards that live bring in, or have brought in, by number.
+    pub(crate) fn hydrations(&self) -> Vec<(u64, Vec<Hydration>)> {
+        let known = self.known.lock();
+        let alive = known.iter().filter(|(_, node)| node.alive);
+        alive.map(|(&id, node)| (id, node.hydrations.clone())).collect()
+    }
+
     /// All shards that were ever heard of, for operators.
     pub(crate) fn summaries(&self) -> Vec<NodeSummary> {
         let snapshot = self.catalog.snapshot();
@@ -463,6 +504,7 @@ impl Nodes {
                 status: match shard.map(Shard::status) {
                     Some(ShardStatus::Active) => "active",
                     Some(ShardStatus::Draining) => "draining",
+                    Some(ShardStatus::Drained) => "drained",
                     Some(ShardStatus::Down) => "down",
                     Some(ShardStatus::Unknown) | None => "joining",
                 },

@@ -1,16 +1,16 @@
 //! Who reads what: the shards that take part in queries, and for each bucket of each table the one that reads it.
 
+use super::Holdings;
 use crate::error::{Error, Result};
 use shard::{Holding, Placement, VersionId};
 use std::collections::HashMap;
-use std::sync::Arc;
 
 /// A shard that lives.
 #[derive(Clone, Debug)]
 pub(crate) struct NodeView {
     pub(crate) id: u64,
     pub(crate) address: String,
-    pub(crate) holdings: Arc<HashMap<VersionId, Holding>>,
+    pub(crate) holdings: Holdings,
 }
 
 /// Who takes part in queries of a view.
@@ -142,6 +142,7 @@ fn seat_version(nodes: &[NodeView], id: &VersionId, slices: &[usize]) -> std::re
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::Arc;
 
     fn id(dataset: u64) -> VersionId {
         VersionId { tenant: "default".into(), dataset, version: 1 }

@@ -1,10 +1,12 @@
 //! What a coordinator serves to other nodes, and how its catalog reaches them.
 
 use super::nodes::Nodes;
+use crate::admin::queries;
 use crate::catalog::{RaftCatalog, Transport};
 use crate::datasets::Datasets;
+use crate::http::Readiness;
 use flight_proto::Message;
-use flight_proto::node::{Heartbeat, Service, VersionName};
+use flight_proto::node::{AskQueries, Heartbeat, Service, VersionName};
 use futures::future::BoxFuture;
 use network::{Handlers, Peers, call_handler};
 use std::sync::Arc;
@@ -29,7 +31,12 @@ fn number(service: Service) -> network::Service {
 }
 
 /// The services of a coordinator.
-pub(crate) fn handlers(catalog: &Arc<RaftCatalog>, datasets: &Arc<Datasets>, nodes: &Arc<Nodes>) -> Handlers {
+pub(crate) fn handlers(
+    catalog: &Arc<RaftCatalog>,
+    datasets: &Arc<Datasets>,
+    nodes: &Arc<Nodes>,
+    readiness: Readiness,
+) -> Handlers {
     let catalog = catalog.clone();
     let raft = call_handler(move |request| {
         let answer = catalog.answer(request);
@@ -38,7 +45,9 @@ pub(crate) fn handlers(catalog: &Arc<RaftCatalog>, datasets: &Arc<Datasets>, nod
     let (heard, nodes) = (datasets.clone(), nodes.clone());
     let heartbeat = call_handler(move |request| {
         let orders = Heartbeat::decode(request).map_err(|error| error.to_string()).and_then(|heartbeat| {
-            let in_use = heard.in_use().iter().map(VersionName::from).collect();
+            // What is drained is to keep nothing but what queries that know no better may read there.
+            let drained = Some(heartbeat.shard).filter(|&shard| nodes.is_drained(shard));
+            let in_use = heard.in_use(drained).iter().map(VersionName::from).collect();
             nodes.heartbeat(heartbeat, in_use).map_err(|error| error.to_string())
         });
         async move { Ok(orders?.encode_to_vec().into()) }
@@ -52,8 +61,16 @@ pub(crate) fn handlers(catalog: &Arc<RaftCatalog>, datasets: &Arc<Datasets>, nod
             Ok(manifest.encode_to_vec().into())
         }
     });
+    let queries = call_handler(move |request| {
+        let answer = AskQueries::decode(request).map_err(|error| error.to_string()).and_then(|ask| {
+            let coordinator = readiness.coordinator().ok_or("it does not serve")?;
+            Ok(queries::answer(&coordinator, &ask))
+        });
+        async move { Ok(answer?.encode_to_vec().into()) }
+    });
     Handlers::new()
         .with(number(Service::Raft), raft)
         .with(number(Service::Heartbeat), heartbeat)
         .with(number(Service::Manifest), manifest)
+        .with(number(Service::Queries), queries)
 }

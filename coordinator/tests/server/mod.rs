@@ -89,9 +89,18 @@ impl Server {
 
     /// Status and body of a GET.
     pub async fn http(&self, path: &str) -> (u16, String) {
+        self.request("GET", path, "", "").await
+    }
+
+    /// Status and body of a request; `headers` are lines that end.
+    pub async fn request(&self, method: &str, path: &str, headers: &str, body: &str) -> (u16, String) {
         let address = self.handle.http_address().unwrap();
         let mut socket = tokio::net::TcpStream::connect(address).await.unwrap();
-        let request = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
+        let length = body.len();
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-length: {length}\r\n\
+             {headers}\r\n{body}"
+        );
         socket.write_all(request.as_bytes()).await.unwrap();
         let mut answer = String::new();
         socket.read_to_string(&mut answer).await.unwrap();

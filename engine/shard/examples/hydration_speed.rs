@@ -39,7 +39,8 @@ async fn main() -> Result<(), Failure> {
             let options = Options { threads, ..Options::default() };
             let before = shard.segment_bytes();
             let set = ShardSet::even(1);
-            hydrate(std::slice::from_ref(&shard), &set, &version, &options, &progress).await?;
+            hydrate(std::slice::from_ref(&shard), &set, &version, &options, std::slice::from_ref(&progress))
+                .await?;
             let rows = progress.counts().rows_done.max(1);
             println!(
                 "{round}: {location}: {rows} rows in {:.3} s, {:.1} bytes a row resident, {:.1} stored",

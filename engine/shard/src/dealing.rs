@@ -21,7 +21,7 @@ pub struct ShardSet {
 pub struct Member {
     /// Its number in the cluster; never given to another.
     pub id: u64,
-    /// How much it can hold compared with the others; at least 1.
+    /// How much it can hold compared with the others. 0: it drains, and is dealt nothing.
     pub weight: u32,
 }
 
@@ -43,23 +43,22 @@ impl ShardSet {
     /// The holders of each bucket, as places in this set, the preferred one first. A bucket comes as what tells it
     /// from others, and its rows; `seed` tells whose buckets they are.
     pub fn deal(&self, seed: u64, buckets: &[(u64, u64)]) -> Vec<Vec<usize>> {
-        let copies = self.replicas.clamp(1, self.shards.len().max(1));
-        if self.shards.is_empty() {
-            return vec![Vec::new(); buckets.len()];
-        }
-        let weights: f64 = self.shards.iter().map(|member| f64::from(member.weight.max(1))).sum();
+        let weights = self.weights();
+        let taking = weights.iter().filter(|&&weight| weight > 0.0).count();
+        let copies = self.replicas.clamp(1, taking.max(1));
+        let all: f64 = weights.iter().sum();
         // In coarse steps, so that a dataset that grows a little is not dealt anew.
         let total = coarse(buckets.iter().map(|&(_, rows)| rows).sum()) as f64 * copies as f64;
-        let limit = |shard: usize| total * f64::from(self.shards[shard].weight.max(1)) / weights * LOAD;
+        let limit = |shard: usize| total * weights[shard] / all * LOAD;
         let mut loads = vec![0.0; self.shards.len()];
         let mut holders = Vec::with_capacity(buckets.len());
         for &(key, rows) in buckets {
-            let order = self.order(combine(hash_word(seed), hash_word(key)));
+            let order = self.order(combine(hash_word(seed), hash_word(key)), &weights);
             let mut chosen: Vec<usize> = Vec::with_capacity(copies);
             for _ in 0..copies {
                 let left = order.iter().copied().filter(|shard| !chosen.contains(shard));
                 let fits = |&shard: &usize| loads[shard] + rows as f64 <= limit(shard);
-                let fullness = |shard: usize| loads[shard] / f64::from(self.shards[shard].weight.max(1));
+                let fullness = |shard: usize| loads[shard] / weights[shard];
                 let next = left.clone().find(fits);
                 let next = next.or_else(|| left.min_by(|&a, &b| fullness(a).total_cmp(&fullness(b))));
                 let Some(next) = next else { break };
@@ -71,15 +70,22 @@ impl ShardSet {
         holders
     }
 
-    /// All shards, the one that a bucket would like best first.
-    fn order(&self, bucket: u64) -> Vec<usize> {
-        let score = |member: &Member| {
+    /// What counts of each shard's weight: where all drain, they are dealt alike what nobody else can take.
+    fn weights(&self) -> Vec<f64> {
+        let all_drain = self.shards.iter().all(|member| member.weight == 0);
+        let weight = |member: &Member| f64::from(if all_drain { 1 } else { member.weight });
+        self.shards.iter().map(weight).collect()
+    }
+
+    /// The shards that are dealt anything, the one that a bucket would like best first.
+    fn order(&self, bucket: u64, weights: &[f64]) -> Vec<usize> {
+        let score = |place: usize| {
             // Evenly within (0, 1): the shard with the greatest weight / -ln(drawn) wins in proportion to its weight.
-            let drawn = (mix(combine(bucket, hash_word(member.id))) >> 11) as f64 + 0.5;
-            f64::from(member.weight.max(1)) / -(drawn / (1_u64 << 53) as f64).ln()
+            let drawn = (mix(combine(bucket, hash_word(self.shards[place].id))) >> 11) as f64 + 0.5;
+            weights[place] / -(drawn / (1_u64 << 53) as f64).ln()
         };
-        let mut order: Vec<(f64, usize)> =
-            self.shards.iter().enumerate().map(|(place, member)| (score(member), place)).collect();
+        let taking = (0..self.shards.len()).filter(|&place| weights[place] > 0.0);
+        let mut order: Vec<(f64, usize)> = taking.map(|place| (score(place), place)).collect();
         order.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
         order.into_iter().map(|(_, place)| place).collect()
     }
@@ -156,6 +162,29 @@ mod tests {
         assert!((170..300).contains(&moved), "{moved}");
         let elsewhere = before.iter().zip(&after).filter(|(a, b)| a != b && b[0] != 4).count();
         assert!(elsewhere < 100, "{elsewhere}");
+    }
+
+    /// What drains is dealt nothing; only what it had moves, as if it were not there.
+    #[test]
+    fn a_shard_that_drains_gives_its_buckets_away() {
+        let (four, drained, three) = (set(&[1; 4], 2), set(&[1, 0, 1, 1], 2), {
+            let mut three = set(&[1; 4], 2);
+            three.shards.remove(1);
+            three
+        });
+        let (before, after) = (four.deal(1, &buckets(1000)), drained.deal(1, &buckets(1000)));
+        assert!(after.iter().all(|of| of.len() == 2 && !of.contains(&1)));
+        let places = |of: &Vec<usize>| of.iter().map(|&place| drained.shards[place].id).collect::<Vec<_>>();
+        let without: Vec<Vec<u64>> = three
+            .deal(1, &buckets(1000))
+            .iter()
+            .map(|of| of.iter().map(|&place| three.shards[place].id).collect())
+            .collect();
+        assert_eq!(after.iter().map(places).collect::<Vec<_>>(), without);
+        let kept = before.iter().zip(&after).filter(|(a, _)| !a.contains(&1)).filter(|(a, b)| a == b).count();
+        let others = before.iter().filter(|of| !of.contains(&1)).count();
+        assert!(kept * 10 >= others * 7, "{kept} of {others}");
+        assert_eq!(set(&[0, 0], 2).deal(1, &buckets(3)).concat().len(), 6, "all drain");
     }
 
     #[test]

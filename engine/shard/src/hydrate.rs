@@ -69,14 +69,17 @@ impl Default for Options {
 
 /// Brings `version` onto all `shards`, which are those of `set` in its order, and pins it there under its identity,
 /// so that fragments can scan it. Queries on other versions are not touched; nothing is pinned if it fails.
+/// `progress` is one a shard.
 pub async fn hydrate(
     shards: &[Arc<Shard>],
     set: &ShardSet,
     version: &Version,
     options: &Options,
-    progress: &Arc<Progress>,
+    progress: &[Arc<Progress>],
 ) -> Result<()> {
-    let hydrations = shards.iter().map(|shard| prepare(shard, set, version, options, false, progress));
+    let hydrations = shards.iter().zip(progress);
+    let hydrations =
+        hydrations.map(|(shard, progress)| prepare(shard, set, version, options, false, progress));
     for (shard, prepared) in shards.iter().zip(try_join_all(hydrations).await?) {
         shard.pin(version, prepared);
     }

@@ -21,6 +21,16 @@ pub struct Counts {
     pub bytes_read: u64,
 }
 
+impl Counts {
+    pub fn plus(self, other: Counts) -> Counts {
+        Counts {
+            rows_total: self.rows_total + other.rows_total,
+            rows_done: self.rows_done + other.rows_done,
+            bytes_read: self.bytes_read + other.bytes_read,
+        }
+    }
+}
+
 impl Progress {
     pub fn counts(&self) -> Counts {
         Counts {

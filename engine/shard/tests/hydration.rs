@@ -49,7 +49,7 @@ async fn run_with(
     let count = shards.len();
     let buckets = if count == 1 { 1 } else { count * 4 };
     let options = Options { buckets, slices: count, ..options.clone() };
-    hydrate(shards, &ShardSet::even(count), version, &options, progress).await
+    hydrate(shards, &ShardSet::even(count), version, &options, &vec![progress.clone(); count]).await
 }
 
 fn holding(shard: &Arc<Shard>, number: u64) -> Holding {

@@ -125,7 +125,7 @@ async fn values(folder: &Folder, location: &str) -> Result<Vec<i128>, Error> {
     let version = Version { id, schema, files: inferred.files.into(), partition_by: Vec::new() };
     let shards = folder.shards(1);
     let hydrated =
-        hydrate(&shards, &ShardSet::even(1), &version, &hydrate::Options::default(), &Arc::default()).await;
+        hydrate(&shards, &ShardSet::even(1), &version, &hydrate::Options::default(), &[Arc::default()]).await;
     if let Err(error) = hydrated {
         assert!(shards[0].versions().is_empty());
         return Err(error);

@@ -102,6 +102,29 @@ impl Leading {
         }
     }
 
+    /// Hands the lead to another member that votes, and waits until this one leads no more.
+    pub(super) async fn hand_over(&self, to: u64) -> Answer {
+        let metrics = self.metrics();
+        if !metrics.state.is_leader() {
+            return Answer::NotLeader(NotLeader { leader: None });
+        }
+        if to == metrics.id {
+            return Answer::Changed(Changed {});
+        }
+        if !metrics.membership_config.voter_ids().any(|id| id == to) {
+            return Answer::Refused(format!("there is no coordinator {to} with a vote"));
+        }
+        if let Err(error) = self.raft.trigger().transfer_leader(to).await {
+            return unknown(error);
+        }
+        // It leads only if it has the whole log; else this one goes on, and the question is asked again.
+        let follows = |metrics: &Metrics| !metrics.state.is_leader() && metrics.current_leader == Some(to);
+        match self.raft.wait(Some(self.attempt)).metrics(follows, "another leader").await {
+            Ok(_) => Answer::Changed(Changed {}),
+            Err(error) => unknown(error),
+        }
+    }
+
     fn metrics(&self) -> Metrics {
         self.raft.metrics().borrow_watched().clone()
     }

@@ -141,6 +141,7 @@ impl Member {
             Question::Propose(propose) => Ok(self.leading.propose(propose).await),
             Question::ReadIndex(_) => Ok(self.leading.read_index().await),
             Question::ChangeMembers(change) => Ok(self.leading.change_members(change).await),
+            Question::HandOver(to) => Ok(self.leading.hand_over(to).await),
         };
         answer.unwrap_or_else(failed)
     }

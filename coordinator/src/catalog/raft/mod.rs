@@ -167,10 +167,19 @@ impl RaftCatalog {
         self.change_members(MemberChange::Remove(id)).await
     }
 
+    /// Has the member `to` lead; does nothing where it does.
+    pub async fn hand_over(&self, to: u64) -> Result<()> {
+        self.change(Question::HandOver(to), self.member.timings().patience).await
+    }
+
     async fn change_members(&self, change: MemberChange) -> Result<()> {
-        self.member.check_open()?;
         let question = Question::ChangeMembers(ChangeMembers { change: Some(change) });
-        match self.member.ask_leader(question, self.member.timings().change_patience).await {
+        self.change(question, self.member.timings().change_patience).await
+    }
+
+    async fn change(&self, question: Question, patience: Duration) -> Result<()> {
+        self.member.check_open()?;
+        match self.member.ask_leader(question, patience).await {
             Ok(Answer::Changed(_)) => Ok(()),
             Ok(Answer::Refused(why)) => Err(Error::Statement(why)),
             Ok(_) => Err(Silence::not_understood().of_change()),
@@ -194,7 +203,7 @@ impl RaftCatalog {
     }
 
     /// Hands the leadership to the member that has most of the log, and waits until it leads.
-    async fn hand_over(&self) {
+    async fn give_up_lead(&self) {
         let metrics = self.member.metrics_now();
         let Some(replication) = metrics.replication.as_ref().filter(|_| metrics.state.is_leader()) else {
             return;
@@ -242,10 +251,22 @@ impl CatalogStore for RaftCatalog {
         Leadership { term: metrics.current_term, leads: metrics.state.is_leader() }
     }
 
+    fn add_member<'a>(&'a self, id: u64, address: &'a str) -> BoxFuture<'a, Result<()>> {
+        Box::pin(RaftCatalog::add_member(self, id, address))
+    }
+
+    fn remove_member(&self, id: u64) -> BoxFuture<'_, Result<()>> {
+        Box::pin(RaftCatalog::remove_member(self, id))
+    }
+
+    fn hand_over(&self, to: u64) -> BoxFuture<'_, Result<()>> {
+        Box::pin(RaftCatalog::hand_over(self, to))
+    }
+
     fn close(&self) -> BoxFuture<'_, Result<()>> {
         Box::pin(async move {
             self.member.close();
-            self.hand_over().await;
+            self.give_up_lead().await;
             self.member
                 .raft
                 .shutdown()

@@ -1,5 +1,6 @@
 //! A shard as a node of a cluster: what it does at the word of coordinators and of other shards.
 
+mod contacts;
 mod exchange;
 mod orders;
 mod queries;
@@ -7,7 +8,8 @@ mod run;
 pub mod words;
 
 use crate::hydrate::Options;
-use crate::{Progress, Shard, VersionId};
+use crate::{Hydrations, Shard, VersionId};
+use contacts::Contacts;
 use flight_proto::Message;
 use flight_proto::node::{Failure, FailureKind, Hydrate, Rows, Service, Summaries, Summarize};
 use futures::future::BoxFuture;
@@ -21,7 +23,7 @@ use tokio::task::JoinHandle;
 
 /// What a shard is to be in a cluster.
 pub struct NodeConfig {
-    /// Where the coordinators are reached.
+    /// Where coordinators are reached; these tell of the others.
     pub coordinators: Vec<String>,
     /// Where other nodes reach this one; `None`: where it listens.
     pub advertise: Option<String>,
@@ -42,12 +44,12 @@ pub struct NodeHandle {
 pub(crate) struct Node {
     shard: Arc<Shard>,
     peers: Arc<Peers>,
-    coordinators: Vec<String>,
+    contacts: Contacts,
     address: String,
     weight: u32,
     incarnation: u64,
     options: Options,
-    progress: Arc<Progress>,
+    hydrations: Arc<Hydrations>,
     queries: Arc<Queries>,
     told: Told,
     /// The latest term of a leader that was heard of.
@@ -64,18 +66,18 @@ pub fn serve(
     let node = Arc::new(Node {
         shard,
         peers,
-        coordinators: config.coordinators,
+        contacts: Contacts::default(),
         address: config.advertise.unwrap_or_else(|| listener.address()),
         weight: config.weight.max(1),
         incarnation: config.incarnation,
         options: config.hydration,
-        progress: Arc::default(),
+        hydrations: Arc::default(),
         queries: Arc::default(),
         told: Told::default(),
         epoch: AtomicU64::new(0),
     });
     let (stop, mut stopped) = watch::channel(false);
-    let mut tasks = vec![
+    let tasks = vec![
         tokio::spawn(network::serve(listener, node.handlers(), async move {
             // A handle that is gone stops it, too.
             let _ = stopped.wait_for(|stop| *stop).await;
@@ -83,8 +85,7 @@ pub fn serve(
         tokio::spawn(node.clone().follow()),
         tokio::spawn(node.clone().tidy()),
     ];
-    let coordinators = node.coordinators.iter();
-    tasks.extend(coordinators.map(|address| tokio::spawn(node.clone().report_to(address.clone()))));
+    config.coordinators.iter().for_each(|address| node.contact(address, false));
     NodeHandle { node, stop, tasks }
 }
 
@@ -118,6 +119,7 @@ impl Handler for RowStreams {
 impl Drop for NodeHandle {
     fn drop(&mut self) {
         self.stop.send_replace(true);
+        self.node.contacts.end();
         self.tasks.iter().for_each(JoinHandle::abort);
     }
 }

@@ -5,11 +5,13 @@
 //! any coordinator that was heard of lately.
 
 use super::Node;
-use super::words::{from_dealing, held_of};
+use super::words::{from_dealing, held_of, told_hydration};
 use crate::{Error, Result, Version, VersionId, hydrate_one};
 use flight_proto::Message;
 use flight_proto::manifest::Manifest;
-use flight_proto::node::{Dealing, Heartbeat, Held, Holdings, Hydrate, Orders, Service, VersionName, Wanted};
+use flight_proto::node::{
+    self, Dealing, Heartbeat, Held, Holdings, Hydrate, Orders, Service, VersionName, Wanted,
+};
 use parking_lot::Mutex;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -60,9 +62,15 @@ impl Node {
     pub(super) async fn report_to(self: Arc<Node>, coordinator: String) {
         let mut changes = self.shard.changes();
         let mut known = 0;
+        let mut told = None;
         loop {
             let revision = *changes.borrow_and_update();
-            let heartbeat = self.heartbeat(revision, known);
+            let hydrations = self.hydrations.list().into_iter().map(told_hydration).collect();
+            let hydrations = Some(node::Hydrations { hydrations });
+            let mut heartbeat = self.heartbeat(revision, known);
+            if told != hydrations {
+                heartbeat.hydrations = hydrations.clone();
+            }
             let call = self.peers.call(
                 &coordinator,
                 network::Service(Service::Heartbeat as u16),
@@ -76,11 +84,14 @@ impl Node {
             known = match orders {
                 Ok(orders) => {
                     let known = orders.holdings_revision;
+                    // One that knows nothing of what is held was started anew.
+                    told = hydrations.filter(|_| known > 0);
                     self.take(&coordinator, orders);
                     known
                 }
                 Err(why) => {
                     tracing::debug!("coordinator {coordinator} gives no orders: {why}");
+                    told = None;
                     0
                 }
             };
@@ -105,6 +116,7 @@ impl Node {
             holdings: (known != revision).then(|| self.holdings()),
             hydrated_revision,
             wanted_revision,
+            hydrations: None,
         }
     }
 
@@ -114,8 +126,9 @@ impl Node {
         Holdings { versions: held.collect() }
     }
 
-    fn take(&self, coordinator: &str, orders: Orders) {
+    fn take(self: &Arc<Node>, coordinator: &str, orders: Orders) {
         self.hear_of(orders.epoch);
+        orders.coordinators.iter().for_each(|address| self.contact(address, true));
         let mut state = self.told.state.lock();
         state.in_use.insert(coordinator.into(), (Instant::now(), orders.in_use));
         state.settled_revision = state.settled_revision.max(orders.settled_revision);
@@ -163,6 +176,7 @@ impl Node {
         loop {
             tokio::time::sleep(TIDY).await;
             self.drop_unwanted();
+            self.contacts.tidy();
         }
     }
 
@@ -175,17 +189,20 @@ impl Node {
             (wanted, settled)
         };
         let Some(dealing) = &wanted.dealing else { return Ok(false) };
-        let takes_part = dealing.shards.iter().any(|member| member.id == self.shard.id());
+        let own = dealing.shards.iter().find(|member| member.id == self.shard.id());
+        let takes_part = own.is_some();
+        // What drains keeps what it holds until it is told to hold nothing.
+        let keep = !settled || own.is_some_and(|member| member.weight == 0);
         let mut failed = None;
         for name in wanted.versions.iter().filter(|_| takes_part) {
             let id = VersionId::from(name.clone());
             let done = self.told.state.lock().done.get(&id).cloned();
-            if done.is_some_and(|(known, kept)| known == *dealing && (!kept || !settled)) {
+            if done.is_some_and(|(known, kept)| known == *dealing && (!kept || keep)) {
                 continue;
             }
             let brought = async {
                 let manifest = self.manifest(name).await?;
-                self.bring_in(&manifest, dealing, !settled).await
+                self.bring_in(&manifest, dealing, keep).await
             };
             if let Err(error) = brought.await {
                 // The others may fare better.
@@ -211,7 +228,10 @@ impl Node {
         let _turn = turn.lock().await;
         let _building = self.told.building.read().await;
         let (set, options) = from_dealing(dealing, &self.options);
-        hydrate_one(&self.shard, &set, &version, &options, keep, &self.progress).await?;
+        let hydrating = self.hydrations.begin(&version.id);
+        let hydrated = hydrate_one(&self.shard, &set, &version, &options, keep, hydrating.progress()).await;
+        hydrating.end(&hydrated);
+        hydrated?;
         self.told.state.lock().done.insert(version.id.clone(), (dealing.clone(), keep));
         Ok(version.id)
     }
@@ -230,7 +250,7 @@ impl Node {
     /// A manifest, from whichever coordinator has it.
     async fn manifest(&self, name: &VersionName) -> Result<Manifest> {
         let mut why = String::from("no coordinator is known");
-        for coordinator in &self.coordinators {
+        for coordinator in &self.contacts.addresses() {
             let request = name.encode_to_vec().into();
             let call =
                 self.peers.call(coordinator, network::Service(Service::Manifest as u16), request, READING);
@@ -272,10 +292,11 @@ impl Node {
         state.in_use.retain(|_, (heard, _)| now - *heard < LEASE);
         let Some(wanted) = &state.wanted else { return };
         let in_use = state.in_use.values().flat_map(|(_, names)| names);
-        let needed: HashSet<VersionId> =
-            wanted.versions.iter().chain(in_use).map(|name| name.clone().into()).collect();
+        let versions = wanted.versions.iter().filter(|_| !wanted.nothing);
+        let needed: HashSet<VersionId> = versions.chain(in_use).map(|name| name.clone().into()).collect();
         for id in self.shard.versions() {
-            if !needed.contains(&id) && !state.prepared.contains_key(&id) {
+            let prepared = state.prepared.contains_key(&id) && !wanted.nothing;
+            if !needed.contains(&id) && !prepared {
                 state.done.remove(&id);
                 self.shard.drop_version(&id);
             }

@@ -1,7 +1,9 @@
 //! What nodes say to each other in the engine's own terms.
 
 use crate::hydrate::Options;
-use crate::{Error, Holding, Member, Placement, Result, ShardSet, VersionId};
+use crate::{
+    Counts, Error, Holding, Hydration, HydrationState, Member, Placement, Result, ShardSet, VersionId,
+};
 use columnar::frame::{FrameLimits, FrameOptions};
 use columnar::{Batch, Flat, Values, Vector, Views};
 use exec::runtime::{NodeProfile, Profile};
@@ -80,6 +82,44 @@ pub fn holding_of(held: Held) -> Result<(VersionId, Holding)> {
     let id = held.version.filter(|_| sound).ok_or_else(damaged)?;
     let pairs = held.numbers.into_iter().zip(held.rows).collect();
     Ok((id.into(), Holding { placement, buckets: held.buckets as usize, held: pairs }))
+}
+
+/// How far a hydration is, in words.
+pub(super) fn told_hydration(hydration: Hydration) -> node::Hydration {
+    let (ended, failure) = match hydration.state {
+        HydrationState::Running => (false, None),
+        HydrationState::Done => (true, None),
+        HydrationState::Failed(why) => (true, Some(why)),
+    };
+    node::Hydration {
+        version: Some(VersionName::from(&hydration.version)),
+        began_us: hydration.began_us,
+        elapsed_ms: hydration.elapsed_ms,
+        rows_total: hydration.counts.rows_total,
+        rows_done: hydration.counts.rows_done,
+        bytes_read: hydration.counts.bytes_read,
+        ended,
+        failure,
+    }
+}
+
+/// How far a shard said that a hydration is; `None`: it did not say of what.
+pub fn hydration_of(told: node::Hydration) -> Option<Hydration> {
+    Some(Hydration {
+        version: told.version?.into(),
+        began_us: told.began_us,
+        elapsed_ms: told.elapsed_ms,
+        counts: Counts {
+            rows_total: told.rows_total,
+            rows_done: told.rows_done,
+            bytes_read: told.bytes_read,
+        },
+        state: match (told.ended, told.failure) {
+            (false, _) => HydrationState::Running,
+            (true, None) => HydrationState::Done,
+            (true, Some(why)) => HydrationState::Failed(why),
+        },
+    })
 }
 
 /// How buckets are dealt and cut, in words.

@@ -84,6 +84,19 @@ async fn a_member_that_cannot_be_reached_gets_no_vote() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_lead_is_handed_over() {
+    let cluster = Cluster::start(3, 25, |_| {}).await;
+    let (leader, next) = (cluster.leader().await, cluster.follower().await);
+    // Whoever is asked has the leader do it; asked for twice, it is done once.
+    cluster.member(next).hand_over(next).await.unwrap();
+    cluster.member(leader).hand_over(next).await.unwrap();
+    assert_eq!(cluster.leader().await, next);
+    assert_eq!(cluster.member(leader).propose(create("after")).await.unwrap(), Reply::Done);
+    let nobody = cluster.member(leader).hand_over(9).await;
+    assert!(matches!(nobody, Err(Error::Statement(_))), "{nobody:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_last_member_stays() {
     let cluster = Cluster::start(1, 24, |_| {}).await;
     assert!(matches!(cluster.member(1).remove_member(1).await, Err(Error::Statement(_))));

@@ -1,0 +1,155 @@
+//! The Admin API: HTTP with JSON below `/api/v1`, its description at `/openapi.json`, a page of it at `/docs`.
+//!
+//! Handlers decode, call, encode. Any coordinator answers any call: what the leader or another coordinator does is
+//! asked of it.
+
+mod datasets;
+mod nodes;
+pub(crate) mod queries;
+
+use crate::coordinator::Coordinator;
+use crate::error::Error;
+use crate::http::Readiness;
+use crate::login;
+use axum::extract::FromRequestParts;
+use axum::extract::rejection::{JsonRejection, QueryRejection};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
+use axum::response::{Html, IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use flight_proto::admin::Failure;
+use std::sync::Arc;
+use utoipa::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+/// A self-contained page: it draws `/openapi.json`, and tries what only reads.
+const PAGE: &str = include_str!("page.html");
+
+#[derive(OpenApi)]
+#[openapi(info(
+    title = "Tundra",
+    description = "The Admin API of a coordinator. Any coordinator of a cluster answers any call. \
+                   Where users are configured, calls show one of them by Basic authentication."
+))]
+struct Description;
+
+/// The routes of the API, of its description and of its page.
+pub(crate) fn router(readiness: Readiness) -> Router {
+    let (api, description) = OpenApiRouter::with_openapi(Description::openapi())
+        .routes(routes!(nodes::list))
+        .routes(routes!(nodes::leader, nodes::hand_over))
+        .routes(routes!(nodes::add_coordinator, nodes::remove_coordinator))
+        .routes(routes!(nodes::drain, nodes::undrain))
+        .routes(routes!(nodes::remove_shard))
+        .routes(routes!(datasets::list))
+        .routes(routes!(datasets::versions))
+        .routes(routes!(datasets::placement))
+        .routes(routes!(datasets::hydrations))
+        .routes(routes!(datasets::snapshot))
+        .routes(routes!(queries::list))
+        .routes(routes!(queries::show, queries::cancel))
+        .split_for_parts();
+    api.with_state(readiness)
+        .route("/openapi.json", get(|| async move { Json(description) }))
+        .route("/docs", get(|| async { Html(PAGE) }))
+        .fallback(unknown)
+}
+
+async fn unknown(method: Method, uri: Uri) -> Failed {
+    Error::NotFound(format!("there is no {method} {}; /docs lists what there is", uri.path())).into()
+}
+
+/// An error, as the API tells it.
+pub(crate) struct Failed(Error);
+
+pub(crate) type Result<T> = std::result::Result<T, Failed>;
+
+impl From<Error> for Failed {
+    fn from(error: Error) -> Failed {
+        Failed(error)
+    }
+}
+
+impl From<JsonRejection> for Failed {
+    fn from(rejection: JsonRejection) -> Failed {
+        Failed(Error::Statement(rejection.body_text()))
+    }
+}
+
+impl From<QueryRejection> for Failed {
+    fn from(rejection: QueryRejection) -> Failed {
+        Failed(Error::Statement(rejection.body_text()))
+    }
+}
+
+impl IntoResponse for Failed {
+    fn into_response(self) -> Response {
+        let status = match &self.0 {
+            Error::Statement(_) => StatusCode::BAD_REQUEST,
+            Error::NotFound(_) => StatusCode::NOT_FOUND,
+            Error::AlreadyExists(_) | Error::Conflict(_) => StatusCode::CONFLICT,
+            Error::Denied(_) => StatusCode::FORBIDDEN,
+            Error::Unauthenticated(_) => StatusCode::UNAUTHORIZED,
+            Error::Unavailable(_) | Error::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
+            Error::Refused(_) | Error::Unsupported(_) => StatusCode::NOT_IMPLEMENTED,
+            Error::Environment(_) => StatusCode::BAD_GATEWAY,
+            Error::Execution(_) | Error::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        let mut response = (status, Json(Failure { error: self.0.to_string() })).into_response();
+        if status == StatusCode::UNAUTHORIZED {
+            let basic = header::HeaderValue::from_static("Basic realm=\"tundra\"");
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, basic);
+        }
+        response
+    }
+}
+
+/// The coordinator, for who may call it.
+pub(crate) struct Admitted(pub(crate) Arc<Coordinator>);
+
+impl FromRequestParts<Readiness> for Admitted {
+    type Rejection = Failed;
+
+    async fn from_request_parts(parts: &mut Parts, readiness: &Readiness) -> Result<Admitted> {
+        let starting = || Error::Unavailable("the coordinator is starting, or stops; try again".into());
+        let coordinator = readiness.coordinator().ok_or_else(starting)?;
+        check_origin(&parts.headers)?;
+        log_in(&coordinator, &parts.headers)?;
+        Ok(Admitted(coordinator))
+    }
+}
+
+fn log_in(coordinator: &Coordinator, headers: &HeaderMap) -> Result<()> {
+    let users = &coordinator.config.users;
+    let principal = match headers.get(header::AUTHORIZATION) {
+        None => login::anonymous(users),
+        Some(shown) => {
+            let (scheme, value) = login::scheme(shown.to_str().map_err(|_| login::malformed())?)?;
+            if scheme != "basic" {
+                return Err(Error::Unauthenticated("log in with Basic".into()).into());
+            }
+            let (user, password) = login::basic(value)?;
+            login::check(users, &user, &password)
+        }
+    };
+    Ok(principal.map(drop)?)
+}
+
+/// Pages of other sites have no business here, though a browser may send their requests.
+fn check_origin(headers: &HeaderMap) -> Result<()> {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    let Some(origin) = text(header::ORIGIN) else { return Ok(()) };
+    let site = origin.split_once("://").map(|(_, site)| site);
+    match site.is_some() && site == text(header::HOST) {
+        true => Ok(()),
+        false => Err(Error::Denied(format!("a page of {origin} may not call this coordinator")).into()),
+    }
+}
+
+/// A number in hexadecimal, as the API gives them.
+fn number(text: &str, what: &str) -> Result<u128> {
+    let wrong = || format!("'{text}' is no number of a {what}: expected hexadecimal digits");
+    u128::from_str_radix(text, 16).map_err(|_| Error::Statement(wrong()).into())
+}

@@ -1,0 +1,118 @@
+//! Queries of all coordinators: each knows its own, and asks the others for theirs.
+
+use super::{Admitted, Result, number};
+use crate::coordinator::Coordinator;
+use crate::error::Error;
+use crate::facts;
+use axum::Json;
+use axum::extract::Path;
+use flight_proto::Message;
+use flight_proto::admin::{Failure, Queries, Query};
+use flight_proto::node::{self, AskQueries, RunningQuery, Service};
+use futures::future::join_all;
+use std::time::Duration;
+
+/// How long another coordinator may take to answer.
+const ANSWER: Duration = Duration::from_secs(2);
+
+/// The queries that run or wait, on all coordinators.
+#[utoipa::path(get, path = "/api/v1/queries", tag = "queries", responses((status = OK, body = Queries)))]
+pub(crate) async fn list(Admitted(coordinator): Admitted) -> Json<Queries> {
+    Json(ask(&coordinator, AskQueries::default()).await)
+}
+
+/// A query, with its plan.
+#[utoipa::path(get, path = "/api/v1/queries/{query}", tag = "queries", params(("query" = String, Path)),
+    responses((status = OK, body = Query), (status = NOT_FOUND, body = Failure)))]
+pub(crate) async fn show(Admitted(coordinator): Admitted, Path(query): Path<String>) -> Result<Json<Query>> {
+    one(&coordinator, query, false).await
+}
+
+/// End a query.
+#[utoipa::path(delete, path = "/api/v1/queries/{query}", tag = "queries", params(("query" = String, Path)),
+    responses((status = OK, body = Query), (status = NOT_FOUND, body = Failure)))]
+pub(crate) async fn cancel(
+    Admitted(coordinator): Admitted,
+    Path(query): Path<String>,
+) -> Result<Json<Query>> {
+    one(&coordinator, query, true).await
+}
+
+async fn one(coordinator: &Coordinator, query: String, cancel: bool) -> Result<Json<Query>> {
+    number(&query, "query")?;
+    let Queries { queries, silent } =
+        ask(coordinator, AskQueries { query: Some(query.clone()), cancel }).await;
+    match queries.into_iter().next() {
+        Some(found) => Ok(Json(found)),
+        None if silent.is_empty() => {
+            Err(Error::NotFound(format!("no query {query} runs; it may have ended")).into())
+        }
+        None => {
+            let silent: Vec<String> = silent.iter().map(u64::to_string).collect();
+            let silent = silent.join(", ");
+            let why =
+                format!("query {query} is not known, and coordinator {silent} does not answer; try again");
+            Err(Error::Unavailable(why).into())
+        }
+    }
+}
+
+/// Asks all coordinators.
+async fn ask(coordinator: &Coordinator, ask: AskQueries) -> Queries {
+    let mut all = Queries { queries: Vec::new(), silent: Vec::new() };
+    let datasets = &coordinator.datasets;
+    let status = datasets.catalog().status();
+    let own = answer(coordinator, &ask);
+    let others = datasets.shards().nodes().map(|nodes| &nodes.peers).into_iter().flat_map(|peers| {
+        let others = status.members.iter().filter(|member| member.id != status.id);
+        others.map(move |member| (peers, member))
+    });
+    let request = bytes::Bytes::from(ask.encode_to_vec());
+    let calls = others.map(|(peers, member)| {
+        let request = request.clone();
+        async move {
+            let service = network::Service(Service::Queries as u16);
+            let answer = peers.call(&member.address, service, request, ANSWER).await;
+            let answer = answer.ok().and_then(|bytes| node::Queries::decode(bytes).ok());
+            (member.id, answer)
+        }
+    });
+    for (id, answer) in join_all(calls).await.into_iter().chain([(status.id, Some(own))]) {
+        match answer {
+            None => all.silent.push(id),
+            Some(answer) => all.queries.extend(answer.queries.into_iter().map(|query| Query {
+                query: query.query,
+                coordinator: id,
+                principal: query.principal,
+                sql: query.sql,
+                elapsed_ms: query.elapsed_ms,
+                plan: query.plan,
+            })),
+        }
+    }
+    all.queries.sort_by_key(|query| std::cmp::Reverse(query.elapsed_ms));
+    all
+}
+
+/// What this coordinator alone answers.
+pub(crate) fn answer(coordinator: &Coordinator, ask: &AskQueries) -> node::Queries {
+    let found = match &ask.query {
+        None => facts::queries(coordinator),
+        Some(query) => {
+            let id = u128::from_str_radix(query, 16).ok();
+            let found = id.and_then(|id| facts::query(coordinator, id));
+            if let Some(id) = id.filter(|_| ask.cancel) {
+                coordinator.cancel(id);
+            }
+            found.into_iter().collect()
+        }
+    };
+    let queries = found.into_iter().map(|query| RunningQuery {
+        query: query.query,
+        principal: query.principal,
+        sql: query.sql,
+        elapsed_ms: query.elapsed_ms,
+        plan: query.plan,
+    });
+    node::Queries { queries: queries.collect() }
+}

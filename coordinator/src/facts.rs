@@ -1,0 +1,186 @@
+//! What operators are told of the cluster, as the Admin API gives it; the tables of `system` are made of the same.
+
+use crate::catalog::{CatalogState, CatalogStore, MemberState, RaftMember, RaftStatus};
+use crate::coordinator::{Coordinator, QuerySummary};
+use crate::datasets::{DEFAULT_TENANT, Datasets};
+use crate::explain::query_of;
+use crate::shards::Shards;
+use crate::shards::nodes::NodeSummary;
+use crate::view::{Resident, View};
+use flight_proto::admin;
+use planner::catalog::Partitioning;
+use shard::{Hydration, HydrationState, VersionId};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// A shard's number as people write it.
+pub(crate) fn shard_text(id: u64) -> String {
+    format!("{id:016x}")
+}
+
+/// A query's number as people write it.
+pub(crate) fn query_text(id: u128) -> String {
+    format!("{id:032x}")
+}
+
+pub(crate) fn nodes(coordinator: &Coordinator) -> admin::Nodes {
+    let datasets = &coordinator.datasets;
+    admin::Nodes { coordinators: coordinators(datasets.catalog()), shards: shards(datasets.shards()) }
+}
+
+pub(crate) fn coordinators(catalog: &dyn CatalogStore) -> Vec<admin::Coordinator> {
+    let RaftStatus { id, leader, term, last_applied, members, state } = catalog.status();
+    let member = |member: RaftMember| admin::Coordinator {
+        role: match member.votes {
+            _ if leader == Some(member.id) => "leader",
+            _ if member.id == id && state == MemberState::Candidate => "candidate",
+            true => "follower",
+            false => "learner",
+        }
+        .into(),
+        here: member.id == id,
+        term,
+        // Where the others are is not known here.
+        applied: last_applied.filter(|_| member.id == id),
+        id: member.id,
+        address: member.address,
+    };
+    members.into_iter().map(member).collect()
+}
+
+pub(crate) fn leader(catalog: &dyn CatalogStore) -> admin::Leader {
+    let status = catalog.status();
+    let leader = status.members.into_iter().find(|member| Some(member.id) == status.leader);
+    admin::Leader {
+        coordinator: leader.as_ref().map(|leader| leader.id),
+        address: leader.map(|leader| leader.address).unwrap_or_default(),
+        term: status.term,
+    }
+}
+
+pub(crate) fn shards(shards: &Shards) -> Vec<admin::Shard> {
+    let shard = |node: NodeSummary| admin::Shard {
+        id: shard_text(node.id),
+        address: node.address,
+        status: node.status.into(),
+        alive: node.alive,
+        buckets: node.buckets as u64,
+        rows: node.rows,
+    };
+    shards.summaries().into_iter().map(shard).collect()
+}
+
+pub(crate) fn datasets(view: &View, snapshot: &CatalogState) -> Vec<admin::Dataset> {
+    let dataset = |resident: &Arc<Resident>| {
+        let table = &resident.table;
+        let known = snapshot.dataset(&table.tenant, table.dataset);
+        admin::Dataset {
+            dataset: table.dataset,
+            schema: table.schema.clone(),
+            table: table.name.clone(),
+            version: table.version,
+            rows: table.statistics.rows,
+            size_bytes: known.and_then(|known| known.version).map_or(0, |version| version.size_bytes),
+            placement: placement_text(&table.partitioning).into(),
+            state: view.state_of(resident).err().unwrap_or_else(|| "resident".into()),
+            location: known.map(|known| known.location.clone()).unwrap_or_default(),
+        }
+    };
+    view.residents().map(dataset).collect()
+}
+
+fn placement_text(partitioning: &Partitioning) -> &'static str {
+    match partitioning {
+        Partitioning::Replicated => "replicated",
+        Partitioning::Hash(_) => "hash",
+        Partitioning::Spread => "spread",
+    }
+}
+
+/// Who holds what of the versions that queries see.
+pub(crate) fn placement(coordinator: &Coordinator) -> Vec<admin::Placement> {
+    let view = coordinator.datasets.view();
+    let holdings = coordinator.datasets.shards().holdings();
+    let placement = |resident: &Arc<Resident>| {
+        let table = &resident.table;
+        let id = VersionId { tenant: DEFAULT_TENANT.into(), dataset: table.dataset, version: table.version };
+        let mut buckets: BTreeMap<u32, admin::Bucket> = BTreeMap::new();
+        for (shard, held) in &holdings {
+            let Some(holding) = held.get(&id) else { continue };
+            for bucket in 0..holding.buckets as u32 {
+                let empty = admin::Bucket { bucket, rows: 0, shards: Vec::new() };
+                buckets.entry(bucket).or_insert(empty);
+            }
+            for &(number, rows) in &holding.held {
+                if let Some(bucket) = buckets.get_mut(&number) {
+                    bucket.rows = rows;
+                    bucket.shards.push(shard_text(*shard));
+                }
+            }
+        }
+        admin::Placement {
+            dataset: table.dataset,
+            schema: table.schema.clone(),
+            table: table.name.clone(),
+            version: table.version,
+            placement: placement_text(&table.partitioning).into(),
+            buckets: buckets.into_values().collect(),
+        }
+    };
+    view.residents().map(placement).collect()
+}
+
+/// What the shards bring in, and for each dataset what they brought in last.
+pub(crate) fn hydrations(datasets: &Datasets) -> Vec<admin::Hydration> {
+    let snapshot = datasets.catalog().snapshot();
+    let hydration = |shard: u64, hydration: Hydration| {
+        let id = &hydration.version;
+        let known = snapshot.dataset(&id.tenant, id.dataset);
+        let (state, error) = match hydration.state {
+            HydrationState::Running => ("running", String::new()),
+            HydrationState::Done => ("done", String::new()),
+            HydrationState::Failed(why) => ("failed", why),
+        };
+        admin::Hydration {
+            shard: shard_text(shard),
+            dataset: id.dataset,
+            schema: known.map(|known| known.schema.clone()).unwrap_or_default(),
+            table: known.map(|known| known.name.clone()).unwrap_or_default(),
+            version: id.version,
+            state: state.into(),
+            error,
+            rows_done: hydration.counts.rows_done,
+            rows_total: hydration.counts.rows_total,
+            bytes_read: hydration.counts.bytes_read,
+            began_at_us: hydration.began_us,
+            elapsed_ms: hydration.elapsed_ms,
+        }
+    };
+    let all = datasets.shards().hydrations().into_iter();
+    all.flat_map(|(shard, of)| of.into_iter().map(move |one| (shard, one)))
+        .map(|(shard, one)| hydration(shard, one))
+        .collect()
+}
+
+/// The queries of this coordinator, the oldest first.
+pub(crate) fn queries(coordinator: &Coordinator) -> Vec<admin::Query> {
+    let own = coordinator.datasets.catalog().status().id;
+    let query = |query: QuerySummary| admin::Query {
+        query: query_text(query.id),
+        coordinator: own,
+        principal: query.principal.to_string(),
+        sql: query.sql.to_string(),
+        elapsed_ms: u64::try_from(query.elapsed.as_millis()).unwrap_or(u64::MAX),
+        plan: None,
+    };
+    coordinator.listed().into_iter().map(query).collect()
+}
+
+/// One of them, with its plan.
+pub(crate) fn query(coordinator: &Coordinator, id: u128) -> Option<admin::Query> {
+    let text = query_text(id);
+    let found = queries(coordinator).into_iter().find(|query| query.query == text)?;
+    let planned = coordinator.planned(id);
+    let plan = planned.and_then(|planned| query_of(&planned).map(|query| query.explain()));
+    Some(admin::Query { plan, ..found })
+}

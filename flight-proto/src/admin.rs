@@ -1,0 +1,172 @@
+//! What the Admin API of a coordinator takes and gives, as JSON. Shards and queries go by hexadecimal text: numbers
+//! of JSON do not reach 64 bits.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// Why a call failed, and what to do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Failure {
+    pub error: String,
+}
+
+/// All nodes, as the coordinator that was asked knows them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Nodes {
+    pub coordinators: Vec<Coordinator>,
+    pub shards: Vec<Shard>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Coordinator {
+    pub id: u64,
+    /// Where other nodes reach it.
+    pub address: String,
+    /// `leader`, `follower`, `candidate`, or `learner`: its vote does not count yet.
+    pub role: String,
+    /// It is the one that was asked.
+    pub here: bool,
+    /// The term of the leader; each election has a later one.
+    pub term: u64,
+    /// The place in the log up to which the catalog is applied; known of the one that was asked.
+    pub applied: Option<u64>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Shard {
+    pub id: String,
+    /// Where other nodes reach it; empty in a single process.
+    pub address: String,
+    /// `active`, `draining`, `drained`, `down`, or `joining`: the catalog does not know it yet.
+    pub status: String,
+    /// It was heard of lately.
+    pub alive: bool,
+    /// Buckets of all versions that it holds.
+    pub buckets: u64,
+    pub rows: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Leader {
+    /// Absent while none is known.
+    pub coordinator: Option<u64>,
+    pub address: String,
+    pub term: u64,
+}
+
+/// The coordinator that is to lead.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct LeaderChange {
+    pub coordinator: u64,
+}
+
+/// Where other nodes reach a coordinator.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct CoordinatorAddress {
+    pub address: String,
+}
+
+/// A dataset and the version of it that queries see.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Dataset {
+    pub dataset: u64,
+    pub schema: String,
+    pub table: String,
+    pub version: u64,
+    pub rows: u64,
+    /// Of its Parquet files.
+    pub size_bytes: u64,
+    /// `replicated`, `hash` or `spread`.
+    pub placement: String,
+    /// `resident`, or why it cannot be read at the moment.
+    pub state: String,
+    /// What an external table was created over; empty for one that statements fill.
+    pub location: String,
+}
+
+/// A committed version, as its manifest in the object store has it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Version {
+    pub version: u64,
+    pub rows: u64,
+    pub size_bytes: u64,
+    pub files: u64,
+    /// Microseconds since 1970.
+    pub created_at_us: i64,
+    /// It is the one that queries see.
+    pub published: bool,
+    /// It drops the dataset.
+    pub tombstone: bool,
+}
+
+/// Which shards hold a dataset's buckets.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Placement {
+    pub dataset: u64,
+    pub schema: String,
+    pub table: String,
+    pub version: u64,
+    /// `replicated`, `hash` or `spread`.
+    pub placement: String,
+    pub buckets: Vec<Bucket>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Bucket {
+    pub bucket: u32,
+    pub rows: u64,
+    /// The shards that live and hold it. A bucket without rows may have none.
+    pub shards: Vec<String>,
+}
+
+/// How far a shard has brought a version in, or had when it ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Hydration {
+    pub shard: String,
+    pub dataset: u64,
+    /// Empty for a dataset that the catalog does not have.
+    pub schema: String,
+    pub table: String,
+    pub version: u64,
+    /// `running`, `done` or `failed`.
+    pub state: String,
+    /// Why it failed.
+    pub error: String,
+    /// Rows that lie in segments, those found on local disk included.
+    pub rows_done: u64,
+    pub rows_total: u64,
+    /// Fetched from the object store.
+    pub bytes_read: u64,
+    /// Microseconds since 1970.
+    pub began_at_us: i64,
+    pub elapsed_ms: u64,
+}
+
+/// Queries that run or wait.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Queries {
+    pub queries: Vec<Query>,
+    /// Coordinators that did not answer: their queries are missing.
+    pub silent: Vec<u64>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Query {
+    pub query: String,
+    /// The coordinator that its client is connected to.
+    pub coordinator: u64,
+    pub principal: String,
+    pub sql: String,
+    pub elapsed_ms: u64,
+    /// As `EXPLAIN` gives it; given for a single query, once it is planned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<String>,
+}
+
+/// A copy of the catalog in the object store.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Snapshot {
+    /// How many commands made it.
+    pub revision: u64,
+    pub url: String,
+}

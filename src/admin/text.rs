@@ -1,0 +1,132 @@
+//! Answers of the Admin API as aligned text.
+
+use std::fmt::Write;
+
+use flight_proto::admin::{
+    Coordinator, Dataset, Hydration, Leader, Nodes, Placement, Queries, Query, Shard, Version,
+};
+
+use crate::table::aligned;
+
+pub(super) fn nodes(nodes: &Nodes) -> String {
+    let coordinators = nodes.coordinators.iter().map(|node: &Coordinator| {
+        let here = if node.here { "yes" } else { "" };
+        [node.id.to_string(), node.address.clone(), node.role.clone(), node.term.to_string(), here.into()]
+    });
+    let mut text = aligned(["COORDINATOR", "ADDRESS", "ROLE", "TERM", "ASKED"], coordinators);
+    text.push('\n');
+    text + &shards(&nodes.shards)
+}
+
+pub(super) fn shards(shards: &[Shard]) -> String {
+    let rows = shards.iter().map(|shard| {
+        let alive = if shard.alive { "yes" } else { "no" };
+        let (id, address, status) = (shard.id.clone(), shard.address.clone(), shard.status.clone());
+        [id, address, status, alive.into(), shard.buckets.to_string(), shard.rows.to_string()]
+    });
+    aligned(["SHARD", "ADDRESS", "STATUS", "ALIVE", "BUCKETS", "ROWS"], rows)
+}
+
+pub(super) fn leader(leader: &Leader) -> String {
+    match leader.coordinator {
+        Some(id) => format!("coordinator {id} at {} leads in term {}\n", leader.address, leader.term),
+        None => format!("no leader is known in term {}\n", leader.term),
+    }
+}
+
+pub(super) fn datasets(datasets: &[Dataset]) -> String {
+    let rows = datasets.iter().map(|dataset| {
+        let counts = [dataset.dataset, dataset.version, dataset.rows, dataset.size_bytes];
+        let [number, version, rows, bytes] = counts.map(|count| count.to_string());
+        let name = format!("{}.{}", dataset.schema, dataset.table);
+        [number, name, version, rows, bytes, dataset.placement.clone(), dataset.state.clone()]
+    });
+    aligned(["DATASET", "TABLE", "VERSION", "ROWS", "BYTES", "PLACEMENT", "STATE"], rows)
+}
+
+pub(super) fn versions(versions: &[Version]) -> String {
+    let rows = versions.iter().map(|version| {
+        let counts = [version.version, version.rows, version.size_bytes, version.files];
+        let [number, rows, bytes, files] = counts.map(|count| count.to_string());
+        let state = match (version.tombstone, version.published) {
+            (true, _) => "drops the dataset",
+            (false, true) => "current",
+            (false, false) => "",
+        };
+        [number, rows, bytes, files, time(version.created_at_us), state.into()]
+    });
+    aligned(["VERSION", "ROWS", "BYTES", "FILES", "CREATED", "STATE"], rows)
+}
+
+pub(super) fn placement(placement: &[Placement]) -> String {
+    let rows = placement.iter().flat_map(|of| {
+        of.buckets.iter().map(|bucket| {
+            let name = format!("{}.{}", of.schema, of.table);
+            let shards = bucket.shards.join(" ");
+            let (version, number, rows) =
+                (of.version.to_string(), bucket.bucket.to_string(), bucket.rows.to_string());
+            [name, version, of.placement.clone(), number, rows, shards]
+        })
+    });
+    aligned(["TABLE", "VERSION", "PLACEMENT", "BUCKET", "ROWS", "SHARDS"], rows)
+}
+
+pub(super) fn hydrations(hydrations: &[Hydration]) -> String {
+    let rows = hydrations.iter().map(|one| {
+        let name = match one.table.as_str() {
+            "" => one.dataset.to_string(),
+            table => format!("{}.{table}", one.schema),
+        };
+        let counts = [one.version, one.rows_done, one.rows_total, one.bytes_read];
+        let [version, done, total, bytes] = counts.map(|count| count.to_string());
+        let (shard, state) = (one.shard.clone(), one.state.clone());
+        let (began, took) = (time(one.began_at_us), seconds(one.elapsed_ms));
+        [shard, name, version, state, done, total, bytes, began, took, one.error.clone()]
+    });
+    let names =
+        ["SHARD", "TABLE", "VERSION", "STATE", "ROWS", "OF", "BYTES READ", "BEGAN", "SECONDS", "ERROR"];
+    aligned(names, rows)
+}
+
+pub(super) fn queries(queries: &Queries) -> String {
+    let rows = queries.queries.iter().map(|query| {
+        let (query_id, principal) = (query.query.clone(), query.principal.clone());
+        [query_id, query.coordinator.to_string(), principal, seconds(query.elapsed_ms), query.sql.clone()]
+    });
+    let mut text = aligned(["QUERY", "COORDINATOR", "PRINCIPAL", "SECONDS", "SQL"], rows);
+    for silent in &queries.silent {
+        let _ = writeln!(text, "coordinator {silent} did not answer");
+    }
+    text
+}
+
+pub(super) fn query(query: &Query) -> String {
+    let (seconds, plan) = (seconds(query.elapsed_ms), query.plan.as_deref().unwrap_or("not planned yet"));
+    let Query { query, coordinator, principal, sql, .. } = query;
+    format!(
+        "query {query} of {principal} on coordinator {coordinator}, for {seconds} s\n\n{}\n\n{}\n",
+        sql.trim(),
+        plan.trim_end()
+    )
+}
+
+fn seconds(milliseconds: u64) -> String {
+    format!("{}.{:03}", milliseconds / 1000, milliseconds % 1000)
+}
+
+/// Microseconds since 1970 as a time of UTC.
+fn time(at_us: i64) -> String {
+    let time = chrono::DateTime::from_timestamp_micros(at_us);
+    time.map_or_else(|| at_us.to_string(), |time| time.format("%Y-%m-%dT%H:%M:%SZ").to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_of_utc() {
+        assert_eq!(time(1_000_000_000_000_000), "2001-09-09T01:46:40Z");
+        assert_eq!(seconds(61_007), "61.007");
+    }
+}
