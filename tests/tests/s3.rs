@@ -214,3 +214,16 @@ async fn a_cluster_that_loses_all_but_the_bucket_comes_back() {
     assert_eq!(number(&mut connection, "SELECT count(*) FROM sales.item").await.unwrap(), 193);
     cluster.stop().await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn external_tables_are_read() {
+    let s3 = S3Server::start().await.unwrap();
+    let server = start_empty(&s3).await;
+    let mut connection = server.session();
+    connection.execute(&format!("CREATE TABLE written AS {TWELVE}")).await.unwrap();
+    let files = s3.location("tundra/default/*/data/*.parquet");
+    let create = format!("CREATE EXTERNAL TABLE read STORED AS PARQUET LOCATION '{files}'");
+    connection.execute(&create).await.unwrap();
+    assert_eq!(number(&mut connection, "SELECT sum(i) FROM read").await.unwrap(), 78);
+    server.stop().await.unwrap();
+}

@@ -32,7 +32,7 @@ impl ShardsHere {
         let holders = set.deal(0, &shard::slices(count));
         let hydrations = shards.iter().map(|_| Arc::default()).collect();
         let slices = holders.into_iter().filter_map(|of| of.first().copied()).collect();
-        ShardsHere { shards, set, options, hydrations: hydrations, slices }
+        ShardsHere { shards, set, options, hydrations, slices }
     }
 
     pub(crate) fn shards(&self) -> &[Arc<Shard>] {

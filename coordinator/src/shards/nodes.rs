@@ -17,7 +17,7 @@ use network::Peers;
 use parking_lot::Mutex;
 use shard::hydrate::Options;
 use shard::service::words::{dealing_of, holding_of, hydration_of};
-use shard::{Hydration, Member, Placement, ShardSet, VersionId};
+use shard::{Hydration, HydrationState, Member, Placement, ShardSet, VersionId};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
@@ -330,7 +330,19 @@ impl Nodes {
         let snapshot = self.catalog.snapshot();
         let mut nodes = self.alive();
         nodes.retain(|node| !is_drained(&snapshot, node.id));
-        seat(nodes, versions, self.options.hydration.slices)
+        let mut seating = seat(nodes, versions, self.options.hydration.slices);
+        seating.add_failures(|id| self.failure_of(id));
+        seating
+    }
+
+    /// What a shard that lives failed with when it last brought in a version.
+    fn failure_of(&self, id: &VersionId) -> Option<String> {
+        let known = self.known.lock();
+        let last = known.values().filter(|node| node.alive).flat_map(|node| &node.hydrations);
+        last.filter(|one| one.version == *id).find_map(|one| match &one.state {
+            HydrationState::Failed(why) => Some(why.clone()),
+            _ => None,
+        })
     }
 
     /// Has shards keep a version until the result is dropped.

@@ -44,6 +44,15 @@ impl Seating {
             }
         }
     }
+
+    /// Adds to why versions are not held what shards failed with that bring them in.
+    pub(super) fn add_failures(&mut self, failure: impl Fn(&VersionId) -> Option<String>) {
+        for (id, seated) in &mut self.shares {
+            if let (Err(why), Some(failure)) = (seated, failure(id)) {
+                *why = format!("{why}; a shard could not bring it in: {failure}");
+            }
+        }
+    }
 }
 
 /// Seats the nodes that hold every version which at least half of them hold, so that one that lags behind does not

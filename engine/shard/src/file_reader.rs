@@ -71,7 +71,11 @@ impl FileReader {
     fn check_same(&self, found: &ObjectMeta) -> Result<()> {
         let file = &self.file;
         let same_tag = found.e_tag.as_ref().is_none_or(|tag| file.etag.is_empty() || *tag == file.etag);
-        let same_time = found.last_modified.timestamp_micros() == file.modified_at_us;
+        let modified = found.last_modified.timestamp_micros();
+        // Stores tell whole seconds with an object, and may tell more in a listing.
+        let exact = modified % 1_000_000 != 0;
+        let listed = if exact { file.modified_at_us } else { file.modified_at_us / 1_000_000 * 1_000_000 };
+        let same_time = modified == listed;
         match found.size == file.size_bytes && same_tag && (same_time || !file.etag.is_empty()) {
             true => Ok(()),
             false => Err(Error::Changed { url: file.url.clone() }),
