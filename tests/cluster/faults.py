@@ -199,6 +199,7 @@ class Faults:
         for node in self.nodes.values():
             node.start()
         self.client.ask("CREATE TABLE serial (n BIGINT)")
+        self.client.ask("CREATE TABLE probe (n BIGINT)")
         self.client.ask(f"CREATE TABLE fixed AS {NUMBERS}")
         self.load = Load(list(self.urls.values()))
 
@@ -223,7 +224,7 @@ class Faults:
         command = [self.binary, "sql", "--url", self.urls[name], "-c", sql]
         done = subprocess.run(self.nodes[name].run(command), capture_output=True, text=True, timeout=PATIENCE)
         text = (done.stdout + done.stderr).strip().replace("\n", " ")
-        return done.returncode, f"{text[:160]!r} after {time.monotonic() - begun:.1f} s"
+        return done.returncode, f"{text[:400]!r} after {time.monotonic() - begun:.1f} s"
 
     def next(self, attribute):
         """Seconds until the load is served again."""
@@ -254,8 +255,13 @@ class Faults:
 
     def cut_off(self, name, what):
         with self.nodes[name].cut_off():
-            print(f"{what} ({name}) is cut off: rows are read again after {self.next('read'):.1f} s, "
-                  f"written after {self.next('wrote'):.1f} s", flush=True)
+            # Clients of the others; those of a coordinator that is cut off wait as long as their own patience lasts.
+            client, begun = Client([url for other, url in self.urls.items() if other != name]), time.monotonic()
+            client.ask("SELECT count(*) FROM serial")
+            read = time.monotonic() - begun
+            client.ask("INSERT INTO probe VALUES (1)")
+            print(f"{what} ({name}) is cut off: others read again after {read:.1f} s, "
+                  f"write after {time.monotonic() - begun:.1f} s", flush=True)
             if name.startswith("c"):
                 code, told = self.told(name, "SELECT count(*) FROM serial")
                 if code == 0:
@@ -284,11 +290,19 @@ class Faults:
                 file.flush()
         print(f"disk of the leader ({name}) full: rows are written again after {self.next('wrote'):.1f} s, "
               f"read after {self.next('read'):.1f} s", flush=True)
-        time.sleep(OUTAGE)
-        print(f"  its process has {'ended' if node.ended() else 'not ended'}")
+        # Until its log has used up the room that it had set aside.
+        columns, tables = ", ".join(f"column_{n} BIGINT" for n in range(1000)), 0
+        while not node.ended():
+            if tables == 40:
+                raise SystemExit("a coordinator without room for its log goes on")
+            self.client.ask(f"CREATE TABLE IF NOT EXISTS wide_{tables} ({columns})")
+            tables += 1
+        print(f"  it ended itself while {tables} tables of 1000 columns were created, all of which are there")
         filler.unlink()
-        if node.ended():
-            node.start()
+        node.start()
+        for number in range(tables):
+            self.client.ask(f"SELECT count(*) FROM wide_{number}")
+            self.client.ask(f"DROP TABLE IF EXISTS wide_{number}")
         self.well("disk of the leader full")
 
     def no_object_store(self, seconds):
@@ -366,6 +380,8 @@ def main():
     parser.add_argument("--store-outage", type=int, default=60, help="seconds without an object store")
     arguments = parser.parse_args()
     arguments.binary = os.path.abspath(arguments.binary)
+    # The driver complains where a statement outlives its connection.
+    sys.unraisablehook = lambda _: None
     if INSIDE not in os.environ:
         # Networks, mounts and processes of its own: all of it ends with it.
         spaces = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]

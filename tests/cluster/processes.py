@@ -1,4 +1,4 @@
-"""A cluster of processes on this machine: `tundra cluster`, and what its nodes are."""
+"""A cluster of processes on this machine, `tundra cluster`, and what its nodes are; or all in one, `tundra up`."""
 
 import re
 import signal
@@ -7,23 +7,24 @@ from pathlib import Path
 
 
 class Cluster:
-    """Ends with `stop`, or with this process."""
+    """Ends with `stop`, or with this process. Without coordinators it is one process."""
 
     def __init__(self, binary, data, coordinators, shards, arguments, environment=None):
-        command = [binary, "cluster", "--data", str(data), "--coordinators", str(coordinators),
-                   "--shards", str(shards), *arguments]
+        kind = ["cluster", "--coordinators", str(coordinators)] if coordinators else [
+            "up", "--flight", "127.0.0.1:0", "--http", "127.0.0.1:0"]
+        command = [binary, *kind, "--data", str(data), "--shards", str(shards), *arguments]
         # The cluster ends with its input.
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True, env=environment)
         line = self.process.stdout.readline()
         if not line.startswith("tundra ready"):
             raise SystemExit(f"the cluster did not start: {line!r}")
-        self.nodes_at_start = coordinators + shards
+        self.nodes_at_start = coordinators + shards if coordinators else 0
         self.addresses = re.search(r"flight=(\S+)", line)[1].split(",")
         self.http = re.search(r"http=(\S+)", line)[1].split(",")
 
     def nodes(self):
         """Process and name of each node that runs."""
-        found = {}
+        found = {} if self.nodes_at_start else {self.process.pid: "all"}
         for task in Path(f"/proc/{self.process.pid}/task").iterdir():
             for child in (task / "children").read_text().split():
                 try:

@@ -5,7 +5,8 @@
 
 One coordinator and so many shards, each a process with one worker thread, hold every bucket once. Of each query the
 processor time of all processes is taken, as the mean of several runs, and the bytes of rows that went from shard to
-shard. Work that falls as 1/N has the same total for every N.
+shard. Work that falls as 1/N has the same total for every N. With `--in-process` the shards are parts of one process, which
+tells what the way between processes costs.
 """
 
 import argparse
@@ -43,9 +44,9 @@ def exchanged_bytes(cluster):
 
 def measure(arguments, shards, objects):
     with tempfile.TemporaryDirectory(prefix="tundra-work.") as folder:
-        options = ["--sample", f"tpch:{arguments.scale}", "--replicas", "1", "--threads", "1", "--memory", arguments.memory,
-                   "--object-store", f"file://{objects}", *arguments.options]
-        cluster = Cluster(arguments.binary, folder, 1, shards, options)
+        options = ["--sample", f"tpch:{arguments.scale}", "--memory", arguments.memory, "--object-store", f"file://{objects}"]
+        options += ["--threads", str(shards)] if arguments.in_process else ["--threads", "1", "--replicas", "1"]
+        cluster = Cluster(arguments.binary, folder, 0 if arguments.in_process else 1, shards, options + arguments.options)
         queries = {}
         with flight.connect(cluster.addresses[0], autocommit=True) as connection, connection.cursor() as cursor:
             for number in range(1, 23):
@@ -78,6 +79,7 @@ def main():
     parser.add_argument("--shards", type=int, nargs="+", default=[1, 2, 4, 8])
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--memory", default="60%")
+    parser.add_argument("--in-process", action="store_true")
     parser.add_argument("--objects", help="a folder that keeps the sample")
     parser.add_argument("--output", help="a file for the figures, as JSON")
     parser.add_argument("options", nargs="*", help="further options of `tundra cluster`, after --")

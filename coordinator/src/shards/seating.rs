@@ -104,16 +104,13 @@ fn seat_version(nodes: &[NodeView], id: &VersionId, slices: &[usize]) -> std::re
     let Some(first) = holdings.first() else {
         return Err(match nodes.is_empty() {
             true => "no shard is up that holds all tables; try again".into(),
-            false => format!(
-                "version {} of dataset {} is being brought onto the shards; try again",
-                id.version, id.dataset
-            ),
+            false => format!("version {} is being brought onto the shards; try again", id.version),
         });
     };
     let placement = first.placement.clone();
     let alike = |other: &&Holding| (&other.placement, other.buckets) == (&placement, first.buckets);
     if holdings.len() < nodes.len() || !holdings.iter().all(alike) {
-        return Err(format!("dataset {} is being brought onto the shards; try again", id.dataset));
+        return Err("it is being brought onto the shards; try again".into());
     }
     if placement == Placement::Replicated {
         let shares = holdings.iter().map(|held| held.held.iter().map(|&(bucket, _)| bucket).collect());
@@ -138,10 +135,8 @@ fn seat_version(nodes: &[NodeView], id: &VersionId, slices: &[usize]) -> std::re
                 shares[place].push(bucket);
             }
             None => {
-                return Err(format!(
-                    "bucket {bucket} of dataset {} is on no shard that is up; it is being brought in, try again",
-                    id.dataset
-                ));
+                let why = "is on no shard that is up, and is being brought in; try again";
+                return Err(format!("its bucket {bucket} {why}"));
             }
         }
     }
