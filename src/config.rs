@@ -38,7 +38,7 @@ pub(crate) struct Options {
 /// The arguments of this process, with what the environment and the file add. Ends it where they are wrong.
 pub(crate) fn arguments() -> Result<ArgMatches, Failure> {
     let words: Vec<OsString> = std::env::args_os().collect();
-    let file = file_of(&words)?;
+    let file = read(path_of(&words).map(|(_, path)| path))?;
     let command = COMMANDS.into_iter().fold(Arguments::command(), |command, name| {
         command.mut_subcommand(name, |command| with_settings(command, file.as_ref()))
     });
@@ -46,18 +46,20 @@ pub(crate) fn arguments() -> Result<ArgMatches, Failure> {
     Ok(command.try_get_matches_from(words).unwrap_or_else(|error| refuse(&error, file.as_ref())))
 }
 
-/// Reads the file that the words, or the environment, name.
-fn file_of(words: &[OsString]) -> Result<Option<File>, Failure> {
+/// The file that the words name by a flag, or the environment: `true` for a flag.
+fn path_of(words: &[OsString]) -> Option<(bool, PathBuf)> {
     // Whatever else is wrong with them is told later.
     let mut command = Arguments::command().ignore_errors(true);
     for name in COMMANDS.into_iter().chain([FILE]) {
         command = command.mut_subcommand(name, |command| optional(command).arg(file_argument()));
     }
-    let Ok(matches) = command.try_get_matches_from(words) else { return Ok(None) };
-    let path = matches.subcommand().and_then(|(name, matches)| {
-        let known = COMMANDS.contains(&name) || name == FILE;
-        known.then(|| matches.get_one::<PathBuf>(FILE).cloned()).flatten()
-    });
+    let matches = command.try_get_matches_from(words).ok()?;
+    let (_, matches) = matches.subcommand().filter(|(name, _)| COMMANDS.contains(name) || *name == FILE)?;
+    let path = matches.get_one::<PathBuf>(FILE)?.clone();
+    Some((matches.value_source(FILE) == Some(ValueSource::CommandLine), path))
+}
+
+fn read(path: Option<PathBuf>) -> Result<Option<File>, Failure> {
     path.map(|path| File::read(path, |command| names(command).collect())).transpose()
 }
 
@@ -135,11 +137,10 @@ pub(crate) fn run(options: Options) -> Result<(), Failure> {
             None => return Err(format!("'{word}' has no settings; {} have", COMMANDS.join(", ")).into()),
         },
     };
-    // A file may stand before the command, or among its flags.
-    let file = match file_of(&std::env::args_os().collect::<Vec<_>>())? {
-        Some(file) => Some(file),
-        None => file_of(&[&["tundra".into()], &words[..]].concat())?,
-    };
+    // The file may stand before the command, or among its flags.
+    let whole = std::env::args_os().collect::<Vec<_>>();
+    let given = [path_of(&[&["tundra".into()], &words[..]].concat()), path_of(&whole)];
+    let file = read(given.into_iter().flatten().max_by_key(|(flag, _)| *flag).map(|(_, path)| path))?;
     let flags = if words.is_empty() { Vec::new() } else { words.split_off(1) };
     let mut text = String::new();
     for name in chosen {
