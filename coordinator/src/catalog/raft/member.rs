@@ -183,6 +183,7 @@ impl Member {
     async fn ask_once(&self, leader: &Node, question: Question) -> Answer {
         if leader.id == self.options.id {
             return tokio::select! {
+                biased;
                 answer = self.answer_question(question) => answer,
                 () = self.leads_no_more() => unknown("this member leads no more"),
             };

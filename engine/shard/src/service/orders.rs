@@ -85,6 +85,7 @@ impl Node {
                 }
             };
             tokio::select! {
+                biased;
                 () = tokio::time::sleep(HEARTBEAT) => {}
                 changed = changes.changed() => if changed.is_err() { return },
             }
