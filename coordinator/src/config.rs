@@ -1,8 +1,11 @@
 //! What a coordinator is started with: what it is to be ([`Config`]) and where it stands ([`Environment`]).
 
+use crate::catalog::{Device, OnFatal, Random};
 use crate::error::{Error, Result};
+use crate::random::random_u128;
 use crate::shards::nodes::NodeOptions;
 use exec::context::Settings;
+use exec::runtime::Workers;
 use network::{Listener, Peers};
 use shard::{Stores, hydrate};
 use std::collections::BTreeMap;
@@ -98,6 +101,15 @@ pub struct Environment {
     pub network: Option<NodeNetwork>,
     /// The object stores that it, and the shards of its process, have open.
     pub stores: Arc<Stores>,
+    /// What runs queries; `None`: [`Config::threads`] threads of its own.
+    pub workers: Option<Arc<Workers>>,
+    /// Where the catalog is kept; `None`: in a file of [`Config::data`].
+    pub catalog: Option<Box<dyn Device>>,
+    /// Draws identities, which nobody may guess.
+    pub random: Random,
+    /// What to do when the catalog has died: its coordinator must not go on serving an old one. By default the process
+    /// ends.
+    pub on_fatal: OnFatal,
 }
 
 /// How other nodes reach this one, and it them.
@@ -117,7 +129,15 @@ pub struct Listeners {
 impl Environment {
     /// No sockets: sessions in this process only.
     pub fn embedded() -> Environment {
-        Environment { listeners: Listeners::default(), network: None, stores: Stores::new() }
+        Environment {
+            listeners: Listeners::default(),
+            network: None,
+            stores: Stores::new(),
+            workers: None,
+            catalog: None,
+            random: Arc::new(random_u128),
+            on_fatal: Arc::new(end_process),
+        }
     }
 
     /// Listens on `HOST:PORT` addresses (port 0: a free one).
@@ -138,6 +158,11 @@ async fn bind(address: &str, flag: &str) -> Result<TcpListener> {
         )),
         _ => Error::Environment(format!("cannot listen on {address} ({flag}): {error}")),
     })
+}
+
+fn end_process(why: String) {
+    tracing::error!("the catalog has died, the process ends: {why}");
+    std::process::abort();
 }
 
 /// The address a listener is bound to.

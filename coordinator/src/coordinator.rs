@@ -1,6 +1,7 @@
 //! What all sessions of a coordinator share.
 
 use crate::admission::WorkloadGroup;
+use crate::catalog::Random;
 use crate::config::Config;
 use crate::datasets::Datasets;
 use crate::error::{Error, Result};
@@ -24,6 +25,7 @@ pub(crate) struct Coordinator {
     pub(crate) group: WorkloadGroup,
     pub(crate) started: Instant,
     pub(crate) plans: Plans,
+    random: Random,
     queries: Mutex<HashMap<u128, Running>>,
     stopping: AtomicBool,
 }
@@ -65,12 +67,18 @@ impl Coordinator {
         datasets: Arc<Datasets>,
         workers: Arc<Workers>,
         memory: Arc<MemoryPool>,
+        random: Random,
     ) -> Coordinator {
         let group = WorkloadGroup::new(config.concurrency);
         let started = Instant::now();
         let (queries, stopping) = (Mutex::default(), AtomicBool::new(false));
         let plans = Plans::default();
-        Coordinator { config, datasets, workers, memory, group, started, plans, queries, stopping }
+        Coordinator { config, datasets, workers, memory, group, started, plans, random, queries, stopping }
+    }
+
+    /// An identity that nobody guesses.
+    pub(crate) fn random(&self) -> Result<u128> {
+        (self.random)()
     }
 
     /// The clock of queries.

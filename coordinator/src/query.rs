@@ -8,7 +8,6 @@
 use crate::admission::Slot;
 use crate::coordinator::Coordinator;
 use crate::error::{Error, Result};
-use crate::random::random_u128;
 use crate::result::Rows;
 use crate::shards::Shards;
 use crate::shards::there::QueryThere;
@@ -108,7 +107,7 @@ impl RunningQuery {
         }
         let running = match (coordinator.datasets.shards(), &view.seating) {
             (Shards::Nodes(nodes), Some(seating)) if !plan.tables.is_empty() || plan.fragments.len() > 1 => {
-                let attempt = random_u128()?;
+                let attempt = coordinator.random()?;
                 Running::Nodes(QueryThere::start(plan, seating, &query, attempt, nodes)?)
             }
             (shards, _) => {
@@ -146,8 +145,9 @@ impl RunningQuery {
                 let cancelled = cancelled(&query.cancel);
                 let next = async {
                     tokio::select! {
-                        next = there.next() => next.transpose(),
+                        biased;
                         () = cancelled => Err(exec::error::Error::Cancelled.into()),
+                        next = there.next() => next.transpose(),
                     }
                 };
                 in_time(&query, next).await.and_then(|next| next)
@@ -257,6 +257,7 @@ impl RunningQuery {
         self.slot = None;
         let cancel = self.query.cancel.clone();
         tokio::select! {
+            biased;
             room = in_time(&self.query, sender.reserve()) => Ok(room?.ok()),
             () = cancelled(&cancel) => Err(exec::error::Error::Cancelled.into()),
         }

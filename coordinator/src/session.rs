@@ -7,7 +7,6 @@ use crate::error::{Error, Result};
 use crate::explain::{self, Measured};
 use crate::plans::Asked;
 use crate::query::{Registered, RunningQuery, cancelled, result_schema};
-use crate::random::random_u128;
 use crate::result::{Rows, changed_schema, text_rows, text_schema, written_schema};
 use crate::settings::SessionSettings;
 use crate::system::Names;
@@ -106,7 +105,7 @@ impl Session {
     /// As [`Session::execute`], with the values of its parameters.
     pub async fn execute_with(&self, sql: &str, parameters: Vec<Value>) -> Result<Rows> {
         let planned = self.plan(sql, parameters).await?;
-        self.run(planned, random_u128()?).await
+        self.run(planned, self.coordinator.random()?).await
     }
 
     /// Ends a query that runs in any session.
@@ -161,7 +160,7 @@ impl Session {
             parameters,
             ..PlannerOptions::default()
         };
-        let planned = tokio::task::spawn_blocking(move || planner::plan(&sql, &*catalog, &options));
+        let planned = shard::blocking(move || planner::plan(&sql, &*catalog, &options));
         match planned.await {
             Ok(Ok(statement)) => {
                 let statement = Arc::new(statement);
@@ -201,6 +200,7 @@ impl Session {
             tracing::debug!("a statement runs again: {error}");
             metrics::counter!("tundra_statements_repeated_total").increment(1);
             tokio::select! {
+                biased;
                 () = tokio::time::sleep(pause) => {}
                 () = cancelled(&call.cancel) => return Err(exec::error::Error::Cancelled.into()),
             }

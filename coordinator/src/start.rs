@@ -1,12 +1,11 @@
 //! Bringing a coordinator up and down.
 
-use crate::catalog::{RaftCatalog, RaftOptions};
+use crate::catalog::{RaftCatalog, RaftOptions, Random, Storage};
 use crate::config::{Config, Environment, NodeNetwork, address_of};
 use crate::coordinator::Coordinator;
 use crate::datasets::{Datasets, Ground, TableSummary, shard_error};
 use crate::error::{Error, Result};
 use crate::folder::FolderLock;
-use crate::random::random_u128;
 use crate::session::Session;
 use crate::shards::here::ShardsHere;
 use crate::shards::nodes::Nodes;
@@ -75,6 +74,11 @@ impl Handle {
         self.coordinator.running_queries()
     }
 
+    /// Bytes that queries hold at the moment, and results on their way to clients.
+    pub fn memory_bytes(&self) -> u64 {
+        self.coordinator.memory.used_bytes()
+    }
+
     /// Rows that hydrations have brought in, and rows that they are to bring in, since the start.
     pub fn hydration_progress(&self) -> (u64, u64) {
         let counts = self.coordinator.datasets.hydrated();
@@ -120,13 +124,16 @@ pub async fn start(config: Config, environment: Environment) -> Result<Handle> {
     }
     let recorder = metrics::install();
     let folder = FolderLock::take(&config.data)?;
-    let listeners = environment.listeners;
+    let Environment { listeners, network, stores, workers, catalog, random, on_fatal } = environment;
     let flight = listeners.flight.as_ref().map(address_of).transpose()?;
     let http = listeners.http.as_ref().map(address_of).transpose()?;
 
     let memory = MemoryPool::new(config.memory_bytes);
-    let workers = Workers::new(config.threads)
-        .map_err(|error| Error::Environment(format!("the system gives no threads: {error}")))?;
+    let workers = match workers {
+        Some(workers) => workers,
+        None => Workers::new(config.threads)
+            .map_err(|error| Error::Environment(format!("the system gives no threads: {error}")))?,
+    };
     let (stop, stopped) = watch::channel(false);
     let mut servers = Vec::new();
     // Liveness is answered from the start, readiness once the datasets are there.
@@ -135,10 +142,14 @@ pub async fn start(config: Config, environment: Environment) -> Result<Handle> {
         servers.push(http::serve(listener, readiness.clone(), recorder, stopped.clone()));
     }
 
-    let catalog = open_catalog(&config, environment.network.as_ref()).await?;
-    let (network, stores) = (environment.network, environment.stores);
+    let storage = match catalog {
+        Some(device) => Storage::Device(device),
+        None => Storage::File(config.data.join("catalog.redb")),
+    };
+    let options = raft_options(&config, network.as_ref(), random.clone())?;
+    let catalog = Arc::new(RaftCatalog::open(storage, options, on_fatal).await?);
     let shards = open_shards(&config, &memory, &workers, &stores, &catalog, network.as_ref())?;
-    let datasets = Arc::new(open_datasets(&config, catalog.clone(), shards, stores)?);
+    let datasets = Arc::new(open_datasets(&config, catalog.clone(), shards, stores, random.clone())?);
     let mut background = Vec::new();
     match (network, datasets.shards().nodes()) {
         (Some(network), Some(nodes)) => {
@@ -154,7 +165,7 @@ pub async fn start(config: Config, environment: Environment) -> Result<Handle> {
         }
         _ => datasets.restore().await?,
     }
-    let coordinator = Arc::new(Coordinator::new(config, datasets.clone(), workers, memory));
+    let coordinator = Arc::new(Coordinator::new(config, datasets.clone(), workers, memory, random));
     background.extend([
         tokio::spawn(datasets.clone().publish_all()),
         tokio::spawn(datasets.copy_catalog()),
@@ -173,18 +184,15 @@ async fn ended(mut stopped: watch::Receiver<bool>) {
     let _ = stopped.wait_for(|stop| *stop).await;
 }
 
-async fn open_catalog(config: &Config, network: Option<&NodeNetwork>) -> Result<Arc<RaftCatalog>> {
-    let random = Arc::new(random_u128);
-    let options = match (&config.cluster, network) {
+fn raft_options(config: &Config, network: Option<&NodeNetwork>, random: Random) -> Result<RaftOptions> {
+    Ok(match (&config.cluster, network) {
         (Some(cluster), Some(network)) => {
             let transport = Arc::new(words::RaftTransport(network.peers.clone()));
             RaftOptions::new(cluster.id, cluster.members.clone(), transport, random)
         }
         (None, None) => RaftOptions::alone(random),
         _ => return Err(Error::Internal("a cluster needs a network, and a network a cluster".into())),
-    };
-    let path = config.data.join("catalog.redb");
-    RaftCatalog::open(&path, options, Arc::new(end_process)).await.map(Arc::new)
+    })
 }
 
 fn open_shards(
@@ -220,6 +228,7 @@ fn open_datasets(
     catalog: Arc<RaftCatalog>,
     shards: Shards,
     stores: Arc<Stores>,
+    random: Random,
 ) -> Result<Datasets> {
     let url = match &config.object_store {
         Some(url) => url.clone(),
@@ -233,11 +242,5 @@ fn open_datasets(
     let root = stores.open(&url).map_err(shard_error)?;
     let allowed = config.allow_locations.iter().map(|url| stores.open(url).map_err(shard_error));
     let allowed = allowed.collect::<Result<Vec<_>>>()?;
-    Ok(Datasets::new(Ground { catalog, stores, root, allowed, shards }))
-}
-
-/// A coordinator whose catalog has died must not go on serving an old one.
-fn end_process(why: String) {
-    tracing::error!("the catalog has died, the process ends: {why}");
-    std::process::abort();
+    Ok(Datasets::new(Ground { catalog, stores, root, allowed, shards, random }))
 }

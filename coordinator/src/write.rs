@@ -22,8 +22,7 @@ pub(crate) async fn collect_parquet(
     columns: &[ColumnSchema],
 ) -> Result<Vec<Bytes>> {
     let (sender, receiver) = mpsc::channel(QUEUE_BATCHES);
-    let columns = columns.to_vec();
-    let encoder = tokio::task::spawn_blocking(move || encode(&columns, receiver));
+    let encoder = tokio::spawn(encode(Encoder::new(columns), receiver));
     while let Some(batch) = query.next().await? {
         // The encoder is gone only when it failed.
         if sender.send(batch).await.is_err() {
@@ -31,37 +30,80 @@ pub(crate) async fn collect_parquet(
         }
     }
     drop(sender);
-    let files = encoder.await.map_err(|error| Error::Internal(format!("writing Parquet: {error}")))?;
+    let files = encoder.await.map_err(|error| broken(error.into()))?;
     query.check()?;
     files
 }
 
-fn encode(columns: &[ColumnSchema], mut batches: mpsc::Receiver<Batch>) -> Result<Vec<Bytes>> {
-    let mut next = || std::iter::from_fn(|| batches.blocking_recv()).find(|batch| batch.selected_rows() > 0);
-    let Some(first) = next() else { return Ok(Vec::new()) };
-    let second = next();
-    let mut files = Vec::new();
-    let mut writer: Option<ParquetWriter> = None;
-    if second.is_none() && first.selected_rows() <= FEW_ROWS {
-        writer = Some(ParquetWriter::of_few_rows(columns).map_err(shard_error)?);
+/// Encodes while the query goes on.
+async fn encode(mut encoder: Encoder, mut batches: mpsc::Receiver<Batch>) -> Result<Vec<Bytes>> {
+    let mut waiting = Vec::new();
+    while batches.recv_many(&mut waiting, QUEUE_BATCHES).await > 0 {
+        let taken = std::mem::take(&mut waiting);
+        let encoding = shard::blocking(move || {
+            taken.into_iter().try_for_each(|batch| encoder.push(batch)).map(|()| encoder)
+        });
+        encoder = encoding.await.map_err(broken)??;
     }
-    let rest = std::iter::from_fn(next);
-    for batch in std::iter::once(first).chain(second).chain(rest) {
-        refuse_nulls(columns, &batch)?;
-        let mut current = match writer.take() {
-            Some(writer) => writer,
-            None => ParquetWriter::new(columns).map_err(shard_error)?,
-        };
-        current.push(batch).map_err(shard_error)?;
-        match current.memory_bytes() < FILE_BYTES {
-            true => writer = Some(current),
-            false => files.push(current.finish().map_err(shard_error)?),
+    shard::blocking(move || encoder.finish()).await.map_err(broken)?
+}
+
+fn broken(error: std::io::Error) -> Error {
+    Error::Internal(format!("writing Parquet: {error}"))
+}
+
+/// Rows on their way into files.
+struct Encoder {
+    columns: Vec<ColumnSchema>,
+    /// The first rows, as long as there are no others.
+    first: Option<Batch>,
+    writer: Option<ParquetWriter>,
+    files: Vec<Bytes>,
+}
+
+impl Encoder {
+    fn new(columns: &[ColumnSchema]) -> Encoder {
+        Encoder { columns: columns.to_vec(), first: None, writer: None, files: Vec::new() }
+    }
+
+    fn push(&mut self, batch: Batch) -> Result<()> {
+        if batch.selected_rows() == 0 {
+            return Ok(());
         }
+        if self.first.is_none() && self.writer.is_none() && self.files.is_empty() {
+            self.first = Some(batch);
+            return Ok(());
+        }
+        let first = self.first.take();
+        first.into_iter().chain([batch]).try_for_each(|batch| self.write(batch))
     }
-    if let Some(writer) = writer {
-        files.push(writer.finish().map_err(shard_error)?);
+
+    fn write(&mut self, batch: Batch) -> Result<()> {
+        refuse_nulls(&self.columns, &batch)?;
+        let mut writer = match self.writer.take() {
+            Some(writer) => writer,
+            None => ParquetWriter::new(&self.columns).map_err(shard_error)?,
+        };
+        writer.push(batch).map_err(shard_error)?;
+        match writer.memory_bytes() < FILE_BYTES {
+            true => self.writer = Some(writer),
+            false => self.files.push(writer.finish().map_err(shard_error)?),
+        }
+        Ok(())
     }
-    Ok(files)
+
+    fn finish(mut self) -> Result<Vec<Bytes>> {
+        if let Some(only) = self.first.take() {
+            if only.selected_rows() <= FEW_ROWS {
+                self.writer = Some(ParquetWriter::of_few_rows(&self.columns).map_err(shard_error)?);
+            }
+            self.write(only)?;
+        }
+        if let Some(writer) = self.writer {
+            self.files.push(writer.finish().map_err(shard_error)?);
+        }
+        Ok(self.files)
+    }
 }
 
 /// A column that was declared `NOT NULL` takes none.

@@ -9,4 +9,5 @@ pub mod mutation;
 pub mod random;
 pub mod s3;
 pub mod server;
+pub mod simulation;
 pub mod text;

@@ -9,7 +9,8 @@ mod reply;
 mod state;
 
 pub use raft::{
-    MemberState, Nobody, RaftCatalog, RaftMember, RaftOptions, RaftStatus, Random, Timings, Transport,
+    Device, MemberState, Nobody, OnFatal, RaftCatalog, RaftMember, RaftOptions, RaftStatus, Random, Storage,
+    Timings, Transport,
 };
 pub use reply::{Refusal, Reply};
 pub use state::{CatalogState, DEFAULT_SCHEMA, INFORMATION_SCHEMA, SYSTEM_SCHEMA, is_built_in};

@@ -7,7 +7,6 @@ use super::{
 use crate::catalog::{DEFAULT_SCHEMA, is_built_in};
 use crate::error::{Error, Result};
 use crate::manifests::Commit;
-use crate::random::random_u128;
 use bytes::Bytes;
 use flight_proto::catalog::{Change, CreateSchema, Dataset, DropDataset, DropSchema};
 use flight_proto::manifest::{File, Manifest};
@@ -363,7 +362,7 @@ impl Datasets {
     async fn put(&self, dataset: u64, files: Vec<Bytes>) -> Result<Vec<File>> {
         let mut known = Vec::new();
         for bytes in files {
-            let name = random_u128()?;
+            let name = (self.ground.random)()?;
             let place = self.root().join(&format!("{DEFAULT_TENANT}/{dataset}/data/{name:032x}.parquet"));
             let url = place.url();
             let put = place.store.put(&place.path, PutPayload::from(bytes.clone())).await;

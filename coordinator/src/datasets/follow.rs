@@ -32,6 +32,7 @@ impl Datasets {
             self.show();
             self.followed.send_replace(snapshot.revision());
             tokio::select! {
+                biased;
                 changed = catalog.changed() => if changed.is_err() { return },
                 changed = shards.changed() => if changed.is_err() { return },
                 () = tokio::time::sleep(AGAIN), if !whole => {}

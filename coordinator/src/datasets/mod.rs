@@ -12,7 +12,7 @@ mod look;
 mod publish;
 mod restore;
 
-use crate::catalog::{CatalogStore, Reply};
+use crate::catalog::{CatalogStore, Random, Reply};
 use crate::error::{Error, Result};
 use crate::manifests::{Commit, Manifests};
 use crate::shards::{Brought, Shards};
@@ -46,6 +46,8 @@ pub(crate) struct Ground {
     /// Where external tables may lie, beside the root.
     pub(crate) allowed: Vec<Place>,
     pub(crate) shards: Shards,
+    /// Names what is put into the store.
+    pub(crate) random: Random,
 }
 
 /// The datasets of this process.

@@ -14,7 +14,7 @@ mod server;
 
 pub use certificates::{AUTHORITY_DAYS, Authority, Credentials, NODE_DAYS, SERVER_NAME};
 pub use error::{Error, Result};
-pub use memory::{MemoryNetwork, SILENCE_TIME};
+pub use memory::{MemoryNetwork, Observer, SILENCE_TIME};
 pub use peers::Peers;
 pub use protocol::{PROTOCOL_VERSION, PROTOCOL_VERSIONS, Service};
 pub use quic::{Quic, QuicOptions};

@@ -1,8 +1,8 @@
 //! The network within one process: the nodes of an embedded server, of tests and of simulations.
 //!
 //! It behaves as QUIC does towards those who use it, and can be told to fail: [`MemoryNetwork::cut`] and
-//! [`MemoryNetwork::heal`], [`MemoryNetwork::stop`], [`MemoryNetwork::delay`]. Under a paused runtime of one thread a
-//! run is the same each time.
+//! [`MemoryNetwork::heal`], [`MemoryNetwork::reset`], [`MemoryNetwork::stop`], [`MemoryNetwork::delay`]. Under a paused
+//! runtime of one thread a run is the same each time.
 
 mod connection;
 mod faults;
@@ -60,6 +60,11 @@ impl MemoryNetwork {
         self.hub.link(one, other).heal();
     }
 
+    /// Ends the connections between two nodes, which may connect again; what is under way is lost.
+    pub fn reset(&self, one: &str, other: &str) {
+        self.hub.lose("it was reset", |wire| wire.joins(one, other));
+    }
+
     /// A node dies: its listeners and connections are gone, and what it still runs reaches nobody.
     pub fn stop(&self, node: &str) {
         let mut state = self.hub.state.lock();
@@ -70,16 +75,25 @@ impl MemoryNetwork {
         self.hub.lose("it was stopped", |wire| wire.touches(node));
     }
 
+    /// From now on `observer` is told of every message, as it is sent. It must not call this network.
+    pub fn observe(&self, observer: Observer) {
+        *self.hub.observer.lock() = Some(observer);
+    }
+
     /// From now on every message takes a while, drawn at random by a seed.
     pub fn delay(&self, range: RangeInclusive<Duration>, seed: u64) {
         *self.hub.delay.lock() = Some(Delay::new(range, seed));
     }
 }
 
+/// Is told of a message: the node that sends it, the one that it is for, and its bytes.
+pub type Observer = Box<dyn Fn(&str, &str, usize) + Send + Sync>;
+
 /// What the nodes share.
 #[derive(Default)]
 struct Hub {
     state: Mutex<State>,
+    observer: Mutex<Option<Observer>>,
     delay: Mutex<Option<Delay>>,
 }
 

@@ -6,6 +6,8 @@ mod support;
 
 use bytes::Bytes;
 use network::{Error, MemoryNetwork, SILENCE_TIME};
+use parking_lot::Mutex;
+use std::sync::Arc;
 use std::time::Duration;
 use support::{Nodes, connected, message, rest, stream};
 use tokio::time::{Instant, sleep, timeout};
@@ -91,6 +93,37 @@ async fn a_node_that_is_stopped_is_gone_until_it_is_started() {
     drop(listener);
     let (near, far) = tokio::join!(started.first.connect(&address), again.accept());
     stream(&near.unwrap(), &far.unwrap()).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_under_way_is_lost_with_a_connection() {
+    let hub = MemoryNetwork::new();
+    let nodes = nodes(&hub);
+    let (near, far, mut listener) = connected(&nodes).await;
+    let (mut opened, mut accepted) = stream(&near, &far).await;
+    opened.sender.send(message(1, 10)).await.unwrap();
+    hub.reset("second", "third");
+    assert_eq!(accepted.receiver.receive().await.unwrap(), Some(message(1, 10)));
+    opened.sender.send(message(2, 10)).await.unwrap();
+    hub.reset("second", "first");
+    assert!(matches!(accepted.receiver.receive().await, Err(Error::Lost { .. })));
+    assert!(matches!(opened.sender.send(message(3, 10)).await, Err(Error::Lost { .. })));
+    let address = listener.address();
+    let (near, far) = tokio::join!(nodes.first.connect(&address), listener.accept());
+    stream(&near.unwrap(), &far.unwrap()).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_observer_sees_every_message() {
+    let hub = MemoryNetwork::new();
+    let (near, far, _listener) = connected(&nodes(&hub)).await;
+    let (mut opened, mut accepted) = stream(&near, &far).await;
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let seeing = seen.clone();
+    hub.observe(Box::new(move |from, to, bytes| seeing.lock().push(format!("{from} {to} {bytes}"))));
+    opened.sender.send(message(1, 10)).await.unwrap();
+    accepted.sender.send(message(2, 20)).await.unwrap();
+    assert_eq!(*seen.lock(), ["first second 10", "second first 20"]);
 }
 
 /// When the messages of a run arrive, in microseconds.

@@ -267,10 +267,8 @@ struct Task {
 
 /// Runs `work` where it may compute or wait for the disk.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(done) => done,
-        Err(error) => Err(Error::Internal(format!("a hydration step failed: {error}"))),
-    }
+    let done = crate::blocking(work).await;
+    done.map_err(|error| Error::Internal(format!("a hydration step failed: {error}")))?
 }
 
 /// A piece without segments.

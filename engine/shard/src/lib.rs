@@ -4,6 +4,7 @@
 //! into buckets, [`dealing`] says which shards hold which, [`hydrate`] decodes row groups, builds segments and
 //! keeps them on local disk, a [`Shard`] pins them for queries. This is the lowest floor with I/O (tokio).
 
+mod blocking;
 mod budget;
 pub mod config;
 pub mod dealing;
@@ -27,6 +28,7 @@ pub mod service;
 pub mod store;
 pub mod version;
 
+pub use blocking::blocking;
 pub use config::{Config, Environment};
 pub use dealing::{Member, ShardSet};
 pub use error::{Error, Result};

@@ -1,9 +1,9 @@
 //! The file that the log, the vote and the snapshot lie in.
 
+use super::storage::{Backend, Storage};
 use redb::{Database, Durability, ReadableDatabase, ReadableTable, TableDefinition};
 use std::io;
 use std::ops::RangeBounds;
-use std::path::Path;
 use std::sync::Arc;
 
 const LOG: TableDefinition<u64, &[u8]> = TableDefinition::new("log");
@@ -36,8 +36,12 @@ pub(super) struct Disk {
 }
 
 impl Disk {
-    pub(super) fn open(path: &Path) -> io::Result<Disk> {
-        let database = Database::create(path).map_err(io::Error::other)?;
+    pub(super) fn open(storage: Storage) -> io::Result<Disk> {
+        let database = match storage {
+            Storage::File(path) => Database::create(path),
+            Storage::Device(device) => Database::builder().create_with_backend(Backend(device)),
+        };
+        let database = database.map_err(io::Error::other)?;
         let transaction = database.begin_write().map_err(io::Error::other)?;
         transaction.open_table(LOG).map_err(io::Error::other)?;
         transaction.open_table(VALUES).map_err(io::Error::other)?;
@@ -110,14 +114,14 @@ impl Disk {
         change: impl FnOnce(&Write) -> io::Result<()> + Send + 'static,
     ) -> io::Result<()> {
         let database = self.database.clone();
-        let task = tokio::task::spawn_blocking(move || {
+        let written = shard::blocking(move || {
             let mut transaction = database.begin_write().map_err(io::Error::other)?;
             transaction.set_durability(durability).map_err(io::Error::other)?;
             let write = Write(transaction);
             change(&write)?;
             write.0.commit().map_err(io::Error::other)
         });
-        task.await.map_err(io::Error::other)?
+        written.await?
     }
 }
 

@@ -208,6 +208,7 @@ impl RaftNetworkV2<TypeConfig> for Link {
         let (mut offset, mut repeats) = (0, 0);
         loop {
             let received = tokio::select! {
+                biased;
                 closed = &mut cancel => return Err(closed.into()),
                 received = self.send_part(&vote, last, &bytes, offset) => received?,
             };

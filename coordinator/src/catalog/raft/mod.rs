@@ -22,6 +22,7 @@ mod options;
 mod reads;
 mod remembered;
 mod status;
+mod storage;
 #[cfg(test)]
 mod tests;
 mod transport;
@@ -29,6 +30,7 @@ mod types;
 
 pub use options::{RaftOptions, Random, Timings};
 pub use status::{MemberState, RaftMember, RaftStatus};
+pub use storage::{Device, Storage};
 pub use transport::{Nobody, Transport};
 
 use crate::catalog::{CatalogState, CatalogStore, Leadership, Reply};
@@ -46,7 +48,6 @@ use machine::StateMachine;
 use member::{Member, Silence};
 use reads::Reads;
 use std::fmt::Display;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -59,7 +60,7 @@ const OPEN_TIMEOUT: Duration = Duration::from_secs(30);
 const COMMAND_BYTES_MOST: usize = network::MESSAGE_BYTES_MAX - (1 << 20);
 
 /// What to do when Raft has died of a defect or of a failing disk.
-pub(crate) type OnFatal = Arc<dyn Fn(String) + Send + Sync>;
+pub type OnFatal = Arc<dyn Fn(String) + Send + Sync>;
 
 /// A catalog kept by Raft.
 pub struct RaftCatalog {
@@ -69,18 +70,22 @@ pub struct RaftCatalog {
 }
 
 impl RaftCatalog {
-    /// Opens the catalog in the file `path`, or takes part in making one.
+    /// Opens the catalog in `storage`, or takes part in making one.
     ///
     /// A member by itself has applied its log when this returns. Among others it has not: it is of no use
     /// before [`RaftCatalog::ready`], which needs a majority of them. Its network must pass their requests to
     /// [`RaftCatalog::answer`] from now on.
-    pub async fn open(path: &Path, options: RaftOptions, on_fatal: OnFatal) -> Result<RaftCatalog> {
-        let disk = Disk::open(path).map_err(|error| {
-            Error::Environment(format!("the catalog {} cannot be opened: {error}", path.display()))
-        })?;
-        let machine = StateMachine::open(disk.clone()).map_err(|error| {
-            Error::Environment(format!("the catalog {} cannot be read: {error}", path.display()))
-        })?;
+    pub async fn open(
+        storage: impl Into<Storage>,
+        options: RaftOptions,
+        on_fatal: OnFatal,
+    ) -> Result<RaftCatalog> {
+        let storage = storage.into();
+        let name = storage.to_string();
+        let disk = Disk::open(storage)
+            .map_err(|error| Error::Environment(format!("the catalog {name} cannot be opened: {error}")))?;
+        let machine = StateMachine::open(disk.clone())
+            .map_err(|error| Error::Environment(format!("the catalog {name} cannot be read: {error}")))?;
         let applied = machine.watch();
         let config = options.config().validate().map_err(internal)?;
         let links =

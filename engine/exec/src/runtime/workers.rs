@@ -10,10 +10,11 @@ use crossbeam::deque::{Injector, Steal, Stealer, Worker};
 use parking_lot::{Condvar, Mutex};
 use std::any::Any;
 use std::cell::RefCell;
+use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering, fence};
 use std::sync::{Arc, Weak};
-use std::task::{Wake, Waker};
+use std::task::{Poll, Wake, Waker};
 
 /// The stack that the deepest expression which the planner lets through is planned, compiled and evaluated on; what
 /// is not touched takes no memory. A thread that has less is given another for each statement, which takes longer than
@@ -51,6 +52,8 @@ struct Pool {
     sleeping: AtomicUsize,
     sleep_lock: Mutex<()>,
     wake_up: Condvar,
+    /// Who runs the tasks of a pool without threads.
+    driver: Mutex<Option<Waker>>,
     stopped: AtomicBool,
 }
 
@@ -89,7 +92,7 @@ impl Workers {
     }
 
     /// A pool without threads: tasks run in [`Workers::run_until_idle`], one at a time, in the order in which
-    /// they were queued. For tests and simulation.
+    /// they were queued, or in [`Workers::drive`]. For tests and simulation.
     pub fn inline() -> Arc<Workers> {
         Arc::new(Workers { pool: Arc::new(Pool::new(Vec::new())) })
     }
@@ -104,6 +107,17 @@ impl Workers {
         while let Some(task) = self.pool.shared_task() {
             task.run();
         }
+    }
+
+    /// Runs the tasks of an inline pool for as long as it is polled, so that a runtime can drive them.
+    pub async fn drive(&self) {
+        poll_fn(|context| {
+            // First, so that what a task queues late is not missed.
+            *self.pool.driver.lock() = Some(context.waker().clone());
+            self.run_until_idle();
+            Poll::Pending
+        })
+        .await
     }
 
     /// Queues a job. The waker that is returned wakes it from outside.
@@ -134,6 +148,7 @@ impl Pool {
             sleeping: AtomicUsize::new(0),
             sleep_lock: Mutex::new(()),
             wake_up: Condvar::new(),
+            driver: Mutex::new(None),
             stopped: AtomicBool::new(false),
         }
     }
@@ -149,6 +164,11 @@ impl Pool {
         });
         if let Some(task) = left {
             self.injector.push(task);
+            if self.stealers.is_empty()
+                && let Some(driver) = self.driver.lock().take()
+            {
+                driver.wake();
+            }
         }
         // Either this sees the sleeper's count, or the sleeper sees the task: both come after a fence.
         fence(Ordering::SeqCst);
@@ -293,7 +313,9 @@ mod tests {
     use super::*;
     use crate::runtime::waiters::Waiters;
     use std::collections::VecDeque;
+    use std::pin::pin;
     use std::sync::mpsc::{Sender, channel};
+    use std::task::Context;
     use std::time::Duration;
 
     const PATIENCE: Duration = Duration::from_secs(60);
@@ -457,6 +479,27 @@ mod tests {
         assert_eq!(ended.try_recv().unwrap(), None);
         assert!(ended.try_recv().is_err());
         drop(sleeper);
+    }
+
+    #[test]
+    fn an_inline_pool_wakes_who_drives_it() {
+        struct Count(AtomicUsize);
+        impl Wake for Count {
+            fn wake(self: Arc<Count>) {
+                self.0.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        let (workers, woken) = (Workers::inline(), Arc::new(Count(AtomicUsize::new(0))));
+        let waker = Waker::from(woken.clone());
+        let mut context = Context::from_waker(&waker);
+        let (done, ended) = channel();
+        let mut driving = pin!(workers.drive());
+        assert!(driving.as_mut().poll(&mut context).is_pending());
+        workers.spawn(Box::new(TestJob(|_: &Waker| JobStatus::Done, done)));
+        assert_eq!(woken.0.load(Ordering::Relaxed), 1);
+        assert!(ended.try_recv().is_err());
+        assert!(driving.as_mut().poll(&mut context).is_pending());
+        assert_eq!(ended.try_recv().unwrap(), None);
     }
 
     #[test]

@@ -25,6 +25,8 @@ enum Item {
 /// One direction of a stream.
 pub(super) struct Pipe {
     wire: Arc<Wire>,
+    /// The end that sends.
+    end: usize,
     state: Mutex<State>,
     /// For the receiver: an item was sent. For the sender: there is room, or nobody receives.
     sent: Notify,
@@ -48,16 +50,17 @@ impl Pipe {
     /// A stream that an end opens. The other end sees it as its first item is sent.
     pub(super) fn open(wire: &Arc<Wire>, end: usize, peer: Arc<str>, permit: OwnedSemaphorePermit) -> Stream {
         let permit = Arc::new(permit);
-        let pipe = || {
+        let pipe = |end| {
             Arc::new(Pipe {
                 wire: wire.clone(),
+                end,
                 state: Mutex::default(),
                 sent: Notify::new(),
                 received: Notify::new(),
                 _permit: permit.clone(),
             })
         };
-        let (there, back) = (pipe(), pipe());
+        let (there, back) = (pipe(end), pipe(1 - end));
         let name: Arc<str> = wire.node(end).into();
         let far = Stream {
             sender: Box::new(MemorySender { pipe: back.clone(), peer: name.clone(), unseen: None }),
@@ -118,6 +121,7 @@ impl MemorySender {
                     if state.stopped.is_none() {
                         state.cost += cost;
                     }
+                    pipe.wire.observe(pipe.end, message.len());
                     self.put(state, Item::Message(message));
                     return Ok(());
                 }

@@ -62,6 +62,13 @@ impl Wire {
         self.hub.due()
     }
 
+    /// Tells the network's observer of a message that an end sends.
+    pub(super) fn observe(&self, end: usize, bytes: usize) {
+        if let Some(observer) = &*self.hub.observer.lock() {
+            observer(&self.nodes[end], &self.nodes[1 - end], bytes);
+        }
+    }
+
     /// Ends it for both; the first reason counts.
     pub(super) fn lose(&self, why: &str) {
         let first = self.lost.send_if_modified(|lost| {

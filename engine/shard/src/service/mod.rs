@@ -139,7 +139,7 @@ impl Node {
             let node = summarize.clone();
             async move {
                 let request = Summarize::decode(request).map_err(|error| error.to_string())?;
-                let summary = tokio::task::spawn_blocking(move || node.summarize(request));
+                let summary = crate::blocking(move || node.summarize(request));
                 let summary = summary.await.map_err(|error| error.to_string())??;
                 Ok(summary.encode_to_vec().into())
             }

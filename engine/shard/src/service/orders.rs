@@ -96,6 +96,7 @@ impl Node {
                 }
             };
             tokio::select! {
+                biased;
                 () = tokio::time::sleep(HEARTBEAT) => {}
                 changed = changes.changed() => if changed.is_err() { return },
             }

@@ -145,7 +145,7 @@ impl Cluster {
         let path = self.path(id);
         let mut tries = 0;
         let member = loop {
-            match RaftCatalog::open(&path, options.clone(), never()).await {
+            match RaftCatalog::open(&*path, options.clone(), never()).await {
                 Ok(member) => break Arc::new(member),
                 // The tasks of its former life let the file go one after the other.
                 Err(error) if tries == 1_000 => panic!("{error}"),

@@ -12,6 +12,7 @@ use super::disk::Disk;
 use super::log::LogStore;
 use super::machine::StateMachine;
 use super::options::{RaftOptions, Random};
+use super::storage::Storage;
 use super::types::{Runtime, TypeConfig};
 use super::{OnFatal, RaftCatalog};
 use crate::catalog::{CatalogStore, Reply};
@@ -28,7 +29,7 @@ struct Builder;
 impl StoreBuilder<TypeConfig, LogStore, StateMachine, TempDir> for Builder {
     async fn build(&self) -> Result<(TempDir, LogStore, StateMachine), StorageError<TypeConfig>> {
         let folder = TempDir::new().unwrap();
-        let disk = Disk::open(&folder.path().join("catalog.redb")).unwrap();
+        let disk = Disk::open(Storage::File(folder.path().join("catalog.redb"))).unwrap();
         let machine = StateMachine::open(disk.clone()).unwrap();
         Ok((folder, LogStore::new(disk), machine))
     }
@@ -84,7 +85,7 @@ async fn what_is_acknowledged_survives_a_restart() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("catalog.redb");
     for round in 0..3_u64 {
-        let catalog = RaftCatalog::open(&path, alone(), never()).await.unwrap();
+        let catalog = RaftCatalog::open(&*path, alone(), never()).await.unwrap();
         assert_eq!(catalog.snapshot().schemas("default").len() as u64, 1 + round);
         assert_eq!(catalog.propose(create(format!("s{round}"))).await.unwrap(), Reply::Done);
         assert!(catalog.snapshot().has_schema("default", &format!("S{round}")));
@@ -100,7 +101,7 @@ async fn the_log_is_cut_behind_a_snapshot() {
     let options = || RaftOptions { snapshot_commands: 1_000, kept_commands: 20, ..alone() };
     let commands = 1_050;
     {
-        let catalog = RaftCatalog::open(&path, options(), never()).await.unwrap();
+        let catalog = RaftCatalog::open(&*path, options(), never()).await.unwrap();
         let replies = futures::future::join_all((0..commands).map(|_| catalog.propose(allocate()))).await;
         let mut numbers: Vec<_> = replies
             .into_iter()
@@ -115,7 +116,7 @@ async fn the_log_is_cut_behind_a_snapshot() {
         wait.metrics(|metrics| metrics.purged.is_some(), "the log to be cut").await.unwrap();
         catalog.close().await.unwrap();
     }
-    let catalog = RaftCatalog::open(&path, options(), never()).await.unwrap();
+    let catalog = RaftCatalog::open(&*path, options(), never()).await.unwrap();
     assert_eq!(catalog.propose(allocate()).await.unwrap(), Reply::Dataset(commands + 1));
     catalog.close().await.unwrap();
 }
@@ -126,7 +127,7 @@ async fn a_command_that_comes_again_after_a_restart_is_not_applied_again() {
     let path = folder.path().join("catalog.redb");
     let options = || RaftOptions { snapshot_commands: 10, kept_commands: 0, ..alone() };
     {
-        let catalog = RaftCatalog::open(&path, options(), never()).await.unwrap();
+        let catalog = RaftCatalog::open(&*path, options(), never()).await.unwrap();
         assert_eq!(catalog.propose_as(7, allocate()).await.unwrap(), Reply::Dataset(1));
         assert_eq!(catalog.propose_as(7, allocate()).await.unwrap(), Reply::Dataset(1));
         // The reply moves from the log to a snapshot.
@@ -137,7 +138,7 @@ async fn a_command_that_comes_again_after_a_restart_is_not_applied_again() {
         wait.metrics(|metrics| metrics.purged.is_some(), "the log to be cut").await.unwrap();
         catalog.close().await.unwrap();
     }
-    let catalog = RaftCatalog::open(&path, options(), never()).await.unwrap();
+    let catalog = RaftCatalog::open(&*path, options(), never()).await.unwrap();
     assert_eq!(catalog.propose_as(7, allocate()).await.unwrap(), Reply::Dataset(1));
     assert_eq!(catalog.propose_as(8, allocate()).await.unwrap(), Reply::Dataset(22));
     catalog.close().await.unwrap();
@@ -148,7 +149,7 @@ async fn a_command_that_comes_again_after_a_restart_is_not_applied_again() {
 #[tokio::test(start_paused = true)]
 async fn a_member_alone_sleeps() {
     let folder = TempDir::new().unwrap();
-    let catalog = RaftCatalog::open(&folder.path().join("catalog.redb"), alone(), never()).await.unwrap();
+    let catalog = RaftCatalog::open(&*folder.path().join("catalog.redb"), alone(), never()).await.unwrap();
     let mut metrics = catalog.member.metrics();
     openraft::async_runtime::WatchReceiver::borrow_and_update(&mut metrics);
     let changed = openraft::async_runtime::WatchReceiver::changed(&mut metrics);

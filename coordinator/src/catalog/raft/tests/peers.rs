@@ -35,7 +35,7 @@ async fn start(network: &MemoryNetwork, folder: &TempDir, id: u64) -> Arc<RaftCa
     let members = (1..=3).map(|id| (id, address(id))).collect();
     let options = RaftOptions::new(id, members, peers, random(id));
     let path = folder.path().join(format!("{id}.redb"));
-    let member = Arc::new(RaftCatalog::open(&path, options, never()).await.unwrap());
+    let member = Arc::new(RaftCatalog::open(&*path, options, never()).await.unwrap());
     let answering = member.clone();
     let handler = call_handler(move |request| {
         let answer = answering.answer(request);

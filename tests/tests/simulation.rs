@@ -1,0 +1,54 @@
+//! Simulated clusters under faults that a seed draws. `SIMULATION_SEEDS=FROM..TO` runs other seeds, and
+//! `SIMULATION_TRACE=FOLDER` writes down what happens; the binary `tundra-simulation` runs many.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
+use std::ops::Range;
+use std::path::Path;
+use tundra_tests::simulation::clients::Planted;
+use tundra_tests::simulation::{Report, Simulation};
+
+const FAULTS: usize = 100;
+
+fn run(seed: u64, faults: usize, planted: Option<Planted>) -> Report {
+    Simulation { seed, faults, planted }.run_apart(Path::new(env!("CARGO_BIN_EXE_tundra-simulation")))
+}
+
+fn seeds(default: Range<u64>) -> Range<u64> {
+    let Ok(text) = std::env::var("SIMULATION_SEEDS") else { return default };
+    let (from, to) = text.split_once("..").expect("SIMULATION_SEEDS is FROM..TO");
+    from.parse().unwrap()..to.parse().unwrap()
+}
+
+#[test]
+fn clusters_withstand_faults() {
+    let reports = seeds(1..13).map(|seed| run(seed, FAULTS, None));
+    let failed = reports.filter(|report| !report.violations.is_empty() || report.faults.len() < FAULTS);
+    let failed: Vec<String> = failed.map(|report| report.story()).collect();
+    assert!(failed.is_empty(), "{}", failed.join("\n\n"));
+}
+
+#[test]
+fn a_seed_gives_the_same_run() {
+    for seed in 100..104 {
+        let (one, other) = (run(seed, FAULTS, None), run(seed, FAULTS, None));
+        assert!(one.messages > 1_000, "{one}");
+        assert_eq!(one.hash, other.hash, "{one}\n{other}");
+    }
+}
+
+#[test]
+fn each_checker_finds_what_is_planted() {
+    for (planted, checker) in [
+        (Planted::OldVersion, "catalog"),
+        (Planted::LostPuts, "hang"),
+        (Planted::HalfVersion, "version"),
+        (Planted::WrongAnswer, "answer"),
+        (Planted::NoHealing, "hang"),
+        (Planted::KeptQuery, "leak"),
+    ] {
+        let report = run(7, 20, Some(planted));
+        let found = report.violations.iter().any(|violation| violation.starts_with(checker));
+        assert!(found, "{planted:?} was not found: {:?}", report.violations);
+    }
+}
