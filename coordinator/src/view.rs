@@ -122,7 +122,7 @@ impl View {
     pub(crate) fn check(&self, table: &TableRef) -> Result<(), Error> {
         self.pinned(table)?;
         match &self.seating {
-            Some(seating) => seating.share_of(&id_of(table)).map(drop),
+            Some(seating) => seating.share_of_table(&id_of(table), &table.name).map(drop),
             None => Ok(()),
         }
     }

@@ -45,6 +45,14 @@ impl Seating {
         }
     }
 
+    /// As [`Seating::share_of`], with the table's name in the error.
+    pub(crate) fn share_of_table(&self, id: &VersionId, name: &str) -> Result<&Seated> {
+        self.share_of(id).map_err(|error| match error {
+            Error::Unavailable(why) => Error::Unavailable(format!("table '{name}': {why}")),
+            other => other,
+        })
+    }
+
     /// Adds to why versions are not held what shards failed with that bring them in.
     pub(super) fn add_failures(&mut self, failure: impl Fn(&VersionId) -> Option<String>) {
         for (id, seated) in &mut self.shares {

@@ -70,12 +70,7 @@ impl QueryThere {
         let topology = Topology::with_slices(&plan.fragments, count, root, seating.slices.clone())?;
         let fragments: Vec<bytes::Bytes> =
             plan.fragments.iter().map(|fragment| exec::codec::encode(fragment).into()).collect();
-        let shares = plan.tables.iter().map(|table| {
-            seating.share_of(&id_of(table)).map_err(|error| match error {
-                Error::Unavailable(why) => Error::Unavailable(format!("table '{}': {why}", table.name)),
-                other => other,
-            })
-        });
+        let shares = plan.tables.iter().map(|table| seating.share_of_table(&id_of(table), &table.name));
         let shares = shares.collect::<Result<Vec<_>>>()?;
         let left = query.deadline.map(|deadline| deadline.saturating_sub(query.now()));
         let runs = |place: usize| {
