@@ -113,7 +113,7 @@ impl Simulation {
         };
         let trace = Arc::new(Trace::new(self.seed));
         match Run::start(&self, answers, begun, trace.clone()) {
-            Ok(run) => run.to_the_end(&self),
+            Ok(run) => run.report(&self),
             Err(error) => Report::broken(self.seed, &format!("it does not start: {error}")),
         }
     }
@@ -210,11 +210,8 @@ impl Run {
         false
     }
 
-    fn to_the_end(mut self, simulation: &Simulation) -> Report {
-        let violation = match self.course(simulation) {
-            Ok(()) => None,
-            Err(what) => Some(what),
-        };
+    fn report(mut self, simulation: &Simulation) -> Report {
+        let violation = self.course(simulation).err();
         let mut violations = std::mem::take(&mut *self.clients.violations.lock());
         violations.extend(violation);
         if process::panics() > 0 {
