@@ -213,10 +213,17 @@ fn object_store(options: &Options) -> Result<String, Failure> {
 
 /// An address of this machine that nobody uses, neither for streams nor for datagrams.
 fn free_address() -> std::io::Result<String> {
-    let datagrams = UdpSocket::bind("127.0.0.1:0")?;
-    let address = datagrams.local_addr()?;
-    let _streams = TcpListener::bind(address)?;
-    Ok(address.to_string())
+    let mut attempt = 0;
+    loop {
+        let datagrams = UdpSocket::bind("127.0.0.1:0")?;
+        let address = datagrams.local_addr()?;
+        match TcpListener::bind(address) {
+            Ok(_) => return Ok(address.to_string()),
+            // A port that is free for datagrams may be taken for streams.
+            Err(error) if error.kind() == std::io::ErrorKind::AddrInUse && attempt < 100 => attempt += 1,
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 /// Runs a node, and runs it again whenever it ends, until all are to end.

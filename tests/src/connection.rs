@@ -10,6 +10,7 @@ use coordinator::Session;
 use futures::TryStreamExt;
 use prost::Message;
 use sqllogictest::{AsyncDB, DBOutput};
+use std::time::{Duration, Instant};
 use tonic::transport::Endpoint;
 
 use crate::text::{self, Letter};
@@ -128,5 +129,26 @@ impl AsyncDB for Connection {
 
     fn engine_name(&self) -> &str {
         "tundra"
+    }
+}
+
+/// How long [`eventually`] waits.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The one integer that a query gives.
+pub async fn number(connection: &mut Connection, sql: &str) -> Result<i64, Failure> {
+    let rows = connection.rows(sql).await?;
+    let cell = rows.first().and_then(|row| row.first()).ok_or_else(|| Failure(format!("no rows: {sql}")))?;
+    cell.parse().map_err(Failure::of)
+}
+
+/// As [`number`], asked until there is an answer.
+pub async fn eventually(connection: &mut Connection, sql: &str) -> Result<i64, Failure> {
+    let begun = Instant::now();
+    loop {
+        match number(connection, sql).await {
+            Err(_) if begun.elapsed() < PATIENCE => tokio::time::sleep(Duration::from_millis(100)).await,
+            answer => return answer,
+        }
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tundra_tests::cluster::ProcessCluster;
-use tundra_tests::connection::{Connection, Failure};
+use tundra_tests::connection::{Connection, number};
 
 /// Small tables in parts, each on one shard alone: what is lost is missed.
 const ARGUMENTS: [&str; 14] = [
@@ -27,11 +27,6 @@ const ARGUMENTS: [&str; 14] = [
     "120",
 ];
 const PATIENCE: Duration = Duration::from_secs(60);
-
-async fn number(connection: &mut Connection, sql: &str) -> Result<i64, Failure> {
-    let rows = connection.rows(sql).await?;
-    rows[0][0].parse().map_err(Failure::of)
-}
 
 /// Looks until something is there.
 async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {

@@ -5,7 +5,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 use tundra_tests::cluster::ProcessCluster;
-use tundra_tests::connection::{Connection, Failure};
+use tundra_tests::connection::{Connection, eventually, number};
 
 /// Small tables in parts on three shards, each part twice.
 const ARGUMENTS: [&str; 12] = [
@@ -22,24 +22,6 @@ const ARGUMENTS: [&str; 12] = [
     "--buckets",
     "8",
 ];
-const PATIENCE: Duration = Duration::from_secs(60);
-
-async fn number(connection: &mut Connection, sql: &str) -> Result<i64, Failure> {
-    let rows = connection.rows(sql).await?;
-    rows[0][0].parse().map_err(Failure::of)
-}
-
-/// Asks until there is an answer.
-async fn eventually(connection: &mut Connection, sql: &str) -> i64 {
-    let begun = Instant::now();
-    loop {
-        match number(connection, sql).await {
-            Ok(number) => return number,
-            Err(error) => assert!(begun.elapsed() < PATIENCE, "{sql}: {error}"),
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-}
 
 fn wipe(cluster: &Path, keep: &str) {
     for entry in std::fs::read_dir(cluster).unwrap() {
@@ -72,7 +54,7 @@ async fn the_object_store_alone_brings_it_back() {
     wipe(&folder.path().join("cluster"), "objects");
     cluster = ProcessCluster::start_in(folder, &ARGUMENTS).await.unwrap();
     let mut connection = cluster.connect().await.unwrap();
-    assert_eq!(eventually(&mut connection, sql).await, before);
+    assert_eq!(eventually(&mut connection, sql).await.unwrap(), before);
     assert_eq!(number(&mut connection, "SELECT count(*) FROM sales.item").await.unwrap(), 768);
     assert!(connection.execute("SELECT * FROM gone").await.is_err(), "what was dropped stays away");
     connection.execute("INSERT INTO sales.item VALUES (1, 1)").await.unwrap();

@@ -5,15 +5,12 @@
 use futures::future::join_all;
 use shard::Stores;
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tempfile::TempDir;
 use tundra_tests::cluster::ProcessCluster;
-use tundra_tests::connection::{Connection, Failure};
+use tundra_tests::connection::{Connection, eventually, number};
 use tundra_tests::s3::{Faults, S3Server};
 use tundra_tests::server::{TestServer, Variation};
-
-/// How long a cluster may take to answer after its start.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Twelve rows that sum up to 78.
 const TWELVE: &str = "SELECT i, 'row ' || CAST(i AS VARCHAR) AS name FROM (VALUES (1), (2), (3), (4), (5), \
@@ -29,11 +26,6 @@ async fn start(s3: &S3Server, folder: TempDir) -> TestServer {
 
 async fn start_empty(s3: &S3Server) -> TestServer {
     start(s3, tempfile::tempdir().unwrap()).await
-}
-
-async fn number(connection: &mut Connection, sql: &str) -> Result<i64, Failure> {
-    let rows = connection.rows(sql).await?;
-    rows[0][0].parse().map_err(Failure::of)
 }
 
 /// Creates, inserts, drops and reads.
@@ -179,18 +171,6 @@ async fn queries_go_on_without_the_object_store() {
     server.stop().await.unwrap();
 }
 
-/// Asks until there is an answer.
-async fn eventually(connection: &mut Connection, sql: &str) -> i64 {
-    let begun = Instant::now();
-    loop {
-        match number(connection, sql).await {
-            Ok(number) => return number,
-            Err(error) => assert!(begun.elapsed() < PATIENCE, "{sql}: {error}"),
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cluster_that_loses_all_but_the_bucket_comes_back() {
     let s3 = S3Server::start().await.unwrap();
@@ -206,7 +186,7 @@ async fn a_cluster_that_loses_all_but_the_bucket_comes_back() {
     std::fs::remove_dir_all(folder.path().join("cluster")).unwrap();
     let cluster = ProcessCluster::start_with(folder, &arguments, &s3.settings()).await.unwrap();
     let mut connection = cluster.connect().await.unwrap();
-    assert_eq!(eventually(&mut connection, "SELECT count(*) FROM sales.item").await, 192);
+    assert_eq!(eventually(&mut connection, "SELECT count(*) FROM sales.item").await.unwrap(), 192);
     for _ in &cluster.coordinators {
         check_all(&mut connection).await;
     }

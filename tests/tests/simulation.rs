@@ -39,16 +39,18 @@ fn a_seed_gives_the_same_run() {
 
 #[test]
 fn each_checker_finds_what_is_planted() {
-    for (planted, checker) in [
-        (Planted::OldVersion, "catalog"),
-        (Planted::LostPuts, "hang"),
-        (Planted::HalfVersion, "version"),
-        (Planted::WrongAnswer, "answer"),
-        (Planted::NoHealing, "hang"),
-        (Planted::KeptQuery, "leak"),
+    for (planted, checkers) in [
+        (Planted::OldVersion, ["catalog"].as_slice()),
+        // What was lost is missed, or waited for.
+        (Planted::LostPuts, &["catalog", "hang"]),
+        (Planted::HalfVersion, &["version"]),
+        (Planted::WrongAnswer, &["answer"]),
+        (Planted::NoHealing, &["hang"]),
+        (Planted::KeptQuery, &["leak"]),
     ] {
         let report = run(7, 20, Some(planted));
-        let found = report.violations.iter().any(|violation| violation.starts_with(checker));
+        let by = |violation: &String| checkers.iter().any(|checker| violation.starts_with(checker));
+        let found = report.violations.iter().any(by);
         assert!(found, "{planted:?} was not found: {:?}", report.violations);
     }
 }
