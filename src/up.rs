@@ -38,7 +38,7 @@ pub(crate) struct Options {
     /// Address of Flight SQL; port 0 takes a free one
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:31337")]
     flight: String,
-    /// Address of /healthz, /readyz and /metrics; port 0 takes a free one
+    /// Address of the Admin API, /healthz, /readyz and /metrics; port 0 takes a free one
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8080")]
     http: String,
     /// A further URL prefix that tables may be read from

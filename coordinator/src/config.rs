@@ -122,7 +122,7 @@ pub struct NodeNetwork {
 #[derive(Default)]
 pub struct Listeners {
     pub flight: Option<TcpListener>,
-    /// `/healthz`, `/readyz` and `/metrics`.
+    /// The Admin API, `/healthz`, `/readyz` and `/metrics`.
     pub http: Option<TcpListener>,
 }
 

@@ -35,7 +35,7 @@ variable "client_cidrs" {
 }
 
 variable "operator_cidrs" {
-  description = "Who reaches /healthz, /readyz and /metrics on the coordinators."
+  description = "Who reaches the Admin API, /healthz, /readyz and /metrics on the coordinators."
   type        = list(string)
 }
 
