@@ -34,7 +34,7 @@ impl SampleTable {
     /// The statement that makes the table known, unless it is, over the folder `location`.
     pub(crate) fn create(&self, location: &str) -> String {
         let location = location.replace('\'', "''");
-        let partition = self.partition_by.map(|key| format!(" PARTITION BY HASH ({key})"));
+        let partition = self.partition_by.map(|key| format!(" PARTITION BY RANGE ({key})"));
         format!(
             "CREATE EXTERNAL TABLE IF NOT EXISTS {} STORED AS PARQUET LOCATION '{location}/'{}",
             self.name,
@@ -166,7 +166,7 @@ mod tests {
         assert_eq!(
             of("orders"),
             "CREATE EXTERNAL TABLE IF NOT EXISTS orders STORED AS PARQUET LOCATION 'file:///it''s/' \
-             PARTITION BY HASH (o_orderkey)"
+             PARTITION BY RANGE (o_orderkey)"
         );
         assert!(of("nation").ends_with("LOCATION 'file:///it''s/'"));
     }

@@ -93,6 +93,7 @@ fn placement_text(partitioning: &Partitioning) -> &'static str {
     match partitioning {
         Partitioning::Replicated => "replicated",
         Partitioning::Hash(_) => "hash",
+        Partitioning::Ranges { .. } => "range",
         Partitioning::Spread => "spread",
     }
 }

@@ -69,13 +69,13 @@ impl View {
         same.then_some(resident)
     }
 
-    /// A table placed by hash whose slices are not read where rows of them are sent lies anywhere, to the planner.
+    /// A table whose slices are not read where rows of them are sent lies anywhere, to the planner.
     fn seated(&self, resident: Arc<Resident>) -> Arc<Resident> {
         let Some(seating) = &self.seating else { return resident };
         let table = &resident.table;
         let id = VersionId { tenant: table.tenant.clone(), dataset: table.dataset, version: table.version };
         let apart = seating.share_of(&id).is_ok_and(|seated| !seated.by_slices);
-        if !apart || !matches!(table.partitioning, Partitioning::Hash(_)) {
+        if !apart || !matches!(table.partitioning, Partitioning::Hash(_) | Partitioning::Ranges { .. }) {
             return resident;
         }
         let table = Arc::new(Table { partitioning: Partitioning::Spread, ..Table::clone(table) });

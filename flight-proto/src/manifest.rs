@@ -27,7 +27,7 @@ pub struct Manifest {
     /// What an external dataset was created over; empty for one that Tundra writes itself.
     #[prost(string, tag = "8")]
     pub location: String,
-    /// Columns whose hash places a row on a shard; empty: rows lie where their files do.
+    /// Columns that place a row on a shard, by their hash; empty: rows lie where their files do.
     #[prost(string, repeated, tag = "9")]
     pub partition_by: Vec<String>,
     /// In the order of the rows.
@@ -42,6 +42,10 @@ pub struct Manifest {
     /// The columns were declared, not read from the files.
     #[prost(bool, tag = "13")]
     pub columns_declared: bool,
+    /// Not 0: rows are placed by ranges of the only column in `partition_by`, and so many of its values go once round
+    /// all shards' slices.
+    #[prost(uint64, tag = "14")]
+    pub partition_span: u64,
 }
 
 /// A Parquet file of a version, and the identity by which a change of it is noticed.

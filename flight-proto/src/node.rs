@@ -109,9 +109,9 @@ pub struct Held {
     pub version: Option<VersionName>,
     #[prost(enumeration = "PlacementKind", tag = "2")]
     pub placement: i32,
-    /// Of the hash: positions of columns.
+    /// Of the hash, or of the ranges: positions of columns.
     #[prost(uint32, repeated, tag = "3")]
-    pub hashed: Vec<u32>,
+    pub keys: Vec<u32>,
     /// On all shards.
     #[prost(uint32, tag = "4")]
     pub buckets: u32,
@@ -121,6 +121,9 @@ pub struct Held {
     /// Their rows.
     #[prost(uint64, repeated, tag = "6")]
     pub rows: Vec<u64>,
+    /// Of the ranges: how many values of the key go once round all buckets.
+    #[prost(uint64, tag = "7")]
+    pub span: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, prost::Enumeration)]
@@ -131,6 +134,7 @@ pub enum PlacementKind {
     Spread = 1,
     Hash = 2,
     Replicated = 3,
+    Ranges = 4,
 }
 
 /// What a coordinator answers to a heartbeat.

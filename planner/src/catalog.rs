@@ -57,6 +57,8 @@ pub enum Partitioning {
     Spread,
     /// Rows on the shard that the hash of these columns names, as [`exec::plan::Routing::Hash`] would send them.
     Hash(Vec<u32>),
+    /// Rows on the shard that this column's range names, as [`exec::plan::Routing::Ranges`] would send them.
+    Ranges { column: u32, span: u64 },
     /// Every row on every shard.
     Replicated,
 }

@@ -9,7 +9,7 @@ use crate::logical::{
 };
 use crate::rules::merge;
 use columnar::DataType;
-use exec::Expr;
+use exec::{Expr, Slicing};
 
 /// Keys with fewer distinct values a shard than this would leave shards idle.
 const MIN_VALUES_A_SHARD: f64 = 8.0;
@@ -29,18 +29,22 @@ enum Distribution {
     Replicated,
     /// Each on some shard.
     Spread,
-    /// Each on the shard that the hash of these keys names; a key may stand in several columns.
-    Hash(Vec<ColumnSet>),
+    /// Each on the shard of its slice by these keys; a key may stand in several columns.
+    Sliced(Vec<ColumnSet>, Slicing),
 }
 
 impl Distribution {
     /// What of it can be said in the columns that the plan gives.
     fn within(self, plan: &Logical) -> Distribution {
-        let Distribution::Hash(keys) = self else { return self };
+        let Distribution::Sliced(keys, by) = self else { return self };
         let outputs = plan.output_set();
         let keys: Vec<ColumnSet> =
             keys.iter().map(|key| key.intersection(&outputs).copied().collect()).collect();
-        if keys.iter().any(ColumnSet::is_empty) { Distribution::Spread } else { Distribution::Hash(keys) }
+        if keys.iter().any(ColumnSet::is_empty) {
+            Distribution::Spread
+        } else {
+            Distribution::Sliced(keys, by)
+        }
     }
 
     /// Whether one shard alone has all rows (or any shard does).
@@ -71,15 +75,19 @@ impl Pass<'_> {
     fn place(&mut self, plan: Logical) -> (Logical, Distribution) {
         match plan {
             Logical::Scan(scan) => {
+                let sliced = |positions: &[u32], by: Slicing| {
+                    let id = |position: &u32| {
+                        scan.columns.iter().find(|(known, _)| known == position).map(|&(_, id)| id)
+                    };
+                    let ids: Option<Vec<ColumnId>> = positions.iter().map(id).collect();
+                    ids.map_or(Distribution::Spread, |ids| sliced_by(&ids, by))
+                };
                 let distribution = match &scan.table.partitioning {
                     Partitioning::Spread => Distribution::Spread,
                     Partitioning::Replicated => Distribution::Replicated,
-                    Partitioning::Hash(positions) => {
-                        let id = |position: &u32| {
-                            scan.columns.iter().find(|(known, _)| known == position).map(|&(_, id)| id)
-                        };
-                        let ids: Option<Vec<ColumnId>> = positions.iter().map(id).collect();
-                        ids.map_or(Distribution::Spread, |ids| hashed_by(&ids))
+                    Partitioning::Hash(positions) => sliced(positions, Slicing::Hash),
+                    Partitioning::Ranges { column, span } => {
+                        sliced(&[*column], Slicing::Ranges { span: *span })
                     }
                 };
                 (Logical::Scan(scan), distribution)
@@ -192,7 +200,7 @@ impl Pass<'_> {
             .map(|&(id, _)| id)
             .collect();
         let local = match &distribution {
-            Distribution::Hash(keys) => keys.iter().all(|key| bare.iter().any(|id| key.contains(id))),
+            Distribution::Sliced(keys, _) => keys.iter().all(|key| bare.iter().any(|id| key.contains(id))),
             other => other.is_whole(),
         };
         if local {
@@ -219,7 +227,7 @@ impl Pass<'_> {
         // A group may lie on every shard: partial groups are at most this many.
         let partial_rows = (result * self.shards).min(rows);
         let routing = if few { Routing::Gather } else { Routing::Hash(keys) };
-        let target = if few { Distribution::Single } else { hashed_by(&by) };
+        let target = if few { Distribution::Single } else { sliced_by(&by, Slicing::Hash) };
         if !groups.is_empty() && !few && partial_rows > rows * PARTIAL_BENEFIT {
             // The keys must be columns to be sent by.
             let computed: Vec<_> = groups.iter().filter(|(id, _)| !bare.contains(id)).cloned().collect();
@@ -277,23 +285,20 @@ impl Pass<'_> {
             let values: f64 = keys.iter().map(|(a, _)| estimate.expression(a).distinct).product();
             (estimator.bytes(&left), estimator.bytes(&right), values)
         };
-        // Rows that one shard has, or all have, count as moved when they go to their hash's shard.
-        let hashed_left = self.hashed(&left_at, keys.iter().map(|(a, _)| a));
-        let hashed_right = self.hashed(&right_at, keys.iter().map(|(_, b)| b));
-        let together = match (&hashed_left, &hashed_right) {
-            (Some(a), Some(b)) => a == b,
-            _ => false,
-        };
+        // Rows that one shard has, or all have, count as moved when they go to their slice's shard.
+        let sliced_left = sliced_among(&left_at, keys.iter().map(|(a, _)| a));
+        let sliced_right = sliced_among(&right_at, keys.iter().map(|(_, b)| b));
+        let together = sliced_left.is_some() && sliced_left == sliced_right;
         if together && kind != JoinKind::Full {
             return (rejoin(left, right), left_at);
         }
-        #[derive(Clone, Copy, PartialEq)]
         enum Move {
             BroadcastRight,
             BroadcastLeft,
-            HashRight,
-            HashLeft,
-            HashBoth,
+            /// The right rows go to where the left ones lie.
+            ToLeft(Sliced),
+            ToRight(Sliced),
+            Both,
             Gather,
         }
         let broadcast = self.shards - 1.0;
@@ -311,23 +316,20 @@ impl Pass<'_> {
         }
         if !keys.is_empty() && values >= self.shards * MIN_VALUES_A_SHARD {
             if left_at != Distribution::Replicated && right_at != Distribution::Replicated {
-                offer(Move::HashBoth, left_bytes + right_bytes);
+                offer(Move::Both, left_bytes + right_bytes);
             }
-            if hashed_left.is_some() && right_at != Distribution::Replicated {
-                offer(Move::HashRight, right_bytes);
+            if let Some(order) = sliced_left.filter(|_| right_at != Distribution::Replicated) {
+                offer(Move::ToLeft(order), right_bytes);
             }
-            if hashed_right.is_some() && left_at != Distribution::Replicated {
-                offer(Move::HashLeft, left_bytes);
+            if let Some(order) = sliced_right.filter(|_| left_at != Distribution::Replicated) {
+                offer(Move::ToRight(order), left_bytes);
             }
         }
-        let pick = |side: fn(&(Expr, Expr)) -> &Expr, order: Option<&Vec<usize>>| -> Vec<Expr> {
-            match order {
-                Some(order) => order.iter().map(|&position| side(&keys[position]).clone()).collect(),
-                None => keys.iter().map(|key| side(key).clone()).collect(),
-            }
+        let pick = |side: fn(&(Expr, Expr)) -> &Expr, order: &Sliced| -> Vec<Expr> {
+            order.positions.iter().map(|&position| side(&keys[position]).clone()).collect()
         };
         // Where the left rows go by their keys, so do the right rows that match them.
-        let by_both = |left: &[Expr], right: &[Expr]| -> Distribution {
+        let by_both = |left: &[Expr], right: &[Expr], by: Slicing| -> Distribution {
             let (Some(left), Some(right)) = (columns_only(left), columns_only(right)) else {
                 return Distribution::Spread;
             };
@@ -338,28 +340,27 @@ impl Pass<'_> {
             match kind {
                 // Rows that a full join adds have nulls for keys and lie anywhere.
                 JoinKind::Full => Distribution::Spread,
-                _ => Distribution::Hash(left.into_iter().zip(right).map(pair).collect()),
+                _ => Distribution::Sliced(left.into_iter().zip(right).map(pair).collect(), by),
             }
         };
         let (joined, at) = match best.0 {
             Move::BroadcastRight => (rejoin(left, exchange(right, Routing::Broadcast)), left_at),
             Move::BroadcastLeft => (rejoin(exchange(left, Routing::Broadcast), right), right_at),
-            Move::HashRight => {
-                let (a, b) =
-                    (pick(|key| &key.0, hashed_left.as_ref()), pick(|key| &key.1, hashed_left.as_ref()));
-                let at = by_both(&a, &b);
-                (rejoin(left, exchange(right, Routing::Hash(b))), at)
+            Move::ToLeft(order) => {
+                let (a, b) = (pick(|key| &key.0, &order), pick(|key| &key.1, &order));
+                let at = by_both(&a, &b, order.by);
+                (rejoin(left, exchange(right, order.routing(b))), at)
             }
-            Move::HashLeft => {
-                let (a, b) =
-                    (pick(|key| &key.0, hashed_right.as_ref()), pick(|key| &key.1, hashed_right.as_ref()));
-                let at = by_both(&a, &b);
-                (rejoin(exchange(left, Routing::Hash(a)), right), at)
+            Move::ToRight(order) => {
+                let (a, b) = (pick(|key| &key.0, &order), pick(|key| &key.1, &order));
+                let at = by_both(&a, &b, order.by);
+                (rejoin(exchange(left, order.routing(a)), right), at)
             }
-            Move::HashBoth => {
-                let (a, b) = (pick(|key| &key.0, None), pick(|key| &key.1, None));
-                let at = by_both(&a, &b);
-                (rejoin(exchange(left, Routing::Hash(a)), exchange(right, Routing::Hash(b))), at)
+            Move::Both => {
+                let order = Sliced { positions: (0..keys.len()).collect(), by: Slicing::Hash };
+                let (a, b) = (pick(|key| &key.0, &order), pick(|key| &key.1, &order));
+                let at = by_both(&a, &b, order.by);
+                (rejoin(exchange(left, order.routing(a)), exchange(right, order.routing(b))), at)
             }
             Move::Gather => {
                 let (left, _) = self.gather(left, left_at);
@@ -382,25 +383,36 @@ impl Pass<'_> {
             .map(|(a, b, _)| (a.clone(), b.clone()))
             .collect()
     }
+}
 
-    /// The positions among `keys` of the columns by which the rows are hashed, if all are there.
-    fn hashed<'e>(
-        &self,
-        at: &Distribution,
-        keys: impl Iterator<Item = &'e Expr> + Clone,
-    ) -> Option<Vec<usize>> {
-        let Distribution::Hash(columns) = at else { return None };
-        columns
-            .iter()
-            .map(|known| {
-                keys.clone().position(|key| matches!(key, Expr::Column { id, .. } if known.contains(id)))
-            })
-            .collect()
+/// Rows that lie by the keys at these positions among those of a join.
+#[derive(Clone, Debug, PartialEq)]
+struct Sliced {
+    positions: Vec<usize>,
+    by: Slicing,
+}
+
+impl Sliced {
+    /// How rows are sent to where they lie so by these keys.
+    fn routing(&self, mut keys: Vec<Expr>) -> Routing {
+        match (self.by, keys.len()) {
+            (Slicing::Ranges { span }, 1) => Routing::Ranges { key: keys.remove(0), span },
+            _ => Routing::Hash(keys),
+        }
     }
 }
 
-fn hashed_by(ids: &[ColumnId]) -> Distribution {
-    Distribution::Hash(ids.iter().map(|&id| ColumnSet::from([id])).collect())
+/// The positions among `keys` of the columns by which the rows lie, if all are there.
+fn sliced_among<'e>(at: &Distribution, keys: impl Iterator<Item = &'e Expr> + Clone) -> Option<Sliced> {
+    let Distribution::Sliced(columns, by) = at else { return None };
+    let position = |known: &ColumnSet| {
+        keys.clone().position(|key| matches!(key, Expr::Column { id, .. } if known.contains(id)))
+    };
+    Some(Sliced { positions: columns.iter().map(position).collect::<Option<_>>()?, by: *by })
+}
+
+fn sliced_by(ids: &[ColumnId], by: Slicing) -> Distribution {
+    Distribution::Sliced(ids.iter().map(|&id| ColumnSet::from([id])).collect(), by)
 }
 
 /// Decimals of one scale hash alike, whatever their digits.

@@ -65,6 +65,7 @@ pub(crate) fn operator(plan: &Logical, columns: &Columns) -> String {
                 let keys: Vec<String> = keys.iter().map(|key| expression(key, columns)).collect();
                 format!("Exchange hash {}", keys.join(", "))
             }
+            Routing::Ranges { key, .. } => format!("Exchange range {}", expression(key, columns)),
             Routing::Broadcast => "Exchange broadcast".into(),
             Routing::Gather => "Exchange gather".into(),
         },

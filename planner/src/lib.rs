@@ -25,8 +25,8 @@ mod unnest;
 pub use error::{Error, ErrorKind, Result};
 pub use parse::{Parsed, parse};
 pub use statement::{
-    CreateExternalTable, FragmentNotes, OperatorNote, PlannedQuery, PlannerOptions, ResultColumn, Statement,
-    TableName,
+    CreateExternalTable, FragmentNotes, OperatorNote, PartitionBy, PlannedQuery, PlannerOptions,
+    ResultColumn, Statement, TableName,
 };
 
 use catalog::Catalog;

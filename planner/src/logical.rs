@@ -205,6 +205,11 @@ pub(crate) struct SortKey {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Routing {
     Hash(Vec<Expr>),
+    /// By the ranges of a key.
+    Ranges {
+        key: Expr,
+        span: u64,
+    },
     Broadcast,
     Gather,
 }
@@ -336,6 +341,7 @@ impl Logical {
                 keys.iter().map(|key| &key.expr).collect()
             }
             Logical::Exchange { routing: Routing::Hash(keys), .. } => keys.iter().collect(),
+            Logical::Exchange { routing: Routing::Ranges { key, .. }, .. } => vec![key],
             Logical::Values { .. }
             | Logical::Limit { .. }
             | Logical::Union { .. }
@@ -362,6 +368,7 @@ impl Logical {
                 keys.iter_mut().map(|key| &mut key.expr).collect()
             }
             Logical::Exchange { routing: Routing::Hash(keys), .. } => keys.iter_mut().collect(),
+            Logical::Exchange { routing: Routing::Ranges { key, .. }, .. } => vec![key],
             Logical::Values { .. }
             | Logical::Limit { .. }
             | Logical::Union { .. }

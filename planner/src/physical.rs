@@ -237,6 +237,10 @@ impl Lowering<'_> {
                 let keys = keys.iter().map(|key| resolve(key, &positions)).collect::<Result<Vec<_>>>()?;
                 exec::plan::Routing::Hash(keys)
             }
+            Routing::Ranges { key, span } => {
+                let key = resolve(key, &positions_of(&outputs))?;
+                exec::plan::Routing::Ranges { key, span: *span }
+            }
             Routing::Broadcast => exec::plan::Routing::Broadcast,
             Routing::Gather => exec::plan::Routing::Gather,
         };

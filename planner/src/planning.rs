@@ -5,15 +5,23 @@ use crate::catalog::Catalog;
 use crate::error::{Error, Result};
 use crate::estimate::Estimator;
 use crate::logical::ColumnId;
-use crate::parse::{Syntax, table_name};
+use crate::parse::{Partition, Syntax, table_name};
 use crate::statement::{
-    CreateExternalTable, PlannedQuery, PlannerOptions, ResultColumn, Statement, TableName,
+    CreateExternalTable, PartitionBy, PlannedQuery, PlannerOptions, ResultColumn, Statement, TableName,
 };
 use crate::{distribute, known, nullability, physical, rules, share, unnest};
 use columnar::{DataType, Value};
 use exec::Expr;
 use sqlparser::ast::{self, Spanned};
 use storage::statistics::ColumnSchema;
+
+fn partition(by: &Partition) -> PartitionBy {
+    let mut columns: Vec<String> = by.columns.iter().map(|column| column.value.clone()).collect();
+    match by.ranges {
+        true if columns.len() == 1 => PartitionBy::Range(columns.remove(0)),
+        _ => PartitionBy::Hash(columns),
+    }
+}
 
 /// The statement, bound to the catalog.
 pub(crate) fn statement(
@@ -28,10 +36,10 @@ pub(crate) fn statement(
         Syntax::Explain { analyze, query } => {
             Statement::Explain { analyze: *analyze, query: plan_query(binder, query, options)? }
         }
-        Syntax::CreateExternalTable { name, if_not_exists, columns, location, partition_by_hash } => {
+        Syntax::CreateExternalTable { name, if_not_exists, columns, location, partition_by } => {
             let columns = if columns.is_empty() { None } else { Some(schema(columns)?) };
             if let Some(columns) = &columns {
-                for key in partition_by_hash {
+                for key in partition_by.iter().flat_map(|partition| &partition.columns) {
                     if !columns.iter().any(|column| same_name(&column.name, &key.value)) {
                         let error = Error::name(format!("unknown column \"{}\"", key.value)).at(key.span);
                         return Err(suggest(error, &key.value, columns.iter().map(|c| c.name.as_str())));
@@ -43,7 +51,7 @@ pub(crate) fn statement(
                 if_not_exists: *if_not_exists,
                 columns,
                 location: location.clone(),
-                partition_by_hash: partition_by_hash.iter().map(|key| key.value.clone()).collect(),
+                partition_by: partition_by.as_ref().map(partition),
             })
         }
         Syntax::CreateTable { name, if_not_exists, columns } => Statement::CreateTable {

@@ -76,8 +76,16 @@ pub struct CreateExternalTable {
     /// Absent where the schema is to be read from the files.
     pub columns: Option<Vec<ColumnSchema>>,
     pub location: String,
-    /// The columns of `PARTITION BY HASH (…)`; empty without it.
-    pub partition_by_hash: Vec<String>,
+    pub partition_by: Option<PartitionBy>,
+}
+
+/// `PARTITION BY`: by what the rows of a table are dealt to shards.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PartitionBy {
+    /// `HASH (column, …)`
+    Hash(Vec<String>),
+    /// `RANGE (column)`
+    Range(String),
 }
 
 /// A table as a statement names it.

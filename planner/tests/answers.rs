@@ -28,6 +28,8 @@ enum Guise {
     Large,
     /// The same, by the hash of the first column.
     HashedByFirst,
+    /// The same, by ranges of the first column, where it can be cut.
+    RangedByFirst,
     /// The same, by the hash of the second column and the first.
     HashedByTwo,
     /// A million rows on every shard, but for every other table, which is spread.
@@ -40,6 +42,11 @@ impl Guise {
         let partitioning = match self {
             Guise::Unknown => return table.clone(),
             Guise::HashedByFirst => Partitioning::Hash(vec![0]),
+            // Tables whose ranges differ lie apart.
+            Guise::RangedByFirst if table.columns[0].data_type.is_integral() => {
+                Partitioning::Ranges { column: 0, span: 9 + table.dataset % 3 * 4 }
+            }
+            Guise::RangedByFirst => Partitioning::Spread,
             Guise::HashedByTwo => Partitioning::Hash((0..table.columns.len().min(2) as u32).rev().collect()),
             Guise::Replicated if table.dataset.is_multiple_of(2) => Partitioning::Replicated,
             Guise::Large | Guise::Replicated => Partitioning::Spread,
@@ -228,6 +235,7 @@ fn check_file(name: &str) -> Tally {
             (false, 3, Guise::Unknown),
             (true, 3, Guise::Large),
             (true, 3, Guise::HashedByFirst),
+            (true, 3, Guise::RangedByFirst),
             (true, 3, Guise::HashedByTwo),
             (true, 3, Guise::Replicated),
         ] {

@@ -3,7 +3,7 @@
 mod support;
 
 use columnar::{DataType, Scalar, Value};
-use planner::{PlannerOptions, Statement};
+use planner::{PartitionBy, PlannerOptions, Statement};
 use support::tpch;
 
 fn plan(sql: &str) -> Statement {
@@ -21,7 +21,7 @@ fn external_tables() {
     assert_eq!(table.name.to_string(), "s.Events");
     assert!(table.if_not_exists);
     assert_eq!(table.location, "s3://bucket/events/");
-    assert_eq!(table.partition_by_hash, ["ID"]);
+    assert_eq!(table.partition_by, Some(PartitionBy::Hash(vec!["ID".into()])));
     let columns = table.columns.expect("columns are given");
     assert_eq!(columns.len(), 3);
     assert_eq!((columns[0].data_type, columns[0].nullable), (DataType::Int64, false));
@@ -31,7 +31,13 @@ fn external_tables() {
     else {
         panic!("another statement")
     };
-    assert!(table.columns.is_none() && !table.if_not_exists && table.partition_by_hash.is_empty());
+    assert!(table.columns.is_none() && !table.if_not_exists && table.partition_by.is_none());
+    let Statement::CreateExternalTable(table) =
+        plan("CREATE EXTERNAL TABLE t STORED AS PARQUET LOCATION 'x' PARTITION BY RANGE (k)")
+    else {
+        panic!("another statement")
+    };
+    assert_eq!(table.partition_by, Some(PartitionBy::Range("k".into())));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! What statements change: schemas and tables come and go, rows are added.
 
+use super::partition::Partition;
 use super::{
     COMMIT_ATTEMPTS, DEFAULT_TENANT, Datasets, Definition, Waiting, not_brought_in, shard_error,
     too_many_writers,
@@ -67,13 +68,14 @@ impl Datasets {
             None => inferred,
         };
         check_columns(&columns)?;
+        let partition = self.partition(create.partition_by.as_ref(), &columns, &files).await?;
         let definition = Definition {
             schema: self.created_schema(schema),
             name: create.name.name.clone(),
             columns,
             columns_declared: create.columns.is_some(),
             location: create.location.clone(),
-            partition_by: create.partition_by_hash.clone(),
+            partition,
             files,
         };
         let dataset = self.allocate().await?;
@@ -116,7 +118,7 @@ impl Datasets {
             columns,
             columns_declared: true,
             location: String::new(),
-            partition_by: Vec::new(),
+            partition: Partition::default(),
             files,
         };
         self.create(dataset, definition).await?;
@@ -248,8 +250,10 @@ impl Datasets {
         };
         check_columns(&columns)?;
         let stored = columns_to_stored(&columns).map_err(shard_error)?;
+        let span = self.next_span(&head, &files).await?;
         let manifest = self
             .commit_next(dataset.id, |manifest| {
+                manifest.partition_span = span;
                 manifest.files = files.clone();
                 manifest.columns = stored.clone();
                 Ok(())

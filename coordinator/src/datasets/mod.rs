@@ -9,9 +9,11 @@
 mod changes;
 mod follow;
 mod look;
+mod partition;
 mod publish;
 mod restore;
 
+use self::partition::Partition;
 use crate::catalog::{CatalogStore, Random, Reply};
 use crate::error::{Error, Result};
 use crate::manifests::{Commit, Manifests};
@@ -102,7 +104,7 @@ struct Definition {
     columns: Vec<ColumnSchema>,
     columns_declared: bool,
     location: String,
-    partition_by: Vec<String>,
+    partition: Partition,
     files: Vec<File>,
 }
 
@@ -255,7 +257,8 @@ impl Datasets {
             name: definition.name,
             columns: columns_to_stored(&definition.columns).map_err(shard_error)?,
             location: definition.location,
-            partition_by: definition.partition_by,
+            partition_by: definition.partition.columns,
+            partition_span: definition.partition.span,
             files: definition.files,
             tombstone: false,
             created_at_us: now_us(),
@@ -390,6 +393,7 @@ fn resident(dataset: &Dataset, columns: Vec<ColumnSchema>, brought: Brought) -> 
         partitioning: match brought.placement {
             Placement::Spread => Partitioning::Spread,
             Placement::Hash(columns) => Partitioning::Hash(columns),
+            Placement::Ranges { column, span } => Partitioning::Ranges { column, span },
             Placement::Replicated => Partitioning::Replicated,
         },
     };

@@ -73,7 +73,7 @@ impl ShardsHere {
             brought.ok_or_else(|| crate::Error::Internal("a version that no shard holds".into()))?;
         brought.facts = match brought.placement {
             Placement::Replicated => facts(brought.shards.get(..1).unwrap_or_default()),
-            Placement::Spread | Placement::Hash(_) => facts(&brought.shards),
+            Placement::Spread | Placement::Hash(_) | Placement::Ranges { .. } => facts(&brought.shards),
         };
         Ok(brought)
     }

@@ -18,7 +18,7 @@ pub(crate) struct NodeView {
 pub(crate) struct Seating {
     /// Number and address of each.
     pub(crate) nodes: Vec<(u64, String)>,
-    /// The node of each slice of the hashes, as a place in `nodes`.
+    /// The node of each slice, as a place in `nodes`.
     pub(crate) slices: Vec<usize>,
     shares: HashMap<VersionId, std::result::Result<Seated, String>>,
 }
@@ -29,7 +29,7 @@ pub(crate) struct Seated {
     pub(crate) placement: Placement,
     /// The buckets that each node reads.
     pub(crate) shares: Vec<Vec<u32>>,
-    /// Placed by hash, and each slice is read by the node that rows of it are sent to.
+    /// Each bucket is a slice, and is read by the node that rows of it are sent to.
     pub(crate) by_slices: bool,
 }
 
@@ -83,14 +83,14 @@ pub(crate) fn seat(alive: Vec<NodeView>, versions: &[VersionId], slices: usize) 
     seating
 }
 
-/// A node for each slice that holds it of every version placed by hash; where there is none, any.
+/// A node for each slice that holds it of every version that is dealt by slices; where there is none, any.
 fn slice_seats(nodes: &[NodeView], versions: &[&VersionId], slices: usize) -> Vec<usize> {
     let mut loads = vec![0_usize; nodes.len()];
     let mut seats = Vec::with_capacity(slices);
     for slice in 0..slices.max(1) as u32 {
         let holds_all = |node: &NodeView| {
             versions.iter().filter_map(|id| node.holdings.get(*id)).all(|holding| {
-                !matches!(holding.placement, Placement::Hash(_))
+                holding.placement.slicing().is_none()
                     || holding.buckets != slices
                     || holding.held.binary_search_by_key(&slice, |&(bucket, _)| bucket).is_ok()
             })
@@ -126,14 +126,14 @@ fn seat_version(nodes: &[NodeView], id: &VersionId, slices: &[usize]) -> std::re
     }
     let mut shares = vec![Vec::new(); nodes.len()];
     let mut loads = vec![0_u64; nodes.len()];
-    let by_hash = matches!(placement, Placement::Hash(_)) && first.buckets == slices.len();
-    let mut by_slices = by_hash;
+    let sliced = placement.slicing().is_some() && first.buckets == slices.len();
+    let mut by_slices = sliced;
     for bucket in 0..first.buckets as u32 {
         let rows_at = |place: usize| {
             let held = &holdings[place].held;
             held.binary_search_by_key(&bucket, |&(number, _)| number).ok().map(|at| held[at].1)
         };
-        let wanted = by_hash.then(|| slices[bucket as usize]).filter(|&place| rows_at(place).is_some());
+        let wanted = sliced.then(|| slices[bucket as usize]).filter(|&place| rows_at(place).is_some());
         by_slices &= wanted.is_some();
         let least =
             || (0..nodes.len()).filter(|&place| rows_at(place).is_some()).min_by_key(|&place| loads[place]);

@@ -16,9 +16,11 @@ pub mod pages;
 pub mod plan;
 pub mod runtime;
 pub mod shape;
+pub mod slices;
 
 pub use context::{Cancel, QueryContext, Settings};
 pub use error::{Error, Result};
 pub use expr::{ArithmeticOp, CompareOp, Expr};
 pub use plan::{Fragment, Plan};
 pub use shape::Shape;
+pub use slices::Slicing;

@@ -196,6 +196,8 @@ pub enum Routing {
     Broadcast,
     /// All to one.
     Gather,
+    /// To the shard that the key's range names ([`crate::slices::Ranges`]).
+    Ranges { key: Expr, span: u64 },
 }
 
 /// A plan that runs on every shard of its set, and where its rows go.

@@ -32,7 +32,7 @@ async fn main() -> Result<(), Failure> {
                 id: VersionId { tenant: "default".into(), dataset: dataset as u64, version: 1 },
                 schema: inferred.columns.into(),
                 files: inferred.files.into(),
-                partition_by: Vec::new(),
+                placement: shard::Placement::Spread,
             };
             let stored: u64 = version.files.iter().map(|file| file.size_bytes).sum();
             let progress = Arc::new(Progress::default());

@@ -79,7 +79,8 @@ impl FileColumns {
     }
 }
 
-fn stored_vector(file: &File, column: &ColumnSchema, array: &ArrayRef) -> Result<Vector> {
+/// Values of a file as a column of the dataset.
+pub(crate) fn stored_vector(file: &File, column: &ColumnSchema, array: &ArrayRef) -> Result<Vector> {
     let wrong = |error: String| Error::file(&file.url, error);
     let mut vector = vector(&column.name, array).map_err(|error| wrong(error.to_string()))?;
     if vector.data_type() == DataType::Null {

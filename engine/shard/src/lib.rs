@@ -10,6 +10,7 @@ pub mod config;
 pub mod dealing;
 mod decode;
 pub mod error;
+pub mod extremes;
 mod file_reader;
 mod folders;
 pub mod footer;

@@ -5,18 +5,46 @@
 //! those are dealt the buckets by [`crate::dealing`].
 
 use crate::hydrate::Options;
+use exec::Slicing;
+use exec::slices::Ranges;
 use std::sync::Arc;
 
 /// How a version's rows lie on the shards.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Placement {
     /// Each row on some shard. A bucket is a range of the rows and makes one segment.
+    #[default]
     Spread,
-    /// Rows by [`exec::hash::route`] of the hash of these columns: a bucket is a slice of the hashes, and each piece of
-    /// the rows makes a segment a slice.
+    /// Rows by the hash of these columns ([`Slicing::Hash`]): a bucket is a slice, and each piece of the rows makes a
+    /// segment a slice.
     Hash(Vec<u32>),
+    /// Rows by the range of a column's value ([`Slicing::Ranges`]); otherwise as with a hash. A slice is made of the row
+    /// groups alone that have rows of it, and rows that lie in the order of the column stay in it.
+    Ranges { column: u32, span: u64 },
     /// Every row on every shard: small datasets, which are one bucket.
     Replicated,
+}
+
+impl Placement {
+    /// The columns by whose values rows are dealt to slices, and how; `None` where buckets are no slices.
+    pub fn slicing(&self) -> Option<(&[u32], Slicing)> {
+        match self {
+            Placement::Hash(columns) => Some((columns, Slicing::Hash)),
+            Placement::Ranges { column, span } => {
+                Some((std::slice::from_ref(column), Slicing::Ranges { span: *span }))
+            }
+            Placement::Spread | Placement::Replicated => None,
+        }
+    }
+}
+
+/// A row group as it is placed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RowGroup {
+    pub(crate) rows: u64,
+    /// The least and the greatest value of the column by whose ranges rows are placed; `None`: not known, or not
+    /// wanted.
+    pub(crate) keys: Option<(i128, i128)>,
 }
 
 /// Rows of one row group.
@@ -26,9 +54,21 @@ pub(crate) struct Part {
     pub(crate) row_group: usize,
     pub(crate) start: u64,
     pub(crate) rows: u64,
+    /// [`RowGroup::keys`].
+    pub(crate) keys: Option<(i128, i128)>,
 }
 
-/// Ranges of row groups whose rows become one segment; where a hash places rows, one a slice.
+impl Part {
+    /// About how much of the part's rows are in a slice; 0: none.
+    pub(crate) fn share_of(&self, ranges: &Ranges, slice: u32, slices: usize) -> f64 {
+        let Some((min, max)) = self.keys else { return 1.0 / slices as f64 };
+        let (first, count) = ranges.overlapped(min, max);
+        let inside = (slice as usize + slices - first) % slices < count;
+        if inside { 1.0 / count as f64 } else { 0.0 }
+    }
+}
+
+/// Ranges of row groups whose rows become one segment; where rows are dealt to slices, one a slice.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Piece {
     pub(crate) parts: Vec<Part>,
@@ -56,9 +96,9 @@ pub(crate) struct Plan {
 
 impl Plan {
     /// The plan of files with these rows in their row groups.
-    pub(crate) fn new(files: &[Vec<u64>], partition_by: &[u32], options: &Options) -> Plan {
-        let rows = files.iter().flatten().sum();
-        let placement = placement_of(rows, partition_by, options);
+    pub(crate) fn new(files: &[Vec<RowGroup>], wanted: &Placement, options: &Options) -> Plan {
+        let rows = rows_of(files);
+        let placement = placement_of(rows, wanted, options);
         let piece_rows = piece_rows(rows, &placement, options);
         let slices = options.slices.max(1);
         let mut plan = Plan { placement, pieces: Vec::new(), rows: 0, files: 0, piece_rows, slices };
@@ -69,12 +109,12 @@ impl Plan {
     /// This plan with further files; `None` where they change how the rows before them are cut.
     pub(crate) fn extended(
         &self,
-        files: &[Vec<u64>],
-        partition_by: &[u32],
+        files: &[Vec<RowGroup>],
+        wanted: &Placement,
         options: &Options,
     ) -> Option<Plan> {
-        let rows = self.rows + files.iter().flatten().sum::<u64>();
-        let same = self.placement == placement_of(rows, partition_by, options)
+        let rows = self.rows + rows_of(files);
+        let same = self.placement == placement_of(rows, wanted, options)
             && self.piece_rows == piece_rows(rows, &self.placement, options)
             && self.slices == options.slices.max(1);
         same.then(|| {
@@ -94,19 +134,19 @@ impl Plan {
     pub(crate) fn buckets(&self) -> Vec<(u64, u64)> {
         match self.placement {
             Placement::Replicated => vec![(0, self.rows)],
-            Placement::Hash(_) => slices(self.slices),
+            Placement::Hash(_) | Placement::Ranges { .. } => slices(self.slices),
             Placement::Spread => self.pieces.iter().map(|piece| (first_row(piece), piece.rows())).collect(),
         }
     }
 
-    fn add(&mut self, groups: &[u64]) {
+    fn add(&mut self, groups: &[RowGroup]) {
         append(&mut self.pieces, parts_of(self.files, groups), self.piece_rows);
         self.files += 1;
-        self.rows += groups.iter().sum::<u64>();
+        self.rows += groups.iter().map(|group| group.rows).sum::<u64>();
     }
 }
 
-/// The slices of a hash as buckets.
+/// Slices as buckets.
 pub fn slices(count: usize) -> Vec<(u64, u64)> {
     (0..count as u64).map(|slice| (slice, 1)).collect()
 }
@@ -121,12 +161,12 @@ fn first_row(piece: &Piece) -> u64 {
     })
 }
 
-fn placement_of(rows: u64, partition_by: &[u32], options: &Options) -> Placement {
-    match rows {
-        few if few <= options.replicated_rows => Placement::Replicated,
-        _ if partition_by.is_empty() => Placement::Spread,
-        _ => Placement::Hash(partition_by.to_vec()),
-    }
+fn rows_of(files: &[Vec<RowGroup>]) -> u64 {
+    files.iter().flatten().map(|group| group.rows).sum()
+}
+
+fn placement_of(rows: u64, wanted: &Placement, options: &Options) -> Placement {
+    if rows <= options.replicated_rows { Placement::Replicated } else { wanted.clone() }
 }
 
 /// The most rows of a piece; it changes with the rows of the dataset in steps of two, so that few versions are cut
@@ -135,7 +175,7 @@ fn piece_rows(rows: u64, placement: &Placement, options: &Options) -> u64 {
     let most = options.segment_rows.max(1) as u64;
     match placement {
         Placement::Replicated => most,
-        Placement::Hash(_) => most * options.slices.max(1) as u64,
+        Placement::Hash(_) | Placement::Ranges { .. } => most * options.slices.max(1) as u64,
         Placement::Spread if options.buckets <= 1 => most,
         Placement::Spread => {
             (rows / options.buckets as u64).next_power_of_two().max(options.bucket_rows).min(most)
@@ -144,9 +184,9 @@ fn piece_rows(rows: u64, placement: &Placement, options: &Options) -> u64 {
 }
 
 /// The rows of a file, row group by row group.
-fn parts_of(file: usize, groups: &[u64]) -> Vec<Part> {
+fn parts_of(file: usize, groups: &[RowGroup]) -> Vec<Part> {
     let parts = groups.iter().enumerate();
-    let parts = parts.map(|(row_group, &rows)| Part { file, row_group, start: 0, rows });
+    let parts = parts.map(|(row_group, of)| Part { file, row_group, start: 0, rows: of.rows, keys: of.keys });
     parts.filter(|part| part.rows > 0).collect()
 }
 
@@ -213,6 +253,15 @@ mod tests {
         plan.pieces().iter().map(|piece| piece.rows()).collect()
     }
 
+    fn groups(files: &[Vec<u64>]) -> Vec<Vec<RowGroup>> {
+        let group = |&rows: &u64| RowGroup { rows, keys: None };
+        files.iter().map(|file| file.iter().map(group).collect()).collect()
+    }
+
+    fn plan_of(files: &[Vec<u64>], options: &Options) -> Plan {
+        Plan::new(&groups(files), &Placement::Spread, options)
+    }
+
     /// Every row of every file is in one piece, in order.
     fn check_cover(files: &[Vec<u64>], plan: &Plan) {
         let parts = plan.pieces().iter().flat_map(|piece| &piece.parts);
@@ -243,7 +292,7 @@ mod tests {
         ];
         for files in &sets {
             for buckets in [1, 3, 32] {
-                let plan = Plan::new(files, &[], &Options { buckets, ..options() });
+                let plan = plan_of(files, &Options { buckets, ..options() });
                 check_cover(files, &plan);
                 assert!(rows_of(&plan).iter().all(|&rows| 0 < rows && rows <= 1 << 20), "{plan:?}");
                 let total: u64 = files.iter().flatten().sum();
@@ -255,7 +304,7 @@ mod tests {
     #[test]
     fn a_dataset_is_cut_into_as_many_buckets_as_are_to_be_dealt() {
         let options = Options { buckets: 32, bucket_rows: 100_000, ..options() };
-        let count = |rows: u64| Plan::new(&[vec![rows]], &[], &options).pieces().len();
+        let count = |rows: u64| plan_of(&[vec![rows]], &options).pieces().len();
         assert_eq!(count(6_000_000), 23, "262,144 rows each");
         assert_eq!(count(300_000), 3, "not less than 100,000 rows, in steps of two");
         assert_eq!(count(600_000_000), 573);
@@ -263,7 +312,7 @@ mod tests {
 
     #[test]
     fn small_row_groups_stay_whole() {
-        let plan = Plan::new(&[vec![122_880; 49]], &[], &options());
+        let plan = plan_of(&[vec![122_880; 49]], &options());
         assert!(plan.pieces().iter().flat_map(|piece| &piece.parts).all(|part| part.rows == 122_880));
         assert!(rows_of(&plan)[..5].iter().all(|&rows| rows > 900_000), "{:?}", rows_of(&plan));
     }
@@ -271,9 +320,9 @@ mod tests {
     #[test]
     fn small_files_merge_and_keep_what_was() {
         let files: Vec<Vec<u64>> = vec![vec![1]; 1000];
-        let plan = Plan::new(&files, &[], &options());
+        let plan = plan_of(&files, &options());
         assert_eq!(rows_of(&plan), [512, 256, 128, 64, 32, 8]);
-        let fewer = Plan::new(&files[..990], &[], &options());
+        let fewer = plan_of(&files[..990], &options());
         assert_eq!(fewer.pieces()[..4], plan.pieces()[..4]);
         assert_eq!(fewer.buckets()[..4], plan.buckets()[..4]);
     }
@@ -281,32 +330,50 @@ mod tests {
     #[test]
     fn small_datasets_lie_everywhere_and_keyed_ones_by_hash() {
         let options = Options { replicated_rows: 1000, slices: 8, ..options() };
-        let plan = Plan::new(&[vec![1000]], &[0], &options);
+        let plan = Plan::new(&groups(&[vec![1000]]), &Placement::Hash(vec![0]), &options);
         assert_eq!((&plan.placement, plan.buckets().len()), (&Placement::Replicated, 1));
-        let plan = Plan::new(&[vec![1001]], &[2], &options);
+        let plan = Plan::new(&groups(&[vec![1001]]), &Placement::Hash(vec![2]), &options);
         assert_eq!((&plan.placement, plan.buckets().len()), (&Placement::Hash(vec![2]), 8));
     }
 
     #[test]
     fn an_extended_plan_is_the_plan_of_all_files() {
         let files = vec![vec![500], vec![1; 3], vec![], vec![200_000, 7], vec![1], vec![1], vec![300_000]];
-        for (partition_by, buckets) in [(&[][..], 1), (&[][..], 3), (&[0][..], 3)] {
+        let files = groups(&files);
+        for (wanted, buckets) in [
+            (Placement::Spread, 1),
+            (Placement::Spread, 3),
+            (Placement::Hash(vec![0]), 3),
+            (Placement::Ranges { column: 0, span: 9 }, 3),
+        ] {
             let options = Options { buckets, bucket_rows: 1000, ..options() };
-            let mut grown = Plan::new(&[], partition_by, &options);
+            let mut grown = Plan::new(&[], &wanted, &options);
             for (index, groups) in files.iter().enumerate() {
                 let next = std::slice::from_ref(groups);
-                if let Some(extended) = grown.extended(next, partition_by, &options) {
+                if let Some(extended) = grown.extended(next, &wanted, &options) {
                     grown = extended;
                 } else {
-                    grown = Plan::new(&files[..=index], partition_by, &options);
+                    grown = Plan::new(&files[..=index], &wanted, &options);
                 }
             }
-            let whole = Plan::new(&files, partition_by, &options);
+            let whole = Plan::new(&files, &wanted, &options);
             assert_eq!((grown.pieces(), grown.rows), (whole.pieces(), whole.rows));
         }
         let few = Options { replicated_rows: 10, ..options() };
-        let small = Plan::new(&[vec![10]], &[], &few);
-        assert!(small.extended(&[vec![0]], &[], &few).is_some());
-        assert!(small.extended(&[vec![1]], &[], &few).is_none(), "it is spread from now on");
+        let small = plan_of(&[vec![10]], &few);
+        let extended = |rows: u64| small.extended(&groups(&[vec![rows]]), &Placement::Spread, &few);
+        assert!(extended(0).is_some());
+        assert!(extended(1).is_none(), "it is spread from now on");
+    }
+
+    #[test]
+    fn parts_know_which_slices_their_keys_are_in() {
+        let ranges = Ranges::new(80, 8);
+        let part = |keys| Part { file: 0, row_group: 0, start: 0, rows: 100, keys };
+        let shares = |keys| (0..8).map(|slice| part(keys).share_of(&ranges, slice, 8)).collect::<Vec<_>>();
+        assert_eq!(shares(Some((10, 29))), [0.0, 0.5, 0.5, 0.0, 0.0, 0.0, 0.0, 0.0]);
+        assert_eq!(shares(Some((75, 80))), [0.5, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.5], "the turn");
+        assert_eq!(shares(Some((5, 500))), [0.125; 8]);
+        assert_eq!(shares(None), [0.125; 8], "unknown");
     }
 }

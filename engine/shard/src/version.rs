@@ -1,7 +1,7 @@
 //! Versions of datasets, as shards are told of them.
 
 use crate::schema::columns_from_stored;
-use crate::{Error, Result};
+use crate::{Error, Placement, Result};
 use flight_proto::manifest::{File, Manifest};
 use flight_proto::node::VersionName;
 use std::sync::Arc;
@@ -23,8 +23,8 @@ pub struct Version {
     pub schema: Arc<[ColumnSchema]>,
     /// In the order of the rows.
     pub files: Arc<[File]>,
-    /// Positions of the columns whose hash places a row; empty: rows lie where their files do.
-    pub partition_by: Vec<u32>,
+    /// How its rows are to lie on the shards, unless they are so few that they lie everywhere.
+    pub placement: Placement,
 }
 
 impl Version {
@@ -32,13 +32,18 @@ impl Version {
     pub fn of_manifest(manifest: &Manifest) -> Result<Version> {
         let schema = columns_from_stored(&manifest.columns)?;
         let partition_by = manifest.partition_by.iter().map(|name| position_of(&schema, name));
+        let placement = match (partition_by.collect::<Result<Vec<u32>>>()?, manifest.partition_span) {
+            (columns, _) if columns.is_empty() => Placement::Spread,
+            (columns, 0) => Placement::Hash(columns),
+            (columns, span) => Placement::Ranges { column: columns[0], span },
+        };
         Ok(Version {
             id: VersionId {
                 tenant: manifest.tenant.clone(),
                 dataset: manifest.dataset,
                 version: manifest.version,
             },
-            partition_by: partition_by.collect::<Result<_>>()?,
+            placement,
             schema: schema.into(),
             files: manifest.files.as_slice().into(),
         })
@@ -48,7 +53,7 @@ impl Version {
 fn position_of(columns: &[ColumnSchema], name: &str) -> Result<u32> {
     let position = columns.iter().position(|column| column.name.eq_ignore_ascii_case(name));
     let position = position.and_then(|position| u32::try_from(position).ok());
-    position.ok_or_else(|| Error::Location(format!("PARTITION BY HASH names '{name}', which is no column")))
+    position.ok_or_else(|| Error::Location(format!("PARTITION BY names '{name}', which is no column")))
 }
 
 impl From<VersionName> for VersionId {

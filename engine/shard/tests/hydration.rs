@@ -5,8 +5,9 @@
 mod support;
 
 use columnar::{DataType, Scalar, Vector};
-use exec::hash::{hash_vectors, route};
+use exec::hash::Hasher;
 use exec::plan::TableRef;
+use exec::slices::Ranges;
 use shard::hydrate::Options;
 use shard::{
     Error, Holding, Placement, Progress, Shard, ShardSet, Version, VersionId, hydrate, hydrate_one, infer,
@@ -32,7 +33,7 @@ async fn try_version_of(folder: &Folder, location: &str, number: u64) -> Result<
     let files = list(&folder.stores, &folder.url(location)).await?;
     let inferred = infer(&folder.stores, files).await?;
     let schema = inferred.columns.into();
-    Ok(Version { id: id(number), schema, files: inferred.files.into(), partition_by: Vec::new() })
+    Ok(Version { id: id(number), schema, files: inferred.files.into(), placement: Placement::Spread })
 }
 
 async fn run(shards: &[Arc<Shard>], version: &Version, options: &Options) -> Result<(), Error> {
@@ -176,29 +177,33 @@ async fn small_datasets_lie_on_every_shard() {
 }
 
 #[tokio::test]
-async fn keyed_rows_lie_where_their_hash_says() {
+async fn keyed_rows_lie_where_their_keys_say() {
     let folder = Folder::new();
     folder.put("t/a.parquet", &file(0..3000));
     folder.put("t/b.parquet", &file(3000..5000));
-    for (number, keys) in [(1, vec![2]), (2, vec![2, 1]), (3, vec![0, 2]), (4, vec![1, 0, 2])] {
+    let hashes = [vec![2], vec![2, 1], vec![0, 2], vec![1, 0, 2]].map(Placement::Hash);
+    let ranges = [(0, 5000), (0, 40), (1, 15_000)].map(|(column, span)| Placement::Ranges { column, span });
+    for (number, wanted) in (1..).zip(hashes.into_iter().chain(ranges)) {
         let mut version = version_of(&folder, "t", number).await;
-        version.partition_by = keys.clone();
+        version.placement = wanted.clone();
         let shards = folder.shards(3);
         run(&shards, &version, &options()).await.unwrap();
         assert_eq!(statistics(&shards, number).rows, 5000);
         let mut all = Vec::new();
         for shard in &shards {
             let Holding { placement, buckets, held } = holding(shard, number);
-            assert_eq!((placement, buckets), (Placement::Hash(keys.clone()), 3));
+            assert_eq!((&placement, buckets), (&wanted, 3));
+            let (keys, slicing) = placement.slicing().unwrap();
             let found = rows(&table(shard, number));
             let key = |&column: &u32| {
                 let column = column as usize;
                 let values: Vec<Scalar> = found.iter().map(|row| row[column].clone()).collect();
                 Vector::from_scalars(version.schema[column].data_type, &values)
             };
-            let hashes = hash_vectors(&keys.iter().map(key).collect::<Vec<_>>(), found.len());
+            let keys: Vec<Vector> = keys.iter().map(key).collect();
+            let slices = slicing.slices_of(&mut Hasher::default(), &keys, found.len(), 3);
             let held: Vec<u32> = held.iter().map(|&(slice, _)| slice).collect();
-            assert!(hashes.into_iter().all(|hash| held.contains(&(route(hash, 3) as u32))), "{keys:?}");
+            assert!(slices.iter().all(|slice| held.contains(slice)), "{wanted:?}");
             all.extend(found);
         }
         all.sort_by_key(|row| row[0].as_integer());
@@ -290,11 +295,12 @@ async fn versions_share_segments_and_go_one_by_one() {
 /// What a shard holds as others come and go is what it is dealt, and nothing is lost or read twice.
 #[tokio::test]
 async fn shards_that_come_and_go_move_buckets() {
-    for partition_by in [vec![], vec![0]] {
+    let wanted = [Placement::Spread, Placement::Hash(vec![0]), Placement::Ranges { column: 0, span: 20_000 }];
+    for placement in wanted {
         let folder = Folder::new();
         folder.put("t/a.parquet", &file(0..20_000));
         let mut version = version_of(&folder, "t", 1).await;
-        version.partition_by = partition_by;
+        version.placement = placement;
         let shards = folder.shards(4);
         let options = Options { buckets: 16, bucket_rows: 1, slices: 16, ..options() };
         let all = ShardSet::even(4).shards;
@@ -333,9 +339,14 @@ async fn shards_that_come_and_go_move_buckets() {
 /// However a version grew, it holds what a hydration from nothing holds, and each file was read once.
 #[tokio::test]
 async fn files_that_come_in_one_by_one_are_merged() {
-    for (shards, partition_by, replicated_rows, owned_bytes) in
-        [(1, vec![], 0, usize::MAX), (3, vec![], 50, 4096), (2, vec![2], 0, 0), (2, vec![], 1000, 1 << 20)]
-    {
+    for (shards, placement, replicated_rows, owned_bytes) in [
+        (1, Placement::Spread, 0, usize::MAX),
+        (3, Placement::Spread, 50, 4096),
+        (2, Placement::Hash(vec![2]), 0, 0),
+        (2, Placement::Ranges { column: 0, span: 600 }, 0, 0),
+        (3, Placement::Ranges { column: 0, span: 100 }, 0, 4096),
+        (2, Placement::Spread, 1000, 1 << 20),
+    ] {
         let (folder, fresh) = (Folder::new(), Folder::new());
         let options = Options { replicated_rows, owned_bytes, ..options() };
         let nodes = folder.shards(shards);
@@ -347,7 +358,7 @@ async fn files_that_come_in_one_by_one_are_merged() {
             folder.put(&format!("t/{number:03}.parquet"), &file(rows_in..rows_in + more));
             rows_in += more;
             let mut version = version_of(&folder, "t", number).await;
-            version.partition_by = partition_by.clone();
+            version.placement = placement.clone();
             run_with(&nodes, &version, &options, &progress).await.unwrap();
             nodes.iter().for_each(|shard| shard.drop_version(&id(number - 1)));
             last = Some(version);
@@ -623,7 +634,7 @@ async fn limits_do_not_change_the_rows() {
             id: id(segment_rows as u64),
             schema: inferred.columns.clone().into(),
             files: inferred.files.clone().into(),
-            partition_by: Vec::new(),
+            placement: Placement::Spread,
         };
         let shards = folder.shards(1);
         let options = Options { threads, memory_bytes, segment_rows, ..options() };
@@ -681,4 +692,72 @@ async fn fragments_scan_what_was_hydrated() {
     }
     found.sort_by_key(Scalar::as_integer);
     assert_eq!(found, (0..3_000).map(Scalar::Integer).collect::<Vec<_>>());
+}
+
+/// Ranges are cut from the row groups alone that have rows of them, and rows stay in the order of the key.
+#[tokio::test]
+async fn ranges_read_what_they_need_in_order() {
+    let folder = Folder::new();
+    for number in 0..30 {
+        // The least keys are in the middle of the slices' turn.
+        let first = 1_000_550 + number * 100;
+        folder.put(&format!("t/{number:02}.parquet"), &file(first..first + 100));
+    }
+    let placement = Placement::Ranges { column: 0, span: Ranges::span_of(1_000_550, 1_003_549) };
+    let version = Version { placement, ..version_of(&folder, "t", 1).await };
+    let shards = folder.shards(4);
+    let options = Options { slices: 16, segment_rows: 300, ..options() };
+    let mut seen = 0;
+    for shard in &shards {
+        let progress = Arc::new(Progress::default());
+        hydrate_one(shard, &ShardSet::even(4), &version, &options, false, &progress).await.unwrap();
+        let table = table(shard, 1);
+        let facts = table.column_facts(0);
+        assert!(facts.sorted && facts.unique, "{facts:?}");
+        let counts = progress.counts();
+        let slices = holding(shard, 1).held.len() as u64;
+        assert_eq!(counts.rows_done, counts.rows_total);
+        assert!(counts.rows_total <= facts.rows + slices * 200, "{counts:?} of {}", facts.rows);
+        assert!(table.segments.iter().all(|segment| segment.rows() <= 224));
+        seen += facts.rows;
+    }
+    assert_eq!(seen, 3000);
+    // What lies on the disk is found again.
+    for shard in folder.shards(4) {
+        let progress = Arc::new(Progress::default());
+        hydrate_one(&shard, &ShardSet::even(4), &version, &options, false, &progress).await.unwrap();
+        assert!(table(&shard, 1).column_facts(0).sorted);
+        assert!(progress.counts().bytes_read < 200_000, "footers alone: {:?}", progress.counts());
+    }
+}
+
+#[tokio::test]
+async fn nulls_and_row_groups_without_bounds_are_in_some_range() {
+    let folder = Folder::new();
+    folder.put("t/a.parquet", &file(0..700));
+    folder.put("t/b.parquet", &file(700..1400));
+    // Every seventh price is null.
+    let placement = Placement::Ranges { column: 1, span: 4200 };
+    let version = Version { placement, ..version_of(&folder, "t", 1).await };
+    let shards = folder.shards(3);
+    run(&shards, &version, &options()).await.unwrap();
+    let mut all: Vec<_> = shards.iter().flat_map(|shard| rows(&table(shard, 1))).collect();
+    all.sort_by_key(|row| row[0].as_integer());
+    check_rows(&all, 0..1400);
+}
+
+#[tokio::test]
+async fn a_footer_that_announces_other_values_is_found_out() {
+    let folder = Folder::new();
+    let mut bytes = file(0..1000);
+    let footer = bytes.len() - 1500;
+    let (truth, lie) = (999_i64.to_le_bytes(), 400_i64.to_le_bytes());
+    let found: Vec<usize> = (footer..bytes.len() - 8).filter(|&at| bytes[at..at + 8] == truth).collect();
+    assert!(!found.is_empty());
+    found.into_iter().for_each(|at| bytes[at..at + 8].copy_from_slice(&lie));
+    folder.put("t/a.parquet", &bytes);
+    let placement = Placement::Ranges { column: 0, span: 1000 };
+    let version = Version { placement, ..version_of(&folder, "t", 1).await };
+    let error = run(&folder.shards(2), &version, &options()).await.unwrap_err().to_string();
+    assert!(error.contains("a.parquet") && error.contains("column \"n\""), "{error}");
 }

@@ -26,6 +26,14 @@ pub struct Parsed {
     pub(crate) syntax: Syntax,
 }
 
+/// `PARTITION BY`.
+#[derive(Debug, Clone)]
+pub(crate) struct Partition {
+    pub(crate) columns: Vec<Ident>,
+    /// By ranges of the only column rather than by the hash.
+    pub(crate) ranges: bool,
+}
+
 #[derive(Debug, Clone)]
 pub(crate) enum Syntax {
     Query(Box<Query>),
@@ -38,7 +46,7 @@ pub(crate) enum Syntax {
         if_not_exists: bool,
         columns: Vec<ast::ColumnDef>,
         location: String,
-        partition_by_hash: Vec<Ident>,
+        partition_by: Option<Partition>,
     },
     CreateTable {
         name: ObjectName,
@@ -289,7 +297,7 @@ fn create(parser: &mut Parser<'_>) -> Result<Syntax> {
 fn create_external(parser: &mut Parser<'_>, name: ObjectName, if_not_exists: bool) -> Result<Syntax> {
     let columns =
         if parser.peek_token_ref().token == Token::LParen { column_definitions(parser)? } else { Vec::new() };
-    let (mut stored, mut location, mut partition_by_hash) = (false, None, Vec::new());
+    let (mut stored, mut location, mut partition_by) = (false, None, None);
     loop {
         let span = parser.peek_token().span;
         if take_word(parser, "STORED") {
@@ -309,8 +317,16 @@ fn create_external(parser: &mut Parser<'_>, name: ObjectName, if_not_exists: boo
             location = Some(text);
         } else if take_word(parser, "PARTITION") || take_word(parser, "PARTITIONED") {
             expect_word(parser, "BY")?;
-            expect_word(parser, "HASH")?;
-            partition_by_hash = identifiers_in_parentheses(parser)?;
+            let ranges = take_word(parser, "RANGE");
+            if !ranges && !take_word(parser, "HASH") {
+                return Err(expected(parser, "HASH (columns) or RANGE (column)"));
+            }
+            let columns = identifiers_in_parentheses(parser)?;
+            if let (true, Some(second)) = (ranges, columns.get(1)) {
+                let error = Error::unsupported("PARTITION BY RANGE of several columns").at(second.span);
+                return Err(error.hint("name one column, or use PARTITION BY HASH"));
+            }
+            partition_by = Some(Partition { columns, ranges });
         } else {
             break;
         }
@@ -320,7 +336,7 @@ fn create_external(parser: &mut Parser<'_>, name: ObjectName, if_not_exists: boo
     }
     match location {
         Some(location) => {
-            Ok(Syntax::CreateExternalTable { name, if_not_exists, columns, location, partition_by_hash })
+            Ok(Syntax::CreateExternalTable { name, if_not_exists, columns, location, partition_by })
         }
         None => Err(expected(parser, "LOCATION 'url'")),
     }

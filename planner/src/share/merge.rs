@@ -137,6 +137,9 @@ impl Merge<'_> {
                         (Routing::Hash(a), Routing::Hash(b)) => {
                             a.len() == b.len() && a.iter().zip(b).all(|(a, b)| self.same(a, b))
                         }
+                        (Routing::Ranges { key: a, span }, Routing::Ranges { key: b, span: other }) => {
+                            span == other && self.same(a, b)
+                        }
                         (a, b) => a == b,
                     }
             }

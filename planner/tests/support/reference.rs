@@ -45,6 +45,12 @@ pub(crate) fn run(
             }
             match &fragment.output {
                 None => result = rows,
+                Some(Routing::Ranges { key, span }) => {
+                    for row in rows {
+                        let to = range(&eval(key, &row)?, *span, shards);
+                        boxes[to].push(row);
+                    }
+                }
                 Some(Routing::Gather) => boxes[0].extend(rows),
                 Some(Routing::Broadcast) => boxes.iter_mut().for_each(|one| one.extend(rows.clone())),
                 Some(Routing::Hash(keys)) => {
@@ -66,6 +72,13 @@ fn route<'v>(keys: impl Iterator<Item = &'v Scalar>, shards: usize) -> usize {
     let mut hasher = DefaultHasher::new();
     keys.for_each(|key| key.hash(&mut hasher));
     hasher.finish() as usize % shards
+}
+
+/// The shard whose range of `span` values has the key.
+fn range(key: &Scalar, span: u64, shards: usize) -> usize {
+    let Scalar::Integer(value) = key else { return 0 };
+    let width = span.div_ceil(shards as u64) as i128;
+    value.div_euclid(width).rem_euclid(shards as i128) as usize
 }
 
 /// One shard's view.
@@ -95,6 +108,9 @@ impl Place<'_> {
                     let lies_here = match partitioning {
                         Partitioning::Spread => number % self.shards == self.shard,
                         Partitioning::Replicated => true,
+                        Partitioning::Ranges { column, span } => {
+                            range(&row[*column as usize], *span, self.shards) == self.shard
+                        }
                         Partitioning::Hash(columns) => {
                             let keys = columns.iter().map(|&column| &row[column as usize]);
                             route(keys, self.shards) == self.shard

@@ -2,12 +2,14 @@
 
 use super::result::canonical;
 use crate::error::{Error, Result};
+use crate::expr::Expr;
 use crate::expression::Compiled;
 use crate::hash::Hasher;
 use crate::operator::{Progress, Sink, SinkTask, Step};
 use crate::plan::Routing;
-use crate::runtime::exchange::{Edge, Exchange, Topology};
+use crate::runtime::exchange::{Edge, Exchange};
 use crate::shape::Shape;
+use crate::slices::Slicing;
 use columnar::{Batch, Vector, kernels::concat::concat, kernels::take::take};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -23,8 +25,8 @@ struct Outgoing {
     /// The shard that sends.
     shard: usize,
     receivers: Vec<usize>,
-    /// Keys to route by; `None`: every row goes to all receivers.
-    keys: Option<Vec<Compiled>>,
+    /// Keys to route by, and how; `None`: every row goes to all receivers.
+    keys: Option<(Vec<Compiled>, Slicing)>,
     batch_rows: usize,
 }
 
@@ -59,10 +61,13 @@ impl ExchangeSink {
         if receivers.is_empty() {
             return Err(Error::Internal(format!("nobody receives fragment {fragment}")));
         }
+        let compile =
+            |keys: &[Expr]| keys.iter().map(|key| Compiled::compile(key, input)).collect::<Result<_>>();
         let keys = match routing {
             // Several receivers are all shards, in their order.
-            Routing::Hash(keys) if receivers.len() > 1 => {
-                Some(keys.iter().map(|key| Compiled::compile(key, input)).collect::<Result<_>>()?)
+            Routing::Hash(keys) if receivers.len() > 1 => Some((compile(keys)?, Slicing::Hash)),
+            Routing::Ranges { key, span } if receivers.len() > 1 => {
+                Some((compile(std::slice::from_ref(key))?, Slicing::Ranges { span: *span }))
             }
             _ => None,
         };
@@ -94,7 +99,7 @@ impl Outgoing {
 impl SinkTask for ExchangeTask {
     fn push(&mut self, batch: Batch) -> Result<()> {
         let batch = batch.compact();
-        let Some(keys) = &self.outgoing.keys else {
+        let Some((keys, slicing)) = &self.outgoing.keys else {
             let batch = canonical(batch);
             for destination in self.destinations.iter_mut().filter(|destination| !destination.closed) {
                 destination.ready.push_back(batch.clone());
@@ -102,11 +107,11 @@ impl SinkTask for ExchangeTask {
             return Ok(());
         };
         let keys: Vec<Vector> = keys.iter().map(|key| key.evaluate(&batch)).collect::<Result<_>>()?;
-        let hashes = self.hasher.hash(&keys, batch.rows);
+        let shards = self.outgoing.exchange.topology().slices();
+        let slices = slicing.slices_of(&mut self.hasher, &keys, batch.rows, shards.len());
         let batch = canonical(batch);
-        let topology = self.outgoing.exchange.topology();
         for (destination, rows) in
-            self.destinations.iter_mut().zip(rows_by_shard(&hashes, topology, self.outgoing.receivers.len()))
+            self.destinations.iter_mut().zip(rows_by_shard(&slices, shards, self.outgoing.receivers.len()))
         {
             if !rows.is_empty() && !destination.closed {
                 let columns = batch.columns.iter().map(|column| take(column, &rows)).collect();
@@ -172,11 +177,11 @@ impl Destination {
     }
 }
 
-/// The rows that go to each of `shards`, ascending.
-fn rows_by_shard(hashes: &[u64], topology: &Topology, shards: usize) -> Vec<Vec<u32>> {
-    let mut rows = vec![Vec::with_capacity(hashes.len() / shards + 16); shards];
-    for (row, &hash) in hashes.iter().enumerate() {
-        rows[topology.shard_of(hash)].push(row as u32);
+/// The rows that go to each of `count` shards, ascending, by their slices; `shards` has the shard of each slice.
+fn rows_by_shard(slices: &[u32], shards: &[usize], count: usize) -> Vec<Vec<u32>> {
+    let mut rows = vec![Vec::with_capacity(slices.len() / count + 16); count];
+    for (row, &slice) in slices.iter().enumerate() {
+        rows[shards[slice as usize]].push(row as u32);
     }
     rows
 }

@@ -1,7 +1,6 @@
 //! How rows go from one fragment to the next: who sends to whom, and the trait that carries them.
 
 use crate::error::{Error, Result};
-use crate::hash::route;
 use crate::operator::Progress;
 use crate::plan::{Fragment, FragmentPlacement, Plan, Routing};
 use columnar::Batch;
@@ -62,13 +61,13 @@ struct Places {
 
 impl Topology {
     /// The topology of a query over `shards` shards, of which `single` runs the fragments that run on one; each gets
-    /// one slice of the hashes.
+    /// one slice.
     pub fn new(fragments: &[Fragment], shards: usize, single: usize) -> Result<Topology> {
         Topology::with_slices(fragments, shards, single, (0..shards).collect())
     }
 
-    /// As [`Topology::new`], where rows of a slice of the hashes (see [`crate::hash::route`]) go to the shard that
-    /// `slices` names: the one that holds that slice of the tables.
+    /// As [`Topology::new`], where rows of a slice (see [`crate::slices`]) go to the shard that `slices` names: the one that holds
+    /// that slice of the tables.
     pub fn with_slices(
         fragments: &[Fragment],
         shards: usize,
@@ -106,10 +105,9 @@ impl Topology {
         Ok(Topology { fragments: places, slices })
     }
 
-    /// The shard that a row of this hash goes to.
-    #[inline]
-    pub fn shard_of(&self, hash: u64) -> usize {
-        self.slices[route(hash, self.slices.len())]
+    /// The shard that the rows of each slice go to.
+    pub fn slices(&self) -> &[usize] {
+        &self.slices
     }
 
     /// The numbers of all fragments.

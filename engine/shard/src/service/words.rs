@@ -49,15 +49,17 @@ fn text_bytes(batch: &Batch) -> usize {
 
 /// What a shard holds, in words.
 pub(super) fn held_of(id: &VersionId, holding: &Holding) -> Held {
-    let (placement, hashed) = match &holding.placement {
-        Placement::Spread => (PlacementKind::Spread, Vec::new()),
-        Placement::Hash(columns) => (PlacementKind::Hash, columns.clone()),
-        Placement::Replicated => (PlacementKind::Replicated, Vec::new()),
+    let (placement, keys, span) = match &holding.placement {
+        Placement::Spread => (PlacementKind::Spread, Vec::new(), 0),
+        Placement::Hash(columns) => (PlacementKind::Hash, columns.clone(), 0),
+        Placement::Ranges { column, span } => (PlacementKind::Ranges, vec![*column], *span),
+        Placement::Replicated => (PlacementKind::Replicated, Vec::new(), 0),
     };
     let (numbers, rows) = holding.held.iter().copied().unzip();
     let mut held = Held {
         version: Some(VersionName::from(id)),
-        hashed,
+        keys,
+        span,
         buckets: u32::try_from(holding.buckets).unwrap_or(u32::MAX),
         numbers,
         rows,
@@ -70,11 +72,12 @@ pub(super) fn held_of(id: &VersionId, holding: &Holding) -> Held {
 /// What a shard said that it holds.
 pub fn holding_of(held: Held) -> Result<(VersionId, Holding)> {
     let damaged = || Error::Stored("what a shard says that it holds is not understood".into());
-    let placement = match held.placement() {
-        PlacementKind::Unknown => return Err(damaged()),
-        PlacementKind::Spread => Placement::Spread,
-        PlacementKind::Hash => Placement::Hash(held.hashed),
-        PlacementKind::Replicated => Placement::Replicated,
+    let placement = match (held.placement(), &held.keys[..]) {
+        (PlacementKind::Spread, _) => Placement::Spread,
+        (PlacementKind::Hash, keys) => Placement::Hash(keys.to_vec()),
+        (PlacementKind::Ranges, &[column]) if held.span > 0 => Placement::Ranges { column, span: held.span },
+        (PlacementKind::Unknown | PlacementKind::Ranges, _) => return Err(damaged()),
+        (PlacementKind::Replicated, _) => Placement::Replicated,
     };
     let sound = held.numbers.len() == held.rows.len()
         && held.numbers.is_sorted_by(|a, b| a < b)

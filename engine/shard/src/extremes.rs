@@ -1,0 +1,88 @@
+//! The least and the greatest values of a column, as footers tell them.
+
+use crate::decode::stored_vector;
+use crate::footer::{self, Footer, damaged, guarded, same_name};
+use crate::{File, Progress, Result, Stores};
+use columnar::Vector;
+use columnar::kernels::cast::integer_at;
+use parquet::arrow::arrow_reader::statistics::StatisticsConverter;
+use std::sync::Arc;
+use storage::ColumnSchema;
+
+/// The bounds of a column that is an integer underneath over all files; `Err` names the first file that does not tell
+/// them, `None` where there are no values.
+pub async fn of_files(
+    stores: &Stores,
+    files: &[File],
+    column: &ColumnSchema,
+) -> Result<std::result::Result<Option<(i128, i128)>, String>> {
+    let footers = footer::load_all(stores, files, &Arc::new(Progress::default())).await?;
+    let mut bounds: Option<(i128, i128)> = None;
+    for (file, footer) in files.iter().zip(&footers) {
+        let groups = read(file, footer, column)?;
+        for (group, rows) in groups.into_iter().zip(footer.row_groups()) {
+            match group.bounds {
+                Some((min, max)) => {
+                    bounds = Some(bounds.map_or((min, max), |(least, most)| (least.min(min), most.max(max))));
+                }
+                None if rows == 0 || group.nulls == Some(rows) => {}
+                None => return Ok(Err(file.url.clone())),
+            }
+        }
+    }
+    Ok(Ok(bounds))
+}
+
+/// The bounds of a column in each row group; `None` where they are not told, or where there may be nulls.
+pub(crate) fn of_row_groups(
+    file: &File,
+    footer: &Footer,
+    column: &ColumnSchema,
+) -> Result<Vec<Option<(i128, i128)>>> {
+    let groups = read(file, footer, column)?;
+    Ok(groups.into_iter().map(|group| group.bounds.filter(|_| group.nulls == Some(0))).collect())
+}
+
+struct Group {
+    bounds: Option<(i128, i128)>,
+    nulls: Option<u64>,
+}
+
+fn read(file: &File, footer: &Footer, column: &ColumnSchema) -> Result<Vec<Group>> {
+    let count = footer.metadata().num_row_groups();
+    let stored = footer.columns.iter().find(|stored| same_name(&stored.name, &column.name));
+    let in_folder = file.folder_values.iter().any(|value| same_name(&value.column, &column.name));
+    let Some(stored) = stored.filter(|_| !in_folder && count > 0) else {
+        return Ok((0..count).map(|_| Group { bounds: None, nulls: None }).collect());
+    };
+    let metadata = footer.metadata();
+    let wrong = |why: String| damaged(&file.url, "statistics", why);
+    let told = || -> parquet::errors::Result<_> {
+        let (arrow, parquet) = (footer.reader_metadata.schema(), metadata.file_metadata().schema_descr());
+        let converter = StatisticsConverter::try_new(&stored.name, arrow, parquet)?;
+        // A count that is not told is no zero.
+        let converter = converter.with_missing_null_counts_as_zero(false);
+        let groups = || metadata.row_groups().iter();
+        let bounds = (converter.row_group_mins(groups())?, converter.row_group_maxes(groups())?);
+        Ok((bounds, converter.row_group_null_counts(groups())?))
+    };
+    let ((mins, maxes), nulls) = guarded(&file.url, "statistics", told)?;
+    if [mins.len(), maxes.len(), nulls.len()] != [count; 3] {
+        return Err(wrong("they are not of all row groups".into()));
+    }
+    // As values of the dataset, whatever the file stores.
+    let column = ColumnSchema { nullable: true, ..column.clone() };
+    let values = |array| Result::Ok(integers(&stored_vector(file, &column, array)?));
+    let bounds = values(&mins)?.into_iter().zip(values(&maxes)?);
+    let groups = bounds.zip(&nulls).map(|((min, max), nulls)| {
+        let bounds = min.zip(max).filter(|(min, max)| min <= max);
+        Group { bounds, nulls }
+    });
+    Ok(groups.collect())
+}
+
+fn integers(vector: &Vector) -> Vec<Option<i128>> {
+    let flat = vector.flatten();
+    let valid = |row: usize| flat.validity.as_ref().is_none_or(|validity| validity.get(row));
+    (0..flat.len()).map(|row| valid(row).then(|| integer_at(&flat.values, row))).collect()
+}
