@@ -8,8 +8,10 @@ use crate::logical::{
     AggregateCall, ColumnId, ColumnSet, Columns, Join, JoinKind, Logical, Routing, equality,
 };
 use crate::rules::merge;
+use crate::slicings;
 use columnar::DataType;
 use exec::{Expr, Slicing};
+use std::collections::HashMap;
 
 /// Keys with fewer distinct values a shard than this would leave shards idle.
 const MIN_VALUES_A_SHARD: f64 = 8.0;
@@ -17,6 +19,8 @@ const MIN_VALUES_A_SHARD: f64 = 8.0;
 const ENOUGH_VALUES_A_SHARD: f64 = 1_000.0;
 /// Fewer groups than this are merged on one shard.
 const MAX_GATHERED_GROUPS: f64 = 10_000.0;
+/// Of fewer than one of so many values of a key, the ranges that have them may be few.
+const LEAST_OF_SPAN: f64 = 8.0;
 /// Grouping first on each shard must shrink the rows by this much to be worth its while.
 const PARTIAL_BENEFIT: f64 = 0.7;
 
@@ -58,13 +62,16 @@ pub(crate) fn distribute(plan: Logical, columns: &mut Columns, shards: usize) ->
     if shards <= 1 {
         return Ok(plan);
     }
-    let (plan, distribution) = Pass { columns, shards: shards as f64 }.place(plan);
+    let slicings = slicings::of_plan(&plan);
+    let (plan, distribution) = Pass { columns, shards: shards as f64, slicings }.place(plan);
     Ok(if distribution.is_whole() { plan } else { exchange(plan, Routing::Gather) })
 }
 
 struct Pass<'a> {
     columns: &'a mut Columns,
     shards: f64,
+    /// How columns are best dealt where their rows must move.
+    slicings: HashMap<ColumnId, Slicing>,
 }
 
 fn exchange(plan: Logical, routing: Routing) -> Logical {
@@ -208,26 +215,29 @@ impl Pass<'_> {
             let distribution = distribution.within(&plan);
             return (plan, distribution);
         }
-        let (rows, result, widest) = {
+        let (rows, result, widest, fitting) = {
             let estimator = Estimator::new(self.columns);
             let estimate = estimator.estimate(&input);
-            let widest = groups
-                .iter()
-                .map(|(id, expr)| (estimate.expression(expr).distinct, *id))
-                .max_by(|a, b| a.0.total_cmp(&b.0));
-            (estimate.rows, estimate.groups_of(&groups), widest)
+            let values = groups.iter().map(|(id, expr)| (estimate.expression(expr).distinct, *id));
+            let widest = values.clone().max_by(|a, b| a.0.total_cmp(&b.0));
+            let fitting =
+                values.filter_map(|(values, id)| self.fitting(id, values).map(|by| (id, by))).next();
+            (estimate.rows, estimate.groups_of(&groups), widest, fitting)
         };
         let few = groups.is_empty() || result <= MAX_GATHERED_GROUPS;
         // One key is enough where it spreads the rows well.
-        let by: Vec<ColumnId> = match widest {
-            Some((values, id)) if values >= self.shards * ENOUGH_VALUES_A_SHARD => vec![id],
-            _ => groups.iter().map(|&(id, _)| id).collect(),
+        let (by, slicing) = match (fitting, widest) {
+            (Some((id, slicing)), _) => (vec![id], slicing),
+            (_, Some((values, id))) if values >= self.shards * ENOUGH_VALUES_A_SHARD => {
+                (vec![id], Slicing::Hash)
+            }
+            _ => (groups.iter().map(|&(id, _)| id).collect(), Slicing::Hash),
         };
         let keys: Vec<Expr> = by.iter().map(|&id| self.columns.reference(id)).collect();
         // A group may lie on every shard: partial groups are at most this many.
         let partial_rows = (result * self.shards).min(rows);
-        let routing = if few { Routing::Gather } else { Routing::Hash(keys) };
-        let target = if few { Distribution::Single } else { sliced_by(&by, Slicing::Hash) };
+        let routing = if few { Routing::Gather } else { routing_by(slicing, keys) };
+        let target = if few { Distribution::Single } else { sliced_by(&by, slicing) };
         if !groups.is_empty() && !few && partial_rows > rows * PARTIAL_BENEFIT {
             // The keys must be columns to be sent by.
             let computed: Vec<_> = groups.iter().filter(|(id, _)| !bare.contains(id)).cloned().collect();
@@ -279,11 +289,20 @@ impl Pass<'_> {
             return (rejoin(left, right), right_at);
         }
         let keys = self.keys(&on, &left, &right, kind);
-        let (left_bytes, right_bytes, values) = {
+        let (left_bytes, right_bytes, values, both) = {
             let estimator = Estimator::new(self.columns);
             let estimate = estimator.estimate(&left);
-            let values: f64 = keys.iter().map(|(a, _)| estimate.expression(a).distinct).product();
-            (estimator.bytes(&left), estimator.bytes(&right), values)
+            let values: Vec<f64> = keys.iter().map(|(a, _)| estimate.expression(a).distinct).collect();
+            let fitting =
+                keys.iter().zip(&values).enumerate().find_map(|(position, ((a, _), &values))| match a {
+                    Expr::Column { id, .. } => {
+                        Some(Sliced { positions: vec![position], by: self.fitting(*id, values)? })
+                    }
+                    _ => None,
+                });
+            let all = || Sliced { positions: (0..keys.len()).collect(), by: Slicing::Hash };
+            let both = fitting.unwrap_or_else(all);
+            (estimator.bytes(&left), estimator.bytes(&right), values.iter().product::<f64>(), both)
         };
         // Rows that one shard has, or all have, count as moved when they go to their slice's shard.
         let sliced_left = sliced_among(&left_at, keys.iter().map(|(a, _)| a));
@@ -357,10 +376,9 @@ impl Pass<'_> {
                 (rejoin(exchange(left, order.routing(a)), right), at)
             }
             Move::Both => {
-                let order = Sliced { positions: (0..keys.len()).collect(), by: Slicing::Hash };
-                let (a, b) = (pick(|key| &key.0, &order), pick(|key| &key.1, &order));
-                let at = by_both(&a, &b, order.by);
-                (rejoin(exchange(left, order.routing(a)), exchange(right, order.routing(b))), at)
+                let (a, b) = (pick(|key| &key.0, &both), pick(|key| &key.1, &both));
+                let at = by_both(&a, &b, both.by);
+                (rejoin(exchange(left, both.routing(a)), exchange(right, both.routing(b))), at)
             }
             Move::Gather => {
                 let (left, _) = self.gather(left, left_at);
@@ -370,6 +388,15 @@ impl Pass<'_> {
         };
         let at = at.within(&joined);
         (joined, at)
+    }
+
+    /// The ranges by which a column of so many values is best dealt, unless they would leave shards idle.
+    fn fitting(&self, id: ColumnId, values: f64) -> Option<Slicing> {
+        let slicing = *self.slicings.get(&id)?;
+        match slicing {
+            Slicing::Ranges { span } => (values * LEAST_OF_SPAN >= span as f64).then_some(slicing),
+            Slicing::Hash => None,
+        }
     }
 
     /// The pairs of expressions by which matching rows can be brought together.
@@ -394,11 +421,15 @@ struct Sliced {
 
 impl Sliced {
     /// How rows are sent to where they lie so by these keys.
-    fn routing(&self, mut keys: Vec<Expr>) -> Routing {
-        match (self.by, keys.len()) {
-            (Slicing::Ranges { span }, 1) => Routing::Ranges { key: keys.remove(0), span },
-            _ => Routing::Hash(keys),
-        }
+    fn routing(&self, keys: Vec<Expr>) -> Routing {
+        routing_by(self.by, keys)
+    }
+}
+
+fn routing_by(slicing: Slicing, mut keys: Vec<Expr>) -> Routing {
+    match (slicing, keys.len()) {
+        (Slicing::Ranges { span }, 1) => Routing::Ranges { key: keys.remove(0), span },
+        _ => Routing::Hash(keys),
     }
 }
 

@@ -19,6 +19,7 @@ mod planning;
 mod rules;
 mod shapes;
 mod share;
+mod slicings;
 mod statement;
 mod unnest;
 

@@ -13,6 +13,7 @@ use crate::shape::Shape;
 use columnar::{Batch, Bitmap, Flat, Values, Vector, kernel};
 use parking_lot::Mutex;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Which integers of a range occur. Complete once the build side's sink is finalised.
 pub struct KeyFilter {
@@ -31,6 +32,13 @@ struct State {
     given_up: bool,
 }
 
+/// A [`KeySet`] at work, which is left out once most rows are seen to pass.
+pub struct KeyTest {
+    pub keys: KeySet,
+    tested: AtomicU64,
+    passed: AtomicU64,
+}
+
 /// A complete [`KeyFilter`], ready to test.
 pub struct KeySet {
     low: i64,
@@ -46,10 +54,12 @@ impl KeyFilter {
     /// The widest range that is worth a bitmap: 32 MiB.
     pub const RANGE_LIMIT: i128 = 1 << 28;
 
-    /// A filter for a column of `shape`; `None` where its bounds are too wide.
-    pub fn new(shape: &Shape, query: &QueryContext) -> Option<Arc<KeyFilter>> {
-        let (low, high) = shape.bounds?;
-        let range = high.checked_sub(low)?.checked_add(1)?;
+    /// A filter for a column of the build side, which is to test one of the probe side; `None` where what is proven of
+    /// them leaves too wide a range. Keys that only one side can have match nothing.
+    pub fn new(build: &Shape, probe: &Shape, query: &QueryContext) -> Option<Arc<KeyFilter>> {
+        let (build, probe) = (build.bounds?, probe.bounds?);
+        let (low, high) = (build.0.max(probe.0), build.1.min(probe.1));
+        let range = high.checked_sub(low)?.checked_add(1)?.max(0);
         let (low, range) = (i64::try_from(low).ok()?, (range <= KeyFilter::RANGE_LIMIT).then_some(range)?);
         let reservation = query.memory.reservation("the key filter of a join");
         let state = Mutex::new(State { words: None, reservation, given_up: false });
@@ -119,6 +129,27 @@ impl KeySet {
             // No other width has bounds of 64 bits: nothing is known of it.
             other => (0..other.len() as u32).collect(),
         }
+    }
+}
+
+impl KeyTest {
+    pub fn new(keys: KeySet) -> KeyTest {
+        KeyTest { keys, tested: AtomicU64::new(0), passed: AtomicU64::new(0) }
+    }
+
+    /// As [`KeySet::passing`], counted.
+    pub fn passing(&self, column: &Vector) -> Vec<u32> {
+        let passing = self.keys.passing(column);
+        self.tested.fetch_add(column.len() as u64, Ordering::Relaxed);
+        self.passed.fetch_add(passing.len() as u64, Ordering::Relaxed);
+        passing
+    }
+
+    /// Whether it drops enough rows to pay for itself, as far as it has been tried.
+    pub fn is_worth_it(&self) -> bool {
+        const TRIAL_ROWS: u64 = 2 * storage::BLOCK_ROWS as u64;
+        let (tested, passed) = (self.tested.load(Ordering::Relaxed), self.passed.load(Ordering::Relaxed));
+        tested < TRIAL_ROWS || passed.saturating_mul(10) < tested.saturating_mul(8)
     }
 }
 
@@ -302,7 +333,7 @@ mod tests {
     #[test]
     fn only_noted_keys_pass() {
         let query = QueryContext::new(1, MemoryPool::unlimited());
-        let filter = KeyFilter::new(&shape(-5, 200), &query).unwrap();
+        let filter = KeyFilter::new(&shape(-5, 200), &shape(-50, 900), &query).unwrap();
         noted(&filter, &query, [&[Some(-5), None, Some(64)], &[Some(200), Some(64)]]);
         let set = filter.complete().unwrap();
         assert_eq!(set.bounds, Some((-5, 200)));
@@ -322,21 +353,39 @@ mod tests {
     #[test]
     fn without_keys_nothing_passes() {
         let query = QueryContext::new(1, MemoryPool::unlimited());
-        let filter = KeyFilter::new(&shape(0, 10), &query).unwrap();
+        let filter = KeyFilter::new(&shape(0, 10), &shape(0, 10), &query).unwrap();
         noted(&filter, &query, [&[], &[]]);
         let set = filter.complete().unwrap();
         assert_eq!((set.bounds, set.passing(&vector(&[Some(0), Some(3), None]))), (None, vec![]));
+    }
+
+    /// What either side alone can have matches nothing, so that a side of which nothing is known takes the range of the other.
+    #[test]
+    fn keys_of_one_side_alone_are_left_out() {
+        let query = QueryContext::new(1, MemoryPool::unlimited());
+        let unknown = Shape::of_type(DataType::Int32);
+        for (build, probe) in [(unknown.clone(), shape(3, 70)), (shape(3, 70), unknown)] {
+            let filter = KeyFilter::new(&build, &probe, &query).unwrap();
+            noted(&filter, &query, [&[Some(-5), Some(3)], &[Some(70), Some(71), Some(i32::MIN.into())]]);
+            let probe = vector(&[Some(-5), Some(3), Some(4), Some(70), Some(71), Some(i32::MIN.into())]);
+            assert_eq!(filter.complete().unwrap().passing(&probe), [1, 3]);
+        }
+        let filter = KeyFilter::new(&shape(0, 10), &shape(20, 30), &query).unwrap();
+        noted(&filter, &query, [&[Some(3)], &[Some(10)]]);
+        assert!(filter.complete().unwrap().passing(&vector(&[Some(20), Some(3)])).is_empty());
     }
 
     #[test]
     fn a_filter_without_memory_gives_up() {
         let pool = MemoryPool::new(1000);
         let query = QueryContext::new(1, pool.clone());
-        let filter = KeyFilter::new(&shape(0, 6000), &query).unwrap();
+        let filter = KeyFilter::new(&shape(0, 6000), &shape(-9, 6000), &query).unwrap();
         noted(&filter, &query, [&[Some(1)], &[Some(2)]]);
         assert!(filter.complete().is_none());
-        assert!(KeyFilter::new(&shape(0, 1 << 30), &query).is_none());
-        assert!(KeyFilter::new(&Shape::of_type(DataType::Varchar), &query).is_none());
+        let (wide, text) = (shape(0, 1 << 30), Shape::of_type(DataType::Varchar));
+        assert!(
+            KeyFilter::new(&wide, &wide, &query).is_none() && KeyFilter::new(&text, &text, &query).is_none()
+        );
         drop(filter);
         assert_eq!(pool.used_bytes(), 0);
     }

@@ -4,6 +4,7 @@ pub mod aggregate;
 pub mod bound;
 pub mod exchange;
 pub mod filter;
+pub mod filter_keys;
 pub mod hash_join;
 pub mod kept;
 pub mod key_filter;

@@ -15,6 +15,7 @@ use crate::operator::{Operator, Sink, Source};
 use crate::operators::aggregate::Aggregate;
 use crate::operators::exchange::ExchangeSink;
 use crate::operators::filter::Filter;
+use crate::operators::filter_keys::FilterKeys;
 use crate::operators::hash_join::HashJoin;
 use crate::operators::kept::Kept;
 use crate::operators::key_filter::{KeyFilter, NoteKeys};
@@ -329,7 +330,7 @@ impl Lowering<'_> {
         )?;
         if drops_probe_rows(join.kind) {
             for key in &join.keys {
-                build = note_keys(key, &probe, build, node);
+                (probe, build) = filter_by_key(key, probe, build, node);
             }
         }
         let built = self.close(build, parts.build, node);
@@ -589,23 +590,37 @@ fn is_total(join: &plan::HashJoin) -> bool {
     join.residual.is_none() && join.keys.iter().all(|key| is_column(&key.probe) && is_column(&key.build))
 }
 
-/// Lets the scan that a key of the probe side comes from drop rows that the build side has no key for.
-fn note_keys(key: &JoinKey, probe: &Stream, build: Stream, node: &Arc<Node>) -> Stream {
+/// Has rows of the probe side dropped that the build side has no key for: by the scan that they come from, or else on
+/// their way to the join.
+fn filter_by_key(key: &JoinKey, probe: Stream, build: Stream, node: &Arc<Node>) -> (Stream, Stream) {
     let JoinKey {
         probe: Expr::Column { id: probe_column, data_type },
         build: Expr::Column { id: build_column, data_type: build_type },
         null_equal: false,
     } = key
     else {
-        return build;
+        return (probe, build);
     };
-    let origin = probe.origins.get(*probe_column as usize).cloned().flatten();
-    let shape = build.shapes.get(*build_column as usize);
-    let (Some((scan, position)), Some(shape), true) = (origin, shape, data_type == build_type) else {
-        return build;
+    let (probe_column, build_column) = (*probe_column as usize, *build_column as usize);
+    let shapes = probe.shapes.get(probe_column).zip(build.shapes.get(build_column));
+    let filter = shapes.filter(|_| data_type == build_type);
+    let Some(filter) =
+        filter.and_then(|(of_probe, of_build)| KeyFilter::new(of_build, of_probe, &node.query))
+    else {
+        return (probe, build);
     };
-    let Some(filter) = KeyFilter::new(shape, &node.query) else { return build };
-    let operator = NoteKeys::new(filter.clone(), *build_column as usize, &build.shapes);
-    scan.filter_keys(position, filter);
-    build.through(Arc::new(operator), node)
+    let note = NoteKeys::new(filter.clone(), build_column, &build.shapes);
+    let build = build.through(Arc::new(note), node);
+    let probe = match probe.origins.get(probe_column).cloned().flatten() {
+        Some((scan, position)) => {
+            scan.filter_keys(position, filter);
+            probe
+        }
+        None => {
+            let drop = FilterKeys::new(filter, probe_column, &probe.shapes);
+            let (origins, in_order, total) = (probe.origins.clone(), probe.in_order, probe.total);
+            Stream { origins, in_order, total, ..probe.through(Arc::new(drop), node) }
+        }
+    };
+    (probe, build)
 }

@@ -245,13 +245,13 @@ impl Lookup {
     ) -> Result<Option<Batch>> {
         let BlockRange { segment, block, .. } = self.blocks[number];
         let segment = &self.table.segments[segment].segment;
-        for test in self.table.key_tests() {
+        for (of, test) in self.table.key_tests() {
             if rows.is_empty() || !test.is_worth_it() {
                 continue;
             }
-            let columns = segment.read(block, RowsRef::Indices(&rows), &[test.column])?;
+            let columns = segment.read(block, RowsRef::Indices(&rows), &[*of])?;
             let Some(column) = columns.first() else { continue };
-            let passing = test.keys_passing(column);
+            let passing = test.passing(column);
             if passing.len() < rows.len() {
                 (positions, rows) = (take::gather(&positions, &passing), take::gather(&rows, &passing));
             }

@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::expression::{Compiled, cast_to_physical};
 use crate::operator::{Output, Source, SourceTask, Step};
 use crate::operators::bound::Bound;
-use crate::operators::key_filter::{KeyFilter, KeySet};
+use crate::operators::key_filter::{KeyFilter, KeyTest};
 use crate::plan;
 use crate::runtime::profile::MorselCount;
 use crate::shape::Shape;
@@ -27,7 +27,7 @@ use predicate::{Predicate, Residual};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use storage::{BlockRows, ColumnFacts, ColumnPredicate, Length, RowsRef, SegmentFilter, Table, Test};
 
 pub struct Scan {
@@ -42,7 +42,7 @@ struct Shared {
     predicate: Predicate,
     key_filters: Mutex<Vec<(u32, PhysicalType, Arc<KeyFilter>)>>,
     /// The key filters once they are complete, the most selective first.
-    key_tests: OnceLock<Vec<KeyTest>>,
+    key_tests: OnceLock<Vec<ColumnTest>>,
     /// The column whose runs of equal values stay with one task.
     runs: OnceLock<u32>,
     /// The column that a top-N orders rows by first, and what it tells of it.
@@ -84,13 +84,8 @@ struct Measure {
     compiled: Compiled,
 }
 
-/// A key filter at work, which is left out once most rows are seen to pass.
-struct KeyTest {
-    column: (u32, PhysicalType),
-    keys: KeySet,
-    tested: AtomicU64,
-    passed: AtomicU64,
-}
+/// A key filter at work on a column.
+type ColumnTest = ((u32, PhysicalType), KeyTest);
 
 /// Rows `start .. start + len` of a block.
 #[derive(Clone, Copy)]
@@ -435,26 +430,25 @@ impl Shared {
         let ranges: Vec<ColumnPredicate> = self
             .key_tests()
             .iter()
-            .map(|test| {
+            .map(|(column, test)| {
                 let bound = |bound: i64| Scalar::Integer(bound.into());
                 let range = test.keys.bounds.map(|(min, max)| Test::Between(bound(min), bound(max)));
                 // No key: no value is one of none.
-                ColumnPredicate { column: test.column.0, test: range.unwrap_or(Test::In(Vec::new())) }
+                ColumnPredicate { column: column.0, test: range.unwrap_or(Test::In(Vec::new())) }
             })
             .collect();
         let key_blocks = (!ranges.is_empty()).then(|| segment.prune(&ranges));
         Ok(PreparedSegment { filter, key_blocks })
     }
 
-    fn key_tests(&self) -> &[KeyTest] {
+    fn key_tests(&self) -> &[ColumnTest] {
         self.key_tests.get_or_init(|| {
             let filters = std::mem::take(&mut *self.key_filters.lock());
             let complete = filters.into_iter().filter_map(|(column, physical, filter)| {
-                let (tested, passed) = (AtomicU64::new(0), AtomicU64::new(0));
-                Some(KeyTest { column: (column, physical), keys: filter.complete()?, tested, passed })
+                Some(((column, physical), KeyTest::new(filter.complete()?)))
             });
-            let mut tests: Vec<KeyTest> = complete.collect();
-            tests.sort_by(|a, b| a.keys.density.total_cmp(&b.keys.density));
+            let mut tests: Vec<ColumnTest> = complete.collect();
+            tests.sort_by(|(_, a), (_, b)| a.keys.density.total_cmp(&b.keys.density));
             tests
         })
     }
@@ -476,13 +470,13 @@ impl Shared {
 
     /// The rows of the block that the key filters let pass.
     fn with_keys(&self, segment: &storage::Segment, block: u32, mut rows: Rows) -> Result<Rows> {
-        for test in self.key_tests() {
+        for (column, test) in self.key_tests() {
             if rows.len() == 0 || !test.is_worth_it() {
                 continue;
             }
-            let columns = segment.read(block, rows.reference(0, rows.len()), &[test.column])?;
+            let columns = segment.read(block, rows.reference(0, rows.len()), &[*column])?;
             let Some(column) = columns.first() else { continue };
-            let passing = test.keys_passing(column);
+            let passing = test.passing(column);
             if passing.len() < rows.len() {
                 rows = rows.only(passing);
             }
@@ -523,23 +517,6 @@ impl Measure {
             Values::I32(lengths) => Ok(lengths.to_vec()),
             _ => Err(Error::Internal("lengths are not integers".into())),
         }
-    }
-}
-
-impl KeyTest {
-    /// The positions of the keys that pass, which are counted.
-    fn keys_passing(&self, column: &Vector) -> Vec<u32> {
-        let passing = self.keys.passing(column);
-        self.tested.fetch_add(column.len() as u64, Ordering::Relaxed);
-        self.passed.fetch_add(passing.len() as u64, Ordering::Relaxed);
-        passing
-    }
-
-    /// Whether it drops enough rows to pay for itself, as far as it has been tried.
-    fn is_worth_it(&self) -> bool {
-        const TRIAL_ROWS: u64 = 2 * storage::BLOCK_ROWS as u64;
-        let (tested, passed) = (self.tested.load(Ordering::Relaxed), self.passed.load(Ordering::Relaxed));
-        tested < TRIAL_ROWS || passed.saturating_mul(10) < tested.saturating_mul(8)
     }
 }
 

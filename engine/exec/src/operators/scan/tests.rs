@@ -255,7 +255,7 @@ fn key_filters_drop_rows_without_a_partner() {
     let query = QueryContext::new(1, MemoryPool::unlimited());
     let shape = Shape { bounds: Some((-5_000, 96_000)), ..Shape::of_type(DataType::Int64) };
     for keys in [vec![], vec![-5_000, 17, 95_000], (0..70_000).collect::<Vec<i128>>()] {
-        let filter = KeyFilter::new(&shape, &query).unwrap();
+        let filter = KeyFilter::new(&shape, &shape, &query).unwrap();
         let operator = NoteKeys::new(filter.clone(), 0, std::slice::from_ref(&shape));
         let mut task = operator.start().unwrap();
         let scalars: Vec<Scalar> = keys.iter().map(|&key| Scalar::Integer(key)).collect();
