@@ -1,6 +1,7 @@
 //! The shards as a coordinator has them: in this process ([`here`]), or nodes of a cluster ([`nodes`]), of which
 //! [`seating`] says who reads what and [`there`] runs queries on them.
 
+mod bring;
 pub(crate) mod here;
 mod leaving;
 pub(crate) mod nodes;

@@ -3,7 +3,7 @@
 
 use crate::hash::{Hasher, route};
 use columnar::kernels::cast::integer_at;
-use columnar::{DataType, Scalar, Values, Vector};
+use columnar::{DataType, Scalar, Values, Vector, kernel};
 
 /// How rows fall into slices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -91,24 +91,41 @@ impl Ranges {
     }
 
     fn slices_of_values(&self, values: &Values) -> Vec<u32> {
-        // Neighbours mostly lie in one range, which is looked up once.
-        let (mut from, mut slice) = (1, 0_u32);
-        let mut end = 0;
-        let mut slice_of = |value: i128| {
-            if value < from || value >= end {
-                from = value.div_euclid(self.width) * self.width;
-                end = from + self.width;
-                slice = self.slice(value) as u32;
-            }
-            slice
-        };
         match values {
-            Values::I8(values) => values.iter().map(|&value| slice_of(value.into())).collect(),
-            Values::I16(values) => values.iter().map(|&value| slice_of(value.into())).collect(),
-            Values::I32(values) => values.iter().map(|&value| slice_of(value.into())).collect(),
-            Values::I64(values) => values.iter().map(|&value| slice_of(value.into())).collect(),
-            other => (0..other.len()).map(|row| slice_of(integer_at(other, row))).collect(),
+            Values::I8(values) => narrow_slices(values, self),
+            Values::I16(values) => narrow_slices(values, self),
+            Values::I32(values) => narrow_slices(values, self),
+            Values::I64(values) => narrow_slices(values, self),
+            other => (0..other.len()).map(|row| self.slice(integer_at(other, row)) as u32).collect(),
         }
+    }
+}
+
+/// Integers of at most 64 bits.
+trait Narrow: Copy + Into<i64> {}
+impl<T: Copy + Into<i64>> Narrow for T {}
+
+kernel! {
+    /// [`Ranges::slice`] of each value. Numbers of ranges are taken from floating-point quotients, which for values of up
+    /// to 51 bits are at most one too large or too small.
+    fn narrow_slices[T: Narrow](values: &[T], ranges: &Ranges) -> Vec<u32> {
+        const EXACT: i64 = 1 << 51;
+        let (slices, width) = (ranges.slices as i64, ranges.width as i64);
+        let inverse = 1.0 / ranges.width as f64;
+        if ranges.width >= i128::from(EXACT) {
+            return values.iter().map(|&value| ranges.slice(value.into().into()) as u32).collect();
+        }
+        let slice = |&value: &T| {
+            let value: i64 = value.into();
+            if !(-EXACT..EXACT).contains(&value) {
+                return ranges.slice(value.into()) as u32;
+            }
+            let mut range = (value as f64 * inverse) as i64;
+            let rest = value - range * width;
+            range += i64::from(rest >= width) - i64::from(rest < 0);
+            if (0..slices).contains(&range) { range as u32 } else { range.rem_euclid(slices) as u32 }
+        };
+        values.iter().map(slice).collect()
     }
 }
 
@@ -167,5 +184,25 @@ mod tests {
         assert_eq!(ranges.slices_of(&null, 3), [0, 0, 0]);
         let constant = Vector::constant(columnar::Value::int64(250), 2);
         assert_eq!(ranges.slices_of(&constant, 2), [2, 2]);
+    }
+
+    #[test]
+    fn the_quick_way_gives_what_the_exact_one_gives() {
+        for (span, slices) in
+            [(1, 1), (1000, 7), (6_000_000, 64), (u64::MAX, 3), (1 << 55, 16), ((1 << 54) + 7, 5)]
+        {
+            let ranges = Ranges::new(span, slices);
+            let width = ranges.width as i64;
+            let near = |at: i64| [at.wrapping_sub(1), at, at.wrapping_add(1)];
+            let ends = (-70..70_i64).flat_map(|range| near(range.wrapping_mul(width)));
+            let powers =
+                (0..64).flat_map(|bit| [1_i64 << bit, (1_i64 << bit).wrapping_neg(), i64::MAX >> bit]).flat_map(near);
+            let values: Vec<i64> = ends.chain(powers).collect();
+            let expected: Vec<u32> = values.iter().map(|&value| ranges.slice(value.into()) as u32).collect();
+            assert_eq!(narrow_slices(&values, &ranges), expected, "{ranges:?}");
+            let narrow: Vec<i16> = (i16::MIN..=i16::MAX).collect();
+            let expected: Vec<u32> = narrow.iter().map(|&value| ranges.slice(value.into()) as u32).collect();
+            assert_eq!(narrow_slices(&narrow, &ranges), expected, "{ranges:?}");
+        }
     }
 }
