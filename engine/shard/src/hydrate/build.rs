@@ -126,7 +126,7 @@ impl Task {
         let place = |part: &Part| (part.file, part.row_group, part.start);
         let mut most = 0.0_f64;
         for missing in job {
-            let held = missing.held.iter().flatten().map(|held| held.resident.segment.bytes());
+            let held = missing.held.iter().flatten().flatten().map(|held| held.resident.segment.bytes());
             let mut bytes = held.sum::<u64>() as f64;
             for part in &missing.parts {
                 let group = self.footers[part.file - self.first_file].metadata().row_group(part.row_group);
@@ -234,6 +234,7 @@ impl Open {
         self.begin(task);
         for segments in &self.missing.held {
             for (builder, held) in self.builders.iter_mut().zip(segments) {
+                let Some(held) = held else { continue };
                 let segment = &held.resident.segment;
                 let columns = segment.schema().iter().enumerate();
                 let columns: Vec<(u32, PhysicalType)> =

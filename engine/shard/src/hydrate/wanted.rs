@@ -44,8 +44,8 @@ pub(super) struct Missing {
     pub(super) buckets: Vec<u32>,
     /// All rows that they are cut from.
     pub(super) whole: Vec<Part>,
-    /// Segments of the first rows, one list for some of the rows, with a segment a bucket.
-    pub(super) held: Vec<Vec<Held>>,
+    /// Segments of the first rows, one list for some of the rows, with one a bucket; `None`: the bucket has no rows there.
+    pub(super) held: Vec<Vec<Option<Held>>>,
     /// Where the other rows are.
     pub(super) parts: Vec<Part>,
 }
@@ -89,74 +89,86 @@ impl Wanted {
         let mut missing = Vec::new();
         for (index, piece) in self.pieces.iter().enumerate() {
             let mut of_piece = Vec::new();
-            for buckets in self.units(index) {
-                // What was held of the same or fewer rows, as far as it is of all these buckets; nothing, where those
-                // have no rows there.
-                let held_of = |part: Option<&Part>| {
-                    let (known, held) = part.and_then(|part| begun.get(part))?;
-                    let of_bucket = |bucket: &u32| match self.placement.slicing() {
-                        Some(_) => held.iter().find(|held| held.bucket == *bucket).cloned(),
-                        None => Some(Held { bucket: *bucket, resident: held.first()?.resident.clone() }),
-                    };
-                    let all: Option<Vec<Held>> = buckets.iter().map(of_bucket).collect();
-                    let none = || self.parts_of(&known.parts, &buckets).is_empty().then(Vec::new);
-                    all.or_else(none).map(|all| (*known, all))
+            let mut lacking = Vec::new();
+            // What was held of the same or fewer rows; nothing, where the bucket has no rows there.
+            let held_of = |part: Option<&Part>, bucket: u32| {
+                let (known, held) = part.and_then(|part| begun.get(part))?;
+                let of_bucket = match self.placement.slicing() {
+                    Some(_) => held.iter().find(|held| held.bucket == bucket).cloned(),
+                    None => held.first().map(|held| Held { bucket, resident: held.resident.clone() }),
                 };
+                let none = self.parts_of(&known.parts, bucket).is_empty();
+                (of_bucket.is_some() || none).then_some((*known, of_bucket))
+            };
+            for bucket in self.buckets_of(index) {
                 // The first piece has a segment of every bucket, which tells that it is held.
                 let may_lack = index > 0;
-                if let Some((known, held)) = held_of(piece.parts.first())
+                if let Some((known, held)) = held_of(piece.parts.first(), bucket)
                     && Arc::ptr_eq(known, piece)
-                    && (may_lack || !held.is_empty())
+                    && (may_lack || held.is_some())
                 {
                     of_piece.extend(held);
                     continue;
                 }
-                let whole = self.parts_of(&piece.parts, &buckets);
+                let whole = self.parts_of(&piece.parts, bucket);
                 if whole.is_empty() && may_lack {
                     continue;
                 }
-                if let Some(found) = self.find(&whole, &buckets)? {
-                    let rows =
-                        whole.iter().filter(|part| part.file >= self.first_file).map(|part| part.rows).sum();
-                    self.progress.expect_rows(rows);
-                    self.progress.add_rows(rows);
-                    of_piece.extend(found);
-                    continue;
+                match self.shard.find(&self.version.id, self.key(&whole, bucket))? {
+                    Some(resident) => {
+                        self.expect_found(&whole);
+                        of_piece.push(Held { bucket, resident });
+                    }
+                    None => lacking.push(bucket),
                 }
-                let (mut held, mut rest) = (Vec::new(), &piece.parts[..]);
-                while let Some((known, segments)) = held_of(rest.first())
-                    && let Some(after) = rest.strip_prefix(&known.parts[..])
-                {
-                    held.push(segments);
-                    rest = after;
-                }
-                let parts = self.parts_of(rest, &buckets);
-                missing.push(Missing { index, buckets, whole, held, parts });
             }
             segments.push(of_piece);
+            // Ranges are built one by one, since each has its own row groups.
+            let units: Vec<Vec<u32>> = match (&self.ranges, lacking.is_empty()) {
+                (_, true) => Vec::new(),
+                (Some(_), _) => lacking.into_iter().map(|bucket| vec![bucket]).collect(),
+                (None, _) => vec![lacking],
+            };
+            for buckets in units {
+                let (mut held, mut rest) = (Vec::new(), &piece.parts[..]);
+                while let Some(next) =
+                    buckets.iter().map(|&bucket| held_of(rest.first(), bucket)).collect::<Option<Vec<_>>>()
+                    && let Some((known, _)) = next.first()
+                    && let Some(after) = rest.strip_prefix(&known.parts[..])
+                {
+                    held.push(next.into_iter().map(|(_, held)| held).collect());
+                    rest = after;
+                }
+                let of_buckets = |parts: &[Part]| match self.ranges {
+                    Some(_) => self.parts_of(parts, buckets[0]),
+                    None => parts.to_vec(),
+                };
+                let (whole, parts) = (of_buckets(&piece.parts), of_buckets(rest));
+                missing.push(Missing { index, buckets, whole, held, parts });
+            }
         }
         Ok(Found { wanted: self, segments, missing })
     }
 
-    /// The buckets of which this shard wants a segment of a piece: each list is built at once. Ranges are built one by
-    /// one, since each has its own row groups.
-    fn units(&self, index: usize) -> Vec<Vec<u32>> {
-        let all = (0..self.mine.len() as u32).filter(|&bucket| self.mine[bucket as usize]);
-        let wanted: Vec<u32> = match self.placement {
-            Placement::Spread => all.filter(|&bucket| bucket as usize == index).collect(),
-            Placement::Hash(_) | Placement::Ranges { .. } | Placement::Replicated => all.collect(),
-        };
-        match self.ranges {
-            Some(_) => wanted.into_iter().map(|bucket| vec![bucket]).collect(),
-            None if wanted.is_empty() => Vec::new(),
-            None => vec![wanted],
+    /// Counts rows of new files that need not be decoded.
+    pub(super) fn expect_found(&self, parts: &[Part]) {
+        let rows = parts.iter().filter(|part| part.file >= self.first_file).map(|part| part.rows).sum();
+        self.progress.expect_rows(rows);
+        self.progress.add_rows(rows);
+    }
+
+    /// The buckets of which this shard wants a segment of a piece.
+    fn buckets_of(&self, index: usize) -> Vec<u32> {
+        let mine = (0..self.mine.len() as u32).filter(|&bucket| self.mine[bucket as usize]);
+        match self.placement {
+            Placement::Spread => mine.filter(|&bucket| bucket as usize == index).collect(),
+            Placement::Hash(_) | Placement::Ranges { .. } | Placement::Replicated => mine.collect(),
         }
     }
 
-    /// Those of a piece's parts that may have rows of the buckets.
-    fn parts_of(&self, parts: &[Part], buckets: &[u32]) -> Vec<Part> {
-        let has_rows = |part: &&Part| self.share_of(part, buckets) > 0.0;
-        parts.iter().filter(has_rows).copied().collect()
+    /// Those of a piece's parts that may have rows of the bucket.
+    fn parts_of(&self, parts: &[Part], bucket: u32) -> Vec<Part> {
+        parts.iter().filter(|part| self.share_of(part, &[bucket]) > 0.0).copied().collect()
     }
 
     /// About how much of a part's rows are in the buckets; 0: none.
@@ -237,17 +249,5 @@ impl Wanted {
             key.number(part.row_group as u64).number(part.start).number(part.rows);
         }
         key.finish()
-    }
-
-    /// The segments of buckets that are cut from these rows, if all are at hand without decoding.
-    fn find(&self, parts: &[Part], buckets: &[u32]) -> Result<Option<Vec<Held>>> {
-        let mut found = Vec::new();
-        for &bucket in buckets {
-            match self.shard.find(&self.version.id, self.key(parts, bucket))? {
-                Some(resident) => found.push(Held { bucket, resident }),
-                None => return Ok(None),
-            }
-        }
-        Ok(Some(found))
     }
 }
