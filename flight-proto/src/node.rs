@@ -24,6 +24,10 @@ pub enum Service {
     Manifest = 8,
     /// From a coordinator to another: [`AskQueries`], answered by [`Queries`].
     Queries = 9,
+    /// From shard to shard: [`AskSegments`], answered by [`HaveSegments`].
+    AskSegments = 10,
+    /// From shard to shard: [`TakeSegment`], then the segment's bytes in pieces.
+    TakeSegment = 11,
 }
 
 /// One version of a dataset.
@@ -158,6 +162,40 @@ pub struct Orders {
     /// The addresses of all coordinators, each of which is to hear of the shard.
     #[prost(string, repeated, tag = "6")]
     pub coordinators: Vec<String>,
+    /// While the shard has not all that is wanted: the addresses of the others that live, who may have its segments.
+    #[prost(string, repeated, tag = "7")]
+    pub shards: Vec<String>,
+}
+
+/// Which of these segments of a dataset are held?
+#[derive(Clone, PartialEq, Eq, Hash, prost::Message)]
+pub struct AskSegments {
+    #[prost(string, tag = "1")]
+    pub tenant: String,
+    #[prost(uint64, tag = "2")]
+    pub dataset: u64,
+    /// What they are made of, as 16 bytes each.
+    #[prost(bytes = "bytes", repeated, tag = "3")]
+    pub keys: Vec<prost::bytes::Bytes>,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, prost::Message)]
+pub struct HaveSegments {
+    /// Bytes of each, in the order that was asked; 0: it is not held.
+    #[prost(uint64, repeated, tag = "1")]
+    pub bytes: Vec<u64>,
+}
+
+/// Send a segment.
+#[derive(Clone, PartialEq, Eq, Hash, prost::Message)]
+pub struct TakeSegment {
+    #[prost(string, tag = "1")]
+    pub tenant: String,
+    #[prost(uint64, tag = "2")]
+    pub dataset: u64,
+    /// 16 bytes.
+    #[prost(bytes = "bytes", tag = "3")]
+    pub key: prost::bytes::Bytes,
 }
 
 /// What all shards together are to hold.

@@ -145,7 +145,10 @@ impl Nodes {
         let behind = heartbeat.wanted_revision < snapshot.revision();
         let wanted = behind.then(|| self.wanted(&snapshot, heartbeat.shard));
         let members = self.catalog.status().members.into_iter();
+        let lacking = heartbeat.hydrated_revision < snapshot.revision();
+        let others = self.alive().into_iter().filter(|node| lacking && node.id != heartbeat.shard);
         Ok(Orders {
+            shards: others.map(|node| node.address).collect(),
             epoch: self.catalog.leadership().term,
             holdings_revision,
             wanted,

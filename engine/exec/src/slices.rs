@@ -195,8 +195,9 @@ mod tests {
             let width = ranges.width as i64;
             let near = |at: i64| [at.wrapping_sub(1), at, at.wrapping_add(1)];
             let ends = (-70..70_i64).flat_map(|range| near(range.wrapping_mul(width)));
-            let powers =
-                (0..64).flat_map(|bit| [1_i64 << bit, (1_i64 << bit).wrapping_neg(), i64::MAX >> bit]).flat_map(near);
+            let powers = (0..64)
+                .flat_map(|bit| [1_i64 << bit, (1_i64 << bit).wrapping_neg(), i64::MAX >> bit])
+                .flat_map(near);
             let values: Vec<i64> = ends.chain(powers).collect();
             let expected: Vec<u32> = values.iter().map(|&value| ranges.slice(value.into()) as u32).collect();
             assert_eq!(narrow_slices(&values, &ranges), expected, "{ranges:?}");

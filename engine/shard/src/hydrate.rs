@@ -8,6 +8,7 @@
 //! at, and rows that change their segment come from segments, not from files.
 
 mod build;
+mod take;
 mod wanted;
 
 use crate::budget::Budget;
@@ -16,6 +17,7 @@ use crate::extremes;
 use crate::file_reader::FileReader;
 use crate::footer::{self, Footer};
 use crate::node::Held;
+use crate::others::Others;
 use crate::placement::{Plan, RowGroup};
 use crate::{Error, Placement, Progress, Result, Shard, ShardSet, Version};
 use build::{Task, build, jobs, rows_of};
@@ -75,7 +77,7 @@ pub async fn hydrate(
 ) -> Result<()> {
     let hydrations = shards.iter().zip(progress);
     let hydrations =
-        hydrations.map(|(shard, progress)| prepare(shard, set, version, options, false, progress));
+        hydrations.map(|(shard, progress)| prepare(shard, set, version, options, false, None, progress));
     for (shard, prepared) in shards.iter().zip(try_join_all(hydrations).await?) {
         shard.pin(version, prepared);
     }
@@ -83,16 +85,17 @@ pub async fn hydrate(
 }
 
 /// Brings onto one shard what of `version` it is dealt among `set`, and pins it. With `keep`, buckets of it that it
-/// holds already stay, whoever they are dealt to.
+/// holds already stay, whoever they are dealt to. Segments that `others` have are taken from them.
 pub async fn hydrate_one(
     shard: &Arc<Shard>,
     set: &ShardSet,
     version: &Version,
     options: &Options,
     keep: bool,
+    others: Option<&Others>,
     progress: &Arc<Progress>,
 ) -> Result<()> {
-    let layout = prepare(shard, set, version, options, keep, progress).await?;
+    let layout = prepare(shard, set, version, options, keep, others, progress).await?;
     shard.pin(version, layout);
     Ok(())
 }
@@ -104,6 +107,7 @@ async fn prepare(
     version: &Version,
     options: &Options,
     keep: bool,
+    others: Option<&Others>,
     progress: &Arc<Progress>,
 ) -> Result<Arc<Layout>> {
     let stores = &shard.environment().stores;
@@ -146,7 +150,10 @@ async fn prepare(
         let wanted = Wanted::new(shard, &version, &plan, mine, version.files.len() - footers.len(), progress);
         blocking(move || wanted.find_all(base.as_deref())).await?
     };
-    let Found { wanted, mut segments, missing } = found;
+    let Found { wanted, mut segments, mut missing } = found;
+    if let Some(others) = others.filter(|_| !missing.is_empty()) {
+        missing = take::take(others, &wanted, missing, &mut segments).await;
+    }
     if missing.iter().flat_map(|missing| &missing.parts).any(|part| part.file < wanted.first_file) {
         // Rows that other shards held.
         footers = footer::load_all(stores, &version.files, progress).await?;

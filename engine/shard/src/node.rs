@@ -1,7 +1,7 @@
 //! The shard itself: what it holds.
 
 use crate::hydrate::Layout;
-use crate::segment_files::{self, Key, SegmentFiles};
+use crate::segment_files::{self, Incoming, Key, SegmentFiles};
 use crate::{Config, Environment, Error, Placement, Result, Version, VersionId};
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -271,6 +271,21 @@ impl Shard {
         }
         segment_files::write(&path, &image)?;
         self.open_written(path)
+    }
+
+    /// The segment of that key, if it is held.
+    pub(crate) fn resident(&self, id: &VersionId, key: Key) -> Option<Arc<Resident>> {
+        self.held(&self.files.path(id, key))
+    }
+
+    /// A segment of that key is about to come from another shard.
+    pub(crate) fn receive(&self, id: &VersionId, key: Key) -> Result<Incoming> {
+        Incoming::begin(self.files.path(id, key))
+    }
+
+    /// Takes in a segment that came.
+    pub(crate) fn received(&self, incoming: Incoming) -> Result<Arc<Resident>> {
+        self.open_written(incoming.finish()?)
     }
 
     fn open_written(&self, path: PathBuf) -> Result<Arc<Resident>> {

@@ -15,6 +15,16 @@ const EXTENSION: &str = "segment";
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Key(u128);
 
+impl Key {
+    pub(crate) fn to_bytes(self) -> [u8; 16] {
+        self.0.to_be_bytes()
+    }
+
+    pub(crate) fn of_bytes(bytes: &[u8]) -> Option<Key> {
+        bytes.try_into().ok().map(|bytes| Key(u128::from_be_bytes(bytes)))
+    }
+}
+
 /// Collects the description behind a [`Key`].
 pub(crate) struct KeyBuilder(u128);
 
@@ -134,6 +144,39 @@ pub(crate) fn write(path: &Path, image: &SegmentImage) -> Result<()> {
         let _ = fs::remove_file(&temporary);
         Error::disk(path, error)
     })
+}
+
+/// A segment's file that comes in pieces; it appears whole or not at all.
+pub(crate) struct Incoming {
+    path: PathBuf,
+    temporary: PathBuf,
+    file: fs::File,
+}
+
+impl Incoming {
+    pub(crate) fn begin(path: PathBuf) -> Result<Incoming> {
+        let temporary = beside(&path)?;
+        let file = fs::File::create(&temporary).map_err(|error| Error::disk(&temporary, error))?;
+        Ok(Incoming { path, temporary, file })
+    }
+
+    pub(crate) fn push(&mut self, piece: &[u8]) -> Result<()> {
+        self.file.write_all(piece).map_err(|error| Error::disk(&self.temporary, error))
+    }
+
+    /// Brings the file into place and tells where that is.
+    pub(crate) fn finish(self) -> Result<PathBuf> {
+        let placed = self.file.sync_data().and_then(|()| fs::rename(&self.temporary, &self.path));
+        placed.map_err(|error| Error::disk(&self.path, error))?;
+        Ok(self.path.clone())
+    }
+}
+
+impl Drop for Incoming {
+    fn drop(&mut self) {
+        // Gone where it was brought into place.
+        let _ = fs::remove_file(&self.temporary);
+    }
 }
 
 /// A new name beside `path`, whose folder is made.

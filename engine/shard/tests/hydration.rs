@@ -311,7 +311,7 @@ async fn shards_that_come_and_go_move_buckets() {
             let set = ShardSet { shards: members, replicas };
             let progress = Arc::new(Progress::default());
             for &index in &present {
-                hydrate_one(&shards[index], &set, &version, &options, false, &progress).await.unwrap();
+                hydrate_one(&shards[index], &set, &version, &options, false, None, &progress).await.unwrap();
             }
             let mut copies = std::collections::BTreeMap::new();
             for &index in &present {
@@ -710,7 +710,7 @@ async fn ranges_read_what_they_need_in_order() {
     let mut seen = 0;
     for shard in &shards {
         let progress = Arc::new(Progress::default());
-        hydrate_one(shard, &ShardSet::even(4), &version, &options, false, &progress).await.unwrap();
+        hydrate_one(shard, &ShardSet::even(4), &version, &options, false, None, &progress).await.unwrap();
         let table = table(shard, 1);
         let facts = table.column_facts(0);
         assert!(facts.sorted && facts.unique, "{facts:?}");
@@ -725,7 +725,7 @@ async fn ranges_read_what_they_need_in_order() {
     // What lies on the disk is found again.
     for shard in folder.shards(4) {
         let progress = Arc::new(Progress::default());
-        hydrate_one(&shard, &ShardSet::even(4), &version, &options, false, &progress).await.unwrap();
+        hydrate_one(&shard, &ShardSet::even(4), &version, &options, false, None, &progress).await.unwrap();
         assert!(table(&shard, 1).column_facts(0).sorted);
         assert!(progress.counts().bytes_read < 200_000, "footers alone: {:?}", progress.counts());
     }

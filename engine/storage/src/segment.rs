@@ -299,6 +299,11 @@ impl Segment {
         self.content.bytes.is_mapped()
     }
 
+    /// The whole segment as it lies in its file; [`Segment::check`] tells afterwards whether all of it could be read.
+    pub fn image(&self) -> &[u8] {
+        self.content.bytes.bytes()
+    }
+
     /// Bytes of the whole segment.
     pub fn bytes(&self) -> u64 {
         self.content.bytes.len() as u64

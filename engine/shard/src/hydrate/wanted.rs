@@ -50,6 +50,16 @@ pub(super) struct Missing {
     pub(super) parts: Vec<Part>,
 }
 
+impl Missing {
+    /// One of its segments is there.
+    pub(super) fn leave_out(&mut self, bucket: u32) {
+        if let Some(place) = self.buckets.iter().position(|&other| other == bucket) {
+            self.buckets.remove(place);
+            self.held.iter_mut().for_each(|held| drop(held.remove(place)));
+        }
+    }
+}
+
 impl Wanted {
     pub(super) fn new(
         shard: &Arc<Shard>,

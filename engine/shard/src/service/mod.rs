@@ -8,10 +8,10 @@ mod run;
 pub mod words;
 
 use crate::hydrate::Options;
-use crate::{Hydrations, Shard, VersionId};
+use crate::{Hydrations, Shard, VersionId, others};
 use contacts::Contacts;
 use flight_proto::Message;
-use flight_proto::node::{Failure, FailureKind, Hydrate, Rows, Service, Summaries, Summarize};
+use flight_proto::node::{AskSegments, Failure, FailureKind, Hydrate, Rows, Service, Summaries, Summarize};
 use futures::future::BoxFuture;
 use network::{Handler, Handlers, Listener, Peers, Stream, call_handler};
 use orders::Told;
@@ -116,6 +116,16 @@ impl Handler for RowStreams {
     }
 }
 
+/// Gives segments to other shards.
+struct Segments(Arc<Node>);
+
+impl Handler for Segments {
+    fn handle(&self, _peer: String, stream: Stream) -> BoxFuture<'static, ()> {
+        let shard = self.0.shard.clone();
+        Box::pin(async move { others::give(&shard, stream).await })
+    }
+}
+
 impl Drop for NodeHandle {
     fn drop(&mut self) {
         self.stop.send_replace(true);
@@ -127,7 +137,7 @@ impl Drop for NodeHandle {
 impl Node {
     fn handlers(self: &Arc<Node>) -> Handlers {
         let number = |service: Service| network::Service(service as u16);
-        let (hydrate, summarize) = (self.clone(), self.clone());
+        let (hydrate, summarize, ask) = (self.clone(), self.clone(), self.clone());
         let hydrate = call_handler(move |request| {
             let node = hydrate.clone();
             async move {
@@ -144,7 +154,16 @@ impl Node {
                 Ok(summary.encode_to_vec().into())
             }
         });
+        let ask = call_handler(move |request| {
+            let node = ask.clone();
+            async move {
+                let request = AskSegments::decode(request).map_err(|error| error.to_string())?;
+                Ok(others::have(&node.shard, &request).encode_to_vec().into())
+            }
+        });
         Handlers::new()
+            .with(number(Service::AskSegments), ask)
+            .with(number(Service::TakeSegment), Segments(self.clone()))
             .with(number(Service::Run), Runs(self.clone()))
             .with(number(Service::Rows), RowStreams(self.clone()))
             .with(number(Service::Hydrate), hydrate)

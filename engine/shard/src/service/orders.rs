@@ -6,7 +6,7 @@
 
 use super::Node;
 use super::words::{from_dealing, held_of, told_hydration};
-use crate::{Error, Result, Version, VersionId, hydrate_one};
+use crate::{Error, Others, Result, Version, VersionId, hydrate_one};
 use flight_proto::Message;
 use flight_proto::manifest::Manifest;
 use flight_proto::node::{
@@ -48,6 +48,8 @@ struct State {
     wanted: Option<Wanted>,
     settled_revision: u64,
     hydrated_revision: u64,
+    /// Other shards that live, as far as they were told.
+    shards: Vec<String>,
     /// By coordinator.
     in_use: HashMap<String, (Instant, Vec<VersionName>)>,
     prepared: HashMap<VersionId, Instant>,
@@ -133,6 +135,9 @@ impl Node {
         let mut state = self.told.state.lock();
         state.in_use.insert(coordinator.into(), (Instant::now(), orders.in_use));
         state.settled_revision = state.settled_revision.max(orders.settled_revision);
+        if !orders.shards.is_empty() {
+            state.shards = orders.shards;
+        }
         let known = state.wanted.as_ref().map_or(0, |wanted| wanted.revision);
         if let Some(wanted) = orders.wanted.filter(|wanted| wanted.revision > known) {
             state.wanted = Some(wanted);
@@ -203,7 +208,7 @@ impl Node {
             }
             let brought = async {
                 let manifest = self.manifest(name).await?;
-                self.bring_in(&manifest, dealing, keep).await
+                self.bring_in(&manifest, dealing, keep, Some(&self.others())).await
             };
             if let Err(error) = brought.await {
                 // The others may fare better.
@@ -218,8 +223,19 @@ impl Node {
         Ok(takes_part)
     }
 
+    /// Those who may have segments that this shard is to hold.
+    fn others(&self) -> Others {
+        Others::new(self.peers.clone(), self.told.state.lock().shards.clone())
+    }
+
     /// Hydrates this shard's part of a version.
-    async fn bring_in(&self, manifest: &Manifest, dealing: &Dealing, keep: bool) -> Result<VersionId> {
+    async fn bring_in(
+        &self,
+        manifest: &Manifest,
+        dealing: &Dealing,
+        keep: bool,
+        others: Option<&Others>,
+    ) -> Result<VersionId> {
         let version = Version::of_manifest(manifest)?;
         let turn = {
             let mut state = self.told.state.lock();
@@ -230,7 +246,8 @@ impl Node {
         let _building = self.told.building.read().await;
         let (set, options) = from_dealing(dealing, &self.options);
         let hydrating = self.hydrations.begin(&version.id);
-        let hydrated = hydrate_one(&self.shard, &set, &version, &options, keep, hydrating.progress()).await;
+        let hydrated =
+            hydrate_one(&self.shard, &set, &version, &options, keep, others, hydrating.progress()).await;
         hydrating.end(&hydrated);
         hydrated?;
         self.told.state.lock().done.insert(version.id.clone(), (dealing.clone(), keep));
@@ -278,7 +295,8 @@ impl Node {
             version: manifest.version,
         };
         self.told.state.lock().prepared.insert(id.clone(), Instant::now());
-        self.bring_in(&manifest, &dealing, true).await.map_err(|error| error.to_string())?;
+        // Nobody has it before.
+        self.bring_in(&manifest, &dealing, true, None).await.map_err(|error| error.to_string())?;
         self.told.state.lock().prepared.insert(id.clone(), Instant::now());
         let holding = self.shard.holding(&id).ok_or("the version was dropped meanwhile")?;
         Ok(held_of(&id, &holding))
