@@ -22,11 +22,13 @@ const CALLS: usize = 20_000;
 const CALLERS: usize = 64;
 const TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Two nodes, and what makes them.
 type Pair = [Arc<dyn Network>; 2];
+type Make = fn() -> Result<Pair>;
 
 fn main() -> Result<()> {
     let asked: Vec<String> = std::env::args().skip(1).collect();
-    let kinds: [(&str, fn() -> Result<Pair>); 3] = [("quic", quic), ("tcp", tcp), ("memory", memory)];
+    let kinds: [(&str, Make); 3] = [("quic", quic), ("tcp", tcp), ("memory", memory)];
     for (name, pair) in kinds {
         if !asked.is_empty() && !asked.iter().any(|word| word == name) {
             continue;

@@ -176,7 +176,7 @@ impl Link {
         if let Some(pipe) = state.streams.get(&number) {
             return Ok(Some(pipe.clone()));
         }
-        let own = (number % 2 == 0) == (self.side == Side::Connecting);
+        let own = number.is_multiple_of(2) == (self.side == Side::Connecting);
         if own {
             let opened = number < state.next_own;
             return if opened { Ok(None) } else { Err(format!("stream {number}, which nobody opened")) };
