@@ -18,6 +18,7 @@ use tokio::sync::mpsc;
 use crate::Failure;
 use crate::coordinator::PlacementOptions;
 use crate::machine;
+use crate::node::TransportOptions;
 use crate::process::{self, Stop};
 use crate::sample::Sample;
 use crate::size::Size;
@@ -54,6 +55,8 @@ pub(crate) struct Options {
     allow_location: Vec<String>,
     #[command(flatten)]
     placement: PlacementOptions,
+    #[command(flatten)]
+    transport: TransportOptions,
 }
 
 /// Before a node that has ended is started again.
@@ -142,6 +145,7 @@ fn plan(options: &Options) -> Result<Vec<Node>, Failure> {
             own.display().to_string(),
             "--with-parent".into(),
         ]);
+        arguments.extend(options.transport.arguments());
         nodes.push(Node { name, arguments });
         Ok(())
     };

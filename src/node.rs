@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::Args;
-use network::{Credentials, Listener, Network, Peers, Quic, QuicOptions};
+use clap::{Args, ValueEnum};
+use network::{Credentials, Listener, Network, Peers, Quic, QuicOptions, Tcp, TcpOptions};
 
 use crate::Failure;
 use crate::process::Stop;
@@ -17,6 +17,34 @@ const IDLE: Duration = Duration::from_secs(2);
 /// How long a node may take to accept a connection.
 const CONNECT: Duration = Duration::from_secs(1);
 
+/// What nodes talk over.
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum Transport {
+    /// QUIC over UDP
+    Quic,
+    /// TLS over TCP
+    Tcp,
+}
+
+/// Of every node, and of those that `tundra cluster` starts.
+#[derive(Args)]
+pub(crate) struct TransportOptions {
+    /// What nodes talk over; the same on all nodes
+    #[arg(long, value_name = "TRANSPORT", default_value = "quic")]
+    transport: Transport,
+}
+
+impl TransportOptions {
+    /// These options, for a node.
+    pub(crate) fn arguments(&self) -> [String; 2] {
+        let name = match self.transport {
+            Transport::Quic => "quic",
+            Transport::Tcp => "tcp",
+        };
+        ["--transport".into(), name.into()]
+    }
+}
+
 #[derive(Args)]
 pub(crate) struct NodeOptions {
     /// Address for the other nodes; port 0 takes a free one
@@ -25,6 +53,8 @@ pub(crate) struct NodeOptions {
     /// Folder of this node's certificates, as `tundra cert` makes them
     #[arg(long, value_name = "DIR", env = "TUNDRA_CERTIFICATES")]
     certificates: PathBuf,
+    #[command(flatten)]
+    transport: TransportOptions,
     /// Ends with the process that started it and holds its stdin
     #[arg(long, hide = true)]
     with_parent: bool,
@@ -37,8 +67,17 @@ impl NodeOptions {
             stop.with_parent();
         }
         let credentials = Credentials::load(&self.certificates)?;
-        let options = QuicOptions { keep_alive: KEEP_ALIVE, idle_timeout: IDLE, ..QuicOptions::default() };
-        let network: Arc<dyn Network> = Arc::new(Quic::new(&credentials, &options)?);
+        let network: Arc<dyn Network> = match self.transport.transport {
+            Transport::Quic => {
+                let options =
+                    QuicOptions { keep_alive: KEEP_ALIVE, idle_timeout: IDLE, ..QuicOptions::default() };
+                Arc::new(Quic::new(&credentials, &options)?)
+            }
+            Transport::Tcp => {
+                let options = TcpOptions { keep_alive: KEEP_ALIVE, idle_timeout: IDLE };
+                Arc::new(Tcp::new(&credentials, &options)?)
+            }
+        };
         let listener = network.listen(&self.listen).await?;
         Ok((listener, Arc::new(Peers::new(network, CONNECT))))
     }

@@ -1,4 +1,4 @@
-# Nodes talk to each other over QUIC (UDP); only coordinators are reached from outside.
+# Nodes talk to each other over QUIC (UDP) or TLS over TCP, as `--transport` says; only coordinators are reached from outside.
 
 locals {
   node_port   = 7000
@@ -21,18 +21,20 @@ resource "aws_security_group" "node" {
 }
 
 resource "aws_vpc_security_group_ingress_rule" "node" {
+  for_each                     = toset(["tcp", "udp"])
   security_group_id            = aws_security_group.node.id
-  description                  = "QUIC between nodes"
-  ip_protocol                  = "udp"
+  description                  = "Nodes to each other"
+  ip_protocol                  = each.value
   from_port                    = local.node_port
   to_port                      = local.node_port
   referenced_security_group_id = aws_security_group.node.id
 }
 
 resource "aws_vpc_security_group_egress_rule" "node" {
+  for_each                     = toset(["tcp", "udp"])
   security_group_id            = aws_security_group.node.id
-  description                  = "QUIC between nodes"
-  ip_protocol                  = "udp"
+  description                  = "Nodes to each other"
+  ip_protocol                  = each.value
   from_port                    = local.node_port
   to_port                      = local.node_port
   referenced_security_group_id = aws_security_group.node.id

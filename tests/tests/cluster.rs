@@ -94,7 +94,17 @@ async fn any_coordinator_sees_what_another_wrote() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_loss_of_a_node_is_not_noticed() {
-    let cluster = ProcessCluster::start(&ARGUMENTS).await.unwrap();
+    lose_nodes("quic").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_loss_of_a_node_is_not_noticed_over_tcp() {
+    lose_nodes("tcp").await;
+}
+
+async fn lose_nodes(transport: &str) {
+    let arguments = [&ARGUMENTS[..], &["--transport", transport]].concat();
+    let cluster = ProcessCluster::start(&arguments).await.unwrap();
     let mut connection = cluster.connect().await.unwrap();
     connection.execute("CREATE TABLE wide AS SELECT * FROM (VALUES (1), (2), (3), (4), (5), (6), (7), (8), (9), (10), (11)) AS t (i)").await.unwrap();
     for _ in 0..6 {

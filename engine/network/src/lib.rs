@@ -7,10 +7,14 @@
 mod certificates;
 mod error;
 mod memory;
+mod message;
 mod peers;
 mod protocol;
 mod quic;
 mod server;
+mod tcp;
+mod tls;
+mod transport;
 
 pub use certificates::{AUTHORITY_DAYS, Authority, Credentials, NODE_DAYS, SERVER_NAME};
 pub use error::{Error, Result};
@@ -19,6 +23,7 @@ pub use peers::Peers;
 pub use protocol::{PROTOCOL_VERSION, PROTOCOL_VERSIONS, Service};
 pub use quic::{Quic, QuicOptions};
 pub use server::{Handler, Handlers, SERVED_STREAMS_MAX, call_handler, serve};
+pub use tcp::{Tcp, TcpOptions};
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
@@ -27,7 +32,7 @@ use std::sync::Arc;
 /// The most bytes of one message; a longer one is refused by the sender and ends the stream at the receiver.
 pub const MESSAGE_BYTES_MAX: usize = 64 << 20;
 
-/// A way to reach other nodes: QUIC between processes, memory within one.
+/// A way to reach other nodes: QUIC or TCP between processes, memory within one.
 pub trait Network: Send + Sync {
     /// Listens at `HOST:PORT`; port 0 takes a free one.
     fn listen(&self, address: &str) -> BoxFuture<'_, Result<Box<dyn Listener>>>;

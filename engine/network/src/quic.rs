@@ -8,17 +8,18 @@ mod configuration;
 mod connection;
 mod failure;
 mod listener;
-mod message;
+mod probe;
 mod socket;
 mod stream;
 
 use crate::certificates::SERVER_NAME;
-use crate::{Connection, Credentials, Error, Listener, Network, Result};
+use crate::{Connection, Credentials, Error, Listener, Network, Result, Tcp, TcpOptions, tls, transport};
 use configuration::Configuration;
 use connection::QuicConnection;
 use futures::future::BoxFuture;
 use listener::QuicListener;
 use parking_lot::Mutex;
+pub(crate) use probe::answers;
 use quinn::{Endpoint, VarInt};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -26,6 +27,8 @@ use std::time::Duration;
 
 /// How long [`Quic::close`] waits until the other nodes know.
 const FAREWELL_TIME: Duration = Duration::from_secs(1);
+/// How long a node may be silent before it is asked whether it listens for TCP.
+const SILENCE_TIME: Duration = Duration::from_millis(500);
 /// What connections, halves of streams and nodes say when they end; nobody reads it.
 const NO_CODE: VarInt = VarInt::from_u32(0);
 
@@ -68,12 +71,19 @@ pub struct Quic {
     configuration: Configuration,
     /// What connects: the endpoint that listens, or one with a free port until there is one.
     endpoint: Mutex<Option<Endpoint>>,
+    /// Tells whether a silent node listens for TCP.
+    tcp: Tcp,
 }
 
 impl Quic {
     /// A node with these credentials; nothing is opened yet.
     pub fn new(credentials: &Credentials, options: &QuicOptions) -> Result<Quic> {
-        Ok(Quic { configuration: Configuration::new(credentials, options)?, endpoint: Mutex::new(None) })
+        let identity = tls::identity(credentials)?;
+        Ok(Quic {
+            configuration: Configuration::new(&identity, options)?,
+            endpoint: Mutex::new(None),
+            tcp: Tcp::with_identity(&identity, &TcpOptions::default())?,
+        })
     }
 
     /// Ends the listener and all connections; returns once the other nodes know, or a second later.
@@ -94,6 +104,21 @@ impl Quic {
         endpoint.set_server_config(Some(self.configuration.server.clone()));
         *self.endpoint.lock() = Some(endpoint);
         Ok(Box::new(listener))
+    }
+
+    /// A connection, or that the node listens for TCP: to those who speak QUIC it is silent.
+    async fn connect_or_tell(&self, address: &str) -> Result<Arc<dyn Connection>> {
+        let mut connecting = std::pin::pin!(self.connect_to(address));
+        if let Ok(done) = tokio::time::timeout(SILENCE_TIME, &mut connecting).await {
+            return done;
+        }
+        tokio::select! {
+            done = &mut connecting => done,
+            Ok(_) = self.tcp.connect(address) => Err(Error::Unreachable {
+                peer: address.to_string(),
+                why: transport::why_other(address, "TCP", "QUIC"),
+            }),
+        }
     }
 
     async fn connect_to(&self, address: &str) -> Result<Arc<dyn Connection>> {
@@ -139,7 +164,7 @@ impl Network for Quic {
 
     fn connect(&self, address: &str) -> BoxFuture<'_, Result<Arc<dyn Connection>>> {
         let address = address.to_string();
-        Box::pin(async move { self.connect_to(&address).await })
+        Box::pin(async move { self.connect_or_tell(&address).await })
     }
 }
 

@@ -1,4 +1,4 @@
-//! Peers and servers, over QUIC and in memory.
+//! Peers and servers, over QUIC, over TCP and in memory.
 
 #![allow(clippy::unwrap_used)]
 
@@ -19,7 +19,7 @@ use support::{Nodes, message};
 use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 
-over_both!(
+over_each!(
     calls_are_answered,
     callers_share_one_connection,
     a_lost_connection_is_opened_again,

@@ -1,4 +1,4 @@
-//! Connections and streams, over QUIC and in memory.
+//! Connections and streams, over QUIC, over TCP and in memory.
 
 #![allow(clippy::unwrap_used)]
 
@@ -13,7 +13,7 @@ use std::time::Duration;
 use support::{Nodes, connected, message, rest, stream};
 use tokio::time::{sleep, timeout};
 
-over_both!(
+over_each!(
     messages_arrive_whole_and_in_order,
     either_side_opens_streams,
     many_streams_at_once,

@@ -1,18 +1,14 @@
 //! How connections are secured and how much they carry.
 
 use super::{QuicOptions, socket};
-use crate::certificates::{Identity, provider};
-use crate::{Credentials, Error, Result};
+use crate::certificates::Identity;
+use crate::{Error, Result, tls};
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 use quinn::{
     ClientConfig, Endpoint, EndpointConfig, MtuDiscoveryConfig, ServerConfig, TokioRuntime, TransportConfig,
     VarInt,
 };
 use ring::hmac;
-use rustls::client::Resumption;
-use rustls::pki_types::UnixTime;
-use rustls::server::WebPkiClientVerifier;
-use rustls::version::TLS13;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -27,8 +23,6 @@ const DATAGRAM_BYTES_MAX: u16 = 6500;
 const FIRST_ROUND_TRIP: Duration = Duration::from_millis(100);
 /// The handshakes that wait for the listener; more are refused.
 const INCOMING_MAX: usize = 1024;
-/// How long before its certificate expires a node warns when it starts.
-const EXPIRY_WARNING: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// All that an endpoint needs.
 pub(super) struct Configuration {
@@ -39,19 +33,13 @@ pub(super) struct Configuration {
 }
 
 impl Configuration {
-    pub(super) fn new(credentials: &Credentials, options: &QuicOptions) -> Result<Configuration> {
-        let now = UnixTime::now();
-        let identity = credentials.identity(now)?;
-        let later = UnixTime::since_unix_epoch(Duration::from_secs(now.as_secs()) + EXPIRY_WARNING);
-        if let Err(error) = credentials.identity(later) {
-            tracing::warn!("in 30 days this node will not be accepted any more: {error}");
-        }
+    pub(super) fn new(identity: &Identity, options: &QuicOptions) -> Result<Configuration> {
         let transport = Arc::new(transport(options)?);
-        let mut client = client(&identity)?;
+        let mut client = client(identity)?;
         client.transport_config(transport.clone());
-        let mut server = server(&identity)?;
+        let mut server = server(identity)?;
         server.transport_config(transport).max_incoming(INCOMING_MAX);
-        let endpoint = endpoint(&identity)?;
+        let endpoint = endpoint(identity)?;
         Ok(Configuration { client, server, endpoint, socket_buffer_bytes: options.socket_buffer_bytes })
     }
 
@@ -68,30 +56,13 @@ impl Configuration {
     }
 }
 
-/// TLS of the side that connects. Sessions are not resumed: certificates are checked each time.
 fn client(identity: &Identity) -> Result<ClientConfig> {
-    let mut tls = rustls::ClientConfig::builder_with_provider(provider())
-        .with_protocol_versions(&[&TLS13])
-        .map_err(unusable)?
-        .with_root_certificates(identity.authorities.clone())
-        .with_client_auth_cert(identity.chain.clone(), identity.key.clone_key())
-        .map_err(unusable)?;
-    tls.alpn_protocols = vec![PROTOCOL.to_vec()];
-    tls.resumption = Resumption::disabled();
+    let tls = tls::client(identity, PROTOCOL)?;
     Ok(ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls).map_err(unusable)?)))
 }
 
-/// TLS of the side that is connected to.
 fn server(identity: &Identity) -> Result<ServerConfig> {
-    let verifier = WebPkiClientVerifier::builder_with_provider(identity.authorities.clone(), provider());
-    let mut tls = rustls::ServerConfig::builder_with_provider(provider())
-        .with_protocol_versions(&[&TLS13])
-        .map_err(unusable)?
-        .with_client_cert_verifier(verifier.build().map_err(unusable)?)
-        .with_single_cert(identity.chain.clone(), identity.key.clone_key())
-        .map_err(unusable)?;
-    tls.alpn_protocols = vec![PROTOCOL.to_vec()];
-    tls.send_tls13_tickets = 0;
+    let tls = tls::server(identity, PROTOCOL)?;
     Ok(ServerConfig::with_crypto(Arc::new(QuicServerConfig::try_from(tls).map_err(unusable)?)))
 }
 

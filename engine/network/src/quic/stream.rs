@@ -1,12 +1,15 @@
 //! The halves of a stream of QUIC.
 
-use super::message::{self, Partial};
 use super::{NO_CODE, failure};
+use crate::message::{self, Partial};
 use crate::{Error, MESSAGE_BYTES_MAX, Receiver, Result, Sender};
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use futures::future::BoxFuture;
 use quinn::{ReadError, RecvStream, SendStream, WriteError};
 use std::sync::Arc;
+
+/// The most that is read at a time.
+const READ_BYTES_MAX: usize = 256 << 10;
 
 /// How far the half that sends has come.
 #[derive(PartialEq)]
@@ -42,7 +45,7 @@ impl QuicSender {
 
     async fn send_whole(&mut self, message: Bytes) -> Result<()> {
         self.check_whole()?;
-        let mut chunks = [message::header(&message)?, message];
+        let mut chunks = [Bytes::copy_from_slice(&message::header(&message)?), message];
         self.progress = Progress::Torn;
         let sent = self.stream.write_all_chunks(&mut chunks).await;
         self.progress = Progress::Whole;
@@ -94,39 +97,57 @@ pub(super) struct QuicReceiver {
     stream: RecvStream,
     peer: Arc<str>,
     partial: Partial,
+    /// What was read and not looked at.
+    unread: Bytes,
     /// What ended it, other than the end.
     broken: Option<Error>,
 }
 
 impl QuicReceiver {
     pub(super) fn new(stream: RecvStream, peer: Arc<str>) -> QuicReceiver {
-        QuicReceiver { stream, peer, partial: Partial::default(), broken: None }
+        QuicReceiver { stream, peer, partial: Partial::default(), unread: Bytes::new(), broken: None }
     }
 
     async fn next(&mut self) -> Result<Option<Bytes>> {
         if let Some(error) = &self.broken {
             return Err(error.clone());
         }
-        // Bytes that were read are in the partial message before the next wait.
+        // Bytes that were read are kept before the next wait.
         loop {
-            let error = match self.stream.read(self.partial.room()).await {
-                Ok(Some(bytes)) => match self.partial.advance(bytes) {
+            if !self.unread.is_empty() {
+                let mut bytes = &self.unread[..];
+                let taken = self.partial.take(&mut bytes);
+                let left = bytes.len();
+                self.unread.advance(self.unread.len() - left);
+                match taken {
                     Ok(None) => continue,
                     Ok(Some(message)) => return Ok(Some(message)),
                     Err(length) => {
-                        self.malformed(format!("a message of {length} bytes, more than {MESSAGE_BYTES_MAX}"))
+                        let why = format!("a message of {length} bytes, more than {MESSAGE_BYTES_MAX}");
+                        return Err(self.give_up(self.malformed(why)));
                     }
-                },
+                }
+            }
+            let error = match self.stream.read_chunk(READ_BYTES_MAX, true).await {
+                Ok(Some(chunk)) => {
+                    self.unread = chunk.bytes;
+                    continue;
+                }
                 Ok(None) if self.partial.is_empty() => return Ok(None),
                 Ok(None) => self.malformed("the end within a message".to_string()),
                 Err(ReadError::ConnectionLost(error)) => failure::lost(&self.peer, &error),
                 Err(_) => Error::Stopped,
             };
-            // Fails only if the stream has ended, which is as good.
-            let _ = self.stream.stop(NO_CODE);
-            self.broken = Some(error.clone());
-            return Err(error);
+            return Err(self.give_up(error));
         }
+    }
+
+    /// Ends the stream; the same error is told from now on.
+    fn give_up(&mut self, error: Error) -> Error {
+        // Fails only if the stream has ended, which is as good.
+        let _ = self.stream.stop(NO_CODE);
+        self.broken = Some(error.clone());
+        error
     }
 
     fn malformed(&self, why: String) -> Error {

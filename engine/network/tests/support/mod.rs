@@ -1,9 +1,12 @@
-//! Pairs of nodes over either network: the same tests run over both.
+//! Pairs of nodes over each network: the same tests run over all.
 
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used, reason = "each test binary uses its part")]
 
 use bytes::Bytes;
-use network::{Authority, Connection, Error, Listener, MemoryNetwork, Network, Quic, QuicOptions, Stream};
+use network::{
+    Authority, Connection, Error, Listener, MemoryNetwork, Network, Quic, QuicOptions, Stream, Tcp,
+    TcpOptions,
+};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,19 +31,31 @@ pub fn over_quic() -> Nodes {
     Nodes { first: node("first"), second: node("second") }
 }
 
+pub fn over_tcp() -> Nodes {
+    let authority = Authority::create().unwrap();
+    let node = |name| Arc::new(Tcp::new(&authority.issue(name).unwrap(), &TcpOptions::default()).unwrap());
+    Nodes { first: node("first"), second: node("second") }
+}
+
 pub fn over_memory() -> Nodes {
     let hub = MemoryNetwork::new();
     Nodes { first: hub.node("first"), second: hub.node("second") }
 }
 
-/// Runs tests, functions of [`Nodes`], over both networks; in memory under a clock that never waits.
+/// Runs tests, functions of [`Nodes`], over each network; in memory under a clock that never waits.
 #[macro_export]
-macro_rules! over_both {
+macro_rules! over_each {
     ($($test:ident),* $(,)?) => {
         mod quic {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $test() {
                 super::$test(super::support::over_quic()).await;
+            })*
+        }
+        mod tcp {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $test() {
+                super::$test(super::support::over_tcp()).await;
             })*
         }
         mod memory {

@@ -3,25 +3,25 @@
 use crate::{Error, MESSAGE_BYTES_MAX, Result};
 use bytes::Bytes;
 
-const HEADER_BYTES: usize = 4;
+pub(crate) const HEADER_BYTES: usize = 4;
 /// What is allocated for a message before any of its bytes came.
 const FIRST_BYTES: usize = 64 << 10;
 /// How much larger the room gets each time it is full.
-const GROWTH: usize = 4;
+const GROWTH: usize = 16;
 
 /// What goes before a message.
-pub(super) fn header(message: &Bytes) -> Result<Bytes> {
+pub(crate) fn header(message: &Bytes) -> Result<[u8; HEADER_BYTES]> {
     match u32::try_from(message.len()) {
-        Ok(length) if message.len() <= MESSAGE_BYTES_MAX => Ok(Bytes::copy_from_slice(&length.to_le_bytes())),
+        Ok(length) if message.len() <= MESSAGE_BYTES_MAX => Ok(length.to_le_bytes()),
         _ => Err(Error::too_long(message.len())),
     }
 }
 
 /// A message that has arrived in part.
 #[derive(Default)]
-pub(super) struct Partial {
+pub(crate) struct Partial {
     header: [u8; HEADER_BYTES],
-    /// How much of the header and of the body is there.
+    /// How much of the header is there.
     arrived: usize,
     length: usize,
     /// Grows with what arrives: an announced length costs nothing.
@@ -29,37 +29,41 @@ pub(super) struct Partial {
 }
 
 impl Partial {
-    /// Where the next bytes belong; never empty.
-    pub(super) fn room(&mut self) -> &mut [u8] {
-        let Some(filled) = self.arrived.checked_sub(HEADER_BYTES) else {
-            return &mut self.header[self.arrived..];
-        };
-        if filled == self.body.len() {
-            self.body.resize(self.length.min(FIRST_BYTES.max(filled * GROWTH)), 0);
-        }
-        &mut self.body[filled..]
-    }
-
-    /// So many bytes were written to the room; the message if it is whole. An error tells a length that is too much.
-    pub(super) fn advance(&mut self, bytes: usize) -> std::result::Result<Option<Bytes>, usize> {
-        let header_came = self.arrived < HEADER_BYTES && self.arrived + bytes == HEADER_BYTES;
-        self.arrived += bytes;
-        if header_came {
+    /// Takes bytes up to the end of the message, and gives it if it is whole. An error tells a length that is too much.
+    pub(crate) fn take(&mut self, bytes: &mut &[u8]) -> std::result::Result<Option<Bytes>, usize> {
+        if self.arrived < HEADER_BYTES {
+            let part = split(bytes, HEADER_BYTES - self.arrived);
+            self.header[self.arrived..][..part.len()].copy_from_slice(part);
+            self.arrived += part.len();
+            if self.arrived < HEADER_BYTES {
+                return Ok(None);
+            }
             self.length = u32::from_le_bytes(self.header) as usize;
             if self.length > MESSAGE_BYTES_MAX {
                 return Err(self.length);
             }
         }
-        if self.arrived < HEADER_BYTES || self.arrived - HEADER_BYTES < self.length {
-            return Ok(None);
+        let part = split(bytes, self.length - self.body.len());
+        let filled = self.body.len() + part.len();
+        if filled > self.body.capacity() {
+            let room = self.length.min(FIRST_BYTES.max(filled * GROWTH));
+            self.body.reserve_exact(room - self.body.len());
         }
-        Ok(Some(std::mem::take(self).body.into()))
+        self.body.extend_from_slice(part);
+        Ok((filled == self.length).then(|| std::mem::take(self).body.into()))
     }
 
     /// No byte of a message has arrived.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.arrived == 0
     }
+}
+
+/// Takes the first bytes, as many as there are.
+fn split<'a>(bytes: &mut &'a [u8], most: usize) -> &'a [u8] {
+    let (part, rest) = bytes.split_at(bytes.len().min(most));
+    *bytes = rest;
+    part
 }
 
 #[cfg(test)]
@@ -68,13 +72,11 @@ mod tests {
 
     /// Feeds bytes in pieces; the messages, and what is left in the end.
     fn fed(bytes: &[u8], piece: usize) -> (Vec<Bytes>, Partial) {
-        let (mut partial, mut messages, mut rest) = (Partial::default(), Vec::new(), bytes);
-        while !rest.is_empty() {
-            let room = partial.room();
-            let count = room.len().min(piece).min(rest.len());
-            room[..count].copy_from_slice(&rest[..count]);
-            rest = &rest[count..];
-            messages.extend(partial.advance(count).unwrap());
+        let (mut partial, mut messages) = (Partial::default(), Vec::new());
+        for mut part in bytes.chunks(piece.min(bytes.len())) {
+            while !part.is_empty() {
+                messages.extend(partial.take(&mut part).unwrap());
+            }
         }
         (messages, partial)
     }
@@ -105,19 +107,17 @@ mod tests {
     fn an_announced_length_allocates_little() {
         let announced = (MESSAGE_BYTES_MAX as u32).to_le_bytes();
         let (_, mut partial) = fed(&announced, 4);
-        assert_eq!(partial.room().len(), FIRST_BYTES);
-        partial.advance(FIRST_BYTES).unwrap();
-        assert_eq!(partial.room().len(), FIRST_BYTES * (GROWTH - 1));
-        assert!(partial.body.capacity() <= FIRST_BYTES * GROWTH);
+        assert_eq!(partial.body.capacity(), 0);
+        partial.take(&mut &[7; 1000][..]).unwrap();
+        assert_eq!(partial.body.capacity(), FIRST_BYTES);
+        partial.take(&mut &[7; FIRST_BYTES][..]).unwrap();
+        assert!(partial.body.capacity() <= (FIRST_BYTES + 1000) * GROWTH);
     }
 
     #[test]
     fn lengths_beyond_the_bound_are_refused() {
-        let mut partial = Partial::default();
         for length in [MESSAGE_BYTES_MAX as u32 + 1, u32::MAX] {
-            partial = Partial { arrived: 0, ..partial };
-            partial.room().copy_from_slice(&length.to_le_bytes());
-            assert_eq!(partial.advance(4), Err(length as usize));
+            assert_eq!(Partial::default().take(&mut &length.to_le_bytes()[..]), Err(length as usize));
         }
         let largest = Bytes::from(vec![0; MESSAGE_BYTES_MAX]);
         assert!(header(&largest).is_ok());
