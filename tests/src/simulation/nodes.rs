@@ -324,7 +324,8 @@ impl Start {
             down_after: Duration::from_secs(5),
             hydration: hydration(),
         };
-        let cluster = Cluster { id: self.number, members: members.collect::<BTreeMap<_, _>>(), nodes };
+        let members = members.collect::<BTreeMap<_, _>>();
+        let cluster = Cluster { id: self.number, members, nodes, reconcile: Cluster::RECONCILE };
         let config = Config {
             object_store: Some("memory:///tundra".into()),
             threads: 1,
