@@ -137,7 +137,12 @@ async fn serve(options: Options, mut stop: Stop) -> Result<(), Failure> {
         allow_locations: options.allow_location,
         memory_bytes: options.memory.bytes(machine::memory_bytes()),
         concurrency: options.concurrency.map_or(defaults.concurrency, usize::from),
-        cluster: Some(Cluster { id: options.id, members, nodes: options.placement.options() }),
+        cluster: Some(Cluster {
+            id: options.id,
+            members,
+            nodes: options.placement.options(),
+            reconcile: Cluster::RECONCILE,
+        }),
         ..defaults
     };
     let handle = tokio::select! {

@@ -56,6 +56,13 @@ pub struct Cluster {
     /// The coordinators that make the cluster, with the addresses of their networks: the same on each of them.
     pub members: BTreeMap<u64, String>,
     pub nodes: NodeOptions,
+    /// How often the one that leads compares the catalog with the object store: 30 s, unless a test is in a hurry.
+    pub reconcile: Duration,
+}
+
+impl Cluster {
+    /// [`Cluster::reconcile`] of those that serve.
+    pub const RECONCILE: Duration = Duration::from_secs(30);
 }
 
 /// A user with a password, for Basic authentication.

@@ -32,6 +32,9 @@ pub enum Error {
     /// The world around: a port, a folder, a store, a file.
     #[error("{0}")]
     Environment(String),
+    /// An object that holds something else than was written.
+    #[error("{0}")]
+    Damaged(String),
     /// Understood, but not built: a message that says so.
     #[error("{0}")]
     Refused(String),

@@ -78,7 +78,7 @@ impl Manifests {
         };
         let object = self.store.get(path).await.map_err(failed)?;
         if object.meta.size > MANIFEST_BYTES_MAX {
-            return Err(Error::Environment(format!("{path}: {} bytes are no manifest", object.meta.size)));
+            return Err(Error::Damaged(format!("{path}: {} bytes are no manifest", object.meta.size)));
         }
         Ok(object.bytes().await.map_err(failed)?.to_vec())
     }
@@ -88,7 +88,7 @@ impl Manifests {
         let path = self.path(tenant, dataset, version);
         let manifest = decode(&path, &self.get(&path).await?)?;
         if (manifest.dataset, manifest.version) != (dataset, version) || manifest.tenant != tenant {
-            return Err(Error::Environment(format!("{path}: this is the manifest of another version")));
+            return Err(Error::Damaged(format!("{path}: this is the manifest of another version")));
         }
         Ok(manifest)
     }
@@ -163,14 +163,14 @@ impl Manifests {
 }
 
 fn decode(path: &Path, bytes: &[u8]) -> Result<Manifest> {
-    let manifest = Manifest::decode(bytes)
-        .map_err(|_| Error::Environment(format!("{path}: this manifest is damaged")))?;
+    let manifest =
+        Manifest::decode(bytes).map_err(|_| Error::Damaged(format!("{path}: this manifest is damaged")))?;
     match manifest.format {
         MANIFEST_FORMAT => Ok(manifest),
         later if later > MANIFEST_FORMAT => {
-            Err(Error::Environment(format!("{path}: this manifest was made by a later version of Tundra")))
+            Err(Error::Damaged(format!("{path}: this manifest was made by a later version of Tundra")))
         }
-        _ => Err(Error::Environment(format!("{path}: this manifest is damaged"))),
+        _ => Err(Error::Damaged(format!("{path}: this manifest is damaged"))),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Bringing a coordinator up and down.
 
 use crate::catalog::{RaftCatalog, RaftOptions, Random, Storage};
-use crate::config::{Config, Environment, NodeNetwork, address_of};
+use crate::config::{Cluster, Config, Environment, NodeNetwork, address_of};
 use crate::coordinator::Coordinator;
 use crate::datasets::{Datasets, Ground, TableSummary, shard_error};
 use crate::error::{Error, Result};
@@ -123,6 +123,7 @@ pub async fn start(config: Config, environment: Environment) -> Result<Handle> {
         return Err(Error::Statement("shards, threads and concurrency are at least 1".into()));
     }
     let recorder = metrics::install();
+    let reconcile = config.cluster.as_ref().map_or(Cluster::RECONCILE, |cluster| cluster.reconcile);
     let folder = FolderLock::take(&config.data)?;
     let Environment { listeners, network, stores, workers, catalog, random, on_fatal } = environment;
     let flight = listeners.flight.as_ref().map(address_of).transpose()?;
@@ -161,7 +162,7 @@ pub async fn start(config: Config, environment: Environment) -> Result<Handle> {
             background.push(tokio::spawn(datasets.clone().follow()));
             catalog.ready().await?;
             datasets.begin().await?;
-            background.push(tokio::spawn(datasets.clone().reconcile()));
+            background.push(tokio::spawn(datasets.clone().reconcile(reconcile)));
         }
         _ => datasets.restore().await?,
     }

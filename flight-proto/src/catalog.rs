@@ -17,6 +17,9 @@ pub struct CatalogState {
     /// By number.
     #[prost(btree_map = "uint64, message", tag = "10")]
     pub shards: BTreeMap<u64, Shard>,
+    /// It was empty and is being filled from the object store: until [`Restored`], it may not know of tables.
+    #[prost(bool, tag = "11")]
+    pub restoring: bool,
 }
 
 /// What a tenant can name.
@@ -40,6 +43,10 @@ pub struct Schema {
     /// Datasets by lower-case table name.
     #[prost(btree_map = "string, uint64", tag = "2")]
     pub tables: BTreeMap<String, u64>,
+    /// The latest number that was given for each lower-case table name. A dataset of that name and a lower number that
+    /// is not there by then never will be.
+    #[prost(btree_map = "string, uint64", tag = "3")]
+    pub numbers: BTreeMap<String, u64>,
 }
 
 /// A dataset and the version of it that queries see.
@@ -83,7 +90,7 @@ pub struct Command {
     pub at_us: i64,
     #[prost(string, tag = "2")]
     pub tenant: String,
-    #[prost(oneof = "Change", tags = "3, 4, 5, 6, 7, 8, 20, 21, 22")]
+    #[prost(oneof = "Change", tags = "3, 4, 5, 6, 7, 8, 9, 20, 21, 22")]
     pub change: Option<Change>,
 }
 
@@ -102,6 +109,8 @@ pub enum Change {
     /// Takes over a state copied from the object store; only into an empty catalog.
     #[prost(message, tag = "8")]
     Restore(CatalogState),
+    #[prost(message, tag = "9")]
+    Restored(Restored),
     #[prost(message, tag = "20")]
     SetShard(SetShard),
     #[prost(message, tag = "21")]
@@ -177,12 +186,21 @@ pub struct DropSchema {
     pub name: String,
 }
 
-/// Gives a dataset number that no other dataset has or had.
+/// Everything that the object store has is in the catalog again.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, prost::Message)]
+pub struct Restored {}
+
+/// Gives a dataset number that no other dataset has or had, for a table that is about to be created.
+#[derive(Clone, PartialEq, Eq, Hash, prost::Message)]
 pub struct AllocateDataset {
     /// The highest number seen in the object store, which may know of more datasets than the catalog.
     #[prost(uint64, tag = "1")]
     pub above: u64,
+    #[prost(string, tag = "2")]
+    pub schema: String,
+    /// Empty in logs of versions that gave numbers without names.
+    #[prost(string, tag = "3")]
+    pub name: String,
 }
 
 /// Makes a committed and hydrated version the one that queries see; the first one creates the dataset.
@@ -247,6 +265,8 @@ pub enum Reason {
     NoDataset = 6,
     StaleVersion = 7,
     NotEmpty = 8,
+    Restoring = 9,
+    Overtaken = 10,
     NoShard = 20,
     /// Nobody else would take its buckets.
     LastShard = 21,

@@ -94,7 +94,7 @@ impl IntoResponse for Failed {
             Error::Unauthenticated(_) => StatusCode::UNAUTHORIZED,
             Error::Unavailable(_) | Error::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
             Error::Refused(_) | Error::Unsupported(_) => StatusCode::NOT_IMPLEMENTED,
-            Error::Environment(_) => StatusCode::BAD_GATEWAY,
+            Error::Environment(_) | Error::Damaged(_) => StatusCode::BAD_GATEWAY,
             Error::Execution(_) | Error::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         };
         let mut response = (status, Json(Failure { error: self.0.to_string() })).into_response();

@@ -33,6 +33,10 @@ pub enum Refusal {
     StaleVersion { offered: u64, current: u64 },
     #[error("a catalog can only be restored into an empty one")]
     NotEmpty,
+    #[error("the catalog is being brought back from the object store; try again")]
+    Restoring,
+    #[error("another statement has begun to create table '{0}' meanwhile; try again")]
+    Overtaken(String),
     #[error("there is no shard {0:016x}")]
     NoShard(u64),
     #[error("shard {0:016x} is the last one that takes part, and cannot be drained")]
@@ -48,11 +52,13 @@ impl From<Refusal> for Error {
         let message = refusal.to_string();
         match refusal {
             Refusal::SchemaExists(_) | Refusal::TableExists(_) => Error::AlreadyExists(message),
+            Refusal::Restoring => Error::Unavailable(message),
             Refusal::NoSchema(_) | Refusal::NoDataset | Refusal::NoShard(_) => Error::NotFound(message),
             Refusal::SchemaNotEmpty(_) | Refusal::BuiltIn(_) => Error::Statement(message),
-            Refusal::StaleVersion { .. } | Refusal::LastShard(_) | Refusal::ShardStatus { .. } => {
-                Error::Conflict(message)
-            }
+            Refusal::StaleVersion { .. }
+            | Refusal::Overtaken(_)
+            | Refusal::LastShard(_)
+            | Refusal::ShardStatus { .. } => Error::Conflict(message),
             Refusal::NotEmpty | Refusal::UnknownCommand => Error::Internal(message),
         }
     }
@@ -110,6 +116,8 @@ impl From<&Refusal> for Refused {
                 Refused { offered: *shard, ..named(Reason::ShardStatus, status) }
             }
             Refusal::NotEmpty => plain(Reason::NotEmpty),
+            Refusal::Restoring => plain(Reason::Restoring),
+            Refusal::Overtaken(name) => named(Reason::Overtaken, name),
             Refusal::UnknownCommand => plain(Reason::UnknownCommand),
         }
     }
@@ -136,6 +144,8 @@ impl From<&Refused> for Refusal {
                 Refusal::StaleVersion { offered: refused.offered, current: refused.current }
             }
             Reason::NotEmpty => Refusal::NotEmpty,
+            Reason::Restoring => Refusal::Restoring,
+            Reason::Overtaken => Refusal::Overtaken(name()),
             Reason::UnknownCommand => Refusal::UnknownCommand,
         }
     }
@@ -167,6 +177,8 @@ mod tests {
         let stale = Refusal::StaleVersion { offered: 2, current: 3 };
         check(Reply::Refused(stale), b"\x1a\x06\x08\x07\x18\x02\x20\x03");
         check(Reply::Refused(Refusal::NotEmpty), b"\x1a\x02\x08\x08");
+        check(Reply::Refused(Refusal::Restoring), b"\x1a\x02\x08\x09");
+        check(named(Refusal::Overtaken), b"\x1a\x05\x08\x0a\x12\x01s");
         check(Reply::Refused(Refusal::NoShard(5)), b"\x1a\x04\x08\x14\x18\x05");
         check(Reply::Refused(Refusal::LastShard(5)), b"\x1a\x04\x08\x15\x18\x05");
         let status = Refusal::ShardStatus { shard: 5, status: "s".into() };

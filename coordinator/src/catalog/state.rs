@@ -21,8 +21,8 @@ pub fn is_built_in(schema: &str) -> bool {
     [INFORMATION_SCHEMA, SYSTEM_SCHEMA].contains(&schema)
 }
 
-/// Dropped datasets that are remembered.
-const DROPPED: usize = 10_000;
+/// Dropped datasets that are remembered, and names of a schema without tables.
+const REMEMBERED: usize = 10_000;
 
 /// The catalog at one moment.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -56,7 +56,21 @@ impl CatalogState {
 
     /// Whether anything was ever created.
     pub fn is_empty(&self) -> bool {
-        self.stored.last_dataset == 0 && self.stored.tenants.is_empty()
+        self.stored.last_dataset == 0 && self.stored.tenants.is_empty() && !self.stored.restoring
+    }
+
+    /// Whether it may not know yet of everything that the object store has.
+    pub fn is_restoring(&self) -> bool {
+        self.stored.restoring
+    }
+
+    /// Whether a dataset that is not there can never be: it was dropped, or another was to be created under its name
+    /// later on.
+    pub fn is_past(&self, tenant: &str, id: u64, schema: &str, name: &str) -> bool {
+        let Some(tenant) = self.tenant(tenant) else { return false };
+        let schema = tenant.schemas.get(&schema.to_lowercase());
+        let latest = schema.and_then(|schema| schema.numbers.get(&name.to_lowercase()));
+        tenant.dropped.contains_key(&id) || latest.is_some_and(|&latest| latest > id)
     }
 
     /// Every schema of a tenant as it was created, the built-in one included.
@@ -133,8 +147,16 @@ impl CatalogState {
     fn change(&mut self, command: &Command) -> std::result::Result<Reply, Refusal> {
         match command.change.as_ref().ok_or(Refusal::UnknownCommand)? {
             Change::AllocateDataset(allocate) => {
-                self.stored.last_dataset = self.stored.last_dataset.max(allocate.above) + 1;
-                Ok(Reply::Dataset(self.stored.last_dataset))
+                if self.stored.restoring {
+                    return Err(Refusal::Restoring);
+                }
+                let number = self.stored.last_dataset.max(allocate.above) + 1;
+                if !allocate.name.is_empty() {
+                    let tenant = self.tenant_mut(&command.tenant);
+                    tenant.give_number(&allocate.schema, &allocate.name, number)?;
+                }
+                self.stored.last_dataset = number;
+                Ok(Reply::Dataset(number))
             }
             Change::Restore(state) => {
                 if !self.is_empty() {
@@ -143,7 +165,11 @@ impl CatalogState {
                 let revision = self.stored.revision.max(state.revision);
                 // The shards are those of now.
                 let shards = std::mem::take(&mut self.stored.shards);
-                self.stored = stored::CatalogState { revision, shards, ..state.clone() };
+                self.stored = stored::CatalogState { revision, shards, restoring: true, ..state.clone() };
+                Ok(Reply::Done)
+            }
+            Change::Restored(_) => {
+                self.stored.restoring = false;
                 Ok(Reply::Done)
             }
             Change::CreateSchema(create) => {
@@ -248,8 +274,39 @@ impl TenantChange<'_> {
         if !schema.tables.is_empty() {
             return Err(Refusal::SchemaNotEmpty(schema.name.clone()));
         }
+        // What was about to be created in it comes too late.
+        for number in schema.numbers.values() {
+            self.0.dropped.entry(*number).or_insert(0);
+        }
         self.0.schemas.remove(&key);
+        self.forget();
         Ok(())
+    }
+
+    /// Notes that a table of that name is about to be created, and that any that was to be before never will.
+    fn give_number(self, schema: &str, name: &str, number: u64) -> std::result::Result<(), Refusal> {
+        let known = self.0.schemas.get_mut(&schema.to_lowercase());
+        let schema = known.ok_or_else(|| Refusal::NoSchema(schema.into()))?;
+        let key = name.to_lowercase();
+        if schema.tables.contains_key(&key) {
+            return Err(Refusal::TableExists(name.into()));
+        }
+        schema.numbers.insert(key, number);
+        if schema.numbers.len() > schema.tables.len() + REMEMBERED {
+            let unused = schema.numbers.iter().filter(|(key, _)| !schema.tables.contains_key(*key));
+            let oldest = unused.min_by_key(|(_, number)| **number).map(|(key, _)| key.clone());
+            if let Some(oldest) = oldest {
+                schema.numbers.remove(&oldest);
+            }
+        }
+        Ok(())
+    }
+
+    /// Forgets the oldest of too many dropped datasets.
+    fn forget(self) {
+        while self.0.dropped.len() > REMEMBERED {
+            self.0.dropped.pop_first();
+        }
     }
 
     fn switch(self, dataset: Dataset) -> std::result::Result<(), Refusal> {
@@ -272,6 +329,9 @@ impl TenantChange<'_> {
         if schema.tables.contains_key(&key) {
             return Err(Refusal::TableExists(dataset.name));
         }
+        if schema.numbers.get(&key).is_some_and(|&latest| latest > dataset.id) {
+            return Err(Refusal::Overtaken(dataset.name));
+        }
         schema.tables.insert(key, dataset.id);
         let schema = schema.name.clone();
         self.0.datasets.insert(dataset.id, Dataset { schema, ..dataset });
@@ -284,9 +344,7 @@ impl TenantChange<'_> {
             schema.tables.remove(&dataset.name.to_lowercase());
         }
         self.0.dropped.insert(id, version);
-        if self.0.dropped.len() > DROPPED {
-            self.0.dropped.pop_first();
-        }
+        self.forget();
         Ok(())
     }
 }
@@ -295,7 +353,7 @@ impl TenantChange<'_> {
 mod tests {
     use super::*;
     use flight_proto::catalog::{
-        AllocateDataset, CreateSchema, DropDataset, DropSchema, SetShard, SetShardStatus, Shard,
+        AllocateDataset, CreateSchema, DropDataset, DropSchema, Restored, SetShard, SetShardStatus, Shard,
         SwitchVersion, Version,
     };
 
@@ -371,13 +429,55 @@ mod tests {
     #[test]
     fn dataset_numbers_are_never_used_again() {
         let mut state = CatalogState::default();
-        let allocate = command(Change::AllocateDataset(AllocateDataset { above: 0 }));
-        assert_eq!(state.apply(&allocate), Reply::Dataset(1));
+        assert_eq!(state.apply(&allocate(0, "")), Reply::Dataset(1));
         state.apply(&switch(7, "main", "t", 1));
         state.apply(&command(Change::DropDataset(DropDataset { dataset: 7, version: 2 })));
-        assert_eq!(state.apply(&allocate), Reply::Dataset(8));
-        let above = command(Change::AllocateDataset(AllocateDataset { above: 20 }));
-        assert_eq!(state.apply(&above), Reply::Dataset(21));
+        assert_eq!(state.apply(&allocate(0, "")), Reply::Dataset(8));
+        assert_eq!(state.apply(&allocate(20, "")), Reply::Dataset(21));
+    }
+
+    fn allocate(above: u64, name: &str) -> Command {
+        command(Change::AllocateDataset(AllocateDataset { above, schema: "main".into(), name: name.into() }))
+    }
+
+    #[test]
+    fn of_two_creations_of_a_name_the_later_one_counts() {
+        let mut state = CatalogState::default();
+        assert_eq!(state.apply(&allocate(0, "t")), Reply::Dataset(1));
+        assert_eq!(state.apply(&allocate(0, "T")), Reply::Dataset(2));
+        let overtaken = Reply::Refused(Refusal::Overtaken("t".into()));
+        assert_eq!(state.apply(&switch(1, "main", "t", 1)), overtaken);
+        assert!(state.is_past("default", 1, "MAIN", "t") && !state.is_past("default", 2, "main", "t"));
+        assert_eq!(state.apply(&switch(2, "main", "t", 1)), Reply::Done);
+        let exists = Reply::Refused(Refusal::TableExists("t".into()));
+        assert_eq!(state.apply(&allocate(0, "t")), exists);
+        state.apply(&command(Change::DropDataset(DropDataset { dataset: 2, version: 2 })));
+        assert_eq!(state.apply(&switch(1, "main", "t", 1)), overtaken, "it does not come back");
+        assert_eq!(state.apply(&allocate(0, "t")), Reply::Dataset(3));
+    }
+
+    #[test]
+    fn what_was_to_be_created_goes_with_its_schema() {
+        let mut state = CatalogState::default();
+        state.apply(&create_schema("s"));
+        let allocate = AllocateDataset { above: 0, schema: "S".into(), name: "t".into() };
+        assert_eq!(state.apply(&command(Change::AllocateDataset(allocate))), Reply::Dataset(1));
+        state.apply(&drop_schema("s"));
+        state.apply(&create_schema("s"));
+        assert!(state.is_past("default", 1, "s", "t"));
+        assert_eq!(state.apply(&switch(1, "s", "t", 1)), Reply::Refused(Refusal::NoDataset));
+    }
+
+    #[test]
+    fn names_without_tables_are_forgotten_at_last() {
+        let mut state = CatalogState::default();
+        state.apply(&switch(1, "main", "kept", 1));
+        for number in 0..REMEMBERED + 10 {
+            state.apply(&allocate(0, &format!("t{number}")));
+        }
+        let numbers = &state.stored().tenants["default"].schemas["main"].numbers;
+        assert_eq!(numbers.len(), REMEMBERED + 1);
+        assert!(!numbers.contains_key("t0") && numbers.contains_key("t10009"));
     }
 
     #[test]
@@ -389,6 +489,10 @@ mod tests {
         assert_eq!(state.apply(&restore), Reply::Done);
         assert!(state.table("default", "main", "t").is_some());
         assert_eq!(state.apply(&restore), Reply::Refused(Refusal::NotEmpty));
+        // The store may have a table of that name of which the copy does not know.
+        assert_eq!(state.apply(&allocate(0, "u")), Reply::Refused(Refusal::Restoring));
+        assert_eq!(state.apply(&command(Change::Restored(Restored {}))), Reply::Done);
+        assert_eq!(state.apply(&allocate(0, "u")), Reply::Dataset(2));
     }
 
     fn set_shard(shard: u64, address: &str) -> Command {

@@ -78,7 +78,7 @@ impl Datasets {
             partition,
             files,
         };
-        let dataset = self.allocate().await?;
+        let dataset = self.allocate(schema, &create.name.name).await?;
         self.create(dataset, definition).await
     }
 
@@ -109,7 +109,7 @@ impl Datasets {
         if !self.check_creatable(name, if_not_exists, &columns)? {
             return Ok(None);
         }
-        let dataset = self.allocate().await?;
+        let dataset = self.allocate(schema, &name.name).await?;
         let files = self.put(dataset, files).await?;
         let rows = files.iter().map(|file| file.rows).sum();
         let definition = Definition {

@@ -2,12 +2,13 @@
 //! whichever coordinator brought it about; and the one that leads brings the catalog up to what the object store
 //! has.
 
+use super::found::{Found, is_known};
 use super::restore::absent;
 use super::{DEFAULT_TENANT, Datasets, resident, shard_error};
 use crate::catalog::CatalogState;
 use crate::error::{Error, Result};
 use crate::shards::nodes::Nodes;
-use flight_proto::catalog::{Change, CreateSchema, Dataset, DropDataset};
+use flight_proto::catalog::{Change, Dataset, DropDataset};
 use flight_proto::manifest::Manifest;
 use flight_proto::node::VersionName;
 use shard::VersionId;
@@ -17,8 +18,6 @@ use std::time::Duration;
 
 /// How soon what could not be seen is looked at again.
 const AGAIN: Duration = Duration::from_millis(100);
-/// How often the one that leads looks into the object store.
-const RECONCILE: Duration = Duration::from_secs(30);
 
 impl Datasets {
     /// Keeps the view in step with the catalog and the shards, for as long as it is polled.
@@ -89,14 +88,14 @@ impl Datasets {
 
     /// Brings the catalog up to what the object store has, whenever this coordinator leads, for as long as it is
     /// polled. What was committed and not switched on is, and what was dropped goes.
-    pub(crate) async fn reconcile(self: Arc<Datasets>) {
+    pub(crate) async fn reconcile(self: Arc<Datasets>, every: Duration) {
         let mut catalog = self.catalog().changes();
         loop {
             if self.catalog().leadership().leads {
                 if let Err(error) = self.reconcile_now().await {
                     tracing::warn!("the catalog could not be compared with the object store: {error}");
                 }
-                tokio::time::sleep(RECONCILE).await;
+                tokio::time::sleep(every).await;
             } else {
                 tokio::time::sleep(AGAIN).await;
             }
@@ -118,59 +117,71 @@ impl Datasets {
             if let Ok(ids) = &ids {
                 self.see(ids);
             }
-            if !self.catalog().snapshot().is_empty() {
-                return Ok(());
-            }
-            if ids?.is_empty() && self.manifests.catalog().await?.is_none() {
+            let snapshot = self.catalog().snapshot();
+            if snapshot.is_empty() {
+                if ids?.is_empty() && self.manifests.catalog().await?.is_none() {
+                    return Ok(());
+                }
+            } else if !snapshot.is_restoring() {
                 return Ok(());
             }
             if self.catalog().leadership().leads {
-                return self.reconcile_now().await;
+                match self.reconcile_now().await {
+                    Ok(()) => return Ok(()),
+                    Err(error) => tracing::warn!("the catalog is not rebuilt yet: {error}"),
+                }
             }
             tokio::time::sleep(AGAIN).await;
         }
     }
 
     /// Numbers of datasets that are taken.
-    fn see(&self, ids: &[u64]) {
+    pub(super) fn see(&self, ids: &[u64]) {
         let mut state = self.state.lock();
         state.highest_seen = state.highest_seen.max(ids.iter().copied().max().unwrap_or(0));
     }
 
     async fn reconcile_now(&self) -> Result<()> {
         self.catalog().linearize().await?;
-        self.take_over_copy().await?;
         let mut ids = self.manifests.datasets(DEFAULT_TENANT).await?;
         self.see(&ids);
+        self.take_over_copy(&ids).await?;
+        // What was dropped before gives its name to what was created afterwards.
         ids.sort_unstable();
-        for id in ids {
-            if let Err(error) = self.reconcile_dataset(id).await {
-                tracing::warn!("dataset {id} of the object store is left as it is: {error}");
+        let found = self.find(&ids).await?;
+        for (id, schema, name) in &found.different {
+            match self.reconcile_dataset(*id, schema, name, &found).await {
+                Ok(()) => {}
+                // It may pass, and a name must not be given away before.
+                Err(error @ (Error::Environment(_) | Error::Unavailable(_) | Error::Conflict(_)))
+                    if self.catalog().snapshot().is_restoring() =>
+                {
+                    return Err(error);
+                }
+                Err(error) => tracing::warn!("dataset {id} of the object store is left as it is: {error}"),
             }
         }
-        Ok(())
+        self.restored().await
     }
 
-    async fn reconcile_dataset(&self, id: u64) -> Result<()> {
-        let Some(manifest) = self.manifests.latest(DEFAULT_TENANT, id).await? else { return Ok(()) };
+    async fn reconcile_dataset(&self, id: u64, schema: &str, name: &str, found: &Found) -> Result<()> {
         // Whoever changes the table at the moment is about to tell the catalog.
-        let _turn = self.turn(&manifest.schema, &manifest.name).await;
+        let _turn = self.turn(schema, name).await;
         let Some(manifest) = self.manifests.latest(DEFAULT_TENANT, id).await? else { return Ok(()) };
         let snapshot = self.catalog().snapshot();
         let known = snapshot.dataset(DEFAULT_TENANT, id);
+        if is_known(&manifest, known) {
+            return Ok(());
+        }
         if manifest.tombstone {
-            if known.is_some() {
-                self.propose(Change::DropDataset(DropDataset { dataset: id, version: manifest.version }))
-                    .await?;
+            let dropped = DropDataset { dataset: id, version: manifest.version };
+            return self.propose(Change::DropDataset(dropped)).await.map(drop);
+        }
+        if known.is_none() {
+            if self.bury(&manifest, found).await? {
+                return Ok(());
             }
-            return Ok(());
-        }
-        let switched_on = known.and_then(|dataset| dataset.version).map(|version| version.number);
-        if switched_on.is_some_and(|number| number >= manifest.version) {
-            return Ok(());
-        }
-        if known.is_none() && !snapshot.has_schema(DEFAULT_TENANT, &manifest.schema) {
-            self.propose(Change::CreateSchema(CreateSchema { name: manifest.schema.clone() })).await?;
+            self.restore_schema(&manifest.schema).await?;
         }
         self.switch_on(&manifest).await
     }

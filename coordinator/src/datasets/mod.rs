@@ -4,10 +4,11 @@
 //! commits it; the shards hydrate it; queries that start from then on see it; the catalog switches it on in
 //! one command. Changes of one table take turns. [`changes`] holds what statements do, [`publish`] the switch,
 //! [`restore`] what a start does, [`follow`] what a coordinator of several does all the time,
-//! [`look`] what operators ask.
+//! [`found`] which manifests can never be a table, [`look`] what operators ask.
 
 mod changes;
 mod follow;
+mod found;
 mod look;
 mod partition;
 mod publish;
@@ -237,10 +238,11 @@ impl Datasets {
         Ok(reply)
     }
 
-    /// A number for a new dataset.
-    async fn allocate(&self) -> Result<u64> {
+    /// A number for a dataset that is about to be created under a name.
+    async fn allocate(&self, schema: &str, name: &str) -> Result<u64> {
         let above = self.state.lock().highest_seen;
-        match self.propose(Change::AllocateDataset(AllocateDataset { above })).await? {
+        let allocate = AllocateDataset { above, schema: schema.into(), name: name.into() };
+        match self.propose(Change::AllocateDataset(allocate)).await? {
             Reply::Dataset(dataset) => Ok(dataset),
             other => Err(Error::Internal(format!("a dataset without a number: {other:?}"))),
         }
@@ -277,11 +279,11 @@ impl Datasets {
         };
         let Err(error) = published else { return Ok(()) };
         self.let_go(&resident);
-        if matches!(error, Error::AlreadyExists(_) | Error::NotFound(_)) {
+        let snapshot = self.catalog().snapshot();
+        let is_past = snapshot.is_past(DEFAULT_TENANT, dataset, &manifest.schema, &manifest.name);
+        if is_past || matches!(error, Error::AlreadyExists(_) | Error::NotFound(_)) {
             // Another table took the name, or the schema went: the dataset must not come back from the store.
-            let tombstone =
-                Manifest { version: 2, tombstone: true, files: Vec::new(), ..Manifest::clone(&manifest) };
-            self.manifests.commit(&tombstone).await?;
+            self.manifests.commit(&found::tombstone(&manifest)).await?;
         }
         Err(error)
     }

@@ -1,11 +1,12 @@
 //! Bringing back what was there before: the catalog from the object store, the datasets onto the shards.
 
+use super::found::Found;
 use super::{DEFAULT_TENANT, Datasets, shard_error};
 use crate::catalog::CatalogState;
 use crate::error::{Error, Result};
 use crate::view::{Resident, View};
 use exec::plan::TableRef;
-use flight_proto::catalog::{Change, CreateSchema, Dataset, DropDataset};
+use flight_proto::catalog::{Change, CreateSchema, Dataset, DropDataset, Restored};
 use flight_proto::manifest::Manifest;
 use planner::catalog::{Partitioning, Table};
 use shard::schema::columns_from_stored;
@@ -20,16 +21,17 @@ impl Datasets {
     /// Brings the catalog up to what the object store holds, and every dataset onto the shards. A dataset
     /// that cannot be read stays absent, with the reason kept for those who query it.
     pub(crate) async fn restore(&self) -> Result<()> {
-        self.take_over_copy().await?;
         let mut ids = self.manifests.datasets(DEFAULT_TENANT).await?;
-        self.state.lock().highest_seen = ids.iter().copied().max().unwrap_or(0);
+        self.see(&ids);
+        self.take_over_copy(&ids).await?;
+        let found = self.find(&ids).await?;
         let state = self.catalog().snapshot();
         ids.extend(state.datasets(DEFAULT_TENANT).iter().map(|dataset| dataset.id));
         ids.sort_unstable();
         ids.dedup();
         for id in ids {
             let known = self.catalog().snapshot().dataset(DEFAULT_TENANT, id).cloned();
-            let Err(error) = self.restore_dataset(id, known.as_ref()).await else { continue };
+            let Err(error) = self.restore_dataset(id, known.as_ref(), &found).await else { continue };
             match known {
                 Some(dataset) => {
                     let why = format!("table '{}' could not be brought in: {error}", dataset.name);
@@ -42,6 +44,7 @@ impl Datasets {
                 None => tracing::warn!("dataset {id} of the object store is left out: {error}"),
             }
         }
+        self.restored().await?;
         self.show();
         for shard in self.shards().here().into_iter().flat_map(|here| here.shards()) {
             // Left-overs cost disk, not answers.
@@ -52,19 +55,30 @@ impl Datasets {
         Ok(())
     }
 
-    /// Takes the copy in the object store for the catalog, where that is empty.
-    pub(super) async fn take_over_copy(&self) -> Result<()> {
-        if self.catalog().snapshot().is_empty()
-            && let Some(bytes) = self.manifests.catalog().await?
-        {
-            let state = CatalogState::from_bytes(&bytes)?;
-            tracing::info!("the catalog is rebuilt from the object store");
-            self.propose(Change::Restore(state.stored().clone())).await?;
+    /// Has a catalog that is empty filled from the object store: at first by the copy there, which may be behind the
+    /// manifests of `ids`.
+    pub(super) async fn take_over_copy(&self, ids: &[u64]) -> Result<()> {
+        if !self.catalog().snapshot().is_empty() {
+            return Ok(());
         }
-        Ok(())
+        let copy = match self.manifests.catalog().await? {
+            Some(bytes) => CatalogState::from_bytes(&bytes)?,
+            None if ids.is_empty() => return Ok(()),
+            None => CatalogState::default(),
+        };
+        tracing::info!("the catalog is rebuilt from the object store");
+        self.propose(Change::Restore(copy.stored().clone())).await.map(drop)
     }
 
-    async fn restore_dataset(&self, id: u64, known: Option<&Dataset>) -> Result<()> {
+    /// The catalog has what the object store has.
+    pub(super) async fn restored(&self) -> Result<()> {
+        match self.catalog().snapshot().is_restoring() {
+            true => self.propose(Change::Restored(Restored {})).await.map(drop),
+            false => Ok(()),
+        }
+    }
+
+    async fn restore_dataset(&self, id: u64, known: Option<&Dataset>, found: &Found) -> Result<()> {
         let Some(manifest) = self.manifests.latest(DEFAULT_TENANT, id).await? else {
             let why = "its manifest is gone from the object store, and with it its data";
             return Err(Error::NotFound(why.into()));
@@ -76,10 +90,22 @@ impl Datasets {
             }
             return Ok(());
         }
-        if known.is_none() && !self.catalog().snapshot().has_schema(DEFAULT_TENANT, &manifest.schema) {
-            self.propose(Change::CreateSchema(CreateSchema { name: manifest.schema.clone() })).await?;
+        if known.is_none() {
+            if self.bury(&manifest, found).await? {
+                return Ok(());
+            }
+            self.restore_schema(&manifest.schema).await?;
         }
         self.switch_again(&Arc::new(manifest)).await
+    }
+
+    /// Creates the schema of a dataset that a catalog does not know which is filled from the object store.
+    pub(super) async fn restore_schema(&self, name: &str) -> Result<()> {
+        let snapshot = self.catalog().snapshot();
+        match snapshot.is_restoring() && !snapshot.has_schema(DEFAULT_TENANT, name) {
+            true => self.propose(Change::CreateSchema(CreateSchema { name: name.into() })).await.map(drop),
+            false => Ok(()),
+        }
     }
 
     /// Hydrates the latest version of a dataset, and switches it on where it is not yet: it was committed, but

@@ -13,7 +13,7 @@ pub(super) fn to_status(error: &Error) -> Status {
         Error::Denied(_) => Code::PermissionDenied,
         Error::Unauthenticated(_) => Code::Unauthenticated,
         Error::Conflict(_) => Code::Aborted,
-        Error::Environment(_) => Code::FailedPrecondition,
+        Error::Environment(_) | Error::Damaged(_) => Code::FailedPrecondition,
         Error::Refused(_) | Error::Unsupported(_) => Code::Unimplemented,
         Error::ShuttingDown | Error::Unavailable(_) => Code::Unavailable,
         Error::Internal(_) => Code::Internal,

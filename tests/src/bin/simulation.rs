@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use tundra_tests::simulation::Simulation;
+use tundra_tests::simulation::planted::Planted;
 
 /// Run simulated clusters, each under the faults that its seed draws
 #[derive(Parser)]
@@ -22,6 +23,9 @@ struct Options {
     /// Seeds at a time
     #[arg(long, default_value_t = 1)]
     processes: usize,
+    /// Plant a fault that the checkers must find, by its name in `planted.rs`
+    #[arg(long, value_name = "NAME", value_parser = planted)]
+    planted: Option<Planted>,
     /// One simulation, which is run in this process
     #[arg(long, hide = true)]
     one: Option<String>,
@@ -30,6 +34,10 @@ struct Options {
 fn seeds(text: &str) -> Result<Range<u64>, String> {
     let numbers = text.split_once("..").and_then(|(from, to)| Some(from.parse().ok()?..to.parse().ok()?));
     numbers.ok_or_else(|| format!("expected FROM..TO, got '{text}'"))
+}
+
+fn planted(name: &str) -> Result<Planted, String> {
+    serde_json::from_value(name.into()).map_err(|error| error.to_string())
 }
 
 fn main() -> ExitCode {
@@ -59,7 +67,8 @@ fn run(options: Options) -> Result<bool, String> {
             if seed >= options.seeds.end {
                 return;
             }
-            let report = Simulation { seed, faults: options.faults, planted: None }.run_apart(&binary);
+            let report =
+                Simulation { seed, faults: options.faults, planted: options.planted }.run_apart(&binary);
             println!("{report}");
             if !report.violations.is_empty() {
                 failed.fetch_add(1, Ordering::Relaxed);

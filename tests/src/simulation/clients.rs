@@ -2,13 +2,13 @@
 
 use super::history::{History, SeenBatch};
 use super::nodes::{COORDINATORS, Doors};
+use super::planted::Planted;
 use super::trace::Trace;
 use crate::random::Random;
 use crate::text;
 use coordinator::Error;
 use futures::TryStreamExt;
 use parking_lot::Mutex;
-use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -43,31 +43,20 @@ pub type Answers = Arc<Vec<Vec<Vec<String>>>>;
 
 /// A result that stays on its way for as long as nobody reads it.
 const LARGE: &str = "SELECT a.item FROM sale a, sale b, item i";
+/// How often a client tries to create a table.
+const ATTEMPTS: usize = 3;
 /// How long a client waits for an answer.
 const PATIENCE: Duration = Duration::from_secs(45);
-
-/// A fault of the harness itself, which the checkers must find.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Planted {
-    /// The store forgets puts that it has acknowledged.
-    LostPuts,
-    /// Answers leave out a batch, as those of an older version would.
-    OldVersion,
-    /// Answers leave out a row.
-    HalfVersion,
-    WrongAnswer,
-    /// Coordinators stay cut off.
-    NoHealing,
-    /// A client keeps a result that it does not read.
-    KeptQuery,
-}
 
 /// How a statement ended.
 enum Outcome {
     Rows(Vec<Vec<String>>),
     NotFound,
-    /// It failed, and may have taken effect all the same.
+    Exists,
+    /// It failed, and may have taken effect all the same. Nobody works at it any more.
     Failed,
+    /// The client has gone.
+    Late,
 }
 
 /// What clients share.
@@ -130,14 +119,9 @@ impl Clients {
         };
         self.trace.event(format_args!("c{} is asked {number}: {sql}", coordinator + 1));
         let session = door.coordinator.session("client");
-        let kept = self.is_planted(Planted::KeptQuery) && self.stop.load(Ordering::Relaxed);
-        let statement = if kept { LARGE.to_string() } else { sql.to_string() };
+        let statement = sql.to_string();
         let mut running = door.runtime.spawn(async move {
             let rows = session.execute(&statement).await?;
-            if kept {
-                std::mem::forget(rows);
-                return Ok(Vec::new());
-            }
             let batches: Vec<_> = rows.try_collect().await?;
             text::rows(&batches).map_err(|error| Error::Internal(error.to_string()))
         });
@@ -146,7 +130,7 @@ impl Clients {
         let (end, said, outcome) = match answer {
             Err(_) => {
                 running.abort();
-                ("late", "the client has gone".into(), Outcome::Failed)
+                ("late", "the client has gone".into(), Outcome::Late)
             }
             Ok(Err(lost)) if lost.is_panic() => {
                 self.violation(format!("defect: a statement panicked: {sql}"));
@@ -155,6 +139,7 @@ impl Clients {
             Ok(Err(_)) => ("lost", "the connection is lost".into(), Outcome::Failed),
             Ok(Ok(Ok(rows))) => ("answered", format!("{rows:?}"), Outcome::Rows(rows)),
             Ok(Ok(Err(Error::NotFound(why)))) => ("not found", why, Outcome::NotFound),
+            Ok(Ok(Err(Error::AlreadyExists(why)))) => ("already there", why, Outcome::Exists),
             Ok(Ok(Err(error))) => {
                 let end = match &error {
                     Error::Unavailable(_) => "unavailable",
@@ -197,7 +182,10 @@ impl Clients {
             let live = self.history.lock().live();
             match random.below(20) {
                 0 => self.create(coordinator, &mut random).await,
-                1 if live.len() > 4 => self.drop_table(coordinator, &live[random.below(live.len())]).await,
+                1 if live.len() > 4 => {
+                    let name = &live[random.below(live.len())];
+                    self.drop_table(coordinator, name, &mut random).await;
+                }
                 _ if live.is_empty() => self.create(coordinator, &mut random).await,
                 1..8 => {
                     let name = &live[random.below(live.len())];
@@ -216,32 +204,62 @@ impl Clients {
         }
     }
 
-    async fn create(&self, coordinator: usize, random: &mut Random) {
+    /// Creates a table; tries again, by any coordinator, where nobody knows what became of the attempt.
+    async fn create(&self, mut coordinator: usize, random: &mut Random) {
         let name = format!("t{}", self.names.fetch_add(1, Ordering::Relaxed));
-        self.history.lock().creates(&name);
-        let first = self.names.fetch_add(1, Ordering::Relaxed);
-        let sql = match random.one_in(2) {
-            true => format!("CREATE TABLE {name} (batch BIGINT, place BIGINT, amount BIGINT)"),
-            false => {
-                let rows = 1 + random.below(6) as u64;
-                self.history.lock().inserts(&name, first, rows);
-                format!("CREATE TABLE {name} AS {}", batch_sql(first, rows))
+        for attempt in 0..ATTEMPTS {
+            let begun = self.history.lock().creates(&name);
+            let first = self.names.fetch_add(1, Ordering::Relaxed);
+            let sql = match random.one_in(2) {
+                true => format!("CREATE TABLE {name} (batch BIGINT, place BIGINT, amount BIGINT)"),
+                false => {
+                    let rows = 1 + random.below(6) as u64;
+                    self.history.lock().creates_with(&name, first, rows);
+                    format!("CREATE TABLE {name} AS {}", batch_sql(first, rows))
+                }
+            };
+            match self.ask(coordinator, &sql).await {
+                Outcome::Rows(_) => {
+                    let created = self.history.lock().created(&name, first);
+                    let now = self.history.lock().tick();
+                    let acknowledged = self.history.lock().inserted(&name, first, now);
+                    self.check(created.and(acknowledged));
+                    if attempt > 0 {
+                        self.count("created again");
+                        // It must not come back by an earlier attempt.
+                        if random.one_in(2) {
+                            self.drop_table(random.below(COORDINATORS), &name, random).await;
+                        }
+                    }
+                    return;
+                }
+                Outcome::Exists if attempt > 0 => {
+                    let exists = self.history.lock().exists(&name, begun);
+                    return self.check(exists);
+                }
+                Outcome::Exists => {
+                    return self.violation(format!("catalog: {name} was there before it was created"));
+                }
+                // It may be worked at yet.
+                Outcome::Late => return,
+                Outcome::Failed | Outcome::NotFound => {}
             }
-        };
-        if let Outcome::Rows(_) = self.ask(coordinator, &sql).await {
-            let mut history = self.history.lock();
-            history.created(&name);
-            let now = history.tick();
-            let acknowledged = history.inserted(&name, first, now);
-            drop(history);
-            self.check(acknowledged);
+            if self.stop.load(Ordering::Relaxed) {
+                return;
+            }
+            sleep(Duration::from_millis(random.below(2_000) as u64)).await;
+            coordinator = random.below(COORDINATORS);
         }
     }
 
-    async fn drop_table(&self, coordinator: usize, name: &str) {
+    /// Drops a table, and mostly looks for it at once.
+    async fn drop_table(&self, coordinator: usize, name: &str, random: &mut Random) {
         self.history.lock().drops(name);
         if let Outcome::Rows(_) = self.ask(coordinator, &format!("DROP TABLE {name}")).await {
             self.history.lock().dropped(name);
+            if !random.one_in(4) {
+                self.read(random.below(COORDINATORS), name, random).await;
+            }
         }
     }
 
@@ -253,7 +271,7 @@ impl Clients {
         let checked = match outcome {
             Outcome::Rows(_) => self.history.lock().inserted(name, batch, begun),
             Outcome::NotFound => self.history.lock().not_found(name, begun),
-            Outcome::Failed => Ok(()),
+            Outcome::Exists | Outcome::Failed | Outcome::Late => Ok(()),
         };
         self.check(checked);
         acknowledged
@@ -292,7 +310,7 @@ impl Clients {
                 self.check(checked);
                 true
             }
-            Outcome::Failed => false,
+            Outcome::Exists | Outcome::Failed | Outcome::Late => false,
         }
     }
 
@@ -316,7 +334,7 @@ impl Clients {
                 self.violation(format!("catalog: a table is not found: {}", QUERIES[number]));
                 return true;
             }
-            Outcome::Failed => return false,
+            Outcome::Exists | Outcome::Failed | Outcome::Late => return false,
         };
         if self.is_planted(Planted::WrongAnswer) {
             rows.pop();
@@ -347,6 +365,24 @@ impl Clients {
                 while !self.insert(coordinator, name, &mut random).await {}
             }
         }
+        if self.is_planted(Planted::KeptQuery) || self.is_planted(Planted::UnheardEnd) {
+            self.leave_behind().await;
+        }
+    }
+
+    /// Asks for a large result that nobody reads.
+    async fn leave_behind(&self) {
+        let Some(door) = self.doors.lock()[0].clone() else { return };
+        let (session, kept) = (door.coordinator.session("client"), self.is_planted(Planted::KeptQuery));
+        let left = door.runtime.spawn(async move {
+            let Ok(rows) = session.execute(LARGE).await else { return };
+            sleep(Duration::from_secs(1)).await;
+            if kept {
+                std::mem::forget(rows);
+            }
+        });
+        // If its coordinator dies there is nothing to find.
+        let _ = left.await;
     }
 }
 

@@ -8,6 +8,8 @@ use std::sync::Arc;
 
 /// What a disk writes as a whole, or not at all.
 const SECTOR_BYTES: usize = 512;
+/// A disk that lies keeps what was written with every such sync.
+const LIES: u64 = 200;
 
 /// A disk, which outlives the node.
 #[derive(Clone, Default)]
@@ -25,6 +27,9 @@ struct State {
     life: u64,
     /// So many syncs fail from now on.
     failing: u32,
+    /// It acknowledges all syncs and makes one of [`LIES`]: the fault that the checkers must find.
+    lies: bool,
+    syncs: u64,
 }
 
 enum Change {
@@ -70,7 +75,11 @@ impl Disk {
     pub fn crash(&self, random: &mut Random) {
         let mut state = self.state.lock();
         state.life += 1;
-        let unsynced = std::mem::take(&mut state.unsynced);
+        let mut unsynced = std::mem::take(&mut state.unsynced);
+        if state.lies {
+            // What is left is what a sync left.
+            unsynced.clear();
+        }
         let survive = random.below(4);
         for change in unsynced {
             match change {
@@ -84,6 +93,11 @@ impl Disk {
         }
         state.current = state.synced.clone();
         state.failing = 0;
+    }
+
+    /// From now on a crash takes what was synced lately, too.
+    pub fn lie(&self) {
+        self.state.lock().lies = true;
     }
 
     /// Lets the next syncs fail.
@@ -129,6 +143,10 @@ impl Device for OpenDisk {
             if state.failing > 0 {
                 state.failing -= 1;
                 return Err(io::Error::other("the disk does not answer"));
+            }
+            state.syncs += 1;
+            if state.lies && !state.syncs.is_multiple_of(LIES) {
+                return Ok(());
             }
             let State { synced, unsynced, .. } = state;
             unsynced.drain(..).for_each(|change| change.apply(synced));

@@ -1,7 +1,8 @@
 //! What clients did and saw, and whether one catalog with whole versions can have answered so.
 //!
-//! Each table has a name that is used once, and rows in batches that are inserted whole: a table is a set of batches
-//! that only grows, between one creation and at most one drop. Moments are numbers that count up with every beginning
+//! Rows come in batches that are inserted whole: a table is a set of batches that only grows, between one creation and
+//! at most one drop. Its name is used once; where nobody knows what became of its creation, that is tried again, and one
+//! of the attempts at most may take effect, none after one that was acknowledged. Moments are numbers that count up with every beginning
 //! and every end of a statement, so that their order is the real one.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -32,6 +33,8 @@ struct Table {
 #[derive(Debug)]
 struct Batch {
     rows: u64,
+    /// The table was created with it.
+    is_first: bool,
     inserted: Change,
     /// The earliest end of a statement that saw it.
     seen: Option<Moment>,
@@ -73,16 +76,45 @@ impl History {
         self.tables.keys().cloned().collect()
     }
 
-    pub fn creates(&mut self, name: &str) {
+    pub fn creates(&mut self, name: &str) -> Moment {
         let begun = self.tick();
         self.tables.entry(name.into()).or_default().created = Some(Change { begun, done: None });
+        begun
     }
 
-    pub fn created(&mut self, name: &str) {
+    /// It is created with that batch.
+    pub fn creates_with(&mut self, name: &str, batch: u64, rows: u64) {
+        self.inserts(name, batch, rows);
+        let batches = self.tables.get_mut(name).map(|table| &mut table.batches);
+        if let Some(batch) = batches.and_then(|batches| batches.get_mut(&batch)) {
+            batch.is_first = true;
+        }
+    }
+
+    /// The last attempt to create it was acknowledged, with that batch where it has rows.
+    pub fn created(&mut self, name: &str, first: u64) -> Result<(), String> {
         let now = self.tick();
-        if let Some(created) = self.tables.get_mut(name).and_then(|table| table.created.as_mut()) {
+        let Some(table) = self.tables.get_mut(name) else { return Ok(()) };
+        if let Some(created) = &mut table.created {
             created.done = Some(now);
         }
+        let others = table.batches.extract_if(.., |number, batch| batch.is_first && *number != first);
+        match others.filter(|(_, batch)| batch.seen.is_some()).last() {
+            Some((number, _)) => {
+                Err(format!("catalog: {name} was there with batch {number}, and could be created again"))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// An attempt to create it that began then found that there is such a table.
+    pub fn exists(&mut self, name: &str, begun: Moment) -> Result<(), String> {
+        let now = self.tick();
+        let Some(table) = self.tables.get_mut(name) else { return Ok(()) };
+        if let Some(created) = &mut table.created {
+            created.done.get_or_insert(now);
+        }
+        table.is_there(name, begun, now)
     }
 
     pub fn drops(&mut self, name: &str) {
@@ -103,7 +135,7 @@ impl History {
         let begun = self.tick();
         if let Some(table) = self.tables.get_mut(name) {
             let inserted = Change { begun, done: None };
-            table.batches.insert(batch, Batch { rows, inserted, seen: None });
+            table.batches.insert(batch, Batch { rows, is_first: false, inserted, seen: None });
         }
         begun
     }
@@ -156,6 +188,9 @@ impl History {
             }
             batches.insert(one.batch);
         }
+        if batches.iter().filter(|number| table.batches[*number].is_first).count() > 1 {
+            return Err(format!("catalog: {name} has the rows of two creations: {batches:?}"));
+        }
         for (number, batch) in &table.batches {
             let acknowledged = batch.inserted.done.is_some_and(|done| done < begun);
             if acknowledged && !batches.contains(number) {
@@ -202,5 +237,54 @@ impl Table {
         }
         self.seen.get_or_insert(now);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const T: &str = "t";
+
+    fn seen(batch: u64) -> [SeenBatch; 1] {
+        [SeenBatch { batch, rows: 2, amount: 0 }]
+    }
+
+    /// Nobody knows what became of the first attempt, with batch 1; the second, with batch 2, was acknowledged.
+    fn created_again() -> History {
+        let mut history = History::default();
+        for batch in [1, 2] {
+            history.creates(T);
+            history.creates_with(T, batch, 2);
+        }
+        history.created(T, 2).unwrap();
+        history
+    }
+
+    #[test]
+    fn an_attempt_that_comes_back_is_found() {
+        let mut history = created_again();
+        let begun = history.tick();
+        history.read(T, begun, &seen(2)).unwrap();
+        assert!(history.read(T, begun, &seen(1)).unwrap_err().contains("nobody inserted"));
+        history.drops(T);
+        history.dropped(T);
+        let begun = history.tick();
+        assert!(history.read(T, begun, &seen(2)).unwrap_err().contains("was dropped"));
+        history.not_found(T, begun).unwrap();
+    }
+
+    #[test]
+    fn a_table_is_not_created_twice() {
+        let mut history = History::default();
+        history.creates(T);
+        history.creates_with(T, 1, 2);
+        let begun = history.tick();
+        history.read(T, begun, &seen(1)).unwrap();
+        let begun = history.creates(T);
+        history.exists(T, begun).unwrap();
+        assert_eq!(history.live(), [T]);
+        history.creates(T);
+        assert!(history.created(T, 2).unwrap_err().contains("could be created again"));
     }
 }

@@ -11,13 +11,15 @@ pub mod faults;
 pub mod history;
 pub mod host;
 pub mod nodes;
+pub mod planted;
 pub mod process;
+pub mod spoiled;
 pub mod store;
 pub mod trace;
 
 use crate::random::Random;
 use crate::text;
-use clients::{Answers, Clients, FIXED, Planted, QUERIES};
+use clients::{Answers, Clients, FIXED, QUERIES};
 use coordinator::{Config, Environment};
 use disk::Disk;
 use exec::runtime::Workers;
@@ -26,6 +28,7 @@ use futures::TryStreamExt;
 use host::Host;
 use metrics_exporter_prometheus::PrometheusBuilder;
 use nodes::Nodes;
+use planted::Planted;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -179,9 +182,11 @@ impl Run {
         let outside = Host::new(begun, Duration::ZERO)?;
         let objects = Objects::new(random.number(), trace.clone(), outside.handle().clone());
         let own = |random: &mut Random| Random::new(random.number());
-        let nodes = Nodes::new(folder.path(), begun, objects.clone(), trace.clone(), own(&mut random));
+        let planted = simulation.planted;
+        let nodes =
+            Nodes::new(folder.path(), begun, objects.clone(), trace.clone(), planted, own(&mut random));
         let faults = Faults::new(own(&mut random), objects.clone(), trace.clone());
-        let clients = Clients::new(nodes.doors.clone(), trace.clone(), answers, simulation.planted);
+        let clients = Clients::new(nodes.doors.clone(), trace.clone(), answers, planted);
         Ok(Run { nodes, faults, objects, clients, outside, trace, random, _folder: folder })
     }
 
@@ -286,7 +291,8 @@ impl Run {
             return Err(format!("leak: nobody asks, and this is held: {}", held.join(", ")));
         }
         // It takes long to simulate, so that only some look.
-        if self.random.one_in(10) { self.let_go() } else { Ok(()) }
+        let looks = self.random.one_in(10) || simulation.planted == Some(Planted::KeptLease);
+        if looks { self.let_go() } else { Ok(()) }
     }
 
     /// Shards hold the current version of each table, once the leases of the others are over.

@@ -2,14 +2,16 @@
 
 use super::disk::Disk;
 use super::host::{Host, TICK};
+use super::planted::{Planted, Spoiler};
 use super::process;
+use super::spoiled::SpoiledNetwork;
 use super::store::Objects;
 use super::trace::Trace;
 use crate::random::Random;
 use coordinator::{Cluster, Config, Environment, NodeNetwork, NodeOptions};
 use exec::memory::MemoryPool;
 use exec::runtime::Workers;
-use network::{MemoryNetwork, Peers};
+use network::{MemoryNetwork, Network, Peers};
 use parking_lot::Mutex;
 use shard::hydrate::Options;
 use shard::service::{NodeConfig, NodeHandle, serve};
@@ -77,6 +79,9 @@ pub struct Nodes {
     objects: Arc<Objects>,
     trace: Arc<Trace>,
     random: Random,
+    /// How often the coordinator that leads looks into the object store.
+    reconcile: Duration,
+    planted: Option<Planted>,
     begun: Instant,
     pub now: Duration,
 }
@@ -98,6 +103,7 @@ impl Nodes {
         begun: Instant,
         objects: Arc<Objects>,
         trace: Arc<Trace>,
+        planted: Option<Planted>,
         mut random: Random,
     ) -> Nodes {
         let network = MemoryNetwork::new();
@@ -120,7 +126,13 @@ impl Nodes {
         let coordinators = (1..=COORDINATORS).map(|number| node(number, false));
         let nodes = coordinators.chain((1..=SHARDS).map(|number| node(number, true))).collect();
         let doors = Arc::new(Mutex::new(vec![None; COORDINATORS]));
-        Nodes { nodes, doors, network, objects, trace, random, begun, now: Duration::ZERO }
+        let reconcile = Duration::from_millis(500 + random.below(5_000) as u64);
+        let now = Duration::ZERO;
+        let nodes = Nodes { nodes, doors, network, objects, trace, random, reconcile, planted, begun, now };
+        if planted == Some(Planted::LyingDisk) {
+            nodes.nodes.iter().for_each(|node| node.disk.lie());
+        }
+        nodes
     }
 
     /// Lets all nodes run for a [`TICK`], in an order that is drawn.
@@ -170,11 +182,21 @@ impl Nodes {
         let running = Arc::new(Mutex::new(Running::Starting));
         let stores = Stores::new();
         stores.mount("memory://", self.objects.of_node(alive.clone()));
+        let seed = self.random.number();
+        let network = self.network.node(&node.name);
+        let spoilt: Arc<dyn Network> = match self.planted.filter(|planted| planted.is_in_messages()) {
+            Some(planted) => {
+                let spoiler = Arc::new(Spoiler::new(planted, &node.name, Random::new(seed)));
+                Arc::new(SpoiledNetwork { network, spoiler })
+            }
+            None => network,
+        };
         let start = Start {
             number: node.number,
-            seed: self.random.number(),
+            seed,
             folder: node.folder.clone(),
-            network: self.network.clone(),
+            network: spoilt,
+            reconcile: self.reconcile,
             name: node.name.clone(),
             stores,
             running: running.clone(),
@@ -267,7 +289,8 @@ struct Start {
     number: u64,
     seed: u64,
     folder: PathBuf,
-    network: MemoryNetwork,
+    network: Arc<dyn Network>,
+    reconcile: Duration,
     name: String,
     stores: Arc<Stores>,
     running: Arc<Mutex<Running>>,
@@ -314,9 +337,8 @@ impl Start {
         disk: Box<dyn coordinator::catalog::Device>,
         workers: Arc<Workers>,
     ) -> Result<coordinator::Handle, String> {
-        let network = self.network.node(&self.name);
-        let listener = network.listen(&address(&self.name)).await.map_err(|error| error.to_string())?;
-        let peers = Arc::new(Peers::new(network, CONNECT));
+        let listener = self.network.listen(&address(&self.name)).await.map_err(|error| error.to_string())?;
+        let peers = Arc::new(Peers::new(self.network, CONNECT));
         let members = (1..=COORDINATORS as u64).map(|id| (id, address(&format!("c{id}"))));
         let nodes = NodeOptions {
             replicas: 2,
@@ -324,7 +346,8 @@ impl Start {
             down_after: Duration::from_secs(5),
             hydration: hydration(),
         };
-        let cluster = Cluster { id: self.number, members: members.collect::<BTreeMap<_, _>>(), nodes };
+        let members = members.collect::<BTreeMap<_, _>>();
+        let cluster = Cluster { id: self.number, members, nodes, reconcile: self.reconcile };
         let config = Config {
             object_store: Some("memory:///tundra".into()),
             threads: 1,
@@ -363,9 +386,8 @@ impl Start {
     }
 
     async fn start_shard(self, environment: shard::Environment) -> Result<(Arc<Shard>, NodeHandle), String> {
-        let network = self.network.node(&self.name);
-        let listener = network.listen(&address(&self.name)).await.map_err(|error| error.to_string())?;
-        let peers = Arc::new(Peers::new(network, CONNECT));
+        let listener = self.network.listen(&address(&self.name)).await.map_err(|error| error.to_string())?;
+        let peers = Arc::new(Peers::new(self.network, CONNECT));
         let config = shard::Config { data: self.folder, id: self.number };
         let shard = Shard::start(config, environment).map_err(|error| error.to_string())?;
         let config = NodeConfig {

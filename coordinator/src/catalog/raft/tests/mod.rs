@@ -77,7 +77,7 @@ fn create(name: impl Into<String>) -> Command {
 }
 
 fn allocate() -> Command {
-    command(Change::AllocateDataset(AllocateDataset { above: 0 }))
+    command(Change::AllocateDataset(AllocateDataset::default()))
 }
 
 #[tokio::test]
