@@ -5,7 +5,7 @@
 mod support;
 
 use columnar::DataType;
-use network::{MemoryNetwork, Network, Peers};
+use network::{MemoryNetwork, Peers};
 use shard::hydrate::Options;
 use shard::service::{NodeConfig, NodeHandle, serve};
 use shard::{Others, Placement, Progress, Shard, ShardSet, Version, VersionId, hydrate_one, infer, list};
