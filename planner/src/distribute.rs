@@ -320,7 +320,8 @@ impl Pass<'_> {
             Both,
             Gather,
         }
-        let broadcast = self.shards - 1.0;
+        // Rows that all get go to all others; of rows that are dealt, some stay where they are.
+        let (broadcast, dealt) = (self.shards - 1.0, 1.0 - 1.0 / self.shards);
         let mut best = (Move::Gather, (left_bytes + right_bytes) * 4.0 + 1e6);
         let mut offer = |way: Move, cost: f64| {
             if cost < best.1 {
@@ -335,13 +336,13 @@ impl Pass<'_> {
         }
         if !keys.is_empty() && values >= self.shards * MIN_VALUES_A_SHARD {
             if left_at != Distribution::Replicated && right_at != Distribution::Replicated {
-                offer(Move::Both, left_bytes + right_bytes);
+                offer(Move::Both, (left_bytes + right_bytes) * dealt);
             }
             if let Some(order) = sliced_left.filter(|_| right_at != Distribution::Replicated) {
-                offer(Move::ToLeft(order), right_bytes);
+                offer(Move::ToLeft(order), right_bytes * dealt);
             }
             if let Some(order) = sliced_right.filter(|_| left_at != Distribution::Replicated) {
-                offer(Move::ToRight(order), left_bytes);
+                offer(Move::ToRight(order), left_bytes * dealt);
             }
         }
         let pick = |side: fn(&(Expr, Expr)) -> &Expr, order: &Sliced| -> Vec<Expr> {
