@@ -17,6 +17,27 @@ pub(crate) fn header(message: &Bytes) -> Result<[u8; HEADER_BYTES]> {
     }
 }
 
+/// How far the half of a stream that sends has come.
+#[derive(PartialEq)]
+pub(crate) enum Progress {
+    Whole,
+    /// A message was sent in part and then given up: what follows would be taken for its rest.
+    Torn,
+    Finished,
+}
+
+impl Progress {
+    /// Refuses what cannot follow what was sent.
+    pub(crate) fn check_whole(&self) -> Result<()> {
+        let why = match self {
+            Progress::Whole => return Ok(()),
+            Progress::Torn => "a message was given up before it was sent",
+            Progress::Finished => "the last message was sent already",
+        };
+        Err(Error::Environment(why.into()))
+    }
+}
+
 /// A message that has arrived in part.
 #[derive(Default)]
 pub(crate) struct Partial {

@@ -1,7 +1,7 @@
 //! The halves of a stream of QUIC.
 
 use super::{NO_CODE, failure};
-use crate::message::{self, Partial};
+use crate::message::{self, Partial, Progress};
 use crate::{Error, MESSAGE_BYTES_MAX, Receiver, Result, Sender};
 use bytes::{Buf, Bytes};
 use futures::future::BoxFuture;
@@ -10,15 +10,6 @@ use std::sync::Arc;
 
 /// The most that is read at a time.
 const READ_BYTES_MAX: usize = 256 << 10;
-
-/// How far the half that sends has come.
-#[derive(PartialEq)]
-enum Progress {
-    Whole,
-    /// A message was sent in part and then given up: what follows would be taken for its rest.
-    Torn,
-    Finished,
-}
 
 pub(super) struct QuicSender {
     stream: SendStream,
@@ -32,19 +23,8 @@ impl QuicSender {
         QuicSender { stream, connection, peer, progress: Progress::Whole }
     }
 
-    /// Refuses what cannot follow what was sent.
-    fn check_whole(&self) -> Result<()> {
-        match self.progress {
-            Progress::Whole => Ok(()),
-            Progress::Torn => {
-                Err(Error::Environment("a message was given up before it was sent".to_string()))
-            }
-            Progress::Finished => Err(Error::Environment("the last message was sent already".to_string())),
-        }
-    }
-
     async fn send_whole(&mut self, message: Bytes) -> Result<()> {
-        self.check_whole()?;
+        self.progress.check_whole()?;
         let mut chunks = [Bytes::copy_from_slice(&message::header(&message)?), message];
         self.progress = Progress::Torn;
         let sent = self.stream.write_all_chunks(&mut chunks).await;
@@ -62,7 +42,7 @@ impl Sender for QuicSender {
     }
 
     fn finish(&mut self) -> Result<()> {
-        self.check_whole()?;
+        self.progress.check_whole()?;
         if let Some(error) = self.connection.close_reason() {
             return Err(failure::lost(&self.peer, &error));
         }

@@ -2,20 +2,12 @@
 
 use super::frame::PAYLOAD_BYTES_MAX;
 use super::pipe::Pipe;
-use crate::{Error, Receiver, Result, Sender, message};
+use crate::message::{self, Progress};
+use crate::{Error, Receiver, Result, Sender};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use std::future::poll_fn;
 use std::sync::Arc;
-
-/// How far the half that sends has come.
-#[derive(PartialEq)]
-enum Progress {
-    Whole,
-    /// A message was sent in part and then given up: what follows would be taken for its rest.
-    Torn,
-    Finished,
-}
 
 pub(super) struct TcpSender {
     pipe: Arc<Pipe>,
@@ -27,19 +19,8 @@ impl TcpSender {
         TcpSender { pipe, progress: Progress::Whole }
     }
 
-    /// Refuses what cannot follow what was sent.
-    fn check_whole(&self) -> Result<()> {
-        match self.progress {
-            Progress::Whole => Ok(()),
-            Progress::Torn => {
-                Err(Error::Environment("a message was given up before it was sent".to_string()))
-            }
-            Progress::Finished => Err(Error::Environment("the last message was sent already".to_string())),
-        }
-    }
-
     async fn send_whole(&mut self, message: Bytes) -> Result<()> {
-        self.check_whole()?;
+        self.progress.check_whole()?;
         let header = message::header(&message)?;
         self.progress = Progress::Torn;
         let sent = self.send_parts(header, message).await;
@@ -70,7 +51,7 @@ impl Sender for TcpSender {
     }
 
     fn finish(&mut self) -> Result<()> {
-        self.check_whole()?;
+        self.progress.check_whole()?;
         self.pipe.link.check()?;
         self.pipe.send_last(true);
         self.progress = Progress::Finished;
