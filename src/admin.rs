@@ -80,6 +80,8 @@ enum Command {
         #[arg(long)]
         force: bool,
     },
+    /// Raise the cluster's version, after every node was started with a new release
+    Upgrade,
     /// List the datasets that queries see
     Datasets,
     /// List the versions of a dataset
@@ -152,6 +154,7 @@ async fn ask(client: &Client, printer: &Printer, command: Command) -> Result<(),
             let force = [("force", force.to_string())];
             printer.print(&client.delete(&["shards", &shard], &force).await?, text::nodes)
         }
+        Command::Upgrade => printer.print(&client.post(&["upgrade"]).await?, text::upgrade),
         Command::Datasets => {
             let datasets: Vec<Dataset> = client.get(&["datasets"], &[]).await?;
             printer.print(&datasets, |datasets| text::datasets(datasets))

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use network::{Credentials, Listener, Network, Peers, Quic, QuicOptions, Tcp, TcpOptions};
+use network::{Credentials, Listener, Network, Peers, Quic, QuicOptions, Spoken, Tcp, TcpOptions, Versions};
 
 use crate::Failure;
 use crate::process::Stop;
@@ -55,6 +55,9 @@ pub(crate) struct NodeOptions {
     certificates: PathBuf,
     #[command(flatten)]
     transport: TransportOptions,
+    /// Speak no later version than this one, as a node of the release that had it
+    #[arg(long, hide = true, value_name = "VERSION", value_parser = speaks)]
+    speaks: Option<u16>,
     /// Ends with the process that started it and holds its stdin
     #[arg(long, hide = true)]
     with_parent: bool,
@@ -79,6 +82,13 @@ impl NodeOptions {
             }
         };
         let listener = network.listen(&self.listen).await?;
-        Ok((listener, Arc::new(Peers::new(network, CONNECT))))
+        let most = self.speaks.unwrap_or(Versions::OWN.most);
+        let spoken = Spoken::new(Versions { most, ..Versions::OWN });
+        Ok((listener, Arc::new(Peers::speaking(network, CONNECT, spoken))))
     }
+}
+
+fn speaks(text: &str) -> Result<u16, String> {
+    let version = text.parse().ok().filter(|&version| Versions::OWN.contains(version));
+    version.ok_or_else(|| format!("this release speaks {}, got '{text}'", Versions::OWN))
 }

@@ -68,8 +68,10 @@ async fn serve(options: Options, mut stop: Stop) -> Result<(), Failure> {
     };
     let handle = serve_node(shard, listener, peers, config);
     announce(id, handle.address());
-    stop.requested().await;
-    Ok(())
+    tokio::select! {
+        () = stop.requested() => Ok(()),
+        why = handle.outdated() => Err(why.into()),
+    }
 }
 
 /// The shard's number: drawn at its first start, and kept in its folder.

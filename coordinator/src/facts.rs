@@ -8,6 +8,7 @@ use crate::shards::Shards;
 use crate::shards::nodes::NodeSummary;
 use crate::view::{Resident, View};
 use flight_proto::admin;
+use network::Versions;
 use planner::catalog::Partitioning;
 use shard::{Hydration, HydrationState, VersionId};
 use std::collections::BTreeMap;
@@ -23,9 +24,17 @@ pub(crate) fn query_text(id: u128) -> String {
     format!("{id:032x}")
 }
 
+fn speaks(versions: Versions) -> admin::Speaks {
+    admin::Speaks { least: versions.least.into(), most: versions.most.into() }
+}
+
 pub(crate) fn nodes(coordinator: &Coordinator) -> admin::Nodes {
     let datasets = &coordinator.datasets;
-    admin::Nodes { coordinators: coordinators(datasets.catalog()), shards: shards(datasets.shards()) }
+    admin::Nodes {
+        cluster_version: datasets.catalog().snapshot().cluster_version().into(),
+        coordinators: coordinators(datasets.catalog()),
+        shards: shards(datasets.shards()),
+    }
 }
 
 pub(crate) fn coordinators(catalog: &dyn CatalogStore) -> Vec<admin::Coordinator> {
@@ -42,6 +51,7 @@ pub(crate) fn coordinators(catalog: &dyn CatalogStore) -> Vec<admin::Coordinator
         term,
         // Where the others are is not known here.
         applied: last_applied.filter(|_| member.id == id),
+        speaks: member.versions.map(speaks),
         id: member.id,
         address: member.address,
     };
@@ -66,6 +76,7 @@ pub(crate) fn shards(shards: &Shards) -> Vec<admin::Shard> {
         alive: node.alive,
         buckets: node.buckets as u64,
         rows: node.rows,
+        speaks: node.versions.map(speaks),
     };
     shards.summaries().into_iter().map(shard).collect()
 }

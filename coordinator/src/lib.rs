@@ -28,6 +28,7 @@ mod settings;
 mod shards;
 pub mod start;
 mod system;
+mod upgrade;
 mod view;
 mod write;
 

@@ -10,7 +10,7 @@ use crate::session::Session;
 use crate::shards::here::ShardsHere;
 use crate::shards::nodes::Nodes;
 use crate::shards::{Shards, words};
-use crate::{flight, http, metrics};
+use crate::{flight, http, metrics, upgrade};
 use exec::memory::MemoryPool;
 use exec::runtime::Workers;
 use shard::{Place, Shard, Stores, hydrate};
@@ -160,11 +160,17 @@ pub async fn start(config: Config, environment: Environment) -> Result<Handle> {
             background.push(tokio::spawn(nodes.clone().watch()));
             background.push(tokio::spawn(nodes.clone().tell()));
             background.push(tokio::spawn(datasets.clone().follow()));
+            let spoken = nodes.peers.spoken().clone();
+            background.push(tokio::spawn(upgrade::follow(catalog.clone(), spoken)));
             catalog.ready().await?;
+            upgrade::begin(&*catalog, datasets.shards()).await?;
             datasets.begin().await?;
             background.push(tokio::spawn(datasets.clone().reconcile(reconcile)));
         }
-        _ => datasets.restore().await?,
+        _ => {
+            upgrade::begin(&*catalog, datasets.shards()).await?;
+            datasets.restore().await?;
+        }
     }
     let coordinator = Arc::new(Coordinator::new(config, datasets.clone(), workers, memory, random));
     background.extend([
@@ -189,7 +195,9 @@ fn raft_options(config: &Config, network: Option<&NodeNetwork>, random: Random) 
     Ok(match (&config.cluster, network) {
         (Some(cluster), Some(network)) => {
             let transport = Arc::new(words::RaftTransport(network.peers.clone()));
-            RaftOptions::new(cluster.id, cluster.members.clone(), transport, random)
+            let versions = network.peers.spoken().versions();
+            let options = RaftOptions::new(cluster.id, cluster.members.clone(), transport, random);
+            RaftOptions { versions, ..options }
         }
         (None, None) => RaftOptions::alone(random),
         _ => return Err(Error::Internal("a cluster needs a network, and a network a cluster".into())),

@@ -6,6 +6,7 @@ use crate::coordinator::Coordinator;
 use crate::facts;
 use crate::view::{View, text, wide};
 use columnar::{DataType, Value};
+use flight_proto::admin::Speaks;
 use planner::catalog::{Catalog, Table, VirtualTable};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -46,9 +47,11 @@ impl Names {
         let mut columns: Vec<ColumnSchema> = ["shard", "address", "status"].into_iter().map(text).collect();
         columns.push(yes_or_no("alive"));
         columns.extend(["buckets", "rows"].into_iter().map(wide));
+        columns.extend(versions());
         let rows = facts::shards(self.coordinator.datasets.shards()).into_iter().map(|shard| {
             let mut row = row(&[shard.id, shard.address, shard.status], &[shard.buckets, shard.rows]);
             row.insert(3, Value::boolean(shard.alive));
+            row.extend(spoken(shard.speaks));
             row
         });
         VirtualTable { name: "shards".into(), rows: rows.collect(), columns }
@@ -59,16 +62,19 @@ impl Names {
         columns.extend(["address", "role"].into_iter().map(text));
         columns.extend([yes_or_no("here"), wide("term")]);
         columns.push(ColumnSchema { nullable: true, ..wide("applied") });
+        columns.extend(versions());
         let members = facts::coordinators(self.coordinator.datasets.catalog());
         let rows = members.into_iter().map(|member| {
-            vec![
+            let mut row = vec![
                 count(member.id),
                 Value::varchar(&member.address),
                 Value::varchar(&member.role),
                 Value::boolean(member.here),
                 count(member.term),
                 member.applied.map_or(Value::null(DataType::Int64), count),
-            ]
+            ];
+            row.extend(spoken(member.speaks));
+            row
         });
         VirtualTable { name: "coordinators".into(), rows: rows.collect(), columns }
     }
@@ -92,6 +98,16 @@ impl Names {
         let rows = queries.map(|query| row(&[query.query, query.principal, query.sql], &[query.elapsed_ms]));
         VirtualTable { name: "queries".into(), rows: rows.collect(), columns }
     }
+}
+
+/// The versions that a node speaks; null where it has not told.
+fn versions() -> [ColumnSchema; 2] {
+    ["least_version", "most_version"].map(|name| ColumnSchema { nullable: true, ..wide(name) })
+}
+
+fn spoken(speaks: Option<Speaks>) -> [Value; 2] {
+    let number = |version: Option<u32>| version.map_or(Value::null(DataType::Int64), |one| count(one.into()));
+    [number(speaks.map(|speaks| speaks.least)), number(speaks.map(|speaks| speaks.most))]
 }
 
 fn yes_or_no(name: &str) -> ColumnSchema {

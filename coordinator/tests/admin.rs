@@ -37,6 +37,7 @@ async fn what_there_is() {
     assert_eq!(nodes["coordinators"][0]["role"], "leader");
     assert_eq!(nodes["shards"][1]["id"], "0000000000000001");
     assert_eq!(nodes["shards"][1]["status"], "active");
+    assert_eq!((&nodes["cluster_version"], &nodes["coordinators"][0]["speaks"]["most"]), (&json!(2), &json!(2)));
     assert_eq!(get(&server, "/api/v1/leader").await["coordinator"], 1);
 
     let datasets = get(&server, "/api/v1/datasets").await;
@@ -60,6 +61,8 @@ async fn what_there_is() {
     let placement = get(&server, "/api/v1/placement?dataset=small").await;
     assert_eq!(placement[0]["buckets"][0]["shards"].as_array().unwrap().len(), 2);
 
+    let (status, body) = server.request("POST", "/api/v1/upgrade", "", "").await;
+    assert_eq!((status, serde_json::from_str(&body).unwrap()), (200, json!({ "before": 2, "after": 2 })));
     let (status, body) = server.request("POST", "/api/v1/snapshot", "", "").await;
     assert_eq!(status, 200, "{body}");
     let copy: Value = serde_json::from_str(&body).unwrap();

@@ -13,6 +13,9 @@ pub struct Failure {
 /// All nodes, as the coordinator that was asked knows them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Nodes {
+    /// What all nodes speak; `upgrade` raises it.
+    #[serde(default)]
+    pub cluster_version: u32,
     pub coordinators: Vec<Coordinator>,
     pub shards: Vec<Shard>,
 }
@@ -30,6 +33,16 @@ pub struct Coordinator {
     pub term: u64,
     /// The place in the log up to which the catalog is applied; known of the one that was asked.
     pub applied: Option<u64>,
+    /// Absent while it is silent.
+    #[serde(default)]
+    pub speaks: Option<Speaks>,
+}
+
+/// The versions that a node speaks, from `least` to `most`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Speaks {
+    pub least: u32,
+    pub most: u32,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -44,6 +57,16 @@ pub struct Shard {
     /// Buckets of all versions that it holds.
     pub buckets: u64,
     pub rows: u64,
+    /// Absent where it was not heard of.
+    #[serde(default)]
+    pub speaks: Option<Speaks>,
+}
+
+/// What the cluster's version was, and is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Upgrade {
+    pub before: u32,
+    pub after: u32,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

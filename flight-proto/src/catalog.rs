@@ -20,6 +20,9 @@ pub struct CatalogState {
     /// It was empty and is being filled from the object store: until [`Restored`], it may not know of tables.
     #[prost(bool, tag = "11")]
     pub restoring: bool,
+    /// What all nodes speak; 0 in states of version 1, which had none.
+    #[prost(uint32, tag = "12")]
+    pub cluster_version: u32,
 }
 
 /// What a tenant can name.
@@ -90,7 +93,7 @@ pub struct Command {
     pub at_us: i64,
     #[prost(string, tag = "2")]
     pub tenant: String,
-    #[prost(oneof = "Change", tags = "3, 4, 5, 6, 7, 8, 9, 20, 21, 22")]
+    #[prost(oneof = "Change", tags = "3, 4, 5, 6, 7, 8, 9, 20, 21, 22, 23")]
     pub change: Option<Change>,
 }
 
@@ -117,6 +120,9 @@ pub enum Change {
     RemoveShard(RemoveShard),
     #[prost(message, tag = "22")]
     SetShardStatus(SetShardStatus),
+    /// Since version 2.
+    #[prost(message, tag = "23")]
+    SetClusterVersion(SetClusterVersion),
 }
 
 /// A shard that buckets may be dealt to.
@@ -171,6 +177,13 @@ pub struct SetShardStatus {
 pub struct RemoveShard {
     #[prost(uint64, tag = "1")]
     pub shard: u64,
+}
+
+/// The cluster goes over to a version that all its nodes speak; it never goes back.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, prost::Message)]
+pub struct SetClusterVersion {
+    #[prost(uint32, tag = "1")]
+    pub version: u32,
 }
 
 #[derive(Clone, PartialEq, Eq, Hash, prost::Message)]

@@ -69,6 +69,18 @@ pub struct Heartbeat {
     /// Absent where the coordinator was told the same before.
     #[prost(message, optional, tag = "9")]
     pub hydrations: Option<Hydrations>,
+    /// What it speaks; absent: version 1 alone.
+    #[prost(message, optional, tag = "10")]
+    pub speaks: Option<Speaks>,
+}
+
+/// The versions that a node speaks, from `least` to `most`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, prost::Message)]
+pub struct Speaks {
+    #[prost(uint32, tag = "1")]
+    pub least: u32,
+    #[prost(uint32, tag = "2")]
+    pub most: u32,
 }
 
 #[derive(Clone, PartialEq, Eq, Hash, prost::Message)]
@@ -165,6 +177,9 @@ pub struct Orders {
     /// While the shard has not all that is wanted: the addresses of the others that live, who may have its segments.
     #[prost(string, repeated, tag = "7")]
     pub shards: Vec<String>,
+    /// Of the catalog; 0: version 1.
+    #[prost(uint32, tag = "8")]
+    pub cluster_version: u32,
 }
 
 /// Which of these segments of a dataset are held?

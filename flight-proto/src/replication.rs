@@ -2,6 +2,7 @@
 
 use crate::catalog::{Command, Reply};
 use crate::log::{LogEntry, LogId, Node, Vote};
+use crate::node::Speaks;
 
 /// A request to a member.
 #[derive(Clone, PartialEq, prost::Message)]
@@ -9,7 +10,7 @@ pub struct Request {
     /// The member that is meant; another one that lives at its address refuses.
     #[prost(uint64, tag = "1")]
     pub to: u64,
-    #[prost(oneof = "Question", tags = "2, 3, 4, 5, 6, 7, 8, 9, 10")]
+    #[prost(oneof = "Question", tags = "2, 3, 4, 5, 6, 7, 8, 9, 10, 11")]
     pub question: Option<Question>,
 }
 
@@ -36,6 +37,9 @@ pub enum Question {
     /// That this member is to lead.
     #[prost(uint64, tag = "10")]
     HandOver(u64),
+    /// To any member; one of version 1 answers that it does not know the question.
+    #[prost(message, tag = "11")]
+    Versions(AskVersions),
 }
 
 /// Entries that follow `previous`; without entries, a sign of life.
@@ -105,6 +109,10 @@ pub struct Propose {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, prost::Message)]
 pub struct ReadIndex {}
 
+/// What the member speaks.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, prost::Message)]
+pub struct AskVersions {}
+
 #[derive(Clone, PartialEq, Eq, Hash, prost::Message)]
 pub struct ChangeMembers {
     #[prost(oneof = "MemberChange", tags = "1, 2")]
@@ -122,7 +130,7 @@ pub enum MemberChange {
 /// The answer to a [`Request`].
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Response {
-    #[prost(oneof = "Answer", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11")]
+    #[prost(oneof = "Answer", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12")]
     pub answer: Option<Answer>,
 }
 
@@ -153,6 +161,9 @@ pub enum Answer {
     /// Wrong for good.
     #[prost(string, tag = "11")]
     Refused(String),
+    /// To [`Question::Versions`].
+    #[prost(message, tag = "12")]
+    Speaks(Speaks),
 }
 
 /// No answer came about.

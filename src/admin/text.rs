@@ -3,7 +3,8 @@
 use std::fmt::Write;
 
 use flight_proto::admin::{
-    Coordinator, Dataset, Hydration, Leader, Nodes, Placement, Queries, Query, Shard, Version,
+    Coordinator, Dataset, Hydration, Leader, Nodes, Placement, Queries, Query, Shard, Speaks, Upgrade,
+    Version,
 };
 
 use crate::table::aligned;
@@ -11,20 +12,42 @@ use crate::table::aligned;
 pub(super) fn nodes(nodes: &Nodes) -> String {
     let coordinators = nodes.coordinators.iter().map(|node: &Coordinator| {
         let here = if node.here { "yes" } else { "" };
-        [node.id.to_string(), node.address.clone(), node.role.clone(), node.term.to_string(), here.into()]
+        let (id, term) = (node.id.to_string(), node.term.to_string());
+        [id, node.address.clone(), node.role.clone(), term, speaks(node.speaks), here.into()]
     });
-    let mut text = aligned(["COORDINATOR", "ADDRESS", "ROLE", "TERM", "ASKED"], coordinators);
+    let mut text = format!("The cluster is at version {}.\n\n", nodes.cluster_version);
+    text += &aligned(["COORDINATOR", "ADDRESS", "ROLE", "TERM", "SPEAKS", "ASKED"], coordinators);
     text.push('\n');
     text + &shards(&nodes.shards)
+}
+
+/// The versions that a node speaks.
+fn speaks(speaks: Option<Speaks>) -> String {
+    match speaks {
+        None => "unknown".into(),
+        Some(Speaks { least, most }) if least == most => most.to_string(),
+        Some(Speaks { least, most }) => format!("{least}-{most}"),
+    }
+}
+
+pub(super) fn upgrade(upgrade: &Upgrade) -> String {
+    match *upgrade {
+        Upgrade { before, after } if before == after => {
+            format!("the cluster is at version {after} already\n")
+        }
+        Upgrade { before, after } => format!("the cluster has gone over from version {before} to {after}\n"),
+    }
 }
 
 pub(super) fn shards(shards: &[Shard]) -> String {
     let rows = shards.iter().map(|shard| {
         let alive = if shard.alive { "yes" } else { "no" };
         let (id, address, status) = (shard.id.clone(), shard.address.clone(), shard.status.clone());
-        [id, address, status, alive.into(), shard.buckets.to_string(), shard.rows.to_string()]
+        let counts = [shard.buckets, shard.rows].map(|count| count.to_string());
+        let [buckets, rows] = counts;
+        [id, address, status, alive.into(), buckets, rows, speaks(shard.speaks)]
     });
-    aligned(["SHARD", "ADDRESS", "STATUS", "ALIVE", "BUCKETS", "ROWS"], rows)
+    aligned(["SHARD", "ADDRESS", "STATUS", "ALIVE", "BUCKETS", "ROWS", "SPEAKS"], rows)
 }
 
 pub(super) fn leader(leader: &Leader) -> String {

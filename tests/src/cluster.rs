@@ -2,11 +2,11 @@
 
 use crate::connection::{Connection, Failure};
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt, BufReader, Lines};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 
 /// `tundra cluster`, which starts its nodes as processes. It ends, and removes its data, when dropped.
@@ -37,6 +37,65 @@ impl FurtherNode {
     /// Ends it, as the end of its machine would.
     pub async fn kill(mut self) -> Result<(), Failure> {
         self.process.kill().await.map_err(Failure::of)
+    }
+
+    /// Ends it as a service manager does.
+    pub async fn end(mut self) -> Result<(), Failure> {
+        let id = self.process.id().ok_or_else(|| Failure::of("the node has ended by itself"))?;
+        Command::new("kill").args(["-TERM", &id.to_string()]).status().await.map_err(Failure::of)?;
+        match self.process.wait().await.map_err(Failure::of)? {
+            status if status.success() => Ok(()),
+            status => Err(Failure(format!("the node ended with {status}"))),
+        }
+    }
+
+    /// What it has logged when it has ended by itself, which it is to do soon.
+    pub async fn failure(mut self) -> Result<String, Failure> {
+        let mut log = String::new();
+        let output = self.process.stderr.as_mut().ok_or_else(|| Failure::of("the log is not kept"))?;
+        let ended = tokio::time::timeout(ENDING, output.read_to_string(&mut log)).await;
+        ended.map_err(|_| Failure(format!("the node goes on: {log}")))?.map_err(Failure::of)?;
+        let status = self.process.wait().await.map_err(Failure::of)?;
+        match status.success() {
+            true => Err(Failure(format!("the node ended as if it was told to: {log}"))),
+            false => Ok(log),
+        }
+    }
+}
+
+/// How long a node may take to end by itself.
+const ENDING: Duration = Duration::from_secs(30);
+
+/// Makes a certificate of the authority in the folder `certificates`, which is made where there is none.
+pub async fn certificate(certificates: &Path, name: &str) -> Result<(), Failure> {
+    let mut cert = Command::new(tundra()?);
+    cert.arg("cert").arg("--data").arg(certificates).args(["--name", name]).stdout(Stdio::null());
+    match cert.status().await.map_err(Failure::of)?.success() {
+        true => Ok(()),
+        false => Err(Failure(format!("no certificate for {name}"))),
+    }
+}
+
+/// Starts a node of a release, its log at this process's or, with `keep_log`, for [`FurtherNode::failure`].
+pub fn start_node(release: &Path, arguments: &[String], keep_log: bool) -> Result<FurtherNode, Failure> {
+    let mut command = Command::new(release);
+    command.args(arguments).stdout(Stdio::piped()).kill_on_drop(true);
+    if keep_log {
+        command.stderr(Stdio::piped());
+    }
+    let mut process = command.spawn().map_err(Failure::of)?;
+    let output = process.stdout.take().ok_or_else(|| Failure::of("no output"))?;
+    Ok(FurtherNode { process, lines: BufReader::new(output).lines() })
+}
+
+/// What `tundra admin` prints as JSON, asking the coordinator at `http://HOST:PORT`.
+pub async fn admin(url: &str, arguments: &[&str]) -> Result<serde_json::Value, Failure> {
+    let mut command = Command::new(tundra()?);
+    command.args(["admin", "--json", "--url", url]).args(arguments).kill_on_drop(true);
+    let output = command.output().await.map_err(Failure::of)?;
+    match output.status.success() {
+        true => serde_json::from_slice(&output.stdout).map_err(Failure::of),
+        false => Err(Failure(String::from_utf8_lossy(&output.stderr).into_owned())),
     }
 }
 
@@ -92,28 +151,17 @@ impl ProcessCluster {
     /// Starts `tundra KIND` with a certificate of the cluster and a folder called `name`.
     pub async fn further(&self, kind: &str, name: &str, arguments: &[&str]) -> Result<FurtherNode, Failure> {
         let certificates = self.data().join("certificates");
-        let mut cert = Command::new(tundra()?);
-        cert.arg("cert").arg("--data").arg(&certificates).args(["--name", name]).stdout(Stdio::null());
-        if !cert.status().await.map_err(Failure::of)?.success() {
-            return Err(Failure(format!("no certificate for {name}")));
-        }
-        let mut command = Command::new(tundra()?);
-        command.arg(kind).arg("--data").arg(self.data().join(name));
-        command.arg("--certificates").arg(certificates.join(name)).args(arguments);
-        let mut process = command.stdout(Stdio::piped()).kill_on_drop(true).spawn().map_err(Failure::of)?;
-        let output = process.stdout.take().ok_or_else(|| Failure::of("no output"))?;
-        Ok(FurtherNode { process, lines: BufReader::new(output).lines() })
+        certificate(&certificates, name).await?;
+        let (data, own) = (self.data().join(name), certificates.join(name));
+        let (data, own) = (data.display().to_string(), own.display().to_string());
+        let words = [&[kind, "--data", &data, "--certificates", &own], arguments].concat();
+        let words: Vec<String> = words.into_iter().map(str::to_string).collect();
+        start_node(&tundra()?, &words, false)
     }
 
     /// What `tundra admin` prints as JSON, asking the coordinator in that place.
     pub async fn admin(&self, place: usize, arguments: &[&str]) -> Result<serde_json::Value, Failure> {
-        let mut command = Command::new(tundra()?);
-        command.args(["admin", "--json", "--url", &self.http[place]]).args(arguments).kill_on_drop(true);
-        let output = command.output().await.map_err(Failure::of)?;
-        match output.status.success() {
-            true => serde_json::from_slice(&output.stdout).map_err(Failure::of),
-            false => Err(Failure(String::from_utf8_lossy(&output.stderr).into_owned())),
-        }
+        admin(&self.http[place], arguments).await
     }
 
     /// One connection to all coordinators, which take turns.
@@ -202,7 +250,7 @@ fn children(parent: u32) -> Result<Vec<u32>, Failure> {
 }
 
 /// The `tundra` binary that was built with this test.
-fn tundra() -> Result<PathBuf, Failure> {
+pub fn tundra() -> Result<PathBuf, Failure> {
     let test = std::env::current_exe().map_err(Failure::of)?;
     let folders = test.ancestors().skip(1).take(2);
     let found = folders.map(|folder| folder.join("tundra")).find(|path| path.is_file());

@@ -43,6 +43,7 @@ pub(crate) fn router(readiness: Readiness) -> Router {
         .routes(routes!(nodes::add_coordinator, nodes::remove_coordinator))
         .routes(routes!(nodes::drain, nodes::undrain))
         .routes(routes!(nodes::remove_shard))
+        .routes(routes!(nodes::upgrade))
         .routes(routes!(datasets::list))
         .routes(routes!(datasets::versions))
         .routes(routes!(datasets::placement))

@@ -8,7 +8,7 @@ use crate::shards::nodes::Nodes as ShardNodes;
 use axum::Json;
 use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{Path, Query};
-use flight_proto::admin::{CoordinatorAddress, Failure, Leader, LeaderChange, Nodes, Shard};
+use flight_proto::admin::{CoordinatorAddress, Failure, Leader, LeaderChange, Nodes, Shard, Upgrade};
 use serde::Deserialize;
 use std::sync::Arc;
 use utoipa::IntoParams;
@@ -130,6 +130,15 @@ pub(crate) async fn remove_shard(
     let Query(Removal { force }) = removal?;
     shards(&coordinator)?.remove(shard_number(&shard)?, force).await?;
     Ok(changed(&coordinator).await)
+}
+
+/// Raise the cluster's version to the latest that all nodes speak, after each was started with a new release. From then
+/// on nodes of the release before are refused.
+#[utoipa::path(post, path = "/api/v1/upgrade", tag = "nodes",
+    responses((status = OK, body = Upgrade), (status = CONFLICT, body = Failure)))]
+pub(crate) async fn upgrade(Admitted(coordinator): Admitted) -> Result<Json<Upgrade>> {
+    let datasets = &coordinator.datasets;
+    Ok(Json(crate::upgrade::upgrade(datasets.catalog(), datasets.shards()).await?))
 }
 
 /// The nodes after a change that the leader has made.

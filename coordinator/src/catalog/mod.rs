@@ -18,6 +18,8 @@ pub use state::{CatalogState, DEFAULT_SCHEMA, INFORMATION_SCHEMA, SYSTEM_SCHEMA,
 use crate::error::Result;
 use flight_proto::catalog::Command;
 use futures::future::BoxFuture;
+use network::Versions;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::watch;
 
@@ -44,6 +46,10 @@ pub trait CatalogStore: Send + Sync {
     fn status(&self) -> RaftStatus;
     /// Who leads, as far as this coordinator knows.
     fn leadership(&self) -> Leadership;
+    /// What this member speaks.
+    fn speaks(&self) -> Versions;
+    /// What each member speaks, asked anew; `None`: it does not answer.
+    fn versions(&self) -> BoxFuture<'_, BTreeMap<u64, Option<Versions>>>;
     /// Takes a coordinator in that was started without being listed.
     fn add_member<'a>(&'a self, id: u64, address: &'a str) -> BoxFuture<'a, Result<()>>;
     /// Leaves a coordinator out.

@@ -54,6 +54,11 @@ impl CatalogState {
         self.stored.revision
     }
 
+    /// What all nodes speak. A command or a form of plan that a version brings may be used from that cluster version on.
+    pub fn cluster_version(&self) -> u16 {
+        u16::try_from(self.stored.cluster_version).unwrap_or(u16::MAX).max(1)
+    }
+
     /// Whether anything was ever created.
     pub fn is_empty(&self) -> bool {
         self.stored.last_dataset == 0 && self.stored.tenants.is_empty() && !self.stored.restoring
@@ -165,7 +170,14 @@ impl CatalogState {
                 let revision = self.stored.revision.max(state.revision);
                 // The shards are those of now.
                 let shards = std::mem::take(&mut self.stored.shards);
-                self.stored = stored::CatalogState { revision, shards, restoring: true, ..state.clone() };
+                let cluster_version = self.stored.cluster_version.max(state.cluster_version);
+                self.stored = stored::CatalogState {
+                    revision,
+                    shards,
+                    cluster_version,
+                    restoring: true,
+                    ..state.clone()
+                };
                 Ok(Reply::Done)
             }
             Change::Restored(_) => {
@@ -211,6 +223,12 @@ impl CatalogState {
                 Some(_) => Ok(Reply::Done),
                 None => Err(Refusal::NoShard(remove.shard)),
             },
+            Change::SetClusterVersion(set) => {
+                if set.version > u32::from(self.cluster_version()) {
+                    self.stored.cluster_version = set.version;
+                }
+                Ok(Reply::Done)
+            }
         }
     }
 
@@ -353,8 +371,8 @@ impl TenantChange<'_> {
 mod tests {
     use super::*;
     use flight_proto::catalog::{
-        AllocateDataset, CreateSchema, DropDataset, DropSchema, Restored, SetShard, SetShardStatus, Shard,
-        SwitchVersion, Version,
+        AllocateDataset, CreateSchema, DropDataset, DropSchema, Restored, SetClusterVersion, SetShard,
+        SetShardStatus, Shard, SwitchVersion, Version,
     };
 
     fn command(change: Change) -> Command {
@@ -499,6 +517,27 @@ mod tests {
         let mut state = Shard { weight: 1, address: address.into(), ..Shard::default() };
         state.set_status(ShardStatus::Active);
         command(Change::SetShard(SetShard { shard, state: Some(state) }))
+    }
+
+    #[test]
+    fn the_version_of_a_cluster_only_rises() {
+        let set = |version| command(Change::SetClusterVersion(SetClusterVersion { version }));
+        let mut state = CatalogState::default();
+        assert_eq!(state.cluster_version(), 1);
+        assert_eq!(state.apply(&set(1)), Reply::Done);
+        assert_eq!(state.stored().cluster_version, 0, "as version 1 has it");
+        for version in [3, 2, 1] {
+            assert_eq!(state.apply(&set(version)), Reply::Done);
+            assert_eq!(state.cluster_version(), 3);
+        }
+        // A copy may be of before, or of after.
+        for (copied, then) in [(2, 3), (4, 4)] {
+            let mut copy = CatalogState::default();
+            copy.apply(&set(copied));
+            let mut state = state.clone();
+            state.apply(&command(Change::Restore(copy.stored().clone())));
+            assert_eq!(state.cluster_version(), then);
+        }
     }
 
     fn order(shard: u64, status: ShardStatus) -> Command {

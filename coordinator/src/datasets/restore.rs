@@ -4,6 +4,7 @@ use super::found::Found;
 use super::{DEFAULT_TENANT, Datasets, shard_error};
 use crate::catalog::CatalogState;
 use crate::error::{Error, Result};
+use crate::upgrade;
 use crate::view::{Resident, View};
 use exec::plan::TableRef;
 use flight_proto::catalog::{Change, CreateSchema, Dataset, DropDataset, Restored};
@@ -66,6 +67,16 @@ impl Datasets {
             None if ids.is_empty() => return Ok(()),
             None => CatalogState::default(),
         };
+        // What a version has brought is read by nodes of that version alone.
+        let (copied, speaks) = (copy.cluster_version(), self.catalog().speaks());
+        if let Some(why) = speaks.refusal(copied).filter(|_| copied > speaks.most) {
+            return Err(Error::Environment(format!(
+                "the catalog in the object store cannot be taken over: {why}"
+            )));
+        }
+        if copied > self.catalog().snapshot().cluster_version() {
+            upgrade::upgrade(self.catalog(), self.shards()).await?;
+        }
         tracing::info!("the catalog is rebuilt from the object store");
         self.propose(Change::Restore(copy.stored().clone())).await.map(drop)
     }

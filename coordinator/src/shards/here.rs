@@ -4,6 +4,7 @@ use super::nodes::NodeSummary;
 use super::{Brought, Holdings};
 use crate::datasets::shard_error;
 use crate::error::Result;
+use network::Versions;
 use shard::{
     Counts, Holding, Hydrating, Hydration, Hydrations, Placement, Shard, ShardSet, Version, VersionId,
     hydrate,
@@ -88,6 +89,7 @@ impl ShardsHere {
                 status: "active",
                 buckets: buckets.clone().count(),
                 rows: buckets.map(|&(_, rows)| rows).sum(),
+                versions: Some(Versions::OWN),
             }
         };
         self.holdings().iter().map(summary).collect()

@@ -8,10 +8,10 @@ use crate::datasets::DEFAULT_TENANT;
 use crate::error::{Error, Result};
 use flight_proto::catalog::{Change, Command, SetShard, Shard, ShardStatus};
 use flight_proto::node::{Heartbeat, Orders, VersionName, Wanted};
-use network::Peers;
+use network::{Peers, Versions};
 use parking_lot::Mutex;
 use shard::hydrate::Options;
-use shard::service::words::{dealing_of, holding_of, hydration_of};
+use shard::service::words::{dealing_of, holding_of, hydration_of, versions_of};
 use shard::{Hydration, HydrationState, Member, ShardSet, VersionId};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -51,6 +51,7 @@ pub(super) struct Known {
     incarnation: u64,
     address: String,
     weight: u32,
+    versions: Versions,
     /// `None`: a call has failed since it was last heard of.
     heard: Option<Instant>,
     last_heard: Instant,
@@ -70,6 +71,8 @@ pub(crate) struct NodeSummary {
     pub(crate) status: &'static str,
     pub(crate) buckets: usize,
     pub(crate) rows: u64,
+    /// What it speaks; `None`: it was not heard of.
+    pub(crate) versions: Option<Versions>,
 }
 
 impl Nodes {
@@ -97,6 +100,11 @@ impl Nodes {
     pub(crate) fn heartbeat(&self, heartbeat: Heartbeat, mut in_use: Vec<VersionName>) -> Result<Orders> {
         in_use.extend(self.bringing.lock().iter().map(VersionName::from));
         let now = Instant::now();
+        let snapshot = self.catalog.snapshot();
+        let (versions, cluster_version) = (versions_of(heartbeat.speaks), snapshot.cluster_version());
+        if let Some(why) = versions.refusal(cluster_version) {
+            return Err(Error::Environment(why));
+        }
         let holdings = match heartbeat.holdings {
             Some(holdings) => {
                 let held: shard::Result<HashMap<_, _>> =
@@ -111,6 +119,7 @@ impl Nodes {
                 incarnation: 0,
                 address: String::new(),
                 weight: 1,
+                versions,
                 heard: None,
                 last_heard: now,
                 alive: false,
@@ -127,6 +136,7 @@ impl Nodes {
             node.incarnation = heartbeat.incarnation;
             node.address = heartbeat.address;
             node.weight = heartbeat.weight.max(1);
+            node.versions = versions;
             node.hydrated_revision = heartbeat.hydrated_revision;
             (node.heard, node.last_heard, node.alive) = (Some(now), now, true);
             if let Some(told) = heartbeat.hydrations {
@@ -141,7 +151,6 @@ impl Nodes {
         if changed {
             self.changed();
         }
-        let snapshot = self.catalog.snapshot();
         let behind = heartbeat.wanted_revision < snapshot.revision();
         let wanted = behind.then(|| self.wanted(&snapshot, heartbeat.shard));
         let members = self.catalog.status().members.into_iter();
@@ -155,6 +164,7 @@ impl Nodes {
             in_use,
             settled_revision: self.settled_revision(&snapshot),
             coordinators: members.map(|member| member.address).collect(),
+            cluster_version: cluster_version.into(),
         })
     }
 
@@ -374,6 +384,7 @@ impl Nodes {
                 },
                 buckets: held.clone().count(),
                 rows: held.map(|&(_, rows)| rows).sum(),
+                versions: node.map(|node| node.versions),
             }
         };
         ids.into_iter().map(summary).collect()

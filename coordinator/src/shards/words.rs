@@ -37,6 +37,7 @@ pub(crate) fn handlers(
     nodes: &Arc<Nodes>,
     readiness: Readiness,
 ) -> Handlers {
+    let spoken = nodes.peers.spoken().clone();
     let catalog = catalog.clone();
     let raft = call_handler(move |request| {
         let answer = catalog.answer(request);
@@ -68,7 +69,7 @@ pub(crate) fn handlers(
         });
         async move { Ok(answer?.encode_to_vec().into()) }
     });
-    Handlers::new()
+    Handlers::speaking(spoken)
         .with(number(Service::Raft), raft)
         .with(number(Service::Heartbeat), heartbeat)
         .with(number(Service::Manifest), manifest)

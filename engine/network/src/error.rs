@@ -26,6 +26,9 @@ pub enum Error {
     /// The other node understood, and will not: its words.
     #[error("{0}")]
     Refused(String),
+    /// The other node's cluster is at a version that this node does not speak, and will not go back.
+    #[error("{0}")]
+    Outdated(String),
     /// The machine refused: a port, a certificate.
     #[error("{0}")]
     Environment(String),

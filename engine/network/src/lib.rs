@@ -15,15 +15,17 @@ mod server;
 mod tcp;
 mod tls;
 mod transport;
+mod versions;
 
 pub use certificates::{AUTHORITY_DAYS, Authority, Credentials, NODE_DAYS, SERVER_NAME};
 pub use error::{Error, Result};
 pub use memory::{MemoryNetwork, Observer, SILENCE_TIME};
 pub use peers::Peers;
-pub use protocol::{PROTOCOL_VERSION, PROTOCOL_VERSIONS, Service};
+pub use protocol::{PROTOCOL_VERSIONS, Service};
 pub use quic::{Quic, QuicOptions};
 pub use server::{Handler, Handlers, SERVED_STREAMS_MAX, call_handler, serve};
 pub use tcp::{Tcp, TcpOptions};
+pub use versions::{Spoken, Versions};
 
 use bytes::Bytes;
 use futures::future::BoxFuture;

@@ -1,7 +1,7 @@
 //! A node's connections to others.
 
-use crate::protocol::{Answer, Header, PROTOCOL_VERSION, Service};
-use crate::{Connection, Error, Network, Receiver, Result, Stream};
+use crate::protocol::{Answer, Header, Service};
+use crate::{Connection, Error, Network, Receiver, Result, Spoken, Stream, Versions};
 use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::{BoxFuture, Shared};
@@ -18,6 +18,7 @@ use tokio::task::AbortHandle;
 pub struct Peers {
     network: Arc<dyn Network>,
     connect_timeout: Duration,
+    spoken: Arc<Spoken>,
     pool: Arc<Pool>,
 }
 
@@ -49,14 +50,25 @@ impl Pool {
 
 impl Peers {
     pub fn new(network: Arc<dyn Network>, connect_timeout: Duration) -> Peers {
-        Peers { network, connect_timeout, pool: Arc::default() }
+        Peers::speaking(network, connect_timeout, Spoken::new(Versions::OWN))
+    }
+
+    /// [`Peers::new`] of a node that speaks other versions than this code does.
+    pub fn speaking(network: Arc<dyn Network>, connect_timeout: Duration, spoken: Arc<Spoken>) -> Peers {
+        Peers { network, connect_timeout, spoken, pool: Arc::default() }
+    }
+
+    /// What the node speaks.
+    pub fn spoken(&self) -> &Arc<Spoken> {
+        &self.spoken
     }
 
     /// A stream for a service of the node at `HOST:PORT`. If that node refuses, [`Receiver::receive`] fails with
-    /// [`Error::Refused`], and the sender soon with [`Error::Stopped`].
+    /// [`Error::Refused`] or [`Error::Outdated`], and the sender soon with [`Error::Stopped`].
     pub async fn open(&self, address: &str, service: Service) -> Result<Stream> {
         let Stream { mut sender, receiver } = self.open_plain(address).await?;
-        sender.send(Header { service, version: PROTOCOL_VERSION }.encode()).await?;
+        let (version, most) = (self.spoken.version(), Some(self.spoken.versions().most));
+        sender.send(Header { service, version, most }.encode()).await?;
         let receiver = Answered { receiver, peer: address.to_string(), answer: None };
         Ok(Stream { sender, receiver: Box::new(receiver) })
     }
@@ -88,6 +100,7 @@ impl Peers {
         match Answer::decode(&answer) {
             Some(Answer::Accepted) => receiver.receive().await?.ok_or_else(|| malformed("an empty reply")),
             Some(Answer::Refused(why)) => Err(Error::Refused(why)),
+            Some(Answer::Outdated(why)) => Err(Error::Outdated(why)),
             None => Err(malformed("a reply of unknown form")),
         }
     }
@@ -185,6 +198,7 @@ impl Answered {
         }
         match &self.answer {
             Some(Answer::Refused(why)) => Err(Error::Refused(why.clone())),
+            Some(Answer::Outdated(why)) => Err(Error::Outdated(why.clone())),
             _ => self.receiver.receive().await,
         }
     }

@@ -1,20 +1,21 @@
 //! How a stream begins: what is asked for, and whether it is granted.
 //!
-//! The first message of whoever opens a stream names a service and the version that is spoken. The first message
-//! back says that the stream is accepted, or why not. A reply to a call begins in the same way.
+//! The first message of whoever opens a stream names a service, the version that is spoken, and the latest one that
+//! the node could speak. The first message back says that the stream is accepted, or why not. A reply to a call begins
+//! in the same way.
 
 use bytes::Bytes;
 use std::ops::RangeInclusive;
 
-/// The version that this node speaks.
-pub const PROTOCOL_VERSION: u16 = 1;
-/// The versions that this node understands: its own and those of nodes that are about to be replaced.
-pub const PROTOCOL_VERSIONS: RangeInclusive<u16> = 1..=1;
+/// The versions that this code speaks: its own, and that of nodes that are about to be replaced.
+pub const PROTOCOL_VERSIONS: RangeInclusive<u16> = 1..=2;
 
 /// The longest refusal, in bytes.
 const REFUSAL_BYTES_MAX: usize = 64 << 10;
 const ACCEPTED: u8 = 0;
 const REFUSED: u8 = 1;
+/// Sent to those alone who tell the latest version that they speak.
+const OUTDATED: u8 = 2;
 
 /// What a stream is for; each number means one thing in all versions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -25,18 +26,25 @@ pub struct Service(pub u16);
 pub(crate) struct Header {
     pub(crate) service: Service,
     pub(crate) version: u16,
+    /// The latest version that the node speaks; version 1 did not tell it.
+    pub(crate) most: Option<u16>,
 }
 
 impl Header {
     pub(crate) fn encode(self) -> Bytes {
-        let ([a, b], [c, d]) = (self.service.0.to_le_bytes(), self.version.to_le_bytes());
-        Bytes::copy_from_slice(&[a, b, c, d])
+        let parts = [Some(self.service.0), Some(self.version), self.most];
+        parts.into_iter().flatten().flat_map(u16::to_le_bytes).collect()
     }
 
     /// Later versions may append to it.
     pub(crate) fn decode(message: &[u8]) -> Option<Header> {
-        let [a, b, c, d, ..] = *message else { return None };
-        Some(Header { service: Service(u16::from_le_bytes([a, b])), version: u16::from_le_bytes([c, d]) })
+        let [a, b, c, d, ref rest @ ..] = *message else { return None };
+        let most = rest.first_chunk().map(|bytes| u16::from_le_bytes(*bytes));
+        Some(Header {
+            service: Service(u16::from_le_bytes([a, b])),
+            version: u16::from_le_bytes([c, d]),
+            most,
+        })
     }
 }
 
@@ -45,26 +53,27 @@ impl Header {
 pub(crate) enum Answer {
     Accepted,
     Refused(String),
+    /// The cluster is at a version that the other node does not speak.
+    Outdated(String),
 }
 
 impl Answer {
     pub(crate) fn encode(&self) -> Bytes {
-        match self {
-            Answer::Accepted => Bytes::from_static(&[ACCEPTED]),
-            Answer::Refused(why) => {
-                let why = why.as_bytes();
-                let why = &why[..why.len().min(REFUSAL_BYTES_MAX)];
-                [&[REFUSED], why].concat().into()
-            }
-        }
+        let (code, why) = match self {
+            Answer::Accepted => return Bytes::from_static(&[ACCEPTED]),
+            Answer::Refused(why) => (REFUSED, why.as_bytes()),
+            Answer::Outdated(why) => (OUTDATED, why.as_bytes()),
+        };
+        [&[code], &why[..why.len().min(REFUSAL_BYTES_MAX)]].concat().into()
     }
 
     pub(crate) fn decode(message: &[u8]) -> Option<Answer> {
         match message {
             [ACCEPTED] => Some(Answer::Accepted),
-            [REFUSED, why @ ..] => {
+            [code @ (REFUSED | OUTDATED), why @ ..] => {
                 let why = &why[..why.len().min(REFUSAL_BYTES_MAX)];
-                Some(Answer::Refused(String::from_utf8_lossy(why).into_owned()))
+                let why = String::from_utf8_lossy(why).into_owned();
+                Some(if *code == REFUSED { Answer::Refused(why) } else { Answer::Outdated(why) })
             }
             _ => None,
         }
@@ -77,15 +86,24 @@ mod tests {
 
     #[test]
     fn messages_are_read_back() {
-        let header = Header { service: Service(0x1234), version: 7 };
-        assert_eq!(header.encode().as_ref(), [0x34, 0x12, 7, 0]);
+        let header = Header { service: Service(0x1234), version: 7, most: Some(0x0108) };
+        assert_eq!(header.encode().as_ref(), [0x34, 0x12, 7, 0, 8, 1]);
         assert_eq!(Header::decode(&header.encode()), Some(header));
-        assert_eq!(Header::decode(&[0x34, 0x12, 7, 0, 99]), Some(header));
-        for answer in
-            [Answer::Accepted, Answer::Refused(String::new()), Answer::Refused("nein, ä".to_string())]
-        {
+        assert_eq!(Header::decode(&[0x34, 0x12, 7, 0, 8, 1, 99]), Some(header));
+        // As version 1 has it.
+        let first = Header { most: None, ..header };
+        assert_eq!(first.encode().as_ref(), [0x34, 0x12, 7, 0]);
+        assert_eq!(Header::decode(&[0x34, 0x12, 7, 0]), Some(first));
+        assert_eq!(Header::decode(&[0x34, 0x12, 7, 0, 99]), Some(first));
+        for answer in [
+            Answer::Accepted,
+            Answer::Refused(String::new()),
+            Answer::Refused("nein, ä".to_string()),
+            Answer::Outdated("nein, ä".to_string()),
+        ] {
             assert_eq!(Answer::decode(&answer.encode()), Some(answer));
         }
+        assert_eq!(Answer::Refused("x".to_string()).encode().as_ref(), [1, b'x']);
     }
 
     #[test]
@@ -93,7 +111,7 @@ mod tests {
         for message in [&[][..], &[1], &[1, 2, 3]] {
             assert_eq!(Header::decode(message), None);
         }
-        for message in [&[][..], &[0, 0], &[2], &[255, 1]] {
+        for message in [&[][..], &[0, 0], &[3], &[255, 1]] {
             assert_eq!(Answer::decode(message), None);
         }
         assert_eq!(Answer::decode(&[1, 0xff]), Some(Answer::Refused("\u{fffd}".to_string())));

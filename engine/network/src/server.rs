@@ -1,7 +1,7 @@
 //! What a node serves: streams of other nodes, each handed to the handler of its service.
 
-use crate::protocol::{Answer, Header, PROTOCOL_VERSION, PROTOCOL_VERSIONS, Service};
-use crate::{Connection, Error, Listener, MESSAGE_BYTES_MAX, Result, Sender, Stream};
+use crate::protocol::{Answer, Header, Service};
+use crate::{Connection, Error, Listener, MESSAGE_BYTES_MAX, Result, Sender, Spoken, Stream, Versions};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use std::collections::HashMap;
@@ -22,14 +22,26 @@ pub trait Handler: Send + Sync {
 }
 
 /// The services of a node.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Handlers {
     services: HashMap<Service, Arc<dyn Handler>>,
+    spoken: Arc<Spoken>,
+}
+
+impl Default for Handlers {
+    fn default() -> Handlers {
+        Handlers::speaking(Spoken::new(Versions::OWN))
+    }
 }
 
 impl Handlers {
     pub fn new() -> Handlers {
         Handlers::default()
+    }
+
+    /// [`Handlers::new`] of a node that speaks so.
+    pub fn speaking(spoken: Arc<Spoken>) -> Handlers {
+        Handlers { services: HashMap::new(), spoken }
     }
 
     /// Adds a service, or replaces it.
@@ -39,18 +51,30 @@ impl Handlers {
     }
 
     /// Whoever serves what is asked for, or why nobody does.
-    fn find(&self, message: &[u8]) -> std::result::Result<&Arc<dyn Handler>, String> {
-        let Some(Header { service, version }) = Header::decode(message) else {
-            return Err("the stream does not begin with a service and a version".to_string());
+    fn find(&self, message: &[u8]) -> std::result::Result<&Arc<dyn Handler>, Answer> {
+        let Some(Header { service, version, most }) = Header::decode(message) else {
+            let why = "the stream does not begin with a service and a version";
+            return Err(Answer::Refused(why.to_string()));
         };
-        let (least, most) = (PROTOCOL_VERSIONS.start(), PROTOCOL_VERSIONS.end());
-        if !PROTOCOL_VERSIONS.contains(&version) {
-            let known = format!("this node understands versions {least} to {most}");
-            return Err(format!("version {version} of the protocol is not understood: {known}"));
+        let (versions, cluster) = (self.spoken.versions(), self.spoken.cluster());
+        if most.unwrap_or(version) < cluster {
+            let latest = most.unwrap_or(version);
+            let why = format!(
+                "the cluster is at version {cluster}, and the node that calls speaks none later than {latest}: start it \
+                 with a newer release of Tundra"
+            );
+            // Version 1 knows no other answer.
+            return Err(if most.is_some() { Answer::Outdated(why) } else { Answer::Refused(why) });
+        }
+        if !versions.contains(version) {
+            let why = format!(
+                "version {version} of the protocol is not understood: this node understands {versions}"
+            );
+            return Err(Answer::Refused(why));
         }
         self.services.get(&service).ok_or_else(|| {
-            let versions = format!("you speak version {version}, this node version {PROTOCOL_VERSION}");
-            format!("service {} is not known here: {versions}", service.0)
+            let speaks = format!("you speak version {version}, this node {versions}");
+            Answer::Refused(format!("service {} is not known here: {speaks}", service.0))
         })
     }
 }
@@ -110,9 +134,11 @@ async fn serve_stream(peer: String, stream: Stream, handlers: Arc<Handlers>) {
             let sender = Box::new(Accepting { sender, accepted: false });
             handler.handle(peer, Stream { sender, receiver }).await;
         }
-        Err(why) => {
-            tracing::warn!("a stream of node {peer} was refused: {why}");
-            let refused = sender.send(Answer::Refused(why).encode()).await.and_then(|()| sender.finish());
+        Err(answer) => {
+            if let Answer::Refused(why) | Answer::Outdated(why) = &answer {
+                tracing::warn!("a stream of node {peer} was refused: {why}");
+            }
+            let refused = sender.send(answer.encode()).await.and_then(|()| sender.finish());
             if let Err(error) = refused {
                 tracing::debug!("{error}");
             }

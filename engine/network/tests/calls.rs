@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use network::{
     Connection, Error, Handler, Handlers, Listener, MESSAGE_BYTES_MAX, Network, Peers, Result, Service,
-    Stream, call_handler, serve,
+    Spoken, Stream, Versions, call_handler, serve,
 };
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -26,6 +26,7 @@ over_each!(
     a_failed_attempt_is_not_remembered,
     refusals_are_told,
     versions_that_are_not_understood_are_refused,
+    a_cluster_goes_over_to_a_version,
     streams_are_served,
     a_panic_ends_its_stream_alone,
     a_call_that_is_given_up_is_dropped,
@@ -198,7 +199,7 @@ async fn refusals_are_told(nodes: Nodes) {
     assert!(refusal(LARGE, Bytes::new()).await.contains("67108865"));
     // The refusal is told even to whoever has much to say.
     let why = refusal(UNKNOWN, message(1, 20_000_000)).await;
-    assert!(why.contains("service 99") && why.contains("version 1, this node version 1"), "{why}");
+    assert!(why.contains("service 99") && why.contains("version 1, this node versions 1 to 2"), "{why}");
     let mut stream = cluster.peers.open(&cluster.address, UNKNOWN).await.unwrap();
     for _ in 0..2 {
         assert!(matches!(stream.receiver.receive().await, Err(Error::Refused(_))));
@@ -210,14 +211,61 @@ async fn refusals_are_told(nodes: Nodes) {
 async fn versions_that_are_not_understood_are_refused(nodes: Nodes) {
     let cluster = cluster(nodes).await;
     let connection = cluster.network.connect(&cluster.address).await.unwrap();
-    for version in [0u8, 2] {
+    for version in [0u8, 3] {
         let mut stream = connection.open().await.unwrap();
         stream.sender.send(Bytes::copy_from_slice(&[1, 0, version, 0])).await.unwrap();
         let answer = stream.receiver.receive().await.unwrap().unwrap();
         let why = String::from_utf8_lossy(&answer[1..]).to_string();
-        assert!(why.contains(&format!("version {version}")) && why.contains("versions 1 to 1"), "{why}");
+        assert!(why.contains(&format!("version {version}")) && why.contains("versions 1 to 2"), "{why}");
         assert_eq!(stream.receiver.receive().await.unwrap(), None);
     }
+}
+
+async fn a_cluster_goes_over_to_a_version(nodes: Nodes) {
+    let listener = nodes.second.listen("127.0.0.1:0").await.unwrap();
+    let address = listener.address();
+    let here = Spoken::new(Versions { least: 1, most: 2 });
+    // The version that was spoken cannot be seen by a handler: a node that understands it alone shows it.
+    let old = nodes.second.listen("127.0.0.1:0").await.unwrap();
+    let old_address = old.address();
+    let handlers = |spoken: &Arc<Spoken>| {
+        Handlers::speaking(spoken.clone()).with(ECHO, call_handler(async |request| Ok(request)))
+    };
+    let first = Spoken::new(Versions { least: 1, most: 1 });
+    let servers = [
+        tokio::spawn(serve(listener, handlers(&here), std::future::pending())),
+        tokio::spawn(serve(old, handlers(&first), std::future::pending())),
+    ];
+    let spoken = Spoken::new(Versions { least: 1, most: 2 });
+    let peers = Peers::speaking(nodes.first.clone(), Duration::from_secs(5), spoken.clone());
+    let old_peers = Peers::speaking(nodes.first.clone(), Duration::from_secs(5), first.clone());
+    let ask = async |peers: &Peers, address: &str| peers.call(address, ECHO, message(1, 9), TIME).await;
+    // All understand each other.
+    for address in [&address, &old_address] {
+        assert_eq!(ask(&peers, address).await.unwrap(), message(1, 9));
+        assert_eq!(ask(&old_peers, address).await.unwrap(), message(1, 9));
+    }
+    // One has not heard of it yet, and is served all the same.
+    here.agree(2);
+    assert_eq!(ask(&peers, &address).await.unwrap(), message(1, 9));
+    let error = ask(&old_peers, &address).await.unwrap_err();
+    assert!(matches!(error, Error::Outdated(_)) && error.to_string().contains("version 2"), "{error}");
+    let mut stream = old_peers.open(&address, ECHO).await.unwrap();
+    assert!(matches!(stream.receiver.receive().await, Err(Error::Outdated(_))));
+    // Version 1 knows no such answer, and says nothing of what it could speak.
+    let connection = nodes.first.connect(&address).await.unwrap();
+    let mut stream = connection.open().await.unwrap();
+    stream.sender.send(Bytes::copy_from_slice(&[ECHO.0 as u8, 0, 1, 0])).await.unwrap();
+    let answer = stream.receiver.receive().await.unwrap().unwrap();
+    assert_eq!(answer[0], 1);
+    assert!(String::from_utf8_lossy(&answer[1..]).contains("newer release"), "{answer:?}");
+    // Who has heard of it speaks so.
+    spoken.agree(2);
+    assert_eq!(ask(&peers, &address).await.unwrap(), message(1, 9));
+    let error = ask(&peers, &old_address).await.unwrap_err();
+    assert!(matches!(error, Error::Refused(_)), "{error}");
+    assert!(error.to_string().contains("this node understands version 1"), "{error}");
+    servers.iter().for_each(tokio::task::JoinHandle::abort);
 }
 
 async fn streams_are_served(nodes: Nodes) {

@@ -9,6 +9,7 @@ use super::types::{
 };
 use crate::catalog::CatalogState;
 use flight_proto::Message;
+use flight_proto::catalog::Command;
 use flight_proto::log as stored;
 use flight_proto::replication::Propose;
 use openraft::BasicNode;
@@ -21,6 +22,19 @@ const NUMBER_MOST: u64 = u64::MAX >> 1;
 
 pub(super) fn damaged(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, format!("{what} is damaged"))
+}
+
+/// What a member of a later version has written.
+fn unknown_command() -> io::Error {
+    let why = "the catalog's log has a command that this release of Tundra does not know: start this coordinator with \
+               the newer release that wrote it";
+    io::Error::new(io::ErrorKind::Unsupported, why)
+}
+
+/// Refuses a command that is of a later version: its fields are lost where it was read, and it must not be written or
+/// applied without them.
+fn check_known(command: &Command) -> io::Result<()> {
+    command.change.as_ref().map(drop).ok_or_else(unknown_command)
 }
 
 pub(super) fn log_id_to_stored(id: &LogId) -> stored::LogId {
@@ -75,11 +89,11 @@ pub(super) fn entry_from_stored(entry: stored::LogEntry) -> io::Result<Entry> {
     let what = "an entry of the catalog's log";
     let payload = match entry.payload.ok_or_else(|| damaged(what))? {
         stored::Payload::Blank(_) => EntryPayload::Blank,
-        stored::Payload::Command(command) => EntryPayload::Normal(Proposal {
-            identity: identity_from_stored(&entry.identity)?,
-            after: entry.after,
-            command,
-        }),
+        stored::Payload::Command(command) => {
+            check_known(&command)?;
+            let identity = identity_from_stored(&entry.identity)?;
+            EntryPayload::Normal(Proposal { identity, after: entry.after, command })
+        }
         stored::Payload::Membership(membership) => {
             EntryPayload::Membership(membership_from_stored(&membership)?)
         }
@@ -119,11 +133,9 @@ impl TryFrom<Propose> for Proposal {
     type Error = io::Error;
 
     fn try_from(propose: Propose) -> io::Result<Proposal> {
-        Ok(Proposal {
-            identity: identity_from_stored(&propose.identity)?,
-            after: propose.after,
-            command: propose.command.ok_or_else(|| damaged("a catalog command"))?,
-        })
+        let command = propose.command.ok_or_else(|| damaged("a catalog command"))?;
+        check_known(&command)?;
+        Ok(Proposal { identity: identity_from_stored(&propose.identity)?, after: propose.after, command })
     }
 }
 

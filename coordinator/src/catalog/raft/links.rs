@@ -76,6 +76,7 @@ impl Link {
             Err(
                 error @ (network::Error::Unreachable { .. }
                 | network::Error::Refused(_)
+                | network::Error::Outdated(_)
                 | network::Error::Malformed { .. }),
             ) => Err(Unreachable::new(&error).into()),
             Err(error) => Err(NetworkError::new(&error).into()),

@@ -8,7 +8,9 @@ use super::types::{
     EntryPayload, LogId, Outcome, Proposal, Snapshot, SnapshotMeta, StoredMembership, TypeConfig,
 };
 use crate::catalog::{CatalogState, Reply};
+use flight_proto::catalog::Change;
 use futures::{Stream, TryStreamExt};
+use network::Versions;
 use openraft::storage::{EntryResponder, RaftStateMachine};
 use openraft::{OptionalSend, RaftSnapshotBuilder};
 use std::io;
@@ -24,6 +26,8 @@ pub(super) struct StateMachine {
     /// The index of `applied`, told after `state`.
     position: watch::Sender<Option<u64>>,
     membership: StoredMembership,
+    /// What this member speaks.
+    versions: Versions,
 }
 
 /// What others see of the state machine.
@@ -36,7 +40,7 @@ pub(super) struct Applied {
 
 impl StateMachine {
     /// The state of the last snapshot; the log brings it up to date.
-    pub(super) fn open(disk: Disk) -> io::Result<StateMachine> {
+    pub(super) fn open(disk: Disk, versions: Versions) -> io::Result<StateMachine> {
         let stored = disk.get(Key::Snapshot)?.map(snapshot_from_bytes).transpose()?;
         let newest = stored.as_ref().and_then(|(snapshot, ..)| snapshot.meta.last_log_id);
         let mut machine = StateMachine {
@@ -46,8 +50,10 @@ impl StateMachine {
             applied: None,
             position: watch::Sender::new(None),
             membership: StoredMembership::default(),
+            versions,
         };
         if let Some((snapshot, state, remembered)) = stored {
+            machine.check_version(state.cluster_version().into())?;
             machine.take_over(&snapshot.meta, state, remembered);
         }
         Ok(machine)
@@ -69,14 +75,31 @@ impl StateMachine {
         self.position.send_replace(applied.map(|id| id.index));
     }
 
-    fn apply_proposal(&mut self, index: u64, proposal: &Proposal) -> Outcome {
+    /// Refuses a catalog of a cluster that has gone over to a version that this member does not speak.
+    fn check_version(&self, version: u32) -> io::Result<()> {
+        let most = self.versions.most;
+        match u16::try_from(version).unwrap_or(u16::MAX) {
+            version if version <= most => Ok(()),
+            version => {
+                let why = self.versions.refusal(version).unwrap_or_default();
+                Err(io::Error::new(io::ErrorKind::Unsupported, why))
+            }
+        }
+    }
+
+    fn apply_proposal(&mut self, index: u64, proposal: &Proposal) -> io::Result<Outcome> {
+        match &proposal.command.change {
+            Some(Change::SetClusterVersion(set)) => self.check_version(set.version)?,
+            Some(Change::Restore(state)) => self.check_version(state.cluster_version)?,
+            _ => {}
+        }
         if let Some(outcome) = self.remembered.earlier(proposal) {
-            return outcome;
+            return Ok(outcome);
         }
         let mut reply = Reply::Done;
         self.state.send_modify(|state| reply = Arc::make_mut(state).apply(&proposal.command));
         self.remembered.keep(index, proposal.identity, &reply);
-        Outcome::Replied(reply)
+        Ok(Outcome::Replied(reply))
     }
 }
 
@@ -99,7 +122,7 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
                     self.membership = StoredMembership::new(Some(entry.log_id), membership);
                     Outcome::Replied(Reply::Done)
                 }
-                EntryPayload::Normal(proposal) => self.apply_proposal(entry.log_id.index, &proposal),
+                EntryPayload::Normal(proposal) => self.apply_proposal(entry.log_id.index, &proposal)?,
             };
             self.advance(Some(entry.log_id));
             if let Some(responder) = responder {
@@ -120,6 +143,7 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
 
     async fn install_snapshot(&mut self, meta: &SnapshotMeta, snapshot: Vec<u8>) -> io::Result<()> {
         let (_, state, remembered) = snapshot_from_bytes(snapshot.clone())?;
+        self.check_version(state.cluster_version().into())?;
         self.snapshots.put(meta, snapshot).await?;
         self.take_over(meta, state, remembered);
         Ok(())

@@ -12,7 +12,11 @@ use bytes::Bytes;
 use flight_proto::Message;
 use flight_proto::log::Node;
 use flight_proto::replication::{Answer, Question, Request, Response};
+use network::Versions;
 use openraft::async_runtime::WatchReceiver;
+use parking_lot::Mutex;
+use shard::service::words::speaks_of;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
@@ -25,6 +29,8 @@ pub(super) struct Member {
     pub(super) options: RaftOptions,
     pub(super) raft: Raft,
     pub(super) applied: Applied,
+    /// What the members speak that have answered lately.
+    pub(super) versions: Mutex<BTreeMap<u64, Versions>>,
     following: Following,
     leading: Leading,
     closing: AtomicBool,
@@ -75,6 +81,7 @@ impl Member {
         Member {
             following: Following::new(options.id, raft.clone()),
             leading: Leading::new(raft.clone(), lag_most, options.timings.attempt),
+            versions: Mutex::new([(options.id, options.versions)].into()),
             options,
             raft,
             applied,
@@ -142,6 +149,7 @@ impl Member {
             Question::ReadIndex(_) => Ok(self.leading.read_index().await),
             Question::ChangeMembers(change) => Ok(self.leading.change_members(change).await),
             Question::HandOver(to) => Ok(self.leading.hand_over(to).await),
+            Question::Versions(_) => Ok(Answer::Speaks(speaks_of(self.options.versions))),
         };
         answer.unwrap_or_else(failed)
     }
@@ -190,9 +198,11 @@ impl Member {
             let timeout = self.timings().attempt * 5 / 4;
             match ask(&*self.options.transport, leader.id, &leader.address, question, timeout).await {
                 Ok(answer) => answer,
-                Err(error @ (network::Error::Unreachable { .. } | network::Error::Refused(_))) => {
-                    failed(error)
-                }
+                Err(
+                    error @ (network::Error::Unreachable { .. }
+                    | network::Error::Refused(_)
+                    | network::Error::Outdated(_)),
+                ) => failed(error),
                 Err(error) => unknown(error),
             }
         };

@@ -27,6 +27,7 @@ mod storage;
 mod tests;
 mod transport;
 mod types;
+mod versions;
 
 pub use options::{RaftOptions, Random, Timings};
 pub use status::{MemberState, RaftMember, RaftStatus};
@@ -46,7 +47,9 @@ use links::Links;
 use log::LogStore;
 use machine::StateMachine;
 use member::{Member, Silence};
+use network::Versions;
 use reads::Reads;
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
@@ -84,7 +87,7 @@ impl RaftCatalog {
         let name = storage.to_string();
         let disk = Disk::open(storage)
             .map_err(|error| Error::Environment(format!("the catalog {name} cannot be opened: {error}")))?;
-        let machine = StateMachine::open(disk.clone())
+        let machine = StateMachine::open(disk.clone(), options.versions)
             .map_err(|error| Error::Environment(format!("the catalog {name} cannot be read: {error}")))?;
         let applied = machine.watch();
         let config = options.config().validate().map_err(internal)?;
@@ -96,8 +99,13 @@ impl RaftCatalog {
         let raft = Runtime::scope(seed, raft).await.map_err(internal)?;
         let member = Arc::new(Member::new(options, raft.clone(), applied));
         let (reads, asking) = Reads::new(member.clone());
-        let watching = keeping::watch(raft, member.metrics(), on_fatal);
-        let mut tasks = vec![tokio::spawn(asking).abort_handle(), tokio::spawn(watching).abort_handle()];
+        let watching = keeping::watch(raft, member.metrics(), on_fatal.clone());
+        let versions = versions::follow(member.clone(), on_fatal);
+        let mut tasks = vec![
+            tokio::spawn(asking).abort_handle(),
+            tokio::spawn(watching).abort_handle(),
+            tokio::spawn(versions).abort_handle(),
+        ];
         if !member.options.is_alone() {
             let making = keeping::make(member.clone());
             tasks.push(tokio::spawn(making).abort_handle());
@@ -164,6 +172,16 @@ impl RaftCatalog {
     /// Takes in a member that was started with a list of members without itself: it gets the state, and then
     /// a vote.
     pub async fn add_member(&self, id: u64, address: &str) -> Result<()> {
+        let cluster = self.member.applied.state.borrow().cluster_version();
+        let refusal = match self.member.versions_of(id, address).await {
+            Ok(versions) => versions.refusal(cluster),
+            Err(network::Error::Refused(why) | network::Error::Outdated(why)) => Some(why),
+            // It may come.
+            Err(_) => None,
+        };
+        if let Some(why) = refusal {
+            return Err(Error::Statement(format!("coordinator {id} cannot be added: {why}")));
+        }
         self.change_members(MemberChange::Add(Node { id, address: address.into() })).await
     }
 
@@ -194,11 +212,12 @@ impl RaftCatalog {
 
     /// The members, as far as this one knows.
     pub fn members(&self) -> Vec<RaftMember> {
-        status::members(&self.member.metrics_now())
+        status::members(&self.member.metrics_now(), &self.member.versions.lock())
     }
 
     pub fn status(&self) -> RaftStatus {
-        RaftStatus::new(&self.member.metrics_now(), *self.member.applied.position.borrow())
+        let position = *self.member.applied.position.borrow();
+        RaftStatus::new(&self.member.metrics_now(), position, &self.member.versions.lock())
     }
 
     /// Answers a request of another member, which came through its [`Transport`].
@@ -254,6 +273,17 @@ impl CatalogStore for RaftCatalog {
     fn leadership(&self) -> Leadership {
         let metrics = self.member.metrics_now();
         Leadership { term: metrics.current_term, leads: metrics.state.is_leader() }
+    }
+
+    fn speaks(&self) -> Versions {
+        self.member.options.versions
+    }
+
+    fn versions(&self) -> BoxFuture<'_, BTreeMap<u64, Option<Versions>>> {
+        Box::pin(async move {
+            let answers = self.member.ask_versions().await;
+            answers.into_iter().map(|(id, answer)| (id, answer.ok())).collect()
+        })
     }
 
     fn add_member<'a>(&'a self, id: u64, address: &'a str) -> BoxFuture<'a, Result<()>> {

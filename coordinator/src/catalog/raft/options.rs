@@ -2,6 +2,7 @@
 
 use super::transport::{Nobody, Transport};
 use crate::error::Result;
+use network::Versions;
 use openraft::{Config, SnapshotPolicy};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -28,6 +29,8 @@ pub struct RaftOptions {
     /// The way to the other members.
     pub transport: Arc<dyn Transport>,
     pub random: Random,
+    /// What this member speaks.
+    pub versions: Versions,
 }
 
 impl RaftOptions {
@@ -46,6 +49,7 @@ impl RaftOptions {
             kept_commands: 2_000,
             transport,
             random,
+            versions: Versions::OWN,
         }
     }
 

@@ -1,7 +1,9 @@
 //! What a member tells of itself and the others.
 
 use super::types::Metrics;
+use network::Versions;
 use openraft::ServerState;
+use std::collections::BTreeMap;
 
 /// A member's view of the catalog's members.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +27,8 @@ pub struct RaftMember {
     pub address: String,
     /// Whether its vote counts; it does not until it has caught up.
     pub votes: bool,
+    /// What it speaks; `None`: it is silent.
+    pub versions: Option<Versions>,
 }
 
 /// What a member does at the moment.
@@ -39,13 +43,17 @@ pub enum MemberState {
 }
 
 impl RaftStatus {
-    pub(super) fn new(metrics: &Metrics, last_applied: Option<u64>) -> RaftStatus {
+    pub(super) fn new(
+        metrics: &Metrics,
+        last_applied: Option<u64>,
+        versions: &BTreeMap<u64, Versions>,
+    ) -> RaftStatus {
         RaftStatus {
             id: metrics.id,
             leader: metrics.current_leader,
             term: metrics.current_term,
             last_applied,
-            members: members(metrics),
+            members: members(metrics, versions),
             state: match metrics.state {
                 _ if metrics.running_state.is_err() => MemberState::Stopped,
                 ServerState::Learner => MemberState::Learner,
@@ -58,13 +66,14 @@ impl RaftStatus {
     }
 }
 
-pub(super) fn members(metrics: &Metrics) -> Vec<RaftMember> {
+pub(super) fn members(metrics: &Metrics, versions: &BTreeMap<u64, Versions>) -> Vec<RaftMember> {
     let membership = &metrics.membership_config;
     let votes = |id| membership.voter_ids().any(|voter| voter == id);
     let member = |(&id, node): (&u64, &openraft::BasicNode)| RaftMember {
         id,
         address: node.addr.clone(),
         votes: votes(id),
+        versions: versions.get(&id).copied(),
     };
     membership.nodes().map(member).collect()
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 /// One request to a node and its answer, as bytes.
 pub trait Transport: Send + Sync {
     /// Asks the member at `HOST:PORT`. The request may have arrived even if no answer comes, except after
-    /// [`network::Error::Unreachable`] and [`network::Error::Refused`].
+    /// [`network::Error::Unreachable`], [`network::Error::Refused`] and [`network::Error::Outdated`].
     fn call<'a>(
         &'a self,
         address: &'a str,

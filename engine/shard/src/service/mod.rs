@@ -52,6 +52,8 @@ pub(crate) struct Node {
     hydrations: Arc<Hydrations>,
     queries: Arc<Queries>,
     told: Told,
+    /// Why the cluster goes on without this node.
+    outdated: watch::Sender<Option<String>>,
     /// The latest term of a leader that was heard of.
     epoch: AtomicU64,
 }
@@ -74,6 +76,7 @@ pub fn serve(
         hydrations: Arc::default(),
         queries: Arc::default(),
         told: Told::default(),
+        outdated: watch::Sender::new(None),
         epoch: AtomicU64::new(0),
     });
     let (stop, mut stopped) = watch::channel(false);
@@ -93,6 +96,15 @@ impl NodeHandle {
     /// Where other nodes reach it.
     pub fn address(&self) -> &str {
         &self.node.address
+    }
+
+    /// Ready once a coordinator has said that the cluster is at a version that this node does not speak: why it is of no
+    /// more use.
+    pub async fn outdated(&self) -> String {
+        let mut outdated = self.node.outdated.subscribe();
+        let why = outdated.wait_for(Option::is_some).await.ok().and_then(|why| why.clone());
+        // The sender lives as long as the node does.
+        why.unwrap_or_default()
     }
 }
 
@@ -161,7 +173,7 @@ impl Node {
                 Ok(others::have(&node.shard, &request).encode_to_vec().into())
             }
         });
-        Handlers::new()
+        Handlers::speaking(self.peers.spoken().clone())
             .with(number(Service::AskSegments), ask)
             .with(number(Service::TakeSegment), Segments(self.clone()))
             .with(number(Service::Run), Runs(self.clone()))

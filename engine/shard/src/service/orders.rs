@@ -5,7 +5,7 @@
 //! any coordinator that was heard of lately.
 
 use super::Node;
-use super::words::{from_dealing, held_of, told_hydration};
+use super::words::{from_dealing, held_of, speaks_of, told_hydration};
 use crate::{Error, Others, Result, Version, VersionId, hydrate_one};
 use flight_proto::Message;
 use flight_proto::manifest::Manifest;
@@ -64,7 +64,7 @@ impl Node {
     pub(super) async fn report_to(self: Arc<Node>, coordinator: String) {
         let mut changes = self.shard.changes();
         let mut known = 0;
-        let mut told = None;
+        let (mut told, mut refused) = (None, None);
         loop {
             let revision = *changes.borrow_and_update();
             let hydrations = self.hydrations.list().into_iter().map(told_hydration).collect();
@@ -81,7 +81,18 @@ impl Node {
             );
             let orders = match call.await {
                 Ok(bytes) => Orders::decode(bytes).map_err(|error| error.to_string()),
-                Err(error) => Err(error.to_string()),
+                Err(network::Error::Outdated(why)) => {
+                    self.outdated.send_replace(Some(why));
+                    return;
+                }
+                Err(error) => {
+                    let why = error.to_string();
+                    if matches!(error, network::Error::Refused(_)) && refused.as_ref() != Some(&why) {
+                        tracing::warn!("coordinator {coordinator} refuses this shard: {why}");
+                        refused = Some(why.clone());
+                    }
+                    Err(why)
+                }
             };
             known = match orders {
                 Ok(orders) => {
@@ -120,6 +131,7 @@ impl Node {
             hydrated_revision,
             wanted_revision,
             hydrations: None,
+            speaks: Some(speaks_of(self.peers.spoken().versions())),
         }
     }
 
@@ -131,6 +143,7 @@ impl Node {
 
     fn take(self: &Arc<Node>, coordinator: &str, orders: Orders) {
         self.hear_of(orders.epoch);
+        self.peers.spoken().agree(u16::try_from(orders.cluster_version).unwrap_or(u16::MAX));
         orders.coordinators.iter().for_each(|address| self.contact(address, true));
         let mut state = self.told.state.lock();
         state.in_use.insert(coordinator.into(), (Instant::now(), orders.in_use));

@@ -7,7 +7,8 @@ use crate::{
 use columnar::frame::{FrameLimits, FrameOptions};
 use columnar::{Batch, Flat, Values, Vector, Views};
 use exec::runtime::{NodeProfile, Profile};
-use flight_proto::node::{self, Failure, FailureKind, Held, PlacementKind, VersionName};
+use flight_proto::node::{self, Failure, FailureKind, Held, PlacementKind, Speaks, VersionName};
+use network::Versions;
 use std::time::Duration;
 
 /// How rows travel: not compressed, since networks between nodes are faster than compression.
@@ -213,6 +214,21 @@ pub fn from_profile(profile: node::Profile) -> (u32, Profile) {
         memory_peak_bytes: node.memory_peak_bytes,
     });
     (profile.fragment, Profile { nodes: nodes.collect() })
+}
+
+/// What a node of the first version speaks, which did not tell.
+pub const FIRST_VERSIONS: Versions = Versions { least: 1, most: 1 };
+
+/// What a node speaks, in words.
+pub fn speaks_of(versions: Versions) -> Speaks {
+    Speaks { least: versions.least.into(), most: versions.most.into() }
+}
+
+/// What a node said that it speaks.
+pub fn versions_of(speaks: Option<Speaks>) -> Versions {
+    let number = |version: u32| u16::try_from(version).unwrap_or(u16::MAX);
+    speaks
+        .map_or(FIRST_VERSIONS, |speaks| Versions { least: number(speaks.least), most: number(speaks.most) })
 }
 
 /// A query's identity of its 16 bytes.

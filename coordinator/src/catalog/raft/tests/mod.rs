@@ -6,6 +6,7 @@ mod members;
 mod peers;
 mod replication;
 mod soak;
+mod versions;
 mod wire;
 
 use super::disk::Disk;
@@ -17,6 +18,7 @@ use super::types::{Runtime, TypeConfig};
 use super::{OnFatal, RaftCatalog};
 use crate::catalog::{CatalogStore, Reply};
 use flight_proto::catalog::{AllocateDataset, Change, Command, CreateSchema};
+use network::Versions;
 use openraft::StorageError;
 use openraft::testing::log::{StoreBuilder, Suite};
 use std::sync::Arc;
@@ -30,7 +32,7 @@ impl StoreBuilder<TypeConfig, LogStore, StateMachine, TempDir> for Builder {
     async fn build(&self) -> Result<(TempDir, LogStore, StateMachine), StorageError<TypeConfig>> {
         let folder = TempDir::new().unwrap();
         let disk = Disk::open(Storage::File(folder.path().join("catalog.redb"))).unwrap();
-        let machine = StateMachine::open(disk.clone()).unwrap();
+        let machine = StateMachine::open(disk.clone(), Versions::OWN).unwrap();
         Ok((folder, LogStore::new(disk), machine))
     }
 }

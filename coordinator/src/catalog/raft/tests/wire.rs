@@ -5,7 +5,8 @@ use super::create;
 use crate::catalog::{CatalogStore, Reply};
 use bytes::Bytes;
 use flight_proto::Message;
-use flight_proto::log::{LogEntry, LogId, Vote};
+use flight_proto::catalog::Command;
+use flight_proto::log::{LogEntry, LogId, Payload, Vote};
 use flight_proto::replication::{
     Answer, Append, Campaign, ChangeMembers, Propose, Question, Request, Response, SnapshotPart, Transfer,
 };
@@ -15,12 +16,15 @@ fn questions(vote: Vote) -> Vec<Question> {
     let most = last(u64::MAX, u64::MAX);
     let vote = Some(vote);
     let entry = LogEntry { id: last(9, 7), ..LogEntry::default() };
+    let id = Some(LogId { term: 1, node: 2, index: 0 });
+    let unknown = LogEntry { id, payload: Some(Payload::Command(Command::default())), ..LogEntry::default() };
     let part = SnapshotPart { vote, last: last(1, 2), total_bytes: 1, offset: 0, bytes: vec![7] };
     vec![
         Question::Append(Append { vote, previous: most, ..Append::default() }),
         Question::Append(Append { vote, committed: most, ..Append::default() }),
         Question::Append(Append { vote, entries: vec![entry], ..Append::default() }),
         Question::Append(Append { vote, entries: vec![LogEntry::default()], ..Append::default() }),
+        Question::Append(Append { vote, entries: vec![unknown], ..Append::default() }),
         Question::Vote(Campaign { vote, last: most, transfer: true }),
         Question::PreVote(Campaign { vote, last: None, transfer: true }),
         Question::Transfer(Transfer { vote, to: 1, last: most }),
@@ -29,6 +33,7 @@ fn questions(vote: Vote) -> Vec<Question> {
         Question::Snapshot(part),
         Question::Propose(Propose { identity: vec![1], ..Propose::default() }),
         Question::Propose(Propose::default()),
+        Question::Propose(Propose { command: Some(Command::default()), ..Propose::default() }),
         Question::ChangeMembers(ChangeMembers { change: None }),
     ]
 }
