@@ -47,7 +47,11 @@ impl Samples {
 
     fn has(&self, declared: &Declared) -> bool {
         match declared {
-            Declared::Message(name) => self.types.contains(name) || self.text.contains(&format!("{name} {{")),
+            // One without fields is its name alone.
+            Declared::Message(name) => {
+                let inside = [format!("{name} {{"), format!("({name})")];
+                self.types.contains(name) || inside.iter().any(|text| self.text.contains(text))
+            }
             Declared::Variant(name) => self.text.contains(&format!("({name}(")),
             Declared::Value(name) => self.text.contains(&format!(": {name}")),
         }

@@ -26,7 +26,7 @@ pub fn samples(samples: &mut Samples) {
 fn columns() -> Vec<Column> {
     let kinds = (0..100).filter_map(|kind| TypeKind::try_from(kind).ok());
     let column = |kind: TypeKind| Column {
-        name: kind.as_str_name().to_lowercase(),
+        name: format!("{kind:?}").to_lowercase(),
         data_type: Some(ColumnType {
             kind: kind.into(),
             precision: if kind == TypeKind::Decimal { 15 } else { 0 },
