@@ -37,7 +37,10 @@ async fn what_there_is() {
     assert_eq!(nodes["coordinators"][0]["role"], "leader");
     assert_eq!(nodes["shards"][1]["id"], "0000000000000001");
     assert_eq!(nodes["shards"][1]["status"], "active");
-    assert_eq!((&nodes["cluster_version"], &nodes["coordinators"][0]["speaks"]["most"]), (&json!(2), &json!(2)));
+    assert_eq!(
+        (&nodes["cluster_version"], &nodes["coordinators"][0]["speaks"]["most"]),
+        (&json!(2), &json!(2))
+    );
     assert_eq!(get(&server, "/api/v1/leader").await["coordinator"], 1);
 
     let datasets = get(&server, "/api/v1/datasets").await;

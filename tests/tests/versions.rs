@@ -73,12 +73,7 @@ impl Machines {
             words.extend(["--id".into(), number.to_string(), "--listen".into(), own.listen.clone()]);
             words.extend(["--peers".into(), peers.join(",")]);
             words.extend(["--object-store".into(), format!("file://{}", path("objects".into()))]);
-            words.extend([
-                "--flight".into(),
-                own.flight.clone(),
-                "--http".into(),
-                own.http.clone(),
-            ]);
+            words.extend(["--flight".into(), own.flight.clone(), "--http".into(), own.http.clone()]);
             let placement = ["--replicated-rows", "10", "--bucket-rows", "100", "--buckets", "8"];
             words.extend(placement.map(str::to_string));
         }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 /// The entries of a file, and what was compared with them.
-pub struct Golden {
+pub(crate) struct Golden {
     path: PathBuf,
     entries: BTreeMap<String, Vec<u8>>,
     seen: BTreeSet<String>,
@@ -12,7 +12,7 @@ pub struct Golden {
 }
 
 impl Golden {
-    pub fn open(path: impl Into<PathBuf>) -> Golden {
+    pub(crate) fn open(path: impl Into<PathBuf>) -> Golden {
         let path = path.into();
         let text = std::fs::read_to_string(&path).unwrap_or_default();
         let entry = |line: &str| {
@@ -24,7 +24,7 @@ impl Golden {
     }
 
     /// Compares what is written today with the entry of that name, and gives the entry's bytes, to be read again.
-    pub fn check(&mut self, name: &str, written: Vec<u8>) -> Vec<u8> {
+    pub(crate) fn check(&mut self, name: &str, written: Vec<u8>) -> Vec<u8> {
         assert!(self.seen.insert(name.to_string()), "two samples are called {name}");
         match self.entries.get(name) {
             Some(golden) => {
@@ -43,7 +43,7 @@ impl Golden {
     }
 
     /// Every entry has a sample, and every sample an entry; with `UPDATE_GOLDEN` set, entries are added.
-    pub fn finish(self) {
+    pub(crate) fn finish(self) {
         let lost: Vec<_> = self.entries.keys().filter(|name| !self.seen.contains(*name)).collect();
         assert!(lost.is_empty(), "no samples for entries of {}: {lost:?}", self.path.display());
         if std::env::var_os("UPDATE_GOLDEN").is_none() {

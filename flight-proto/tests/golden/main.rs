@@ -18,7 +18,7 @@ use std::collections::BTreeSet;
 use std::fmt::Debug;
 
 /// What has been compared so far.
-pub struct Samples {
+pub(crate) struct Samples {
     /// Of the version at hand.
     golden: Golden,
     types: BTreeSet<String>,
@@ -32,7 +32,7 @@ impl Samples {
     }
 
     /// A message is written as its golden bytes, and these are read as the message.
-    pub fn check<M: Message + Default + PartialEq + Debug>(&mut self, name: &str, message: M) {
+    pub(crate) fn check<M: Message + Default + PartialEq + Debug>(&mut self, name: &str, message: M) {
         let golden = self.golden.check(name, message.encode_to_vec());
         assert_eq!(M::decode(&golden[..]).unwrap(), message, "{name}");
         let path = std::any::type_name::<M>();
@@ -41,7 +41,7 @@ impl Samples {
     }
 
     /// As [`Samples::check`], for bytes that are no message by themselves.
-    pub fn check_bytes(&mut self, name: &str, written: Vec<u8>) -> Vec<u8> {
+    pub(crate) fn check_bytes(&mut self, name: &str, written: Vec<u8>) -> Vec<u8> {
         self.golden.check(name, written)
     }
 

@@ -11,7 +11,7 @@ use flight_proto::replication::{self, *};
 use flight_proto::schema::{Column, ColumnType, TypeKind};
 use flight_proto::ticket::{CODE_BYTES, Names, Ticket};
 
-pub fn samples(samples: &mut Samples) {
+pub(crate) fn samples(samples: &mut Samples) {
     catalog(samples);
     log(samples);
     manifest(samples);

@@ -5,7 +5,7 @@ use flight_proto::catalog::{CatalogState, Change, Command, SetClusterVersion};
 use flight_proto::node::{Heartbeat, Orders, Speaks};
 use flight_proto::replication::{Answer, AskVersions, Question, Request, Response};
 
-pub fn samples(samples: &mut Samples) {
+pub(crate) fn samples(samples: &mut Samples) {
     let speaks = Speaks { least: 1, most: 2 };
     samples.check("CatalogState", CatalogState { cluster_version: 2, ..CatalogState::default() });
     let change = Change::SetClusterVersion(SetClusterVersion { version: 2 });
