@@ -16,6 +16,7 @@ mod nullability;
 mod parse;
 mod physical;
 mod planning;
+mod refresh;
 mod rules;
 mod shapes;
 mod share;
@@ -27,7 +28,7 @@ pub use error::{Error, ErrorKind, Result};
 pub use parse::{Parsed, parse};
 pub use statement::{
     CreateExternalTable, FragmentNotes, OperatorNote, PartitionBy, PlannedQuery, PlannerOptions,
-    ResultColumn, Statement, TableName,
+    RefreshMode, RefreshOptions, ResultColumn, Statement, TableName,
 };
 
 use catalog::Catalog;

@@ -51,6 +51,26 @@ pub async fn list(stores: &Stores, location: &str) -> Result<Vec<File>> {
     Ok(files)
 }
 
+/// Whether [`list`] of `location` takes the object `key` of an S3 bucket for a file.
+pub fn covers(location: &str, bucket: &str, key: &str) -> bool {
+    let Ok(url) = Url::parse(location) else { return false };
+    if url.base.strip_prefix("s3://") != Some(bucket) {
+        return false;
+    }
+    let wanted: Vec<&str> = url.path.split('/').filter(|part| !part.is_empty()).collect();
+    let parts: Vec<&str> = key.split('/').collect();
+    let literal = wanted.iter().position(|part| pattern::is_pattern(part)).unwrap_or(wanted.len());
+    if parts.len() < literal || parts[..literal] != wanted[..literal] {
+        return false;
+    }
+    let relative = &parts[literal..];
+    match literal < wanted.len() {
+        true => is_data(relative) && pattern::matches(&wanted[literal..], relative),
+        // The location is a file, or a folder.
+        false => relative.is_empty() || is_data(relative) && relative.last().is_some_and(|name| has_extension(name)),
+    }
+}
+
 /// The object at a place, if there is one.
 async fn head(place: &Place) -> Result<Option<ObjectMeta>> {
     if place.path.as_ref().is_empty() {
