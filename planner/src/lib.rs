@@ -27,8 +27,8 @@ mod unnest;
 pub use error::{Error, ErrorKind, Result};
 pub use parse::{Parsed, parse};
 pub use statement::{
-    CreateExternalTable, FragmentNotes, OperatorNote, PartitionBy, PlannedQuery, PlannerOptions,
-    RefreshMode, RefreshOptions, ResultColumn, Statement, TableName,
+    CreateExternalTable, FragmentNotes, OperatorNote, PartitionBy, PlannedQuery, PlannerOptions, RefreshMode,
+    RefreshOptions, ResultColumn, Statement, TableName,
 };
 
 use catalog::Catalog;

@@ -40,10 +40,30 @@ pub(super) fn datasets(datasets: &[Dataset]) -> String {
         let [number, version, rows, bytes] = counts.map(|count| count.to_string());
         let name = format!("{}.{}", dataset.schema, dataset.table);
         let [every, next, last] = dataset.refresh.as_ref().map(refresh).unwrap_or_default();
-        [number, name, version, rows, bytes, dataset.placement.clone(), dataset.state.clone(), every, next, last]
+        [
+            number,
+            name,
+            version,
+            rows,
+            bytes,
+            dataset.placement.clone(),
+            dataset.state.clone(),
+            every,
+            next,
+            last,
+        ]
     });
     let names = [
-        "DATASET", "TABLE", "VERSION", "ROWS", "BYTES", "PLACEMENT", "STATE", "REFRESH", "NEXT", "LAST REFRESH",
+        "DATASET",
+        "TABLE",
+        "VERSION",
+        "ROWS",
+        "BYTES",
+        "PLACEMENT",
+        "STATE",
+        "REFRESH",
+        "NEXT",
+        "LAST REFRESH",
     ];
     aligned(names, rows)
 }

@@ -56,7 +56,10 @@ fn concerned(coordinator: &Coordinator, changes: &[Change]) -> (AskRefreshes, u6
         files.extend(over);
         manifests.extend(manifest);
     }
-    (AskRefreshes { files: files.into_iter().collect(), manifests: manifests.into_iter().collect() }, unconcerned)
+    (
+        AskRefreshes { files: files.into_iter().collect(), manifests: manifests.into_iter().collect() },
+        unconcerned,
+    )
 }
 
 /// The dataset whose manifest an object below the root is.
@@ -71,7 +74,8 @@ fn named(coordinator: &Coordinator, datasets: Vec<u64>) -> Vec<EventDataset> {
     let snapshot = coordinator.datasets.catalog().snapshot();
     let named = |dataset| {
         let known = snapshot.dataset(DEFAULT_TENANT, dataset);
-        let (schema, table) = known.map(|known| (known.schema.clone(), known.name.clone())).unwrap_or_default();
+        let (schema, table) =
+            known.map(|known| (known.schema.clone(), known.name.clone())).unwrap_or_default();
         EventDataset { dataset, schema, table }
     };
     datasets.into_iter().map(named).collect()

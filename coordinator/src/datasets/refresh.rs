@@ -75,7 +75,12 @@ impl Datasets {
     }
 
     /// The version after `head` with the files that there are; `None`: those of `head`.
-    async fn next(&self, known: &Dataset, head: &Arc<Manifest>, mode: RefreshMode) -> Result<Option<Manifest>> {
+    async fn next(
+        &self,
+        known: &Dataset,
+        head: &Arc<Manifest>,
+        mode: RefreshMode,
+    ) -> Result<Option<Manifest>> {
         let mut next = self.after(head)?;
         let generation = head.files.iter().map(|file| file.generation).max().unwrap_or(0);
         let full = mode == RefreshMode::Full;

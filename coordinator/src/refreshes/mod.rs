@@ -93,11 +93,15 @@ impl Refreshes {
         };
         let status = catalog.status();
         let leader = status.members.into_iter().find(|member| Some(member.id) == status.leader);
-        let leader = leader.ok_or_else(|| Error::Unavailable("no coordinator leads at the moment; try again".into()))?;
+        let leader = leader
+            .ok_or_else(|| Error::Unavailable("no coordinator leads at the moment; try again".into()))?;
         let service = network::Service(Service::AskRefreshes as u16);
         let answer = nodes.peers.call(&leader.address, service, ask.encode_to_vec().into(), ANSWER).await;
         answer.map(drop).map_err(|error| {
-            Error::Unavailable(format!("coordinator {}, which leads, does not answer: {error}; try again", leader.id))
+            Error::Unavailable(format!(
+                "coordinator {}, which leads, does not answer: {error}; try again",
+                leader.id
+            ))
         })
     }
 
@@ -118,7 +122,9 @@ impl Refreshes {
         let mut state = self.state.lock();
         for run in told.runs {
             let known = state.runs.get(&run.dataset);
-            if known.is_none_or(|known| (known.began_us, known.outcome.is_some()) <= (run.began_us, run.outcome.is_some())) {
+            if known.is_none_or(|known| {
+                (known.began_us, known.outcome.is_some()) <= (run.began_us, run.outcome.is_some())
+            }) {
                 state.runs.insert(run.dataset, run);
             }
         }
@@ -135,7 +141,8 @@ impl Refreshes {
         let refresh = refresh.unwrap_or_default();
         // The leader knows better than the clock when it tries again what failed.
         let told = last.as_ref().and_then(|run| run.next_us).filter(|&next_us| next_us >= now.wall_us);
-        let ticks = (refresh.every_us > 0).then(|| timetable::next_tick(dataset, refresh.every_us, now.wall_us));
+        let ticks =
+            (refresh.every_us > 0).then(|| timetable::next_tick(dataset, refresh.every_us, now.wall_us));
         let next_us = state.timetable.next_of(dataset, now).or(told).or(ticks);
         Some(RefreshSummary { refresh, last, next_us })
     }

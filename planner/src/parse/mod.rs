@@ -220,9 +220,9 @@ fn statement(parser: &mut Parser<'_>) -> Result<Syntax> {
         }
         Some("SET" | "RESET") => return set(parser),
         Some(
-            word @ ("UPDATE" | "DELETE" | "MERGE" | "COPY" | "TRUNCATE" | "BEGIN" | "START"
-            | "COMMIT" | "ROLLBACK" | "GRANT" | "REVOKE" | "ANALYZE" | "VACUUM" | "PREPARE"
-            | "EXECUTE" | "CALL" | "USE" | "ATTACH" | "PIVOT" | "FROM" | "TABLE"),
+            word @ ("UPDATE" | "DELETE" | "MERGE" | "COPY" | "TRUNCATE" | "BEGIN" | "START" | "COMMIT"
+            | "ROLLBACK" | "GRANT" | "REVOKE" | "ANALYZE" | "VACUUM" | "PREPARE" | "EXECUTE" | "CALL"
+            | "USE" | "ATTACH" | "PIVOT" | "FROM" | "TABLE"),
         ) => return Err(Error::unsupported(word).at(span)),
         _ => {}
     }
@@ -315,9 +315,11 @@ fn refuse_options(parser: &mut Parser<'_>) -> Result<()> {
         return Ok(());
     }
     options::options(parser)?;
-    Err(Error::value("only external tables have options: one that statements fill has no files of others to look for")
-        .at(span)
-        .hint("leave WITH (…) out"))
+    Err(Error::value(
+        "only external tables have options: one that statements fill has no files of others to look for",
+    )
+    .at(span)
+    .hint("leave WITH (…) out"))
 }
 
 fn create_external(parser: &mut Parser<'_>, name: ObjectName, if_not_exists: bool) -> Result<Syntax> {

@@ -30,7 +30,8 @@ const DEPTH: usize = 4;
 const SHOWN: usize = 2_000;
 
 pub(super) fn parse(body: &[u8]) -> Result<Notification> {
-    let value: Value = serde_json::from_slice(body).map_err(|error| wrong(format!("it is no JSON: {error}")))?;
+    let value: Value =
+        serde_json::from_slice(body).map_err(|error| wrong(format!("it is no JSON: {error}")))?;
     notification(&value, "the body", DEPTH)
 }
 
@@ -114,7 +115,8 @@ fn sns(message: &Map<String, Value>, kind: &Value, depth: usize) -> Result<Notif
     let message = match kind {
         "Notification" => {
             let inner = text(message, "Message", "the message")?;
-            let inner: Value = serde_json::from_str(inner).map_err(|error| wrong(format!("Message is no JSON: {error}")))?;
+            let inner: Value =
+                serde_json::from_str(inner).map_err(|error| wrong(format!("Message is no JSON: {error}")))?;
             return notification(&inner, "Message", depth - 1);
         }
         "SubscriptionConfirmation" => format!(
@@ -219,10 +221,13 @@ mod tests {
         let cloud = json!({"specversion": "1.0", "type": "s3", "data": plain});
         assert_eq!(keys(&cloud), ["a b"]);
         // MinIO has the name beside the records.
-        let minio = json!({"EventName": "s3:ObjectCreated:Put", "Key": "lake/x", "Records": plain["Records"]});
+        let minio =
+            json!({"EventName": "s3:ObjectCreated:Put", "Key": "lake/x", "Records": plain["Records"]});
         assert_eq!(keys(&minio), ["a b"]);
-        let bridge = |kind: &str| json!({"version": "0", "source": "aws.s3", "detail-type": kind,
-            "detail": {"bucket": {"name": "lake"}, "object": {"key": "a+b %41.parquet"}}});
+        let bridge = |kind: &str| {
+            json!({"version": "0", "source": "aws.s3", "detail-type": kind,
+            "detail": {"bucket": {"name": "lake"}, "object": {"key": "a+b %41.parquet"}}})
+        };
         assert_eq!(keys(&bridge("Object Created")), ["a+b %41.parquet"], "its keys are not encoded");
         assert_eq!(keys(&bridge("Object Deleted")), ["a+b %41.parquet"]);
         assert_eq!(parsed(&bridge("Object Tags Added")).unwrap().ignored, 1);
@@ -235,7 +240,10 @@ mod tests {
         let ask = json!({"Type": "SubscriptionConfirmation", "TopicArn": "arn:aws:sns:x:1:t", "Token": "t",
             "SubscribeURL": "https://sns.example/?Action=ConfirmSubscription\u{1b}[0m"});
         let message = parsed(&ask).unwrap().message.unwrap();
-        assert!(message.contains("https://sns.example") && message.contains("arn:aws:sns:x:1:t"), "{message}");
+        assert!(
+            message.contains("https://sns.example") && message.contains("arn:aws:sns:x:1:t"),
+            "{message}"
+        );
         assert!(!message.contains('\u{1b}'));
         let end = json!({"Type": "UnsubscribeConfirmation", "TopicArn": "arn"});
         assert!(parsed(&end).unwrap().message.unwrap().contains("ended"));

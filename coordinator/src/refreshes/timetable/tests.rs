@@ -52,10 +52,7 @@ fn an_interval_is_kept_by_the_clock_on_the_wall() {
     let mut clock = Clock::new(&[(7, MINUTE_US)]);
     let mut times = Vec::new();
     for _ in 0..3 {
-        assert_eq!(
-            refreshed(&clock.next()),
-            [(Task::Refresh(7), RefreshCause::Schedule, RefreshMode::Full)]
-        );
+        assert_eq!(refreshed(&clock.next()), [(Task::Refresh(7), RefreshCause::Schedule, RefreshMode::Full)]);
         times.push(clock.now.wall_us);
         clock.go(Duration::from_secs(5));
         assert!(clock.timetable.begin(clock.now).is_empty() && clock.timetable.next().is_none());
@@ -195,10 +192,10 @@ fn one_that_does_not_lead_runs_what_it_accepted_alone() {
     clock.timetable.ask(Task::Refresh(7), clock.now);
     clock.timetable.ask(Task::Reconcile(9), clock.now);
     let begun = clock.next();
-    assert_eq!(begun.iter().map(|begun| begun.task).collect::<Vec<_>>(), [
-        Task::Refresh(7),
-        Task::Reconcile(9)
-    ]);
+    assert_eq!(
+        begun.iter().map(|begun| begun.task).collect::<Vec<_>>(),
+        [Task::Refresh(7), Task::Reconcile(9)]
+    );
     clock.end(7, true);
     clock.timetable.ended(Task::Reconcile(9), true, clock.now);
     assert!(clock.next().is_empty());
