@@ -293,7 +293,7 @@ impl Session {
                 Rows::written(to_the_end(async move { datasets.append(&table, files).await }).await?)
             }
             _ => {
-                to_the_end(define(coordinator.clone(), statement.clone())).await?;
+                to_the_end(define(self.coordinator.clone(), statement.clone())).await?;
                 Ok(Rows::changed())
             }
         }

@@ -21,7 +21,7 @@ use tundra_tests::http::post;
 use tundra_tests::s3::{Faults, S3Server};
 use tundra_tests::server::{TestServer, Variation};
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A Parquet file of a column `i`; files of as many values have the same size.
 fn parquet(values: impl IntoIterator<Item = i64>) -> Vec<u8> {
@@ -243,8 +243,9 @@ async fn by_events() {
     let http = server.http().unwrap();
     let send = async |body: &str| post(&http, "/api/v1/events", body).await.unwrap();
 
+    // Its name in the bucket is `b +%25.parquet`.
     lake.put("day=2/b +%.parquet", 10..20).await;
-    let (status, taken) = send(&s3_event("tundra/lake/day%3D2/b+%2B%25.parquet")).await;
+    let (status, taken) = send(&s3_event("tundra/lake/day%3D2/b+%2B%2525.parquet")).await;
     assert_eq!(status, 200, "{taken}");
     assert_eq!((&taken["refresh"][0]["table"], &taken["ignored"]), (&json!("t"), &json!(0)));
     becomes(&mut connection, COUNT, "20").await;
@@ -279,8 +280,6 @@ async fn by_events() {
         assert_eq!(status, 400);
         assert!(failure["error"].as_str().unwrap().contains(why), "{failure}");
     }
-    let (status, _) = send(&format!("\"{}\"", " ".repeat(3 << 20))).await;
-    assert_eq!(status, 400);
     let subscription =
         json!({"Type": "SubscriptionConfirmation", "TopicArn": "arn", "SubscribeURL": "https://sns/x"});
     let (status, taken) = send(&subscription.to_string()).await;

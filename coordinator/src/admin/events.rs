@@ -84,6 +84,18 @@ fn named(coordinator: &Coordinator, datasets: Vec<u64>) -> Vec<EventDataset> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::admin::Failed;
+    use axum::body::Body;
+    use axum::extract::{FromRequest, Request};
+    use axum::http::StatusCode;
+    use axum::response::IntoResponse;
+
+    #[tokio::test]
+    async fn a_body_that_is_too_long_is_refused() {
+        let long = Request::new(Body::from(vec![b' '; 3 << 20]));
+        let rejection = Bytes::from_request(long, &()).await.unwrap_err();
+        assert_eq!(Failed::from(rejection).into_response().status(), StatusCode::BAD_REQUEST);
+    }
 
     #[test]
     fn manifests_are_known_by_their_names() {

@@ -164,13 +164,7 @@ impl Datasets {
         self.restored().await
     }
 
-    pub(super) async fn reconcile_dataset(
-        &self,
-        id: u64,
-        schema: &str,
-        name: &str,
-        found: &Found,
-    ) -> Result<()> {
+    async fn reconcile_dataset(&self, id: u64, schema: &str, name: &str, found: &Found) -> Result<()> {
         // Whoever changes the table at the moment is about to tell the catalog.
         let _turn = self.turn(schema, name).await;
         let Some(manifest) = self.manifests.latest(DEFAULT_TENANT, id).await? else { return Ok(()) };

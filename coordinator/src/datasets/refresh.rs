@@ -137,9 +137,6 @@ impl Datasets {
             // Which of several of a name can be is told by all of them.
             None => self.find(&self.manifests.datasets(DEFAULT_TENANT).await?).await?,
         };
-        if self.shards().nodes().is_some() {
-            return self.reconcile_dataset(dataset, &manifest.schema, &manifest.name, &found).await;
-        }
         let _turn = self.turn(&manifest.schema, &manifest.name).await;
         // What this process has committed meanwhile is no news.
         self.publish_pending().await;
@@ -157,7 +154,8 @@ impl Datasets {
         if known.is_none() && self.bury(&manifest, &found).await? {
             return Ok(());
         }
-        self.switch_again(&Arc::new(manifest)).await
+        // Queries do not see it before the shards have it.
+        self.switch(&Arc::new(manifest)).await
     }
 }
 

@@ -122,9 +122,9 @@ impl Refreshes {
         let mut state = self.state.lock();
         for run in told.runs {
             let known = state.runs.get(&run.dataset);
-            if known.is_none_or(|known| {
-                (known.began_us, known.outcome.is_some()) <= (run.began_us, run.outcome.is_some())
-            }) {
+            // That one has begun may be heard of after its end.
+            let is_late = |known: &RefreshRun| known.began_us == run.began_us && known.outcome.is_some();
+            if run.outcome.is_some() || !known.is_some_and(is_late) {
                 state.runs.insert(run.dataset, run);
             }
         }
@@ -139,8 +139,11 @@ impl Refreshes {
             return None;
         }
         let refresh = refresh.unwrap_or_default();
-        // The leader knows better than the clock when it tries again what failed.
-        let told = last.as_ref().and_then(|run| run.next_us).filter(|&next_us| next_us >= now.wall_us);
+        // What failed is tried again at moments that its coordinator alone knows.
+        let again = last.as_ref().filter(|run| {
+            run.failures > 0 && (refresh.every_us > 0 || run.cause() == RefreshCause::Event)
+        });
+        let told = again.and_then(|run| run.next_us).filter(|&next_us| next_us >= now.wall_us);
         let ticks =
             (refresh.every_us > 0).then(|| timetable::next_tick(dataset, refresh.every_us, now.wall_us));
         let next_us = state.timetable.next_of(dataset, now).or(told).or(ticks);

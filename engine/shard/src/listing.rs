@@ -127,6 +127,7 @@ fn file_of(root: &Place, object: &ObjectMeta) -> Result<File> {
         modified_at_us: object.last_modified.timestamp_micros(),
         rows: 0,
         folder_values,
+        generation: 0,
     })
 }
 
