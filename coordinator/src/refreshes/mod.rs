@@ -140,9 +140,9 @@ impl Refreshes {
         }
         let refresh = refresh.unwrap_or_default();
         // What failed is tried again at moments that its coordinator alone knows.
-        let again = last.as_ref().filter(|run| {
-            run.failures > 0 && (refresh.every_us > 0 || run.cause() == RefreshCause::Event)
-        });
+        let again = last
+            .as_ref()
+            .filter(|run| run.failures > 0 && (refresh.every_us > 0 || run.cause() == RefreshCause::Event));
         let told = again.and_then(|run| run.next_us).filter(|&next_us| next_us >= now.wall_us);
         let ticks =
             (refresh.every_us > 0).then(|| timetable::next_tick(dataset, refresh.every_us, now.wall_us));
