@@ -6,6 +6,7 @@ use crate::config::Config;
 use crate::datasets::Datasets;
 use crate::error::{Error, Result};
 use crate::plans::Plans;
+use crate::refreshes::Refreshes;
 use exec::context::Cancel;
 use exec::memory::MemoryPool;
 use exec::runtime::Workers;
@@ -20,6 +21,7 @@ use std::time::{Duration, Instant};
 pub(crate) struct Coordinator {
     pub(crate) config: Config,
     pub(crate) datasets: Arc<Datasets>,
+    pub(crate) refreshes: Arc<Refreshes>,
     pub(crate) workers: Arc<Workers>,
     pub(crate) memory: Arc<MemoryPool>,
     pub(crate) group: WorkloadGroup,
@@ -65,6 +67,7 @@ impl Coordinator {
     pub(crate) fn new(
         config: Config,
         datasets: Arc<Datasets>,
+        refreshes: Arc<Refreshes>,
         workers: Arc<Workers>,
         memory: Arc<MemoryPool>,
         random: Random,
@@ -73,7 +76,19 @@ impl Coordinator {
         let started = Instant::now();
         let (queries, stopping) = (Mutex::default(), AtomicBool::new(false));
         let plans = Plans::default();
-        Coordinator { config, datasets, workers, memory, group, started, plans, random, queries, stopping }
+        Coordinator {
+            config,
+            datasets,
+            refreshes,
+            workers,
+            memory,
+            group,
+            started,
+            plans,
+            random,
+            queries,
+            stopping,
+        }
     }
 
     /// An identity that nobody guesses.

@@ -1,13 +1,17 @@
 //! What operators are told of the cluster, as the Admin API gives it; the tables of `system` are made of the same.
 
-use crate::catalog::{CatalogState, CatalogStore, MemberState, RaftMember, RaftStatus};
+use crate::catalog::{CatalogStore, MemberState, RaftMember, RaftStatus};
 use crate::coordinator::{Coordinator, QuerySummary};
 use crate::datasets::{DEFAULT_TENANT, Datasets};
 use crate::explain::query_of;
+use crate::refreshes::RefreshSummary;
 use crate::shards::Shards;
 use crate::shards::nodes::NodeSummary;
 use crate::view::{Resident, View};
+use columnar::{DataType, Interval, Scalar, Value};
 use flight_proto::admin;
+use flight_proto::catalog::RefreshMode;
+use flight_proto::node::{RefreshCause, RefreshOutcome, RefreshRun};
 use network::Versions;
 use planner::catalog::Partitioning;
 use shard::{Hydration, HydrationState, VersionId};
@@ -81,7 +85,8 @@ pub(crate) fn shards(shards: &Shards) -> Vec<admin::Shard> {
     shards.summaries().into_iter().map(shard).collect()
 }
 
-pub(crate) fn datasets(view: &View, snapshot: &CatalogState) -> Vec<admin::Dataset> {
+pub(crate) fn datasets(view: &View, coordinator: &Coordinator) -> Vec<admin::Dataset> {
+    let snapshot = coordinator.datasets.catalog().snapshot();
     let dataset = |resident: &Arc<Resident>| {
         let table = &resident.table;
         let known = snapshot.dataset(&table.tenant, table.dataset);
@@ -95,9 +100,63 @@ pub(crate) fn datasets(view: &View, snapshot: &CatalogState) -> Vec<admin::Datas
             placement: placement_text(&table.partitioning).into(),
             state: view.state_of(resident).err().unwrap_or_else(|| "resident".into()),
             location: known.map(|known| known.location.clone()).unwrap_or_default(),
+            refresh: coordinator
+                .refreshes
+                .summary(table.dataset, known.and_then(|known| known.refresh))
+                .map(refresh),
         }
     };
     view.residents().map(dataset).collect()
+}
+
+fn refresh(summary: RefreshSummary) -> admin::Refresh {
+    admin::Refresh {
+        every: (summary.refresh.every_us > 0).then(|| interval_text(summary.refresh.every_us)),
+        mode: mode_text(summary.refresh.mode()).into(),
+        next_at_us: summary.next_us,
+        last: summary.last.map(refresh_run),
+    }
+}
+
+fn refresh_run(run: RefreshRun) -> admin::RefreshRun {
+    let (cause, mode) = (run.cause(), run.mode());
+    let (state, version, error) = match run.outcome {
+        None => ("running", None, String::new()),
+        Some(RefreshOutcome::Unchanged(_)) => ("unchanged", None, String::new()),
+        Some(RefreshOutcome::Version(version)) => ("refreshed", Some(version), String::new()),
+        Some(RefreshOutcome::Failed(why)) => ("failed", None, why),
+    };
+    admin::RefreshRun {
+        began_at_us: run.began_us,
+        elapsed_ms: run.elapsed_ms,
+        started_by: match cause {
+            RefreshCause::Unknown => "",
+            RefreshCause::Schedule => "schedule",
+            RefreshCause::Event => "event",
+            RefreshCause::Statement => "statement",
+        }
+        .into(),
+        mode: mode_text(mode).into(),
+        state: state.into(),
+        version,
+        error,
+        failures: run.failures,
+    }
+}
+
+fn mode_text(mode: RefreshMode) -> &'static str {
+    match mode {
+        RefreshMode::Incremental => "incremental",
+        RefreshMode::Full => "full",
+    }
+}
+
+/// As PostgreSQL writes intervals: `1 day 02:00:00`.
+fn interval_text(micros: u64) -> String {
+    const DAY_US: u64 = 86_400_000_000;
+    let days = i32::try_from(micros / DAY_US).unwrap_or(i32::MAX);
+    let interval = Interval { months: 0, days, micros: (micros % DAY_US) as i64 };
+    Value::new(DataType::Interval, Scalar::Interval(interval)).to_string()
 }
 
 fn placement_text(partitioning: &Partitioning) -> &'static str {

@@ -22,6 +22,7 @@ mod metrics;
 mod plans;
 mod query;
 mod random;
+mod refreshes;
 pub mod result;
 pub mod session;
 mod settings;

@@ -2,7 +2,7 @@
 
 use crate::admission::DEFAULT_GROUP;
 use crate::coordinator::{AskedBy, Coordinator, ListedQuery};
-use crate::datasets::{DEFAULT_TENANT, Datasets, to_the_end};
+use crate::datasets::{DEFAULT_TENANT, to_the_end};
 use crate::error::{Error, Result};
 use crate::explain::{self, Measured};
 use crate::plans::Asked;
@@ -17,7 +17,7 @@ use columnar::{DataType, Value};
 use exec::context::{Cancel, QueryContext};
 use exec::memory::MemoryPool;
 use parking_lot::Mutex;
-use planner::{PlannedQuery, PlannerOptions, Statement, TableName};
+use planner::{PlannedQuery, PlannerOptions, Statement};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Wake, Waker};
@@ -293,7 +293,7 @@ impl Session {
                 Rows::written(to_the_end(async move { datasets.append(&table, files).await }).await?)
             }
             _ => {
-                to_the_end(define(datasets, statement.clone())).await?;
+                to_the_end(define(self.coordinator.clone(), statement.clone())).await?;
                 Ok(Rows::changed())
             }
         }
@@ -416,7 +416,8 @@ fn yes_or_no(yes: bool) -> String {
 }
 
 /// Runs a statement that defines or removes something.
-async fn define(datasets: Arc<Datasets>, statement: Arc<Statement>) -> Result<()> {
+async fn define(coordinator: Arc<Coordinator>, statement: Arc<Statement>) -> Result<()> {
+    let (datasets, refreshes) = (&coordinator.datasets, &coordinator.refreshes);
     match &*statement {
         Statement::CreateExternalTable(create) => datasets.create_external(create).await,
         Statement::CreateTable { name, if_not_exists, columns } => {
@@ -432,10 +433,8 @@ async fn define(datasets: Arc<Datasets>, statement: Arc<Statement>) -> Result<()
         Statement::DropSchema { name, if_exists, cascade } => {
             datasets.drop_schema(name, *if_exists, *cascade).await
         }
-        Statement::RefreshTable { table } => {
-            let name = TableName { schema: Some(table.schema.clone()), name: table.name.clone() };
-            datasets.refresh(&name).await
-        }
+        Statement::RefreshTable { table } => refreshes.by_statement(table).await,
+        Statement::AlterTable { table, refresh } => datasets.set_refresh(table, refresh).await,
         other => Err(Error::Internal(format!("a statement that defines nothing: {other:?}"))),
     }
 }

@@ -6,6 +6,7 @@ use crate::coordinator::Coordinator;
 use crate::datasets::{Datasets, Ground, TableSummary, shard_error};
 use crate::error::{Error, Result};
 use crate::folder::FolderLock;
+use crate::refreshes::Refreshes;
 use crate::session::Session;
 use crate::shards::here::ShardsHere;
 use crate::shards::nodes::Nodes;
@@ -151,10 +152,11 @@ pub async fn start(config: Config, environment: Environment) -> Result<Handle> {
     let catalog = Arc::new(RaftCatalog::open(storage, options, on_fatal).await?);
     let shards = open_shards(&config, &memory, &workers, &stores, &catalog, network.as_ref())?;
     let datasets = Arc::new(open_datasets(&config, catalog.clone(), shards, stores, random.clone())?);
+    let refreshes = Arc::new(Refreshes::new(datasets.clone()));
     let mut background = Vec::new();
     match (network, datasets.shards().nodes()) {
         (Some(network), Some(nodes)) => {
-            let handlers = words::handlers(&catalog, &datasets, nodes, readiness.clone());
+            let handlers = words::handlers(&catalog, &datasets, nodes, &refreshes, readiness.clone());
             let ended = ended(stopped.clone());
             servers.push(tokio::spawn(network::serve(network.listener, handlers, ended)));
             background.push(tokio::spawn(nodes.clone().watch()));
@@ -172,8 +174,10 @@ pub async fn start(config: Config, environment: Environment) -> Result<Handle> {
             datasets.restore().await?;
         }
     }
-    let coordinator = Arc::new(Coordinator::new(config, datasets.clone(), workers, memory, random));
+    let coordinator =
+        Arc::new(Coordinator::new(config, datasets.clone(), refreshes.clone(), workers, memory, random));
     background.extend([
+        tokio::spawn(refreshes.run()),
         tokio::spawn(datasets.clone().publish_all()),
         tokio::spawn(datasets.copy_catalog()),
         tokio::spawn(metrics::sample(coordinator.clone())),

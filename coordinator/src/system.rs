@@ -5,7 +5,7 @@ use crate::catalog::SYSTEM_SCHEMA;
 use crate::coordinator::Coordinator;
 use crate::facts;
 use crate::view::{View, text, wide};
-use columnar::{DataType, Value};
+use columnar::{DataType, Scalar, Value};
 use flight_proto::admin::Speaks;
 use planner::catalog::{Catalog, Table, VirtualTable};
 use std::sync::Arc;
@@ -34,8 +34,7 @@ impl Names {
         let mut columns: Vec<ColumnSchema> =
             ["schema_name", "table_name", "placement", "state", "location"].into_iter().map(text).collect();
         columns.extend(["dataset", "version", "rows", "size_bytes"].into_iter().map(wide));
-        let snapshot = self.coordinator.datasets.catalog().snapshot();
-        let rows = facts::datasets(&self.view, &snapshot).into_iter().map(|dataset| {
+        let rows = facts::datasets(&self.view, &self.coordinator).into_iter().map(|dataset| {
             let texts = [dataset.schema, dataset.table, dataset.placement, dataset.state, dataset.location];
             let counts = [dataset.dataset, dataset.version, dataset.rows, dataset.size_bytes];
             row(&texts, &counts)
@@ -61,7 +60,7 @@ impl Names {
         let mut columns = vec![wide("coordinator")];
         columns.extend(["address", "role"].into_iter().map(text));
         columns.extend([yes_or_no("here"), wide("term")]);
-        columns.push(ColumnSchema { nullable: true, ..wide("applied") });
+        columns.push(or_null(wide("applied")));
         columns.extend(versions());
         let members = facts::coordinators(self.coordinator.datasets.catalog());
         let rows = members.into_iter().map(|member| {
@@ -91,6 +90,42 @@ impl Names {
         VirtualTable { name: "hydrations".into(), rows: rows.collect(), columns }
     }
 
+    fn refreshes(&self) -> VirtualTable {
+        let mut columns: Vec<ColumnSchema> = ["schema_name", "table_name"].into_iter().map(text).collect();
+        columns.push(wide("dataset"));
+        columns.push(or_null(text("refresh_every")));
+        columns.push(text("refresh_mode"));
+        columns.push(or_null(timestamp("next_at")));
+        columns.push(or_null(timestamp("last_at")));
+        columns.extend(["last_started_by", "last_mode", "last_state"].map(text).map(or_null));
+        columns.push(or_null(wide("last_version")));
+        columns.push(or_null(text("last_error")));
+        columns.extend(["last_elapsed_ms", "failures"].map(wide).map(or_null));
+        let words = |words: Option<&str>| words.map_or(Value::null(DataType::Varchar), Value::varchar);
+        let number = |number: Option<u64>| number.map_or(Value::null(DataType::Int64), count);
+        let rows = facts::datasets(&self.view, &self.coordinator).into_iter().filter_map(|dataset| {
+            let refresh = dataset.refresh?;
+            let last = refresh.last.as_ref();
+            Some(vec![
+                Value::varchar(&dataset.schema),
+                Value::varchar(&dataset.table),
+                count(dataset.dataset),
+                words(refresh.every.as_deref()),
+                Value::varchar(&refresh.mode),
+                moment(refresh.next_at_us),
+                moment(last.map(|last| last.began_at_us)),
+                words(last.map(|last| &*last.started_by)),
+                words(last.map(|last| &*last.mode)),
+                words(last.map(|last| &*last.state)),
+                number(last.and_then(|last| last.version)),
+                words(last.map(|last| &*last.error).filter(|error| !error.is_empty())),
+                number(last.map(|last| last.elapsed_ms)),
+                number(last.map(|last| last.failures.into())),
+            ])
+        });
+        VirtualTable { name: "refreshes".into(), rows: rows.collect(), columns }
+    }
+
     fn queries(&self) -> VirtualTable {
         let mut columns: Vec<ColumnSchema> = ["query", "principal", "sql"].into_iter().map(text).collect();
         columns.push(wide("elapsed_ms"));
@@ -112,6 +147,21 @@ fn spoken(speaks: Option<Speaks>) -> [Value; 2] {
 
 fn yes_or_no(name: &str) -> ColumnSchema {
     ColumnSchema { name: name.into(), data_type: DataType::Boolean, nullable: false }
+}
+
+fn or_null(column: ColumnSchema) -> ColumnSchema {
+    ColumnSchema { nullable: true, ..column }
+}
+
+/// A moment of UTC.
+fn timestamp(name: &str) -> ColumnSchema {
+    ColumnSchema { name: name.into(), data_type: DataType::TIMESTAMP, nullable: false }
+}
+
+fn moment(at_us: Option<i64>) -> Value {
+    at_us.map_or(Value::null(DataType::TIMESTAMP), |at_us| {
+        Value::new(DataType::TIMESTAMP, Scalar::Integer(at_us.into()))
+    })
 }
 
 /// Texts, then counts.
@@ -143,6 +193,7 @@ impl Catalog for Names {
             "datasets" => Some(self.datasets()),
             "hydrations" => Some(self.hydrations()),
             "queries" => Some(self.queries()),
+            "refreshes" => Some(self.refreshes()),
             "shards" => Some(self.shards()),
             _ => None,
         }

@@ -105,6 +105,63 @@ pub struct Dataset {
     pub state: String,
     /// What an external table was created over; empty for one that statements fill.
     pub location: String,
+    /// Absent where nothing is set and none has run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refresh: Option<Refresh>,
+}
+
+/// When a dataset's files are looked at again, and what came of it last.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Refresh {
+    /// An interval, such as `00:15:00` or `1 day`; absent: not by the clock.
+    pub every: Option<String>,
+    /// `incremental`: files that were added, replaced or removed; `full`: all of them anew.
+    pub mode: String,
+    /// Microseconds since 1970.
+    pub next_at_us: Option<i64>,
+    /// The last one, which may still run.
+    pub last: Option<RefreshRun>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RefreshRun {
+    /// Microseconds since 1970.
+    pub began_at_us: i64,
+    pub elapsed_ms: u64,
+    /// `schedule`, `event` or `statement`.
+    pub started_by: String,
+    /// `incremental` or `full`.
+    pub mode: String,
+    /// `running`, `unchanged`, `refreshed` or `failed`.
+    pub state: String,
+    /// The version that was made.
+    pub version: Option<u64>,
+    /// Why it failed.
+    pub error: String,
+    /// How many have failed one after the other.
+    pub failures: u32,
+}
+
+/// What comes of changes that an object store has told of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct EventsTaken {
+    /// Datasets that are refreshed soon, since files of theirs have changed.
+    pub refresh: Vec<EventDataset>,
+    /// Datasets whose latest manifest is looked at soon.
+    pub reconcile: Vec<EventDataset>,
+    /// Records of which no dataset is concerned.
+    pub ignored: u64,
+    /// What is to be done, where the store asks something of a person.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct EventDataset {
+    pub dataset: u64,
+    /// Empty for a dataset that the catalog does not have.
+    pub schema: String,
+    pub table: String,
 }
 
 /// A committed version, as its manifest in the object store has it.

@@ -70,6 +70,28 @@ pub struct Dataset {
     pub partition_by: Vec<String>,
     #[prost(message, optional, tag = "7")]
     pub version: Option<Version>,
+    /// Absent: nothing was set.
+    #[prost(message, optional, tag = "8")]
+    pub refresh: Option<Refresh>,
+}
+
+/// When a dataset's files are looked at again, and what is done with them.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, prost::Message)]
+pub struct Refresh {
+    /// Microseconds; 0: at nobody's clock.
+    #[prost(uint64, tag = "1")]
+    pub every_us: u64,
+    #[prost(enumeration = "RefreshMode", tag = "2")]
+    pub mode: i32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, prost::Enumeration)]
+#[repr(i32)]
+pub enum RefreshMode {
+    /// Files that were added, replaced or removed.
+    Incremental = 0,
+    /// Every file is read anew.
+    Full = 1,
 }
 
 /// A version as the catalog knows it; its files are in its manifest.
@@ -93,7 +115,7 @@ pub struct Command {
     pub at_us: i64,
     #[prost(string, tag = "2")]
     pub tenant: String,
-    #[prost(oneof = "Change", tags = "3, 4, 5, 6, 7, 8, 9, 20, 21, 22, 23")]
+    #[prost(oneof = "Change", tags = "3, 4, 5, 6, 7, 8, 9, 10, 20, 21, 22, 23")]
     pub change: Option<Change>,
 }
 
@@ -114,6 +136,8 @@ pub enum Change {
     Restore(CatalogState),
     #[prost(message, tag = "9")]
     Restored(Restored),
+    #[prost(message, tag = "10")]
+    SetRefresh(SetRefresh),
     #[prost(message, tag = "20")]
     SetShard(SetShard),
     #[prost(message, tag = "21")]
@@ -221,6 +245,18 @@ pub struct AllocateDataset {
 pub struct SwitchVersion {
     #[prost(message, optional, tag = "1")]
     pub dataset: Option<Dataset>,
+}
+
+/// Changes when a dataset is refreshed, and how; what is absent stays as it is.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, prost::Message)]
+pub struct SetRefresh {
+    #[prost(uint64, tag = "1")]
+    pub dataset: u64,
+    /// Microseconds; 0: not by the clock any more.
+    #[prost(uint64, optional, tag = "2")]
+    pub every_us: Option<u64>,
+    #[prost(enumeration = "RefreshMode", optional, tag = "3")]
+    pub mode: Option<i32>,
 }
 
 /// `version` is that of the tombstone.

@@ -1,5 +1,6 @@
 //! Manifests: the objects `<tenant>/<dataset>/manifests/<n>` whose creation commits a version.
 
+use crate::catalog::Refresh;
 use crate::schema::Column;
 
 /// The manifest format that this code writes. A reader refuses a later one.
@@ -46,6 +47,9 @@ pub struct Manifest {
     /// all shards' slices.
     #[prost(uint64, tag = "14")]
     pub partition_span: u64,
+    /// As the catalog had it when the version was made; what the catalog has goes before it.
+    #[prost(message, optional, tag = "15")]
+    pub refresh: Option<Refresh>,
 }
 
 /// A Parquet file of a version, and the identity by which a change of it is noticed.
@@ -65,6 +69,10 @@ pub struct File {
     /// Values of columns that the file's folder names (`date=2024-01-01/`).
     #[prost(message, repeated, tag = "6")]
     pub folder_values: Vec<FolderValue>,
+    /// How often the dataset was to be read anew as a whole: what was read of an earlier generation is not used, though
+    /// all else is the same.
+    #[prost(uint64, tag = "7")]
+    pub generation: u64,
 }
 
 /// A column's value in all rows of a file.

@@ -2,6 +2,7 @@
 //! and what comes of it, and the head of a stream of rows. Plans, rows and summaries travel inside as bytes of
 //! their own.
 
+use crate::catalog::RefreshMode;
 use crate::manifest::Manifest;
 
 /// The streams that nodes open to each other, by the number they begin with.
@@ -28,6 +29,76 @@ pub enum Service {
     AskSegments = 10,
     /// From shard to shard: [`TakeSegment`], then the segment's bytes in pieces.
     TakeSegment = 11,
+    /// From a coordinator to the one that leads: [`AskRefreshes`], answered by nothing once they are noted.
+    AskRefreshes = 12,
+    /// From a coordinator to every other: [`Refreshes`], answered by nothing.
+    TellRefreshes = 13,
+}
+
+/// Datasets whose files, or whose manifests, have changed.
+#[derive(Clone, PartialEq, Eq, Hash, prost::Message)]
+pub struct AskRefreshes {
+    #[prost(uint64, repeated, tag = "1")]
+    pub files: Vec<u64>,
+    #[prost(uint64, repeated, tag = "2")]
+    pub manifests: Vec<u64>,
+}
+
+/// Refreshes that have begun or ended.
+#[derive(Clone, PartialEq, Eq, Hash, prost::Message)]
+pub struct Refreshes {
+    #[prost(message, repeated, tag = "1")]
+    pub runs: Vec<RefreshRun>,
+}
+
+/// A refresh of a dataset.
+#[derive(Clone, PartialEq, Eq, Hash, prost::Message)]
+pub struct RefreshRun {
+    #[prost(uint64, tag = "1")]
+    pub dataset: u64,
+    /// Microseconds since 1970.
+    #[prost(int64, tag = "2")]
+    pub began_us: i64,
+    #[prost(enumeration = "RefreshCause", tag = "3")]
+    pub cause: i32,
+    #[prost(enumeration = "RefreshMode", tag = "4")]
+    pub mode: i32,
+    /// What came of it; absent: it runs.
+    #[prost(oneof = "RefreshOutcome", tags = "5, 6, 7")]
+    pub outcome: Option<RefreshOutcome>,
+    #[prost(uint64, tag = "8")]
+    pub elapsed_ms: u64,
+    /// How many have failed one after the other, this one included.
+    #[prost(uint32, tag = "9")]
+    pub failures: u32,
+    /// When the next one is due, in microseconds since 1970; absent: none is, or it goes by the clock alone.
+    #[prost(int64, optional, tag = "10")]
+    pub next_us: Option<i64>,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, prost::Oneof)]
+pub enum RefreshOutcome {
+    /// The files were as before.
+    #[prost(bool, tag = "5")]
+    Unchanged(bool),
+    /// The version that was made.
+    #[prost(uint64, tag = "6")]
+    Version(u64),
+    /// Why it failed.
+    #[prost(string, tag = "7")]
+    Failed(String),
+}
+
+/// What started a refresh.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, prost::Enumeration)]
+#[repr(i32)]
+pub enum RefreshCause {
+    /// One that this version does not know.
+    Unknown = 0,
+    Schedule = 1,
+    /// The object store told of a change.
+    Event = 2,
+    Statement = 3,
 }
 
 /// One version of a dataset.

@@ -16,6 +16,7 @@ mod nullability;
 mod parse;
 mod physical;
 mod planning;
+mod refresh;
 mod rules;
 mod shapes;
 mod share;
@@ -26,8 +27,8 @@ mod unnest;
 pub use error::{Error, ErrorKind, Result};
 pub use parse::{Parsed, parse};
 pub use statement::{
-    CreateExternalTable, FragmentNotes, OperatorNote, PartitionBy, PlannedQuery, PlannerOptions,
-    ResultColumn, Statement, TableName,
+    CreateExternalTable, FragmentNotes, OperatorNote, PartitionBy, PlannedQuery, PlannerOptions, RefreshMode,
+    RefreshOptions, ResultColumn, Statement, TableName,
 };
 
 use catalog::Catalog;

@@ -6,6 +6,7 @@ use crate::error::{Error, Result};
 use crate::estimate::Estimator;
 use crate::logical::ColumnId;
 use crate::parse::{Partition, Syntax, table_name};
+use crate::refresh::refresh_options;
 use crate::statement::{
     CreateExternalTable, PartitionBy, PlannedQuery, PlannerOptions, ResultColumn, Statement, TableName,
 };
@@ -36,7 +37,7 @@ pub(crate) fn statement(
         Syntax::Explain { analyze, query } => {
             Statement::Explain { analyze: *analyze, query: plan_query(binder, query, options)? }
         }
-        Syntax::CreateExternalTable { name, if_not_exists, columns, location, partition_by } => {
+        Syntax::CreateExternalTable { name, if_not_exists, columns, location, partition_by, options } => {
             let columns = if columns.is_empty() { None } else { Some(schema(columns)?) };
             if let Some(columns) = &columns {
                 for key in partition_by.iter().flat_map(|partition| &partition.columns) {
@@ -52,6 +53,7 @@ pub(crate) fn statement(
                 columns,
                 location: location.clone(),
                 partition_by: partition_by.as_ref().map(partition),
+                refresh: refresh_options(options)?,
             })
         }
         Syntax::CreateTable { name, if_not_exists, columns } => Statement::CreateTable {
@@ -115,6 +117,10 @@ pub(crate) fn statement(
         Syntax::RefreshTable { table } => {
             let (name, span) = table_name(table)?;
             Statement::RefreshTable { table: binder.table(&name, span)? }
+        }
+        Syntax::AlterTable { table, options } => {
+            let (name, span) = table_name(table)?;
+            Statement::AlterTable { table: binder.table(&name, span)?, refresh: refresh_options(options)? }
         }
         Syntax::Set { name, value } => Statement::Set { name: name.clone(), value: value.clone() },
         Syntax::Show { name } => Statement::Show { name: name.clone() },

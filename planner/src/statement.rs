@@ -5,6 +5,7 @@ use columnar::{DataType, Value};
 use exec::plan::{Fragment, TableRef};
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 use storage::statistics::ColumnSchema;
 
 /// A statement, ready to run.
@@ -57,6 +58,11 @@ pub enum Statement {
     RefreshTable {
         table: Arc<Table>,
     },
+    /// `ALTER TABLE … SET (…)` and `RESET (…)`.
+    AlterTable {
+        table: Arc<Table>,
+        refresh: RefreshOptions,
+    },
     /// `SET name = value`; the value as text. `None`: back to the default.
     Set {
         name: String,
@@ -77,6 +83,24 @@ pub struct CreateExternalTable {
     pub columns: Option<Vec<ColumnSchema>>,
     pub location: String,
     pub partition_by: Option<PartitionBy>,
+    pub refresh: RefreshOptions,
+}
+
+/// When a table is refreshed, and how. What is absent was not named.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RefreshOptions {
+    /// `refresh_every`, from a second to 366 days; `Some(None)`: not by the clock.
+    pub every: Option<Option<Duration>>,
+    pub mode: Option<RefreshMode>,
+}
+
+/// `refresh_mode`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RefreshMode {
+    /// Files that were added, replaced or removed.
+    Incremental,
+    /// Every file is read anew.
+    Full,
 }
 
 /// `PARTITION BY`: by what the rows of a table are dealt to shards.

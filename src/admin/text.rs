@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use flight_proto::admin::{
-    Coordinator, Dataset, Hydration, Leader, Nodes, Placement, Queries, Query, Shard, Speaks, Upgrade,
+    Coordinator, Dataset, Hydration, Leader, Nodes, Placement, Queries, Query, Refresh, Shard, Speaks, Upgrade,
     Version,
 };
 
@@ -62,9 +62,48 @@ pub(super) fn datasets(datasets: &[Dataset]) -> String {
         let counts = [dataset.dataset, dataset.version, dataset.rows, dataset.size_bytes];
         let [number, version, rows, bytes] = counts.map(|count| count.to_string());
         let name = format!("{}.{}", dataset.schema, dataset.table);
-        [number, name, version, rows, bytes, dataset.placement.clone(), dataset.state.clone()]
+        let [every, next, last] = dataset.refresh.as_ref().map(refresh).unwrap_or_default();
+        [
+            number,
+            name,
+            version,
+            rows,
+            bytes,
+            dataset.placement.clone(),
+            dataset.state.clone(),
+            every,
+            next,
+            last,
+        ]
     });
-    aligned(["DATASET", "TABLE", "VERSION", "ROWS", "BYTES", "PLACEMENT", "STATE"], rows)
+    let names = [
+        "DATASET",
+        "TABLE",
+        "VERSION",
+        "ROWS",
+        "BYTES",
+        "PLACEMENT",
+        "STATE",
+        "REFRESH",
+        "NEXT",
+        "LAST REFRESH",
+    ];
+    aligned(names, rows)
+}
+
+/// When it is refreshed, when next, and what came of it last.
+fn refresh(refresh: &Refresh) -> [String; 3] {
+    let every = refresh.every.as_ref().map(|every| format!("every {every}, {}", refresh.mode));
+    let next = refresh.next_at_us.map(time);
+    let last = refresh.last.as_ref().map(|last| {
+        let outcome = match last.state.as_str() {
+            "refreshed" => last.version.map_or_else(String::new, |version| format!("version {version}")),
+            "failed" => format!("failed {} in a row: {}", last.failures, last.error),
+            state => state.into(),
+        };
+        format!("{} by {}: {outcome}", time(last.began_at_us), last.started_by)
+    });
+    [every, next, last].map(Option::unwrap_or_default)
 }
 
 pub(super) fn versions(versions: &[Version]) -> String {

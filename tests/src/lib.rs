@@ -5,6 +5,7 @@
 pub mod cluster;
 pub mod connection;
 pub mod corpus;
+pub mod http;
 pub mod mutation;
 pub mod random;
 pub mod s3;

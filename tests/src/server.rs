@@ -70,7 +70,8 @@ impl TestServer {
         change(&mut config);
         let begun = Instant::now();
         loop {
-            let environment = Environment::listen("127.0.0.1:0", None).await.map_err(Failure::of)?;
+            let environment =
+                Environment::listen("127.0.0.1:0", Some("127.0.0.1:0")).await.map_err(Failure::of)?;
             let environment = Environment { stores: stores.clone(), ..environment };
             match coordinator::start(config.clone(), environment).await {
                 Ok(handle) => return Ok(TestServer { handle, folder }),
@@ -87,6 +88,12 @@ impl TestServer {
     pub async fn connect(&self) -> Result<Connection, Failure> {
         let address = self.handle.flight_address().ok_or_else(|| Failure::of("no Flight address"))?;
         Connection::flight(&address.to_string()).await
+    }
+
+    /// `HOST:PORT` of the Admin API.
+    pub fn http(&self) -> Result<String, Failure> {
+        let address = self.handle.http_address().ok_or_else(|| Failure::of("no HTTP address"))?;
+        Ok(address.to_string())
     }
 
     /// A connection without a network.

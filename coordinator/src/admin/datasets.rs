@@ -15,8 +15,7 @@ const VERSIONS: (usize, usize) = (20, 1_000);
 /// The datasets that queries see.
 #[utoipa::path(get, path = "/api/v1/datasets", tag = "datasets", responses((status = OK, body = Vec<Dataset>)))]
 pub(crate) async fn list(Admitted(coordinator): Admitted) -> Json<Vec<Dataset>> {
-    let datasets = &coordinator.datasets;
-    Json(facts::datasets(&datasets.view(), &datasets.catalog().snapshot()))
+    Json(facts::datasets(&coordinator.datasets.view(), &coordinator))
 }
 
 #[derive(Deserialize, IntoParams)]

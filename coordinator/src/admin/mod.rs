@@ -4,6 +4,7 @@
 //! asked of it.
 
 mod datasets;
+mod events;
 mod nodes;
 pub(crate) mod queries;
 
@@ -12,7 +13,7 @@ use crate::error::Error;
 use crate::http::Readiness;
 use crate::login;
 use axum::extract::FromRequestParts;
-use axum::extract::rejection::{JsonRejection, QueryRejection};
+use axum::extract::rejection::{BytesRejection, JsonRejection, QueryRejection};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::response::{Html, IntoResponse, Response};
@@ -49,6 +50,7 @@ pub(crate) fn router(readiness: Readiness) -> Router {
         .routes(routes!(datasets::placement))
         .routes(routes!(datasets::hydrations))
         .routes(routes!(datasets::snapshot))
+        .routes(routes!(events::take))
         .routes(routes!(queries::list))
         .routes(routes!(queries::show, queries::cancel))
         .split_for_parts();
@@ -75,6 +77,12 @@ impl From<Error> for Failed {
 
 impl From<JsonRejection> for Failed {
     fn from(rejection: JsonRejection) -> Failed {
+        Failed(Error::Statement(rejection.body_text()))
+    }
+}
+
+impl From<BytesRejection> for Failed {
+    fn from(rejection: BytesRejection) -> Failed {
         Failed(Error::Statement(rejection.body_text()))
     }
 }

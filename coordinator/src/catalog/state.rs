@@ -205,6 +205,15 @@ impl CatalogState {
                 self.tenant_mut(&command.tenant).drop_dataset(drop.dataset, drop.version)?;
                 Ok(Reply::Done)
             }
+            Change::SetRefresh(set) => {
+                let dataset = self.tenant_mut(&command.tenant).0.datasets.get_mut(&set.dataset);
+                let dataset = dataset.ok_or(Refusal::NoDataset)?;
+                let mut refresh = dataset.refresh.unwrap_or_default();
+                refresh.every_us = set.every_us.unwrap_or(refresh.every_us);
+                refresh.mode = set.mode.unwrap_or(refresh.mode);
+                dataset.refresh = Some(refresh).filter(|refresh| *refresh != stored::Refresh::default());
+                Ok(Reply::Done)
+            }
             Change::SetShard(set) => {
                 let mut state = set.state.clone().ok_or(Refusal::UnknownCommand)?;
                 // Who tells of a shard may not have heard that it drains.
@@ -371,8 +380,8 @@ impl TenantChange<'_> {
 mod tests {
     use super::*;
     use flight_proto::catalog::{
-        AllocateDataset, CreateSchema, DropDataset, DropSchema, Restored, SetClusterVersion, SetShard,
-        SetShardStatus, Shard, SwitchVersion, Version,
+        AllocateDataset, CreateSchema, DropDataset, DropSchema, Refresh, RefreshMode, Restored, SetClusterVersion,
+        SetRefresh, SetShard, SetShardStatus, Shard, SwitchVersion, Version,
     };
 
     fn command(change: Change) -> Command {
@@ -567,6 +576,31 @@ mod tests {
         assert_eq!(state.apply(&order(1, ShardStatus::Active)), Reply::Done);
         assert_eq!(state.shards()[&1].status(), ShardStatus::Active);
         assert_eq!(state.apply(&order(3, ShardStatus::Active)), Reply::Refused(Refusal::NoShard(3)));
+    }
+
+    fn set_refresh(dataset: u64, every_us: Option<u64>, mode: Option<RefreshMode>) -> Command {
+        let mode = mode.map(i32::from);
+        command(Change::SetRefresh(SetRefresh { dataset, every_us, mode }))
+    }
+
+    #[test]
+    fn refreshes_are_set_and_stay_with_later_versions() {
+        let mut state = CatalogState::default();
+        let refresh = |state: &CatalogState| state.dataset("default", 1).unwrap().refresh;
+        let unknown = Reply::Refused(Refusal::NoDataset);
+        assert_eq!(state.apply(&set_refresh(1, Some(5), None)), unknown);
+        state.apply(&switch(1, "main", "t", 1));
+        assert_eq!(refresh(&state), None);
+        assert_eq!(state.apply(&set_refresh(1, Some(5), None)), Reply::Done);
+        state.apply(&set_refresh(1, None, Some(RefreshMode::Full)));
+        state.apply(&switch(1, "main", "t", 2));
+        assert_eq!(refresh(&state), Some(Refresh { every_us: 5, mode: RefreshMode::Full.into() }));
+        state.apply(&set_refresh(1, Some(0), None));
+        assert_eq!(refresh(&state), Some(Refresh { every_us: 0, mode: RefreshMode::Full.into() }));
+        state.apply(&set_refresh(1, None, Some(RefreshMode::Incremental)));
+        assert_eq!(refresh(&state), None);
+        let bytes = set_refresh(300, Some(300), Some(RefreshMode::Full)).encode_to_vec();
+        assert_eq!(bytes, b"\x08\x05\x12\x07default\x52\x08\x08\xac\x02\x10\xac\x02\x18\x01");
     }
 
     /// Snapshots outlive the code that wrote them: these bytes are fixed.

@@ -1,6 +1,7 @@
 //! What statements change: schemas and tables come and go, rows are added.
 
 use super::partition::Partition;
+use super::refresh;
 use super::{
     COMMIT_ATTEMPTS, DEFAULT_TENANT, Datasets, Definition, Waiting, not_brought_in, shard_error,
     too_many_writers,
@@ -15,7 +16,7 @@ use object_store::{ObjectStoreExt, PutPayload};
 use planner::catalog::Table;
 use planner::{CreateExternalTable, TableName};
 use shard::Place;
-use shard::schema::{columns_from_stored, columns_to_stored};
+use shard::schema::columns_to_stored;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -62,7 +63,7 @@ impl Datasets {
             return Ok(());
         }
         self.check_location(&create.location)?;
-        let (files, inferred) = self.list(&create.location).await?;
+        let (files, inferred) = self.list(&create.location, 0).await?;
         let columns = match &create.columns {
             Some(declared) => check_declared(declared, &inferred, &create.location)?,
             None => inferred,
@@ -77,6 +78,7 @@ impl Datasets {
             location: create.location.clone(),
             partition,
             files,
+            refresh: refresh::of_options(&create.refresh),
         };
         let dataset = self.allocate(schema, &create.name.name).await?;
         self.create(dataset, definition).await
@@ -120,6 +122,7 @@ impl Datasets {
             location: String::new(),
             partition: Partition::default(),
             files,
+            refresh: None,
         };
         self.create(dataset, definition).await?;
         Ok(Some(rows))
@@ -162,7 +165,12 @@ impl Datasets {
                 // Not before it is known to be ours: shards know versions by number, and another coordinator's of the
                 // same number may be the one that is committed.
                 match self.manifests.commit(&next).await? {
-                    Commit::Done => return self.bring_in_committed(&next).await,
+                    Commit::Done => {
+                        if let Err(error) = self.bring_in_committed(&next).await? {
+                            tracing::warn!("{error}");
+                        }
+                        return Ok(());
+                    }
                     Commit::Conflict => {
                         head = Arc::new(self.manifests.read(DEFAULT_TENANT, dataset, next.version).await?);
                         continue;
@@ -189,8 +197,8 @@ impl Datasets {
     }
 
     /// Has the nodes of a cluster hold a committed version, and the catalog tell all coordinators of it. Shards that
-    /// cannot at the moment will, as soon as they can.
-    pub(super) async fn bring_in_committed(&self, manifest: &Arc<Manifest>) -> Result<()> {
+    /// cannot at the moment will, as soon as they can; the inner result says why.
+    pub(super) async fn bring_in_committed(&self, manifest: &Arc<Manifest>) -> Result<Result<()>> {
         self.state.lock().heads.insert(manifest.dataset, manifest.clone());
         let hydrated = self.hydrate(manifest).await;
         let begun = tokio::time::Instant::now();
@@ -212,10 +220,10 @@ impl Datasets {
             Ok(resident) => {
                 self.seat(Some(manifest.clone()), resident);
                 self.show();
+                Ok(Ok(()))
             }
-            Err(error) => tracing::warn!("{}", not_brought_in(manifest, &error)),
+            Err(error) => Ok(Err(not_brought_in(manifest, &error))),
         }
-        Ok(())
     }
 
     /// Refuses what is not a table of Tundra's own.
@@ -227,39 +235,6 @@ impl Datasets {
             }
             Some(_) => Ok(()),
         }
-    }
-
-    /// Lists the files of an external table anew and switches to them.
-    pub(crate) async fn refresh(&self, name: &TableName) -> Result<()> {
-        let _turn = self.turn(schema_of(name), &name.name).await;
-        let dataset = self.known(name).ok_or_else(|| not_found(name))?;
-        let head = self.head(dataset.id).await?;
-        if dataset.location.is_empty() {
-            // Its files are known; it may have to be brought in again.
-            return if self.is_absent(dataset.id) { self.switch_again(&head).await } else { Ok(()) };
-        }
-        self.check_location(&dataset.location)?;
-        let (files, inferred) = self.list(&dataset.location).await?;
-        if head.files == files {
-            return if self.is_absent(dataset.id) { self.switch_again(&head).await } else { Ok(()) };
-        }
-        let known = columns_from_stored(&head.columns).map_err(shard_error)?;
-        let columns = match head.columns_declared {
-            true => check_declared(&known, &inferred, &dataset.location)?,
-            false => inferred,
-        };
-        check_columns(&columns)?;
-        let stored = columns_to_stored(&columns).map_err(shard_error)?;
-        let span = self.next_span(&head, &files).await?;
-        let manifest = self
-            .commit_next(dataset.id, |manifest| {
-                manifest.partition_span = span;
-                manifest.files = files.clone();
-                manifest.columns = stored.clone();
-                Ok(())
-            })
-            .await?;
-        self.switch(&manifest).await
     }
 
     pub(crate) async fn drop_table(&self, name: &TableName, if_exists: bool) -> Result<()> {
@@ -283,16 +258,21 @@ impl Datasets {
             Err(error) => return Err(error),
         };
         self.propose(Change::DropDataset(DropDataset { dataset: dataset.id, version })).await?;
+        self.forget(dataset.id);
+        Ok(())
+    }
+
+    /// Lets go of a dataset that the catalog does not have any more.
+    pub(super) fn forget(&self, dataset: u64) {
         let removed = {
             let mut state = self.state.lock();
-            state.heads.remove(&dataset.id);
-            state.residents.remove(&dataset.id)
+            state.heads.remove(&dataset);
+            state.residents.remove(&dataset)
         };
         self.show();
         if let Some(resident) = removed {
             self.let_go(&resident);
         }
-        Ok(())
     }
 
     /// A schema's name as it was created.
@@ -328,7 +308,7 @@ impl Datasets {
         }
     }
 
-    fn check_location(&self, location: &str) -> Result<()> {
+    pub(super) fn check_location(&self, location: &str) -> Result<()> {
         let place = self.ground.stores.open(location).map_err(shard_error)?;
         if self.allows(&place) {
             return Ok(());
@@ -346,11 +326,16 @@ impl Datasets {
         outer.any(|outer| place.is_within(outer) && real.is_within(&outer.resolved()))
     }
 
-    /// The files at a location with their rows, and the columns that they share.
-    async fn list(&self, location: &str) -> Result<(Vec<File>, Vec<ColumnSchema>)> {
+    /// The files at a location with their rows, as of that generation, and the columns that they share.
+    pub(super) async fn list(
+        &self,
+        location: &str,
+        generation: u64,
+    ) -> Result<(Vec<File>, Vec<ColumnSchema>)> {
         let stores = &self.ground.stores;
-        let files = shard::list(stores, location).await.map_err(shard_error)?;
-        for file in &files {
+        let mut files = shard::list(stores, location).await.map_err(shard_error)?;
+        for file in &mut files {
+            file.generation = generation;
             if !self.allows(&stores.open(&file.url).map_err(shard_error)?) {
                 return Err(Error::Denied(format!(
                     "{} leads by a symbolic link to where neither the object store nor --allow-location reaches",
@@ -376,7 +361,7 @@ impl Datasets {
                     let file = shard::written(&self.ground.stores, &place, &bytes, &etag);
                     known.push(file.map_err(shard_error)?);
                 }
-                None => known.extend(self.list(&url).await?.0),
+                None => known.extend(self.list(&url, 0).await?.0),
             }
         }
         Ok(known)
@@ -392,7 +377,7 @@ fn not_found(name: &TableName) -> Error {
 }
 
 /// A table has columns, and no two of them differ by case alone.
-fn check_columns(columns: &[ColumnSchema]) -> Result<()> {
+pub(super) fn check_columns(columns: &[ColumnSchema]) -> Result<()> {
     if columns.is_empty() {
         return Err(Error::Statement("a table needs at least one column".into()));
     }
@@ -404,7 +389,7 @@ fn check_columns(columns: &[ColumnSchema]) -> Result<()> {
 }
 
 /// Declared columns must be in the files.
-fn check_declared(
+pub(super) fn check_declared(
     declared: &[ColumnSchema],
     inferred: &[ColumnSchema],
     location: &str,

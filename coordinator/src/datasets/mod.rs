@@ -2,9 +2,9 @@
 //!
 //! A version comes about in this order: its files lie in the object store; its manifest is created, which
 //! commits it; the shards hydrate it; queries that start from then on see it; the catalog switches it on in
-//! one command. Changes of one table take turns. [`changes`] holds what statements do, [`publish`] the switch,
-//! [`restore`] what a start does, [`follow`] what a coordinator of several does all the time,
-//! [`found`] which manifests can never be a table, [`look`] what operators ask.
+//! one command. Changes of one table take turns. [`changes`] holds what statements do, [`refresh`] how changes of
+//! files are taken in, [`publish`] the switch, [`restore`] what a start does, [`follow`] what a coordinator of several
+//! does all the time, [`found`] which manifests can never be a table, [`look`] what operators ask.
 
 mod changes;
 mod follow;
@@ -12,6 +12,7 @@ mod found;
 mod look;
 mod partition;
 mod publish;
+mod refresh;
 mod restore;
 
 use self::partition::Partition;
@@ -20,11 +21,12 @@ use crate::error::{Error, Result};
 use crate::manifests::{Commit, Manifests};
 use crate::shards::{Brought, Shards};
 use crate::view::{Resident, View};
-use flight_proto::catalog::{AllocateDataset, Change, Command, Dataset};
+use flight_proto::catalog::{AllocateDataset, Change, Command, Dataset, Refresh};
 use flight_proto::manifest::{File, MANIFEST_FORMAT, Manifest};
 use parking_lot::Mutex;
 use planner::catalog::{Partitioning, Table};
 use publish::dataset_of;
+pub(crate) use refresh::Refreshed;
 use shard::schema::columns_to_stored;
 use shard::{Place, Placement, Stores, Version, VersionId};
 use std::collections::{BTreeMap, HashMap};
@@ -107,6 +109,7 @@ struct Definition {
     location: String,
     partition: Partition,
     files: Vec<File>,
+    refresh: Option<Refresh>,
 }
 
 impl Datasets {
@@ -265,6 +268,7 @@ impl Datasets {
             tombstone: false,
             created_at_us: now_us(),
             columns_declared: definition.columns_declared,
+            refresh: definition.refresh,
         });
         // What cannot be hydrated is not committed: a first version has no predecessor to fall back to.
         let resident = self.hydrate(&manifest).await?;
@@ -332,13 +336,16 @@ impl Datasets {
         if head.tombstone {
             return Err(Error::NotFound(format!("table '{}' was dropped", head.name)));
         }
-        Ok(Manifest { version: head.version + 1, created_at_us: now_us(), ..head.clone() })
+        let snapshot = self.catalog().snapshot();
+        let known = snapshot.dataset(DEFAULT_TENANT, head.dataset);
+        let refresh = known.map_or(head.refresh, |known| known.refresh);
+        Ok(Manifest { version: head.version + 1, created_at_us: now_us(), refresh, ..head.clone() })
     }
 
     /// Hydrates a committed version and switches it on.
     async fn switch(&self, manifest: &Arc<Manifest>) -> Result<()> {
         if self.ground.shards.nodes().is_some() {
-            return self.bring_in_committed(manifest).await;
+            return self.bring_in_committed(manifest).await?;
         }
         let resident = self.hydrate(manifest).await.map_err(|error| not_brought_in(manifest, &error))?;
         self.publish(manifest, resident).await

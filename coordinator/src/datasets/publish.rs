@@ -89,5 +89,6 @@ pub(super) fn dataset_of(manifest: &Manifest) -> Dataset {
             size_bytes: manifest.size_bytes(),
             published_at_us: 0,
         }),
+        refresh: manifest.refresh,
     }
 }

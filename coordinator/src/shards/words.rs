@@ -5,8 +5,9 @@ use crate::admin::queries;
 use crate::catalog::{RaftCatalog, Transport};
 use crate::datasets::Datasets;
 use crate::http::Readiness;
+use crate::refreshes::Refreshes;
 use flight_proto::Message;
-use flight_proto::node::{AskQueries, Heartbeat, Service, VersionName};
+use flight_proto::node::{AskQueries, AskRefreshes, Heartbeat, Refreshes as Told, Service, VersionName};
 use futures::future::BoxFuture;
 use network::{Handlers, Peers, call_handler};
 use std::sync::Arc;
@@ -35,6 +36,7 @@ pub(crate) fn handlers(
     catalog: &Arc<RaftCatalog>,
     datasets: &Arc<Datasets>,
     nodes: &Arc<Nodes>,
+    refreshes: &Arc<Refreshes>,
     readiness: Readiness,
 ) -> Handlers {
     let spoken = nodes.peers.spoken().clone();
@@ -69,9 +71,21 @@ pub(crate) fn handlers(
         });
         async move { Ok(answer?.encode_to_vec().into()) }
     });
+    let noting = refreshes.clone();
+    let ask = call_handler(move |request| {
+        let noted = AskRefreshes::decode(request).map(|ask| noting.note(&ask));
+        async move { noted.map(|()| bytes::Bytes::new()).map_err(|error| error.to_string()) }
+    });
+    let hearing = refreshes.clone();
+    let tell = call_handler(move |request| {
+        let heard = Told::decode(request).map(|told| hearing.heard(told));
+        async move { heard.map(|()| bytes::Bytes::new()).map_err(|error| error.to_string()) }
+    });
     Handlers::speaking(spoken)
         .with(number(Service::Raft), raft)
         .with(number(Service::Heartbeat), heartbeat)
         .with(number(Service::Manifest), manifest)
         .with(number(Service::Queries), queries)
+        .with(number(Service::AskRefreshes), ask)
+        .with(number(Service::TellRefreshes), tell)
 }

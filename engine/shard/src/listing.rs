@@ -51,6 +51,29 @@ pub async fn list(stores: &Stores, location: &str) -> Result<Vec<File>> {
     Ok(files)
 }
 
+/// Whether [`list`] of `location` takes the object `key` of an S3 bucket for a file.
+pub fn covers(location: &str, bucket: &str, key: &str) -> bool {
+    let Ok(url) = Url::parse(location) else { return false };
+    if url.base.strip_prefix("s3://") != Some(bucket) {
+        return false;
+    }
+    let wanted: Vec<&str> = url.path.split('/').filter(|part| !part.is_empty()).collect();
+    let parts: Vec<&str> = key.split('/').collect();
+    let literal = wanted.iter().position(|part| pattern::is_pattern(part)).unwrap_or(wanted.len());
+    if parts.len() < literal || parts[..literal] != wanted[..literal] {
+        return false;
+    }
+    let relative = &parts[literal..];
+    match literal < wanted.len() {
+        true => is_data(relative) && pattern::matches(&wanted[literal..], relative),
+        // The location is a file, or a folder.
+        false => {
+            relative.is_empty()
+                || is_data(relative) && relative.last().is_some_and(|name| has_extension(name))
+        }
+    }
+}
+
 /// The object at a place, if there is one.
 async fn head(place: &Place) -> Result<Option<ObjectMeta>> {
     if place.path.as_ref().is_empty() {
@@ -104,5 +127,55 @@ fn file_of(root: &Place, object: &ObjectMeta) -> Result<File> {
         modified_at_us: object.last_modified.timestamp_micros(),
         rows: 0,
         folder_values,
+        generation: 0,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_files_of_locations() {
+        for (location, key, covered) in [
+            ("s3://lake/sales", "sales/a.parquet", true),
+            ("s3://lake/sales/", "sales/day=1/a.PARQ", true),
+            ("s3a://lake/sales", "sales/a.parquet", true),
+            ("s3://lake", "a.parquet", true),
+            ("s3://lake/a%20b", "a b/c.parquet", true),
+            ("s3://lake/sales", "sales", true),
+            ("s3://lake/sales/a.parquet", "sales/a.parquet", true),
+            ("s3://lake/sales", "sales/a.csv", false),
+            ("s3://lake/sales", "sales/_temporary/a.parquet", false),
+            ("s3://lake/sales", "sales/.a.parquet", false),
+            ("s3://lake/sales", "salesmen/a.parquet", false),
+            ("s3://lake/sales", "old/sales/a.parquet", false),
+            ("s3://other/sales", "sales/a.parquet", false),
+            ("s3://lake/sales/*.parquet", "sales/a.parquet", true),
+            ("s3://lake/sales/*.parquet", "sales/day=1/a.parquet", false),
+            ("s3://lake/sales/**/*.parquet", "sales/day=1/a.parquet", true),
+            ("s3://lake/sales/2024-0[1-3]/*", "sales/2024-02/x", true),
+            ("s3://lake/sales/2024-0[1-3]/*", "sales/2024-04/x", false),
+            ("s3://lake/sales/*", "sales/_x", false),
+            ("file:///lake/sales", "sales/a.parquet", false),
+            ("s3://", "a.parquet", false),
+        ] {
+            assert_eq!(covers(location, "lake", key), covered, "{location} {key}");
+        }
+    }
+
+    #[test]
+    fn objects_lie_below_places() {
+        let stores = Stores::new();
+        let root = Place { path: Path::from("x/tundra"), ..stores.open("memory:///").unwrap() };
+        assert_eq!(root.below("lake", "x/tundra/a"), None, "it is in no bucket");
+        // Nothing is asked of S3 when a place is named.
+        let stores = Stores::with_settings(vec![("AWS_REGION".into(), "us-east-1".into())]);
+        let root = stores.open("s3://lake/x/tundra").unwrap();
+        assert_eq!(root.below("lake", "x/tundra/default/1"), Some("default/1"));
+        assert_eq!(root.below("other", "x/tundra/default/1"), None);
+        assert_eq!(root.below("lake", "x/tundrarium/1"), None);
+        assert_eq!(root.below("lake", "x/tundra"), None);
+        assert_eq!(stores.open("s3://lake").unwrap().below("lake", "default/1"), Some("default/1"));
+    }
 }

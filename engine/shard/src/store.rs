@@ -19,8 +19,8 @@ pub struct Stores {
     footers: Mutex<HashMap<Identity, Arc<Footer>>>,
 }
 
-/// URL, size, ETag and time of change: what tells a file from another, or from itself after a change.
-type Identity = (String, u64, String, i64);
+/// URL, size, ETag, time of change and generation: what tells a file from another, or from itself after a change.
+type Identity = (String, u64, String, i64, u64);
 
 /// Footers that are remembered at once; past that all are forgotten.
 const FOOTERS: usize = 4096;
@@ -122,6 +122,16 @@ impl Place {
         self.base == outer.base && (outer.path.as_ref().is_empty() || self.path.prefix_matches(&outer.path))
     }
 
+    /// What the name of an object has below this place, where this is one in that bucket of S3.
+    pub fn below<'a>(&self, bucket: &str, key: &'a str) -> Option<&'a str> {
+        let rest = match self.path.as_ref() {
+            _ if self.base.strip_prefix("s3://") != Some(bucket) => return None,
+            "" => key,
+            path => key.strip_prefix(path)?.strip_prefix('/')?,
+        };
+        Some(rest).filter(|rest| !rest.is_empty())
+    }
+
     /// Where this place really is: on this machine's file system symbolic links are followed, as far as the place
     /// exists.
     pub fn resolved(&self) -> Place {
@@ -150,7 +160,7 @@ impl Place {
 }
 
 fn identity(file: &File) -> Identity {
-    (file.url.clone(), file.size_bytes, file.etag.clone(), file.modified_at_us)
+    (file.url.clone(), file.size_bytes, file.etag.clone(), file.modified_at_us, file.generation)
 }
 
 /// The URL of an object.
@@ -205,7 +215,7 @@ fn local(path: &str) -> Option<Url> {
 }
 
 /// Resolves `%xx`; `None` where the result is not UTF-8.
-pub(crate) fn unescape(text: &str) -> Option<String> {
+pub fn unescape(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((&first, tail)) = rest.split_first() {

@@ -3,11 +3,13 @@
 
 mod dialect;
 mod limits;
+mod options;
 mod tokens;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::statement::TableName;
 use dialect::TundraDialect;
+pub(crate) use options::TableOption;
 use sqlparser::ast::{self, Ident, ObjectName, ObjectNamePart, Query, Spanned};
 use sqlparser::keywords::Keyword;
 use sqlparser::parser::Parser;
@@ -47,6 +49,7 @@ pub(crate) enum Syntax {
         columns: Vec<ast::ColumnDef>,
         location: String,
         partition_by: Option<Partition>,
+        options: Vec<TableOption>,
     },
     CreateTable {
         name: ObjectName,
@@ -85,6 +88,10 @@ pub(crate) enum Syntax {
     },
     RefreshTable {
         table: ObjectName,
+    },
+    AlterTable {
+        table: ObjectName,
+        options: Vec<TableOption>,
     },
     Set {
         name: String,
@@ -207,11 +214,15 @@ fn statement(parser: &mut Parser<'_>) -> Result<Syntax> {
             expect_word(parser, "TABLE")?;
             return Ok(Syntax::RefreshTable { table: object_name(parser)? });
         }
+        Some("ALTER") => {
+            parser.next_token();
+            return options::alter(parser);
+        }
         Some("SET" | "RESET") => return set(parser),
         Some(
-            word @ ("UPDATE" | "DELETE" | "MERGE" | "ALTER" | "COPY" | "TRUNCATE" | "BEGIN" | "START"
-            | "COMMIT" | "ROLLBACK" | "GRANT" | "REVOKE" | "ANALYZE" | "VACUUM" | "PREPARE"
-            | "EXECUTE" | "CALL" | "USE" | "ATTACH" | "PIVOT" | "FROM" | "TABLE"),
+            word @ ("UPDATE" | "DELETE" | "MERGE" | "COPY" | "TRUNCATE" | "BEGIN" | "START" | "COMMIT"
+            | "ROLLBACK" | "GRANT" | "REVOKE" | "ANALYZE" | "VACUUM" | "PREPARE" | "EXECUTE" | "CALL"
+            | "USE" | "ATTACH" | "PIVOT" | "FROM" | "TABLE"),
         ) => return Err(Error::unsupported(word).at(span)),
         _ => {}
     }
@@ -273,6 +284,7 @@ fn create(parser: &mut Parser<'_>) -> Result<Syntax> {
     if external {
         return create_external(parser, name, if_not_exists);
     }
+    refuse_options(parser)?;
     if take_word(parser, "AS") {
         return Ok(Syntax::CreateTableAs { name, if_not_exists, columns: Vec::new(), query: query(parser)? });
     }
@@ -284,6 +296,7 @@ fn create(parser: &mut Parser<'_>) -> Result<Syntax> {
         && matches!(parser.peek_nth_token(2).token, Token::Comma | Token::RParen);
     if named_only {
         let columns = identifiers_in_parentheses(parser)?;
+        refuse_options(parser)?;
         expect_word(parser, "AS")?;
         return Ok(Syntax::CreateTableAs { name, if_not_exists, columns, query: query(parser)? });
     }
@@ -291,13 +304,28 @@ fn create(parser: &mut Parser<'_>) -> Result<Syntax> {
     if columns.is_empty() {
         return Err(Error::new(ErrorKind::Syntax, "a table needs at least one column").at(span));
     }
+    refuse_options(parser)?;
     Ok(Syntax::CreateTable { name, if_not_exists, columns })
+}
+
+/// Tables that statements fill have no options.
+fn refuse_options(parser: &mut Parser<'_>) -> Result<()> {
+    let span = parser.peek_token().span;
+    if !take_word(parser, "WITH") {
+        return Ok(());
+    }
+    options::options(parser)?;
+    Err(Error::value(
+        "only external tables have options: one that statements fill has no files of others to look for",
+    )
+    .at(span)
+    .hint("leave WITH (…) out"))
 }
 
 fn create_external(parser: &mut Parser<'_>, name: ObjectName, if_not_exists: bool) -> Result<Syntax> {
     let columns =
         if parser.peek_token_ref().token == Token::LParen { column_definitions(parser)? } else { Vec::new() };
-    let (mut stored, mut location, mut partition_by) = (false, None, None);
+    let (mut stored, mut location, mut partition_by, mut options) = (false, None, None, Vec::new());
     loop {
         let span = parser.peek_token().span;
         if take_word(parser, "STORED") {
@@ -327,6 +355,8 @@ fn create_external(parser: &mut Parser<'_>, name: ObjectName, if_not_exists: boo
                 return Err(error.hint("name one column, or use PARTITION BY HASH"));
             }
             partition_by = Some(Partition { columns, ranges });
+        } else if take_word(parser, "WITH") {
+            options.extend(options::options(parser)?);
         } else {
             break;
         }
@@ -336,7 +366,7 @@ fn create_external(parser: &mut Parser<'_>, name: ObjectName, if_not_exists: boo
     }
     match location {
         Some(location) => {
-            Ok(Syntax::CreateExternalTable { name, if_not_exists, columns, location, partition_by })
+            Ok(Syntax::CreateExternalTable { name, if_not_exists, columns, location, partition_by, options })
         }
         None => Err(expected(parser, "LOCATION 'url'")),
     }

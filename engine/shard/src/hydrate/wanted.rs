@@ -252,6 +252,9 @@ impl Wanted {
             if file.etag.is_empty() {
                 key.number(file.modified_at_us as u64);
             }
+            if file.generation > 0 {
+                key.text("generation").number(file.generation);
+            }
             for value in &file.folder_values {
                 key.text(&value.column).number(value.text.is_some().into());
                 key.text(value.text.as_deref().unwrap_or_default());

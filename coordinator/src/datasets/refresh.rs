@@ -1,0 +1,180 @@
+//! Refreshing: taking in what has changed of a dataset's files, or of its manifests, without a statement that says how.
+
+use super::changes::{check_columns, check_declared};
+use super::found::{Found, is_known};
+use super::{COMMIT_ATTEMPTS, DEFAULT_TENANT, Datasets, shard_error, too_many_writers};
+use crate::error::{Error, Result};
+use crate::manifests::Commit;
+use flight_proto::catalog::{Change, Dataset, DropDataset, Refresh, RefreshMode, SetRefresh};
+use flight_proto::manifest::Manifest;
+use planner::RefreshOptions;
+use planner::catalog::Table;
+use shard::schema::{columns_from_stored, columns_to_stored};
+use std::sync::Arc;
+
+/// What a refresh has found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refreshed {
+    /// The files are those of the version that queries see.
+    Unchanged,
+    /// They are those of this version, which was made, or was still to be switched on.
+    Version(u64),
+}
+
+impl Datasets {
+    /// Changes when an external table is refreshed, and how.
+    pub(crate) async fn set_refresh(&self, table: &Table, options: &RefreshOptions) -> Result<()> {
+        let set = SetRefresh {
+            dataset: table.dataset,
+            every_us: options.every.map(|every| every.map_or(0, |every| every.as_micros() as u64)),
+            mode: options.mode.map(|mode| mode_of(mode).into()),
+        };
+        let dataset = self.catalog().snapshot().dataset(DEFAULT_TENANT, table.dataset).cloned();
+        let dataset = dataset.ok_or_else(|| dropped(&table.name))?;
+        if dataset.location.is_empty() {
+            return Err(Error::Statement(format!(
+                "table '{}' cannot be refreshed by the clock: statements fill it, and it has no files of others to look for",
+                table.name
+            )));
+        }
+        self.propose(Change::SetRefresh(set)).await.map(drop)
+    }
+
+    /// Lists the files of a dataset anew, and switches to them where they have changed or are all to be read anew.
+    pub(crate) async fn refresh(&self, dataset: u64, mode: RefreshMode) -> Result<Refreshed> {
+        let known = self.catalog().snapshot().dataset(DEFAULT_TENANT, dataset).cloned();
+        let known = known.ok_or_else(|| Error::NotFound(format!("dataset {dataset} was dropped")))?;
+        let _turn = self.turn(&known.schema, &known.name).await;
+        if self.catalog().snapshot().dataset(DEFAULT_TENANT, dataset).is_none() {
+            return Err(dropped(&known.name));
+        }
+        // Known before the files are: what others commit meanwhile may have newer ones.
+        let mut head = self.head(dataset).await?;
+        if known.location.is_empty() {
+            // Its files are known; it may have to be brought in again.
+            return self.bring_in_again(&head).await;
+        }
+        self.check_location(&known.location)?;
+        for _ in 0..COMMIT_ATTEMPTS {
+            let next = match self.next(&known, &head, mode).await? {
+                None => return self.bring_in_again(&head).await,
+                Some(next) => Arc::new(next),
+            };
+            match self.manifests.commit(&next).await? {
+                Commit::Done => {
+                    self.state.lock().heads.insert(dataset, next.clone());
+                    self.switch(&next).await?;
+                    return Ok(Refreshed::Version(next.version));
+                }
+                Commit::Conflict => {
+                    head = Arc::new(self.manifests.read(DEFAULT_TENANT, dataset, next.version).await?);
+                }
+            }
+        }
+        Err(too_many_writers(&head))
+    }
+
+    /// The version after `head` with the files that there are; `None`: those of `head`.
+    async fn next(
+        &self,
+        known: &Dataset,
+        head: &Arc<Manifest>,
+        mode: RefreshMode,
+    ) -> Result<Option<Manifest>> {
+        let mut next = self.after(head)?;
+        let generation = head.files.iter().map(|file| file.generation).max().unwrap_or(0);
+        let full = mode == RefreshMode::Full;
+        // What was committed by a refresh that failed afterwards has not been read yet.
+        let unread = full && self.is_behind(head);
+        let (mut files, mut inferred) =
+            self.list(&known.location, generation + u64::from(full && !unread)).await?;
+        if unread && files != head.files {
+            (files, inferred) = self.list(&known.location, generation + 1).await?;
+        }
+        if files == head.files {
+            return Ok(None);
+        }
+        let columns = match head.columns_declared {
+            true => {
+                let declared = columns_from_stored(&head.columns).map_err(shard_error)?;
+                check_declared(&declared, &inferred, &known.location)?
+            }
+            false => inferred,
+        };
+        check_columns(&columns)?;
+        next.columns = columns_to_stored(&columns).map_err(shard_error)?;
+        next.partition_span = self.next_span(head, &files).await?;
+        next.files = files;
+        Ok(Some(next))
+    }
+
+    /// Brings a committed version in where queries do not see it, or its data were lost.
+    async fn bring_in_again(&self, head: &Arc<Manifest>) -> Result<Refreshed> {
+        if !self.is_behind(head) {
+            return Ok(Refreshed::Unchanged);
+        }
+        self.switch_again(head).await?;
+        Ok(Refreshed::Version(head.version))
+    }
+
+    /// Whether queries do not see what was committed.
+    fn is_behind(&self, head: &Manifest) -> bool {
+        let resident = self.state.lock().residents.get(&head.dataset).cloned();
+        resident.is_none_or(|resident| resident.table.version < head.version) || self.is_absent(head.dataset)
+    }
+
+    /// Takes in what others have committed of one dataset: its latest manifest.
+    pub(crate) async fn reconcile_one(&self, dataset: u64) -> Result<()> {
+        self.catalog().linearize().await?;
+        let Some(manifest) = self.manifests.latest(DEFAULT_TENANT, dataset).await? else { return Ok(()) };
+        self.see(&[dataset]);
+        let snapshot = self.catalog().snapshot();
+        if snapshot.is_restoring() {
+            return Err(Error::Unavailable("the catalog is being brought back from the object store".into()));
+        }
+        let found = match snapshot.dataset(DEFAULT_TENANT, dataset) {
+            Some(_) => Found::default(),
+            // Which of several of a name can be is told by all of them.
+            None => self.find(&self.manifests.datasets(DEFAULT_TENANT).await?).await?,
+        };
+        let _turn = self.turn(&manifest.schema, &manifest.name).await;
+        // What this process has committed meanwhile is no news.
+        self.publish_pending().await;
+        let Some(manifest) = self.manifests.latest(DEFAULT_TENANT, dataset).await? else { return Ok(()) };
+        let known = self.catalog().snapshot().dataset(DEFAULT_TENANT, dataset).cloned();
+        if is_known(&manifest, known.as_ref()) {
+            return Ok(());
+        }
+        if manifest.tombstone {
+            let dropped = DropDataset { dataset, version: manifest.version };
+            self.propose(Change::DropDataset(dropped)).await?;
+            self.forget(dataset);
+            return Ok(());
+        }
+        if known.is_none() && self.bury(&manifest, &found).await? {
+            return Ok(());
+        }
+        // Queries do not see it before the shards have it.
+        self.switch(&Arc::new(manifest)).await
+    }
+}
+
+/// What a `CREATE` sets.
+pub(super) fn of_options(options: &RefreshOptions) -> Option<Refresh> {
+    let refresh = Refresh {
+        every_us: options.every.flatten().map_or(0, |every| every.as_micros() as u64),
+        mode: options.mode.map_or(0, |mode| mode_of(mode).into()),
+    };
+    Some(refresh).filter(|refresh| *refresh != Refresh::default())
+}
+
+fn mode_of(mode: planner::RefreshMode) -> RefreshMode {
+    match mode {
+        planner::RefreshMode::Incremental => RefreshMode::Incremental,
+        planner::RefreshMode::Full => RefreshMode::Full,
+    }
+}
+
+fn dropped(name: &str) -> Error {
+    Error::NotFound(format!("table '{name}' was dropped"))
+}
