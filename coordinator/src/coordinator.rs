@@ -6,6 +6,7 @@ use crate::config::Config;
 use crate::datasets::Datasets;
 use crate::error::{Error, Result};
 use crate::plans::Plans;
+use crate::quarantine::Quarantine;
 use exec::context::Cancel;
 use exec::memory::MemoryPool;
 use exec::runtime::Workers;
@@ -25,6 +26,7 @@ pub(crate) struct Coordinator {
     pub(crate) group: WorkloadGroup,
     pub(crate) started: Instant,
     pub(crate) plans: Plans,
+    pub(crate) quarantine: Quarantine,
     random: Random,
     queries: Mutex<HashMap<u128, Running>>,
     stopping: AtomicBool,
@@ -72,8 +74,20 @@ impl Coordinator {
         let group = WorkloadGroup::new(config.concurrency);
         let started = Instant::now();
         let (queries, stopping) = (Mutex::default(), AtomicBool::new(false));
-        let plans = Plans::default();
-        Coordinator { config, datasets, workers, memory, group, started, plans, random, queries, stopping }
+        let (plans, quarantine) = (Plans::default(), Quarantine::new(config.quarantine));
+        Coordinator {
+            config,
+            datasets,
+            workers,
+            memory,
+            group,
+            started,
+            plans,
+            quarantine,
+            random,
+            queries,
+            stopping,
+        }
     }
 
     /// An identity that nobody guesses.

@@ -6,6 +6,7 @@
 
 mod admin;
 mod admission;
+mod blame;
 pub mod catalog;
 pub mod config;
 mod coordinator;
@@ -17,9 +18,11 @@ mod flight;
 mod folder;
 mod http;
 mod login;
+mod losses;
 mod manifests;
 mod metrics;
 mod plans;
+mod quarantine;
 mod query;
 mod random;
 pub mod result;

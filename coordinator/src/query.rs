@@ -8,6 +8,7 @@
 use crate::admission::Slot;
 use crate::coordinator::Coordinator;
 use crate::error::{Error, Result};
+use crate::losses::Losses;
 use crate::result::Rows;
 use crate::shards::Shards;
 use crate::shards::there::QueryThere;
@@ -94,6 +95,7 @@ impl RunningQuery {
         query: Arc<QueryContext>,
         slot: Slot,
         registered: Registered,
+        losses: &Arc<Losses>,
     ) -> Result<RunningQuery> {
         let sources = Arc::new(Sources {
             coordinator: coordinator.clone(),
@@ -108,7 +110,7 @@ impl RunningQuery {
         let running = match (coordinator.datasets.shards(), &view.seating) {
             (Shards::Nodes(nodes), Some(seating)) if !plan.tables.is_empty() || plan.fragments.len() > 1 => {
                 let attempt = coordinator.random()?;
-                Running::Nodes(QueryThere::start(plan, seating, &query, attempt, nodes)?)
+                Running::Nodes(QueryThere::start(plan, seating, &query, attempt, losses, nodes)?)
             }
             (shards, _) => {
                 // A query without tables needs no node.

@@ -5,7 +5,7 @@ use crate::catalog::SYSTEM_SCHEMA;
 use crate::coordinator::Coordinator;
 use crate::facts;
 use crate::view::{View, text, wide};
-use columnar::{DataType, Value};
+use columnar::{DataType, Scalar, Value};
 use planner::catalog::{Catalog, Table, VirtualTable};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -85,6 +85,20 @@ impl Names {
         VirtualTable { name: "hydrations".into(), rows: rows.collect(), columns }
     }
 
+    fn quarantine(&self) -> VirtualTable {
+        let mut columns: Vec<ColumnSchema> = ["statement", "principal", "sql"].into_iter().map(text).collect();
+        columns.extend(["since", "until"].into_iter().map(moment));
+        columns.push(text("shards"));
+        let refused = facts::quarantine(&self.coordinator).into_iter();
+        let rows = refused.map(|(statement, refused, until_us)| {
+            let mut row = row(&[statement, refused.principal, refused.sql], &[]);
+            row.extend([refused.since_us, until_us].map(time));
+            row.push(Value::varchar(&refused.shards.join(", ")));
+            row
+        });
+        VirtualTable { name: "quarantine".into(), rows: rows.collect(), columns }
+    }
+
     fn queries(&self) -> VirtualTable {
         let mut columns: Vec<ColumnSchema> = ["query", "principal", "sql"].into_iter().map(text).collect();
         columns.push(wide("elapsed_ms"));
@@ -96,6 +110,15 @@ impl Names {
 
 fn yes_or_no(name: &str) -> ColumnSchema {
     ColumnSchema { name: name.into(), data_type: DataType::Boolean, nullable: false }
+}
+
+fn moment(name: &str) -> ColumnSchema {
+    ColumnSchema { name: name.into(), data_type: DataType::TIMESTAMP, nullable: false }
+}
+
+/// Microseconds since 1970 as a time of UTC.
+fn time(at_us: i64) -> Value {
+    Value::new(DataType::TIMESTAMP, Scalar::Integer(at_us.into()))
 }
 
 /// Texts, then counts.
@@ -126,6 +149,7 @@ impl Catalog for Names {
             "coordinators" => Some(self.coordinators()),
             "datasets" => Some(self.datasets()),
             "hydrations" => Some(self.hydrations()),
+            "quarantine" => Some(self.quarantine()),
             "queries" => Some(self.queries()),
             "shards" => Some(self.shards()),
             _ => None,

@@ -5,9 +5,11 @@
 pub mod cluster;
 pub mod connection;
 pub mod corpus;
+pub mod in_process;
 pub mod mutation;
 pub mod random;
 pub mod s3;
 pub mod server;
 pub mod simulation;
+pub mod tapped;
 pub mod text;

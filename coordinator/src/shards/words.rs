@@ -1,12 +1,12 @@
 //! What a coordinator serves to other nodes, and how its catalog reaches them.
 
 use super::nodes::Nodes;
-use crate::admin::queries;
+use crate::admin::{quarantine, queries};
 use crate::catalog::{RaftCatalog, Transport};
 use crate::datasets::Datasets;
 use crate::http::Readiness;
 use flight_proto::Message;
-use flight_proto::node::{AskQueries, Heartbeat, Service, VersionName};
+use flight_proto::node::{AskQuarantine, AskQueries, Heartbeat, Service, VersionName};
 use futures::future::BoxFuture;
 use network::{Handlers, Peers, call_handler};
 use std::sync::Arc;
@@ -61,6 +61,14 @@ pub(crate) fn handlers(
             Ok(manifest.encode_to_vec().into())
         }
     });
+    let ready = readiness.clone();
+    let quarantine = call_handler(move |request| {
+        let answer = AskQuarantine::decode(request).map_err(|error| error.to_string()).and_then(|ask| {
+            let coordinator = ready.coordinator().ok_or("it does not serve")?;
+            Ok(quarantine::answer(&coordinator, ask))
+        });
+        async move { Ok(answer?.encode_to_vec().into()) }
+    });
     let queries = call_handler(move |request| {
         let answer = AskQueries::decode(request).map_err(|error| error.to_string()).and_then(|ask| {
             let coordinator = readiness.coordinator().ok_or("it does not serve")?;
@@ -73,4 +81,5 @@ pub(crate) fn handlers(
         .with(number(Service::Heartbeat), heartbeat)
         .with(number(Service::Manifest), manifest)
         .with(number(Service::Queries), queries)
+        .with(number(Service::Quarantine), quarantine)
 }
