@@ -5,6 +5,7 @@ use crate::catalog::Random;
 use crate::config::Config;
 use crate::datasets::Datasets;
 use crate::error::{Error, Result};
+use crate::hedge::Hedging;
 use crate::plans::Plans;
 use crate::quarantine::Quarantine;
 use exec::context::Cancel;
@@ -27,6 +28,7 @@ pub(crate) struct Coordinator {
     pub(crate) started: Instant,
     pub(crate) plans: Plans,
     pub(crate) quarantine: Quarantine,
+    pub(crate) hedging: Hedging,
     random: Random,
     queries: Mutex<HashMap<u128, Running>>,
     stopping: AtomicBool,
@@ -84,6 +86,7 @@ impl Coordinator {
             started,
             plans,
             quarantine,
+            hedging: Hedging::new(),
             random,
             queries,
             stopping,

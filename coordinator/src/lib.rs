@@ -16,6 +16,7 @@ mod explain;
 mod facts;
 mod flight;
 mod folder;
+mod hedge;
 mod http;
 mod login;
 mod losses;

@@ -8,6 +8,7 @@
 use crate::admission::Slot;
 use crate::coordinator::Coordinator;
 use crate::error::{Error, Result};
+use crate::hedge::Parts;
 use crate::losses::Losses;
 use crate::result::Rows;
 use crate::shards::Shards;
@@ -171,6 +172,14 @@ impl RunningQuery {
         }
         self.ahead = first?;
         Ok(())
+    }
+
+    /// Its parts, where they run on nodes.
+    pub(crate) fn parts(&self) -> Option<Parts> {
+        match &self.running {
+            Running::Here(_) => None,
+            Running::Nodes(there) => Some(there.parts()),
+        }
     }
 
     /// Whether what was read up to here stands: for those who read a batch's values later than they got it.

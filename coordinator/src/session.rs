@@ -1,6 +1,8 @@
 //! A session: who asks, with which settings, and the statements it runs.
 
-use crate::admission::DEFAULT_GROUP;
+mod hedged;
+
+use crate::admission::{DEFAULT_GROUP, Slot};
 use crate::blame::{blamed, refuse};
 use crate::coordinator::{AskedBy, Coordinator, ListedQuery};
 use crate::datasets::{DEFAULT_TENANT, Datasets, to_the_end};
@@ -159,7 +161,16 @@ impl Session {
         if let Some(statement) = self.coordinator.plans.get(&asked, &view) {
             return Ok((statement, view));
         }
-        let Asked { sql, parameters } = asked.clone();
+        let (statement, lasts) = self.plan_on(&view, asked.clone()).await?;
+        if lasts {
+            self.coordinator.plans.keep(asked, &view, &statement);
+        }
+        Ok((statement, view))
+    }
+
+    /// Plans against a view; whether the plan holds for longer than this moment.
+    async fn plan_on(&self, view: &Arc<View>, asked: Asked) -> Result<(Arc<Statement>, bool)> {
+        let Asked { sql, parameters } = asked;
         let names = Arc::new(Names::new(view.clone(), self.coordinator.clone()));
         let catalog = names.clone();
         let options = PlannerOptions {
@@ -169,13 +180,7 @@ impl Session {
         };
         let planned = shard::blocking(move || planner::plan(&sql, &*catalog, &options));
         match planned.await {
-            Ok(Ok(statement)) => {
-                let statement = Arc::new(statement);
-                if !names.are_momentary() {
-                    self.coordinator.plans.keep(asked, &view, &statement);
-                }
-                Ok((statement, view))
-            }
+            Ok(Ok(statement)) => Ok((Arc::new(statement), !names.are_momentary())),
             Ok(Err(error)) => Err(plan_error(error)),
             Err(panic) => Err(Error::Internal(format!("the planner failed: {panic}"))),
         }
@@ -262,8 +267,7 @@ impl Session {
         self.coordinator.does(call.id, &planned.statement);
         match &*planned.statement {
             Statement::Query(query) => {
-                let mut started = self.start(query, &planned.view, call).await?;
-                started.running.begin().await?;
+                let started = self.begin(query, &planned, call).await?;
                 Ok(started.running.into_rows(schema))
             }
             Statement::Explain { analyze, query } => {
@@ -335,12 +339,8 @@ impl Session {
         for table in &query.tables {
             view.check(table)?;
         }
-        // An attempt that ends takes its fragments with it, and not the attempts that follow.
-        let (deadline, cancel) = (call.deadline, Cancel::default());
-        call.cancel.on_cancel(&Waker::from(Arc::new(CancelAttempt(cancel.clone()))));
-        let settings = self.settings.lock().clone();
         let entering = coordinator.group.enter();
-        let slot = match deadline {
+        let slot = match call.deadline {
             None => entering.await?,
             Some(deadline) => {
                 let left = deadline.saturating_sub(coordinator.now());
@@ -349,6 +349,16 @@ impl Session {
                     .map_err(|_| exec::error::Error::DeadlineExceeded)??
             }
         };
+        self.start_in(slot, query, view, call)
+    }
+
+    /// Starts the fragments.
+    fn start_in(&self, slot: Slot, query: &PlannedQuery, view: &Arc<View>, call: &Call) -> Result<Started> {
+        let coordinator = &self.coordinator;
+        // An attempt that ends takes its fragments with it, and not the attempts that follow.
+        let (deadline, cancel) = (call.deadline, Cancel::default());
+        call.cancel.on_cancel(&Waker::from(Arc::new(CancelAttempt(cancel.clone()))));
+        let settings = self.settings.lock().clone();
         let memory = coordinator.memory.child(u64::MAX);
         let started = coordinator.started;
         let context = Arc::new(QueryContext {
@@ -400,7 +410,7 @@ impl Planned {
 
 fn defaults(coordinator: &Coordinator) -> SessionSettings {
     let config = &coordinator.config;
-    SessionSettings { execution: config.settings.clone(), query_timeout: config.query_timeout }
+    SessionSettings { execution: config.settings.clone(), query_timeout: config.query_timeout, hedge: true }
 }
 
 /// Whether a statement changes something.

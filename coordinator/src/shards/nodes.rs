@@ -336,11 +336,11 @@ impl Nodes {
             .collect()
     }
 
-    /// Who reads what of these versions.
-    pub(crate) fn seating(&self, versions: &[VersionId]) -> Seating {
+    /// Who reads what of these versions, all but the shard `without`.
+    pub(crate) fn seating(&self, versions: &[VersionId], without: Option<u64>) -> Seating {
         let snapshot = self.catalog.snapshot();
         let mut nodes = self.alive();
-        nodes.retain(|node| !is_drained(&snapshot, node.id));
+        nodes.retain(|node| !is_drained(&snapshot, node.id) && Some(node.id) != without);
         let mut seating = seat(nodes, versions, self.options.hydration.slices);
         seating.add_failures(|id| self.failure_of(id));
         seating

@@ -3,6 +3,7 @@
 use super::nodes::Nodes;
 use super::seating::Seating;
 use crate::error::{Error, Result};
+use crate::hedge::{Parts, Shape};
 use crate::losses::{Losses, LostShard};
 use columnar::Batch;
 use columnar::frame::FrameDecoder;
@@ -35,6 +36,8 @@ pub(crate) struct QueryThere {
     parts: Vec<Part>,
     /// The place of the shard that gives the result.
     root: usize,
+    attempt: u128,
+    shape: Shape,
     profiles: Vec<(u32, Profile)>,
     exchanged_bytes: u64,
     /// What failed first, and until when something better may come.
@@ -133,6 +136,8 @@ impl QueryThere {
             told,
             parts,
             root,
+            attempt,
+            shape: Shape::new(&plan.fragments, root),
             profiles: Vec::new(),
             exchanged_bytes: 0,
             failure: None,
@@ -256,6 +261,17 @@ impl QueryThere {
 
     fn failed(&mut self, error: Error) {
         self.failure.get_or_insert_with(|| (error, Instant::now() + CAUSE));
+    }
+
+    /// Its parts, where they run.
+    pub(crate) fn parts(&self) -> Parts {
+        let run = self.parts.iter().enumerate().filter(|(_, part)| part.running);
+        Parts {
+            query: self.attempt,
+            seating: self.seating.clone(),
+            run: run.map(|(place, _)| place).collect(),
+            shape: self.shape.clone(),
+        }
     }
 
     /// Shards that were not reached.
