@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use flight_proto::admin::{
-    CoordinatorAddress, Dataset, Hydration, LeaderChange, Nodes, Placement, QuarantinedStatement, Query, Shard,
-    Snapshot, Version,
+    CoordinatorAddress, Dataset, Hydration, LeaderChange, Nodes, Placement, QuarantinedStatement, Query,
+    Shard, Snapshot, Version,
 };
 use serde::Serialize;
 
@@ -181,9 +181,7 @@ async fn ask(client: &Client, printer: &Printer, command: Command) -> Result<(),
             let ended: Query = client.delete(&["queries", &query], &[]).await?;
             printer.print(&ended, |query| format!("query {} is ended\n", query.query))
         }
-        Command::Quarantine => {
-            printer.print(&client.get(&["quarantine"], &[]).await?, text::quarantine)
-        }
+        Command::Quarantine => printer.print(&client.get(&["quarantine"], &[]).await?, text::quarantine),
         Command::Release { statement } => {
             let released: QuarantinedStatement = client.delete(&["quarantine", &statement], &[]).await?;
             printer.print(&released, |one| format!("statement {} is not refused any more\n", one.statement))

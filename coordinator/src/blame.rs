@@ -5,7 +5,7 @@ use crate::coordinator::Coordinator;
 use crate::datasets::now_us;
 use crate::error::Error;
 use crate::facts::shard_text;
-use crate::losses::{LostShard, Losses};
+use crate::losses::{Losses, LostShard};
 use crate::quarantine::Refused;
 use flight_proto::node::{AskQuarantine, Quarantine, Service};
 use std::time::Duration;

@@ -1,9 +1,9 @@
 //! A session: who asks, with which settings, and the statements it runs.
 
 mod hedged;
+mod retries;
 
 use crate::admission::{DEFAULT_GROUP, Slot};
-use crate::blame::{blamed, refuse};
 use crate::coordinator::{AskedBy, Coordinator, ListedQuery};
 use crate::datasets::{DEFAULT_TENANT, Datasets, to_the_end};
 use crate::error::{Error, Result};
@@ -11,7 +11,7 @@ use crate::explain::{self, Measured};
 use crate::losses::Losses;
 use crate::plans::Asked;
 use crate::quarantine::statement_id;
-use crate::query::{Registered, RunningQuery, cancelled, result_schema};
+use crate::query::{Registered, RunningQuery, result_schema};
 use crate::result::{Rows, changed_schema, text_rows, text_schema, written_schema};
 use crate::settings::SessionSettings;
 use crate::system::Names;
@@ -27,11 +27,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Wake, Waker};
 use std::time::{Duration, Instant};
-
-/// How soon a statement that lacked a node is tried again, at first and at most.
-const AGAIN: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(500));
-/// For how long it is.
-const RETRIES: Duration = Duration::from_secs(30);
 
 /// A client's conversation with the coordinator; cheap to clone.
 #[derive(Clone)]
@@ -194,50 +189,6 @@ impl Session {
         counted
     }
 
-    /// Where a node is lost before the first row, the statement runs again on those that are left.
-    async fn run_planned(&self, mut planned: Planned, query_id: u128) -> Result<Rows> {
-        let call = self.call(query_id, &planned)?;
-        self.coordinator.quarantine.check(call.statement)?;
-        let mut pause = AGAIN.0;
-        let mut since = None;
-        loop {
-            let (sql, parameters) = (planned.sql.clone(), planned.parameters.clone());
-            call.losses.begin();
-            let error = match self.run_once(planned, &call).await {
-                Ok(rows) => {
-                    self.coordinator.quarantine.answered(call.statement);
-                    return Ok(rows);
-                }
-                Err(error) => error,
-            };
-            if !matches!(error, Error::Unavailable(_)) {
-                return Err(error);
-            }
-            let begun = *since.get_or_insert_with(tokio::time::Instant::now);
-            let judged = async {
-                tokio::time::sleep(pause).await;
-                self.judge(&call, &sql).await
-            };
-            tokio::select! {
-                biased;
-                judged = judged => judged?,
-                () = cancelled(&call.cancel) => return Err(exec::error::Error::Cancelled.into()),
-            }
-            if begun.elapsed() >= RETRIES {
-                return Err(error);
-            }
-            tracing::debug!("a statement runs again: {error}");
-            metrics::counter!("tundra_statements_repeated_total").increment(1);
-            if call.deadline.is_some_and(|deadline| self.coordinator.now() >= deadline) {
-                return Err(exec::error::Error::DeadlineExceeded.into());
-            }
-            pause = (pause * 2).min(AGAIN.1);
-            // Who asked the same may have been blamed for it meanwhile.
-            self.coordinator.quarantine.check(call.statement)?;
-            planned = self.plan(&sql, parameters).await?;
-        }
-    }
-
     /// Lists a statement, from now on until its rows are read.
     fn call(&self, id: u128, planned: &Planned) -> Result<Call> {
         let cancel = Cancel::default();
@@ -247,14 +198,6 @@ impl Session {
         let deadline = timeout.map(|timeout| self.coordinator.now() + timeout);
         let statement = statement_id(DEFAULT_TENANT, &planned.sql, &planned.parameters);
         Ok(Call { id, statement, losses: Arc::default(), cancel, deadline, listed })
-    }
-
-    /// An error where the statement is to blame for the shards that its attempts lost: it is refused from now on.
-    async fn judge(&self, call: &Call, sql: &str) -> Result<()> {
-        match blamed(&self.coordinator, &call.losses, call.statement).await {
-            Some(lost) => Err(refuse(&self.coordinator, call.statement, &self.principal, sql, &lost).await),
-            None => Ok(()),
-        }
     }
 
     async fn run_once(&self, planned: Planned, call: &Call) -> Result<Rows> {
@@ -377,7 +320,7 @@ impl Session {
         // A client may have cancelled it while it queued.
         context.check()?;
         let registered: Registered = Box::new(call.listed.clone());
-        let running = 
+        let running =
             RunningQuery::start(query, view, coordinator, context.clone(), slot, registered, &call.losses)?;
         Ok(Started { query: context, memory, running })
     }

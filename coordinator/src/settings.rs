@@ -129,9 +129,13 @@ mod tests {
             settings.set(name, None, &defaults).unwrap();
         }
         assert_eq!(settings, defaults);
-        for (name, value) in
-            [("batch_rows", "0"), ("batch_rows", "2049"), ("query_timeout", "soon"), ("hedge", "maybe"), ("nothing", "1")]
-        {
+        for (name, value) in [
+            ("batch_rows", "0"),
+            ("batch_rows", "2049"),
+            ("query_timeout", "soon"),
+            ("hedge", "maybe"),
+            ("nothing", "1"),
+        ] {
             let error = settings.set(name, Some(value), &defaults).unwrap_err().to_string();
             assert!(error.contains(name), "{error}");
         }

@@ -86,7 +86,8 @@ impl Names {
     }
 
     fn quarantine(&self) -> VirtualTable {
-        let mut columns: Vec<ColumnSchema> = ["statement", "principal", "sql"].into_iter().map(text).collect();
+        let mut columns: Vec<ColumnSchema> =
+            ["statement", "principal", "sql"].into_iter().map(text).collect();
         columns.extend(["since", "until"].into_iter().map(moment));
         columns.push(text("shards"));
         let refused = facts::quarantine(&self.coordinator).into_iter();

@@ -87,9 +87,8 @@ impl Watched {
     async fn stop(self) {
         let begun = Instant::now();
         let coordinator = self.cluster.coordinator(0);
-        let held = || {
-            (coordinator.running_queries(), coordinator.memory_bytes(), self.cluster.shard_memory_bytes())
-        };
+        let held =
+            || (coordinator.running_queries(), coordinator.memory_bytes(), self.cluster.shard_memory_bytes());
         while held() != (0, 0, 0) {
             assert!(begun.elapsed() < Duration::from_secs(10), "queries, bytes here and there: {:?}", held());
             tokio::time::sleep(Duration::from_millis(20)).await;

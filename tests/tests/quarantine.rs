@@ -64,7 +64,10 @@ async fn a_query_that_shards_die_of_is_refused_by_all() {
         assert!(why.contains("shards were lost while this statement ran (00000000"), "{why}");
         assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
         let rows = refused(&mut connection).await;
-        assert_eq!((rows.len(), &rows[0][0], &rows[0][1], &rows[0][3]), (1, &POISON.into(), &"test".into(), &"true".into()));
+        assert_eq!(
+            (rows.len(), &rows[0][0], &rows[0][1], &rows[0][3]),
+            (1, &POISON.into(), &"test".into(), &"true".into())
+        );
         assert_eq!(rows[0][2].matches(" at s").count(), 2, "{rows:?}");
         // Others are not kept from anything.
         assert_eq!(eventually(&mut connection, "SELECT sum(id) FROM item").await.unwrap(), SUM);
@@ -130,7 +133,8 @@ async fn operators_see_and_release_what_is_refused() {
     let mut connection = cluster.connect().await.unwrap();
     connection.execute(ITEMS).await.unwrap();
     // It ends only with the shards that are killed.
-    let sql = "SELECT count(*) FROM item a, item b, item c, item d, item e, item f WHERE a.id + b.id > c.id + d.id";
+    let sql =
+        "SELECT count(*) FROM item a, item b, item c, item d, item e, item f WHERE a.id + b.id > c.id + d.id";
     let mut other = cluster.connect().await.unwrap();
     let asked = tokio::spawn(async move { number(&mut other, sql).await });
     let begun = Instant::now();

@@ -32,7 +32,9 @@ pub(crate) async fn release(
     let all = ask(&coordinator, AskQuarantine { release, ..AskQuarantine::default() }).await;
     match all.statements.into_iter().find(|one| one.statement == text) {
         Some(found) => Ok(Json(found)),
-        None if all.silent.is_empty() => Err(Error::NotFound(format!("no statement {text} is refused")).into()),
+        None if all.silent.is_empty() => {
+            Err(Error::NotFound(format!("no statement {text} is refused")).into())
+        }
         None => {
             let silent: Vec<String> = all.silent.iter().map(u64::to_string).collect();
             let silent = silent.join(", ");
@@ -55,9 +57,8 @@ async fn ask(coordinator: &Coordinator, ask: AskQuarantine) -> Quarantine {
             Some(answer) => answer.statements.into_iter().for_each(|one| add(&mut all.statements, id, one)),
         }
     }
-    all.statements.sort_by(|one, other| {
-        (one.until_us, &one.statement).cmp(&(other.until_us, &other.statement))
-    });
+    all.statements
+        .sort_by(|one, other| (one.until_us, &one.statement).cmp(&(other.until_us, &other.statement)));
     all
 }
 

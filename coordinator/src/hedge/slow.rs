@@ -182,9 +182,13 @@ mod tests {
         use exec::plan::{FragmentPlacement, Routing};
         let values = Plan::Values { types: vec![], rows: vec![] };
         let receive = Plan::Receive { fragment: 1, types: vec![] };
-        let fragment = |id, plan, output| Fragment { id, plan, placement: FragmentPlacement::AllShards, output };
+        let fragment =
+            |id, plan, output| Fragment { id, plan, placement: FragmentPlacement::AllShards, output };
         let fragments = [fragment(1, values, Some(Routing::Gather)), fragment(4, receive, None)];
         let Shape { inputs, root } = Shape::new(&fragments, 2);
-        assert_eq!((inputs[&4].as_slice(), inputs[&1].as_slice(), root), ([1].as_slice(), [].as_slice(), (4, 2)));
+        assert_eq!(
+            (inputs[&4].as_slice(), inputs[&1].as_slice(), root),
+            ([1].as_slice(), [].as_slice(), (4, 2))
+        );
     }
 }

@@ -12,8 +12,8 @@ use crate::{Hydrations, Shard, VersionId, others};
 use contacts::Contacts;
 use flight_proto::Message;
 use flight_proto::node::{
-    AskSegments, AskWaiting, Failure, FailureKind, Hydrate, Input, Rows, Service, Stage, Summaries, Summarize,
-    Waiting,
+    AskSegments, AskWaiting, Failure, FailureKind, Hydrate, Input, Rows, Service, Stage, Summaries,
+    Summarize, Waiting,
 };
 use futures::future::BoxFuture;
 use network::{Handler, Handlers, Listener, Peers, Stream, call_handler};
