@@ -6,7 +6,7 @@ use crate::datasets::now_us;
 use crate::error::Error;
 use crate::facts::shard_text;
 use crate::losses::{Losses, LostShard};
-use crate::quarantine::Refused;
+use crate::quarantine::{Refused, beginning};
 use flight_proto::node::{AskQuarantine, Quarantine, Service};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -67,13 +67,13 @@ pub(crate) async fn refuse(
     let shards = lost.iter().map(|lost| format!("{} at {}", shard_text(lost.id), lost.address));
     let refused = Refused {
         principal: principal.into(),
-        sql: sql.into(),
+        sql: beginning(sql).into(),
         since_us: now_us(),
         until: Instant::now() + coordinator.quarantine.lasts().unwrap_or_default(),
         shards: shards.collect(),
     };
     let error = refused.error(statement);
-    tracing::warn!("{error}: {sql}");
+    tracing::warn!("{error}: {}", refused.sql);
     metrics::counter!("tundra_statements_quarantined_total").increment(1);
     coordinator.quarantine.put(statement, refused.clone());
     let ask = AskQuarantine { put: Some(refused.told(statement)), ..AskQuarantine::default() };

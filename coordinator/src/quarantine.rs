@@ -86,7 +86,7 @@ impl Quarantine {
         if self.lasts.is_zero() {
             return;
         }
-        refused.sql.truncate(refused.sql.floor_char_boundary(TEXT_BYTES));
+        refused.sql.truncate(beginning(&refused.sql).len());
         let mut state = self.state.lock();
         state.forget();
         if state.refused.len() >= REFUSED
@@ -178,6 +178,11 @@ impl Refused {
         let until = Instant::now().checked_add(Duration::from_millis(milliseconds_left))?;
         Some((statement_of(&statement)?, Refused { principal, sql, since_us, until, shards }))
     }
+}
+
+/// As much of a text as is kept.
+pub(crate) fn beginning(sql: &str) -> &str {
+    &sql[..sql.floor_char_boundary(TEXT_BYTES)]
 }
 
 /// A statement's number of its 16 bytes.
