@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use flight_proto::admin::{
-    CoordinatorAddress, Dataset, Hydration, LeaderChange, Nodes, Placement, Query, Shard, Snapshot, Version,
+    CoordinatorAddress, Dataset, Hydration, LeaderChange, Nodes, Placement, QuarantinedStatement, Query,
+    Shard, Snapshot, Version,
 };
 use serde::Serialize;
 
@@ -105,6 +106,10 @@ enum Command {
     Query { query: String },
     /// End a query
     Cancel { query: String },
+    /// List the statements that are refused since shards were lost while they ran
+    Quarantine,
+    /// Have such a statement run again
+    Release { statement: String },
     /// Copy the catalog to the object store now
     Snapshot,
 }
@@ -178,6 +183,11 @@ async fn ask(client: &Client, printer: &Printer, command: Command) -> Result<(),
         Command::Cancel { query } => {
             let ended: Query = client.delete(&["queries", &query], &[]).await?;
             printer.print(&ended, |query| format!("query {} is ended\n", query.query))
+        }
+        Command::Quarantine => printer.print(&client.get(&["quarantine"], &[]).await?, text::quarantine),
+        Command::Release { statement } => {
+            let released: QuarantinedStatement = client.delete(&["quarantine", &statement], &[]).await?;
+            printer.print(&released, |one| format!("statement {} is not refused any more\n", one.statement))
         }
         Command::Snapshot => {
             let copy: Snapshot = client.post(&["snapshot"]).await?;

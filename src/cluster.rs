@@ -16,7 +16,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
 
 use crate::Failure;
-use crate::coordinator::PlacementOptions;
+use crate::coordinator::{PlacementOptions, QuarantineOptions};
 use crate::machine;
 use crate::node::TransportOptions;
 use crate::process::{self, Stop};
@@ -55,6 +55,8 @@ pub(crate) struct Options {
     allow_location: Vec<String>,
     #[command(flatten)]
     placement: PlacementOptions,
+    #[command(flatten)]
+    quarantine: QuarantineOptions,
     #[command(flatten)]
     transport: TransportOptions,
 }
@@ -164,6 +166,7 @@ fn plan(options: &Options) -> Result<Vec<Node>, Failure> {
         // Clients find a coordinator that was started again where it was.
         arguments.extend(texts(&["--flight", &free_address()?, "--http", &free_address()?]));
         arguments.extend(options.placement.arguments());
+        arguments.extend(options.quarantine.arguments());
         for url in &options.allow_location {
             arguments.extend(texts(&["--allow-location", url]));
         }

@@ -39,6 +39,8 @@ pub(crate) struct Options {
     node: NodeOptions,
     #[command(flatten)]
     placement: PlacementOptions,
+    #[command(flatten)]
+    quarantine: QuarantineOptions,
     /// Memory for results on their way to clients
     #[arg(long, value_name = "SIZE", default_value = "10%")]
     memory: Size,
@@ -71,6 +73,21 @@ pub(crate) struct PlacementOptions {
     /// Seconds of silence after which a shard's parts are brought onto others
     #[arg(long, value_name = "SECONDS", default_value_t = 15, value_parser = clap::value_parser!(u64).range(2..))]
     down_after: u64,
+}
+
+/// What becomes of statements that shards are lost by; of coordinators, and of those that `tundra cluster` starts.
+#[derive(Args)]
+pub(crate) struct QuarantineOptions {
+    /// Seconds for which a statement is refused that lost a shard in each of two attempts; 0: none is
+    #[arg(long, value_name = "SECONDS", default_value_t = 300)]
+    quarantine: u32,
+}
+
+impl QuarantineOptions {
+    /// The same as arguments of another process.
+    pub(crate) fn arguments(&self) -> [String; 2] {
+        ["--quarantine".into(), self.quarantine.to_string()]
+    }
 }
 
 /// Slices that rows are dealt by where a key places them.
@@ -137,6 +154,7 @@ async fn serve(options: Options, mut stop: Stop) -> Result<(), Failure> {
         allow_locations: options.allow_location,
         memory_bytes: options.memory.bytes(machine::memory_bytes()),
         concurrency: options.concurrency.map_or(defaults.concurrency, usize::from),
+        quarantine: Duration::from_secs(options.quarantine.quarantine.into()),
         cluster: Some(Cluster {
             id: options.id,
             members,

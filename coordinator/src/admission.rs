@@ -47,6 +47,12 @@ impl WorkloadGroup {
         Ok(Slot { _permit: permit, _running: Gauge::enter("tundra_queries_running") })
     }
 
+    /// A slot that is free at the moment.
+    pub(crate) fn try_enter(&self) -> Option<Slot> {
+        let permit = self.slots.clone().try_acquire_owned().ok()?;
+        Some(Slot { _permit: permit, _running: Gauge::enter("tundra_queries_running") })
+    }
+
     /// Lets nobody in any more.
     pub(crate) fn close(&self) {
         self.slots.close();
@@ -63,12 +69,13 @@ mod tests {
         let group = WorkloadGroup::new(1);
         let first = group.enter().await.unwrap();
         let mut second = Box::pin(group.enter());
-        assert!(second.as_mut().now_or_never().is_none());
+        assert!(second.as_mut().now_or_never().is_none() && group.try_enter().is_none());
         drop(first);
         let second = second.await.unwrap();
         let third = group.enter();
         group.close();
         assert!(third.await.is_err());
         drop(second);
+        assert!(group.try_enter().is_none());
     }
 }

@@ -36,6 +36,8 @@ pub struct Config {
     pub concurrency: usize,
     /// How long a query may take before it is ended; `None`: as long as it likes.
     pub query_timeout: Option<Duration>,
+    /// How long a statement is refused whose attempts lost shards, one after the other; zero: none is.
+    pub quarantine: Duration,
     /// Who may log in. Empty: everyone, with any password.
     pub users: Vec<User>,
     /// Settings that every query starts with.
@@ -92,6 +94,7 @@ impl Config {
             memory_bytes: u64::MAX,
             concurrency: threads * 4,
             query_timeout: None,
+            quarantine: Duration::from_secs(300),
             users: Vec::new(),
             settings: Settings::default(),
             cluster: None,

@@ -5,7 +5,9 @@ use crate::catalog::Random;
 use crate::config::Config;
 use crate::datasets::Datasets;
 use crate::error::{Error, Result};
+use crate::hedge::Hedging;
 use crate::plans::Plans;
+use crate::quarantine::Quarantine;
 use crate::refreshes::Refreshes;
 use exec::context::Cancel;
 use exec::memory::MemoryPool;
@@ -27,6 +29,8 @@ pub(crate) struct Coordinator {
     pub(crate) group: WorkloadGroup,
     pub(crate) started: Instant,
     pub(crate) plans: Plans,
+    pub(crate) quarantine: Quarantine,
+    pub(crate) hedging: Hedging,
     random: Random,
     queries: Mutex<HashMap<u128, Running>>,
     stopping: AtomicBool,
@@ -75,7 +79,7 @@ impl Coordinator {
         let group = WorkloadGroup::new(config.concurrency);
         let started = Instant::now();
         let (queries, stopping) = (Mutex::default(), AtomicBool::new(false));
-        let plans = Plans::default();
+        let (plans, quarantine) = (Plans::default(), Quarantine::new(config.quarantine));
         Coordinator {
             config,
             datasets,
@@ -85,6 +89,8 @@ impl Coordinator {
             group,
             started,
             plans,
+            quarantine,
+            hedging: Hedging::new(),
             random,
             queries,
             stopping,

@@ -26,6 +26,9 @@ pub enum Error {
     /// Nodes that are needed are not there at the moment; trying again may succeed.
     #[error("{0}")]
     Unavailable(String),
+    /// Shards were lost each time the statement ran: it is refused for a while. Trying again has no sense.
+    #[error("{0}")]
+    Quarantined(String),
     /// A query failed while it ran.
     #[error(transparent)]
     Execution(#[from] exec::error::Error),

@@ -2,8 +2,9 @@
 
 use crate::catalog::{CatalogStore, MemberState, RaftMember, RaftStatus};
 use crate::coordinator::{Coordinator, QuerySummary};
-use crate::datasets::{DEFAULT_TENANT, Datasets};
+use crate::datasets::{DEFAULT_TENANT, Datasets, now_us};
 use crate::explain::query_of;
+use crate::quarantine::Refused;
 use crate::refreshes::RefreshSummary;
 use crate::shards::Shards;
 use crate::shards::nodes::NodeSummary;
@@ -17,6 +18,7 @@ use planner::catalog::Partitioning;
 use shard::{Hydration, HydrationState, VersionId};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use tokio::time::Instant;
 
 /// A shard's number as people write it.
 pub(crate) fn shard_text(id: u64) -> String {
@@ -245,6 +247,17 @@ pub(crate) fn queries(coordinator: &Coordinator) -> Vec<admin::Query> {
         plan: None,
     };
     coordinator.listed().into_iter().map(query).collect()
+}
+
+/// The statements that this coordinator refuses: number, what is asked, and microseconds since 1970 to which.
+pub(crate) fn quarantine(coordinator: &Coordinator) -> Vec<(String, Refused, i64)> {
+    let (now, now_us) = (Instant::now(), now_us());
+    let refused = coordinator.quarantine.list().into_iter().map(|(statement, refused)| {
+        let left = refused.until.saturating_duration_since(now).as_micros();
+        let until_us = now_us.saturating_add(i64::try_from(left).unwrap_or(i64::MAX));
+        (query_text(statement), refused, until_us)
+    });
+    refused.collect()
 }
 
 /// One of them, with its plan.

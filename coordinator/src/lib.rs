@@ -6,6 +6,7 @@
 
 mod admin;
 mod admission;
+mod blame;
 pub mod catalog;
 pub mod config;
 mod coordinator;
@@ -15,11 +16,14 @@ mod explain;
 mod facts;
 mod flight;
 mod folder;
+mod hedge;
 mod http;
 mod login;
+mod losses;
 mod manifests;
 mod metrics;
 mod plans;
+mod quarantine;
 mod query;
 mod random;
 mod refreshes;

@@ -8,6 +8,8 @@
 use crate::admission::Slot;
 use crate::coordinator::Coordinator;
 use crate::error::{Error, Result};
+use crate::hedge::Parts;
+use crate::losses::Losses;
 use crate::result::Rows;
 use crate::shards::Shards;
 use crate::shards::there::QueryThere;
@@ -94,6 +96,7 @@ impl RunningQuery {
         query: Arc<QueryContext>,
         slot: Slot,
         registered: Registered,
+        losses: &Arc<Losses>,
     ) -> Result<RunningQuery> {
         let sources = Arc::new(Sources {
             coordinator: coordinator.clone(),
@@ -108,7 +111,7 @@ impl RunningQuery {
         let running = match (coordinator.datasets.shards(), &view.seating) {
             (Shards::Nodes(nodes), Some(seating)) if !plan.tables.is_empty() || plan.fragments.len() > 1 => {
                 let attempt = coordinator.random()?;
-                Running::Nodes(QueryThere::start(plan, seating, &query, attempt, nodes)?)
+                Running::Nodes(QueryThere::start(plan, seating, &query, attempt, losses, nodes)?)
             }
             (shards, _) => {
                 // A query without tables needs no node.
@@ -169,6 +172,14 @@ impl RunningQuery {
         }
         self.ahead = first?;
         Ok(())
+    }
+
+    /// Its parts, where they run on nodes.
+    pub(crate) fn parts(&self) -> Option<Parts> {
+        match &self.running {
+            Running::Here(_) => None,
+            Running::Nodes(there) => Some(there.parts()),
+        }
     }
 
     /// Whether what was read up to here stands: for those who read a batch's values later than they got it.

@@ -1,12 +1,17 @@
 //! A session: who asks, with which settings, and the statements it runs.
 
-use crate::admission::DEFAULT_GROUP;
+mod hedged;
+mod retries;
+
+use crate::admission::{DEFAULT_GROUP, Slot};
 use crate::coordinator::{AskedBy, Coordinator, ListedQuery};
 use crate::datasets::{DEFAULT_TENANT, to_the_end};
 use crate::error::{Error, Result};
 use crate::explain::{self, Measured};
+use crate::losses::Losses;
 use crate::plans::Asked;
-use crate::query::{Registered, RunningQuery, cancelled, result_schema};
+use crate::quarantine::statement_id;
+use crate::query::{Registered, RunningQuery, result_schema};
 use crate::result::{Rows, changed_schema, text_rows, text_schema, written_schema};
 use crate::settings::SessionSettings;
 use crate::system::Names;
@@ -22,11 +27,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Wake, Waker};
 use std::time::{Duration, Instant};
-
-/// How soon a statement that lacked a node is tried again, at first and at most.
-const AGAIN: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(500));
-/// For how long it is.
-const RETRIES: Duration = Duration::from_secs(30);
 
 /// A client's conversation with the coordinator; cheap to clone.
 #[derive(Clone)]
@@ -58,6 +58,10 @@ pub(crate) struct Outline {
 /// A statement on its way, however often it is tried.
 struct Call {
     id: u128,
+    /// What is asked.
+    statement: u128,
+    /// The shards that its attempts lost.
+    losses: Arc<Losses>,
     cancel: Cancel,
     /// On the coordinator's clock.
     deadline: Option<Duration>,
@@ -152,7 +156,16 @@ impl Session {
         if let Some(statement) = self.coordinator.plans.get(&asked, &view) {
             return Ok((statement, view));
         }
-        let Asked { sql, parameters } = asked.clone();
+        let (statement, lasts) = self.plan_on(&view, asked.clone()).await?;
+        if lasts {
+            self.coordinator.plans.keep(asked, &view, &statement);
+        }
+        Ok((statement, view))
+    }
+
+    /// Plans against a view; whether the plan holds for longer than this moment.
+    async fn plan_on(&self, view: &Arc<View>, asked: Asked) -> Result<(Arc<Statement>, bool)> {
+        let Asked { sql, parameters } = asked;
         let names = Arc::new(Names::new(view.clone(), self.coordinator.clone()));
         let catalog = names.clone();
         let options = PlannerOptions {
@@ -162,13 +175,7 @@ impl Session {
         };
         let planned = shard::blocking(move || planner::plan(&sql, &*catalog, &options));
         match planned.await {
-            Ok(Ok(statement)) => {
-                let statement = Arc::new(statement);
-                if !names.are_momentary() {
-                    self.coordinator.plans.keep(asked, &view, &statement);
-                }
-                Ok((statement, view))
-            }
+            Ok(Ok(statement)) => Ok((Arc::new(statement), !names.are_momentary())),
             Ok(Err(error)) => Err(plan_error(error)),
             Err(panic) => Err(Error::Internal(format!("the planner failed: {panic}"))),
         }
@@ -182,44 +189,15 @@ impl Session {
         counted
     }
 
-    /// Where a node is lost before the first row, the statement runs again on those that are left.
-    async fn run_planned(&self, mut planned: Planned, query_id: u128) -> Result<Rows> {
-        let call = self.call(query_id, &planned.sql)?;
-        let mut pause = AGAIN.0;
-        let mut since = None;
-        loop {
-            let (sql, parameters) = (planned.sql.clone(), planned.parameters.clone());
-            let error = match self.run_once(planned, &call).await {
-                Ok(rows) => return Ok(rows),
-                Err(error) => error,
-            };
-            let begun = *since.get_or_insert_with(tokio::time::Instant::now);
-            if !matches!(error, Error::Unavailable(_)) || begun.elapsed() >= RETRIES {
-                return Err(error);
-            }
-            tracing::debug!("a statement runs again: {error}");
-            metrics::counter!("tundra_statements_repeated_total").increment(1);
-            tokio::select! {
-                biased;
-                () = tokio::time::sleep(pause) => {}
-                () = cancelled(&call.cancel) => return Err(exec::error::Error::Cancelled.into()),
-            }
-            if call.deadline.is_some_and(|deadline| self.coordinator.now() >= deadline) {
-                return Err(exec::error::Error::DeadlineExceeded.into());
-            }
-            pause = (pause * 2).min(AGAIN.1);
-            planned = self.plan(&sql, parameters).await?;
-        }
-    }
-
     /// Lists a statement, from now on until its rows are read.
-    fn call(&self, id: u128, sql: &str) -> Result<Call> {
+    fn call(&self, id: u128, planned: &Planned) -> Result<Call> {
         let cancel = Cancel::default();
-        let asked = AskedBy { principal: self.principal.clone(), sql: sql.into() };
+        let asked = AskedBy { principal: self.principal.clone(), sql: planned.sql.as_str().into() };
         let listed = Arc::new(self.coordinator.list(id, asked, cancel.clone())?);
         let timeout = self.settings.lock().query_timeout;
         let deadline = timeout.map(|timeout| self.coordinator.now() + timeout);
-        Ok(Call { id, cancel, deadline, listed })
+        let statement = statement_id(DEFAULT_TENANT, &planned.sql, &planned.parameters);
+        Ok(Call { id, statement, losses: Arc::default(), cancel, deadline, listed })
     }
 
     async fn run_once(&self, planned: Planned, call: &Call) -> Result<Rows> {
@@ -232,8 +210,7 @@ impl Session {
         self.coordinator.does(call.id, &planned.statement);
         match &*planned.statement {
             Statement::Query(query) => {
-                let mut started = self.start(query, &planned.view, call).await?;
-                started.running.begin().await?;
+                let started = self.begin(query, &planned, call).await?;
                 Ok(started.running.into_rows(schema))
             }
             Statement::Explain { analyze, query } => {
@@ -305,12 +282,8 @@ impl Session {
         for table in &query.tables {
             view.check(table)?;
         }
-        // An attempt that ends takes its fragments with it, and not the attempts that follow.
-        let (deadline, cancel) = (call.deadline, Cancel::default());
-        call.cancel.on_cancel(&Waker::from(Arc::new(CancelAttempt(cancel.clone()))));
-        let settings = self.settings.lock().clone();
         let entering = coordinator.group.enter();
-        let slot = match deadline {
+        let slot = match call.deadline {
             None => entering.await?,
             Some(deadline) => {
                 let left = deadline.saturating_sub(coordinator.now());
@@ -319,6 +292,16 @@ impl Session {
                     .map_err(|_| exec::error::Error::DeadlineExceeded)??
             }
         };
+        self.start_in(slot, query, view, call)
+    }
+
+    /// Starts the fragments.
+    fn start_in(&self, slot: Slot, query: &PlannedQuery, view: &Arc<View>, call: &Call) -> Result<Started> {
+        let coordinator = &self.coordinator;
+        // An attempt that ends takes its fragments with it, and not the attempts that follow.
+        let (deadline, cancel) = (call.deadline, Cancel::default());
+        call.cancel.on_cancel(&Waker::from(Arc::new(CancelAttempt(cancel.clone()))));
+        let settings = self.settings.lock().clone();
         let memory = coordinator.memory.child(u64::MAX);
         let started = coordinator.started;
         let context = Arc::new(QueryContext {
@@ -337,7 +320,8 @@ impl Session {
         // A client may have cancelled it while it queued.
         context.check()?;
         let registered: Registered = Box::new(call.listed.clone());
-        let running = RunningQuery::start(query, view, coordinator, context.clone(), slot, registered)?;
+        let running =
+            RunningQuery::start(query, view, coordinator, context.clone(), slot, registered, &call.losses)?;
         Ok(Started { query: context, memory, running })
     }
 
@@ -369,7 +353,7 @@ impl Planned {
 
 fn defaults(coordinator: &Coordinator) -> SessionSettings {
     let config = &coordinator.config;
-    SessionSettings { execution: config.settings.clone(), query_timeout: config.query_timeout }
+    SessionSettings { execution: config.settings.clone(), query_timeout: config.query_timeout, hedge: true }
 }
 
 /// Whether a statement changes something.

@@ -10,9 +10,11 @@ pub(crate) struct SessionSettings {
     pub(crate) execution: Settings,
     /// Longer queries are ended.
     pub(crate) query_timeout: Option<Duration>,
+    /// Queries that one shard holds up are tried without it, too.
+    pub(crate) hedge: bool,
 }
 
-const NAMES: [&str; 4] = ["batch_rows", "parallelism", "disturb", "query_timeout"];
+const NAMES: [&str; 5] = ["batch_rows", "parallelism", "disturb", "query_timeout", "hedge"];
 
 impl SessionSettings {
     /// `SET name = value`; without a value the one in `defaults`.
@@ -43,6 +45,14 @@ impl SessionSettings {
                 })?;
                 self.query_timeout = Some(Duration::from_millis(milliseconds)).filter(|time| !time.is_zero());
             }
+            ("hedge", Some(value)) => {
+                self.hedge = match value.to_ascii_lowercase().as_str() {
+                    "on" => true,
+                    "off" => false,
+                    _ => return Err(Error::Statement(format!("hedge takes 'on' or 'off', not '{value}'"))),
+                };
+            }
+            ("hedge", None) => self.hedge = defaults.hedge,
             ("query_timeout", None) => self.query_timeout = defaults.query_timeout,
             _ => return Err(unknown(name)),
         }
@@ -59,6 +69,7 @@ impl SessionSettings {
             "query_timeout" => {
                 self.query_timeout.map_or("none".into(), |time| format!("{}ms", time.as_millis()))
             }
+            "hedge" => if self.hedge { "on" } else { "off" }.into(),
             _ => return Err(unknown(name)),
         })
     }
@@ -101,13 +112,14 @@ mod tests {
 
     #[test]
     fn set_show_and_back() {
-        let defaults = SessionSettings { execution: Settings::default(), query_timeout: None };
+        let defaults = SessionSettings { execution: Settings::default(), query_timeout: None, hedge: true };
         let mut settings = defaults.clone();
         for (name, value, shown) in [
             ("Batch_Rows", "3", "3"),
             ("parallelism", "1", "1"),
             ("disturb", "7", "7"),
             ("query_timeout", "2 min", "120000ms"),
+            ("hedge", "OFF", "off"),
         ] {
             settings.set(name, Some(value), &defaults).unwrap();
             assert_eq!(settings.show(name).unwrap(), shown);
@@ -117,9 +129,13 @@ mod tests {
             settings.set(name, None, &defaults).unwrap();
         }
         assert_eq!(settings, defaults);
-        for (name, value) in
-            [("batch_rows", "0"), ("batch_rows", "2049"), ("query_timeout", "soon"), ("nothing", "1")]
-        {
+        for (name, value) in [
+            ("batch_rows", "0"),
+            ("batch_rows", "2049"),
+            ("query_timeout", "soon"),
+            ("hedge", "maybe"),
+            ("nothing", "1"),
+        ] {
             let error = settings.set(name, Some(value), &defaults).unwrap_err().to_string();
             assert!(error.contains(name), "{error}");
         }

@@ -126,6 +126,21 @@ impl Names {
         VirtualTable { name: "refreshes".into(), rows: rows.collect(), columns }
     }
 
+    fn quarantine(&self) -> VirtualTable {
+        let mut columns: Vec<ColumnSchema> =
+            ["statement", "principal", "sql"].into_iter().map(text).collect();
+        columns.extend(["since", "until"].into_iter().map(timestamp));
+        columns.push(text("shards"));
+        let refused = facts::quarantine(&self.coordinator).into_iter();
+        let rows = refused.map(|(statement, refused, until_us)| {
+            let mut row = row(&[statement, refused.principal, refused.sql], &[]);
+            row.extend([refused.since_us, until_us].map(|at_us| moment(Some(at_us))));
+            row.push(Value::varchar(&refused.shards.join(", ")));
+            row
+        });
+        VirtualTable { name: "quarantine".into(), rows: rows.collect(), columns }
+    }
+
     fn queries(&self) -> VirtualTable {
         let mut columns: Vec<ColumnSchema> = ["query", "principal", "sql"].into_iter().map(text).collect();
         columns.push(wide("elapsed_ms"));
@@ -192,6 +207,7 @@ impl Catalog for Names {
             "coordinators" => Some(self.coordinators()),
             "datasets" => Some(self.datasets()),
             "hydrations" => Some(self.hydrations()),
+            "quarantine" => Some(self.quarantine()),
             "queries" => Some(self.queries()),
             "refreshes" => Some(self.refreshes()),
             "shards" => Some(self.shards()),

@@ -243,6 +243,31 @@ pub struct Query {
     pub plan: Option<String>,
 }
 
+/// Statements that are refused for a while, since shards were lost while they ran.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Quarantine {
+    pub statements: Vec<QuarantinedStatement>,
+    /// Coordinators that did not answer: what they refuse is missing.
+    pub silent: Vec<u64>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct QuarantinedStatement {
+    /// A hash of its tenant, text and parameters.
+    pub statement: String,
+    /// Those that refuse it.
+    pub coordinators: Vec<u64>,
+    /// Who asked it when the shards were lost.
+    pub principal: String,
+    /// The beginning of it, where it is long.
+    pub sql: String,
+    /// Microseconds since 1970.
+    pub since_us: i64,
+    pub until_us: i64,
+    /// The shards that were lost.
+    pub shards: Vec<String>,
+}
+
 /// A copy of the catalog in the object store.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Snapshot {

@@ -33,6 +33,10 @@ pub enum Service {
     AskRefreshes = 12,
     /// From a coordinator to every other: [`Refreshes`], answered by nothing.
     TellRefreshes = 13,
+    /// From a coordinator to a shard: [`AskWaiting`], answered by [`Waiting`].
+    Waiting = 14,
+    /// From a coordinator to another: [`AskQuarantine`], answered by [`Quarantine`].
+    Quarantine = 15,
 }
 
 /// Datasets whose files, or whose manifests, have changed.
@@ -385,6 +389,51 @@ pub struct RunningQuery {
     pub plan: Option<String>,
 }
 
+/// What does a coordinator refuse, and what is it to do about it?
+#[derive(Clone, PartialEq, Eq, Hash, prost::Message)]
+pub struct AskQuarantine {
+    /// This one is to be refused.
+    #[prost(message, optional, tag = "1")]
+    pub put: Option<Quarantined>,
+    /// This one is not, by its 16 bytes.
+    #[prost(bytes = "bytes", optional, tag = "2")]
+    pub release: Option<prost::bytes::Bytes>,
+    /// Was this one answered lately? By its 16 bytes.
+    #[prost(bytes = "bytes", optional, tag = "3")]
+    pub answered: Option<prost::bytes::Bytes>,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, prost::Message)]
+pub struct Quarantine {
+    /// What was refused before, in the order of its end.
+    #[prost(message, repeated, tag = "1")]
+    pub statements: Vec<Quarantined>,
+    /// What was asked for was answered lately.
+    #[prost(bool, tag = "2")]
+    pub answered: bool,
+}
+
+/// A statement that is refused for a while, since shards were lost while it ran.
+#[derive(Clone, PartialEq, Eq, Hash, prost::Message)]
+pub struct Quarantined {
+    /// A hash of its tenant, text and parameters, of 16 bytes.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub statement: prost::bytes::Bytes,
+    #[prost(string, tag = "2")]
+    pub principal: String,
+    /// The beginning of it, where it is long.
+    #[prost(string, tag = "3")]
+    pub sql: String,
+    /// Microseconds since 1970.
+    #[prost(int64, tag = "4")]
+    pub since_us: i64,
+    #[prost(uint64, tag = "5")]
+    pub milliseconds_left: u64,
+    /// Those that were lost, as people write them.
+    #[prost(string, repeated, tag = "6")]
+    pub shards: Vec<String>,
+}
+
 /// Start a shard's part of a query.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Run {
@@ -422,6 +471,43 @@ pub struct Run {
     pub parallelism: u64,
     #[prost(uint64, optional, tag = "14")]
     pub disturb: Option<u64>,
+}
+
+/// What does a query wait for?
+#[derive(Clone, PartialEq, Eq, Hash, prost::Message)]
+pub struct AskWaiting {
+    /// 16 bytes.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub query: prost::bytes::Bytes,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, prost::Message)]
+pub struct Waiting {
+    #[prost(enumeration = "Stage", tag = "1")]
+    pub stage: i32,
+    /// Rows that it cannot go on without, or end.
+    #[prost(message, repeated, tag = "2")]
+    pub inputs: Vec<Input>,
+}
+
+/// How far a shard is with its part of a query.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, prost::Enumeration)]
+#[repr(i32)]
+pub enum Stage {
+    /// It has not heard of it, or not begun.
+    Unknown = 0,
+    Runs = 1,
+    Ended = 2,
+}
+
+/// Rows of a fragment that come from one shard.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, prost::Message)]
+pub struct Input {
+    #[prost(uint32, tag = "1")]
+    pub fragment: u32,
+    /// A place among the query's shards.
+    #[prost(uint32, tag = "2")]
+    pub from: u32,
 }
 
 /// The buckets of a version that one shard reads for a query.

@@ -3,8 +3,8 @@
 use std::fmt::Write;
 
 use flight_proto::admin::{
-    Coordinator, Dataset, Hydration, Leader, Nodes, Placement, Queries, Query, Refresh, Shard, Speaks, Upgrade,
-    Version,
+    Coordinator, Dataset, Hydration, Leader, Nodes, Placement, Quarantine, Queries, Query, Refresh, Shard, Speaks,
+    Upgrade, Version,
 };
 
 use crate::table::aligned;
@@ -156,10 +156,27 @@ pub(super) fn queries(queries: &Queries) -> String {
         [query_id, query.coordinator.to_string(), principal, seconds(query.elapsed_ms), query.sql.clone()]
     });
     let mut text = aligned(["QUERY", "COORDINATOR", "PRINCIPAL", "SECONDS", "SQL"], rows);
-    for silent in &queries.silent {
+    add_silent(&mut text, &queries.silent);
+    text
+}
+
+pub(super) fn quarantine(quarantine: &Quarantine) -> String {
+    let rows = quarantine.statements.iter().map(|one| {
+        let coordinators: Vec<String> = one.coordinators.iter().map(u64::to_string).collect();
+        let (statement, principal, sql) = (one.statement.clone(), one.principal.clone(), one.sql.clone());
+        let (since, until, shards) = (time(one.since_us), time(one.until_us), one.shards.join(", "));
+        [statement, coordinators.join(" "), principal, since, until, shards, sql]
+    });
+    let names = ["STATEMENT", "COORDINATORS", "PRINCIPAL", "SINCE", "UNTIL", "SHARDS LOST", "SQL"];
+    let mut text = aligned(names, rows);
+    add_silent(&mut text, &quarantine.silent);
+    text
+}
+
+fn add_silent(text: &mut String, silent: &[u64]) {
+    for silent in silent {
         let _ = writeln!(text, "coordinator {silent} did not answer");
     }
-    text
 }
 
 pub(super) fn query(query: &Query) -> String {

@@ -6,6 +6,8 @@
 mod datasets;
 mod events;
 mod nodes;
+pub(crate) mod others;
+pub(crate) mod quarantine;
 pub(crate) mod queries;
 
 use crate::coordinator::Coordinator;
@@ -53,6 +55,8 @@ pub(crate) fn router(readiness: Readiness) -> Router {
         .routes(routes!(events::take))
         .routes(routes!(queries::list))
         .routes(routes!(queries::show, queries::cancel))
+        .routes(routes!(quarantine::list))
+        .routes(routes!(quarantine::release))
         .split_for_parts();
     api.with_state(readiness)
         .route("/openapi.json", get(|| async move { Json(description) }))
@@ -102,6 +106,7 @@ impl IntoResponse for Failed {
             Error::Denied(_) => StatusCode::FORBIDDEN,
             Error::Unauthenticated(_) => StatusCode::UNAUTHORIZED,
             Error::Unavailable(_) | Error::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
+            Error::Quarantined(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Error::Refused(_) | Error::Unsupported(_) => StatusCode::NOT_IMPLEMENTED,
             Error::Environment(_) | Error::Damaged(_) => StatusCode::BAD_GATEWAY,
             Error::Execution(_) | Error::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,

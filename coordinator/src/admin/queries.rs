@@ -1,19 +1,14 @@
 //! Queries of all coordinators: each knows its own, and asks the others for theirs.
 
+use super::others::ask_others;
 use super::{Admitted, Result, number};
 use crate::coordinator::Coordinator;
 use crate::error::Error;
 use crate::facts;
 use axum::Json;
 use axum::extract::Path;
-use flight_proto::Message;
 use flight_proto::admin::{Failure, Queries, Query};
 use flight_proto::node::{self, AskQueries, RunningQuery, Service};
-use futures::future::join_all;
-use std::time::Duration;
-
-/// How long another coordinator may take to answer.
-const ANSWER: Duration = Duration::from_secs(2);
 
 /// The queries that run or wait, on all coordinators.
 #[utoipa::path(get, path = "/api/v1/queries", tag = "queries", responses((status = OK, body = Queries)))]
@@ -60,24 +55,9 @@ async fn one(coordinator: &Coordinator, query: String, cancel: bool) -> Result<J
 /// Asks all coordinators.
 async fn ask(coordinator: &Coordinator, ask: AskQueries) -> Queries {
     let mut all = Queries { queries: Vec::new(), silent: Vec::new() };
-    let datasets = &coordinator.datasets;
-    let status = datasets.catalog().status();
-    let own = answer(coordinator, &ask);
-    let others = datasets.shards().nodes().map(|nodes| &nodes.peers).into_iter().flat_map(|peers| {
-        let others = status.members.iter().filter(|member| member.id != status.id);
-        others.map(move |member| (peers, member))
-    });
-    let request = bytes::Bytes::from(ask.encode_to_vec());
-    let calls = others.map(|(peers, member)| {
-        let request = request.clone();
-        async move {
-            let service = network::Service(Service::Queries as u16);
-            let answer = peers.call(&member.address, service, request, ANSWER).await;
-            let answer = answer.ok().and_then(|bytes| node::Queries::decode(bytes).ok());
-            (member.id, answer)
-        }
-    });
-    for (id, answer) in join_all(calls).await.into_iter().chain([(status.id, Some(own))]) {
+    let (own, id) = (answer(coordinator, &ask), coordinator.datasets.catalog().status().id);
+    let others = ask_others::<node::Queries>(coordinator, Service::Queries, &ask).await;
+    for (id, answer) in others.into_iter().chain([(id, Some(own))]) {
         match answer {
             None => all.silent.push(id),
             Some(answer) => all.queries.extend(answer.queries.into_iter().map(|query| Query {

@@ -16,7 +16,7 @@ mod refresh;
 mod restore;
 
 use self::partition::Partition;
-use crate::catalog::{CatalogStore, Random, Reply};
+use crate::catalog::{CatalogState, CatalogStore, Random, Reply};
 use crate::error::{Error, Result};
 use crate::manifests::{Commit, Manifests};
 use crate::shards::{Brought, Shards};
@@ -163,14 +163,7 @@ impl Datasets {
     fn show(&self) {
         let snapshot = self.ground.catalog.snapshot();
         let mut state = self.state.lock();
-        let schemas = snapshot.schemas(DEFAULT_TENANT);
-        let residents: Vec<Arc<Resident>> = state.residents.values().cloned().collect();
-        let seating = self.ground.shards.nodes().map(|nodes| {
-            let there = residents.iter().filter(|resident| resident.shards.is_ok());
-            let versions: Vec<VersionId> = there.map(|resident| id_of(&resident.table)).collect();
-            Arc::new(nodes.seating(&versions))
-        });
-        let view = View::new(DEFAULT_TENANT, schemas, residents, seating);
+        let view = self.view_of(&state, &snapshot, None);
         if view.is_seated() && state.view.same_as(&view) {
             return;
         }
@@ -179,6 +172,27 @@ impl Datasets {
             state.former_views.push(Arc::downgrade(&former));
             state.former_views.retain(|view| view.strong_count() > 0);
         }
+    }
+
+    /// What queries would see at the moment if that shard were not there; `None`: shards are no nodes.
+    pub(crate) fn view_without(&self, shard: u64) -> Option<Arc<View>> {
+        self.ground.shards.nodes()?;
+        let snapshot = self.ground.catalog.snapshot();
+        let mut state = self.state.lock();
+        let view = Arc::new(self.view_of(&state, &snapshot, Some(shard)));
+        state.former_views.push(Arc::downgrade(&view));
+        state.former_views.retain(|view| view.strong_count() > 0);
+        Some(view)
+    }
+
+    fn view_of(&self, state: &State, snapshot: &CatalogState, without: Option<u64>) -> View {
+        let residents: Vec<Arc<Resident>> = state.residents.values().cloned().collect();
+        let seating = self.ground.shards.nodes().map(|nodes| {
+            let there = residents.iter().filter(|resident| resident.shards.is_ok());
+            let versions: Vec<VersionId> = there.map(|resident| id_of(&resident.table)).collect();
+            Arc::new(nodes.seating(&versions, without))
+        });
+        View::new(DEFAULT_TENANT, snapshot.schemas(DEFAULT_TENANT), residents, seating)
     }
 
     /// The versions that queries may read, or soon will; those that they may read on `shard`, where it is given.

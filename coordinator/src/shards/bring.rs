@@ -125,7 +125,7 @@ impl Nodes {
 
     /// What a version is on the shards that hold it; an error where not all of its rows are held.
     pub(crate) async fn describe(&self, id: &VersionId, columns: &[ColumnSchema]) -> Result<Brought> {
-        let seating = self.seating(std::slice::from_ref(id));
+        let seating = self.seating(std::slice::from_ref(id), None);
         let seated = seating.share_of(id)?;
         let name = VersionName::from(id);
         let calls = seating.nodes.iter().zip(&seated.shares).map(|((_, address), buckets)| {

@@ -6,6 +6,7 @@ use super::seating::{NodeView, Seating, seat};
 use crate::catalog::{CatalogState, CatalogStore};
 use crate::datasets::DEFAULT_TENANT;
 use crate::error::{Error, Result};
+use crate::losses::{Fate, LostShard};
 use flight_proto::catalog::{Change, Command, SetShard, Shard, ShardStatus};
 use flight_proto::node::{Heartbeat, Orders, VersionName, Wanted};
 use network::{Peers, Versions};
@@ -314,6 +315,25 @@ impl Nodes {
         self.known.lock().get(&id).is_some_and(|node| node.alive && node.address == address)
     }
 
+    /// The incarnation of a shard at that address, and when it was heard of last.
+    pub(super) fn last_heard(&self, id: u64, address: &str) -> Option<(u64, Instant)> {
+        let known = self.known.lock();
+        let node = known.get(&id).filter(|node| node.address == address)?;
+        Some((node.incarnation, node.last_heard))
+    }
+
+    /// What became of a shard that was lost.
+    pub(crate) fn fate(&self, lost: &LostShard) -> Fate {
+        let known = self.known.lock();
+        match known.get(&lost.id) {
+            Some(node) if node.incarnation != lost.incarnation => Fate::Dead,
+            Some(node) if node.last_heard > lost.at => Fate::Lives,
+            // Where none is heard of, the fault may be here.
+            _ if known.values().any(|node| node.last_heard > lost.at) => Fate::Dead,
+            _ => Fate::Unknown,
+        }
+    }
+
     pub(super) fn alive(&self) -> Vec<NodeView> {
         let known = self.known.lock();
         let alive = known.iter().filter(|(_, node)| node.alive);
@@ -326,11 +346,11 @@ impl Nodes {
             .collect()
     }
 
-    /// Who reads what of these versions.
-    pub(crate) fn seating(&self, versions: &[VersionId]) -> Seating {
+    /// Who reads what of these versions, all but the shard `without`.
+    pub(crate) fn seating(&self, versions: &[VersionId], without: Option<u64>) -> Seating {
         let snapshot = self.catalog.snapshot();
         let mut nodes = self.alive();
-        nodes.retain(|node| !is_drained(&snapshot, node.id));
+        nodes.retain(|node| !is_drained(&snapshot, node.id) && Some(node.id) != without);
         let mut seating = seat(nodes, versions, self.options.hydration.slices);
         seating.add_failures(|id| self.failure_of(id));
         seating

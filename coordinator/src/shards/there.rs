@@ -3,6 +3,8 @@
 use super::nodes::Nodes;
 use super::seating::Seating;
 use crate::error::{Error, Result};
+use crate::hedge::{Parts, Shape};
+use crate::losses::{Losses, LostShard};
 use columnar::Batch;
 use columnar::frame::FrameDecoder;
 use exec::QueryContext;
@@ -24,6 +26,8 @@ use tokio::time::Instant;
 const QUEUE: usize = 4;
 /// How long a failure that another node's may have caused waits for that one to be told.
 const CAUSE: Duration = Duration::from_millis(300);
+/// A shard that was heard of so long before a query began may well have lived to see it.
+const FRESH: Duration = Duration::from_millis(500);
 
 /// A query that runs elsewhere. Dropping it ends it there.
 pub(crate) struct QueryThere {
@@ -32,6 +36,8 @@ pub(crate) struct QueryThere {
     parts: Vec<Part>,
     /// The place of the shard that gives the result.
     root: usize,
+    attempt: u128,
+    shape: Shape,
     profiles: Vec<(u32, Profile)>,
     exchanged_bytes: u64,
     /// What failed first, and until when something better may come.
@@ -44,6 +50,9 @@ pub(crate) struct QueryThere {
     changes: watch::Receiver<u64>,
     /// Addresses that were not reached.
     lost: Vec<String>,
+    began: Instant,
+    /// Told of shards that are lost while it runs on them.
+    losses: Arc<Losses>,
     _tasks: JoinSet<()>,
 }
 
@@ -51,6 +60,10 @@ struct Part {
     decoder: FrameDecoder,
     /// It runs, or has not said yet that it does not any longer.
     running: bool,
+    /// It has said that it runs.
+    started: bool,
+    /// The shard's incarnation and when it was heard of last, at the start; `None`: it was not where it was sought.
+    heard: Option<(u64, Instant)>,
 }
 
 impl QueryThere {
@@ -60,6 +73,7 @@ impl QueryThere {
         seating: &Arc<Seating>,
         query: &QueryContext,
         attempt: u128,
+        losses: &Arc<Losses>,
         nodes: &Arc<Nodes>,
     ) -> Result<QueryThere> {
         let count = seating.nodes.len();
@@ -81,9 +95,10 @@ impl QueryThere {
         let enough = watch::Sender::new(false);
         let mut tasks = JoinSet::new();
         let mut parts = Vec::new();
-        for place in 0..count {
+        for (place, (id, address)) in seating.nodes.iter().enumerate() {
             let running = runs(place);
-            parts.push(Part { decoder: FrameDecoder::new(frame_limits()), running });
+            let (decoder, heard) = (FrameDecoder::new(frame_limits()), nodes.last_heard(*id, address));
+            parts.push(Part { decoder, running, started: false, heard });
             if !running {
                 continue;
             }
@@ -121,6 +136,8 @@ impl QueryThere {
             told,
             parts,
             root,
+            attempt,
+            shape: Shape::new(&plan.fragments, root),
             profiles: Vec::new(),
             exchanged_bytes: 0,
             failure: None,
@@ -129,6 +146,8 @@ impl QueryThere {
             enough,
             changes: nodes.changes(),
             lost: Vec::new(),
+            began: Instant::now(),
+            losses: losses.clone(),
             _tasks: tasks,
         })
     }
@@ -160,7 +179,7 @@ impl QueryThere {
             // The result is whole: what others have still to do is not needed.
             let whole = !self.parts[self.root].running && self.failure.is_none();
             match told {
-                Ok(Told::Started(_)) => {}
+                Ok(Told::Started(_)) => self.parts[place].started = true,
                 Ok(Told::Rows(frame)) => {
                     if self.failure.is_none() {
                         let batch = self.parts[place].decoder.decode(&frame);
@@ -199,6 +218,10 @@ impl QueryThere {
                     self.parts[place].running = false;
                     self.lost.push(self.seating.nodes[place].1.clone());
                     if !whole {
+                        // It broke off without its connection, or there never was one: it did not die of the query.
+                        if matches!(error, network::Error::Lost { .. }) {
+                            self.lose(place);
+                        }
                         self.failed(Error::Unavailable(error.to_string()));
                     }
                 }
@@ -209,15 +232,27 @@ impl QueryThere {
         }
     }
 
+    /// Notes a shard that was lost, unless it was before the query began.
+    fn lose(&self, place: usize) {
+        let (Part { started, heard, .. }, (id, address)) = (&self.parts[place], &self.seating.nodes[place]);
+        let Some((incarnation, last_heard)) = *heard else { return };
+        if *started || last_heard + FRESH >= self.began {
+            let at = Instant::now();
+            self.losses.add(LostShard { id: *id, address: address.clone(), incarnation, at });
+        }
+    }
+
     /// A shard that is not heard of any more will not answer either; its connection may take longer to notice.
     fn look_for_silent(&mut self) {
-        for (place, (id, address)) in self.seating.nodes.iter().enumerate() {
+        let seating = self.seating.clone();
+        for (place, (id, address)) in seating.nodes.iter().enumerate() {
             if !self.parts[place].running || self.nodes.is_alive_at(*id, address) {
                 continue;
             }
             self.parts[place].running = false;
             // What it had still to do once the result was whole is not missed.
             if place == self.root || self.parts[self.root].running {
+                self.lose(place);
                 let silent = Error::Unavailable(format!("the shard at {address} is silent"));
                 self.failure.get_or_insert_with(|| (silent, Instant::now() + CAUSE));
             }
@@ -226,6 +261,17 @@ impl QueryThere {
 
     fn failed(&mut self, error: Error) {
         self.failure.get_or_insert_with(|| (error, Instant::now() + CAUSE));
+    }
+
+    /// Its parts, where they run.
+    pub(crate) fn parts(&self) -> Parts {
+        let run = self.parts.iter().enumerate().filter(|(_, part)| part.running);
+        Parts {
+            query: self.attempt,
+            seating: self.seating.clone(),
+            run: run.map(|(place, _)| place).collect(),
+            shape: self.shape.clone(),
+        }
     }
 
     /// Shards that were not reached.

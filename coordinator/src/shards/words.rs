@@ -1,13 +1,15 @@
 //! What a coordinator serves to other nodes, and how its catalog reaches them.
 
 use super::nodes::Nodes;
-use crate::admin::queries;
+use crate::admin::{quarantine, queries};
 use crate::catalog::{RaftCatalog, Transport};
 use crate::datasets::Datasets;
 use crate::http::Readiness;
 use crate::refreshes::Refreshes;
 use flight_proto::Message;
-use flight_proto::node::{AskQueries, AskRefreshes, Heartbeat, Refreshes as Told, Service, VersionName};
+use flight_proto::node::{
+    AskQuarantine, AskQueries, AskRefreshes, Heartbeat, Refreshes as Told, Service, VersionName,
+};
 use futures::future::BoxFuture;
 use network::{Handlers, Peers, call_handler};
 use std::sync::Arc;
@@ -64,6 +66,14 @@ pub(crate) fn handlers(
             Ok(manifest.encode_to_vec().into())
         }
     });
+    let ready = readiness.clone();
+    let quarantine = call_handler(move |request| {
+        let answer = AskQuarantine::decode(request).map_err(|error| error.to_string()).and_then(|ask| {
+            let coordinator = ready.coordinator().ok_or("it does not serve")?;
+            Ok(quarantine::answer(&coordinator, ask))
+        });
+        async move { Ok(answer?.encode_to_vec().into()) }
+    });
     let queries = call_handler(move |request| {
         let answer = AskQueries::decode(request).map_err(|error| error.to_string()).and_then(|ask| {
             let coordinator = readiness.coordinator().ok_or("it does not serve")?;
@@ -88,4 +98,5 @@ pub(crate) fn handlers(
         .with(number(Service::Queries), queries)
         .with(number(Service::AskRefreshes), ask)
         .with(number(Service::TellRefreshes), tell)
+        .with(number(Service::Quarantine), quarantine)
 }

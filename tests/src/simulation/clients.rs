@@ -145,6 +145,7 @@ impl Clients {
                     Error::Unavailable(_) => "unavailable",
                     Error::Conflict(_) => "conflict",
                     Error::Environment(_) => "environment",
+                    Error::Quarantined(_) => "quarantined",
                     Error::ShuttingDown => "shutting down",
                     Error::Execution(error) if !error.to_string().contains("internal") => "execution",
                     _ => {

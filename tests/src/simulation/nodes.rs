@@ -352,6 +352,8 @@ impl Start {
             object_store: Some("memory:///tundra".into()),
             threads: 1,
             concurrency: 8,
+            // In the end all must be answered soon.
+            quarantine: Duration::from_secs(20),
             cluster: Some(cluster),
             ..Config::new(self.folder)
         };

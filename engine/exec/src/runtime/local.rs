@@ -93,6 +93,22 @@ impl LocalExchange {
         Arc::new(LocalExchange { topology, queues, failure: Mutex::new(None) })
     }
 
+    /// The fragments, with the shards that run them, whose rows shard `to` waits for: it has taken all that came of
+    /// the fragment, and wants more.
+    pub fn waits_for(&self, to: usize) -> Vec<(u32, usize)> {
+        let mut awaited = Vec::new();
+        for (&(fragment, _), queue) in self.queues.iter().filter(|((_, receiver), _)| *receiver == to) {
+            let queue = queue.lock();
+            if queue.closed || queue.failed || !queue.batches.is_empty() {
+                continue;
+            }
+            let unfinished = queue.senders.iter().filter(|(_, sender)| !sender.finished);
+            awaited.extend(unfinished.map(|(&from, _)| (fragment, from)));
+        }
+        awaited.sort_unstable();
+        awaited
+    }
+
     fn failure(&self) -> Error {
         self.failure.lock().clone().unwrap_or(Error::Cancelled)
     }
@@ -396,6 +412,21 @@ mod tests {
         assert!(matches!(receive(&exchange).unwrap(), Received::Finished));
         // A shard that nobody sends to has nothing to wait for.
         assert!(matches!(exchange.receive(1, 1, Waker::noop()).unwrap(), Received::Finished));
+    }
+
+    #[test]
+    fn a_shard_waits_for_those_that_have_not_finished_once_it_has_taken_all() {
+        let exchange = exchange();
+        assert_eq!(exchange.waits_for(0), [(1, 0), (1, 1)]);
+        assert_eq!(exchange.waits_for(1), []);
+        exchange.finish(FIRST);
+        assert_eq!(exchange.waits_for(0), [(1, 1)]);
+        assert_eq!(send(&exchange, SECOND).unwrap(), Progress::Ready);
+        assert_eq!(exchange.waits_for(0), []);
+        receive(&exchange).unwrap();
+        assert_eq!(exchange.waits_for(0), [(1, 1)]);
+        exchange.close(1, 0);
+        assert_eq!(exchange.waits_for(0), []);
     }
 
     #[test]

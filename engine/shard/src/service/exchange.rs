@@ -112,6 +112,11 @@ impl NodeExchange {
         self.sent.load(Ordering::Relaxed)
     }
 
+    /// The fragments, with the shards that run them, whose rows are waited for here.
+    pub(crate) fn waits_for(&self) -> Vec<(u32, usize)> {
+        self.local.waits_for(self.shard)
+    }
+
     /// Ready once the other shards have taken, or do not want, all that was sent to them.
     pub(crate) fn poll_delivered(&self, waker: &Waker) -> Poll<Result<()>> {
         for outgoing in self.outgoing.values() {

@@ -11,7 +11,10 @@ use crate::hydrate::Options;
 use crate::{Hydrations, Shard, VersionId, others};
 use contacts::Contacts;
 use flight_proto::Message;
-use flight_proto::node::{AskSegments, Failure, FailureKind, Hydrate, Rows, Service, Summaries, Summarize};
+use flight_proto::node::{
+    AskSegments, AskWaiting, Failure, FailureKind, Hydrate, Input, Rows, Service, Stage, Summaries,
+    Summarize, Waiting,
+};
 use futures::future::BoxFuture;
 use network::{Handler, Handlers, Listener, Peers, Stream, call_handler};
 use orders::Told;
@@ -173,7 +176,13 @@ impl Node {
                 Ok(others::have(&node.shard, &request).encode_to_vec().into())
             }
         });
+        let waiting = self.clone();
+        let waiting = call_handler(move |request| {
+            let waiting = waiting.waiting(request).map(|waiting| waiting.encode_to_vec().into());
+            async move { waiting }
+        });
         Handlers::speaking(self.peers.spoken().clone())
+            .with(number(Service::Waiting), waiting)
             .with(number(Service::AskSegments), ask)
             .with(number(Service::TakeSegment), Segments(self.clone()))
             .with(number(Service::Run), Runs(self.clone()))
@@ -191,6 +200,19 @@ impl Node {
             return Err(Failure { kind: FailureKind::Fenced.into(), message });
         }
         Ok(())
+    }
+
+    /// What a query waits for here.
+    fn waiting(&self, request: bytes::Bytes) -> Result<Waiting, String> {
+        let AskWaiting { query } = AskWaiting::decode(request).map_err(|error| error.to_string())?;
+        let id = words::query_id(&query).ok_or("a query without identity")?;
+        let (stage, awaited) = match self.queries.stage(id) {
+            queries::Stage::Unknown => (Stage::Unknown, Vec::new()),
+            queries::Stage::Runs(exchange) => (Stage::Runs, exchange.waits_for()),
+            queries::Stage::Ended => (Stage::Ended, Vec::new()),
+        };
+        let inputs = awaited.into_iter().map(|(fragment, from)| Input { fragment, from: from as u32 });
+        Ok(Waiting { stage: stage.into(), inputs: inputs.collect() })
     }
 
     fn hear_of(&self, epoch: u64) {

@@ -33,6 +33,14 @@ impl State {
     }
 }
 
+/// How far a query is here.
+pub(super) enum Stage {
+    /// It has not begun.
+    Unknown,
+    Runs(Arc<NodeExchange>),
+    Ended,
+}
+
 /// A query that runs; dropping it takes it off.
 pub(super) struct Running {
     queries: Arc<Queries>,
@@ -51,6 +59,15 @@ impl Queries {
         }
         self.started.notify_waiters();
         Some(Running { queries: self.clone(), id })
+    }
+
+    pub(super) fn stage(&self, id: u128) -> Stage {
+        let state = self.state.lock();
+        match state.running.get(&id) {
+            Some(exchange) => Stage::Runs(exchange.clone()),
+            None if state.ended.contains(&id) => Stage::Ended,
+            None => Stage::Unknown,
+        }
     }
 
     /// The exchange of a query, as soon as it has started; `None` if it has ended, or does not start.
@@ -119,9 +136,12 @@ mod tests {
             tokio::spawn(async move { queries.exchange(7).await.is_some() })
         };
         tokio::time::sleep(Duration::from_secs(3)).await;
+        assert!(matches!(queries.stage(7), Stage::Unknown));
         let running = queries.register(7, &exchange()).unwrap();
         assert!(waiting.await.unwrap());
+        assert!(matches!(queries.stage(7), Stage::Runs(_)));
         drop(running);
+        assert!(matches!(queries.stage(7), Stage::Ended));
         let begun = tokio::time::Instant::now();
         assert!(queries.exchange(7).await.is_none());
         assert_eq!(begun.elapsed(), Duration::ZERO);
