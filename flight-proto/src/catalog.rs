@@ -119,6 +119,17 @@ pub struct Command {
     pub change: Option<Change>,
 }
 
+impl Command {
+    /// The version of the cluster from which on it may be proposed: nodes of earlier ones do not know it.
+    pub fn since(&self) -> u32 {
+        match self.change {
+            Some(Change::SetRefresh(_)) => 2,
+            // All nodes know the version that they go over to.
+            _ => 1,
+        }
+    }
+}
+
 #[derive(Clone, PartialEq, prost::Oneof)]
 pub enum Change {
     #[prost(message, tag = "3")]

@@ -157,6 +157,13 @@ impl RaftCatalog {
         if command.encoded_len() > COMMAND_BYTES_MOST {
             return Err(Error::Statement("the change is too large for the catalog".into()));
         }
+        let (since, cluster) = (command.since(), self.member.applied.state.borrow().cluster_version());
+        if since > u32::from(cluster) {
+            return Err(Error::Refused(format!(
+                "the change needs version {since} of the cluster, which is at {cluster}: once all nodes are replaced, run \
+                 `tundra admin upgrade`"
+            )));
+        }
         let after = self.member.applied.position.borrow().unwrap_or(0);
         let propose = Propose::from(&Proposal { identity: Some(identity), after, command });
         let patience = self.member.timings().patience;
