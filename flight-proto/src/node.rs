@@ -620,4 +620,24 @@ pub struct Rows {
     pub from: u32,
     #[prost(uint32, tag = "4")]
     pub to: u32,
+    /// Whoever sends hears what is wanted: [`WantedKeys`] may come before the end.
+    #[prost(bool, tag = "5")]
+    pub hears: bool,
+}
+
+/// Whoever receives rows has a use for those alone whose key is one of these.
+#[derive(Clone, PartialEq, Eq, Hash, prost::Message)]
+pub struct WantedKeys {
+    /// The position of the key, an integer, among the columns that are sent.
+    #[prost(uint32, tag = "1")]
+    pub column: u32,
+    /// The integer of the first bit, divided by 64.
+    #[prost(sint64, tag = "2")]
+    pub first: i64,
+    /// A bit an integer, in words of 64, little-endian. Without one no row is wanted.
+    #[prost(uint32, tag = "3")]
+    pub words: u32,
+    /// The words, compressed as an LZ4 block where they are longer than this.
+    #[prost(bytes = "bytes", tag = "4")]
+    pub block: prost::bytes::Bytes,
 }

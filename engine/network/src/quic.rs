@@ -114,7 +114,7 @@ impl Quic {
         }
         tokio::select! {
             done = &mut connecting => done,
-            Ok(_) = self.tcp.connect(address) => Err(Error::Unreachable {
+            true = self.tcp.answers(address) => Err(Error::Unreachable {
                 peer: address.to_string(),
                 why: transport::why_other(address, "TCP", "QUIC"),
             }),

@@ -88,13 +88,10 @@ impl Tcp {
         let found = lookup_host(address).await.map_err(|error| unreachable(error.to_string()))?;
         for remote in found {
             why = match TcpStream::connect(remote).await {
-                Ok(socket) => {
-                    let done = timeout(HANDSHAKE_TIME, self.begin(socket, address)).await;
-                    match done.unwrap_or_else(|_| Err("it does not answer".to_string())) {
-                        Ok(connection) => return Ok(connection),
-                        Err(why) => why,
-                    }
-                }
+                Ok(socket) => match self.begin(socket, address).await {
+                    Ok(connection) => return Ok(connection),
+                    Err(why) => why,
+                },
                 Err(error)
                     if error.kind() == io::ErrorKind::ConnectionRefused && quic::answers(remote).await =>
                 {
@@ -106,8 +103,23 @@ impl Tcp {
         Err(unreachable(why))
     }
 
-    /// Agrees with the node at the other end of a socket.
+    /// Whether a node listens for TCP there.
+    pub(crate) async fn answers(&self, address: &str) -> bool {
+        let Ok(socket) = TcpStream::connect(address).await else { return false };
+        self.begin(socket, address).await.is_ok()
+    }
+
+    /// Agrees with the node at the other end of a socket, in time.
     async fn begin(
+        &self,
+        socket: TcpStream,
+        address: &str,
+    ) -> std::result::Result<Arc<dyn Connection>, String> {
+        let done = timeout(HANDSHAKE_TIME, self.agree(socket, address)).await;
+        done.unwrap_or_else(|_| Err("it does not answer".to_string()))
+    }
+
+    async fn agree(
         &self,
         socket: TcpStream,
         address: &str,

@@ -14,6 +14,11 @@ use columnar::{Batch, Vector, kernels::concat::concat, kernels::take::take};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+/// So many batches are sent as one: each that is sent wakes its receiver, maybe on another node.
+const JOINED_BATCHES: usize = 8;
+/// The most rows that are sent as one batch.
+pub const SENT_ROWS: usize = JOINED_BATCHES * columnar::BATCH_ROWS;
+
 /// Sends rows to the shards that receive a fragment.
 pub struct ExchangeSink {
     outgoing: Arc<Outgoing>,
@@ -27,21 +32,29 @@ struct Outgoing {
     receivers: Vec<usize>,
     /// Keys to route by, and how; `None`: every row goes to all receivers.
     keys: Option<(Vec<Compiled>, Slicing)>,
-    batch_rows: usize,
+    /// Of a batch that is sent.
+    rows: usize,
 }
 
 struct ExchangeTask {
     outgoing: Arc<Outgoing>,
     hasher: Hasher,
+    /// Rows for all receivers alike.
+    for_all: Pieces,
     /// One a receiver.
     destinations: Vec<Destination>,
 }
 
+/// Rows that do not make a full batch yet.
+#[derive(Default)]
+struct Pieces {
+    pieces: Vec<Batch>,
+    rows: usize,
+}
+
 #[derive(Default)]
 struct Destination {
-    /// Pieces that do not make a full batch yet.
-    pieces: Vec<Batch>,
-    piece_rows: usize,
+    pieces: Pieces,
     ready: VecDeque<Batch>,
     /// The receiver wants no more.
     closed: bool,
@@ -71,7 +84,8 @@ impl ExchangeSink {
             }
             _ => None,
         };
-        let outgoing = Outgoing { exchange, fragment, shard, receivers, keys, batch_rows };
+        let rows = batch_rows * JOINED_BATCHES;
+        let outgoing = Outgoing { exchange, fragment, shard, receivers, keys, rows };
         Ok(ExchangeSink { outgoing: Arc::new(outgoing) })
     }
 }
@@ -80,7 +94,12 @@ impl Sink for ExchangeSink {
     fn start(&self) -> Result<Box<dyn SinkTask>> {
         let destinations = self.outgoing.receivers.iter().map(|_| Destination::default()).collect();
         let outgoing = self.outgoing.clone();
-        Ok(Box::new(ExchangeTask { outgoing, hasher: Hasher::default(), destinations }))
+        Ok(Box::new(ExchangeTask {
+            outgoing,
+            hasher: Hasher::default(),
+            for_all: Pieces::default(),
+            destinations,
+        }))
     }
 
     fn finalize(&self) -> Result<Vec<Box<dyn crate::operator::Work>>> {
@@ -98,11 +117,14 @@ impl Outgoing {
 
 impl SinkTask for ExchangeTask {
     fn push(&mut self, batch: Batch) -> Result<()> {
-        let batch = batch.compact();
+        let wanted = self.outgoing.exchange.wanted(self.outgoing.fragment);
+        let batch = wanted.iter().fold(batch.compact(), |batch, test| test.wanted_of(batch));
+        if batch.rows == 0 {
+            return Ok(());
+        }
         let Some((keys, slicing)) = &self.outgoing.keys else {
-            let batch = canonical(batch);
-            for destination in self.destinations.iter_mut().filter(|destination| !destination.closed) {
-                destination.ready.push_back(batch.clone());
+            for batch in self.for_all.add(canonical(batch), self.outgoing.rows) {
+                send_to_all(&mut self.destinations, &batch);
             }
             return Ok(());
         };
@@ -115,7 +137,8 @@ impl SinkTask for ExchangeTask {
         {
             if !rows.is_empty() && !destination.closed {
                 let columns = batch.columns.iter().map(|column| take(column, &rows)).collect();
-                destination.add(Batch::of_rows(columns, rows.len()), self.outgoing.batch_rows);
+                let piece = Batch::of_rows(columns, rows.len());
+                destination.ready.extend(destination.pieces.add(piece, self.outgoing.rows));
             }
         }
         Ok(())
@@ -148,32 +171,40 @@ impl SinkTask for ExchangeTask {
     }
 
     fn combine(&mut self, step: &Step<'_>) -> Result<Progress> {
-        self.destinations.iter_mut().for_each(Destination::flush);
+        if let Some(batch) = self.for_all.join() {
+            send_to_all(&mut self.destinations, &batch);
+        }
+        for destination in self.destinations.iter_mut() {
+            destination.ready.extend(destination.pieces.join());
+        }
         self.advance(step)
     }
 }
 
-impl Destination {
-    fn add(&mut self, piece: Batch, batch_rows: usize) {
-        if self.piece_rows + piece.rows > batch_rows {
-            self.flush();
-        }
-        self.piece_rows += piece.rows;
+fn send_to_all(destinations: &mut [Destination], batch: &Batch) {
+    for destination in destinations.iter_mut().filter(|destination| !destination.closed) {
+        destination.ready.push_back(batch.clone());
+    }
+}
+
+impl Pieces {
+    /// Adds rows; gives batches of `rows`, or nearly, that are full now.
+    fn add(&mut self, piece: Batch, rows: usize) -> impl Iterator<Item = Batch> + use<> {
+        let before = if self.rows + piece.rows > rows { self.join() } else { None };
+        self.rows += piece.rows;
         self.pieces.push(piece);
-        if self.piece_rows >= batch_rows {
-            self.flush();
-        }
+        let full = if self.rows >= rows { self.join() } else { None };
+        before.into_iter().chain(full)
     }
 
-    /// Makes a batch of the pieces.
-    fn flush(&mut self) {
+    /// What there is, as one batch.
+    fn join(&mut self) -> Option<Batch> {
         let pieces = std::mem::take(&mut self.pieces);
-        let rows = std::mem::take(&mut self.piece_rows);
-        let Some(first) = pieces.first() else { return };
-        let columns = (0..first.columns.len()).filter_map(|column| {
+        let rows = std::mem::take(&mut self.rows);
+        let columns = (0..pieces.first()?.columns.len()).filter_map(|column| {
             concat(&pieces.iter().map(|piece| &piece.columns[column]).collect::<Vec<_>>())
         });
-        self.ready.push_back(Batch::of_rows(columns.collect(), rows));
+        Some(Batch::of_rows(columns.collect(), rows))
     }
 }
 

@@ -1,9 +1,10 @@
 //! Drops rows whose key a join's build side does not have, where no scan could do so earlier: a bitmap is cheaper to
-//! look at than a hash table.
+//! look at than a hash table. Where rows come from other fragments, those who send them are told, too.
 
 use crate::error::Result;
 use crate::operator::{Operator, OperatorTask, Output, Step};
 use crate::operators::key_filter::{KeyFilter, KeyTest};
+use crate::runtime::exchange::Exchange;
 use crate::shape::Shape;
 use columnar::{Batch, Selection};
 use std::sync::{Arc, OnceLock};
@@ -19,6 +20,16 @@ struct Keys {
     column: usize,
     /// `None`: the filter gave up.
     test: OnceLock<Option<KeyTest>>,
+    senders: Option<Senders>,
+}
+
+/// Those who send the rows of a fragment to a shard.
+struct Senders {
+    exchange: Arc<dyn Exchange>,
+    fragment: u32,
+    shard: usize,
+    /// The key among the columns that they send.
+    column: u32,
 }
 
 struct FilterKeysTask {
@@ -29,8 +40,36 @@ struct FilterKeysTask {
 impl FilterKeys {
     /// Tests column `column` of rows of shapes `input`.
     pub fn new(filter: Arc<KeyFilter>, column: usize, input: &[Shape]) -> FilterKeys {
-        let keys = Arc::new(Keys { filter, column, test: OnceLock::new() });
+        let keys = Arc::new(Keys { filter, column, test: OnceLock::new(), senders: None });
         FilterKeys { keys, output: input.to_vec() }
+    }
+
+    /// As [`FilterKeys::new`], for rows that `shard` receives from `fragment`, which sends the column as its column `sent`:
+    /// who sends them is told.
+    pub fn of_received(
+        filter: Arc<KeyFilter>,
+        column: usize,
+        input: &[Shape],
+        exchange: Arc<dyn Exchange>,
+        (fragment, shard, sent): (u32, usize, usize),
+    ) -> FilterKeys {
+        let senders = Some(Senders { exchange, fragment, shard, column: sent as u32 });
+        let keys = Arc::new(Keys { filter, column, test: OnceLock::new(), senders });
+        FilterKeys { keys, output: input.to_vec() }
+    }
+}
+
+impl Keys {
+    /// What is tested; `None`: the filter gave up.
+    fn test(&self) -> Option<&KeyTest> {
+        let make = || {
+            let keys = self.filter.complete()?;
+            if let Some(Senders { exchange, fragment, shard, column }) = &self.senders {
+                exchange.want(*fragment, *shard, keys.wanted(*column));
+            }
+            Some(KeyTest::new(keys))
+        };
+        self.test.get_or_init(make).as_ref()
     }
 }
 
@@ -40,6 +79,8 @@ impl Operator for FilterKeys {
     }
 
     fn start(&self) -> Result<Box<dyn OperatorTask>> {
+        // Who sends should not wait for the first of its rows to be told.
+        self.keys.test();
         Ok(Box::new(FilterKeysTask { keys: self.keys.clone(), pending: None }))
     }
 }
@@ -52,8 +93,7 @@ impl OperatorTask for FilterKeysTask {
 
     fn pull(&mut self, _step: &Step<'_>) -> Result<Output> {
         let Some(batch) = self.pending.take() else { return Ok(Output::NeedsInput) };
-        let test = self.keys.test.get_or_init(|| self.keys.filter.complete().map(KeyTest::new));
-        let Some(test) = test.as_ref().filter(|test| test.is_worth_it()) else {
+        let Some(test) = self.keys.test().filter(|test| test.is_worth_it()) else {
             return Ok(Output::Batch(batch));
         };
         let mut batch = batch.compact();

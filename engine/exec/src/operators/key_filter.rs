@@ -9,6 +9,7 @@ use crate::context::QueryContext;
 use crate::error::Result;
 use crate::memory::Reservation;
 use crate::operator::{Operator, OperatorTask, Output, Step};
+use crate::runtime::wanted::WantedKeys;
 use crate::shape::Shape;
 use columnar::{Batch, Bitmap, Flat, Values, Vector, kernel};
 use parking_lot::Mutex;
@@ -61,6 +62,9 @@ impl KeyFilter {
         let (low, high) = (build.0.max(probe.0), build.1.min(probe.1));
         let range = high.checked_sub(low)?.checked_add(1)?.max(0);
         let (low, range) = (i64::try_from(low).ok()?, (range <= KeyFilter::RANGE_LIMIT).then_some(range)?);
+        // Words begin alike in all filters.
+        let before = if range > 0 { low.rem_euclid(64) } else { 0 };
+        let (low, range) = (low - before, range + i128::from(before));
         let reservation = query.memory.reservation("the key filter of a join");
         let state = Mutex::new(State { words: None, reservation, given_up: false });
         Some(Arc::new(KeyFilter { low, range: usize::try_from(range).ok()?, state }))
@@ -72,19 +76,8 @@ impl KeyFilter {
         if state.given_up {
             return None;
         }
-        let words = state.words.clone().unwrap_or_default();
-        let first = words.iter().position(|&word| word != 0);
-        let last = words.iter().rposition(|&word| word != 0);
-        let bounds = first.zip(last).map(|(first, last)| {
-            let min = first * 64 + words[first].trailing_zeros() as usize;
-            let max = last * 64 + 63 - words[last].leading_zeros() as usize;
-            (self.low + min as i64, self.low + max as i64)
-        });
-        let keys: u64 = words.iter().map(|word| u64::from(word.count_ones())).sum();
-        let density = keys as f64 / self.range.max(1) as f64;
-        // Without a key there are no words either; a range of none lets nothing pass.
-        let range = if bounds.is_some() { self.range } else { 0 };
-        Some(KeySet { low: self.low, range, words, bounds, density })
+        // Without a key there are no words either.
+        Some(KeySet::of_words(self.low, self.range, state.words.clone().unwrap_or_default()))
     }
 
     /// An empty bitmap, or `None` where memory is short, which ends the filter.
@@ -117,6 +110,36 @@ impl KeyFilter {
 }
 
 impl KeySet {
+    /// The integers from `low` on whose bits are set, of a range that `words` cover, unless none is.
+    fn of_words(low: i64, range: usize, words: Arc<Vec<u64>>) -> KeySet {
+        let first = words.iter().position(|&word| word != 0);
+        let last = words.iter().rposition(|&word| word != 0);
+        let bounds = first.zip(last).map(|(first, last)| {
+            let min = first * 64 + words[first].trailing_zeros() as usize;
+            let max = last * 64 + 63 - words[last].leading_zeros() as usize;
+            (low + min as i64, low + max as i64)
+        });
+        let keys: u64 = words.iter().map(|word| u64::from(word.count_ones())).sum();
+        let density = keys as f64 / range.max(1) as f64;
+        // A range of none lets nothing pass.
+        let range = if bounds.is_some() { range } else { 0 };
+        KeySet { low, range, words, bounds, density }
+    }
+
+    /// The keys that `wanted` has.
+    pub fn of(wanted: WantedKeys) -> KeySet {
+        let (low, range) = (wanted.first.saturating_mul(64), wanted.words.len() * 64);
+        KeySet::of_words(low, range, Arc::new(wanted.words))
+    }
+
+    /// The keys, as those that column `column` of some rows should have.
+    pub fn wanted(&self, column: u32) -> WantedKeys {
+        let Some((min, max)) = self.bounds else { return WantedKeys { column, first: 0, words: Vec::new() } };
+        let word = |key: i64| ((key - self.low) / 64) as usize;
+        let words = self.words[word(min)..=word(max)].to_vec();
+        WantedKeys { column, first: min.div_euclid(64), words }
+    }
+
     /// The positions in `vector`, ascending, of keys that occur; nulls do not.
     pub fn passing(&self, vector: &Vector) -> Vec<u32> {
         let Flat { values, validity, .. } = vector.flatten();

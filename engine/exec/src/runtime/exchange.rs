@@ -1,10 +1,12 @@
 //! How rows go from one fragment to the next: who sends to whom, and the trait that carries them.
 
 use crate::error::{Error, Result};
+use super::wanted::{WantedKeys, WantedTest};
 use crate::operator::Progress;
 use crate::plan::{Fragment, FragmentPlacement, Plan, Routing};
 use columnar::Batch;
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::task::Waker;
 
 /// Carries batches between the fragments of one query. Bounded: a sender that is ahead waits. Batches have
@@ -18,6 +20,10 @@ pub trait Exchange: Send + Sync {
     fn finish(&self, edge: Edge);
     /// The next batch that any shard sent to shard `to` from `fragment`.
     fn receive(&self, fragment: u32, to: usize, waker: &Waker) -> Result<Received>;
+    /// Shard `to` has a use for those rows of `fragment` alone whose key is among `keys`.
+    fn want(&self, fragment: u32, to: usize, keys: WantedKeys);
+    /// What all shards that receive `fragment` want of it, as far as all have told.
+    fn wanted(&self, fragment: u32) -> Vec<Arc<WantedTest>>;
     /// Shard `to` wants no more of `fragment`: what is queued is dropped, senders are told.
     fn close(&self, fragment: u32, to: usize);
     /// Ends the exchange: all who send and receive get `error`, what is queued is dropped. The first counts.

@@ -3,6 +3,7 @@
 
 use super::exchange::{Edge, Exchange, Received, Topology};
 use super::waiters::Waiters;
+use super::wanted::{Wanted, WantedKeys, WantedTest};
 use super::{FragmentEnvironment, Profile, RunningFragment, Tables, WorkDone, Workers, run};
 use crate::context::QueryContext;
 use crate::error::{Error, Result};
@@ -20,6 +21,8 @@ pub struct LocalExchange {
     topology: Topology,
     /// By sending fragment and receiving shard.
     queues: HashMap<(u32, usize), Mutex<Queue>>,
+    /// By sending fragment.
+    wanted: HashMap<u32, Mutex<Wanted>>,
     /// The error that ended it.
     failure: Mutex<Option<Error>>,
 }
@@ -69,7 +72,7 @@ fn bytes_of(batch: &Batch) -> u64 {
 
 impl LocalExchange {
     /// Batches of one sender that wait for one receiver at most.
-    const CAPACITY: usize = 8;
+    const CAPACITY: usize = 4;
 
     /// An exchange whose queues reserve what they hold.
     pub fn new(topology: Topology, memory: &Arc<MemoryPool>) -> Arc<LocalExchange> {
@@ -90,7 +93,12 @@ impl LocalExchange {
                 queues.insert((fragment, to), Mutex::new(queue));
             }
         }
-        Arc::new(LocalExchange { topology, queues, failure: Mutex::new(None) })
+        let wanted = topology.fragments().map(|fragment| {
+            let receivers = topology.receivers(fragment).len();
+            (fragment, Mutex::new(Wanted::new(receivers, memory.reservation("exchange"))))
+        });
+        let wanted = wanted.collect();
+        Arc::new(LocalExchange { topology, queues, wanted, failure: Mutex::new(None) })
     }
 
     /// The fragments, with the shards that run them, whose rows shard `to` waits for: it has taken all that came of
@@ -201,6 +209,18 @@ impl Exchange for LocalExchange {
         };
         writers.wake();
         Ok(Received::Batch(batch))
+    }
+
+    fn want(&self, fragment: u32, to: usize, keys: WantedKeys) {
+        if self.topology.receivers(fragment).contains(&to)
+            && let Some(wanted) = self.wanted.get(&fragment)
+        {
+            wanted.lock().tell(to, keys);
+        }
+    }
+
+    fn wanted(&self, fragment: u32) -> Vec<Arc<WantedTest>> {
+        self.wanted.get(&fragment).map_or(Vec::new(), |wanted| wanted.lock().tests())
     }
 
     fn close(&self, fragment: u32, to: usize) {

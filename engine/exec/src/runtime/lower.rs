@@ -109,14 +109,30 @@ enum Held {
 /// Rows on their way: pipelines without a sink yet, all of which give the same shapes.
 struct Stream {
     shapes: Vec<Shape>,
-    /// For a column that a scan gives, and that nothing on the way needs rows for that a later join would
-    /// drop: that scan, and the column's position in its output.
-    origins: Vec<Option<(Arc<Scan>, usize)>>,
+    /// For a column that nothing on the way needs rows for that a later join would drop: where it comes from.
+    origins: Vec<Option<Origin>>,
     /// Rows come in the order in which one scan gives them.
     in_order: bool,
     /// Nothing on the way from a scan fails for some rows, so that it is all the same which are left out.
     total: bool,
     open: Vec<OpenPipeline>,
+}
+
+/// A column where rows set out, by its position there.
+#[derive(Clone)]
+enum Origin {
+    Scan(Arc<Scan>, usize),
+    /// Of the rows that a fragment sends.
+    Sent(u32, usize),
+}
+
+impl Origin {
+    fn scan(self) -> Option<(Arc<Scan>, usize)> {
+        match self {
+            Origin::Scan(scan, position) => Some((scan, position)),
+            Origin::Sent(..) => None,
+        }
+    }
 }
 
 struct OpenPipeline {
@@ -147,8 +163,10 @@ impl Lowering<'_> {
                 self.open(Arc::new(source), &node, Vec::new())
             }
             Plan::Receive { fragment, types } => {
-                let source = Receive::new(environment.exchange.clone(), *fragment, environment.shard, types);
-                self.open(Arc::new(source), &node, Vec::new())
+                let (exchange, shard) = (environment.exchange.clone(), environment.shard);
+                let source = Receive::new(exchange, *fragment, shard, types, settings.batch_rows);
+                let origins = (0..types.len()).map(|column| Some(Origin::Sent(*fragment, column))).collect();
+                Stream { origins, ..self.open(Arc::new(source), &node, Vec::new()) }
             }
             Plan::Filter { input, predicate } => {
                 let stream = self.lower(input)?;
@@ -212,7 +230,8 @@ impl Lowering<'_> {
                 let stream = self.lower(input)?;
                 let parts = TopN::new(keys, *limit, *offset, &stream.shapes, &node.query)?;
                 if let Some((column, bound)) = parts.bound
-                    && let Some((scan, position)) = stream.origins[column].as_ref().filter(|_| stream.total)
+                    && let Some(Origin::Scan(scan, position)) = &stream.origins[column]
+                    && stream.total
                 {
                     scan.bound_by(*position, bound);
                 }
@@ -296,7 +315,7 @@ impl Lowering<'_> {
 
     fn open_scan(&mut self, scan: Arc<Scan>, node: &Arc<Node>) -> Stream {
         let stream = self.open(scan.clone(), node, Vec::new());
-        let origins = (0..stream.shapes.len()).map(|column| Some((scan.clone(), column)));
+        let origins = (0..stream.shapes.len()).map(|column| Some(Origin::Scan(scan.clone(), column)));
         let total = !scan.is_fallible();
         Stream { origins: origins.collect(), in_order: true, total, ..stream }
     }
@@ -310,7 +329,7 @@ impl Lowering<'_> {
             build = self.lower(&join.build)?;
             if let Some(lookup) = lookup_join(join, &scan, &scan_node, &build, node)? {
                 scan.leave_out();
-                let of_scan = (0..scan.output().len()).map(|column| Some((scan.clone(), column)));
+                let of_scan = (0..scan.output().len()).map(|column| Some(Origin::Scan(scan.clone(), column)));
                 let origins = of_scan.chain(build.origins.iter().cloned()).collect();
                 let total = build.total && is_total(join);
                 return Ok(Stream { origins, total, ..build.through(Arc::new(lookup), node) });
@@ -330,7 +349,7 @@ impl Lowering<'_> {
         )?;
         if drops_probe_rows(join.kind) {
             for key in &join.keys {
-                (probe, build) = filter_by_key(key, probe, build, node);
+                (probe, build) = filter_by_key(key, probe, build, node, self.environment);
             }
         }
         let built = self.close(build, parts.build, node);
@@ -462,7 +481,7 @@ fn is_ordered(plan: &Plan) -> bool {
 
 impl Stream {
     /// Where the values of an expression over the stream come from.
-    fn origin(&self, expr: &Expr) -> Option<(Arc<Scan>, usize)> {
+    fn origin(&self, expr: &Expr) -> Option<Origin> {
         match expr {
             Expr::Column { id, .. } => self.origins.get(*id as usize).cloned().flatten(),
             _ => None,
@@ -492,7 +511,10 @@ fn lookup_join(
 ) -> Result<Option<LookupJoin>> {
     let ([key], JoinKind::Inner, None) = (&join.keys[..], join.kind, &join.residual) else { return Ok(None) };
     let Expr::Column { id, .. } = key.probe else { return Ok(None) };
-    let clustered = rows.origin(&key.build).is_some_and(|(from, position)| from.is_sorted(position));
+    let clustered = rows
+        .origin(&key.build)
+        .and_then(Origin::scan)
+        .is_some_and(|(from, position)| from.is_sorted(position));
     if key.null_equal || !clustered {
         return Ok(None);
     }
@@ -509,7 +531,8 @@ fn runs_of(
     node: &Arc<Node>,
 ) -> Result<Option<Arc<dyn Operator>>> {
     let [group] = groups else { return Ok(None) };
-    let Some((scan, position)) = stream.origin(group).filter(|_| stream.in_order) else { return Ok(None) };
+    let origin = stream.origin(group).filter(|_| stream.in_order).and_then(Origin::scan);
+    let Some((scan, position)) = origin else { return Ok(None) };
     if !scan.is_sorted(position) {
         return Ok(None);
     }
@@ -592,7 +615,13 @@ fn is_total(join: &plan::HashJoin) -> bool {
 
 /// Has rows of the probe side dropped that the build side has no key for: by the scan that they come from, or else on
 /// their way to the join.
-fn filter_by_key(key: &JoinKey, probe: Stream, build: Stream, node: &Arc<Node>) -> (Stream, Stream) {
+fn filter_by_key(
+    key: &JoinKey,
+    probe: Stream,
+    build: Stream,
+    node: &Arc<Node>,
+    environment: &FragmentEnvironment,
+) -> (Stream, Stream) {
     let JoinKey {
         probe: Expr::Column { id: probe_column, data_type },
         build: Expr::Column { id: build_column, data_type: build_type },
@@ -612,12 +641,19 @@ fn filter_by_key(key: &JoinKey, probe: Stream, build: Stream, node: &Arc<Node>) 
     let note = NoteKeys::new(filter.clone(), build_column, &build.shapes);
     let build = build.through(Arc::new(note), node);
     let probe = match probe.origins.get(probe_column).cloned().flatten() {
-        Some((scan, position)) => {
+        Some(Origin::Scan(scan, position)) => {
             scan.filter_keys(position, filter);
             probe
         }
-        None => {
-            let drop = FilterKeys::new(filter, probe_column, &probe.shapes);
+        origin => {
+            let drop = match origin {
+                Some(Origin::Sent(fragment, sent)) => {
+                    let FragmentEnvironment { exchange, shard, .. } = environment;
+                    let from = (fragment, *shard, sent);
+                    FilterKeys::of_received(filter, probe_column, &probe.shapes, exchange.clone(), from)
+                }
+                _ => FilterKeys::new(filter, probe_column, &probe.shapes),
+            };
             let (origins, in_order, total) = (probe.origins.clone(), probe.in_order, probe.total);
             Stream { origins, in_order, total, ..probe.through(Arc::new(drop), node) }
         }

@@ -12,6 +12,7 @@ mod lower;
 mod pipeline;
 pub mod profile;
 pub mod waiters;
+pub mod wanted;
 pub mod workers;
 
 pub use exchange::{Edge, Exchange, Received, Topology};

@@ -1,28 +1,32 @@
 //! An exchange between nodes: what stays on this shard goes through memory, what leaves it goes by a stream an edge.
 //!
 //! Frames are made by the workers that send, and carried by a task an edge. A receiver that is behind fills its
-//! queue, then the stream, then the sender's queue: then the sender waits.
+//! queue, then the stream, then the sender's queue: then the sender waits. The other way on the stream comes which keys
+//! the receiver wants.
 
-use super::words::{FRAMES, frame_limits, pieces};
+use super::words::{FRAMES, frame_limits, pieces, wanted_from, wanted_of};
+use bytes::Bytes;
 use columnar::Batch;
 use columnar::frame::{FrameDecoder, FrameEncoder};
 use exec::error::{Error, Result};
 use exec::memory::{MemoryPool, Reservation};
 use exec::operator::Progress;
 use exec::runtime::waiters::Waiters;
+use exec::runtime::wanted::{WantedKeys, WantedTest};
 use exec::runtime::{Edge, Exchange, LocalExchange, Received, Topology};
 use flight_proto::Message;
-use flight_proto::node::{Rows, Service};
-use network::{Peers, Receiver, Stream};
+use flight_proto::node::{self, Rows, Service};
+use network::{Peers, Receiver, Sender, Stream};
 use parking_lot::Mutex;
 use std::collections::{HashMap, VecDeque};
 use std::future::poll_fn;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::task::{Poll, Waker};
+use tokio::sync::watch;
 
 /// Frames of an edge that wait at most.
-const QUEUE_FRAMES: usize = 8;
+const QUEUE_FRAMES: usize = 4;
 
 /// The exchange of one query on one of its shards.
 pub(crate) struct NodeExchange {
@@ -32,6 +36,8 @@ pub(crate) struct NodeExchange {
     outgoing: HashMap<(u32, usize), Arc<Outgoing>>,
     /// Bytes of frames for other shards so far.
     sent: AtomicU64,
+    /// What this shard wants of fragments, for all who send them.
+    wanted: watch::Sender<Vec<(u32, Bytes)>>,
 }
 
 /// An edge to another shard.
@@ -91,13 +97,14 @@ impl NodeExchange {
             shard,
             outgoing,
             sent: AtomicU64::new(0),
+            wanted: watch::Sender::default(),
         };
         let exchange = Arc::new(exchange);
         for out in exchange.outgoing.values() {
             let (weak, out) = (Arc::downgrade(&exchange), out.clone());
             let (peers, address) = (peers.clone(), addresses.get(out.edge.to).cloned().unwrap_or_default());
             tokio::spawn(async move {
-                if let Err(error) = out.carry(query, &peers, &address).await
+                if let Err(error) = out.carry(query, &peers, &address, &weak).await
                     && let Some(exchange) = weak.upgrade()
                 {
                     exchange.fail(Error::Exchange(format!("rows for the shard at {address}: {error}")));
@@ -133,13 +140,42 @@ impl NodeExchange {
     }
 
     /// Takes the rows of an edge that another shard sends, to their end, and says so. The exchange fails if this is
-    /// dropped before: the connection is lost.
-    pub(crate) async fn take(&self, edge: Edge, stream: &mut Stream) {
+    /// dropped before: the connection is lost. Where the other shard `hears`, it is told which keys are wanted.
+    pub(crate) async fn take(&self, edge: Edge, hears: bool, stream: &mut Stream) {
         let mut taking = Taking { exchange: self, edge, ended: false };
-        self.take_all(edge, &mut *stream.receiver).await;
+        let (all_taken, ended) = watch::channel(false);
+        let take = async {
+            self.take_all(edge, &mut *stream.receiver).await;
+            all_taken.send_replace(true);
+        };
+        let tell = async {
+            if hears {
+                self.tell_wanted(edge.fragment, &mut *stream.sender, ended).await;
+            }
+        };
+        tokio::join!(take, tell);
         taking.ended = true;
         // Who does not listen any more has gone.
         let _ = stream.sender.finish();
+    }
+
+    /// Tells what is wanted of a fragment, as it is known, until all rows are taken.
+    async fn tell_wanted(&self, fragment: u32, sender: &mut dyn Sender, mut ended: watch::Receiver<bool>) {
+        let (mut wanted, mut told) = (self.wanted.subscribe(), 0);
+        loop {
+            let all = wanted.borrow_and_update().clone();
+            for (_, keys) in all[told..].iter().filter(|(of, _)| *of == fragment) {
+                if sender.send(keys.clone()).await.is_err() {
+                    return;
+                }
+            }
+            told = all.len();
+            tokio::select! {
+                biased;
+                _ = ended.wait_for(|&ended| ended) => return,
+                _ = wanted.changed() => {}
+            }
+        }
     }
 
     async fn take_all(&self, edge: Edge, receiver: &mut dyn Receiver) {
@@ -214,6 +250,18 @@ impl Exchange for NodeExchange {
 
     fn receive(&self, fragment: u32, to: usize, waker: &Waker) -> Result<Received> {
         self.local.receive(fragment, to, waker)
+    }
+
+    fn want(&self, fragment: u32, to: usize, keys: WantedKeys) {
+        if let Some(told) = wanted_of(&keys) {
+            let told = (fragment, told.encode_to_vec().into());
+            self.wanted.send_modify(|wanted| wanted.push(told));
+            self.local.want(fragment, to, keys);
+        }
+    }
+
+    fn wanted(&self, fragment: u32) -> Vec<Arc<WantedTest>> {
+        self.local.wanted(fragment)
     }
 
     fn close(&self, fragment: u32, to: usize) {
@@ -318,44 +366,92 @@ impl Outgoing {
     }
 
     /// Carries frames to the receiving shard until it has taken them, or nobody wants them.
-    async fn carry(&self, query: u128, peers: &Peers, address: &str) -> network::Result<()> {
-        match self.carry_all(query, peers, address).await {
-            Ok(()) => self.change(|state| state.delivered = true),
-            Err(network::Error::Stopped) => self.change(|state| {
-                state.closed = true;
-                state.delivered = true;
-                state.clear();
-            }),
+    async fn carry(
+        &self,
+        query: u128,
+        peers: &Peers,
+        address: &str,
+        exchange: &Weak<NodeExchange>,
+    ) -> network::Result<()> {
+        let mut stream = match peers.open(address, network::Service(Service::Rows as u16)).await {
+            Ok(stream) => stream,
+            Err(network::Error::Stopped) => return self.delivered(true),
             Err(lost) => return Err(lost),
+        };
+        let carried = {
+            let mut heard = std::pin::pin!(self.hear(&mut *stream.receiver, exchange));
+            let mut carried = std::pin::pin!(self.carry_all(query, &mut *stream.sender));
+            tokio::select! {
+                biased;
+                // Whoever has taken enough says so, and lets the rest lie.
+                ended = &mut heard => match ended {
+                    Ok(()) => carried.await.map(|_| ()),
+                    Err(lost) => Err(lost),
+                },
+                // What was sent may be lost with the connection: only its receiver knows that it came.
+                carried = &mut carried => match carried {
+                    Ok(true) => heard.await,
+                    // The query has failed here; the stream that is dropped tells the other shard.
+                    Ok(false) => Ok(()),
+                    Err(lost) => Err(lost),
+                },
+            }
+        };
+        match carried {
+            Ok(()) => self.delivered(false),
+            Err(network::Error::Stopped) => self.delivered(true),
+            Err(lost) => Err(lost),
+        }
+    }
+
+    /// All was taken, or no more is wanted.
+    fn delivered(&self, closed: bool) -> network::Result<()> {
+        self.change(|state| {
+            state.delivered = true;
+            if closed {
+                state.closed = true;
+                state.clear();
+            }
+        });
+        Ok(())
+    }
+
+    /// Hears which keys are wanted, until the other shard has taken all that it wants.
+    async fn hear(&self, receiver: &mut dyn Receiver, exchange: &Weak<NodeExchange>) -> network::Result<()> {
+        while let Some(message) = receiver.receive().await? {
+            // What is not understood is left out: it need not be known.
+            let keys = node::WantedKeys::decode(message).ok().and_then(wanted_from);
+            if let Some((exchange, keys)) = exchange.upgrade().zip(keys) {
+                exchange.local.want(self.edge.fragment, self.edge.to, keys);
+            }
         }
         Ok(())
     }
 
-    async fn carry_all(&self, query: u128, peers: &Peers, address: &str) -> network::Result<()> {
-        let mut stream = peers.open(address, network::Service(Service::Rows as u16)).await?;
+    /// Sends all frames; `false`: the query has failed before.
+    async fn carry_all(&self, query: u128, sender: &mut dyn Sender) -> network::Result<bool> {
         let head = Rows {
             query: query.to_be_bytes().to_vec().into(),
             fragment: self.edge.fragment,
             from: self.edge.from as u32,
             to: self.edge.to as u32,
+            hears: true,
         };
-        stream.sender.send(head.encode_to_vec().into()).await?;
+        sender.send(head.encode_to_vec().into()).await?;
         loop {
             let next = tokio::select! {
                 biased;
-                stopped = stream.sender.stopped() => return Err(stopped),
+                stopped = sender.stopped() => return Err(stopped),
                 next = self.next() => next,
             };
             match next {
-                Ok(Some(frame)) => stream.sender.send(frame.into()).await?,
+                Ok(Some(frame)) => sender.send(frame.into()).await?,
                 Ok(None) => break,
-                // The query has failed here; the stream that is dropped tells the other shard.
-                Err(_) => return Ok(()),
+                Err(_) => return Ok(false),
             }
         }
-        stream.sender.finish()?;
-        // What was sent may be lost with the connection: only its receiver knows that it came.
-        stream.receiver.receive().await.map(|_| ())
+        sender.finish()?;
+        Ok(true)
     }
 }
 

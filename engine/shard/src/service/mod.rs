@@ -228,7 +228,7 @@ impl Node {
         let Some(exchange) = self.queries.exchange(id).await else { return };
         let (from, to) = (head.from as usize, head.to as usize);
         let edge = exec::runtime::Edge { fragment: head.fragment, from, to };
-        exchange.take(edge, &mut stream).await;
+        exchange.take(edge, head.hears, &mut stream).await;
     }
 
     fn summarize(&self, request: Summarize) -> Result<Summaries, String> {

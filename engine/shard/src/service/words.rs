@@ -5,7 +5,9 @@ use crate::{
     Counts, Error, Holding, Hydration, HydrationState, Member, Placement, Result, ShardSet, VersionId,
 };
 use columnar::frame::{FrameLimits, FrameOptions};
-use columnar::{Batch, Flat, Values, Vector, Views};
+use columnar::{Batch, Flat, Values, Vector, Views, lz4};
+use exec::operators::exchange::SENT_ROWS;
+use exec::runtime::wanted::WantedKeys;
 use exec::runtime::{NodeProfile, Profile};
 use flight_proto::node::{self, Failure, FailureKind, Held, PlacementKind, Speaks, VersionName};
 use network::Versions;
@@ -16,15 +18,15 @@ pub const FRAMES: FrameOptions = FrameOptions { compress: false };
 
 /// What a frame of rows may be.
 pub fn frame_limits() -> FrameLimits {
-    FrameLimits::default()
+    FrameLimits { rows: SENT_ROWS, ..FrameLimits::default() }
 }
 
-/// Texts of a batch longer than this, together, are sent in several frames.
-const FRAME_TEXT_BYTES: usize = 16 << 20;
+/// Values of a batch longer than this, together, are sent in several frames.
+const FRAME_BYTES: usize = 16 << 20;
 
 /// The batch in pieces that fit a message, unless a single row does not.
 pub(super) fn pieces(batch: Batch) -> Vec<Batch> {
-    if batch.rows <= 1 || text_bytes(&batch) <= FRAME_TEXT_BYTES {
+    if batch.rows <= 1 || value_bytes(&batch) <= FRAME_BYTES {
         return vec![batch];
     }
     let half = batch.rows / 2;
@@ -32,8 +34,8 @@ pub(super) fn pieces(batch: Batch) -> Vec<Batch> {
     halves.into_iter().flat_map(pieces).collect()
 }
 
-/// Bytes of the texts that the rows have.
-fn text_bytes(batch: &Batch) -> usize {
+/// Bytes of the rows' values, as far as they travel for each row.
+fn value_bytes(batch: &Batch) -> usize {
     let of_rows = |views: &Views| (0..views.len()).map(|row| views.get(row).len()).sum::<usize>();
     let columns = batch.columns.iter().map(|column| match column {
         Vector::Flat(Flat { values: Values::View(views), .. }) => of_rows(views),
@@ -43,9 +45,39 @@ fn text_bytes(batch: &Batch) -> usize {
             }
             _ => 0,
         },
-        Vector::Flat(_) | Vector::Constant(_) => 0,
+        Vector::Flat(_) => batch.rows * column.physical().width_bytes(),
+        Vector::Constant(_) => 0,
     });
     columns.sum()
+}
+
+/// Longer ones are not told: they would cost more than the rows that they hold back.
+const WANTED_BYTES: usize = 256 << 10;
+/// Of words that are compressed.
+const WANTED_WORDS: usize = 1 << 19;
+
+/// Which keys are wanted, in words; `None`: it would take too many.
+pub(super) fn wanted_of(keys: &WantedKeys) -> Option<node::WantedKeys> {
+    let words = u32::try_from(keys.words.len()).ok().filter(|&words| words as usize <= WANTED_WORDS)?;
+    let bytes: Vec<u8> = keys.words.iter().flat_map(|word| word.to_le_bytes()).collect();
+    let block = lz4::compress(&bytes).unwrap_or(bytes);
+    let told = node::WantedKeys { column: keys.column, first: keys.first, words, block: block.into() };
+    (told.block.len() <= WANTED_BYTES).then_some(told)
+}
+
+/// Which keys are wanted; `None`: it is not understood.
+pub(super) fn wanted_from(told: node::WantedKeys) -> Option<WantedKeys> {
+    let words = usize::try_from(told.words).ok().filter(|&words| words <= WANTED_WORDS)?;
+    let decompressed;
+    let bytes = match told.block.len() == words * 8 {
+        true => &told.block[..],
+        false => {
+            decompressed = lz4::decompress(&told.block, words * 8)?;
+            &decompressed
+        }
+    };
+    let words = bytes.as_chunks().0.iter().map(|word| u64::from_le_bytes(*word)).collect();
+    Some(WantedKeys { column: told.column, first: told.first, words })
 }
 
 /// What a shard holds, in words.
@@ -234,4 +266,41 @@ pub fn versions_of(speaks: Option<Speaks>) -> Versions {
 /// A query's identity of its 16 bytes.
 pub(super) fn query_id(bytes: &[u8]) -> Option<u128> {
     bytes.try_into().ok().map(u128::from_be_bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wanted_keys_are_read_back() {
+        let sparse = (0..100_000).map(|word| u64::from(word % 5_000 == 7) << 9).collect();
+        for words in [Vec::new(), vec![5], vec![u64::MAX, 0, 1], sparse] {
+            let keys = WantedKeys { column: 3, first: -9, words };
+            let told = wanted_of(&keys).unwrap();
+            assert!(told.block.len() < 8_000);
+            assert_eq!(wanted_from(told).as_ref(), Some(&keys));
+        }
+    }
+
+    #[test]
+    fn too_many_wanted_keys_are_not_told() {
+        let of = |words: Vec<u64>| wanted_of(&WantedKeys { column: 0, first: 0, words });
+        let mixed = |word: u64| word.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29) ^ word << 7;
+        assert!(of((0..40_000).map(mixed).collect()).is_none());
+        assert!(of(vec![0; WANTED_WORDS + 1]).is_none());
+    }
+
+    #[test]
+    fn malformed_wanted_keys_are_not_understood() {
+        let told = |words: u32, block: &[u8]| node::WantedKeys {
+            column: 0,
+            first: 0,
+            words,
+            block: block.to_vec().into(),
+        };
+        for (words, block) in [(2, &[1; 8][..]), (u32::MAX, &[0; 9]), (1, &[]), (9, &[0xff; 70])] {
+            assert_eq!(wanted_from(told(words, block)), None);
+        }
+    }
 }

@@ -63,7 +63,7 @@ impl Handler for Taker {
             };
             let head = stream.receiver.receive().await.unwrap().unwrap();
             assert_eq!(Rows::decode(head).unwrap().query, QUERY.to_be_bytes().to_vec());
-            let _ = tokio::time::timeout(taking, exchange.take(EDGE, &mut stream)).await;
+            let _ = tokio::time::timeout(taking, exchange.take(EDGE, true, &mut stream)).await;
         })
     }
 }
@@ -148,4 +148,29 @@ async fn taking_that_is_given_up_fails_the_exchange() {
     shards.send().await;
     assert!(soon(shards.receive()).await.unwrap().is_some());
     assert!(matches!(soon(shards.receive()).await, Err(Error::Exchange(_))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_sends_hears_what_is_wanted() {
+    let shards = shards(Some(Duration::MAX)).await;
+    shards.send().await;
+    let keys = WantedKeys { column: 0, first: 0, words: vec![1 << 5, 0, 7] };
+    shards.receiving.want(EDGE.fragment, EDGE.to, keys);
+    let tests = soon(async {
+        loop {
+            let tests = shards.sending.wanted(EDGE.fragment);
+            if !tests.is_empty() {
+                return tests;
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    });
+    let keys: Vec<Scalar> = (0..200).map(Scalar::Integer).collect();
+    let batch = Batch::new(vec![Vector::from_scalars(DataType::Int64, &keys)]);
+    let wanted = tests.await[0].wanted_of(batch);
+    let wanted: Vec<_> = (0..wanted.rows).map(|row| wanted.columns[0].scalar(row).as_integer()).collect();
+    assert_eq!(wanted, [Some(5), Some(128), Some(129), Some(130)]);
+    shards.sending.finish(EDGE);
+    assert!(soon(shards.receive()).await.unwrap().is_some());
+    soon(shards.delivered()).await.unwrap();
 }
