@@ -173,8 +173,8 @@ fn exprs(samples: &mut Samples) {
     for data_type in types() {
         samples.expr(&format!("Column {data_type:?}"), Expr::column(300, data_type));
     }
-    for value in values() {
-        samples.expr(&format!("Literal {}", value.data_type), Expr::Literal(value));
+    for (at, value) in values().into_iter().enumerate() {
+        samples.expr(&format!("Literal {at}, {}", value.data_type), Expr::Literal(value));
     }
     for op in [
         CompareOp::Equal,

@@ -16,7 +16,7 @@ impl Golden {
         let path = path.into();
         let text = std::fs::read_to_string(&path).unwrap_or_default();
         let entry = |line: &str| {
-            let (name, digits) = line.split_once(": ").unwrap_or_else(|| panic!("no entry: {line}"));
+            let (name, digits) = line.rsplit_once(": ").unwrap_or_else(|| panic!("no entry: {line}"));
             (name.to_string(), bytes_of(digits))
         };
         let entries = text.lines().map(entry).collect();
