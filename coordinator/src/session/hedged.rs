@@ -31,7 +31,9 @@ impl Session {
         };
         let hedging = &self.coordinator.hedging;
         hedging.budget.count();
-        let wanted = self.settings.lock().hedge;
+        // Shards of earlier versions do not tell whom they wait for.
+        let tells = self.coordinator.datasets.catalog().snapshot().cluster_version() >= 2;
+        let wanted = self.settings.lock().hedge && tells;
         let late = hedging.times.late_after(call.statement).filter(|_| wanted);
         let second = self.second(planned, call, &parts, late);
         let second = race(first.running.begin(), second).await?;
