@@ -3,8 +3,8 @@
 use std::fmt::Write;
 
 use flight_proto::admin::{
-    Coordinator, Dataset, Hydration, Leader, Nodes, Placement, Quarantine, Queries, Query, Refresh, Shard, Speaks,
-    Upgrade, Version,
+    Coordinator, Dataset, Hydration, Leader, Nodes, Placement, Quarantine, Queries, Query, Refresh, Shard,
+    Speaks, Upgrade, Version,
 };
 
 use crate::table::aligned;

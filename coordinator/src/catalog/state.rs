@@ -380,8 +380,8 @@ impl TenantChange<'_> {
 mod tests {
     use super::*;
     use flight_proto::catalog::{
-        AllocateDataset, CreateSchema, DropDataset, DropSchema, Refresh, RefreshMode, Restored, SetClusterVersion,
-        SetRefresh, SetShard, SetShardStatus, Shard, SwitchVersion, Version,
+        AllocateDataset, CreateSchema, DropDataset, DropSchema, Refresh, RefreshMode, Restored,
+        SetClusterVersion, SetRefresh, SetShard, SetShardStatus, Shard, SwitchVersion, Version,
     };
 
     fn command(change: Change) -> Command {

@@ -52,6 +52,7 @@ fn dataset() -> Dataset {
         location: "s3://bucket/hits/".into(),
         partition_by: vec!["int64".into(), "date".into()],
         version: Some(version()),
+        refresh: None,
     }
 }
 
@@ -177,6 +178,7 @@ fn a_manifest() -> Manifest {
             FolderValue { column: "day".into(), text: Some("1".into()) },
             FolderValue { column: "hour".into(), text: None },
         ],
+        generation: 0,
     };
     Manifest {
         format: MANIFEST_FORMAT,
@@ -193,6 +195,7 @@ fn a_manifest() -> Manifest {
         created_at_us: 1_700_000_000_000_000,
         columns_declared: true,
         partition_span: 6_000_000,
+        refresh: None,
     }
 }
 
@@ -328,7 +331,7 @@ fn queries(samples: &mut Samples) {
         let failure = Failure { kind: kind.into(), message: "division by zero".into() };
         samples.check(&format!("Ran Failed {kind:?}"), Ran { told: Some(Told::Failed(failure)) });
     }
-    samples.check("Rows", Rows { query, fragment: 2, from: 1, to: 3 });
+    samples.check("Rows", Rows { query, fragment: 2, from: 1, to: 3, hears: false });
 }
 
 fn questions(samples: &mut Samples) {

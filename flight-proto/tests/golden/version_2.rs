@@ -1,8 +1,14 @@
 //! What version 2 has that version 1 had not.
 
 use super::Samples;
-use flight_proto::catalog::{CatalogState, Change, Command, SetClusterVersion};
-use flight_proto::node::{Heartbeat, Orders, Speaks};
+use flight_proto::catalog::{
+    CatalogState, Change, Command, Dataset, Refresh, RefreshMode, SetClusterVersion, SetRefresh,
+};
+use flight_proto::manifest::{File, Manifest};
+use flight_proto::node::{
+    AskQuarantine, AskRefreshes, AskWaiting, Heartbeat, Input, Orders, Quarantine, Quarantined, RefreshCause,
+    RefreshOutcome, RefreshRun, Refreshes, Rows, Speaks, Stage, Waiting, WantedKeys,
+};
 use flight_proto::replication::{Answer, AskVersions, Question, Request, Response};
 
 pub(crate) fn samples(samples: &mut Samples) {
@@ -16,4 +22,68 @@ pub(crate) fn samples(samples: &mut Samples) {
     let question = Some(Question::Versions(AskVersions {}));
     samples.check("Request Versions", Request { to: 2, question });
     samples.check("Response Speaks", Response { answer: Some(Answer::Speaks(speaks)) });
+    refreshes(samples);
+    statements(samples);
+    let rows = Rows { query: vec![7; 16].into(), fragment: 1, from: 2, to: 0, hears: true };
+    samples.check("Rows that hear", rows);
+    let keys = WantedKeys { column: 3, first: -2, words: 1, block: vec![1, 0, 0, 0, 0, 0, 0, 128].into() };
+    samples.check("WantedKeys", keys);
+}
+
+fn refreshes(samples: &mut Samples) {
+    let refresh = |mode: RefreshMode| Some(Refresh { every_us: 900_000_000, mode: mode.into() });
+    samples.check(
+        "Dataset Refresh",
+        Dataset { id: 4, refresh: refresh(RefreshMode::Full), ..Dataset::default() },
+    );
+    let refreshed = Manifest { refresh: refresh(RefreshMode::Incremental), ..Manifest::default() };
+    samples.check("Manifest Refresh", refreshed);
+    samples.check("File generation", File { generation: 2, ..File::default() });
+    let set = SetRefresh { dataset: 4, every_us: Some(0), mode: Some(RefreshMode::Full.into()) };
+    let change = Some(Change::SetRefresh(set));
+    let command = Command { at_us: 1_700_000_000_000_000, tenant: "default".into(), change };
+    samples.check("Command SetRefresh", command);
+    samples.check("AskRefreshes", AskRefreshes { files: vec![1, 2], manifests: vec![3] });
+    let run = |cause: RefreshCause, mode: RefreshMode, outcome| RefreshRun {
+        dataset: 4,
+        began_us: 1_700_000_000_000_000,
+        cause: cause.into(),
+        mode: mode.into(),
+        outcome,
+        elapsed_ms: 12,
+        failures: 1,
+        next_us: Some(1_700_000_900_000_000),
+    };
+    let runs = vec![
+        run(RefreshCause::Unknown, RefreshMode::Incremental, None),
+        run(RefreshCause::Schedule, RefreshMode::Incremental, Some(RefreshOutcome::Unchanged(true))),
+        run(RefreshCause::Event, RefreshMode::Full, Some(RefreshOutcome::Version(5))),
+        run(RefreshCause::Statement, RefreshMode::Full, Some(RefreshOutcome::Failed("no such file".into()))),
+    ];
+    samples.check("Refreshes", Refreshes { runs });
+}
+
+fn statements(samples: &mut Samples) {
+    let statement = || prost::bytes::Bytes::from(vec![9; 16]);
+    let quarantined = Quarantined {
+        statement: statement(),
+        principal: "ann".into(),
+        sql: "SELECT 1".into(),
+        since_us: 1_700_000_000_000_000,
+        milliseconds_left: 300_000,
+        shards: vec!["shard-1 at 10.0.0.1:7000".into()],
+    };
+    let ask = AskQuarantine {
+        put: Some(quarantined.clone()),
+        release: Some(statement()),
+        answered: Some(statement()),
+    };
+    samples.check("AskQuarantine", ask);
+    samples.check("Quarantine", Quarantine { statements: vec![quarantined], answered: true });
+    samples.check("AskWaiting", AskWaiting { query: vec![7; 16].into() });
+    let inputs = vec![Input { fragment: 1, from: 2 }];
+    for stage in [Stage::Unknown, Stage::Runs, Stage::Ended] {
+        let waiting = Waiting { stage: stage.into(), inputs: inputs.clone() };
+        samples.check(&format!("Waiting {stage:?}"), waiting);
+    }
 }

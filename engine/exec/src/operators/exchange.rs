@@ -15,7 +15,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// So many batches are sent as one: each that is sent wakes its receiver, maybe on another node.
-const JOINED_BATCHES: usize = 8;
+const JOINED_BATCHES: usize = 4;
 /// The most rows that are sent as one batch.
 pub const SENT_ROWS: usize = JOINED_BATCHES * columnar::BATCH_ROWS;
 

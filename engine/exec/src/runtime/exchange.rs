@@ -1,7 +1,7 @@
 //! How rows go from one fragment to the next: who sends to whom, and the trait that carries them.
 
-use crate::error::{Error, Result};
 use super::wanted::{WantedKeys, WantedTest};
+use crate::error::{Error, Result};
 use crate::operator::Progress;
 use crate::plan::{Fragment, FragmentPlacement, Plan, Routing};
 use columnar::Batch;

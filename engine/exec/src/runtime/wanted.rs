@@ -61,7 +61,8 @@ impl Wanted {
         known.union = known.union.take().and_then(|union| union.with(keys, &mut self.reservation));
         if known.told.len() == self.receivers {
             let column = known.column as usize;
-            let test = known.union.take().map(|keys| WantedTest { column, test: KeyTest::new(KeySet::of(keys)) });
+            let test =
+                known.union.take().map(|keys| WantedTest { column, test: KeyTest::new(KeySet::of(keys)) });
             known.test = test.map(Arc::new);
         }
     }

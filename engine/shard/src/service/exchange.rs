@@ -4,7 +4,7 @@
 //! queue, then the stream, then the sender's queue: then the sender waits. The other way on the stream comes which keys
 //! the receiver wants.
 
-use super::words::{FRAMES, frame_limits, pieces, wanted_from, wanted_of};
+use super::words::{FRAMES, frame_limits, frame_rows, pieces, wanted_from, wanted_of};
 use bytes::Bytes;
 use columnar::Batch;
 use columnar::frame::{FrameDecoder, FrameEncoder};
@@ -43,6 +43,8 @@ pub(crate) struct NodeExchange {
 /// An edge to another shard.
 struct Outgoing {
     edge: Edge,
+    /// Of a frame.
+    rows: usize,
     state: Mutex<OutgoingState>,
 }
 
@@ -74,6 +76,7 @@ impl NodeExchange {
         memory: &Arc<MemoryPool>,
     ) -> Arc<NodeExchange> {
         let mut outgoing = HashMap::new();
+        let rows = frame_rows(peers.spoken().cluster());
         for fragment in topology.fragments().filter(|&fragment| topology.senders(fragment).contains(&shard)) {
             for &to in topology.receivers(fragment).iter().filter(|&&to| to != shard) {
                 let state = OutgoingState {
@@ -89,7 +92,7 @@ impl NodeExchange {
                     sender: Waiters::default(),
                 };
                 let edge = Edge { fragment, from: shard, to };
-                outgoing.insert((fragment, to), Arc::new(Outgoing { edge, state: Mutex::new(state) }));
+                outgoing.insert((fragment, to), Arc::new(Outgoing { edge, rows, state: Mutex::new(state) }));
             }
         }
         let exchange = NodeExchange {
@@ -327,7 +330,7 @@ impl Outgoing {
                 return Ok(Progress::Blocked);
             }
             if let Some(held) = batch.take() {
-                for piece in pieces(held) {
+                for piece in pieces(held, self.rows) {
                     let frame = state.encoder.encode(&piece);
                     state.reservation.grow(frame.len() as u64)?;
                     sent.fetch_add(frame.len() as u64, Ordering::Relaxed);

@@ -195,9 +195,10 @@ impl Part {
                 return Some(Told::Failed(damage));
             }
             told = match next {
-                Ok(Some(batch)) => {
-                    pieces(batch).iter().map(|piece| Told::Rows(encoder.encode(piece).into())).collect()
-                }
+                Ok(Some(batch)) => pieces(batch, columnar::BATCH_ROWS)
+                    .iter()
+                    .map(|piece| Told::Rows(encoder.encode(piece).into()))
+                    .collect(),
                 Ok(None) => return Some(self.ended()),
                 Err(error) => return Some(Told::Failed(failure_of(&error))),
             };

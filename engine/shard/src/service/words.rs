@@ -5,7 +5,7 @@ use crate::{
     Counts, Error, Holding, Hydration, HydrationState, Member, Placement, Result, ShardSet, VersionId,
 };
 use columnar::frame::{FrameLimits, FrameOptions};
-use columnar::{Batch, Flat, Values, Vector, Views, lz4};
+use columnar::{BATCH_ROWS, Batch, Flat, Values, Vector, Views, lz4};
 use exec::operators::exchange::SENT_ROWS;
 use exec::runtime::wanted::WantedKeys;
 use exec::runtime::{NodeProfile, Profile};
@@ -24,14 +24,19 @@ pub fn frame_limits() -> FrameLimits {
 /// Values of a batch longer than this, together, are sent in several frames.
 const FRAME_BYTES: usize = 16 << 20;
 
-/// The batch in pieces that fit a message, unless a single row does not.
-pub(super) fn pieces(batch: Batch) -> Vec<Batch> {
-    if batch.rows <= 1 || value_bytes(&batch) <= FRAME_BYTES {
+/// The most rows of a frame that all nodes of a cluster at `version` take.
+pub(super) fn frame_rows(version: u16) -> usize {
+    if version >= 2 { SENT_ROWS } else { BATCH_ROWS }
+}
+
+/// The batch in pieces of at most `rows` that fit a message, unless a single row does not.
+pub(super) fn pieces(batch: Batch, rows: usize) -> Vec<Batch> {
+    if batch.rows <= 1 || batch.rows <= rows && value_bytes(&batch) <= FRAME_BYTES {
         return vec![batch];
     }
     let half = batch.rows / 2;
     let halves = [batch.slice(0, half), batch.slice(half, batch.rows - half)];
-    halves.into_iter().flat_map(pieces).collect()
+    halves.into_iter().flat_map(|half| pieces(half, rows)).collect()
 }
 
 /// Bytes of the rows' values, as far as they travel for each row.
