@@ -265,6 +265,8 @@ fn operators_look_from_the_command_line() {
 
     let nodes = stdout(&admin(&server, &["nodes"]));
     let lines: Vec<&str> = nodes.lines().collect();
+    let [version, "", lines @ ..] = &lines[..] else { panic!("{nodes}") };
+    assert!(version.starts_with("The cluster is at version "), "{nodes}");
     assert!(lines[0].starts_with("COORDINATOR  ADDRESS"), "{nodes}");
     assert!(lines[3].trim_start().starts_with("SHARD  ADDRESS  STATUS  ALIVE"), "{nodes}");
     assert!(lines[5].starts_with("0000000000000001"), "{nodes}");
