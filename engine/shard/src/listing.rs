@@ -163,19 +163,4 @@ mod tests {
             assert_eq!(covers(location, "lake", key), covered, "{location} {key}");
         }
     }
-
-    #[test]
-    fn objects_lie_below_places() {
-        let stores = Stores::new();
-        let root = stores.open("memory:///").unwrap().join("x/tundra");
-        assert_eq!(root.below("lake", "x/tundra/a"), None, "it is in no bucket");
-        // Nothing is asked of S3 when a place is named.
-        let stores = Stores::with_settings(vec![("AWS_REGION".into(), "us-east-1".into())]);
-        let root = stores.open("s3://lake/x/tundra").unwrap();
-        assert_eq!(root.below("lake", "x/tundra/default/1"), Some("default/1"));
-        assert_eq!(root.below("other", "x/tundra/default/1"), None);
-        assert_eq!(root.below("lake", "x/tundrarium/1"), None);
-        assert_eq!(root.below("lake", "x/tundra"), None);
-        assert_eq!(stores.open("s3://lake").unwrap().below("lake", "default/1"), Some("default/1"));
-    }
 }

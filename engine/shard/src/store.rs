@@ -241,6 +241,22 @@ mod tests {
     use object_store::ObjectStoreExt;
 
     #[test]
+    fn objects_lie_below_places() {
+        let place = |base: &str, path: &str| Place {
+            store: Arc::new(object_store::memory::InMemory::new()),
+            path: Path::from(path),
+            base: base.into(),
+        };
+        let root = place("s3://lake", "x/tundra");
+        assert_eq!(root.below("lake", "x/tundra/default/1"), Some("default/1"));
+        assert_eq!(root.below("other", "x/tundra/default/1"), None);
+        assert_eq!(root.below("lake", "x/tundrarium/1"), None);
+        assert_eq!(root.below("lake", "x/tundra"), None);
+        assert_eq!(place("s3://lake", "").below("lake", "default/1"), Some("default/1"));
+        assert_eq!(place("memory://", "x/tundra").below("lake", "x/tundra/a"), None, "it is in no bucket");
+    }
+
+    #[test]
     fn urls_come_apart() {
         let check = |url: &str, base: &str, path: &str| {
             assert_eq!(Url::parse(url).unwrap(), Url { base: base.into(), path: path.into() }, "{url}");
