@@ -44,6 +44,7 @@ struct Lake<'a> {
 
 impl Lake<'_> {
     fn of(s3: &S3Server) -> Lake<'_> {
+        let _ = rustls::crypto::ring::default_provider().install_default();
         Lake { s3, stores: Stores::with_settings(s3.settings()) }
     }
 
