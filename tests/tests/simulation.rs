@@ -62,7 +62,7 @@ fn each_checker_finds_what_is_planted() {
         (NoDone, &["hang"]),
     ] {
         // Where it strikes and whether anyone looks there is drawn.
-        let mut reports = SEEDS.map(|seed| run(seed, FAULTS, Some(planted)));
+        let mut reports = SEEDS.chain(1..SEEDS.start).map(|seed| run(seed, FAULTS, Some(planted)));
         let by = |violation: &String| checkers.iter().any(|checker| violation.starts_with(checker));
         let found = reports.any(|report| report.violations.iter().any(by));
         assert!(found, "{planted:?} was not found");
