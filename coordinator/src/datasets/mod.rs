@@ -377,10 +377,13 @@ impl Datasets {
         let (dataset, version) = (resident.table.dataset, resident.table.version);
         let former = {
             let mut state = self.state.lock();
-            let known = state.residents.get(&dataset).map(|known| known.table.version);
-            if known.is_some_and(|known| known > version) && self.ground.shards.nodes().is_some() {
-                // Another coordinator was faster.
-                return;
+            if self.ground.shards.nodes().is_some() {
+                let known = state.residents.get(&dataset).map(|known| known.table.version);
+                let dropped = self.catalog().snapshot().dataset(DEFAULT_TENANT, dataset).is_none();
+                // Another coordinator was faster: what it dropped was taken out already, and would stay from now on.
+                if dropped || known.is_some_and(|known| known > version) {
+                    return;
+                }
             }
             if let Some(manifest) = manifest {
                 state.heads.insert(dataset, manifest);
