@@ -73,6 +73,9 @@ pub(super) fn wanted_of(keys: &WantedKeys) -> Option<node::WantedKeys> {
 /// Which keys are wanted; `None`: it is not understood.
 pub(super) fn wanted_from(told: node::WantedKeys) -> Option<WantedKeys> {
     let words = usize::try_from(told.words).ok().filter(|&words| words <= WANTED_WORDS)?;
+    // All of them are integers of 64 bits.
+    told.first.checked_mul(64)?;
+    told.first.checked_add(told.words.into())?.checked_mul(64)?;
     let decompressed;
     let bytes = match told.block.len() == words * 8 {
         true => &told.block[..],
@@ -306,6 +309,9 @@ mod tests {
         };
         for (words, block) in [(2, &[1; 8][..]), (u32::MAX, &[0; 9]), (1, &[]), (9, &[0xff; 70])] {
             assert_eq!(wanted_from(told(words, block)), None);
+        }
+        for first in [i64::MIN, i64::MAX, i64::MAX / 64] {
+            assert_eq!(wanted_from(node::WantedKeys { first, ..told(1, &[1; 8]) }), None);
         }
     }
 }
