@@ -170,6 +170,7 @@ impl Session {
         let catalog = names.clone();
         let options = PlannerOptions {
             shards: view.shards(self.coordinator.config.shards),
+            version: self.coordinator.datasets.catalog().snapshot().cluster_version(),
             parameters,
             ..PlannerOptions::default()
         };

@@ -80,6 +80,11 @@ fn exchange(plan: Logical, routing: Routing) -> Logical {
 
 impl Pass<'_> {
     fn place(&mut self, plan: Logical) -> (Logical, Distribution) {
+        self.place_for(plan, &[])
+    }
+
+    /// Rows that must move anyway are dealt by `wanted`, where they can be.
+    fn place_for(&mut self, plan: Logical, wanted: &[ColumnId]) -> (Logical, Distribution) {
         match plan {
             Logical::Scan(scan) => {
                 let sliced = |positions: &[u32], by: Slicing| {
@@ -101,17 +106,19 @@ impl Pass<'_> {
             }
             Logical::Values { .. } => (plan, Distribution::Single),
             Logical::Filter { input, predicate } => {
-                let (input, distribution) = self.place(*input);
+                let (input, distribution) = self.place_for(*input, wanted);
                 (Logical::Filter { input: Box::new(input), predicate }, distribution)
             }
             Logical::Project { input, exprs } => {
-                let (input, distribution) = self.place(*input);
+                let (input, distribution) = self.place_for(*input, wanted);
                 let plan = input.project(exprs);
                 let distribution = distribution.within(&plan);
                 (plan, distribution)
             }
             Logical::Join(join) => self.join(join),
-            Logical::Aggregate { input, groups, aggregates } => self.aggregate(*input, groups, aggregates),
+            Logical::Aggregate { input, groups, aggregates } => {
+                self.aggregate(*input, groups, aggregates, wanted)
+            }
             Logical::Sort { input, keys } => {
                 let (input, _) = self.gathered(*input);
                 (Logical::Sort { input: Box::new(input), keys }, Distribution::Single)
@@ -199,13 +206,14 @@ impl Pass<'_> {
         input: Logical,
         groups: Vec<(ColumnId, Expr)>,
         aggregates: Vec<(ColumnId, AggregateCall)>,
+        wanted: &[ColumnId],
     ) -> (Logical, Distribution) {
-        let (input, distribution) = self.place(input);
         let bare: Vec<ColumnId> = groups
             .iter()
             .filter(|(id, expr)| matches!(expr, Expr::Column { id: own, .. } if own == id))
             .map(|&(id, _)| id)
             .collect();
+        let (input, distribution) = self.place_for(input, &bare);
         let local = match &distribution {
             Distribution::Sliced(keys, _) => keys.iter().all(|key| bare.iter().any(|id| key.contains(id))),
             other => other.is_whole(),
@@ -215,18 +223,24 @@ impl Pass<'_> {
             let distribution = distribution.within(&plan);
             return (plan, distribution);
         }
-        let (rows, result, widest, fitting) = {
+        let (rows, result, widest, fitting, enough) = {
             let estimator = Estimator::new(self.columns);
             let estimate = estimator.estimate(&input);
             let values = groups.iter().map(|(id, expr)| (estimate.expression(expr).distinct, *id));
             let widest = values.clone().max_by(|a, b| a.0.total_cmp(&b.0));
             let fitting =
                 values.filter_map(|(values, id)| self.fitting(id, values).map(|by| (id, by))).next();
-            (estimate.rows, estimate.groups_of(&groups), widest, fitting)
+            // Groups of them alone lie right for whoever wants them so.
+            let by = groups.iter().filter(|(id, _)| wanted.contains(id)).cloned().collect::<Vec<_>>();
+            let enough = !wanted.is_empty()
+                && by.len() == wanted.len()
+                && estimate.groups_of(&by) >= self.shards * ENOUGH_VALUES_A_SHARD;
+            (estimate.rows, estimate.groups_of(&groups), widest, fitting, enough)
         };
         let few = groups.is_empty() || result <= MAX_GATHERED_GROUPS;
         // One key is enough where it spreads the rows well.
         let (by, slicing) = match (fitting, widest) {
+            _ if enough => (wanted.to_vec(), Slicing::Hash),
             (Some((id, slicing)), _) => (vec![id], slicing),
             (_, Some((values, id))) if values >= self.shards * ENOUGH_VALUES_A_SHARD => {
                 (vec![id], Slicing::Hash)
@@ -304,6 +318,22 @@ impl Pass<'_> {
             let both = fitting.unwrap_or_else(all);
             (estimator.bytes(&left), estimator.bytes(&right), values.iter().product::<f64>(), both)
         };
+        // Who asks for a match alone has no use for the same row twice.
+        let (right_bytes, once) = match kind.gives_right() {
+            true => (right_bytes, false),
+            false => {
+                let estimator = Estimator::new(self.columns);
+                let estimate = estimator.estimate(&right);
+                let share =
+                    estimate.groups_of(&self.groups_of(&right)) * self.shards / estimate.rows.max(1.0);
+                let once = share <= PARTIAL_BENEFIT;
+                (if once { right_bytes * share } else { right_bytes }, once)
+            }
+        };
+        let moved = |pass: &Pass<'_>, right: Logical| {
+            let groups = if once { pass.groups_of(&right) } else { Vec::new() };
+            if groups.is_empty() { right } else { right.aggregate(groups, Vec::new()) }
+        };
         // Rows that one shard has, or all have, count as moved when they go to their slice's shard.
         let sliced_left = sliced_among(&left_at, keys.iter().map(|(a, _)| a));
         let sliced_right = sliced_among(&right_at, keys.iter().map(|(_, b)| b));
@@ -364,12 +394,12 @@ impl Pass<'_> {
             }
         };
         let (joined, at) = match best.0 {
-            Move::BroadcastRight => (rejoin(left, exchange(right, Routing::Broadcast)), left_at),
+            Move::BroadcastRight => (rejoin(left, exchange(moved(self, right), Routing::Broadcast)), left_at),
             Move::BroadcastLeft => (rejoin(exchange(left, Routing::Broadcast), right), right_at),
             Move::ToLeft(order) => {
                 let (a, b) = (pick(|key| &key.0, &order), pick(|key| &key.1, &order));
                 let at = by_both(&a, &b, order.by);
-                (rejoin(left, exchange(right, order.routing(b))), at)
+                (rejoin(left, exchange(moved(self, right), order.routing(b))), at)
             }
             Move::ToRight(order) => {
                 let (a, b) = (pick(|key| &key.0, &order), pick(|key| &key.1, &order));
@@ -379,16 +409,23 @@ impl Pass<'_> {
             Move::Both => {
                 let (a, b) = (pick(|key| &key.0, &both), pick(|key| &key.1, &both));
                 let at = by_both(&a, &b, both.by);
+                let right = moved(self, right);
                 (rejoin(exchange(left, both.routing(a)), exchange(right, both.routing(b))), at)
             }
             Move::Gather => {
                 let (left, _) = self.gather(left, left_at);
+                let right = if right_at.is_whole() { right } else { moved(self, right) };
                 let (right, _) = self.gather(right, right_at);
                 (rejoin(left, right), Distribution::Single)
             }
         };
         let at = at.within(&joined);
         (joined, at)
+    }
+
+    /// Groups of rows that are the same.
+    fn groups_of(&self, plan: &Logical) -> Vec<(ColumnId, Expr)> {
+        plan.outputs().into_iter().map(|id| (id, self.columns.reference(id))).collect()
     }
 
     /// The ranges by which a column of so many values is best dealt, unless they would leave shards idle.

@@ -4,11 +4,12 @@
 //! Estimates choose between plans that give the same answer; nothing else may rest on them.
 
 use crate::logical::{
-    ColumnId, ColumnSet, Columns, Join, JoinKind, Logical, Scan, collect_columns, columns_of, equality,
-    is_never,
+    AggregateCall, ColumnId, ColumnSet, Columns, Join, JoinKind, Logical, Scan, collect_columns, columns_of,
+    equality, is_never,
 };
 use columnar::{DataType, Scalar};
 use exec::expression::Compiled;
+use exec::plan::AggregateFunction;
 use exec::{CompareOp, Expr, Shape};
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -125,7 +126,11 @@ impl<'a> Estimator<'a> {
                     columns.insert(*id, key);
                 }
                 for (id, call) in aggregates {
-                    columns.insert(*id, ColumnEstimate::unknown(rows, call.data_type));
+                    let mut column = ColumnEstimate::unknown(rows, call.data_type);
+                    if let Some(values) = input.counts_of(call) {
+                        column.distinct = column.distinct.min(values);
+                    }
+                    columns.insert(*id, column);
                 }
                 Estimate { rows, columns }
             }
@@ -411,6 +416,17 @@ impl Estimate {
     pub(crate) fn groups_of(&self, groups: &[(ColumnId, Expr)]) -> f64 {
         let keys: Vec<ColumnEstimate> = groups.iter().map(|(_, expr)| self.expression(expr)).collect();
         if keys.is_empty() { 1.0 } else { self.groups(&keys) }
+    }
+
+    /// The most values that differ among the groups' counts: those add up to the rows, so that n of them take at least
+    /// n²/2 rows.
+    fn counts_of(&self, call: &AggregateCall) -> Option<f64> {
+        let most = (self.rows * 2.0).sqrt().max(1.0);
+        match (call.function, &call.arg) {
+            (AggregateFunction::CountRows | AggregateFunction::Count, _) => Some(most),
+            (AggregateFunction::SumCounts, Some(counts)) => Some(most.max(self.expression(counts).distinct)),
+            _ => None,
+        }
     }
 
     fn groups(&self, keys: &[ColumnEstimate]) -> f64 {

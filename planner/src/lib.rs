@@ -16,6 +16,7 @@ mod nullability;
 mod parse;
 mod physical;
 mod planning;
+mod proven;
 mod refresh;
 mod rules;
 mod shapes;
@@ -27,8 +28,8 @@ mod unnest;
 pub use error::{Error, ErrorKind, Result};
 pub use parse::{Parsed, parse};
 pub use statement::{
-    CreateExternalTable, FragmentNotes, OperatorNote, PartitionBy, PlannedQuery, PlannerOptions, RefreshMode,
-    RefreshOptions, ResultColumn, Statement, TableName,
+    CreateExternalTable, FragmentNotes, OperatorNote, PLAN_VERSION, PartitionBy, PlannedQuery,
+    PlannerOptions, RefreshMode, RefreshOptions, ResultColumn, Statement, TableName,
 };
 
 use catalog::Catalog;

@@ -1,20 +1,34 @@
 //! Which columns cannot be null, as the schema and the operators prove.
 
-use crate::logical::{ColumnSet, JoinKind, Logical, collect_columns};
+use crate::logical::{ColumnSet, JoinKind, Logical, Scan, collect_columns};
 use crate::rules::null_rejected;
 use exec::Expr;
 use exec::plan::AggregateFunction;
 
-/// The columns of the plan that never are null.
+/// The columns of the plan that never are null, whatever rows its tables have.
 pub(crate) fn not_null(plan: &Logical) -> ColumnSet {
+    not_null_where(plan, &|scan, position| {
+        scan.table.columns.get(position as usize).is_some_and(|column| !column.nullable)
+    })
+}
+
+/// The columns of the plan that have no nulls in the versions of tables that it reads.
+pub(crate) fn not_null_of_versions(plan: &Logical) -> ColumnSet {
+    not_null_where(plan, &|scan, position| {
+        let facts = scan.table.facts_of(position);
+        facts.rows > 0 && facts.nulls == 0
+    })
+}
+
+/// As far as `scanned` says it of a table's column at a position.
+fn not_null_where(plan: &Logical, scanned: &dyn Fn(&Scan, u32) -> bool) -> ColumnSet {
+    let not_null = |plan: &Logical| not_null_where(plan, scanned);
     match plan {
         Logical::Scan(scan) => {
             let mut set: ColumnSet = scan
                 .columns
                 .iter()
-                .filter(|(position, _)| {
-                    scan.table.columns.get(*position as usize).is_some_and(|column| !column.nullable)
-                })
+                .filter(|&&(position, _)| scanned(scan, position))
                 .map(|&(_, id)| id)
                 .collect();
             scan.predicate.iter().for_each(|expr| null_rejected(expr, &mut set));

@@ -5,13 +5,17 @@ use crate::error::{Error, Result};
 use crate::estimate::Estimator;
 use crate::explain;
 use crate::logical::{ColumnId, ColumnSet, Columns, Join, JoinKind, Logical, Routing, SortKey, equality};
-use crate::statement::{FragmentNotes, OperatorNote};
+use crate::proven::Proven;
+use crate::statement::{FragmentNotes, OperatorNote, PlannerOptions};
 use columnar::{DataType, Value};
 use exec::plan::{
     Aggregate, Fragment, FragmentPlacement, HashJoin, JoinKey, JoinKind as Physical, Plan, Scan, TableRef,
 };
 use exec::{CompareOp, Expr};
 use std::collections::HashMap;
+
+/// The first version of plans that has [`Plan::ReceiveProven`].
+const PROVEN_SINCE: u16 = 2;
 
 /// Cut and numbered.
 pub(crate) struct Lowered {
@@ -27,12 +31,13 @@ pub(crate) fn lower(
     results: &[ColumnId],
     columns: &Columns,
     estimator: &Estimator<'_>,
-    shards: usize,
+    options: &PlannerOptions,
 ) -> Result<Lowered> {
     let mut lowering = Lowering {
         columns,
         estimator,
-        shards,
+        shards: options.shards,
+        proven: (options.version >= PROVEN_SINCE).then(|| Proven::of(plan)),
         fragments: Vec::new(),
         notes: Vec::new(),
         tables: Vec::new(),
@@ -63,6 +68,8 @@ struct Lowering<'a> {
     columns: &'a Columns,
     estimator: &'a Estimator<'a>,
     shards: usize,
+    /// Where plans may say what holds of rows that are sent.
+    proven: Option<Proven>,
     fragments: Vec<Fragment>,
     notes: Vec<FragmentNotes>,
     tables: Vec<TableRef>,
@@ -244,13 +251,21 @@ impl Lowering<'_> {
             Routing::Broadcast => exec::plan::Routing::Broadcast,
             Routing::Gather => exec::plan::Routing::Gather,
         };
-        let types: Vec<DataType> = outputs.iter().map(|&id| self.columns.data_type(id)).collect();
         let fragment = self.finish_fragment(sent, Some(output));
         self.note(plan, depth, Some(fragment));
         if let Some(current) = self.current.last_mut() {
             current.spread |= *routing != Routing::Gather;
         }
-        Ok((Plan::Receive { fragment, types }, outputs))
+        let received = match &self.proven {
+            Some(proven) => {
+                Plan::ReceiveProven { fragment, columns: proven.of_sent(input, &outputs, self.columns) }
+            }
+            None => {
+                let types: Vec<DataType> = outputs.iter().map(|&id| self.columns.data_type(id)).collect();
+                Plan::Receive { fragment, types }
+            }
+        };
+        Ok((received, outputs))
     }
 
     fn scan(&mut self, scan: &crate::logical::Scan) -> Result<Plan> {

@@ -151,7 +151,7 @@ fn finish(mut binder: Binder<'_>, bound: BoundQuery, options: &PlannerOptions) -
         rules::verify(&plan, &rules::Context { columns, results: &results }, "share")?;
     }
     let estimator = Estimator::new(columns);
-    let lowered = physical::lower(&plan, &results, columns, &estimator, options.shards)?;
+    let lowered = physical::lower(&plan, &results, columns, &estimator, options)?;
     let columns = bound
         .columns
         .into_iter()

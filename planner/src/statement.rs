@@ -171,11 +171,16 @@ pub struct OperatorNote {
     pub estimated_rows: f64,
 }
 
+/// The latest version of plans.
+pub const PLAN_VERSION: u16 = 2;
+
 /// What a statement is planned for.
 #[derive(Debug, Clone)]
 pub struct PlannerOptions {
     /// How many shards run the query.
     pub shards: usize,
+    /// The version of plans that all of them understand, which is the cluster's.
+    pub version: u16,
     /// The values of `$1`, `$2`, … or of each `?`. `None`: only their types are wanted; the plan then has
     /// nulls in their places and must not be run.
     pub parameters: Option<Vec<Value>>,
@@ -185,6 +190,6 @@ pub struct PlannerOptions {
 
 impl Default for PlannerOptions {
     fn default() -> PlannerOptions {
-        PlannerOptions { shards: 1, parameters: Some(Vec::new()), optimize: true }
+        PlannerOptions { shards: 1, version: PLAN_VERSION, parameters: Some(Vec::new()), optimize: true }
     }
 }

@@ -42,6 +42,20 @@ def exchanged_bytes(cluster):
     return 0
 
 
+def wait_for_tables(cursor):
+    """A sample that was there already is brought onto the shards after the cluster is ready."""
+    patience = time.monotonic() + 300
+    for table in ["lineitem", "orders", "partsupp", "part", "customer", "supplier", "nation", "region"]:
+        while True:
+            try:
+                cursor.execute(f"SELECT count(*) FROM {table}")
+                cursor.fetchall()
+                break
+            except flight.OperationalError:
+                if time.monotonic() > patience:
+                    raise
+
+
 def measure(arguments, shards, objects):
     with tempfile.TemporaryDirectory(prefix="tundra-work.") as folder:
         options = ["--sample", f"tpch:{arguments.scale}", "--memory", arguments.memory, "--object-store", f"file://{objects}"]
@@ -49,6 +63,7 @@ def measure(arguments, shards, objects):
         cluster = Cluster(arguments.binary, folder, 0 if arguments.in_process else 1, shards, options + arguments.options)
         queries = {}
         with flight.connect(cluster.addresses[0], autocommit=True) as connection, connection.cursor() as cursor:
+            wait_for_tables(cursor)
             for number in range(1, 23):
                 # The first run plans.
                 cursor.execute(validation(number))

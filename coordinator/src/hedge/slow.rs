@@ -6,7 +6,7 @@
 
 use crate::shards::nodes::Nodes;
 use crate::shards::seating::Seating;
-use exec::plan::{Fragment, Plan};
+use exec::plan::Fragment;
 use flight_proto::Message;
 use flight_proto::node::{AskWaiting, Service, Stage, Waiting};
 use futures::future::join_all;
@@ -49,12 +49,7 @@ enum Said {
 impl Shape {
     /// Of a plan whose result is given by the shard at `root`.
     pub(crate) fn new(fragments: &[Fragment], root: usize) -> Shape {
-        let mut inputs = BTreeMap::new();
-        for fragment in fragments {
-            let mut received = Vec::new();
-            add_received(&fragment.plan, &mut received);
-            inputs.insert(fragment.id, received);
-        }
+        let inputs = fragments.iter().map(|fragment| (fragment.id, fragment.plan.received())).collect();
         let result = fragments.iter().find(|fragment| fragment.output.is_none());
         Shape { inputs, root: (result.map_or(0, |fragment| fragment.id), root) }
     }
@@ -79,15 +74,6 @@ impl Shape {
         };
         let working: BTreeSet<usize> = unfinished.filter(works).map(|(_, place)| place).collect();
         if working.len() == 1 { working.first().copied() } else { None }
-    }
-}
-
-fn add_received(plan: &Plan, into: &mut Vec<u32>) {
-    if let Plan::Receive { fragment, .. } = plan {
-        into.push(*fragment);
-    }
-    for input in plan.inputs() {
-        add_received(input, into);
     }
 }
 
@@ -129,6 +115,7 @@ fn said(answer: Option<Waiting>) -> Said {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use exec::Plan;
 
     /// Rows of fragment 2 are dealt to fragment 1 on all shards, and its rows gathered by 0 on the first.
     fn shape() -> Shape {

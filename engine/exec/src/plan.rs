@@ -76,6 +76,21 @@ pub enum Plan {
         /// Of `columns`.
         types: Vec<DataType>,
     },
+    /// As [`Plan::Receive`], where more than types is known. From cluster version 2 on.
+    ReceiveProven {
+        fragment: u32,
+        columns: Vec<ReceivedColumn>,
+    },
+}
+
+/// What holds of a column of all rows that a fragment sends, whichever shard sends them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct ReceivedColumn {
+    pub data_type: DataType,
+    /// Whether a null can occur.
+    pub nullable: bool,
+    /// Inclusive bounds of the unscaled integers, for integral types.
+    pub bounds: Option<(i128, i128)>,
 }
 
 /// Reads columns of one version of a dataset on the shard that runs it.
@@ -246,12 +261,25 @@ impl Plan {
             Plan::Values { types, .. } | Plan::Receive { types, .. } | Plan::Reread { types, .. } => {
                 types.clone()
             }
+            Plan::ReceiveProven { columns, .. } => columns.iter().map(|column| column.data_type).collect(),
+        }
+    }
+
+    /// The fragments whose rows the plan receives, in preorder.
+    pub fn received(&self) -> Vec<u32> {
+        match self {
+            Plan::Receive { fragment, .. } | Plan::ReceiveProven { fragment, .. } => vec![*fragment],
+            _ => self.inputs().into_iter().flat_map(Plan::received).collect(),
         }
     }
 
     pub fn inputs(&self) -> Vec<&Plan> {
         match self {
-            Plan::Scan(_) | Plan::Values { .. } | Plan::Receive { .. } | Plan::Reread { .. } => vec![],
+            Plan::Scan(_)
+            | Plan::Values { .. }
+            | Plan::Receive { .. }
+            | Plan::ReceiveProven { .. }
+            | Plan::Reread { .. } => vec![],
             Plan::Filter { input, .. }
             | Plan::Project { input, .. }
             | Plan::Aggregate { input, .. }

@@ -1,5 +1,6 @@
 //! What a pipeline knows of a column before it runs.
 
+use crate::plan::ReceivedColumn;
 use columnar::{DataType, PhysicalType};
 
 /// A column in flight: its meaning, its width, and what has been proven of its values. Facts come from the
@@ -29,6 +30,18 @@ impl Shape {
     /// Shapes of columns of which only the types are known.
     pub fn of_types(types: &[DataType]) -> Vec<Shape> {
         types.iter().map(|&data_type| Shape::of_type(data_type)).collect()
+    }
+
+    /// A column of rows that other shards send, at the canonical width.
+    pub(crate) fn of_received(column: &ReceivedColumn) -> Shape {
+        let known = Shape::of_type(column.data_type);
+        let bounds = known.bounds.map(|most| {
+            let proven = column.bounds.unwrap_or(most);
+            (proven.0.max(most.0), proven.1.min(most.1))
+        });
+        // Bounds of no value say nothing.
+        let bounds = bounds.filter(|bounds| bounds.0 <= bounds.1).or(known.bounds);
+        Shape { nullable: column.nullable, bounds, ..known }
     }
 
     /// The shape that holds the values of both; they have one type.

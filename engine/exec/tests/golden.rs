@@ -1,4 +1,4 @@
-//! The bytes of plans, as version 1 writes them.
+//! The bytes of plans, as each version writes them: what version 2 adds is in a file of its own.
 //!
 //! A coordinator sends plans to shards of the version before, and shards get those of such a coordinator. bincode
 //! writes the position of a variant and no names, so if this test fails after a change, nodes of two versions would
@@ -15,8 +15,8 @@ mod file;
 use columnar::types::{Interval, TimeUnit};
 use columnar::{DataType, Scalar, Value};
 use exec::plan::{
-    Aggregate, AggregateFunction, FragmentPlacement, HashJoin, JoinKey, JoinKind, Routing, Scan, SortKey,
-    TableRef,
+    Aggregate, AggregateFunction, FragmentPlacement, HashJoin, JoinKey, JoinKind, ReceivedColumn, Routing,
+    Scan, SortKey, TableRef,
 };
 use exec::{ArithmeticOp, CompareOp, Expr, Fragment, Plan, codec};
 use file::Golden;
@@ -236,6 +236,17 @@ fn fragments(samples: &mut Samples) {
     }
 }
 
+fn plans_of_version_2(samples: &mut Samples) {
+    let bounded = ReceivedColumn {
+        data_type: DataType::decimal(15, 2),
+        nullable: false,
+        bounds: Some((-300, i128::from(u64::MAX))),
+    };
+    let text = ReceivedColumn { data_type: DataType::Varchar, nullable: true, bounds: None };
+    let received = Plan::ReceiveProven { fragment: 300, columns: vec![bounded, text] };
+    samples.plan("ReceiveProven", received);
+}
+
 /// The variants of all enumerations of a source that plans may hold.
 fn variants(source: &str) -> Vec<String> {
     let mut found = Vec::new();
@@ -265,6 +276,9 @@ fn plans_are_written_and_read_as_ever() {
     plans(&mut samples);
     exprs(&mut samples);
     fragments(&mut samples);
+    samples.golden.finish();
+    samples.golden = Golden::open(concat!(env!("CARGO_MANIFEST_DIR"), "/golden/2.txt"));
+    plans_of_version_2(&mut samples);
     let sources = [
         include_str!("../src/plan.rs"),
         include_str!("../src/expr.rs"),

@@ -172,6 +172,20 @@ impl Place<'_> {
                 rows.iter().map(|row| row.iter().map(|value| value.scalar.clone()).collect()).collect()
             }
             Plan::Receive { fragment, .. } => self.sent[fragment][self.shard].clone(),
+            Plan::ReceiveProven { fragment, columns } => {
+                let rows = self.sent[fragment][self.shard].clone();
+                for row in &rows {
+                    let disproven = row.iter().zip(columns).find(|(value, column)| match value {
+                        Scalar::Null => !column.nullable,
+                        Scalar::Integer(value) => {
+                            column.bounds.is_some_and(|(low, high)| !(low..=high).contains(value))
+                        }
+                        _ => false,
+                    });
+                    assert!(disproven.is_none(), "{disproven:?} was sent by fragment {fragment}");
+                }
+                rows
+            }
             Plan::Exchange { .. } => return Err("an exchange was not cut".into()),
             Plan::Shared { number, input } => {
                 let rows = self.rows(input)?;

@@ -3,7 +3,7 @@
 use super::wanted::{WantedKeys, WantedTest};
 use crate::error::{Error, Result};
 use crate::operator::Progress;
-use crate::plan::{Fragment, FragmentPlacement, Plan, Routing};
+use crate::plan::{Fragment, FragmentPlacement, Routing};
 use columnar::Batch;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -92,9 +92,7 @@ impl Topology {
             .map(|fragment| (fragment.id, Places { senders: runs_on(fragment), receivers: vec![] }))
             .collect();
         for consumer in fragments {
-            let mut received = Vec::new();
-            received_fragments(&consumer.plan, &mut received);
-            for id in received {
+            for id in consumer.plan.received() {
                 let sender = fragments.iter().find(|fragment| fragment.id == id);
                 let (Some(sender), Some(place)) = (sender, places.get_mut(&id)) else {
                     return Err(Error::Internal(format!("fragment {id} is received but does not exist")));
@@ -129,14 +127,5 @@ impl Topology {
     /// The shards that its rows are for; none for the root.
     pub fn receivers(&self, fragment: u32) -> &[usize] {
         self.fragments.get(&fragment).map_or(&[], |places| &places.receivers)
-    }
-}
-
-fn received_fragments(plan: &Plan, into: &mut Vec<u32>) {
-    if let Plan::Receive { fragment, .. } = plan {
-        into.push(*fragment);
-    }
-    for input in plan.inputs() {
-        received_fragments(input, into);
     }
 }

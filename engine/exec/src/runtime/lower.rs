@@ -162,11 +162,9 @@ impl Lowering<'_> {
                 let source = ValuesSource::new(types, rows, settings.batch_rows)?;
                 self.open(Arc::new(source), &node, Vec::new())
             }
-            Plan::Receive { fragment, types } => {
-                let (exchange, shard) = (environment.exchange.clone(), environment.shard);
-                let source = Receive::new(exchange, *fragment, shard, types, settings.batch_rows);
-                let origins = (0..types.len()).map(|column| Some(Origin::Sent(*fragment, column))).collect();
-                Stream { origins, ..self.open(Arc::new(source), &node, Vec::new()) }
+            Plan::Receive { fragment, types } => self.receive(*fragment, Shape::of_types(types), &node),
+            Plan::ReceiveProven { fragment, columns } => {
+                self.receive(*fragment, columns.iter().map(Shape::of_received).collect(), &node)
             }
             Plan::Filter { input, predicate } => {
                 let stream = self.lower(input)?;
@@ -311,6 +309,15 @@ impl Lowering<'_> {
         let table = environment.tables.table(&scan.table)?;
         let tasks = environment.workers.threads().min(settings.parallelism);
         Scan::new(scan, &table, settings.batch_rows, tasks, self.morsels.clone())
+    }
+
+    /// The rows of these shapes that `fragment` sends here.
+    fn receive(&mut self, fragment: u32, shapes: Vec<Shape>, node: &Arc<Node>) -> Stream {
+        let (exchange, shard) = (self.environment.exchange.clone(), self.environment.shard);
+        let origins = (0..shapes.len()).map(|column| Some(Origin::Sent(fragment, column))).collect();
+        let batch_rows = self.environment.query.settings.batch_rows;
+        let source = Receive::new(exchange, fragment, shard, shapes, batch_rows);
+        Stream { origins, ..self.open(Arc::new(source), node, Vec::new()) }
     }
 
     fn open_scan(&mut self, scan: Arc<Scan>, node: &Arc<Node>) -> Stream {

@@ -178,6 +178,60 @@ fn gathered_rows_come_from_every_shard() {
     check(&fragments, 3, &expected);
 }
 
+/// The groups of numbers dealt by hash, where nulls and bounds of the numbers are told.
+fn told_groups(nullable: bool, bounds: Option<(i128, i128)>) -> [Fragment; 3] {
+    let told = plan::ReceivedColumn { data_type: DataType::Int32, nullable, bounds };
+    let groups = Plan::Aggregate {
+        input: Box::new(Plan::ReceiveProven { fragment: 2, columns: vec![told] }),
+        groups: vec![column(0, DataType::Int32)],
+        aggregates: vec![],
+    };
+    let int = DataType::Int32;
+    let null = Plan::Values { types: vec![int], rows: vec![vec![Value::null(int)]] };
+    let mut inputs = vec![numbers(-5, 40), numbers(39, 60)];
+    if nullable {
+        inputs.push(null);
+    }
+    let by_hash = Some(Routing::Hash(vec![column(0, int)]));
+    [
+        fragment(2, Plan::Union { inputs }, AllShards, by_hash),
+        fragment(1, groups, AllShards, Some(Routing::Gather)),
+        fragment(0, receive(1), OneShard, None),
+    ]
+}
+
+#[test]
+fn what_is_told_of_rows_changes_no_answer() {
+    let expected: Vec<i128> = (-5..60).collect();
+    for bounds in [None, Some((-5, 59)), Some((-5, 60_000)), Some((-(1 << 40), 1 << 40)), Some((9, 3))] {
+        for nullable in [false, true] {
+            // A null is no integer.
+            check(&told_groups(nullable, bounds), 3, &expected);
+        }
+    }
+}
+
+#[test]
+fn rows_that_are_not_as_told_are_refused() {
+    for (workers, settings) in variants() {
+        let refused = |fragments: &[Fragment]| {
+            let running = RunningQuery::start(fragments, &shards(3), &query(settings.clone()), &workers);
+            collect(&mut running.unwrap(), &workers).unwrap_err().to_string()
+        };
+        for nullable in [false, true] {
+            let error = refused(&told_groups(nullable, Some((-5, 58))));
+            assert!(error.contains("beyond its bounds was sent in column 0 of fragment 2"), "{error}");
+        }
+        let mut nulls = told_groups(true, None);
+        if let Plan::Aggregate { input, .. } = &mut nulls[1].plan {
+            let told = plan::ReceivedColumn { data_type: DataType::Int32, nullable: false, bounds: None };
+            **input = Plan::ReceiveProven { fragment: 2, columns: vec![told] };
+        }
+        let error = refused(&nulls);
+        assert!(error.contains("a null was sent in column 0 of fragment 2"), "{error}");
+    }
+}
+
 #[test]
 fn broadcast_rows_reach_every_shard() {
     let fragments = [

@@ -11,14 +11,16 @@ use crate::pages::cell::load;
 use crate::pages::{FrozenRows, Heap, RowLayout, RowPages};
 use crate::{Error, Result};
 use columnar::kernels::take::indices_of;
-use columnar::{Bitmap, View};
+use columnar::{Bitmap, Vector, View};
 use std::sync::Arc;
 
 /// The most words, and the most bytes a task, that groups are kept by their words for.
-const DOMAIN_LIMIT: u128 = 1 << 22;
-const BYTES_LIMIT: u128 = 96 << 20;
-/// A task goes over once it has a row for so many words.
+const DOMAIN_LIMIT: u128 = 1 << 26;
+const BYTES_LIMIT: u128 = 64 << 20;
+/// A task goes over once it has a row for so many words of the pages that it needs.
 const WORDS_A_ROW: usize = 8;
+/// The same where a group is a bit.
+const BITS_A_ROW: usize = 64;
 /// Groups a page, as a power of two.
 const PAGE_SHIFT: u32 = 14;
 const PAGE_GROUPS: usize = 1 << PAGE_SHIFT;
@@ -30,15 +32,34 @@ const CHUNK_ROWS: usize = 2048;
 /// How many words there are, where groups may be kept by them.
 pub(super) fn domain(packing: &Packing, calls: &[Call], layout: &RowLayout) -> Option<usize> {
     let domain = packing.domain();
-    let bytes = domain.checked_mul(layout.width as u128)?;
+    let bytes = domain.checked_mul((layout.width - WORD_BYTES) as u128)?;
     let fits = domain <= DOMAIN_LIMIT && bytes <= BYTES_LIMIT;
     (fits && !calls.iter().any(|call| call.state.keeps_text())).then_some(domain as usize)
 }
 
-/// Whether a task that has seen `rows` rows should go over.
-pub(super) fn is_worth_it(shared: &Aggregation, rows: usize) -> bool {
-    let disturbed = shared.settings.disturb.is_some();
-    shared.direct.is_some_and(|domain| rows >= if disturbed { 20 } else { domain / WORDS_A_ROW })
+/// The pages that the groups of a task would need: rows that were sent here may be of few.
+#[derive(Default)]
+pub(super) struct Touched {
+    /// A bit a page.
+    pages: Vec<u64>,
+    rows: usize,
+}
+
+impl Touched {
+    /// Adds a batch of rows with these keys; whether the task should go over.
+    pub(super) fn add(&mut self, shared: &Aggregation, keys: &[Vector], rows: usize) -> bool {
+        let (Some(domain), Some(packing)) = (shared.direct, &shared.packing) else { return false };
+        self.pages.resize(domain.div_ceil(PAGE_GROUPS).div_ceil(64), 0);
+        for word in packing.pack(keys, rows, None) {
+            let page = (word >> PAGE_SHIFT) as usize;
+            self.pages[page / 64] |= 1 << (page % 64);
+        }
+        self.rows += rows;
+        let pages: u32 = self.pages.iter().map(|bits| bits.count_ones()).sum();
+        let words = domain.min(pages as usize * PAGE_GROUPS);
+        let words_a_row = if shared.calls.is_empty() { BITS_A_ROW } else { WORDS_A_ROW };
+        self.rows >= if shared.settings.disturb.is_some() { 20 } else { words / words_a_row }
+    }
 }
 
 /// A task's groups. Rows are those of the layout without the word that they start with.
@@ -107,6 +128,19 @@ impl Direct {
             pointers.push(page.pointer_mut(place, width));
         }
         Ok(pointers)
+    }
+
+    /// Makes the groups of `words` be there, where they have no states.
+    pub(super) fn mark(&mut self, shared: &Aggregation, words: &[u64]) -> Result<()> {
+        for &word in words {
+            let page = &mut self.pages[(word >> PAGE_SHIFT) as usize];
+            if page.is_empty() {
+                *page = Page::new(shared, self.width)?;
+            }
+            let place = word as usize % PAGE_GROUPS;
+            page.present[place / 64] |= 1 << (place % 64);
+        }
+        Ok(())
     }
 
     /// Adds the groups of `rows`, which start with their words.

@@ -1,6 +1,6 @@
 //! Input of an aggregation: each task's groups, then one list of rows a partition.
 
-use super::direct::{self, Direct};
+use super::direct::{self, Direct, Touched};
 use super::frequent::Frequent;
 use super::groups::Groups;
 use super::merge::MergeWork;
@@ -29,8 +29,7 @@ struct AggregateTask {
     scattered: Option<Scattered>,
     frequent: Frequent,
     seen: Seen,
-    /// Rows taken so far.
-    rows: usize,
+    touched: Touched,
     pending: Option<Batch>,
     numbers: Vec<u32>,
     disturbance: Option<Disturbance>,
@@ -48,7 +47,7 @@ impl Sink for AggregateSink {
             scattered: None,
             frequent: Frequent::new(),
             seen: Seen::default(),
-            rows: 0,
+            touched: Touched::default(),
             pending: None,
             numbers: Vec::new(),
             disturbance: Disturbance::new(&self.0.settings, 2),
@@ -154,12 +153,11 @@ impl AggregateTask {
     fn take(&mut self, batch: &Batch) -> Result<()> {
         let shared = self.shared.clone();
         let keys = shared.keys.iter().map(|key| key.evaluate(batch)).collect::<Result<Vec<_>>>()?;
-        self.rows += batch.rows;
         if shared.wants_few() {
             return self.take_wanted(keys, batch);
         }
         if self.direct.is_none()
-            && direct::is_worth_it(&shared, self.rows)
+            && self.touched.add(&shared, &keys, batch.rows)
             && let Some(groups) = self.groups.replace(Groups::new(&shared))
         {
             self.direct = Some(Direct::new(&shared, groups)?);
@@ -233,9 +231,13 @@ impl AggregateTask {
         let (mut pointers, mut few) = (Vec::new(), None);
         match (&mut self.direct, &shared.packing) {
             (Some(direct), Some(packing)) => {
+                let words = packing.pack(keys, batch.rows, None);
+                if shared.calls.is_empty() {
+                    return direct.mark(&shared, &words);
+                }
                 // No state here asks for the numbers of rows.
                 self.numbers.resize(batch.rows, 0);
-                pointers = direct.pointers(&shared, &packing.pack(keys, batch.rows, None))?;
+                pointers = direct.pointers(&shared, &words)?;
             }
             _ => few = groups.find(keys, batch.rows, &mut self.numbers)?,
         }
