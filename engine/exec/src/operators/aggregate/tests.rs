@@ -257,6 +257,34 @@ fn many_rows_of_few_words_go_by_their_words() {
 }
 
 #[test]
+fn keys_of_few_pages_lie_by_bits() {
+    // Two stretches of keys, far apart.
+    let key = |number: i128| number * 7_919 % 9_000 + if number % 3 == 0 { 30_000_000 } else { 0 };
+    let rows: Vec<Row> = (0..60_000_i128)
+        .map(|number| {
+            let mut row = vec![Scalar::Null; TYPES.len()];
+            row[2] = if number % 1_000 == 0 { Scalar::Null } else { Scalar::Integer(key(number)) };
+            row
+        })
+        .collect();
+    let expected: std::collections::HashSet<Option<i128>> =
+        rows.iter().map(|row| row[2].as_integer()).collect();
+    let (group, shapes) = ([Expr::column(2, TYPES[2])], shapes_of(&TYPES, &rows, true));
+    for (tasks, batch_rows, disturb) in [(1, 2048, None), (2, 64, None), (3, 2048, Some(5))] {
+        let query = query(batch_rows, disturb);
+        let aggregate = Aggregate::new(&group, &[], &shapes, &query).unwrap();
+        fill(&*aggregate.sink(), batches_of(&TYPES, &rows, batch_rows), tasks, &query).unwrap();
+        let merged = aggregate.0.result.get().unwrap();
+        assert!(merged.len() == 2 && merged.iter().all(|page| page.first_word.is_some()));
+        let result = drain(&*aggregate.source(), tasks, &query).unwrap();
+        assert_eq!(result.len(), expected.len());
+        assert!(result.iter().all(|row| expected.contains(&row[0].as_integer())));
+        drop(aggregate);
+        assert_eq!(query.memory.used_bytes(), 0);
+    }
+}
+
+#[test]
 fn rows_of_scattered_keys_are_set_aside() {
     let rows: Vec<Row> = (0..240_000_i128)
         .map(|number| {
