@@ -324,15 +324,15 @@ impl Pass<'_> {
             false => {
                 let estimator = Estimator::new(self.columns);
                 let estimate = estimator.estimate(&right);
-                let share =
-                    estimate.groups_of(&self.groups_of(&right)) * self.shards / estimate.rows.max(1.0);
-                let once = share <= PARTIAL_BENEFIT;
+                let groups = self.groups_of(&right);
+                let share = estimate.groups_of(&groups) * self.shards / estimate.rows.max(1.0);
+                let once = !groups.is_empty() && share <= PARTIAL_BENEFIT;
                 (if once { right_bytes * share } else { right_bytes }, once)
             }
         };
         let moved = |pass: &Pass<'_>, right: Logical| {
-            let groups = if once { pass.groups_of(&right) } else { Vec::new() };
-            if groups.is_empty() { right } else { right.aggregate(groups, Vec::new()) }
+            let groups = pass.groups_of(&right);
+            if once { right.aggregate(groups, Vec::new()) } else { right }
         };
         // Rows that one shard has, or all have, count as moved when they go to their slice's shard.
         let sliced_left = sliced_among(&left_at, keys.iter().map(|(a, _)| a));
