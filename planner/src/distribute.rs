@@ -228,20 +228,22 @@ impl Pass<'_> {
             let estimate = estimator.estimate(&input);
             let values = groups.iter().map(|(id, expr)| (estimate.expression(expr).distinct, *id));
             let widest = values.clone().max_by(|a, b| a.0.total_cmp(&b.0));
-            let fitting =
-                values.filter_map(|(values, id)| self.fitting(id, values).map(|by| (id, by))).next();
             // Groups of them alone lie right for whoever wants them so.
             let by = groups.iter().filter(|(id, _)| wanted.contains(id)).cloned().collect::<Vec<_>>();
             let enough = !wanted.is_empty()
                 && by.len() == wanted.len()
                 && estimate.groups_of(&by) >= self.shards * ENOUGH_VALUES_A_SHARD;
+            let fitting = values
+                .filter(|(_, id)| !enough || wanted == [*id])
+                .filter_map(|(values, id)| self.fitting(id, values).map(|by| (id, by)))
+                .next();
             (estimate.rows, estimate.groups_of(&groups), widest, fitting, enough)
         };
         let few = groups.is_empty() || result <= MAX_GATHERED_GROUPS;
         // One key is enough where it spreads the rows well.
         let (by, slicing) = match (fitting, widest) {
-            _ if enough => (wanted.to_vec(), Slicing::Hash),
             (Some((id, slicing)), _) => (vec![id], slicing),
+            _ if enough => (wanted.to_vec(), Slicing::Hash),
             (_, Some((values, id))) if values >= self.shards * ENOUGH_VALUES_A_SHARD => {
                 (vec![id], Slicing::Hash)
             }

@@ -2,7 +2,7 @@
 //!
 //! Columns are positions in an operator's input. Parallelism is not in the plan: a pipeline is as parallel as
 //! its source has morsels. [`Plan::Exchange`] stands where rows change shards; the fragmenter cuts there and
-//! leaves a [`Plan::Receive`].
+//! leaves a [`Plan::ReceiveProven`], or for shards of version 1 a [`Plan::Receive`].
 
 use crate::expr::Expr;
 use columnar::{DataType, Value};
