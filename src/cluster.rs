@@ -1,7 +1,6 @@
 //! `tundra cluster`: a whole cluster on one machine, each node a process of its own.
 
 use std::fs;
-use std::net::{TcpListener, UdpSocket};
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::Arc;
@@ -9,7 +8,7 @@ use std::time::Duration;
 
 use ::shard::Stores;
 use clap::Args;
-use network::Authority;
+use network::{Authority, free_address};
 use object_store::prefix::PrefixStore;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
@@ -214,21 +213,6 @@ fn object_store(options: &Options) -> Result<String, Failure> {
             let folder = std::path::absolute(options.data.join("objects"))?;
             fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
             Ok(format!("file://{}", folder.display()))
-        }
-    }
-}
-
-/// An address of this machine that nobody uses, neither for streams nor for datagrams.
-fn free_address() -> std::io::Result<String> {
-    let mut attempt = 0;
-    loop {
-        let datagrams = UdpSocket::bind("127.0.0.1:0")?;
-        let address = datagrams.local_addr()?;
-        match TcpListener::bind(address) {
-            Ok(_) => return Ok(address.to_string()),
-            // A port that is free for datagrams may be taken for streams.
-            Err(error) if error.kind() == std::io::ErrorKind::AddrInUse && attempt < 100 => attempt += 1,
-            Err(error) => return Err(error),
         }
     }
 }

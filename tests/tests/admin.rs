@@ -179,7 +179,7 @@ async fn a_coordinator_comes_leads_and_another_goes() {
     let peers: Vec<String> =
         members.iter().enumerate().map(|(place, address)| format!("{}={address}", place + 1)).collect();
     let (peers, store) = (peers.join(","), format!("file://{}", cluster.data().join("objects").display()));
-    let address = free_address();
+    let address = network::free_address().unwrap();
     let mut arguments = vec!["--id", "4", "--listen", &address, "--peers", &peers, "--object-store", &store];
     arguments.extend(["--flight", "127.0.0.1:0", "--http", "127.0.0.1:0"]);
     arguments.extend(&ARGUMENTS[6..]);
@@ -226,8 +226,4 @@ async fn a_coordinator_comes_leads_and_another_goes() {
     let gone = cluster.admin(1, &["remove-coordinator", "1"]).await.unwrap_err();
     assert!(gone.0.contains("no coordinator 1"), "{gone}");
     cluster.stop().await.unwrap();
-}
-
-fn free_address() -> String {
-    std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
 }

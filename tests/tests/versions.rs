@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
+use network::free_address;
 use serde_json::Value;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -47,6 +48,7 @@ impl Machines {
                 certificate(&folder.path().join("certificates"), &format!("{kind}-{place}")).await.unwrap();
             }
         }
+        let free = || free_address().unwrap();
         let addresses = |_| Addresses { listen: free(), flight: free(), http: free() };
         let coordinators = (0..=NODES).map(addresses).collect();
         Machines { folder, coordinators }
@@ -111,17 +113,6 @@ impl Machines {
 
     async fn connect(&self, coordinator: usize) -> Connection {
         Connection::flight(&self.coordinators[coordinator - 1].flight).await.unwrap()
-    }
-}
-
-/// An address that nobody uses, neither for streams nor for datagrams.
-fn free() -> String {
-    loop {
-        let datagrams = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
-        let address = datagrams.local_addr().unwrap();
-        if std::net::TcpListener::bind(address).is_ok() {
-            return address.to_string();
-        }
     }
 }
 

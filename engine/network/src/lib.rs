@@ -6,6 +6,7 @@
 
 mod certificates;
 mod error;
+mod free;
 mod memory;
 mod message;
 mod peers;
@@ -19,6 +20,7 @@ mod versions;
 
 pub use certificates::{AUTHORITY_DAYS, Authority, Credentials, NODE_DAYS, SERVER_NAME};
 pub use error::{Error, Result};
+pub use free::free_address;
 pub use memory::{MemoryNetwork, Observer, SILENCE_TIME};
 pub use peers::Peers;
 pub use protocol::{PROTOCOL_VERSIONS, Service};
