@@ -80,6 +80,28 @@ fn a_store_in_memory_has_samples_and_forgets_them() {
 }
 
 #[test]
+fn a_sample_lies_in_s3() {
+    let data = tempfile::tempdir().unwrap();
+    let arguments = ["--s3", "--sample", "tpch:0.001"];
+    let server = Server::start(data.path(), &arguments);
+    let made = sql(&server, &["-c", "CREATE TABLE t AS SELECT count(*) AS n FROM orders"]);
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let location = "SELECT location FROM system.datasets WHERE table_name = 'orders'";
+    assert!(stdout(&sql(&server, &["-c", location, "--format", "csv"])).contains("s3://tundra/"));
+    let s3 = server.s3.clone().unwrap();
+    let refused = process::get(s3.strip_prefix("http://").unwrap(), "/tundra?list-type=2");
+    assert!(refused.starts_with("HTTP/1.1 403"), "{refused}");
+    server.stop();
+
+    let server = Server::start(data.path(), &arguments);
+    assert_eq!(stdout(&sql(&server, &["-c", "SELECT n FROM t", "--format", "csv"])), "n\r\n1500\r\n");
+    server.stop();
+
+    let both = ["--s3", "--object-store", "memory:///"];
+    assert!(failure(&up(data.path(), &both).output().unwrap(), 2).contains("--object-store"));
+}
+
+#[test]
 fn statements_come_from_options_and_files() {
     let data = tempfile::tempdir().unwrap();
     let server = Server::start(data.path(), &[]);
@@ -156,8 +178,7 @@ fn a_value_that_does_not_fit_is_an_error() {
 fn a_query_beyond_the_memory_fails_alone() {
     let data = tempfile::tempdir().unwrap();
     let server = Server::start(data.path(), &["--sample", "tpch:0.01", "--memory", "64MB"]);
-    let large =
-        "SELECT count(*) FROM (SELECT a.o_orderkey, b.c_custkey FROM orders a, customer b GROUP BY 1, 2) c";
+    let large = "SELECT count(*) FROM (SELECT a.o_orderkey + 1, b.c_custkey FROM orders a, customer b GROUP BY 1, 2) c";
     let message = failure(&sql(&server, &["-c", large]), 1);
     assert!(message.contains("out of memory") && message.contains("--memory"), "{message}");
     let counted = sql(&server, &["-c", "SELECT count(*) AS n FROM orders", "--format", "csv"]);

@@ -2,7 +2,7 @@
 //! as good as one.
 
 use crate::catalog::Table;
-use crate::logical::{ColumnId, ColumnSet, JoinKind, Logical};
+use crate::logical::{ColumnId, ColumnSet, Join, JoinKind, Logical, equality};
 use columnar::DataType;
 use exec::{CompareOp, Expr};
 
@@ -109,6 +109,59 @@ impl Dependencies {
             }
         }
     }
+}
+
+/// Whether no two rows of the plan have the same values in all of `columns`.
+pub(crate) fn names_rows(plan: &Logical, columns: &ColumnSet) -> bool {
+    match plan {
+        Logical::Scan(scan) => {
+            scan.columns.iter().any(|(position, id)| columns.contains(id) && is_key(&scan.table, *position))
+        }
+        Logical::Filter { input, .. }
+        | Logical::Sort { input, .. }
+        | Logical::TopN { input, .. }
+        | Logical::Limit { input, .. } => names_rows(input, columns),
+        Logical::Project { input, exprs } => {
+            let passed = exprs.iter().filter_map(|(id, expr)| match expr {
+                Expr::Column { id: source, .. } if columns.contains(id) => Some(*source),
+                _ => None,
+            });
+            names_rows(input, &passed.collect())
+        }
+        Logical::Aggregate { groups, .. } => groups.iter().all(|(id, _)| columns.contains(id)),
+        Logical::Join(join) => match join.kind {
+            JoinKind::Semi
+            | JoinKind::Anti
+            | JoinKind::Mark(_)
+            | JoinKind::NullMark(_)
+            | JoinKind::Single => names_rows(&join.left, columns),
+            JoinKind::Left => pairs_are_named(join, &join.left, &join.right, columns),
+            JoinKind::Inner => {
+                pairs_are_named(join, &join.left, &join.right, columns)
+                    || pairs_are_named(join, &join.right, &join.left, columns)
+            }
+            JoinKind::Full => false,
+        },
+        Logical::Values { rows, .. } => rows.len() <= 1,
+        // What lies on several shards, or is read twice, is not looked into.
+        Logical::Union { .. }
+        | Logical::Exchange { .. }
+        | Logical::Shared { .. }
+        | Logical::Reread { .. } => false,
+    }
+}
+
+/// Whether the columns name the row of `one`, and it, with them, that of `other`.
+fn pairs_are_named(join: &Join, one: &Logical, other: &Logical, columns: &ColumnSet) -> bool {
+    if !names_rows(one, columns) {
+        return false;
+    }
+    let (of_one, of_other) = (one.output_set(), other.output_set());
+    let equated = join.on.iter().filter_map(|expr| match equality(expr, &of_one, &of_other) {
+        Some((_, Expr::Column { id, .. }, _)) => Some(*id),
+        _ => None,
+    });
+    names_rows(other, &columns.iter().copied().chain(equated).collect())
 }
 
 /// Whether a value of the column names a row.

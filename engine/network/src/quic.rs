@@ -35,7 +35,7 @@ const NO_CODE: VarInt = VarInt::from_u32(0);
 /// What may be chosen about connections.
 #[derive(Clone, Debug)]
 pub struct QuicOptions {
-    /// How often the side that made a connection tries it while it is silent.
+    /// How often a silent connection is tried.
     pub keep_alive: Duration,
     /// How long a connection may be silent before it is lost.
     pub idle_timeout: Duration,

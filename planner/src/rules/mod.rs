@@ -7,6 +7,7 @@ mod distinct_aggregates;
 mod eager_aggregates;
 mod join_order;
 mod late_columns;
+mod lone_groups;
 mod merge_projections;
 mod moved_sums;
 mod narrow;
@@ -53,12 +54,15 @@ const RULES: &[&dyn Rule] = &[
     &reduce_aggregates::ReduceAggregates,
     &prune_columns::PruneColumns,
     &dependent_groups::DependentGroups,
+    &lone_groups::LoneGroups,
     &moved_sums::MovedSums,
     &join_order::JoinOrder,
     &merge_projections::MergeProjections,
     &common_subexpressions::CommonSubexpressions,
     &merge_projections::MergeProjections,
     &eager_aggregates::EagerAggregates,
+    &lone_groups::LoneGroups,
+    &merge_projections::MergeProjections,
     &order_conditions::OrderConditions,
     &top_n::FuseTopN,
     &late_columns::LateColumns,

@@ -34,11 +34,11 @@ pub(super) struct Configuration {
 
 impl Configuration {
     pub(super) fn new(identity: &Identity, options: &QuicOptions) -> Result<Configuration> {
+        let transport = Arc::new(transport(options)?);
         let mut client = client(identity)?;
-        client.transport_config(Arc::new(transport(options, Some(options.keep_alive))?));
+        client.transport_config(transport.clone());
         let mut server = server(identity)?;
-        // One side tries a silent connection: its packets, and the answers, tell both that the other one lives.
-        server.transport_config(Arc::new(transport(options, None)?)).max_incoming(INCOMING_MAX);
+        server.transport_config(transport).max_incoming(INCOMING_MAX);
         let endpoint = endpoint(identity)?;
         Ok(Configuration { client, server, endpoint, socket_buffer_bytes: options.socket_buffer_bytes })
     }
@@ -79,12 +79,12 @@ fn endpoint(identity: &Identity) -> Result<EndpointConfig> {
     Ok(endpoint)
 }
 
-fn transport(options: &QuicOptions, keep_alive: Option<Duration>) -> Result<TransportConfig> {
+fn transport(options: &QuicOptions) -> Result<TransportConfig> {
     let mut discovery = MtuDiscoveryConfig::default();
     discovery.upper_bound(DATAGRAM_BYTES_MAX);
     let mut transport = TransportConfig::default();
     transport
-        .keep_alive_interval(keep_alive)
+        .keep_alive_interval(Some(options.keep_alive))
         .max_idle_timeout(Some(options.idle_timeout.try_into().map_err(unusable)?))
         .stream_receive_window(options.stream_window_bytes.into())
         .receive_window(VarInt::from_u64(options.connection_window_bytes).map_err(unusable)?)
