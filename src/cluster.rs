@@ -19,6 +19,7 @@ use crate::coordinator::{PlacementOptions, QuarantineOptions};
 use crate::machine;
 use crate::node::TransportOptions;
 use crate::process::{self, Stop};
+use crate::s3::LocalS3;
 use crate::sample::Sample;
 use crate::size::Size;
 use crate::sql::client::Client;
@@ -40,6 +41,9 @@ pub(crate) struct Options {
     /// Where datasets live: s3://bucket/prefix or file:///folder [default: DIR/objects]
     #[arg(long, value_name = "URL", env = "TUNDRA_OBJECT_STORE")]
     object_store: Option<String>,
+    /// Serve DIR/s3 as S3 in this process, and keep the objects there, as in a cloud; every s3:// URL leads there
+    #[arg(long, conflicts_with = "object_store")]
+    s3: bool,
     /// Generate and register a sample dataset once, such as tpch:1
     #[arg(long, value_name = "NAME:SCALE")]
     sample: Option<Sample>,
@@ -75,10 +79,20 @@ pub(crate) fn run(options: Options) -> Result<(), Failure> {
 struct Node {
     name: String,
     arguments: Vec<String>,
+    /// Added to its environment.
+    settings: Vec<(String, String)>,
+}
+
+/// Where the objects are, and how S3 is reached.
+struct Objects {
+    url: String,
+    settings: Vec<(String, String)>,
 }
 
 async fn serve(options: Options, mut stop: Stop) -> Result<(), Failure> {
-    let nodes = plan(&options)?;
+    let s3 = LocalS3::start_if(options.s3, &options.data).await?;
+    let objects = objects(&options, s3.as_ref())?;
+    let nodes = plan(&options, &objects)?;
     let (ready, mut lines) = mpsc::unbounded_channel();
     let (end, ended) = tokio::sync::watch::channel(false);
     let keepers: Vec<_> =
@@ -99,9 +113,9 @@ async fn serve(options: Options, mut stop: Stop) -> Result<(), Failure> {
         };
         let (flight, http) = (words("flight="), words("http="));
         if let Some(sample) = options.sample {
-            bring_in(&sample, &options, flight.first().map_or("", String::as_str)).await?;
+            bring_in(&sample, &objects, flight.first().map_or("", String::as_str)).await?;
         }
-        announce(&flight, &http);
+        announce(&flight, &http, s3.as_ref());
         Ok::<(), Failure>(())
     };
     let started = tokio::select! {
@@ -119,9 +133,8 @@ async fn serve(options: Options, mut stop: Stop) -> Result<(), Failure> {
 }
 
 /// The nodes, with certificates and free ports.
-fn plan(options: &Options) -> Result<Vec<Node>, Failure> {
-    let object_store = object_store(options)?;
-    check_store(&object_store)?;
+fn plan(options: &Options, objects: &Objects) -> Result<Vec<Node>, Failure> {
+    check_store(&objects.url)?;
     let certificates = options.data.join("certificates");
     let authority = match Authority::load(&certificates)? {
         Some(authority) => authority,
@@ -147,7 +160,7 @@ fn plan(options: &Options) -> Result<Vec<Node>, Failure> {
             "--with-parent".into(),
         ]);
         arguments.extend(options.transport.arguments());
-        nodes.push(Node { name, arguments });
+        nodes.push(Node { name, arguments, settings: objects.settings.clone() });
         Ok(())
     };
     let texts = |words: &[&str]| words.iter().map(|word| word.to_string()).collect::<Vec<_>>();
@@ -161,7 +174,7 @@ fn plan(options: &Options) -> Result<Vec<Node>, Failure> {
             "--peers",
             &peers.join(","),
         ]);
-        arguments.extend(texts(&["--object-store", &object_store]));
+        arguments.extend(texts(&["--object-store", &objects.url]));
         // Clients find a coordinator that was started again where it was.
         arguments.extend(texts(&["--flight", &free_address()?, "--http", &free_address()?]));
         arguments.extend(options.placement.arguments());
@@ -206,15 +219,19 @@ fn coordinators(options: &Options) -> Result<Vec<(u16, String)>, Failure> {
     Ok((1..=options.coordinators).zip(drawn).collect())
 }
 
-fn object_store(options: &Options) -> Result<String, Failure> {
-    match &options.object_store {
-        Some(url) => Ok(url.clone()),
+fn objects(options: &Options, s3: Option<&LocalS3>) -> Result<Objects, Failure> {
+    if let Some(s3) = s3 {
+        return Ok(Objects { url: s3.object_store(), settings: s3.settings() });
+    }
+    let url = match &options.object_store {
+        Some(url) => url.clone(),
         None => {
             let folder = std::path::absolute(options.data.join("objects"))?;
             fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-            Ok(format!("file://{}", folder.display()))
+            format!("file://{}", folder.display())
         }
-    }
+    };
+    Ok(Objects { url, settings: Vec::new() })
 }
 
 /// Runs a node, and runs it again whenever it ends, until all are to end.
@@ -272,6 +289,7 @@ fn start(node: &Node) -> std::io::Result<Child> {
             command.env_remove(name);
         }
     }
+    command.envs(node.settings.iter().map(|(name, value)| (name, value)));
     command.args(&node.arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
     command.spawn()
 }
@@ -284,8 +302,8 @@ async fn finish(mut child: Child) {
 }
 
 /// Writes a sample where it is missing, and makes its tables known.
-async fn bring_in(sample: &Sample, options: &Options, url: &str) -> Result<(), Failure> {
-    let root = Stores::new().open(&object_store(options)?)?;
+async fn bring_in(sample: &Sample, objects: &Objects, url: &str) -> Result<(), Failure> {
+    let root = Stores::with_settings(objects.settings.clone()).open(&objects.url)?;
     let store = PrefixStore::new(root.store.clone(), root.path.clone());
     sample.ensure(Arc::new(store), machine::cores()).await?;
     let mut client = Client::connect(url).await?;
@@ -299,6 +317,7 @@ async fn bring_in(sample: &Sample, options: &Options, url: &str) -> Result<(), F
 
 /// The line that says where clients find the cluster.
 #[allow(clippy::print_stdout)]
-fn announce(flight: &[String], http: &[String]) {
-    println!("tundra ready flight={} http={}", flight.join(","), http.join(","));
+fn announce(flight: &[String], http: &[String], s3: Option<&LocalS3>) {
+    let s3 = s3.map_or(String::new(), |s3| format!(" s3={}", s3.url()));
+    println!("tundra ready flight={} http={}{s3}", flight.join(","), http.join(","));
 }

@@ -167,7 +167,7 @@ async fn serve(options: Options, mut stop: Stop) -> Result<(), Failure> {
         handle = ::coordinator::start(config, environment) => handle?,
         () = stop.requested() => return Ok(()),
     };
-    announce(&handle);
+    announce(&handle, None);
     stop.requested().await;
     handle.shutdown().await?;
     Ok(())

@@ -8,6 +8,7 @@ mod coordinator;
 mod machine;
 mod node;
 mod process;
+mod s3;
 mod sample;
 mod shard;
 mod size;

@@ -4,12 +4,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use ::coordinator::{Config, Environment, Handle};
+use ::shard::Stores;
 use clap::Args;
 use object_store::prefix::PrefixStore;
 
 use crate::Failure;
 use crate::machine;
 use crate::process::{self, Stop};
+use crate::s3::LocalS3;
 use crate::sample::Sample;
 use crate::size::Size;
 
@@ -23,6 +25,9 @@ pub(crate) struct Options {
     /// Where datasets live: file:///folder, s3://bucket/prefix or memory:/// [default: DIR/objects]
     #[arg(long, value_name = "URL", env = "TUNDRA_OBJECT_STORE")]
     object_store: Option<String>,
+    /// Serve DIR/s3 as S3 in this process, and keep the objects there, as in a cloud; every s3:// URL leads there
+    #[arg(long, conflicts_with = "object_store")]
+    s3: bool,
     /// Generate and register a sample dataset once, such as tpch:1
     #[arg(long, value_name = "NAME:SCALE")]
     sample: Option<Sample>,
@@ -52,9 +57,14 @@ pub(crate) fn run(options: Options) -> Result<(), Failure> {
 }
 
 async fn serve(options: Options, mut stop: Stop) -> Result<(), Failure> {
-    let environment = Environment::listen(&options.flight, Some(&options.http)).await?;
+    let mut environment = Environment::listen(&options.flight, Some(&options.http)).await?;
     let sample = options.sample;
-    let config = options.config();
+    let s3 = LocalS3::start_if(options.s3, &options.data).await?;
+    let mut config = options.config();
+    if let Some(s3) = &s3 {
+        environment.stores = Stores::with_settings(s3.settings());
+        config.object_store = Some(s3.object_store());
+    }
     let threads = config.threads;
     config.object_store.as_deref().map_or(Ok(()), check_store)?;
     let starting = async {
@@ -68,7 +78,7 @@ async fn serve(options: Options, mut stop: Stop) -> Result<(), Failure> {
         handle = starting => handle?,
         () = stop.requested() => return Ok(()),
     };
-    announce(&handle);
+    announce(&handle, s3.as_ref());
     stop.requested().await;
     handle.shutdown().await?;
     Ok(())
@@ -127,13 +137,16 @@ pub(crate) fn check_store(url: &str) -> Result<(), Failure> {
 
 /// The line that says where clients find the server.
 #[allow(clippy::print_stdout)]
-pub(crate) fn announce(handle: &Handle) {
+pub(crate) fn announce(handle: &Handle, s3: Option<&LocalS3>) {
     let mut line = String::from("tundra ready");
     if let Some(address) = handle.flight_address() {
         line += &format!(" flight=grpc://{address}");
     }
     if let Some(address) = handle.http_address() {
         line += &format!(" http=http://{address}");
+    }
+    if let Some(s3) = s3 {
+        line += &format!(" s3={}", s3.url());
     }
     println!("{line}");
 }

@@ -16,6 +16,8 @@ pub struct Server {
     pub url: String,
     /// `HOST:PORT`.
     pub http: String,
+    /// URL of the S3 server that it was asked for.
+    pub s3: Option<String>,
 }
 
 impl Server {
@@ -32,16 +34,12 @@ impl Server {
             |key: &str| line.split_whitespace().find_map(|word| word.strip_prefix(key)).map(str::to_string);
         assert!(line.starts_with("tundra ready "), "{line}");
         let (url, http) = (word("flight=").unwrap(), word("http=http://").unwrap());
-        Server { process, url, http }
+        Server { process, url, http, s3: word("s3=") }
     }
 
     /// The answer to a request over HTTP.
     pub fn get(&self, path: &str) -> String {
-        let mut stream = TcpStream::connect(&self.http).unwrap();
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.http).unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        answer
+        get(&self.http, path)
     }
 
     /// Ends the server as a service manager does.
@@ -56,6 +54,15 @@ impl Drop for Server {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
+}
+
+/// What `HOST:PORT` answers to a request over HTTP.
+pub fn get(address: &str, path: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
 }
 
 /// `tundra up` before it is run.

@@ -1,39 +1,26 @@
-//! An S3 server for tests: `s3s-fs` over a folder, with conditional puts made atomic and with faults that are
-//! switched on while it runs. It proves what a client does, not how durable S3 is.
+//! An S3 server for tests, with faults that are switched on while it runs.
 
 use crate::connection::Failure;
 use crate::random::Random;
 use futures::StreamExt;
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper::{Method, Request, StatusCode};
-use hyper_util::rt::TokioIo;
+use hyper::{Method, Request};
 use parking_lot::Mutex;
-use s3s::auth::SimpleAuth;
-use s3s::service::{S3Service, S3ServiceBuilder};
-use s3s::{Body, HttpError, HttpResponse};
-use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use s3::{Body, Credentials, Folder, HttpError, HttpResponse, Server, StatusCode, reply};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tempfile::TempDir;
-use tokio::net::TcpListener;
-use tokio::task::{JoinHandle, JoinSet};
 
 /// The one user that the server knows.
 pub const ACCESS_KEY: &str = "tundra";
 pub const SECRET_KEY: &str = "tundra-secret";
-/// The server stands for any region.
-pub const REGION: &str = "us-east-1";
 /// Where faults are set over HTTP; no bucket can be called so.
 const FAULTS: &str = "/_faults";
 
 const SLOW_DOWN: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\
     <Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>";
-
-const NO_SUCH_KEY: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?><Error><Code>NoSuchKey</Code></Error>";
 
 /// What goes wrong; by default nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -68,18 +55,14 @@ impl Faults {
 
 /// Ends when dropped.
 pub struct S3Server {
-    address: SocketAddr,
+    server: Server,
     bucket: String,
     state: Arc<State>,
-    task: JoinHandle<()>,
     _folder: Option<TempDir>,
 }
 
 struct State {
-    service: S3Service,
-    root: PathBuf,
-    /// Held while a conditional put is looked at and done.
-    conditional: tokio::sync::Mutex<()>,
+    folder: Folder,
     faults: Mutex<Faults>,
     random: Mutex<Random>,
     /// Requests that a fault other than the delay has hit.
@@ -98,28 +81,22 @@ impl S3Server {
 
     /// Starts at `HOST:PORT` over a folder, where the bucket is made unless it is there.
     pub async fn start_in(root: &Path, listen: &str, bucket: &str) -> Result<S3Server, Failure> {
-        std::fs::create_dir_all(root.join(bucket)).map_err(Failure::of)?;
-        let files = s3s_fs::FileSystem::new(root).map_err(|error| Failure(format!("{error:?}")))?;
-        let mut builder = S3ServiceBuilder::new(files);
-        builder.set_auth(SimpleAuth::from_single(ACCESS_KEY, SECRET_KEY));
         let state = Arc::new(State {
-            service: builder.build(),
-            root: root.into(),
-            conditional: tokio::sync::Mutex::default(),
+            folder: Folder::new(root, bucket, &credentials()).map_err(Failure::of)?,
             faults: Mutex::default(),
             random: Mutex::new(Random::new(1)),
             hits: AtomicU64::new(0),
             requests: AtomicU64::new(0),
         });
-        let listener = TcpListener::bind(listen).await.map_err(Failure::of)?;
-        let address = listener.local_addr().map_err(Failure::of)?;
-        let task = tokio::spawn(serve(listener, state.clone()));
-        Ok(S3Server { address, bucket: bucket.into(), state, task, _folder: None })
+        let shared = state.clone();
+        let answer = move |request| shared.clone().answer(request);
+        let server = Server::start_with(listen, answer).await.map_err(Failure::of)?;
+        Ok(S3Server { server, bucket: bucket.into(), state, _folder: None })
     }
 
     /// Where it is served.
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        self.server.url()
     }
 
     /// The URL of a prefix in the bucket.
@@ -129,15 +106,7 @@ impl S3Server {
 
     /// What a client needs, named as in its environment.
     pub fn settings(&self) -> Vec<(String, String)> {
-        let url = self.url();
-        let settings = [
-            ("AWS_ENDPOINT", url.as_str()),
-            ("AWS_ALLOW_HTTP", "true"),
-            ("AWS_ACCESS_KEY_ID", ACCESS_KEY),
-            ("AWS_SECRET_ACCESS_KEY", SECRET_KEY),
-            ("AWS_REGION", REGION),
-        ];
-        settings.map(|(name, value)| (name.to_string(), value.to_string())).into()
+        credentials().settings(&self.url())
     }
 
     /// What is to go wrong from the next request on.
@@ -151,36 +120,13 @@ impl S3Server {
     }
 
     /// Serves until the process ends.
-    pub async fn run(mut self) -> Result<(), Failure> {
-        (&mut self.task).await.map_err(Failure::of)
+    pub async fn run(mut self) {
+        self.server.ended().await;
     }
 }
 
-impl Drop for S3Server {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-async fn serve(listener: TcpListener, state: Arc<State>) {
-    let mut connections = JoinSet::new();
-    loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            Some(_) = connections.join_next() => continue,
-        };
-        // Without it, small replies wait for the client's acknowledgement.
-        let Ok(socket) = accepted.and_then(|(socket, _)| socket.set_nodelay(true).map(|()| socket)) else {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-            continue;
-        };
-        let state = state.clone();
-        connections.spawn(async move {
-            let service = service_fn(move |request| state.clone().answer(request));
-            // It ends with an error where a reply is to be lost.
-            let _ = http1::Builder::new().serve_connection(TokioIo::new(socket), service).await;
-        });
-    }
+fn credentials() -> Credentials {
+    Credentials { access_key: ACCESS_KEY.into(), secret_key: SECRET_KEY.into() }
 }
 
 impl State {
@@ -204,32 +150,12 @@ impl State {
             while request.body_mut().next().await.is_some() {}
             return Ok(reply(StatusCode::SERVICE_UNAVAILABLE, SLOW_DOWN));
         }
-        if self.is_folder(&request) {
-            return Ok(reply(StatusCode::NOT_FOUND, NO_SUCH_KEY));
-        }
-        let headers = request.headers();
-        let conditional = headers.contains_key("if-none-match") || headers.contains_key("if-match");
-        let put = *request.method() == Method::PUT;
-        let write = put || *request.method() == Method::POST || *request.method() == Method::DELETE;
-        // `s3s-fs` looks whether the condition holds, and writes later.
-        let turn = match conditional && put {
-            true => Some(self.conditional.lock().await),
-            false => None,
-        };
-        let answer = self.service.call(request).await?;
-        drop(turn);
+        let write = matches!(*request.method(), Method::PUT | Method::POST | Method::DELETE);
+        let answer = self.folder.answer(request).await?;
         match write && answer.status().is_success() && self.strikes(faults.lost_replies) {
             true => Err(HttpError::new("lost".into())),
             false => Ok(answer),
         }
-    }
-
-    /// Whether an object is asked for that is the folder of others: there is none for S3, and `s3s-fs` fails.
-    fn is_folder(&self, request: &Request<Body>) -> bool {
-        let path = request.uri().path().trim_start_matches('/');
-        let reads =
-            matches!(*request.method(), Method::GET | Method::HEAD) && request.uri().query().is_none();
-        reads && path.contains('/') && self.root.join(path).is_dir()
     }
 
     fn control(&self, request: &Request<Incoming>) -> HttpResponse {
@@ -254,12 +180,6 @@ impl State {
         self.hits.fetch_add(u64::from(strikes), Ordering::Relaxed);
         strikes
     }
-}
-
-fn reply(status: StatusCode, body: &'static str) -> HttpResponse {
-    let mut reply = HttpResponse::new(Body::from(bytes::Bytes::from_static(body.as_bytes())));
-    *reply.status_mut() = status;
-    reply
 }
 
 #[cfg(test)]

@@ -34,7 +34,10 @@ pub fn free_address() -> Result<String> {
             Err(error) => return Err(error),
         }
     }
-    Err(Error::new(ErrorKind::AddrInUse, format!("all ports from {} to {} are in use", ports.start, ports.end - 1)))
+    Err(Error::new(
+        ErrorKind::AddrInUse,
+        format!("all ports from {} to {} are in use", ports.start, ports.end - 1),
+    ))
 }
 
 /// The ports to draw from: all above [`LOWEST`] where the kernel leaves none to draw.

@@ -1,10 +1,11 @@
 //! An S3 server with faults for tests, as a process.
 
 use clap::Parser;
+use s3::REGION;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use tundra_tests::connection::Failure;
-use tundra_tests::s3::{ACCESS_KEY, REGION, S3Server, SECRET_KEY};
+use tundra_tests::s3::{ACCESS_KEY, S3Server, SECRET_KEY};
 
 /// Serve a folder as S3, with conditional puts; for tests only.
 #[derive(Parser)]
@@ -44,7 +45,8 @@ async fn main() -> ExitCode {
 async fn run(options: Options) -> Result<(), Failure> {
     let server = S3Server::start_in(&options.root, &options.listen, &options.bucket).await?;
     announce(&server);
-    server.run().await
+    server.run().await;
+    Ok(())
 }
 
 /// The line that says where clients find the server.

@@ -1,0 +1,176 @@
+//! An S3 server over a folder, to try and to test what speaks S3 where there is none: `s3s-fs` with conditional puts
+//! made atomic. It proves what a client does, not how durable S3 is.
+
+use hyper::body::{Bytes, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Request};
+use hyper_util::rt::TokioIo;
+use s3s::auth::SimpleAuth;
+use s3s::service::{S3Service, S3ServiceBuilder};
+use std::io::{Error, Result};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::Mutex;
+use tokio::task::{JoinHandle, JoinSet};
+
+pub use hyper::StatusCode;
+pub use s3s::{Body, HttpError, HttpResponse};
+
+/// The server stands for any region.
+pub const REGION: &str = "us-east-1";
+
+const NO_SUCH_KEY: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?><Error><Code>NoSuchKey</Code></Error>";
+
+/// Who may read and write: the one user of a server.
+#[derive(Clone)]
+pub struct Credentials {
+    pub access_key: String,
+    pub secret_key: String,
+}
+
+impl Credentials {
+    /// What a client of the server at `url` needs, named as in its environment.
+    pub fn settings(&self, url: &str) -> Vec<(String, String)> {
+        let settings = [
+            ("AWS_ENDPOINT", url),
+            ("AWS_ALLOW_HTTP", "true"),
+            ("AWS_ACCESS_KEY_ID", self.access_key.as_str()),
+            ("AWS_SECRET_ACCESS_KEY", self.secret_key.as_str()),
+            ("AWS_REGION", REGION),
+        ];
+        settings.map(|(name, value)| (name.to_string(), value.to_string())).into()
+    }
+}
+
+/// A folder as S3 gives it: each folder in it is a bucket.
+pub struct Folder {
+    service: S3Service,
+    root: PathBuf,
+    /// Held while a conditional put is looked at and done.
+    conditional: Mutex<()>,
+}
+
+impl Folder {
+    /// The folder `root`, with a bucket that is made unless it is there.
+    ///
+    /// # Errors
+    /// Where the folder cannot be made or used.
+    pub fn new(root: &Path, bucket: &str, credentials: &Credentials) -> Result<Folder> {
+        std::fs::create_dir_all(root.join(bucket))?;
+        let files = s3s_fs::FileSystem::new(root).map_err(|error| Error::other(format!("{error:?}")))?;
+        let mut builder = S3ServiceBuilder::new(files);
+        builder.set_auth(SimpleAuth::from_single(&credentials.access_key, credentials.secret_key.as_str()));
+        Ok(Folder { service: builder.build(), root: root.into(), conditional: Mutex::default() })
+    }
+
+    /// The reply to a request; an error ends the connection without one.
+    pub async fn answer(&self, request: Request<Body>) -> std::result::Result<HttpResponse, HttpError> {
+        if self.is_folder(&request) {
+            return Ok(reply(StatusCode::NOT_FOUND, NO_SUCH_KEY));
+        }
+        let headers = request.headers();
+        let conditional = headers.contains_key("if-none-match") || headers.contains_key("if-match");
+        // `s3s-fs` looks whether the condition holds, and writes later.
+        let _turn = match conditional && *request.method() == Method::PUT {
+            true => Some(self.conditional.lock().await),
+            false => None,
+        };
+        self.service.call(request).await
+    }
+
+    /// Whether an object is asked for that is the folder of others: there is none for S3, and `s3s-fs` fails.
+    fn is_folder(&self, request: &Request<Body>) -> bool {
+        let path = request.uri().path().trim_start_matches('/');
+        let reads =
+            matches!(*request.method(), Method::GET | Method::HEAD) && request.uri().query().is_none();
+        reads && path.contains('/') && self.root.join(path).is_dir()
+    }
+}
+
+/// Serves a folder until it is dropped.
+pub struct Server {
+    address: SocketAddr,
+    task: JoinHandle<()>,
+}
+
+impl Server {
+    /// Serves at `HOST:PORT`; port 0 takes a free one. Within a tokio runtime.
+    ///
+    /// # Errors
+    /// Where it cannot listen there.
+    pub async fn start(listen: &str, folder: Folder) -> Result<Server> {
+        let folder = Arc::new(folder);
+        Server::start_with(listen, move |request| {
+            let folder = folder.clone();
+            async move { folder.answer(request.map(Body::from)).await }
+        })
+        .await
+    }
+
+    /// As [`Server::start`], with replies of one's own.
+    ///
+    /// # Errors
+    /// Where it cannot listen there.
+    pub async fn start_with<F>(
+        listen: &str,
+        answer: impl Fn(Request<Incoming>) -> F + Clone + Send + 'static,
+    ) -> Result<Server>
+    where
+        F: Future<Output = std::result::Result<HttpResponse, HttpError>> + Send + 'static,
+    {
+        let listener = TcpListener::bind(listen).await?;
+        let address = listener.local_addr()?;
+        Ok(Server { address, task: tokio::spawn(serve(listener, answer)) })
+    }
+
+    /// Where it is served.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Ready once it serves no more.
+    pub async fn ended(&mut self) {
+        // It was cancelled, or has panicked: it has ended.
+        let _ = (&mut self.task).await;
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn serve<F>(listener: TcpListener, answer: impl Fn(Request<Incoming>) -> F + Clone + Send + 'static)
+where
+    F: Future<Output = std::result::Result<HttpResponse, HttpError>> + Send + 'static,
+{
+    let mut connections = JoinSet::new();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            Some(_) = connections.join_next() => continue,
+        };
+        // Without it, small replies wait for the client's acknowledgement.
+        let Ok(socket) = accepted.and_then(|(socket, _)| socket.set_nodelay(true).map(|()| socket)) else {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            continue;
+        };
+        let answer = answer.clone();
+        connections.spawn(async move {
+            // It ends with an error where a request has no reply.
+            let _ = http1::Builder::new().serve_connection(TokioIo::new(socket), service_fn(answer)).await;
+        });
+    }
+}
+
+/// A reply with a text.
+pub fn reply(status: StatusCode, body: &'static str) -> HttpResponse {
+    let mut reply = HttpResponse::new(Body::from(Bytes::from_static(body.as_bytes())));
+    *reply.status_mut() = status;
+    reply
+}
