@@ -2,6 +2,7 @@
 
 use crate::file_reader::FileReader;
 use crate::footer::{Footer, damaged, guarded, same_name};
+use crate::pages::Pages;
 use crate::{Error, File, Result, folders};
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::compute::{CastOptions, cast_with_options};
@@ -9,7 +10,7 @@ use columnar::arrow::{Strings, arrow_type_of, vector};
 use columnar::{Batch, DataType, PhysicalType, TimeUnit, Value, Vector};
 use parquet::DecodeResult;
 use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
+use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, RowSelection, RowSelectionPolicy};
 use parquet::arrow::push_decoder::ParquetPushDecoderBuilder;
 use std::sync::Arc;
 use storage::ColumnSchema;
@@ -132,24 +133,33 @@ fn width(physical: PhysicalType) -> usize {
     physical.width_bytes()
 }
 
-/// Fetches a row group; the reader that is given decodes it without further I/O.
+/// Fetches a row group, or those of its rows that are in `pages`; the reader that is given decodes them without further
+/// I/O.
 pub(crate) async fn fetch(
     reader: &FileReader,
     footer: &Footer,
     columns: &FileColumns,
     row_group: usize,
+    pages: Option<&Pages>,
 ) -> Result<ParquetRecordBatchReader> {
     let url = &reader.file().url;
     let part = part_of(row_group);
     let mask =
         ProjectionMask::roots(footer.reader_metadata.parquet_schema(), columns.projection.iter().copied());
-    let build = || {
-        ParquetPushDecoderBuilder::new_with_metadata(footer.reader_metadata.clone())
-            .with_row_groups(vec![row_group])
-            .with_projection(mask)
-            .with_batch_size(DECODE_ROWS)
-            .build()
+    let builder = match pages {
+        None => ParquetPushDecoderBuilder::new_with_metadata(footer.reader_metadata.clone())
+            .with_row_groups(vec![row_group]),
+        Some(Pages { pages, metadata }) => {
+            let rows = footer.row_groups().nth(row_group).unwrap_or(0) as usize;
+            let ranges = pages.iter().map(|page| page.rows.start as usize..page.rows.end as usize);
+            ParquetPushDecoderBuilder::new_with_metadata(metadata.clone())
+                .with_row_groups(vec![0])
+                .with_row_selection(RowSelection::from_consecutive_ranges(ranges, rows))
+                // Pages in between are skipped, not decoded and left out.
+                .with_row_selection_policy(RowSelectionPolicy::Selectors)
+        }
     };
+    let build = || builder.with_projection(mask).with_batch_size(DECODE_ROWS).build();
     let mut decoder = guarded(url, &part, build)?;
     loop {
         match guarded(url, &part, || decoder.try_next_reader())? {

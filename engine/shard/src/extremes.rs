@@ -2,9 +2,12 @@
 
 use crate::decode::stored_vector;
 use crate::footer::{self, Footer, damaged, guarded, same_name};
+use crate::pages::{INDEX, Page};
 use crate::{File, Progress, Result, Stores};
+use arrow::array::{Array, ArrayRef};
 use columnar::Vector;
 use columnar::kernels::cast::integer_at;
+use parquet::arrow::arrow_reader::ArrowReaderMetadata;
 use parquet::arrow::arrow_reader::statistics::StatisticsConverter;
 use std::sync::Arc;
 use storage::ColumnSchema;
@@ -70,15 +73,55 @@ fn read(file: &File, footer: &Footer, column: &ColumnSchema) -> Result<Vec<Group
     if [mins.len(), maxes.len(), nulls.len()] != [count; 3] {
         return Err(wrong("they are not of all row groups".into()));
     }
-    // As values of the dataset, whatever the file stores.
+    let groups = bounds(file, column, &mins, &maxes)?.into_iter().zip(&nulls);
+    Ok(groups.map(|(bounds, nulls)| Group { bounds, nulls }).collect())
+}
+
+/// The pages of a column, which `metadata` tells with the row group that is the only one there; `None` where it does not.
+pub(crate) fn of_pages(
+    file: &File,
+    footer: &Footer,
+    metadata: &ArrowReaderMetadata,
+    column: &ColumnSchema,
+) -> Result<Option<Vec<Page>>> {
+    let stored = footer.columns.iter().find(|stored| same_name(&stored.name, &column.name));
+    let (Some(stored), [group]) = (stored, metadata.metadata().row_groups()) else { return Ok(None) };
+    let Some(index) = metadata.metadata().page_index() else { return Ok(None) };
+    let told = || -> parquet::errors::Result<_> {
+        let converter =
+            StatisticsConverter::try_new(&stored.name, metadata.schema(), metadata.parquet_schema())?;
+        let (index, only) = (index.as_ref(), &[0]);
+        let bounds = (converter.data_page_mins(index, only)?, converter.data_page_maxes(index, only)?);
+        let rows = converter.data_page_row_counts(index, metadata.metadata().row_groups(), only)?;
+        Ok((bounds, converter.data_page_null_counts(index, only)?, rows))
+    };
+    let ((mins, maxes), nulls, rows) = guarded(&file.url, INDEX, told)?;
+    let Some(rows) = rows else { return Ok(None) };
+    let whole = rows.iter().map(Option::unwrap_or_default).sum::<u64>() == group.num_rows().max(0) as u64;
+    if [mins.len(), maxes.len(), nulls.len()] != [rows.len(); 3] || rows.null_count() > 0 || !whole {
+        return Ok(None);
+    }
+    let mut end = 0;
+    let pages = bounds(file, column, &mins, &maxes)?.into_iter().zip(&nulls).zip(rows.values());
+    let pages = pages.map(|((keys, nulls), rows)| {
+        let start = end;
+        end += rows;
+        Page { rows: start..end, keys: keys.filter(|_| nulls == Some(0)) }
+    });
+    Ok(Some(pages.collect()))
+}
+
+/// Bounds as values of the dataset, whatever the file stores.
+fn bounds(
+    file: &File,
+    column: &ColumnSchema,
+    mins: &ArrayRef,
+    maxes: &ArrayRef,
+) -> Result<Vec<Option<(i128, i128)>>> {
     let column = ColumnSchema { nullable: true, ..column.clone() };
     let values = |array| Result::Ok(integers(&stored_vector(file, &column, array)?));
-    let bounds = values(&mins)?.into_iter().zip(values(&maxes)?);
-    let groups = bounds.zip(&nulls).map(|((min, max), nulls)| {
-        let bounds = min.zip(max).filter(|(min, max)| min <= max);
-        Group { bounds, nulls }
-    });
-    Ok(groups.collect())
+    let bounds = values(mins)?.into_iter().zip(values(maxes)?);
+    Ok(bounds.map(|(min, max)| min.zip(max).filter(|(min, max)| min <= max)).collect())
 }
 
 fn integers(vector: &Vector) -> Vec<Option<i128>> {

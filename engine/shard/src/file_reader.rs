@@ -10,7 +10,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 /// Requests that lie closer than this are made as one.
-const COALESCE_BYTES: u64 = 1 << 20;
+const COALESCE_BYTES: u64 = 256 << 10;
 
 /// Reads parts of one file.
 #[derive(Clone)]

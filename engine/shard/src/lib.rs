@@ -19,6 +19,7 @@ pub mod hydrations;
 pub mod listing;
 pub mod node;
 pub mod others;
+mod pages;
 pub mod parquet_writer;
 mod pattern;
 pub mod placement;

@@ -4,14 +4,18 @@
 
 mod support;
 
-use columnar::{DataType, Scalar, Vector};
+use bytes::Bytes;
+use columnar::{Batch, DataType, Scalar, Vector};
 use exec::hash::Hasher;
 use exec::plan::TableRef;
 use exec::slices::Ranges;
+use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::file::properties::WriterProperties;
 use shard::hydrate::Options;
 use shard::{
-    Error, Holding, Placement, Progress, Shard, ShardSet, Version, VersionId, hydrate, hydrate_one, infer,
-    list,
+    Error, Holding, ParquetWriter, Placement, Progress, Shard, ShardSet, Version, VersionId, hydrate,
+    hydrate_one, infer, list,
 };
 use std::sync::Arc;
 use storage::{ColumnSchema, Table, TableStatistics};
@@ -729,6 +733,96 @@ async fn ranges_read_what_they_need_in_order() {
         assert!(table(&shard, 1).column_facts(0).sorted);
         assert!(progress.counts().bytes_read < 200_000, "footers alone: {:?}", progress.counts());
     }
+}
+
+/// The rows of files as one row group, whose pages are small and begin at other rows in each column.
+fn of_small_pages(files: &[Vec<u8>]) -> Vec<u8> {
+    let batches = files.iter().flat_map(|file| {
+        let reader = ParquetRecordBatchReaderBuilder::try_new(Bytes::from(file.clone())).unwrap();
+        reader.build().unwrap().map(Result::unwrap).collect::<Vec<_>>()
+    });
+    let properties = WriterProperties::builder()
+        .set_write_batch_size(10)
+        .set_data_page_row_count_limit(100)
+        .set_column_data_page_size_limit("name".into(), 60)
+        .build();
+    let mut batches = batches.peekable();
+    let schema = batches.peek().unwrap().schema();
+    let mut writer = ArrowWriter::try_new(Vec::new(), schema, Some(properties)).unwrap();
+    batches.for_each(|batch| writer.write(&batch).unwrap());
+    writer.into_inner().unwrap()
+}
+
+/// Of a row group with many ranges, the pages alone are read that may have rows of those that are wanted.
+#[tokio::test]
+async fn row_groups_are_read_by_pages() {
+    let in_order = of_small_pages(&[file(0..8000)]);
+    let turned = of_small_pages(&[file(5000..8000), file(0..5000)]);
+    // Every page has rows of every range.
+    let mixed: Vec<_> = (0..80).map(|n| file(n * 100..n * 100 + 100)).collect();
+    let mixed = of_small_pages(&(0..80).map(|n| mixed[n * 37 % 80].clone()).collect::<Vec<_>>());
+    for (name, bytes) in [("in order", in_order), ("turned", turned), ("mixed", mixed)] {
+        let folder = Folder::new();
+        folder.put("t/a.parquet", &bytes);
+        folder.put("t/b.parquet", &file(8000..8100));
+        let placement = Placement::Ranges { column: 0, span: Ranges::span_of(0, 8099) };
+        let version = Version { placement, ..version_of(&folder, "t", 1).await };
+        let options = Options { slices: 16, ..options() };
+        let mut all = Vec::new();
+        for shard in folder.shards(4) {
+            let progress = Arc::new(Progress::default());
+            hydrate_one(&shard, &ShardSet::even(4), &version, &options, false, None, &progress)
+                .await
+                .unwrap();
+            let counts = progress.counts();
+            assert_eq!(counts.rows_done, counts.rows_total, "{name}: {counts:?}");
+            let of_shard = rows(&table(&shard, 1));
+            assert!((1000..4000).contains(&of_shard.len()), "{name}: {}", of_shard.len());
+            all.extend(of_shard);
+        }
+        all.sort_by_key(|row| row[0].as_integer());
+        check_rows(&all, 0..8100);
+    }
+}
+
+/// What lies between the pages that are read is not fetched where it is much.
+#[tokio::test]
+async fn pages_of_other_shards_are_not_fetched() {
+    const ROWS: i64 = 400_000;
+    let folder = Folder::new();
+    let schema = [column("n", DataType::Int64)];
+    let plain = ParquetWriter::of_few_rows(&schema);
+    let mut writer = plain.unwrap();
+    writer.push(Batch::new(vec![ints(DataType::Int64, 0..ROWS)])).unwrap();
+    let bytes = writer.finish().unwrap();
+    folder.put("t/a.parquet", &bytes);
+    let placement = Placement::Ranges { column: 0, span: ROWS as u64 };
+    let version = Version { placement, ..version_of(&folder, "t", 1).await };
+    for shard in folder.shards(4) {
+        let progress = Arc::new(Progress::default());
+        let options = Options { slices: 4, ..options() };
+        hydrate_one(&shard, &ShardSet::even(4), &version, &options, false, None, &progress).await.unwrap();
+        assert_eq!(table(&shard, 1).column_facts(0).rows, ROWS as u64 / 4);
+        let read = progress.counts().bytes_read;
+        assert!(read < bytes.len() as u64 / 2, "{read} of {}", bytes.len());
+    }
+}
+
+#[tokio::test]
+async fn a_page_index_that_announces_other_values_is_found_out() {
+    let folder = Folder::new();
+    let mut bytes = of_small_pages(&[file(0..8000)]);
+    // A page of the keys 400 to 499 that says it ends at 410; a range begins in between.
+    let (truth, lie) = (499_i64.to_le_bytes(), 410_i64.to_le_bytes());
+    let index = bytes.len() - 30_000;
+    let found: Vec<usize> = (index..bytes.len() - 8).filter(|&at| bytes[at..at + 8] == truth).collect();
+    assert!(!found.is_empty());
+    found.into_iter().for_each(|at| bytes[at..at + 8].copy_from_slice(&lie));
+    folder.put("t/a.parquet", &bytes);
+    let placement = Placement::Ranges { column: 0, span: 450 * 4 };
+    let version = Version { placement, ..version_of(&folder, "t", 1).await };
+    let error = run(&folder.shards(4), &version, &options()).await.unwrap_err().to_string();
+    assert!(error.contains("a.parquet") && error.contains("column \"n\""), "{error}");
 }
 
 #[tokio::test]

@@ -8,10 +8,12 @@ use crate::decode::{self, FileColumns};
 use crate::file_reader::FileReader;
 use crate::footer::{self, Footer};
 use crate::node::Held;
+use crate::pages::{Page, Pages};
 use crate::placement::Part;
 use crate::{Error, Result};
 use columnar::{Batch, PhysicalType, Selection};
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ops::Range;
 use std::sync::Arc;
 use storage::{RowsRef, SegmentBuilder};
 use tokio::sync::Semaphore;
@@ -22,6 +24,8 @@ const OWNED_PARTS: usize = 64;
 const READ_ROWS: usize = 16_384;
 /// Ranges go into a job of their own where at most one in so many of their rows has to be decoded by another, too.
 const SHARED_ROWS: u64 = 4;
+/// A row group of which a larger share is wanted is read whole.
+const READ_WHOLE: f64 = 0.9;
 
 /// What all jobs of a hydration share.
 pub(super) struct Task {
@@ -117,6 +121,30 @@ pub(super) fn rows_of(job: &Job) -> u64 {
 }
 
 impl Task {
+    /// The pages that may have rows of what is `open`, of parts of one row group; `None`: it is read whole.
+    async fn choose(&self, open: &[Open], parts: &[Part]) -> Result<Option<Pages>> {
+        let (Some(column), Some(part)) = (self.wanted.ranged(), parts.first()) else { return Ok(None) };
+        let group = group_of(part);
+        let with_rows =
+            open.iter().filter(|one| one.missing.parts.iter().any(|part| group_of(part) == group));
+        let mut buckets: Vec<u32> = with_rows.flat_map(|one| one.missing.buckets.iter().copied()).collect();
+        buckets.sort_unstable();
+        buckets.dedup();
+        if self.wanted.share_of(part, &buckets) > READ_WHOLE {
+            return Ok(None);
+        }
+        let at = part.file - self.first_file;
+        let (reader, footer) = (&self.readers[at], &self.footers[at]);
+        let pages = Pages::of(reader, footer, part.row_group, column).await?;
+        Ok(pages.map(|mut pages| {
+            let announced = |page: &Page| Part { keys: page.keys, ..*part };
+            pages.pages.retain(|page| {
+                seen(parts, &page.rows) > 0 && self.wanted.share_of(&announced(page), &buckets) > 0.0
+            });
+            pages
+        }))
+    }
+
     /// What a job holds at its height, about: the largest row group as it is stored, and the rows of the segments that
     /// are open at once, decoded and encoded.
     fn memory_of(&self, job: &Job) -> u64 {
@@ -151,6 +179,26 @@ impl Task {
     }
 }
 
+/// The rows of a row group between pages, ascending.
+fn between(pages: &[Page], rows: u64) -> Vec<Range<u64>> {
+    let ends = std::iter::once(0).chain(pages.iter().map(|page| page.rows.end));
+    let starts = pages.iter().map(|page| page.rows.start).chain(std::iter::once(rows));
+    ends.zip(starts).map(|(start, end)| start..end).filter(|rows| !rows.is_empty()).collect()
+}
+
+fn common(part: &Part, rows: &Range<u64>) -> Range<u64> {
+    part.start.max(rows.start)..(part.start + part.rows).min(rows.end)
+}
+
+fn length(rows: &Range<u64>) -> u64 {
+    rows.end.saturating_sub(rows.start)
+}
+
+/// How many of these rows are in any of the parts, which are of one row group and apart.
+fn seen(parts: &[Part], rows: &Range<u64>) -> u64 {
+    parts.iter().map(|part| length(&common(part, rows))).sum()
+}
+
 /// Segments that are being built.
 struct Open {
     missing: Missing,
@@ -183,33 +231,65 @@ pub(super) async fn build(task: Arc<Task>, job: Job) -> Result<Vec<(usize, Vec<H
     for ((file, row_group), parts) in groups {
         let at = file - task.first_file;
         let (reader, footer) = (&task.readers[at], &task.footers[at]);
-        let mut batches = decode::fetch(reader, footer, &task.columns[at], row_group).await?;
+        let chosen = task.choose(&open, &parts).await?;
+        let rows = footer.row_groups().nth(row_group).unwrap_or(0);
+        let whole = || vec![Page { rows: 0..rows, keys: parts[0].keys }];
+        let pages = chosen.as_ref().map_or_else(whole, |chosen| chosen.pages.clone());
+        let left_out = between(&pages, rows);
+        for one in &mut open {
+            let passed = left_out.iter().map(|rows| one.rows_in((file, row_group), rows)).sum::<u64>();
+            one.left -= passed;
+        }
+        task.wanted.progress.add_rows(left_out.iter().map(|rows| seen(&parts, rows)).sum());
+        let batches = match pages.is_empty() {
+            true => None,
+            false => {
+                Some(decode::fetch(reader, footer, &task.columns[at], row_group, chosen.as_ref()).await?)
+            }
+        };
         let _thread = task.threads.acquire().await.map_err(closed)?;
         let shared = task.clone();
         (open, done) = blocking(move || {
             let task = shared;
             let source = task.readers[at].file();
-            let expected = task.footers[at].row_groups().nth(row_group).unwrap_or(0);
-            let mut row = 0;
-            while let Some(rows) = decode::next_rows(source, row_group, &mut batches)? {
+            let expected: u64 = pages.iter().map(|page| page.rows.end - page.rows.start).sum();
+            let mut pages = pages.into_iter().filter(|page| !page.rows.is_empty());
+            let (mut page, mut found) = (pages.next(), 0);
+            let mut batches = batches;
+            while let Some(batches) = &mut batches
+                && let Some(rows) = decode::next_rows(source, row_group, batches)?
+            {
                 let batch = task.columns[at].batch(source, &rows)?;
-                let end = row + batch.rows as u64;
-                let slices = task.wanted.slices_of(&batch, &parts[0])?;
-                for one in &mut open {
-                    one.take(&task, &batch, slices.as_deref(), (file, row_group), row)?;
-                    if one.left == 0 {
-                        done.push((one.missing.index, one.finish(&task)?));
+                let mut first = 0;
+                while first < batch.rows
+                    && let Some(Page { rows, keys }) = &mut page
+                {
+                    let count = (rows.end - rows.start).min((batch.rows - first) as u64) as usize;
+                    let piece = if count == batch.rows { batch.clone() } else { batch.slice(first, count) };
+                    let here = rows.start..rows.start + count as u64;
+                    let announced = Part { keys: *keys, ..parts[0] };
+                    let slices = task.wanted.slices_of(&piece, &announced)?;
+                    for one in &mut open {
+                        one.take(&task, &piece, slices.as_deref(), (file, row_group), &here)?;
+                    }
+                    task.wanted.progress.add_rows(seen(&parts, &here));
+                    first += count;
+                    rows.start = here.end;
+                    if rows.is_empty() {
+                        page = pages.next();
                     }
                 }
-                open.retain(|one| one.left > 0);
-                let seen =
-                    |part: &Part| (part.start + part.rows).min(end).saturating_sub(part.start.max(row));
-                task.wanted.progress.add_rows(parts.iter().map(seen).sum());
-                row = end;
+                for one in open.extract_if(.., |one| one.left == 0) {
+                    done.push((one.missing.index, one.finish(&task)?));
+                }
+                found += batch.rows as u64;
             }
-            if row != expected {
-                let why = format!("it has {row} rows where {expected} were announced");
+            if found != expected {
+                let why = format!("it has {found} rows where {expected} were announced");
                 return Err(footer::damaged(&source.url, &decode::part_of(row_group), why));
+            }
+            for one in open.extract_if(.., |one| one.left == 0) {
+                done.push((one.missing.index, one.finish(&task)?));
             }
             Ok((open, done))
         })
@@ -252,25 +332,29 @@ impl Open {
         Ok(())
     }
 
-    /// Takes what it wants of a batch that starts at `start` of a row group; `slices` are the batch's rows by slices.
+    /// How many of these rows of a row group it looks at.
+    fn rows_in(&self, group: (usize, usize), rows: &Range<u64>) -> u64 {
+        let parts = self.missing.parts.iter().filter(|part| group_of(part) == group);
+        parts.map(|part| length(&common(part, rows))).sum()
+    }
+
+    /// Takes what it wants of a batch that is `here` in a row group; `slices` are the batch's rows by slices.
     fn take(
         &mut self,
         task: &Task,
         batch: &Batch,
         slices: Option<&[Vec<u32>]>,
         group: (usize, usize),
-        start: u64,
+        here: &Range<u64>,
     ) -> Result<()> {
-        let end = start + batch.rows as u64;
-        let here = |part: &&Part| group_of(part) == group;
-        let parts: Vec<Part> = self.missing.parts.iter().filter(here).copied().collect();
-        for part in parts {
-            let (from, to) = (part.start.max(start), (part.start + part.rows).min(end));
+        let parts = self.missing.parts.iter().filter(|part| group_of(part) == group);
+        let parts: Vec<Range<u64>> = parts.map(|part| common(part, here)).collect();
+        for Range { start: from, end: to } in parts {
             if from >= to {
                 continue;
             }
             self.begin(task);
-            let (first, last) = ((from - start) as usize, (to - start) as usize);
+            let (first, last) = ((from - here.start) as usize, (to - here.start) as usize);
             self.push(batch, slices, first, last).map_err(|error| match error {
                 Error::Segment(error) => Error::file(&task.wanted.version.files[group.0].url, error),
                 other => other,
@@ -302,7 +386,7 @@ impl Open {
     }
 
     /// Encodes the segments and brings them to the shard.
-    fn finish(&mut self, task: &Task) -> Result<Vec<Held>> {
+    fn finish(mut self, task: &Task) -> Result<Vec<Held>> {
         self.begin(task);
         let Wanted { shard, version, .. } = &task.wanted;
         let Missing { buckets, whole, .. } = &self.missing;

@@ -11,6 +11,7 @@ use exec::hash::Hasher;
 use exec::slices::Ranges;
 use std::collections::HashMap;
 use std::sync::Arc;
+use storage::ColumnSchema;
 
 pub(super) struct Wanted {
     pub(super) shard: Arc<Shard>,
@@ -197,14 +198,22 @@ impl Wanted {
         self.ranges.is_some()
     }
 
+    /// The column by whose ranges rows are placed.
+    pub(super) fn ranged(&self) -> Option<&ColumnSchema> {
+        match self.placement {
+            Placement::Ranges { column, .. } => self.version.schema.get(column as usize),
+            _ => None,
+        }
+    }
+
     /// Where a bucket's rows stand among those of the shard.
     pub(super) fn place_of(&self, bucket: u32) -> usize {
         (bucket as usize + self.mine.len() - self.first_slice) % self.mine.len()
     }
 
     /// The rows of a batch by slices; `None` where all rows go the same way. An error where rows are not in the range
-    /// that their row group was announced with: other shards have left it out.
-    pub(super) fn slices_of(&self, batch: &Batch, group: &Part) -> Result<Option<Vec<Vec<u32>>>> {
+    /// that the part was announced with: other shards have left it out.
+    pub(super) fn slices_of(&self, batch: &Batch, announced: &Part) -> Result<Option<Vec<Vec<u32>>>> {
         let slices = self.mine.len();
         let Some((columns, slicing)) = self.placement.slicing().filter(|_| slices > 1) else {
             return Ok(None);
@@ -218,12 +227,12 @@ impl Wanted {
         }
         if let Slicing::Ranges { .. } = slicing {
             let outside = (0..slices as u32)
-                .any(|slice| !rows[slice as usize].is_empty() && self.share_of(group, &[slice]) == 0.0);
+                .any(|slice| !rows[slice as usize].is_empty() && self.share_of(announced, &[slice]) == 0.0);
             if outside {
                 let column = &self.version.schema[columns[0] as usize].name;
-                let why = format!("values of column \"{column}\" lie outside of what the footer announces");
-                let file = &self.version.files[group.file];
-                let part = crate::decode::part_of(group.row_group);
+                let why = format!("values of column \"{column}\" lie outside of what the file announces");
+                let file = &self.version.files[announced.file];
+                let part = crate::decode::part_of(announced.row_group);
                 return Err(crate::footer::damaged(&file.url, &part, why));
             }
         }
