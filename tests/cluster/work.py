@@ -11,7 +11,6 @@ tells what the way between processes costs.
 
 import argparse
 import json
-import os
 import sys
 import tempfile
 import time
@@ -23,15 +22,6 @@ from processes import Cluster
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tpch"))
 from parameters import validation  # noqa: E402
-
-
-def cpu_seconds(cluster):
-    """Processor time of all nodes so far, in steps of 10 ms."""
-    ticks = 0
-    for process in cluster.nodes():
-        words = Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()
-        ticks += int(words[11]) + int(words[12])
-    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def exchanged_bytes(cluster):
@@ -68,18 +58,18 @@ def measure(arguments, shards, objects):
                 # The first run plans.
                 cursor.execute(validation(number))
                 cursor.fetchall()
-                sent, cpu, times = exchanged_bytes(cluster), cpu_seconds(cluster), []
+                sent, cpu, times = exchanged_bytes(cluster), cluster.cpu_seconds(), []
                 for _ in range(arguments.runs):
                     begun = time.monotonic()
                     cursor.execute(validation(number))
                     cursor.fetchall()
                     times.append(time.monotonic() - begun)
-                sent, cpu = exchanged_bytes(cluster) - sent, cpu_seconds(cluster) - cpu
+                sent, cpu = exchanged_bytes(cluster) - sent, cluster.cpu_seconds() - cpu
                 queries[number] = {"cpu_ms": cpu * 1e3 / arguments.runs, "ms": min(times) * 1e3,
                                    "exchanged_bytes": sent // arguments.runs}
-            begun, cpu = time.monotonic(), cpu_seconds(cluster)
+            begun, cpu = time.monotonic(), cluster.cpu_seconds()
             time.sleep(3)
-            idle = (cpu_seconds(cluster) - cpu) / (time.monotonic() - begun)
+            idle = (cluster.cpu_seconds() - cpu) / (time.monotonic() - begun)
         cluster.stop()
     total = sum(query["cpu_ms"] for query in queries.values())
     print(f"{shards} shards: {total:.0f} ms of processor time, {sum(query['ms'] for query in queries.values()):.0f} ms, "

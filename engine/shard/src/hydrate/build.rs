@@ -12,6 +12,7 @@ use crate::pages::{Page, Pages};
 use crate::placement::Part;
 use crate::{Error, Result};
 use columnar::{Batch, PhysicalType, Selection};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
@@ -121,30 +122,6 @@ pub(super) fn rows_of(job: &Job) -> u64 {
 }
 
 impl Task {
-    /// The pages that may have rows of what is `open`, of parts of one row group; `None`: it is read whole.
-    async fn choose(&self, open: &[Open], parts: &[Part]) -> Result<Option<Pages>> {
-        let (Some(column), Some(part)) = (self.wanted.ranged(), parts.first()) else { return Ok(None) };
-        let group = group_of(part);
-        let with_rows =
-            open.iter().filter(|one| one.missing.parts.iter().any(|part| group_of(part) == group));
-        let mut buckets: Vec<u32> = with_rows.flat_map(|one| one.missing.buckets.iter().copied()).collect();
-        buckets.sort_unstable();
-        buckets.dedup();
-        if self.wanted.share_of(part, &buckets) > READ_WHOLE {
-            return Ok(None);
-        }
-        let at = part.file - self.first_file;
-        let (reader, footer) = (&self.readers[at], &self.footers[at]);
-        let pages = Pages::of(reader, footer, part.row_group, column).await?;
-        Ok(pages.map(|mut pages| {
-            let announced = |page: &Page| Part { keys: page.keys, ..*part };
-            pages.pages.retain(|page| {
-                seen(parts, &page.rows) > 0 && self.wanted.share_of(&announced(page), &buckets) > 0.0
-            });
-            pages
-        }))
-    }
-
     /// What a job holds at its height, about: the largest row group as it is stored, and the rows of the segments that
     /// are open at once, decoded and encoded.
     fn memory_of(&self, job: &Job) -> u64 {
@@ -177,6 +154,124 @@ impl Task {
         }
         stored.saturating_add((most * 2.0) as u64)
     }
+}
+
+/// A row group that is decoded.
+struct Group {
+    /// Of it, apart from each other.
+    parts: Vec<Part>,
+    rows: u64,
+    /// The pages that are read; `None`: all of it.
+    pages: Option<Pages>,
+}
+
+impl Group {
+    /// A row group with the pages that may have rows of what is `open`.
+    async fn choose(task: &Task, open: &[Open], parts: Vec<Part>) -> Result<Group> {
+        let first = parts[0];
+        let at = first.file - task.first_file;
+        let (reader, footer) = (&task.readers[at], &task.footers[at]);
+        let rows = footer.row_groups().nth(first.row_group).unwrap_or(0);
+        let mut group = Group { parts, rows, pages: None };
+        let Some(column) = task.wanted.ranged() else { return Ok(group) };
+        let takers = open.iter().filter(|one| one.rows_in(group.id(), &(0..rows)) > 0);
+        let mut buckets: Vec<u32> = takers.flat_map(|one| one.missing.buckets.iter().copied()).collect();
+        buckets.sort_unstable();
+        buckets.dedup();
+        if task.wanted.share_of(&first, &buckets) <= READ_WHOLE {
+            group.pages = Pages::of(reader, footer, first.row_group, column).await?;
+        }
+        if let Some(Pages { pages, .. }) = &mut group.pages {
+            pages.retain(|page| {
+                let announced = Part { keys: page.keys, ..first };
+                seen(&group.parts, &page.rows) > 0 && task.wanted.share_of(&announced, &buckets) > 0.0
+            });
+        }
+        Ok(group)
+    }
+
+    fn id(&self) -> (usize, usize) {
+        group_of(&self.parts[0])
+    }
+
+    /// Counts the rows that are not read as looked at.
+    fn leave_out(&self, task: &Task, open: &mut [Open]) {
+        let Some(Pages { pages, .. }) = &self.pages else { return };
+        for rows in between(pages, self.rows) {
+            open.iter_mut().for_each(|one| one.left -= one.rows_in(self.id(), &rows));
+            task.wanted.progress.add_rows(seen(&self.parts, &rows));
+        }
+    }
+
+    /// What decodes the rows that are read; `None`: there are none.
+    async fn fetch(&self, task: &Task) -> Result<Option<ParquetRecordBatchReader>> {
+        if self.pages.as_ref().is_some_and(|chosen| chosen.pages.is_empty()) {
+            return Ok(None);
+        }
+        let (file, row_group) = self.id();
+        let at = file - task.first_file;
+        let (reader, footer, columns) = (&task.readers[at], &task.footers[at], &task.columns[at]);
+        decode::fetch(reader, footer, columns, row_group, self.pages.as_ref()).await.map(Some)
+    }
+
+    /// Decodes the rows, and gives them to what is open; what has got all of its rows is finished.
+    fn take(
+        &self,
+        task: &Task,
+        mut batches: ParquetRecordBatchReader,
+        open: &mut Vec<Open>,
+        done: &mut Vec<(usize, Vec<Held>)>,
+    ) -> Result<()> {
+        let (file, row_group) = self.id();
+        let at = file - task.first_file;
+        let source = task.readers[at].file();
+        let mut pages = match &self.pages {
+            Some(chosen) => chosen.pages.clone(),
+            None => vec![Page { rows: 0..self.rows, keys: self.parts[0].keys }],
+        };
+        pages.reverse();
+        let expected: u64 = pages.iter().map(|page| length(&page.rows)).sum();
+        let mut found = 0;
+        while let Some(rows) = decode::next_rows(source, row_group, &mut batches)? {
+            let batch = task.columns[at].batch(source, &rows)?;
+            found += batch.rows as u64;
+            let mut first = 0;
+            while first < batch.rows
+                && let Some(Page { rows, keys }) = pages.last_mut()
+            {
+                let count = length(rows).min((batch.rows - first) as u64);
+                let here = rows.start..rows.start + count;
+                let piece = match count as usize {
+                    all if all == batch.rows => batch.clone(),
+                    some => batch.slice(first, some),
+                };
+                let slices = task.wanted.slices_of(&piece, &Part { keys: *keys, ..self.parts[0] })?;
+                for one in open.iter_mut() {
+                    one.take(task, &piece, slices.as_deref(), self.id(), &here)?;
+                }
+                task.wanted.progress.add_rows(seen(&self.parts, &here));
+                first += count as usize;
+                rows.start = here.end;
+                if rows.is_empty() {
+                    pages.pop();
+                }
+            }
+            finish_whole(task, open, done)?;
+        }
+        if found != expected {
+            let why = format!("it has {found} rows where {expected} were announced");
+            return Err(footer::damaged(&source.url, &decode::part_of(row_group), why));
+        }
+        Ok(())
+    }
+}
+
+/// Finishes the segments that have got all of their rows.
+fn finish_whole(task: &Task, open: &mut Vec<Open>, done: &mut Vec<(usize, Vec<Held>)>) -> Result<()> {
+    for one in open.extract_if(.., |one| one.left == 0) {
+        done.push((one.missing.index, one.finish(task)?));
+    }
+    Ok(())
 }
 
 /// The rows of a row group between pages, ascending.
@@ -228,69 +323,17 @@ pub(super) async fn build(task: Arc<Task>, job: Job) -> Result<Vec<(usize, Vec<H
             _ => open.push(one),
         }
     }
-    for ((file, row_group), parts) in groups {
-        let at = file - task.first_file;
-        let (reader, footer) = (&task.readers[at], &task.footers[at]);
-        let chosen = task.choose(&open, &parts).await?;
-        let rows = footer.row_groups().nth(row_group).unwrap_or(0);
-        let whole = || vec![Page { rows: 0..rows, keys: parts[0].keys }];
-        let pages = chosen.as_ref().map_or_else(whole, |chosen| chosen.pages.clone());
-        let left_out = between(&pages, rows);
-        for one in &mut open {
-            let passed = left_out.iter().map(|rows| one.rows_in((file, row_group), rows)).sum::<u64>();
-            one.left -= passed;
-        }
-        task.wanted.progress.add_rows(left_out.iter().map(|rows| seen(&parts, rows)).sum());
-        let batches = match pages.is_empty() {
-            true => None,
-            false => {
-                Some(decode::fetch(reader, footer, &task.columns[at], row_group, chosen.as_ref()).await?)
-            }
-        };
+    for parts in groups.into_values() {
+        let group = Group::choose(&task, &open, parts).await?;
+        group.leave_out(&task, &mut open);
+        let batches = group.fetch(&task).await?;
         let _thread = task.threads.acquire().await.map_err(closed)?;
-        let shared = task.clone();
+        let task = task.clone();
         (open, done) = blocking(move || {
-            let task = shared;
-            let source = task.readers[at].file();
-            let expected: u64 = pages.iter().map(|page| page.rows.end - page.rows.start).sum();
-            let mut pages = pages.into_iter().filter(|page| !page.rows.is_empty());
-            let (mut page, mut found) = (pages.next(), 0);
-            let mut batches = batches;
-            while let Some(batches) = &mut batches
-                && let Some(rows) = decode::next_rows(source, row_group, batches)?
-            {
-                let batch = task.columns[at].batch(source, &rows)?;
-                let mut first = 0;
-                while first < batch.rows
-                    && let Some(Page { rows, keys }) = &mut page
-                {
-                    let count = (rows.end - rows.start).min((batch.rows - first) as u64) as usize;
-                    let piece = if count == batch.rows { batch.clone() } else { batch.slice(first, count) };
-                    let here = rows.start..rows.start + count as u64;
-                    let announced = Part { keys: *keys, ..parts[0] };
-                    let slices = task.wanted.slices_of(&piece, &announced)?;
-                    for one in &mut open {
-                        one.take(&task, &piece, slices.as_deref(), (file, row_group), &here)?;
-                    }
-                    task.wanted.progress.add_rows(seen(&parts, &here));
-                    first += count;
-                    rows.start = here.end;
-                    if rows.is_empty() {
-                        page = pages.next();
-                    }
-                }
-                for one in open.extract_if(.., |one| one.left == 0) {
-                    done.push((one.missing.index, one.finish(&task)?));
-                }
-                found += batch.rows as u64;
+            if let Some(batches) = batches {
+                group.take(&task, batches, &mut open, &mut done)?;
             }
-            if found != expected {
-                let why = format!("it has {found} rows where {expected} were announced");
-                return Err(footer::damaged(&source.url, &decode::part_of(row_group), why));
-            }
-            for one in open.extract_if(.., |one| one.left == 0) {
-                done.push((one.missing.index, one.finish(&task)?));
-            }
+            finish_whole(&task, &mut open, &mut done)?;
             Ok((open, done))
         })
         .await?;
