@@ -247,6 +247,25 @@ mod tests {
         assert!(place.store.head(&place.path.clone().join("b")).await.is_ok());
     }
 
+    #[tokio::test]
+    async fn objects_come_whole_and_in_ranges() {
+        let server = S3Server::start().await.unwrap();
+        let place = place(&server);
+        let bytes: Vec<u8> = (0..2_500_000_u32).map(|n| (n * 7 / 3) as u8).collect();
+        for name in ["large", "name with a blank", "empty"] {
+            let path = place.path.clone().join(name);
+            let bytes = if name == "empty" { &[] } else { &bytes[..] };
+            place.store.put(&path, bytes.to_vec().into()).await.unwrap();
+            assert_eq!(place.store.get(&path).await.unwrap().bytes().await.unwrap(), bytes);
+            if !bytes.is_empty() {
+                for range in [0..1, 5..2_400_000, 1_048_576..2_097_152, 2_499_999..2_500_000] {
+                    let found = place.store.get_range(&path, range.clone()).await.unwrap();
+                    assert_eq!(found, bytes[range.start as usize..range.end as usize]);
+                }
+            }
+        }
+    }
+
     #[test]
     fn faults_are_named() {
         let all = Faults { slow_down: 30, lost_replies: 5, delay: Duration::from_millis(20), down: true };

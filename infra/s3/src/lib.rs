@@ -1,16 +1,21 @@
 //! An S3 server over a folder, to try and to test what speaks S3 where there is none: `s3s-fs` with conditional puts
 //! made atomic. It proves what a client does, not how durable S3 is.
 
+use futures::stream;
 use hyper::body::{Bytes, Incoming};
+use hyper::header::{CONTENT_LENGTH, CONTENT_RANGE};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request};
 use hyper_util::rt::TokioIo;
 use s3s::auth::SimpleAuth;
+use s3s::dto::StreamingBlob;
 use s3s::service::{S3Service, S3ServiceBuilder};
+use std::fs::File;
 use std::io::{Error, Result};
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -22,6 +27,9 @@ pub use s3s::{Body, HttpError, HttpResponse};
 
 /// The server stands for any region.
 pub const REGION: &str = "us-east-1";
+
+/// Of an object that is sent.
+const PIECE_BYTES: u64 = 1 << 20;
 
 const NO_SUCH_KEY: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?><Error><Code>NoSuchKey</Code></Error>";
 
@@ -79,7 +87,24 @@ impl Folder {
             true => Some(self.conditional.lock().await),
             false => None,
         };
-        self.service.call(request).await
+        let object = match *request.method() == Method::GET && request.uri().query().is_none() {
+            true => self.object(request.uri().path()),
+            false => None,
+        };
+        let reply = self.service.call(request).await?;
+        Ok(match object {
+            Some(object) => object.sent_as(reply),
+            None => reply,
+        })
+    }
+
+    /// The file of an object, if it has a plain name.
+    fn object(&self, path: &str) -> Option<Object> {
+        let below = Path::new(path.trim_start_matches('/'));
+        let plain = below.components().all(|part| matches!(part, Component::Normal(_)));
+        let path = plain.then(|| self.root.join(below))?;
+        let file = File::open(&path).ok()?;
+        Some(Object { file, path })
     }
 
     /// Whether an object is asked for that is the folder of others: there is none for S3, and `s3s-fs` fails.
@@ -88,6 +113,55 @@ impl Folder {
         let reads =
             matches!(*request.method(), Method::GET | Method::HEAD) && request.uri().query().is_none();
         reads && path.contains('/') && self.root.join(path).is_dir()
+    }
+}
+
+/// A file that was open before its object was asked for.
+struct Object {
+    file: File,
+    path: PathBuf,
+}
+
+impl Object {
+    /// The reply with a body that is read in large pieces: `s3s-fs` reads 4 KiB at a time, each in a turn of another thread.
+    /// It stays as it is where the object was replaced meanwhile.
+    fn sent_as(self, reply: HttpResponse) -> HttpResponse {
+        let number = |name, part: fn(&str) -> &str| {
+            let text = reply.headers().get(name)?.to_str().ok()?;
+            part(text).parse::<u64>().ok()
+        };
+        let first = match reply.status() {
+            StatusCode::OK => Some(0),
+            StatusCode::PARTIAL_CONTENT => number(CONTENT_RANGE, |range| {
+                range.trim_start_matches("bytes ").split('-').next().unwrap_or_default()
+            }),
+            _ => None,
+        };
+        let (Some(first), Some(length), true) =
+            (first, number(CONTENT_LENGTH, |length| length), self.is_there())
+        else {
+            return reply;
+        };
+        let rest = (Arc::new(self.file), first, length);
+        let pieces = stream::try_unfold(rest, |(file, first, left)| async move {
+            if left == 0 {
+                return Ok(None);
+            }
+            let mut piece = vec![0; left.min(PIECE_BYTES) as usize];
+            let reader = file.clone();
+            let read = move || reader.read_exact_at(&mut piece, first).map(|()| piece);
+            let piece = tokio::task::spawn_blocking(read).await.map_err(Error::other)??;
+            let read = piece.len() as u64;
+            Result::Ok(Some((Bytes::from(piece), (file, first + read, left - read))))
+        });
+        reply.map(|_| Body::from(StreamingBlob::wrap(pieces)))
+    }
+
+    /// Whether the object still is this file.
+    fn is_there(&self) -> bool {
+        let id = |data: std::fs::Metadata| (data.dev(), data.ino(), data.len());
+        let (own, now) = (self.file.metadata().map(id), std::fs::metadata(&self.path).map(id));
+        matches!((own, now), (Ok(own), Ok(now)) if own == now)
     }
 }
 
