@@ -16,10 +16,11 @@ use tokio::sync::mpsc;
 
 use crate::Failure;
 use crate::coordinator::{PlacementOptions, QuarantineOptions};
+use crate::durable;
 use crate::machine;
 use crate::node::TransportOptions;
 use crate::process::{self, Stop};
-use crate::s3::LocalS3;
+use crate::s3::{LocalS3, refuse_other_store};
 use crate::sample::Sample;
 use crate::size::Size;
 use crate::sql::client::Client;
@@ -41,7 +42,8 @@ pub(crate) struct Options {
     /// Where datasets live: s3://bucket/prefix or file:///folder [default: DIR/objects]
     #[arg(long, value_name = "URL", env = "TUNDRA_OBJECT_STORE")]
     object_store: Option<String>,
-    /// Serve DIR/s3 as S3 in this process, and keep the objects there, as in a cloud; every s3:// URL leads there
+    /// Keep the objects in DIR/s3 behind an S3 server of this process, as in a cloud; every s3:// URL leads there. Its
+    /// keys are AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY where both are set
     #[arg(long, conflicts_with = "object_store")]
     s3: bool,
     /// Generate and register a sample dataset once, such as tpch:1
@@ -213,14 +215,13 @@ fn coordinators(options: &Options) -> Result<Vec<(u16, String)>, Failure> {
         return Ok((1..=options.coordinators).zip(known).collect());
     }
     let drawn = (0..options.coordinators).map(|_| free_address()).collect::<std::io::Result<Vec<_>>>()?;
-    let temporary = path.with_extension("tmp");
-    fs::write(&temporary, drawn.join("\n")).map_err(wrong)?;
-    fs::rename(&temporary, &path).map_err(wrong)?;
+    durable::write(&path, &drawn.join("\n")).map_err(wrong)?;
     Ok((1..=options.coordinators).zip(drawn).collect())
 }
 
 fn objects(options: &Options, s3: Option<&LocalS3>) -> Result<Objects, Failure> {
     if let Some(s3) = s3 {
+        refuse_other_store(options.object_store.as_deref())?;
         return Ok(Objects { url: s3.object_store(), settings: s3.settings() });
     }
     let url = match &options.object_store {
@@ -283,9 +284,13 @@ async fn end(ended: &mut tokio::sync::watch::Receiver<bool>) {
 
 fn start(node: &Node) -> std::io::Result<Child> {
     let mut command = Command::new(std::env::current_exe()?);
-    // Its settings are those of this process, all in its arguments.
+    // Its settings are those of this process, all in its arguments; and of S3 it has those of `--s3` alone.
+    let of_other = |name: &str| {
+        name.starts_with("TUNDRA_") && name != "TUNDRA_LOG"
+            || name.starts_with("AWS_") && !node.settings.is_empty()
+    };
     for (name, _) in std::env::vars_os() {
-        if name.to_str().is_some_and(|name| name.starts_with("TUNDRA_") && name != "TUNDRA_LOG") {
+        if name.to_str().is_some_and(of_other) {
             command.env_remove(name);
         }
     }

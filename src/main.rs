@@ -5,6 +5,7 @@ mod cert;
 mod cluster;
 mod config;
 mod coordinator;
+mod durable;
 mod machine;
 mod node;
 mod process;

@@ -16,8 +16,8 @@ pub(crate) struct LocalS3 {
 }
 
 impl LocalS3 {
-    /// Serves the folder `s3` of `data` on a free port of this machine, if it is `wanted`: to who has the access keys of
-    /// the environment, or, where it has none, to this process and those that it starts.
+    /// Serves the folder `s3` of `data` on a free port of this machine, if it is `wanted`: to whoever
+    /// has the access keys of the environment, or, where it has none, to this process and those that it starts.
     pub(crate) async fn start_if(wanted: bool, data: &Path) -> Result<Option<LocalS3>, Failure> {
         if !wanted {
             return Ok(None);
@@ -54,4 +54,12 @@ fn secret() -> Result<String, Failure> {
     let mut bytes = [0; 16];
     SystemRandom::new().fill(&mut bytes).map_err(|_| "the system gives no random numbers")?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// A store may be set where flags do not see it, in the configuration file.
+pub(crate) fn refuse_other_store(object_store: Option<&str>) -> Result<(), Failure> {
+    match object_store {
+        None => Ok(()),
+        Some(url) => Err(format!("--s3 and --object-store {url} are both set: leave one out").into()),
+    }
 }

@@ -11,6 +11,7 @@ use exec::memory::MemoryPool;
 use exec::runtime::Workers;
 
 use crate::Failure;
+use crate::durable;
 use crate::machine;
 use crate::node::NodeOptions;
 use crate::process::{self, Stop};
@@ -86,9 +87,7 @@ fn identity(data: &Path) -> Result<u64, Failure> {
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             let id = random()?;
-            let temporary = path.with_extension("tmp");
-            fs::write(&temporary, format!("{id:016x}\n")).map_err(wrong)?;
-            fs::rename(&temporary, &path).map_err(wrong)?;
+            durable::write(&path, &format!("{id:016x}\n")).map_err(wrong)?;
             Ok(id)
         }
         Err(error) => Err(format!("{}: {error}", path.display()).into()),

@@ -11,7 +11,7 @@ use object_store::prefix::PrefixStore;
 use crate::Failure;
 use crate::machine;
 use crate::process::{self, Stop};
-use crate::s3::LocalS3;
+use crate::s3::{LocalS3, refuse_other_store};
 use crate::sample::Sample;
 use crate::size::Size;
 
@@ -25,7 +25,8 @@ pub(crate) struct Options {
     /// Where datasets live: file:///folder, s3://bucket/prefix or memory:/// [default: DIR/objects]
     #[arg(long, value_name = "URL", env = "TUNDRA_OBJECT_STORE")]
     object_store: Option<String>,
-    /// Serve DIR/s3 as S3 in this process, and keep the objects there, as in a cloud; every s3:// URL leads there
+    /// Keep the objects in DIR/s3 behind an S3 server of this process, as in a cloud; every s3:// URL leads there. Its
+    /// keys are AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY where both are set
     #[arg(long, conflicts_with = "object_store")]
     s3: bool,
     /// Generate and register a sample dataset once, such as tpch:1
@@ -62,6 +63,7 @@ async fn serve(options: Options, mut stop: Stop) -> Result<(), Failure> {
     let s3 = LocalS3::start_if(options.s3, &options.data).await?;
     let mut config = options.config();
     if let Some(s3) = &s3 {
+        refuse_other_store(config.object_store.as_deref())?;
         environment.stores = Stores::with_settings(s3.settings());
         config.object_store = Some(s3.object_store());
     }

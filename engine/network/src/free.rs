@@ -13,7 +13,7 @@ const LOWEST: u16 = 10_000;
 const CONNECTIONS: u16 = 32_768;
 
 /// `127.0.0.1:PORT`, with a port that nobody uses for streams or datagrams, and that this process has not drawn
-/// before.
+/// before, unless it has drawn all.
 ///
 /// A port is drawn from those that the kernel gives to no connection: one of these could be taken while the node
 /// that listens there is started again.

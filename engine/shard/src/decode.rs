@@ -146,20 +146,22 @@ pub(crate) async fn fetch(
     let part = part_of(row_group);
     let mask =
         ProjectionMask::roots(footer.reader_metadata.parquet_schema(), columns.projection.iter().copied());
-    let builder = match pages {
-        None => ParquetPushDecoderBuilder::new_with_metadata(footer.reader_metadata.clone())
-            .with_row_groups(vec![row_group]),
-        Some(Pages { pages, metadata }) => {
-            let rows = footer.row_groups().nth(row_group).unwrap_or(0) as usize;
-            let ranges = pages.iter().map(|page| page.rows.start as usize..page.rows.end as usize);
-            ParquetPushDecoderBuilder::new_with_metadata(metadata.clone())
-                .with_row_groups(vec![0])
-                .with_row_selection(RowSelection::from_consecutive_ranges(ranges, rows))
-                // Pages in between are skipped, not decoded and left out.
-                .with_row_selection_policy(RowSelectionPolicy::Selectors)
-        }
+    let build = || {
+        let builder = match pages {
+            None => ParquetPushDecoderBuilder::new_with_metadata(footer.reader_metadata.clone())
+                .with_row_groups(vec![row_group]),
+            Some(Pages { pages, metadata }) => {
+                let rows = footer.row_groups().nth(row_group).unwrap_or(0) as usize;
+                let ranges = pages.iter().map(|page| page.rows.start as usize..page.rows.end as usize);
+                ParquetPushDecoderBuilder::new_with_metadata(metadata.clone())
+                    .with_row_groups(vec![0])
+                    .with_row_selection(RowSelection::from_consecutive_ranges(ranges, rows))
+                    // Pages in between are skipped, not decoded and left out.
+                    .with_row_selection_policy(RowSelectionPolicy::Selectors)
+            }
+        };
+        builder.with_projection(mask).with_batch_size(DECODE_ROWS).build()
     };
-    let build = || builder.with_projection(mask).with_batch_size(DECODE_ROWS).build();
     let mut decoder = guarded(url, &part, build)?;
     loop {
         match guarded(url, &part, || decoder.try_next_reader())? {

@@ -9,6 +9,7 @@ use columnar::Vector;
 use columnar::kernels::cast::integer_at;
 use parquet::arrow::arrow_reader::ArrowReaderMetadata;
 use parquet::arrow::arrow_reader::statistics::StatisticsConverter;
+use parquet::file::metadata::ParquetMetaData;
 use std::sync::Arc;
 use storage::ColumnSchema;
 
@@ -77,38 +78,44 @@ fn read(file: &File, footer: &Footer, column: &ColumnSchema) -> Result<Vec<Group
     Ok(groups.map(|(bounds, nulls)| Group { bounds, nulls }).collect())
 }
 
-/// The pages of a column, which `metadata` tells with the row group that is the only one there; `None` where it does not.
+/// The pages of a column of the one row group of `metadata`, which has their places, as `held` has their bounds; `None`
+/// where the two do not tell.
 pub(crate) fn of_pages(
     file: &File,
     footer: &Footer,
     metadata: &ArrowReaderMetadata,
+    held: &ParquetMetaData,
     column: &ColumnSchema,
 ) -> Result<Option<Vec<Page>>> {
     let stored = footer.columns.iter().find(|stored| same_name(&stored.name, &column.name));
     let (Some(stored), [group]) = (stored, metadata.metadata().row_groups()) else { return Ok(None) };
-    let Some(index) = metadata.metadata().page_index() else { return Ok(None) };
+    let (Some(places), Some(held)) = (metadata.metadata().page_index(), held.page_index()) else {
+        return Ok(None);
+    };
     let told = || -> parquet::errors::Result<_> {
         let converter =
             StatisticsConverter::try_new(&stored.name, metadata.schema(), metadata.parquet_schema())?;
-        let (index, only) = (index.as_ref(), &[0]);
-        let bounds = (converter.data_page_mins(index, only)?, converter.data_page_maxes(index, only)?);
-        let rows = converter.data_page_row_counts(index, metadata.metadata().row_groups(), only)?;
-        Ok((bounds, converter.data_page_null_counts(index, only)?, rows))
+        let (places, held, only) = (places.as_ref(), held.as_ref(), &[0]);
+        let bounds = (converter.data_page_mins(held, only)?, converter.data_page_maxes(held, only)?);
+        let rows = converter.data_page_row_counts(places, metadata.metadata().row_groups(), only)?;
+        Ok((bounds, converter.data_page_null_counts(held, only)?, rows))
     };
     let ((mins, maxes), nulls, rows) = guarded(&file.url, INDEX, told)?;
     let Some(rows) = rows else { return Ok(None) };
-    let whole = rows.iter().map(Option::unwrap_or_default).sum::<u64>() == group.num_rows().max(0) as u64;
-    if [mins.len(), maxes.len(), nulls.len()] != [rows.len(); 3] || rows.null_count() > 0 || !whole {
+    if [mins.len(), maxes.len(), nulls.len()] != [rows.len(); 3] || rows.null_count() > 0 {
         return Ok(None);
     }
-    let mut end = 0;
-    let pages = bounds(file, column, &mins, &maxes)?.into_iter().zip(&nulls).zip(rows.values());
-    let pages = pages.map(|((keys, nulls), rows)| {
-        let start = end;
-        end += rows;
-        Page { rows: start..end, keys: keys.filter(|_| nulls == Some(0)) }
-    });
-    Ok(Some(pages.collect()))
+    let mut pages: Vec<Page> = Vec::new();
+    for ((keys, nulls), &rows) in
+        bounds(file, column, &mins, &maxes)?.into_iter().zip(&nulls).zip(rows.values())
+    {
+        let start = pages.last().map_or(0, |page| page.rows.end);
+        let end = start.checked_add(rows).filter(|&end| end <= group.num_rows().max(0) as u64);
+        let end = end.ok_or_else(|| damaged(&file.url, INDEX, "its pages are not of ascending rows"))?;
+        pages.push(Page { rows: start..end, keys: keys.filter(|_| nulls == Some(0)) });
+    }
+    let whole = pages.last().map_or(0, |page| page.rows.end) == group.num_rows().max(0) as u64;
+    Ok(Some(pages).filter(|_| whole))
 }
 
 /// Bounds as values of the dataset, whatever the file stores.

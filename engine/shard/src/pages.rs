@@ -57,25 +57,44 @@ impl Pages {
         if !told {
             return Ok(None);
         }
-        let alone = ParquetMetaData::new(footer.metadata().file_metadata().clone(), vec![group.clone()]);
-        let decoder = ParquetMetaDataPushDecoder::try_new_with_metadata(file.size_bytes, alone);
-        let mut decoder = decoder
-            .map_err(|error| damaged(&file.url, INDEX, error))?
-            .with_page_index_policy(PageIndexPolicy::Optional)
-            .with_column_index_mask(ColumnChunkMask::columns(leaf));
-        let metadata = loop {
-            match guarded(&file.url, INDEX, || decoder.try_decode())? {
-                DecodeResult::NeedsData(ranges) => {
-                    let bytes = reader.read(&ranges).await?;
-                    decoder.push_ranges(ranges, bytes).map_err(|error| damaged(&file.url, INDEX, error))?;
-                }
-                DecodeResult::Data(metadata) => break Arc::new(metadata),
-                DecodeResult::Finished => return Err(damaged(&file.url, INDEX, "it is missing")),
-            }
-        };
+        // Where the pages are, of all columns, and what they hold, of one: the two lie apart in the file.
+        let places =
+            read(reader, footer, row_group, PageIndexPolicy::Optional, PageIndexPolicy::Skip, None).await?;
+        let held =
+            read(reader, footer, row_group, PageIndexPolicy::Skip, PageIndexPolicy::Optional, leaf).await?;
         let options = ArrowReaderOptions::new().with_schema(footer.reader_metadata.schema().clone());
-        let metadata = guarded(&file.url, INDEX, || ArrowReaderMetadata::try_new(metadata, options))?;
-        let pages = extremes::of_pages(file, footer, &metadata, column)?;
+        let metadata = guarded(&file.url, INDEX, || ArrowReaderMetadata::try_new(Arc::new(places), options))?;
+        let pages = extremes::of_pages(file, footer, &metadata, &held, column)?;
         Ok(pages.map(|pages| Pages { pages, metadata }))
+    }
+}
+
+/// The metadata of a row group alone, with one kind of page index.
+async fn read(
+    reader: &FileReader,
+    footer: &Footer,
+    row_group: usize,
+    places: PageIndexPolicy,
+    held: PageIndexPolicy,
+    leaf: Option<usize>,
+) -> Result<ParquetMetaData> {
+    let (file, metadata) = (reader.file(), footer.metadata());
+    let group = metadata.row_group(row_group).clone();
+    let alone = ParquetMetaData::new(metadata.file_metadata().clone(), vec![group]);
+    let decoder = ParquetMetaDataPushDecoder::try_new_with_metadata(file.size_bytes, alone);
+    let mut decoder = decoder
+        .map_err(|error| damaged(&file.url, INDEX, error))?
+        .with_offset_index_policy(places)
+        .with_column_index_policy(held)
+        .with_column_index_mask(ColumnChunkMask::columns(leaf));
+    loop {
+        match guarded(&file.url, INDEX, || decoder.try_decode())? {
+            DecodeResult::NeedsData(ranges) => {
+                let bytes = reader.read(&ranges).await?;
+                decoder.push_ranges(ranges, bytes).map_err(|error| damaged(&file.url, INDEX, error))?;
+            }
+            DecodeResult::Data(metadata) => return Ok(metadata),
+            DecodeResult::Finished => return Err(damaged(&file.url, INDEX, "it is missing")),
+        }
     }
 }

@@ -54,7 +54,7 @@ impl Stores {
         Arc::new(Stores::default())
     }
 
-    /// As [`Stores::new`], with settings of S3 (`AWS_…`) that go before those of the environment.
+    /// As [`Stores::new`], with settings of S3 (`AWS_…`) in the place of all those of the environment.
     pub fn with_settings(settings: Vec<(String, String)>) -> Arc<Stores> {
         Arc::new(Stores { settings, ..Stores::default() })
     }
@@ -95,8 +95,9 @@ impl Stores {
                 let failed = |why: String| Error::Store { url: base.into(), why };
                 let url =
                     base.parse().map_err(|_| Error::Location(format!("{base}: not a URL of a store")))?;
-                let settings = std::env::vars().chain(self.settings.iter().cloned());
-                let settings = settings.map(|(name, value)| (name.to_ascii_lowercase(), value));
+                let own = self.settings.iter().cloned();
+                let inherited = std::env::vars().filter(|_| self.settings.is_empty());
+                let settings = inherited.chain(own).map(|(name, value)| (name.to_ascii_lowercase(), value));
                 parse_url_opts(&url, settings).map_err(|error| failed(error.to_string()))?.0.into()
             }
         };

@@ -8,6 +8,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request};
 use hyper_util::rt::TokioIo;
+use percent_encoding::percent_decode_str;
 use s3s::auth::SimpleAuth;
 use s3s::dto::StreamingBlob;
 use s3s::service::{S3Service, S3ServiceBuilder};
@@ -98,21 +99,25 @@ impl Folder {
         })
     }
 
-    /// The file of an object, if it has a plain name.
-    fn object(&self, path: &str) -> Option<Object> {
-        let below = Path::new(path.trim_start_matches('/'));
+    /// Where an object of this path lies, or would lie; `None` for a path that leads elsewhere.
+    fn place(&self, path: &str) -> Option<PathBuf> {
+        let path = percent_decode_str(path.trim_start_matches('/')).decode_utf8().ok()?;
+        let below = Path::new(path.as_ref());
         let plain = below.components().all(|part| matches!(part, Component::Normal(_)));
-        let path = plain.then(|| self.root.join(below))?;
+        (plain && path.contains('/')).then(|| self.root.join(below))
+    }
+
+    fn object(&self, path: &str) -> Option<Object> {
+        let path = self.place(path)?;
         let file = File::open(&path).ok()?;
         Some(Object { file, path })
     }
 
     /// Whether an object is asked for that is the folder of others: there is none for S3, and `s3s-fs` fails.
     fn is_folder(&self, request: &Request<Body>) -> bool {
-        let path = request.uri().path().trim_start_matches('/');
         let reads =
             matches!(*request.method(), Method::GET | Method::HEAD) && request.uri().query().is_none();
-        reads && path.contains('/') && self.root.join(path).is_dir()
+        reads && self.place(request.uri().path()).is_some_and(|place| place.is_dir())
     }
 }
 

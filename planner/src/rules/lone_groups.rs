@@ -1,10 +1,12 @@
 //! Groups of one row each are no groups: where the keys name the rows, each aggregate is computed of its row.
 
 use super::{Context, Rule};
+use crate::binder::expression::is_any_volatile;
 use crate::dependency::{Dependencies, names_rows};
 use crate::error::Result;
 use crate::logical::{AggregateCall, ColumnId, ColumnSet, Logical};
 use crate::nullability::{never_null, not_null};
+use crate::shapes::Shapes;
 use columnar::{DataType, Scalar, Value};
 use exec::Expr;
 use exec::plan::AggregateFunction;
@@ -19,14 +21,39 @@ impl Rule for LoneGroups {
     fn apply(&self, plan: Logical, _: &mut Context<'_>) -> Result<Logical> {
         Ok(plan.transform_up(&mut |plan| match plan {
             Logical::Aggregate { input, groups, aggregates } if are_lone(&input, &groups) => {
-                let known = not_null(&input);
-                let value = |(id, call)| (id, of_one_row(call, &known));
-                let exprs = groups.into_iter().chain(aggregates.into_iter().map(value)).collect();
-                input.project(exprs)
+                match of_rows(&input, &groups, &aggregates) {
+                    Some(exprs) => input.project(exprs),
+                    None => input.aggregate(groups, aggregates),
+                }
             }
             other => other,
         }))
     }
+}
+
+/// The groups and aggregates as values of the rows. `None` where one must be computed once and there: what is drawn at
+/// random, and what may fail, since other rules move projections.
+fn of_rows(
+    input: &Logical,
+    groups: &[(ColumnId, Expr)],
+    aggregates: &[(ColumnId, AggregateCall)],
+) -> Option<Vec<(ColumnId, Expr)>> {
+    // The sum of -0.0 is 0.0.
+    let sums_floats = |call: &AggregateCall| {
+        call.function == AggregateFunction::Sum
+            && matches!(call.data_type, DataType::Float32 | DataType::Float64)
+    };
+    if aggregates.iter().any(|(_, call)| sums_floats(call)) {
+        return None;
+    }
+    let known = not_null(input);
+    let values = aggregates.iter().map(|(id, call)| (*id, of_one_row(call.clone(), &known)));
+    let exprs: Vec<(ColumnId, Expr)> = groups.iter().cloned().chain(values).collect();
+    let shapes = Shapes::of(input);
+    let moves = |expr: &Expr| {
+        !is_any_volatile(expr) && shapes.compile(expr).is_some_and(|compiled| !compiled.is_fallible())
+    };
+    exprs.iter().all(|(_, expr)| moves(expr)).then_some(exprs)
 }
 
 fn are_lone(input: &Logical, groups: &[(ColumnId, Expr)]) -> bool {

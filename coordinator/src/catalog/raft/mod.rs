@@ -248,7 +248,7 @@ impl RaftCatalog {
         let follows = |metrics: &Metrics| !metrics.state.is_leader() && metrics.current_leader.is_some();
         let patience = self.member.timings().election_most;
         if raft.wait(Some(patience)).metrics(follows, "another leader").await.is_err() {
-            tracing::warn!("no other coordinator took the lead of the catalog in time");
+            tracing::info!("no other coordinator took the lead of the catalog in time");
         }
     }
 }

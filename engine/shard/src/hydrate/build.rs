@@ -245,7 +245,8 @@ impl Group {
                     all if all == batch.rows => batch.clone(),
                     some => batch.slice(first, some),
                 };
-                let slices = task.wanted.slices_of(&piece, &Part { keys: *keys, ..self.parts[0] })?;
+                let announced = [self.parts[0], Part { keys: *keys, ..self.parts[0] }];
+                let slices = task.wanted.slices_of(&piece, announced)?;
                 for one in open.iter_mut() {
                     one.take(task, &piece, slices.as_deref(), self.id(), &here)?;
                 }

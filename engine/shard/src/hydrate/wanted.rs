@@ -211,9 +211,9 @@ impl Wanted {
         (bucket as usize + self.mine.len() - self.first_slice) % self.mine.len()
     }
 
-    /// The rows of a batch by slices; `None` where all rows go the same way. An error where rows are not in the range
-    /// that the part was announced with: other shards have left it out.
-    pub(super) fn slices_of(&self, batch: &Batch, announced: &Part) -> Result<Option<Vec<Vec<u32>>>> {
+    /// The rows of a batch by slices; `None` where all rows go the same way. An error where rows are not in the ranges
+    /// that their row group and their page were announced with: other shards may have left them out.
+    pub(super) fn slices_of(&self, batch: &Batch, announced: [Part; 2]) -> Result<Option<Vec<Vec<u32>>>> {
         let slices = self.mine.len();
         let Some((columns, slicing)) = self.placement.slicing().filter(|_| slices > 1) else {
             return Ok(None);
@@ -226,13 +226,15 @@ impl Wanted {
             rows[slice as usize].push(row as u32);
         }
         if let Slicing::Ranges { .. } = slicing {
-            let outside = (0..slices as u32)
-                .any(|slice| !rows[slice as usize].is_empty() && self.share_of(announced, &[slice]) == 0.0);
+            let outside = (0..slices as u32).any(|slice| {
+                !rows[slice as usize].is_empty()
+                    && announced.iter().any(|part| self.share_of(part, &[slice]) == 0.0)
+            });
             if outside {
                 let column = &self.version.schema[columns[0] as usize].name;
                 let why = format!("values of column \"{column}\" lie outside of what the file announces");
-                let file = &self.version.files[announced.file];
-                let part = crate::decode::part_of(announced.row_group);
+                let file = &self.version.files[announced[0].file];
+                let part = crate::decode::part_of(announced[0].row_group);
                 return Err(crate::footer::damaged(&file.url, &part, why));
             }
         }
