@@ -44,11 +44,9 @@ impl Pages {
     ) -> Result<Option<Pages>> {
         let file = reader.file();
         let group = footer.metadata().row_group(row_group);
-        let Some(root) = footer.columns.iter().position(|stored| same_name(&stored.name, &column.name))
-        else {
-            // It is in the folder's name.
-            return Ok(None);
-        };
+        let in_folder = file.folder_values.iter().any(|value| same_name(&value.column, &column.name));
+        let stored = footer.columns.iter().position(|stored| same_name(&stored.name, &column.name));
+        let Some(root) = stored.filter(|_| !in_folder) else { return Ok(None) };
         let schema = footer.metadata().file_metadata().schema_descr();
         let leaf = (0..schema.num_columns()).find(|&leaf| schema.get_column_root_idx(leaf) == root);
         let told = leaf.map(|leaf| group.column(leaf)).is_some_and(|column| {
