@@ -20,7 +20,7 @@ use crate::durable;
 use crate::machine;
 use crate::node::TransportOptions;
 use crate::process::{self, Stop};
-use crate::s3::{LocalS3, refuse_other_store};
+use crate::s3::LocalS3;
 use crate::sample::Sample;
 use crate::size::Size;
 use crate::sql::client::Client;
@@ -92,7 +92,7 @@ struct Objects {
 }
 
 async fn serve(options: Options, mut stop: Stop) -> Result<(), Failure> {
-    let s3 = LocalS3::start_if(options.s3, &options.data).await?;
+    let s3 = LocalS3::start_if(options.s3, &options.data, options.object_store.as_deref()).await?;
     let objects = objects(&options, s3.as_ref())?;
     let nodes = plan(&options, &objects)?;
     let (ready, mut lines) = mpsc::unbounded_channel();
@@ -221,7 +221,6 @@ fn coordinators(options: &Options) -> Result<Vec<(u16, String)>, Failure> {
 
 fn objects(options: &Options, s3: Option<&LocalS3>) -> Result<Objects, Failure> {
     if let Some(s3) = s3 {
-        refuse_other_store(options.object_store.as_deref())?;
         return Ok(Objects { url: s3.object_store(), settings: s3.settings() });
     }
     let url = match &options.object_store {

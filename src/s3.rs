@@ -18,9 +18,17 @@ pub(crate) struct LocalS3 {
 impl LocalS3 {
     /// Serves the folder `s3` of `data` on a free port of this machine, if it is `wanted`: to whoever
     /// has the access keys of the environment, or, where it has none, to this process and those that it starts.
-    pub(crate) async fn start_if(wanted: bool, data: &Path) -> Result<Option<LocalS3>, Failure> {
+    pub(crate) async fn start_if(
+        wanted: bool,
+        data: &Path,
+        object_store: Option<&str>,
+    ) -> Result<Option<LocalS3>, Failure> {
         if !wanted {
             return Ok(None);
+        }
+        // Where one is set in the configuration file, flags do not see that they conflict.
+        if let Some(url) = object_store {
+            return Err(format!("--s3 and --object-store {url} are both set: leave one out").into());
         }
         let folder = data.join("s3");
         let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
@@ -54,12 +62,4 @@ fn secret() -> Result<String, Failure> {
     let mut bytes = [0; 16];
     SystemRandom::new().fill(&mut bytes).map_err(|_| "the system gives no random numbers")?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
-}
-
-/// A store may be set where flags do not see it, in the configuration file.
-pub(crate) fn refuse_other_store(object_store: Option<&str>) -> Result<(), Failure> {
-    match object_store {
-        None => Ok(()),
-        Some(url) => Err(format!("--s3 and --object-store {url} are both set: leave one out").into()),
-    }
 }

@@ -11,7 +11,7 @@ use object_store::prefix::PrefixStore;
 use crate::Failure;
 use crate::machine;
 use crate::process::{self, Stop};
-use crate::s3::{LocalS3, refuse_other_store};
+use crate::s3::LocalS3;
 use crate::sample::Sample;
 use crate::size::Size;
 
@@ -60,10 +60,9 @@ pub(crate) fn run(options: Options) -> Result<(), Failure> {
 async fn serve(options: Options, mut stop: Stop) -> Result<(), Failure> {
     let mut environment = Environment::listen(&options.flight, Some(&options.http)).await?;
     let sample = options.sample;
-    let s3 = LocalS3::start_if(options.s3, &options.data).await?;
+    let s3 = LocalS3::start_if(options.s3, &options.data, options.object_store.as_deref()).await?;
     let mut config = options.config();
     if let Some(s3) = &s3 {
-        refuse_other_store(config.object_store.as_deref())?;
         environment.stores = Stores::with_settings(s3.settings());
         config.object_store = Some(s3.object_store());
     }
