@@ -634,7 +634,8 @@ pub struct WantedKeys {
     /// The integer of the first bit, divided by 64.
     #[prost(sint64, tag = "2")]
     pub first: i64,
-    /// A bit an integer, in words of 64, little-endian. Without one no row is wanted.
+    /// A bit an integer, in words of 64, little-endian. Without one no row is wanted; with 2^32 - 1, which is more
+    /// than are ever told, all are.
     #[prost(uint32, tag = "3")]
     pub words: u32,
     /// The words, compressed as an LZ4 block where they are longer than this.

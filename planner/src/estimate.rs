@@ -297,7 +297,8 @@ impl<'a> Estimator<'a> {
             JoinKind::Inner => pairs,
             JoinKind::Left => pairs.max(left.rows),
             JoinKind::Full => pairs.max(left.rows).max(right.rows),
-            JoinKind::Semi => left.rows * matched(),
+            // No more than there are pairs.
+            JoinKind::Semi => (left.rows * matched()).min(pairs),
             JoinKind::Anti => left.rows * (1.0 - matched()).max(0.05),
             JoinKind::Mark(_) | JoinKind::NullMark(_) | JoinKind::Single => left.rows,
         };

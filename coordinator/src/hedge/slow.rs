@@ -30,7 +30,7 @@ pub(crate) struct Parts {
 /// How the fragments of a query hang together.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Shape {
-    /// The fragments whose rows each takes.
+    /// The fragments whose rows each takes, or that must tell it which rows they want.
     inputs: BTreeMap<u32, Vec<u32>>,
     /// The fragment that gives the result, and its place.
     root: (u32, usize),
@@ -49,7 +49,14 @@ enum Said {
 impl Shape {
     /// Of a plan whose result is given by the shard at `root`.
     pub(crate) fn new(fragments: &[Fragment], root: usize) -> Shape {
-        let inputs = fragments.iter().map(|fragment| (fragment.id, fragment.plan.received())).collect();
+        let mut inputs: BTreeMap<u32, Vec<u32>> =
+            fragments.iter().map(|fragment| (fragment.id, fragment.plan.received())).collect();
+        for consumer in fragments {
+            // Who sends these waits for the consumer first.
+            for asked in consumer.plan.asked() {
+                inputs.entry(asked).or_default().push(consumer.id);
+            }
+        }
         let result = fragments.iter().find(|fragment| fragment.output.is_none());
         Shape { inputs, root: (result.map_or(0, |fragment| fragment.id), root) }
     }

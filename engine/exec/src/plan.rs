@@ -138,6 +138,20 @@ pub struct JoinKey {
     pub null_equal: bool,
 }
 
+impl JoinKey {
+    /// The columns of probe and build side that it compares, if it is two columns of which nulls are not equal.
+    pub(crate) fn columns(&self) -> Option<(usize, usize)> {
+        match self {
+            JoinKey {
+                probe: Expr::Column { id: probe, data_type },
+                build: Expr::Column { id: build, data_type: build_type },
+                null_equal: false,
+            } if data_type == build_type => Some((*probe as usize, *build as usize)),
+            _ => None,
+        }
+    }
+}
+
 /// Which rows a join gives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum JoinKind {
@@ -161,6 +175,21 @@ pub enum JoinKind {
     Mark,
     /// As [`JoinKind::ProbeOuter`], but a second match is the error of a scalar subquery with two rows.
     Single,
+}
+
+impl JoinKind {
+    /// Whether a probe row without a match leaves no trace in the join's result.
+    pub(crate) fn drops_probe_rows(self) -> bool {
+        use JoinKind::*;
+        matches!(self, Inner | BuildOuter | ProbeSemi | BuildSemi | BuildAnti)
+    }
+
+    /// Whether what the join gives of one probe row depends on no other, so that rows that a later join would drop
+    /// may be left out before it.
+    pub(crate) fn passes_probe_rows(self) -> bool {
+        use JoinKind::*;
+        matches!(self, Inner | ProbeOuter | ProbeSemi | ProbeAnti | Mark)
+    }
 }
 
 /// One aggregate over the rows of a group.
@@ -270,6 +299,44 @@ impl Plan {
         match self {
             Plan::Receive { fragment, .. } | Plan::ReceiveProven { fragment, .. } => vec![*fragment],
             _ => self.inputs().into_iter().flat_map(Plan::received).collect(),
+        }
+    }
+
+    /// The fragments of whose rows joins in the plan may want some alone, by a key: who runs it tells those who send them
+    /// which, or that it wants all.
+    pub fn asked(&self) -> Vec<u32> {
+        let mut asked = Vec::new();
+        self.sent_columns(&mut asked);
+        asked
+    }
+
+    /// For each column, the fragment whose rows it is a column of, where those come straight from there; columns at the end
+    /// may be missing.
+    fn sent_columns(&self, asked: &mut Vec<u32>) -> Vec<Option<u32>> {
+        match self {
+            Plan::ReceiveProven { fragment, columns } => vec![Some(*fragment); columns.len()],
+            Plan::Filter { input, .. } => input.sent_columns(asked),
+            Plan::Project { input, exprs } => {
+                let sent = input.sent_columns(asked);
+                let of = |expr: &Expr| match expr {
+                    Expr::Column { id, .. } => sent.get(*id as usize).copied().flatten(),
+                    _ => None,
+                };
+                exprs.iter().map(of).collect()
+            }
+            Plan::HashJoin(join) => {
+                let sent = join.probe.sent_columns(asked);
+                join.build.sent_columns(asked);
+                if join.kind.drops_probe_rows() {
+                    let columns = join.keys.iter().filter_map(JoinKey::columns);
+                    asked.extend(columns.filter_map(|(probe, _)| sent.get(probe).copied().flatten()));
+                }
+                if join.kind.passes_probe_rows() { sent } else { Vec::new() }
+            }
+            _ => {
+                self.inputs().into_iter().for_each(|input| drop(input.sent_columns(asked)));
+                Vec::new()
+            }
         }
     }
 

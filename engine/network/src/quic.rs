@@ -55,7 +55,7 @@ pub struct QuicOptions {
 impl Default for QuicOptions {
     fn default() -> Self {
         QuicOptions {
-            keep_alive: Duration::from_millis(500),
+            keep_alive: Duration::from_secs(1),
             idle_timeout: Duration::from_secs(3),
             stream_window_bytes: 1 << 20,
             connection_window_bytes: 4 << 30,

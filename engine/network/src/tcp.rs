@@ -44,7 +44,7 @@ pub struct TcpOptions {
 
 impl Default for TcpOptions {
     fn default() -> Self {
-        TcpOptions { keep_alive: Duration::from_millis(500), idle_timeout: Duration::from_secs(3) }
+        TcpOptions { keep_alive: Duration::from_secs(1), idle_timeout: Duration::from_secs(3) }
     }
 }
 

@@ -17,6 +17,7 @@ mod outer_joins;
 mod prune_columns;
 mod push_filters;
 mod reduce_aggregates;
+mod semi_joins;
 mod simplify;
 mod top_n;
 mod verify;
@@ -69,6 +70,7 @@ const RULES: &[&dyn Rule] = &[
     &prune_columns::PruneColumns,
     &narrow::Narrow,
     &build_side::BuildSide,
+    &semi_joins::SemiJoins,
 ];
 
 /// Rules without which no plan runs.

@@ -39,6 +39,9 @@ struct Outgoing {
 struct ExchangeTask {
     outgoing: Arc<Outgoing>,
     hasher: Hasher,
+    /// Rows that wait until all receivers have told which they want.
+    pending: Option<Batch>,
+    all_told: bool,
     /// Rows for all receivers alike.
     for_all: Pieces,
     /// One a receiver.
@@ -97,6 +100,8 @@ impl Sink for ExchangeSink {
         Ok(Box::new(ExchangeTask {
             outgoing,
             hasher: Hasher::default(),
+            pending: None,
+            all_told: !self.outgoing.exchange.topology().is_asked(self.outgoing.fragment),
             for_all: Pieces::default(),
             destinations,
         }))
@@ -115,8 +120,9 @@ impl Outgoing {
     }
 }
 
-impl SinkTask for ExchangeTask {
-    fn push(&mut self, batch: Batch) -> Result<()> {
+impl ExchangeTask {
+    /// Puts rows where they go.
+    fn route(&mut self, batch: Batch) -> Result<()> {
         let wanted = self.outgoing.exchange.wanted(self.outgoing.fragment);
         let batch = wanted.iter().fold(batch.compact(), |batch, test| test.wanted_of(batch));
         if batch.rows == 0 {
@@ -143,8 +149,24 @@ impl SinkTask for ExchangeTask {
         }
         Ok(())
     }
+}
+
+impl SinkTask for ExchangeTask {
+    fn push(&mut self, batch: Batch) -> Result<()> {
+        self.pending = Some(batch);
+        Ok(())
+    }
 
     fn advance(&mut self, step: &Step<'_>) -> Result<Progress> {
+        if let Some(batch) = self.pending.take() {
+            let Outgoing { exchange, fragment, .. } = &*self.outgoing;
+            self.all_told = self.all_told || exchange.all_told(*fragment, step.waker)?;
+            if !self.all_told {
+                self.pending = Some(batch);
+                return Ok(Progress::Blocked);
+            }
+            self.route(batch)?;
+        }
         let mut blocked = false;
         for (destination, &to) in self.destinations.iter_mut().zip(&self.outgoing.receivers) {
             while let Some(batch) = destination.ready.pop_front() {

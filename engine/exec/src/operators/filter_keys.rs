@@ -63,11 +63,14 @@ impl Keys {
     /// What is tested; `None`: the filter gave up.
     fn test(&self) -> Option<&KeyTest> {
         let make = || {
-            let keys = self.filter.complete()?;
+            let keys = self.filter.complete();
             if let Some(Senders { exchange, fragment, shard, column }) = &self.senders {
-                exchange.want(*fragment, *shard, keys.wanted(*column));
+                match &keys {
+                    Some(keys) => exchange.want(*fragment, *shard, keys.wanted(*column)),
+                    None => exchange.want_all(*fragment, *shard),
+                }
             }
-            Some(KeyTest::new(keys))
+            keys.map(KeyTest::new)
         };
         self.test.get_or_init(make).as_ref()
     }

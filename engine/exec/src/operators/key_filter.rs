@@ -3,7 +3,8 @@
 //! An operator before the build side's sink notes the keys that pass, as a bitmap over the range that the
 //! column's bounds prove. A scan whose rows would only meet that join later drops those that cannot match,
 //! before it reads their other columns. The filter is exact but optional: where memory is short it lets
-//! everything pass.
+//! everything pass. Semi and anti joins that hold nothing but keys have one that is kept in any case
+//! ([`KeyFilter::kept`]).
 
 use crate::context::QueryContext;
 use crate::error::Result;
@@ -11,7 +12,7 @@ use crate::memory::Reservation;
 use crate::operator::{Operator, OperatorTask, Output, Step};
 use crate::runtime::wanted::WantedKeys;
 use crate::shape::Shape;
-use columnar::{Batch, Bitmap, Flat, Values, Vector, kernel};
+use columnar::{Batch, Bitmap, Flat, PhysicalType, Values, Vector, kernel};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -29,6 +30,10 @@ struct State {
     words: Option<Arc<Vec<u64>>>,
     /// For every bitmap that was made.
     reservation: Reservation,
+    /// Bitmaps that are reserved and not made yet.
+    reserved: usize,
+    /// It may not give up.
+    is_kept: bool,
     /// Memory was short: the filter knows nothing.
     given_up: bool,
 }
@@ -54,6 +59,8 @@ pub struct KeySet {
 impl KeyFilter {
     /// The widest range that is worth a bitmap: 32 MiB.
     pub const RANGE_LIMIT: i128 = 1 << 28;
+    /// The widest range of a filter that is kept: 8 MiB.
+    const KEPT_RANGE_LIMIT: usize = 1 << 26;
 
     /// A filter for a column of the build side, which is to test one of the probe side; `None` where what is proven of
     /// them leaves too wide a range. Keys that only one side can have match nothing.
@@ -66,8 +73,30 @@ impl KeyFilter {
         let before = if range > 0 { low.rem_euclid(64) } else { 0 };
         let (low, range) = (low - before, range + i128::from(before));
         let reservation = query.memory.reservation("the key filter of a join");
-        let state = Mutex::new(State { words: None, reservation, given_up: false });
+        let state = State { words: None, reservation, reserved: 0, is_kept: false, given_up: false };
+        let state = Mutex::new(state);
         Some(Arc::new(KeyFilter { low, range: usize::try_from(range).ok()?, state }))
+    }
+
+    /// As [`KeyFilter::new`], but one that never gives up: its memory is reserved here. `None` where that is too much.
+    pub fn kept(build: &Shape, probe: &Shape, query: &QueryContext) -> Option<Arc<KeyFilter>> {
+        let narrow = |shape: &Shape| shape.physical != PhysicalType::I128;
+        let filter = KeyFilter::new(build, probe, query).filter(|_| narrow(build) && narrow(probe))?;
+        if filter.range > KeyFilter::KEPT_RANGE_LIMIT {
+            return None;
+        }
+        let mut state = filter.state.lock();
+        // One of the first task, one that tasks share which get none of their own.
+        state.reserved = 2;
+        state.reservation.grow(2 * filter.bytes()).ok()?;
+        state.is_kept = true;
+        drop(state);
+        Some(filter)
+    }
+
+    /// Of a bitmap.
+    fn bytes(&self) -> u64 {
+        self.range.div_ceil(64) as u64 * 8
     }
 
     /// The keys, once all are noted; `None` where it gave up.
@@ -80,16 +109,28 @@ impl KeyFilter {
         Some(KeySet::of_words(self.low, self.range, state.words.clone().unwrap_or_default()))
     }
 
-    /// An empty bitmap, or `None` where memory is short, which ends the filter.
+    /// An empty bitmap for a task, or `None` where memory is short, which ends a filter that is not kept.
     fn bitmap(&self) -> Option<Vec<u64>> {
         let mut state = self.state.lock();
-        let words = self.range.div_ceil(64);
-        if state.given_up || state.reservation.grow(words as u64 * 8).is_err() {
-            state.given_up = true;
-            state.words = None;
+        if state.reserved > 1 {
+            state.reserved -= 1;
+        } else if state.given_up || state.reservation.grow(self.bytes()).is_err() {
+            if !state.is_kept {
+                state.given_up = true;
+                state.words = None;
+            }
             return None;
         }
-        Some(vec![0; words])
+        Some(vec![0; self.range.div_ceil(64)])
+    }
+
+    /// Adds the keys of a task without a bitmap.
+    fn note(&self, keys: &Flat) {
+        let mut state = self.state.lock();
+        if state.is_kept {
+            let words = state.words.get_or_insert_with(|| Arc::new(vec![0; self.range.div_ceil(64)]));
+            note(Arc::make_mut(words).as_mut_slice(), keys, self.low, self.range);
+        }
     }
 
     /// Adds the keys that one task has seen.
@@ -280,8 +321,12 @@ impl OperatorTask for NoteKeysTask {
             self.words = self.filter.bitmap();
             self.given_up = self.words.is_none();
         }
-        if let (Some(words), Some(vector)) = (&mut self.words, batch.columns.get(self.column)) {
-            note(words, &vector.flatten(), self.filter.low, self.filter.range);
+        match (&mut self.words, batch.columns.get(self.column)) {
+            (Some(words), Some(vector)) => {
+                note(words, &vector.flatten(), self.filter.low, self.filter.range);
+            }
+            (None, Some(vector)) => self.filter.note(&vector.flatten()),
+            _ => {}
         }
         Ok(Output::Batch(batch))
     }

@@ -14,10 +14,12 @@ pub mod project;
 pub mod receive;
 pub mod result;
 pub mod scan;
+pub mod semi_join;
 pub mod sort;
 pub mod top_n;
 pub mod union;
 pub mod values;
+pub mod wanted_rows;
 
 #[cfg(test)]
 pub(crate) mod testing;

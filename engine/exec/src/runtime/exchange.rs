@@ -22,6 +22,11 @@ pub trait Exchange: Send + Sync {
     fn receive(&self, fragment: u32, to: usize, waker: &Waker) -> Result<Received>;
     /// Shard `to` has a use for those rows of `fragment` alone whose key is among `keys`.
     fn want(&self, fragment: u32, to: usize, keys: WantedKeys);
+    /// Shard `to` may have a use for any row of `fragment`: those who send them need not wait to be told.
+    fn want_all(&self, fragment: u32, to: usize);
+    /// Whether all who receive `fragment` have told what they want of it, where it [is asked](Topology::is_asked); `waker`
+    /// is woken once they have.
+    fn all_told(&self, fragment: u32, waker: &Waker) -> Result<bool>;
     /// What all shards that receive `fragment` want of it, as far as all have told.
     fn wanted(&self, fragment: u32) -> Vec<Arc<WantedTest>>;
     /// Shard `to` wants no more of `fragment`: what is queued is dropped, senders are told.
@@ -63,6 +68,10 @@ pub struct Topology {
 struct Places {
     senders: Vec<usize>,
     receivers: Vec<usize>,
+    /// The fragment that receives the rows.
+    consumer: Option<u32>,
+    /// Whether it tells which rows it wants.
+    asked: bool,
 }
 
 impl Topology {
@@ -89,9 +98,10 @@ impl Topology {
         };
         let mut places: HashMap<u32, Places> = fragments
             .iter()
-            .map(|fragment| (fragment.id, Places { senders: runs_on(fragment), receivers: vec![] }))
+            .map(|fragment| (fragment.id, Places { senders: runs_on(fragment), ..Places::default() }))
             .collect();
         for consumer in fragments {
+            let asked = consumer.plan.asked();
             for id in consumer.plan.received() {
                 let sender = fragments.iter().find(|fragment| fragment.id == id);
                 let (Some(sender), Some(place)) = (sender, places.get_mut(&id)) else {
@@ -104,6 +114,7 @@ impl Topology {
                     (Some(Routing::Gather), shards) => shards.into_iter().take(1).collect(),
                     (_, shards) => shards,
                 };
+                (place.consumer, place.asked) = (Some(consumer.id), asked.contains(&id));
             }
         }
         Ok(Topology { fragments: places, slices })
@@ -117,6 +128,16 @@ impl Topology {
     /// The numbers of all fragments.
     pub fn fragments(&self) -> impl Iterator<Item = u32> + '_ {
         self.fragments.keys().copied()
+    }
+
+    /// The fragment that receives the rows of `fragment`.
+    pub fn consumer(&self, fragment: u32) -> Option<u32> {
+        self.fragments.get(&fragment)?.consumer
+    }
+
+    /// Whether those who receive the fragment tell which of its rows they want, and those who send it wait for that.
+    pub fn is_asked(&self, fragment: u32) -> bool {
+        self.fragments.get(&fragment).is_some_and(|places| places.asked)
     }
 
     /// The shards that run the fragment.

@@ -102,10 +102,14 @@ impl LocalExchange {
     }
 
     /// The fragments, with the shards that run them, whose rows shard `to` waits for: it has taken all that came of
-    /// the fragment, and wants more.
+    /// the fragment, and wants more. With them those that are yet to tell what they want of what it sends.
     pub fn waits_for(&self, to: usize) -> Vec<(u32, usize)> {
         let mut awaited = Vec::new();
         for (&(fragment, _), queue) in self.queues.iter().filter(|((_, receiver), _)| *receiver == to) {
+            // Who has not told yet what it wants does not wait for rows either.
+            if self.topology.is_asked(fragment) && !self.has_told(fragment, to) {
+                continue;
+            }
             let queue = queue.lock();
             if queue.closed || queue.failed || !queue.batches.is_empty() {
                 continue;
@@ -113,8 +117,31 @@ impl LocalExchange {
             let unfinished = queue.senders.iter().filter(|(_, sender)| !sender.finished);
             awaited.extend(unfinished.map(|(&from, _)| (fragment, from)));
         }
+        for fragment in self.topology.fragments().filter(|&fragment| self.topology.is_asked(fragment)) {
+            let Some(consumer) = self.topology.consumer(fragment) else { continue };
+            if self.topology.senders(fragment).contains(&to) {
+                let silent = self.topology.receivers(fragment).iter();
+                let silent = silent.filter(|&&receiver| !self.has_told(fragment, receiver));
+                awaited.extend(silent.map(|&receiver| (consumer, receiver)));
+            }
+        }
         awaited.sort_unstable();
+        awaited.dedup();
         awaited
+    }
+
+    fn has_told(&self, fragment: u32, receiver: usize) -> bool {
+        self.wanted.get(&fragment).is_some_and(|wanted| wanted.lock().told_by(receiver))
+    }
+
+    /// Shard `to` will tell no more of what it wants of `fragment`: it wants all, or nothing any more.
+    pub fn ends_telling(&self, fragment: u32, to: usize) {
+        if self.topology.receivers(fragment).contains(&to)
+            && let Some(wanted) = self.wanted.get(&fragment)
+        {
+            let waiters = wanted.lock().has_told(to);
+            waiters.wake();
+        }
     }
 
     fn failure(&self) -> Error {
@@ -215,8 +242,30 @@ impl Exchange for LocalExchange {
         if self.topology.receivers(fragment).contains(&to)
             && let Some(wanted) = self.wanted.get(&fragment)
         {
-            wanted.lock().tell(to, keys);
+            let mut wanted = wanted.lock();
+            wanted.tell(to, keys);
+            let waiters = wanted.has_told(to);
+            drop(wanted);
+            waiters.wake();
         }
+    }
+
+    fn want_all(&self, fragment: u32, to: usize) {
+        self.ends_telling(fragment, to);
+    }
+
+    fn all_told(&self, fragment: u32, waker: &Waker) -> Result<bool> {
+        let Some(wanted) = self.wanted.get(&fragment) else { return Ok(true) };
+        let mut wanted = wanted.lock();
+        if wanted.all_told() {
+            return Ok(true);
+        }
+        // Whoever fails the exchange looks here after it has said so.
+        if let Some(failure) = &*self.failure.lock() {
+            return Err(failure.clone());
+        }
+        wanted.wait(waker);
+        Ok(false)
     }
 
     fn wanted(&self, fragment: u32) -> Vec<Arc<WantedTest>> {
@@ -224,6 +273,7 @@ impl Exchange for LocalExchange {
     }
 
     fn close(&self, fragment: u32, to: usize) {
+        self.ends_telling(fragment, to);
         let Some(queue) = self.queues.get(&(fragment, to)) else { return };
         let (dropped, writers, readers) = {
             let mut queue = queue.lock();
@@ -237,6 +287,10 @@ impl Exchange for LocalExchange {
 
     fn fail(&self, error: Error) {
         self.failure.lock().get_or_insert(error);
+        for wanted in self.wanted.values() {
+            let waiters = wanted.lock().release();
+            waiters.wake();
+        }
         for queue in self.queues.values() {
             let (dropped, writers, readers) = {
                 let mut queue = queue.lock();

@@ -26,10 +26,12 @@ use crate::operators::receive::Receive;
 use crate::operators::result::{ResultQueue, ResultSink};
 use crate::operators::scan::Scan;
 use crate::operators::scan::lookup::LookupJoin;
+use crate::operators::semi_join::{NotedKeys, SemiJoin};
 use crate::operators::sort::Sort;
 use crate::operators::top_n::TopN;
 use crate::operators::union::{Widen, common_shapes};
 use crate::operators::values::ValuesSource;
+use crate::operators::wanted_rows::WantedRows;
 use crate::plan::{self, Fragment, JoinKey, JoinKind, Plan};
 use crate::shape::Shape;
 use columnar::DataType;
@@ -60,6 +62,8 @@ pub(crate) fn lower(
         morsels: Arc::default(),
         next_pipeline: 0,
         shared: HashMap::new(),
+        asked: Vec::new(),
+        sends: Some(fragment.id).filter(|&id| environment.exchange.topology().is_asked(id)),
     };
     let stream = lowering.lower(&fragment.plan)?;
     let sink: Arc<dyn Sink> = match &fragment.output {
@@ -75,6 +79,7 @@ pub(crate) fn lower(
     };
     let output = lowering.node();
     lowering.close(stream, sink, &output);
+    lowering.want_others(&fragment.plan);
     let Lowering { mut pipelines, sinks, nodes, morsels, .. } = lowering;
     // Pipelines are named by the numbers they were opened under.
     pipelines.sort_by_key(|(number, _)| *number);
@@ -92,6 +97,10 @@ struct Lowering<'a> {
     next_pipeline: usize,
     /// What is computed once, by its number in the plan.
     shared: HashMap<u32, SharedRows>,
+    /// Fragments whose senders are told which rows are wanted, once that is known.
+    asked: Vec<u32>,
+    /// What the rows of the plan that is lowered next are sent as, where the receivers tell which they want.
+    sends: Option<u32>,
 }
 
 /// Rows that several streams read, and the sink after which they may.
@@ -153,6 +162,7 @@ impl Lowering<'_> {
         let settings = &environment.query.settings;
         let node = self.node();
         self.nodes.push(node.clone());
+        let sends = self.sends.take();
         Ok(match plan {
             Plan::Scan(scan) => {
                 let scan = Arc::new(self.scan(scan)?);
@@ -206,6 +216,10 @@ impl Lowering<'_> {
                     _ => self.lower(input)?,
                 };
                 let (groups, aggregates) = (&groups, &aggregates);
+                let stream = match sends {
+                    Some(fragment) => self.wanted_rows(fragment, groups, stream, &node),
+                    None => stream,
+                };
                 if let Some(runs) = runs_of(groups, aggregates, &stream, &node)? {
                     // A group goes with its key, as its rows do.
                     let mut origins: Vec<_> = groups.iter().map(|group| stream.origin(group)).collect();
@@ -255,6 +269,25 @@ impl Lowering<'_> {
                 return Err(crate::Error::Internal("an exchange is left in a fragment".into()));
             }
         })
+    }
+
+    /// Leaves out rows of groups that those who receive the groups, as `fragment`, do not want.
+    fn wanted_rows(&self, fragment: u32, groups: &[Expr], stream: Stream, node: &Arc<Node>) -> Stream {
+        let column = |group: &Expr| match group {
+            Expr::Column { id, .. } => Some(*id as usize),
+            _ => None,
+        };
+        let columns = groups.iter().map(column).collect();
+        let wanted = WantedRows::new(self.environment.exchange.clone(), fragment, columns, &stream.shapes);
+        let (origins, in_order, total) = (stream.origins.clone(), stream.in_order, stream.total);
+        Stream { origins, in_order, total, ..stream.through(Arc::new(wanted), node) }
+    }
+
+    /// Tells those who wait to be told that all their rows are wanted, where nothing else is found out.
+    fn want_others(&self, plan: &Plan) {
+        let FragmentEnvironment { exchange, shard, .. } = self.environment;
+        let asked = plan.asked().into_iter().filter(|fragment| !self.asked.contains(fragment));
+        asked.for_each(|fragment| exchange.want_all(fragment, *shard));
     }
 
     /// Computes the input once, and reads it a first time.
@@ -346,6 +379,9 @@ impl Lowering<'_> {
             probe = self.lower(&join.probe)?;
             build = self.lower(&join.build)?;
         }
+        if let Some(keys) = HeldKeys::of(join, &probe, &build, node) {
+            return Ok(self.lower_semi_join(keys, probe, build, node));
+        }
         let parts = HashJoin::new(
             join.kind,
             &join.keys,
@@ -354,15 +390,15 @@ impl Lowering<'_> {
             &build.shapes,
             &node.query,
         )?;
-        if drops_probe_rows(join.kind) {
+        if join.kind.drops_probe_rows() {
             for key in &join.keys {
-                (probe, build) = filter_by_key(key, probe, build, node, self.environment);
+                (probe, build) = self.filter_by_key(key, probe, build, node);
             }
         }
         let built = self.close(build, parts.build, node);
         probe.open.iter_mut().for_each(|pipeline| pipeline.after.push(After::Sink(built)));
         let probed: Vec<After> = probe.open.iter().map(|pipeline| After::Pipeline(pipeline.number)).collect();
-        let mut origins = match passes_probe_rows(join.kind) {
+        let mut origins = match join.kind.passes_probe_rows() {
             true => probe.origins.clone(),
             false => Vec::new(),
         };
@@ -377,6 +413,66 @@ impl Lowering<'_> {
             }
             None => Ok(stream),
         }
+    }
+
+    /// Has rows of the probe side dropped that the build side has no key for: by the scan that they come from, or else on
+    /// their way to the join.
+    fn filter_by_key(
+        &mut self,
+        key: &JoinKey,
+        probe: Stream,
+        build: Stream,
+        node: &Arc<Node>,
+    ) -> (Stream, Stream) {
+        let Some((probe_column, build_column)) = key.columns() else { return (probe, build) };
+        let shapes = probe.shapes.get(probe_column).zip(build.shapes.get(build_column));
+        let filter = shapes.and_then(|(of_probe, of_build)| KeyFilter::new(of_build, of_probe, &node.query));
+        let Some(filter) = filter else { return (probe, build) };
+        let note = NoteKeys::new(filter.clone(), build_column, &build.shapes);
+        let build = build.through(Arc::new(note), node);
+        (self.filtered(filter, probe_column, probe, node), build)
+    }
+
+    /// The stream without rows whose column `column` does not pass, dropped as early as may be.
+    fn filtered(
+        &mut self,
+        filter: Arc<KeyFilter>,
+        column: usize,
+        stream: Stream,
+        node: &Arc<Node>,
+    ) -> Stream {
+        let drop = match stream.origins.get(column).cloned().flatten() {
+            Some(Origin::Scan(scan, position)) => {
+                scan.filter_keys(position, filter);
+                return stream;
+            }
+            Some(Origin::Sent(fragment, sent)) => {
+                let FragmentEnvironment { exchange, shard, .. } = self.environment;
+                self.asked.push(fragment);
+                let from = (fragment, *shard, sent);
+                FilterKeys::of_received(filter, column, &stream.shapes, exchange.clone(), from)
+            }
+            None => FilterKeys::new(filter, column, &stream.shapes),
+        };
+        let (origins, in_order, total) = (stream.origins.clone(), stream.in_order, stream.total);
+        Stream { origins, in_order, total, ..stream.through(Arc::new(drop), node) }
+    }
+
+    fn lower_semi_join(&mut self, keys: HeldKeys, probe: Stream, build: Stream, node: &Arc<Node>) -> Stream {
+        let HeldKeys { filter, probe: column, build: noted, anti } = keys;
+        let note = NoteKeys::new(filter.clone(), noted, &build.shapes);
+        let build = build.through(Arc::new(note), node);
+        let built = self.close(build, Arc::new(NotedKeys), node);
+        // Where rows set out here, they can only be dropped by the join itself.
+        let sets_out_elsewhere = matches!(probe.origins.get(column), Some(Some(_)));
+        let mut probe = match sets_out_elsewhere && !anti {
+            true => self.filtered(filter.clone(), column, probe, node),
+            false => probe,
+        };
+        probe.open.iter_mut().for_each(|pipeline| pipeline.after.push(After::Sink(built)));
+        let (origins, in_order, total) = (probe.origins.clone(), probe.in_order, probe.total);
+        let join = SemiJoin::new(filter, column, anti, &probe.shapes);
+        Stream { origins, in_order, total, ..probe.through(Arc::new(join), node) }
     }
 
     /// A node with an account of its own in the query's memory.
@@ -601,69 +697,33 @@ fn length_of(function: &str) -> Option<Length> {
     }
 }
 
-/// Whether a probe row without a match leaves no trace in the join's result.
-fn drops_probe_rows(kind: JoinKind) -> bool {
-    use JoinKind::*;
-    matches!(kind, Inner | BuildOuter | ProbeSemi | BuildSemi | BuildAnti)
-}
-
-/// Whether what the join gives of one probe row depends on no other, so that rows that a later join would drop
-/// may be left out before it.
-fn passes_probe_rows(kind: JoinKind) -> bool {
-    use JoinKind::*;
-    matches!(kind, Inner | ProbeOuter | ProbeSemi | ProbeAnti | Mark)
-}
-
 /// Whether a join evaluates nothing that might fail.
 fn is_total(join: &plan::HashJoin) -> bool {
     let is_column = |expr: &Expr| matches!(expr, Expr::Column { .. });
     join.residual.is_none() && join.keys.iter().all(|key| is_column(&key.probe) && is_column(&key.build))
 }
 
-/// Has rows of the probe side dropped that the build side has no key for: by the scan that they come from, or else on
-/// their way to the join.
-fn filter_by_key(
-    key: &JoinKey,
-    probe: Stream,
-    build: Stream,
-    node: &Arc<Node>,
-    environment: &FragmentEnvironment,
-) -> (Stream, Stream) {
-    let JoinKey {
-        probe: Expr::Column { id: probe_column, data_type },
-        build: Expr::Column { id: build_column, data_type: build_type },
-        null_equal: false,
-    } = key
-    else {
-        return (probe, build);
-    };
-    let (probe_column, build_column) = (*probe_column as usize, *build_column as usize);
-    let shapes = probe.shapes.get(probe_column).zip(build.shapes.get(build_column));
-    let filter = shapes.filter(|_| data_type == build_type);
-    let Some(filter) =
-        filter.and_then(|(of_probe, of_build)| KeyFilter::new(of_build, of_probe, &node.query))
-    else {
-        return (probe, build);
-    };
-    let note = NoteKeys::new(filter.clone(), build_column, &build.shapes);
-    let build = build.through(Arc::new(note), node);
-    let probe = match probe.origins.get(probe_column).cloned().flatten() {
-        Some(Origin::Scan(scan, position)) => {
-            scan.filter_keys(position, filter);
-            probe
-        }
-        origin => {
-            let drop = match origin {
-                Some(Origin::Sent(fragment, sent)) => {
-                    let FragmentEnvironment { exchange, shard, .. } = environment;
-                    let from = (fragment, *shard, sent);
-                    FilterKeys::of_received(filter, probe_column, &probe.shapes, exchange.clone(), from)
-                }
-                _ => FilterKeys::new(filter, probe_column, &probe.shapes),
-            };
-            let (origins, in_order, total) = (probe.origins.clone(), probe.in_order, probe.total);
-            Stream { origins, in_order, total, ..probe.through(Arc::new(drop), node) }
-        }
-    };
-    (probe, build)
+/// Of a semi or anti join that needs nothing of its build side but which keys there are.
+struct HeldKeys {
+    filter: Arc<KeyFilter>,
+    /// The columns that are compared.
+    probe: usize,
+    build: usize,
+    anti: bool,
+}
+
+impl HeldKeys {
+    /// `None` where the join needs more, or the keys may lie far apart.
+    fn of(join: &plan::HashJoin, probe: &Stream, build: &Stream, node: &Arc<Node>) -> Option<HeldKeys> {
+        let ([key], None) = (&join.keys[..], &join.residual) else { return None };
+        let anti = match join.kind {
+            JoinKind::ProbeSemi => false,
+            JoinKind::ProbeAnti => true,
+            _ => return None,
+        };
+        let (probe_column, build_column) = key.columns()?;
+        let shapes = (build.shapes.get(build_column)?, probe.shapes.get(probe_column)?);
+        let filter = KeyFilter::kept(shapes.0, shapes.1, &node.query)?;
+        Some(HeldKeys { filter, probe: probe_column, build: build_column, anti })
+    }
 }

@@ -1,10 +1,13 @@
 //! What receivers want of the rows of a fragment, told to those who send them: rows that a join drops for want of a
-//! partner need not travel there. Nobody waits for it, and rows that nobody wants may come all the same.
+//! partner need not travel there. Where a plan has such a join (`Plan::asked`), senders wait until all receivers
+//! have told: before that these could not take their rows anyway. Rows that nobody wants may come all the same.
 
+use super::waiters::Waiters;
 use crate::memory::Reservation;
 use crate::operators::key_filter::{KeyFilter, KeySet, KeyTest};
 use columnar::{Batch, Selection};
 use std::sync::Arc;
+use std::task::Waker;
 
 /// The integers that a receiver has a use for, in one column of the rows that a fragment sends.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +31,10 @@ pub(super) struct Wanted {
     receivers: usize,
     reservation: Reservation,
     columns: Vec<WantedColumn>,
+    /// Those who have told anything, if only that they want all, or nothing any more.
+    told: Vec<usize>,
+    /// Who waits for all to have told.
+    waiters: Waiters,
 }
 
 struct WantedColumn {
@@ -42,7 +49,35 @@ struct WantedColumn {
 impl Wanted {
     /// Nothing yet, of so many receivers.
     pub(super) fn new(receivers: usize, reservation: Reservation) -> Wanted {
-        Wanted { receivers, reservation, columns: Vec::new() }
+        Wanted { receivers, reservation, columns: Vec::new(), told: Vec::new(), waiters: Waiters::default() }
+    }
+
+    /// That the receiver `to` has told all that it will, or something; to be woken.
+    pub(super) fn has_told(&mut self, to: usize) -> Waiters {
+        if !self.told.contains(&to) {
+            self.told.push(to);
+        }
+        if self.all_told() { self.waiters.take() } else { Waiters::default() }
+    }
+
+    /// Whether all have told.
+    pub(super) fn all_told(&self) -> bool {
+        self.told.len() >= self.receivers
+    }
+
+    /// Whether that receiver has told.
+    pub(super) fn told_by(&self, to: usize) -> bool {
+        self.told.contains(&to)
+    }
+
+    /// Wakes `waker` once all have told.
+    pub(super) fn wait(&mut self, waker: &Waker) {
+        self.waiters.add(waker);
+    }
+
+    /// Wakes all who wait.
+    pub(super) fn release(&mut self) -> Waiters {
+        self.waiters.take()
     }
 
     /// Adds what the receiver `to` wants; what it says again counts for nothing.
@@ -103,10 +138,20 @@ impl WantedKeys {
 }
 
 impl WantedTest {
-    /// The rows that somebody wants.
+    /// The column among those that are sent.
+    pub fn column(&self) -> usize {
+        self.column
+    }
+
+    /// Of rows as they are sent, those that somebody wants.
     pub fn wanted_of(&self, batch: Batch) -> Batch {
+        self.wanted_by(batch, self.column)
+    }
+
+    /// The rows that somebody wants, where column `column` has the values that are sent.
+    pub fn wanted_by(&self, batch: Batch, column: usize) -> Batch {
         let mut batch = batch.compact();
-        let Some(column) = batch.columns.get(self.column).filter(|_| self.test.is_worth_it()) else {
+        let Some(column) = batch.columns.get(column).filter(|_| self.test.is_worth_it()) else {
             return batch;
         };
         let passing = self.test.passing(column);

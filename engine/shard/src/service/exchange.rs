@@ -4,7 +4,7 @@
 //! queue, then the stream, then the sender's queue: then the sender waits. The other way on the stream comes which keys
 //! the receiver wants.
 
-use super::words::{FRAMES, frame_limits, frame_rows, pieces, wanted_from, wanted_of};
+use super::words::{self, FRAMES, frame_limits, frame_rows, pieces, wanted_from, wanted_of};
 use bytes::Bytes;
 use columnar::Batch;
 use columnar::frame::{FrameDecoder, FrameEncoder};
@@ -162,6 +162,11 @@ impl NodeExchange {
         let _ = stream.sender.finish();
     }
 
+    fn tell(&self, fragment: u32, keys: &node::WantedKeys) {
+        let told = (fragment, keys.encode_to_vec().into());
+        self.wanted.send_modify(|wanted| wanted.push(told));
+    }
+
     /// Tells what is wanted of a fragment, as it is known, until all rows are taken.
     async fn tell_wanted(&self, fragment: u32, sender: &mut dyn Sender, mut ended: watch::Receiver<bool>) {
         let (mut wanted, mut told) = (self.wanted.subscribe(), 0);
@@ -256,11 +261,18 @@ impl Exchange for NodeExchange {
     }
 
     fn want(&self, fragment: u32, to: usize, keys: WantedKeys) {
-        if let Some(told) = wanted_of(&keys) {
-            let told = (fragment, told.encode_to_vec().into());
-            self.wanted.send_modify(|wanted| wanted.push(told));
-            self.local.want(fragment, to, keys);
-        }
+        let Some(told) = wanted_of(&keys) else { return self.want_all(fragment, to) };
+        self.tell(fragment, &told);
+        self.local.want(fragment, to, keys);
+    }
+
+    fn want_all(&self, fragment: u32, to: usize) {
+        self.tell(fragment, &words::all_wanted());
+        self.local.want_all(fragment, to);
+    }
+
+    fn all_told(&self, fragment: u32, waker: &Waker) -> Result<bool> {
+        self.local.all_told(fragment, waker)
     }
 
     fn wanted(&self, fragment: u32) -> Vec<Arc<WantedTest>> {
@@ -378,7 +390,7 @@ impl Outgoing {
     ) -> network::Result<()> {
         let mut stream = match peers.open(address, network::Service(Service::Rows as u16)).await {
             Ok(stream) => stream,
-            Err(network::Error::Stopped) => return self.delivered(true),
+            Err(network::Error::Stopped) => return self.delivered(true, exchange),
             Err(lost) => return Err(lost),
         };
         let carried = {
@@ -401,14 +413,14 @@ impl Outgoing {
             }
         };
         match carried {
-            Ok(()) => self.delivered(false),
-            Err(network::Error::Stopped) => self.delivered(true),
+            Ok(()) => self.delivered(false, exchange),
+            Err(network::Error::Stopped) => self.delivered(true, exchange),
             Err(lost) => Err(lost),
         }
     }
 
     /// All was taken, or no more is wanted.
-    fn delivered(&self, closed: bool) -> network::Result<()> {
+    fn delivered(&self, closed: bool, exchange: &Weak<NodeExchange>) -> network::Result<()> {
         self.change(|state| {
             state.delivered = true;
             if closed {
@@ -416,16 +428,20 @@ impl Outgoing {
                 state.clear();
             }
         });
+        if let Some(exchange) = exchange.upgrade() {
+            exchange.local.ends_telling(self.edge.fragment, self.edge.to);
+        }
         Ok(())
     }
 
     /// Hears which keys are wanted, until the other shard has taken all that it wants.
     async fn hear(&self, receiver: &mut dyn Receiver, exchange: &Weak<NodeExchange>) -> network::Result<()> {
         while let Some(message) = receiver.receive().await? {
-            // What is not understood is left out: it need not be known.
-            let keys = node::WantedKeys::decode(message).ok().and_then(wanted_from);
-            if let Some((exchange, keys)) = exchange.upgrade().zip(keys) {
-                exchange.local.want(self.edge.fragment, self.edge.to, keys);
+            let Some(exchange) = exchange.upgrade() else { continue };
+            // What is not understood is all.
+            match node::WantedKeys::decode(message).ok().and_then(wanted_from) {
+                Some(keys) => exchange.local.want(self.edge.fragment, self.edge.to, keys),
+                None => exchange.local.want_all(self.edge.fragment, self.edge.to),
             }
         }
         Ok(())

@@ -70,7 +70,12 @@ pub(super) fn wanted_of(keys: &WantedKeys) -> Option<node::WantedKeys> {
     (told.block.len() <= WANTED_BYTES).then_some(told)
 }
 
-/// Which keys are wanted; `None`: it is not understood.
+/// Not some keys, but all.
+pub(super) fn all_wanted() -> node::WantedKeys {
+    node::WantedKeys { column: 0, first: 0, words: u32::MAX, block: Default::default() }
+}
+
+/// Which keys are wanted; `None`: all, or it is not understood.
 pub(super) fn wanted_from(told: node::WantedKeys) -> Option<WantedKeys> {
     let words = usize::try_from(told.words).ok().filter(|&words| words <= WANTED_WORDS)?;
     // All of them are integers of 64 bits.

@@ -17,10 +17,11 @@ use std::sync::Arc;
 /// The most words, and the most bytes a task, that groups are kept by their words for.
 const DOMAIN_LIMIT: u128 = 1 << 26;
 const BYTES_LIMIT: u128 = 64 << 20;
-/// A task goes over once it has a row for so many words of the pages that it needs.
-const WORDS_A_ROW: usize = 8;
+/// A task goes over once it has a row for so many words of the pages that it needs: to make these takes about as long
+/// as to look up that many rows in a table.
+const WORDS_A_ROW: usize = 32;
 /// The same where a group is a bit.
-const BITS_A_ROW: usize = 64;
+const BITS_A_ROW: usize = 256;
 /// Groups a page, as a power of two.
 const PAGE_SHIFT: u32 = 14;
 const PAGE_GROUPS: usize = 1 << PAGE_SHIFT;
