@@ -239,6 +239,52 @@ fn groups_of_one_row_are_no_groups() {
     }
 }
 
+#[test]
+fn joins_for_keys_alone_are_semi_joins() {
+    for (sql, facts, expected) in [
+        (
+            "select sum(o_totalprice) from orders join customer on o_custkey = c_custkey where c_acctbal > 0",
+            true,
+            1,
+        ),
+        (
+            "select sum(o_totalprice) from customer join orders on o_custkey = c_custkey where c_acctbal > 0",
+            true,
+            1,
+        ),
+        // It is not known that keys stand once.
+        (
+            "select sum(o_totalprice) from orders join customer on o_custkey = c_custkey where c_acctbal > 0",
+            false,
+            0,
+        ),
+        (
+            "select sum(c_acctbal) from orders join customer on o_custkey = c_custkey where o_totalprice < 1",
+            true,
+            0,
+        ),
+        // More is used of the other side.
+        (
+            "select sum(o_totalprice), max(c_acctbal) from orders join customer on o_custkey = c_custkey",
+            true,
+            0,
+        ),
+        (
+            "select sum(o_totalprice) from orders join customer on o_custkey = c_custkey and o_totalprice > c_acctbal",
+            true,
+            0,
+        ),
+        (
+            "select sum(o_totalprice), max(c_name) from orders left join customer on o_custkey = c_custkey",
+            true,
+            0,
+        ),
+    ] {
+        let joins = explain(sql, facts).lines().filter(|line| line.contains("probe semi")).count();
+        assert_eq!(joins, expected, "{sql}");
+    }
+}
+
 /// The calls of the one aggregate.
 fn calls(sql: &str, facts: bool) -> String {
     let explained = explain(sql, facts);

@@ -166,6 +166,16 @@ mod tests {
         assert_eq!(slow(&[Said::Nothing, Said::Nothing, Said::Nothing]), None);
     }
 
+    /// Who sends fragment 2 waits for 1 to say what it wants, and 1 for what it joins that with, from the second shard.
+    #[test]
+    fn who_waits_to_be_told_is_not_slow() {
+        let mut shape = shape();
+        shape.inputs = BTreeMap::from([(0, vec![1]), (1, vec![2, 3]), (2, vec![1]), (3, vec![])]);
+        let waiting = awaits(&[(1, 0), (1, 1), (1, 2), (3, 1)]);
+        let said = [waiting.clone(), waiting.clone(), waiting];
+        assert_eq!(shape.slow(&said.into_iter().enumerate().collect()), Some(1));
+    }
+
     #[test]
     fn where_all_have_ended_nobody_is_slow() {
         assert_eq!(slow(&[Said::Ended, Said::Ended, Said::Ended]), None);

@@ -120,11 +120,63 @@ fn others(rows: &[u32], count: usize) -> Vec<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::context::QueryContext;
+    use crate::memory::MemoryPool;
+    use crate::operators::key_filter::NoteKeys;
+    use columnar::{DataType, Scalar, Vector};
+    use std::task::Waker;
 
     #[test]
     fn the_other_rows_are_those_between() {
         assert_eq!(others(&[], 3), [0, 1, 2]);
         assert_eq!(others(&[0, 2, 3], 6), [1, 4, 5]);
         assert_eq!(others(&[0, 1], 2), [0; 0]);
+    }
+
+    fn batch(keys: &[Option<i128>]) -> Batch {
+        let scalars: Vec<Scalar> = keys.iter().map(|key| key.map_or(Scalar::Null, Scalar::Integer)).collect();
+        Batch::new(vec![Vector::from_scalars(DataType::Int32, &scalars)])
+    }
+
+    /// The positions of probe rows that pass, where each of `built` is noted by a task of its own and memory is enough for
+    /// two bitmaps.
+    fn passing(built: &[&[Option<i128>]], probed: &[Option<i128>], anti: bool) -> Option<Vec<u32>> {
+        let shape = Shape { bounds: Some((0, 639)), ..Shape::of_type(DataType::Int32) };
+        let query = QueryContext::new(1, MemoryPool::new(2 * 80));
+        let filter = KeyFilter::kept(&shape, &Shape::of_type(DataType::Int32), &query).unwrap();
+        let step = Step { query: &query, waker: Waker::noop(), started: query.now() };
+        let note = NoteKeys::new(filter.clone(), 0, std::slice::from_ref(&shape));
+        let mut tasks: Vec<_> = built.iter().map(|_| note.start().unwrap()).collect();
+        for (task, keys) in tasks.iter_mut().zip(built) {
+            task.push(batch(keys)).unwrap();
+            while !matches!(task.pull(&step).unwrap(), Output::NeedsInput) {}
+        }
+        tasks.iter_mut().for_each(|task| task.end().unwrap());
+        let mut task = SemiJoin::new(filter, 0, anti, &[shape]).start().unwrap();
+        task.push(batch(probed)).unwrap();
+        match task.pull(&step).unwrap() {
+            Output::Batch(batch) => {
+                let all = (0..batch.rows as u32).collect();
+                Some(batch.selection.map_or(all, |selection| selection.rows().to_vec()))
+            }
+            Output::NeedsInput => Some(Vec::new()),
+            Output::Finished => None,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn rows_pass_by_their_keys_though_tasks_share_a_bitmap() {
+        let built: [&[_]; 3] = [&[Some(3), None], &[Some(5), Some(5)], &[Some(639), Some(-1), Some(640)]];
+        let probed = [Some(5), None, Some(4), Some(640), Some(3), Some(-1), Some(639)];
+        assert_eq!(passing(&built, &probed, false).unwrap(), [0, 4, 6]);
+        assert_eq!(passing(&built, &probed, true).unwrap(), [1, 2, 3, 5]);
+        assert_eq!(passing(&built, &[Some(7)], false).unwrap(), [0; 0]);
+    }
+
+    #[test]
+    fn without_a_key_no_row_has_one() {
+        assert_eq!(passing(&[&[None]], &[Some(1), None], true).unwrap(), [0, 1]);
+        assert_eq!(passing(&[&[None]], &[Some(1), None], false), None);
     }
 }

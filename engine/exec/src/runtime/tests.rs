@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::expr::{ArithmeticOp, CompareOp, Expr};
 use crate::memory::MemoryPool;
 use crate::operators::scan::tests as scan_tests;
-use crate::plan::{self, AggregateFunction, Fragment, FragmentPlacement, Plan, Routing};
+use crate::plan::{self, AggregateFunction, Fragment, FragmentPlacement, JoinKind, Plan, Routing};
 use columnar::{Batch, DataType, Scalar, Value};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Poll, Wake, Waker};
@@ -230,6 +230,78 @@ fn rows_that_are_not_as_told_are_refused() {
         let error = refused(&nulls);
         assert!(error.contains("a null was sent in column 0 of fragment 2"), "{error}");
     }
+}
+
+/// Numbers of which each shard has 0 to 99, dealt by hash, perhaps grouped before, to a join with 20 to 39, of which some
+/// stand twice.
+fn asked_join(kind: JoinKind, grouped: bool) -> [Fragment; 4] {
+    let int = DataType::Int32;
+    let received = |fragment, bounds| {
+        let told = plan::ReceivedColumn { data_type: int, nullable: false, bounds: Some(bounds) };
+        Box::new(Plan::ReceiveProven { fragment, columns: vec![told] })
+    };
+    let sent = match grouped {
+        true => {
+            let input = Plan::Union { inputs: vec![numbers(0, 100), numbers(30, 60)] };
+            Plan::Aggregate { input: Box::new(input), groups: vec![column(0, int)], aggregates: vec![] }
+        }
+        false => numbers(0, 100),
+    };
+    let build = Plan::Union { inputs: vec![numbers(20, 40), numbers(25, 30)] };
+    let join = plan::HashJoin {
+        probe: received(2, (0, 99)),
+        build: received(3, (20, 39)),
+        kind,
+        keys: vec![plan::JoinKey { probe: column(0, int), build: column(0, int), null_equal: false }],
+        residual: None,
+    };
+    let first = Plan::Project { input: Box::new(Plan::HashJoin(join)), exprs: vec![column(0, int)] };
+    [
+        fragment(3, build, OneShard, Some(Routing::Broadcast)),
+        fragment(2, sent, AllShards, Some(Routing::Hash(vec![column(0, int)]))),
+        fragment(1, first, AllShards, Some(Routing::Gather)),
+        fragment(0, receive(1), OneShard, None),
+    ]
+}
+
+#[test]
+fn joins_of_rows_that_are_sent_once_it_is_told_which_are_wanted() {
+    let times = |value: i128, count: usize| std::iter::repeat_n(value, count);
+    for grouped in [false, true] {
+        let inner = (20..40).flat_map(|value| times(value, if (25..30).contains(&value) { 6 } else { 3 }));
+        check(&asked_join(JoinKind::Inner, grouped), 3, &inner.collect::<Vec<_>>());
+        let semi: Vec<i128> = (20..40).flat_map(|value| times(value, 3)).collect();
+        check(&asked_join(JoinKind::ProbeSemi, grouped), 3, &semi);
+        let anti: Vec<i128> = (0..20).chain(40..100).flat_map(|value| times(value, 3)).collect();
+        check(&asked_join(JoinKind::ProbeAnti, grouped), 3, &anti);
+    }
+}
+
+#[test]
+fn who_is_asked_waits_until_all_have_told() {
+    let fragments = asked_join(JoinKind::Inner, false);
+    let topology = Topology::new(&fragments, 3, 0).unwrap();
+    assert_eq!([1, 2, 3].map(|fragment| topology.is_asked(fragment)), [false, true, false]);
+    let anti = Topology::new(&asked_join(JoinKind::ProbeAnti, false), 3, 0).unwrap();
+    assert!(!anti.is_asked(2));
+    let woken = Arc::new(Woken::default());
+    let waker = Waker::from(woken.clone());
+    let exchange = LocalExchange::new(topology.clone(), &MemoryPool::unlimited());
+    assert!(!exchange.all_told(2, &waker).unwrap());
+    // What is sent waits for the fragment that takes it; that does not wait for what it has not asked for.
+    assert_eq!(exchange.waits_for(1), [(1, 0), (1, 1), (1, 2), (3, 0)]);
+    exchange.want_all(2, 0);
+    exchange.want(2, 2, wanted::WantedKeys { column: 0, first: 0, words: vec![1] });
+    assert!(!woken.0.load(Ordering::Acquire) && !exchange.all_told(2, &waker).unwrap());
+    // Who has gone tells nothing.
+    exchange.close(2, 1);
+    assert!(woken.0.load(Ordering::Acquire) && exchange.all_told(2, &waker).unwrap());
+    assert!(exchange.wanted(2).is_empty());
+    let exchange = LocalExchange::new(topology, &MemoryPool::unlimited());
+    assert!(!exchange.all_told(2, &waker).unwrap());
+    woken.0.store(false, Ordering::Release);
+    exchange.fail(Error::Exchange("lost".into()));
+    assert!(woken.0.load(Ordering::Acquire) && exchange.all_told(2, &waker).is_err());
 }
 
 #[test]
