@@ -488,6 +488,9 @@ pub struct Waiting {
     /// Rows that it cannot go on without, or end.
     #[prost(message, repeated, tag = "2")]
     pub inputs: Vec<Input>,
+    /// Fragments that it does not send yet, with shards that receive them and are yet to tell which rows they want.
+    #[prost(message, repeated, tag = "3")]
+    pub untold: Vec<Edge>,
 }
 
 /// How far a shard is with its part of a query.
@@ -508,6 +511,16 @@ pub struct Input {
     /// A place among the query's shards.
     #[prost(uint32, tag = "2")]
     pub from: u32,
+}
+
+/// Rows of a fragment that go to one shard.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, prost::Message)]
+pub struct Edge {
+    #[prost(uint32, tag = "1")]
+    pub fragment: u32,
+    /// A place among the query's shards.
+    #[prost(uint32, tag = "2")]
+    pub to: u32,
 }
 
 /// The buckets of a version that one shard reads for a query.

@@ -30,7 +30,7 @@ pub(crate) struct Parts {
 /// How the fragments of a query hang together.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Shape {
-    /// The fragments whose rows each takes, or that must tell it which rows they want.
+    /// The fragments whose rows each takes.
     inputs: BTreeMap<u32, Vec<u32>>,
     /// The fragment that gives the result, and its place.
     root: (u32, usize),
@@ -42,21 +42,35 @@ enum Said {
     /// It did not answer, or has not begun.
     Nothing,
     Ended,
-    /// Fragments, with the places that run them, whose rows it waits for.
-    Awaits(Vec<(u32, usize)>),
+    Runs {
+        /// Fragments, with the places that run them, whose rows it waits for.
+        awaits: Vec<(u32, usize)>,
+        /// Fragments that it does not send yet, with places that are to tell which rows they want.
+        untold: Vec<(u32, usize)>,
+    },
+}
+
+impl Said {
+    fn awaits(said: Option<&Said>) -> &[(u32, usize)] {
+        match said {
+            Some(Said::Runs { awaits, .. }) => awaits,
+            _ => &[],
+        }
+    }
+
+    fn untold(said: Option<&Said>) -> &[(u32, usize)] {
+        match said {
+            Some(Said::Runs { untold, .. }) => untold,
+            _ => &[],
+        }
+    }
 }
 
 impl Shape {
     /// Of a plan whose result is given by the shard at `root`.
     pub(crate) fn new(fragments: &[Fragment], root: usize) -> Shape {
-        let mut inputs: BTreeMap<u32, Vec<u32>> =
+        let inputs: BTreeMap<u32, Vec<u32>> =
             fragments.iter().map(|fragment| (fragment.id, fragment.plan.received())).collect();
-        for consumer in fragments {
-            // Who sends these waits for the consumer first.
-            for asked in consumer.plan.asked() {
-                inputs.entry(asked).or_default().push(consumer.id);
-            }
-        }
         let result = fragments.iter().find(|fragment| fragment.output.is_none());
         Shape { inputs, root: (result.map_or(0, |fragment| fragment.id), root) }
     }
@@ -69,15 +83,20 @@ impl Shape {
             (Some(_), Some(_)) => return None,
             (None, _) => {}
         }
-        let awaited = |place: usize| match said.get(&place) {
-            Some(Said::Awaits(awaited)) => awaited.as_slice(),
-            _ => &[],
-        };
-        let unfinished = said.keys().flat_map(|&place| awaited(place)).copied().chain([self.root]);
+        let (awaited, untold) =
+            (|place| Said::awaits(said.get(&place)), |place| Said::untold(said.get(&place)));
+        let takes =
+            |of: u32| self.inputs.iter().find(move |(_, inputs)| inputs.contains(&of)).map(|(&id, _)| id);
+        let asked = said.keys().flat_map(|&place| untold(place));
+        let asked = asked.filter_map(|&(fragment, place)| Some((takes(fragment)?, place)));
+        let unfinished =
+            said.keys().flat_map(|&place| awaited(place)).copied().chain(asked).chain([self.root]);
         let works = |&(fragment, place): &(u32, usize)| {
             let inputs = self.inputs.get(&fragment).map_or(&[][..], Vec::as_slice);
             let ended = said.get(&place).is_none_or(|said| *said == Said::Ended);
-            !ended && !awaited(place).iter().any(|(input, _)| inputs.contains(input))
+            let waits = awaited(place).iter().any(|(input, _)| inputs.contains(input))
+                || untold(place).iter().any(|&(sent, _)| sent == fragment);
+            !ended && !waits
         };
         let working: BTreeSet<usize> = unfinished.filter(works).map(|(_, place)| place).collect();
         if working.len() == 1 { working.first().copied() } else { None }
@@ -113,8 +132,9 @@ fn said(answer: Option<Waiting>) -> Said {
         Stage::Unknown => Said::Nothing,
         Stage::Ended => Said::Ended,
         Stage::Runs => {
-            let inputs = answer.inputs.iter();
-            Said::Awaits(inputs.map(|input| (input.fragment, input.from as usize)).collect())
+            let awaits = answer.inputs.iter().map(|input| (input.fragment, input.from as usize)).collect();
+            let untold = answer.untold.iter().map(|edge| (edge.fragment, edge.to as usize)).collect();
+            Said::Runs { awaits, untold }
         }
     }
 }
@@ -134,7 +154,7 @@ mod tests {
     }
 
     fn awaits(awaited: &[(u32, usize)]) -> Said {
-        Said::Awaits(awaited.to_vec())
+        Said::Runs { awaits: awaited.to_vec(), untold: Vec::new() }
     }
 
     #[test]
@@ -166,14 +186,27 @@ mod tests {
         assert_eq!(slow(&[Said::Nothing, Said::Nothing, Said::Nothing]), None);
     }
 
-    /// Who sends fragment 2 waits for 1 to say what it wants, and 1 for what it joins that with, from the second shard.
+    /// Who sends fragment 2 waits for 1 to say what it wants, and 1 for what it joins that with, from fragment 3.
     #[test]
     fn who_waits_to_be_told_is_not_slow() {
-        let mut shape = shape();
-        shape.inputs = BTreeMap::from([(0, vec![1]), (1, vec![2, 3]), (2, vec![1]), (3, vec![])]);
-        let waiting = awaits(&[(1, 0), (1, 1), (1, 2), (3, 1)]);
-        let said = [waiting.clone(), waiting.clone(), waiting];
-        assert_eq!(shape.slow(&said.into_iter().enumerate().collect()), Some(1));
+        let inputs = BTreeMap::from([(0, vec![1]), (1, vec![2, 3]), (2, vec![]), (3, vec![])]);
+        let shape = Shape { inputs, root: (0, 0) };
+        let slow = |said: &[(&[(u32, usize)], &[(u32, usize)])]| {
+            let said = said
+                .iter()
+                .map(|(awaits, untold)| Said::Runs { awaits: awaits.to_vec(), untold: untold.to_vec() });
+            shape.slow(&said.enumerate().collect())
+        };
+        // Fragment 3 is slow on the second shard, so that all sides of 1 are.
+        let untold = [(2, 0), (2, 1)];
+        assert_eq!(slow(&[(&[(1, 0), (1, 1), (3, 1)], &untold), (&[(3, 1)], &untold)]), Some(1));
+        // The second has the rows of fragment 3, and is slow to take them in: it alone tells nothing.
+        assert_eq!(slow(&[(&[(1, 0), (1, 1), (2, 0), (2, 1)], &[(2, 1)]), (&[], &[(2, 1)])]), Some(1));
+        // All have told, and both read what they send.
+        let rows: &[(u32, usize)] = &[(2, 0), (2, 1)];
+        assert_eq!(slow(&[(&[(1, 0), (1, 1), (2, 0), (2, 1)], &[]), (rows, &[])]), None);
+        // The first still does.
+        assert_eq!(slow(&[(&[(1, 0), (1, 1), (2, 0)], &[]), (&[(2, 0)], &[])]), Some(0));
     }
 
     #[test]

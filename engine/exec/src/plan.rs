@@ -302,19 +302,21 @@ impl Plan {
         }
     }
 
-    /// The fragments of whose rows joins in the plan may want some alone, by a key: who runs it tells those who send them
-    /// which, or that it wants all.
-    pub fn asked(&self) -> Vec<u32> {
+    /// The fragments, with a column of theirs, of whose rows joins in the plan may want some alone, by that key: who runs the
+    /// plan tells those who send them which, or that it wants all.
+    pub fn asked(&self) -> Vec<(u32, usize)> {
         let mut asked = Vec::new();
         self.sent_columns(&mut asked);
         asked
     }
 
-    /// For each column, the fragment whose rows it is a column of, where those come straight from there; columns at the end
-    /// may be missing.
-    fn sent_columns(&self, asked: &mut Vec<u32>) -> Vec<Option<u32>> {
+    /// For each column, the fragment that sends it and its position there, where rows come straight from there; columns at the
+    /// end may be missing.
+    fn sent_columns(&self, asked: &mut Vec<(u32, usize)>) -> Vec<Option<(u32, usize)>> {
         match self {
-            Plan::ReceiveProven { fragment, columns } => vec![Some(*fragment); columns.len()],
+            Plan::ReceiveProven { fragment, columns } => {
+                (0..columns.len()).map(|column| Some((*fragment, column))).collect()
+            }
             Plan::Filter { input, .. } => input.sent_columns(asked),
             Plan::Project { input, exprs } => {
                 let sent = input.sent_columns(asked);

@@ -53,12 +53,15 @@ fn convert_join(join: &mut Join, required: &ColumnSet) {
     let (kept, held) = if join.build_left { (&join.right, &join.left) } else { (&join.left, &join.right) };
     let (of_kept, of_held) = (kept.output_set(), held.output_set());
     let [condition] = &join.on[..] else { return };
-    let Some((Expr::Column { data_type, .. }, Expr::Column { id: key, data_type: of_key }, false)) =
+    let Some((Expr::Column { id: own, data_type }, Expr::Column { id: key, data_type: of_key }, false)) =
         equality(condition, &of_kept, &of_held)
     else {
         return;
     };
+    // In a table with that key the rows of the other side may be looked up, and none need be held.
+    let is_table = matches!(**kept, Logical::Scan(_)) && names_rows(kept, &ColumnSet::from([*own]));
     let is_one = join.kind == JoinKind::Inner
+        && !is_table
         && data_type == of_key
         && data_type.is_integral()
         && of_held.is_disjoint(required)

@@ -101,10 +101,12 @@ impl KeyFilter {
 
     /// The keys, once all are noted; `None` where it gave up.
     pub fn complete(&self) -> Option<KeySet> {
-        let state = self.state.lock();
+        let mut state = self.state.lock();
         if state.given_up {
             return None;
         }
+        let unused = std::mem::take(&mut state.reserved) as u64;
+        state.reservation.shrink(unused * self.bytes());
         // Without a key there are no words either.
         Some(KeySet::of_words(self.low, self.range, state.words.clone().unwrap_or_default()))
     }
@@ -128,6 +130,9 @@ impl KeyFilter {
     fn note(&self, keys: &Flat) {
         let mut state = self.state.lock();
         if state.is_kept {
+            if state.words.is_none() {
+                state.reserved = state.reserved.saturating_sub(1);
+            }
             let words = state.words.get_or_insert_with(|| Arc::new(vec![0; self.range.div_ceil(64)]));
             note(Arc::make_mut(words).as_mut_slice(), keys, self.low, self.range);
         }

@@ -17,8 +17,8 @@ pub struct WantedRows {
 struct Sent {
     exchange: Arc<dyn Exchange>,
     fragment: u32,
-    /// For each column that is sent, the one here whose value it has.
-    columns: Vec<Option<usize>>,
+    /// Columns that are sent, with those here whose values they have.
+    columns: Vec<(usize, usize)>,
 }
 
 struct WantedRowsTask {
@@ -29,11 +29,11 @@ struct WantedRowsTask {
 }
 
 impl WantedRows {
-    /// For rows of shapes `input`; `columns` has for each column that is sent the one here whose value it has.
+    /// For rows of shapes `input`; `columns` are columns that are sent, with those here whose values they have.
     pub fn new(
         exchange: Arc<dyn Exchange>,
         fragment: u32,
-        columns: Vec<Option<usize>>,
+        columns: Vec<(usize, usize)>,
         input: &[Shape],
     ) -> WantedRows {
         WantedRows { sent: Arc::new(Sent { exchange, fragment, columns }), output: input.to_vec() }
@@ -53,7 +53,10 @@ impl Operator for WantedRows {
 impl Sent {
     fn tests(&self) -> Vec<(usize, Arc<WantedTest>)> {
         let tests = self.exchange.wanted(self.fragment).into_iter();
-        let here = |test: Arc<WantedTest>| Some((self.columns.get(test.column()).copied().flatten()?, test));
+        let here = |test: Arc<WantedTest>| {
+            let known = self.columns.iter().find(|(sent, _)| *sent == test.column());
+            known.map(|&(_, column)| (column, test))
+        };
         tests.filter_map(here).collect()
     }
 }
@@ -74,7 +77,7 @@ impl OperatorTask for WantedRowsTask {
             self.tests = Some(self.sent.tests());
         }
         let tests = self.tests.iter().flatten();
-        let batch = tests.fold(batch, |batch, (column, test)| test.wanted_by(batch, *column));
+        let batch = tests.fold(batch, |batch, (column, test)| test.exactly(batch, *column));
         Ok(if batch.rows == 0 { Output::NeedsInput } else { Output::Batch(batch) })
     }
 }

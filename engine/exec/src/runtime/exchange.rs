@@ -68,10 +68,8 @@ pub struct Topology {
 struct Places {
     senders: Vec<usize>,
     receivers: Vec<usize>,
-    /// The fragment that receives the rows.
-    consumer: Option<u32>,
-    /// Whether it tells which rows it wants.
-    asked: bool,
+    /// The columns of which receivers tell which values they want.
+    asked: Vec<usize>,
 }
 
 impl Topology {
@@ -114,7 +112,8 @@ impl Topology {
                     (Some(Routing::Gather), shards) => shards.into_iter().take(1).collect(),
                     (_, shards) => shards,
                 };
-                (place.consumer, place.asked) = (Some(consumer.id), asked.contains(&id));
+                let columns = asked.iter().filter(|(fragment, _)| *fragment == id);
+                place.asked = columns.map(|&(_, column)| column).collect();
             }
         }
         Ok(Topology { fragments: places, slices })
@@ -130,14 +129,14 @@ impl Topology {
         self.fragments.keys().copied()
     }
 
-    /// The fragment that receives the rows of `fragment`.
-    pub fn consumer(&self, fragment: u32) -> Option<u32> {
-        self.fragments.get(&fragment)?.consumer
-    }
-
     /// Whether those who receive the fragment tell which of its rows they want, and those who send it wait for that.
     pub fn is_asked(&self, fragment: u32) -> bool {
-        self.fragments.get(&fragment).is_some_and(|places| places.asked)
+        !self.asked_columns(fragment).is_empty()
+    }
+
+    /// The columns of which those who receive the fragment may tell which values they want.
+    pub fn asked_columns(&self, fragment: u32) -> &[usize] {
+        self.fragments.get(&fragment).map_or(&[], |places| &places.asked)
     }
 
     /// The shards that run the fragment.

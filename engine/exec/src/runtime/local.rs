@@ -102,7 +102,7 @@ impl LocalExchange {
     }
 
     /// The fragments, with the shards that run them, whose rows shard `to` waits for: it has taken all that came of
-    /// the fragment, and wants more. With them those that are yet to tell what they want of what it sends.
+    /// the fragment, and wants more.
     pub fn waits_for(&self, to: usize) -> Vec<(u32, usize)> {
         let mut awaited = Vec::new();
         for (&(fragment, _), queue) in self.queues.iter().filter(|((_, receiver), _)| *receiver == to) {
@@ -117,17 +117,21 @@ impl LocalExchange {
             let unfinished = queue.senders.iter().filter(|(_, sender)| !sender.finished);
             awaited.extend(unfinished.map(|(&from, _)| (fragment, from)));
         }
-        for fragment in self.topology.fragments().filter(|&fragment| self.topology.is_asked(fragment)) {
-            let Some(consumer) = self.topology.consumer(fragment) else { continue };
-            if self.topology.senders(fragment).contains(&to) {
-                let silent = self.topology.receivers(fragment).iter();
-                let silent = silent.filter(|&&receiver| !self.has_told(fragment, receiver));
-                awaited.extend(silent.map(|&receiver| (consumer, receiver)));
-            }
-        }
         awaited.sort_unstable();
-        awaited.dedup();
         awaited
+    }
+
+    /// The fragments that shard `from` does not send yet, with the shards that are to tell what they want of them.
+    pub fn untold(&self, from: usize) -> Vec<(u32, usize)> {
+        let asked = self.topology.fragments().filter(|&fragment| self.topology.is_asked(fragment));
+        let sent = asked.filter(|&fragment| self.topology.senders(fragment).contains(&from));
+        let edges = sent.flat_map(|fragment| {
+            let receivers = self.topology.receivers(fragment).iter().copied();
+            receivers.map(move |to| (fragment, to))
+        });
+        let mut untold: Vec<_> = edges.filter(|&(fragment, to)| !self.has_told(fragment, to)).collect();
+        untold.sort_unstable();
+        untold
     }
 
     fn has_told(&self, fragment: u32, receiver: usize) -> bool {

@@ -217,7 +217,7 @@ impl Lowering<'_> {
                 };
                 let (groups, aggregates) = (&groups, &aggregates);
                 let stream = match sends {
-                    Some(fragment) => self.wanted_rows(fragment, groups, stream, &node),
+                    Some(fragment) => self.wanted_rows(fragment, groups, stream),
                     None => stream,
                 };
                 if let Some(runs) = runs_of(groups, aggregates, &stream, &node)? {
@@ -271,23 +271,29 @@ impl Lowering<'_> {
         })
     }
 
-    /// Leaves out rows of groups that those who receive the groups, as `fragment`, do not want.
-    fn wanted_rows(&self, fragment: u32, groups: &[Expr], stream: Stream, node: &Arc<Node>) -> Stream {
-        let column = |group: &Expr| match group {
-            Expr::Column { id, .. } => Some(*id as usize),
+    /// Leaves out rows of groups that those who receive the groups, as `fragment`, do not want by one of their keys.
+    fn wanted_rows(&self, fragment: u32, groups: &[Expr], stream: Stream) -> Stream {
+        let exchange = &self.environment.exchange;
+        let here = |&sent: &usize| match groups.get(sent) {
+            Some(Expr::Column { id, .. }) => Some((sent, *id as usize)),
             _ => None,
         };
-        let columns = groups.iter().map(column).collect();
-        let wanted = WantedRows::new(self.environment.exchange.clone(), fragment, columns, &stream.shapes);
+        let columns: Vec<_> = exchange.topology().asked_columns(fragment).iter().filter_map(here).collect();
+        if columns.is_empty() {
+            return stream;
+        }
+        let wanted = WantedRows::new(exchange.clone(), fragment, columns, &stream.shapes);
         let (origins, in_order, total) = (stream.origins.clone(), stream.in_order, stream.total);
-        Stream { origins, in_order, total, ..stream.through(Arc::new(wanted), node) }
+        // Its rows are none of the plan's nodes'.
+        Stream { origins, in_order, total, ..stream.through(Arc::new(wanted), &self.node()) }
     }
 
     /// Tells those who wait to be told that all their rows are wanted, where nothing else is found out.
     fn want_others(&self, plan: &Plan) {
         let FragmentEnvironment { exchange, shard, .. } = self.environment;
-        let asked = plan.asked().into_iter().filter(|fragment| !self.asked.contains(fragment));
-        asked.for_each(|fragment| exchange.want_all(fragment, *shard));
+        let asked = plan.asked().into_iter().map(|(fragment, _)| fragment);
+        let others = asked.filter(|fragment| !self.asked.contains(fragment));
+        others.for_each(|fragment| exchange.want_all(fragment, *shard));
     }
 
     /// Computes the input once, and reads it a first time.

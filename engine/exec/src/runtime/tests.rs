@@ -288,11 +288,12 @@ fn who_is_asked_waits_until_all_have_told() {
     let waker = Waker::from(woken.clone());
     let exchange = LocalExchange::new(topology.clone(), &MemoryPool::unlimited());
     assert!(!exchange.all_told(2, &waker).unwrap());
-    // What is sent waits for the fragment that takes it; that does not wait for what it has not asked for.
-    assert_eq!(exchange.waits_for(1), [(1, 0), (1, 1), (1, 2), (3, 0)]);
+    // Who has not told yet what it wants does not wait for it.
+    assert_eq!((exchange.waits_for(1), exchange.untold(1)), (vec![(3, 0)], vec![(2, 0), (2, 1), (2, 2)]));
     exchange.want_all(2, 0);
     exchange.want(2, 2, wanted::WantedKeys { column: 0, first: 0, words: vec![1] });
     assert!(!woken.0.load(Ordering::Acquire) && !exchange.all_told(2, &waker).unwrap());
+    assert_eq!((exchange.waits_for(2).len(), exchange.untold(0)), (4, vec![(2, 1)]));
     // Who has gone tells nothing.
     exchange.close(2, 1);
     assert!(woken.0.load(Ordering::Acquire) && exchange.all_told(2, &waker).unwrap());

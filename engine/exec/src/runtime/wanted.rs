@@ -143,17 +143,15 @@ impl WantedTest {
         self.column
     }
 
-    /// Of rows as they are sent, those that somebody wants.
+    /// Of rows as they are sent, those that somebody wants, and others where hardly any are dropped.
     pub fn wanted_of(&self, batch: Batch) -> Batch {
-        self.wanted_by(batch, self.column)
+        if self.test.is_worth_it() { self.exactly(batch, self.column) } else { batch.compact() }
     }
 
-    /// The rows that somebody wants, where column `column` has the values that are sent.
-    pub fn wanted_by(&self, batch: Batch, column: usize) -> Batch {
+    /// The rows that somebody wants, where column `column` has the values that are sent: all rows of a key, or none.
+    pub fn exactly(&self, batch: Batch, column: usize) -> Batch {
         let mut batch = batch.compact();
-        let Some(column) = batch.columns.get(column).filter(|_| self.test.is_worth_it()) else {
-            return batch;
-        };
+        let Some(column) = batch.columns.get(column) else { return batch };
         let passing = self.test.passing(column);
         if passing.len() < batch.rows {
             batch.selection = Some(Selection::new(passing));

@@ -127,6 +127,11 @@ impl NodeExchange {
         self.local.waits_for(self.shard)
     }
 
+    /// Fragments that are not sent from here yet, with the shards that are to tell what they want of them.
+    pub(crate) fn untold(&self) -> Vec<(u32, usize)> {
+        self.local.untold(self.shard)
+    }
+
     /// Ready once the other shards have taken, or do not want, all that was sent to them.
     pub(crate) fn poll_delivered(&self, waker: &Waker) -> Poll<Result<()>> {
         for outgoing in self.outgoing.values() {
@@ -280,6 +285,10 @@ impl Exchange for NodeExchange {
     }
 
     fn close(&self, fragment: u32, to: usize) {
+        // Who waits to be told sends again, and learns that no more is wanted.
+        if self.local.topology().is_asked(fragment) {
+            self.want_all(fragment, to);
+        }
         self.local.close(fragment, to);
     }
 

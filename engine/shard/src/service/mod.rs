@@ -206,13 +206,17 @@ impl Node {
     fn waiting(&self, request: bytes::Bytes) -> Result<Waiting, String> {
         let AskWaiting { query } = AskWaiting::decode(request).map_err(|error| error.to_string())?;
         let id = words::query_id(&query).ok_or("a query without identity")?;
-        let (stage, awaited) = match self.queries.stage(id) {
-            queries::Stage::Unknown => (Stage::Unknown, Vec::new()),
-            queries::Stage::Runs(exchange) => (Stage::Runs, exchange.waits_for()),
-            queries::Stage::Ended => (Stage::Ended, Vec::new()),
+        let (stage, exchange) = match self.queries.stage(id) {
+            queries::Stage::Unknown => (Stage::Unknown, None),
+            queries::Stage::Runs(exchange) => (Stage::Runs, Some(exchange)),
+            queries::Stage::Ended => (Stage::Ended, None),
         };
-        let inputs = awaited.into_iter().map(|(fragment, from)| Input { fragment, from: from as u32 });
-        Ok(Waiting { stage: stage.into(), inputs: inputs.collect() })
+        let awaited = exchange.iter().flat_map(|exchange| exchange.waits_for());
+        let inputs = awaited.map(|(fragment, from)| Input { fragment, from: from as u32 }).collect();
+        let untold = exchange.iter().flat_map(|exchange| exchange.untold());
+        let untold =
+            untold.map(|(fragment, to)| flight_proto::node::Edge { fragment, to: to as u32 }).collect();
+        Ok(Waiting { stage: stage.into(), inputs, untold })
     }
 
     fn hear_of(&self, epoch: u64) {
