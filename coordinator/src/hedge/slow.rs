@@ -191,7 +191,8 @@ mod tests {
     fn who_waits_to_be_told_is_not_slow() {
         let inputs = BTreeMap::from([(0, vec![1]), (1, vec![2, 3]), (2, vec![]), (3, vec![])]);
         let shape = Shape { inputs, root: (0, 0) };
-        let slow = |said: &[(&[(u32, usize)], &[(u32, usize)])]| {
+        type Places<'a> = &'a [(u32, usize)];
+        let slow = |said: &[(Places<'_>, Places<'_>)]| {
             let said = said
                 .iter()
                 .map(|(awaits, untold)| Said::Runs { awaits: awaits.to_vec(), untold: untold.to_vec() });
@@ -203,7 +204,7 @@ mod tests {
         // The second has the rows of fragment 3, and is slow to take them in: it alone tells nothing.
         assert_eq!(slow(&[(&[(1, 0), (1, 1), (2, 0), (2, 1)], &[(2, 1)]), (&[], &[(2, 1)])]), Some(1));
         // All have told, and both read what they send.
-        let rows: &[(u32, usize)] = &[(2, 0), (2, 1)];
+        let rows: Places<'_> = &[(2, 0), (2, 1)];
         assert_eq!(slow(&[(&[(1, 0), (1, 1), (2, 0), (2, 1)], &[]), (rows, &[])]), None);
         // The first still does.
         assert_eq!(slow(&[(&[(1, 0), (1, 1), (2, 0)], &[]), (&[(2, 0)], &[])]), Some(0));

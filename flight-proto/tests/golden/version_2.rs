@@ -6,8 +6,8 @@ use flight_proto::catalog::{
 };
 use flight_proto::manifest::{File, Manifest};
 use flight_proto::node::{
-    AskQuarantine, AskRefreshes, AskWaiting, Heartbeat, Input, Orders, Quarantine, Quarantined, RefreshCause,
-    RefreshOutcome, RefreshRun, Refreshes, Rows, Speaks, Stage, Waiting, WantedKeys,
+    AskQuarantine, AskRefreshes, AskWaiting, Edge, Heartbeat, Input, Orders, Quarantine, Quarantined,
+    RefreshCause, RefreshOutcome, RefreshRun, Refreshes, Rows, Speaks, Stage, Waiting, WantedKeys,
 };
 use flight_proto::replication::{Answer, AskVersions, Question, Request, Response};
 
@@ -83,7 +83,9 @@ fn statements(samples: &mut Samples) {
     samples.check("AskWaiting", AskWaiting { query: vec![7; 16].into() });
     let inputs = vec![Input { fragment: 1, from: 2 }];
     for stage in [Stage::Unknown, Stage::Runs, Stage::Ended] {
-        let waiting = Waiting { stage: stage.into(), inputs: inputs.clone() };
+        let waiting = Waiting { stage: stage.into(), inputs: inputs.clone(), untold: vec![] };
         samples.check(&format!("Waiting {stage:?}"), waiting);
     }
+    let untold = vec![Edge { fragment: 3, to: 4 }];
+    samples.check("Waiting to be told", Waiting { stage: Stage::Runs.into(), inputs, untold });
 }
