@@ -360,7 +360,7 @@ impl Pass<'_> {
                 best = (way, cost);
             }
         };
-        if kind != JoinKind::Full && left_at != Distribution::Single {
+        if kind != JoinKind::Full && !left_at.is_whole() {
             offer(Move::BroadcastRight, right_bytes * broadcast);
         }
         if kind == JoinKind::Inner && !right_at.is_whole() {
