@@ -62,8 +62,8 @@ impl Ranges {
 
     /// The slices that values from `min` to `max` fall into, in the order of their ranges: the first one, and how many.
     pub fn overlapped(&self, min: i128, max: i128) -> (usize, usize) {
-        let ranges = max.div_euclid(self.width) - min.div_euclid(self.width);
-        let count = usize::try_from(ranges).map_or(self.slices, |ranges| (ranges + 1).min(self.slices));
+        let ranges = max.div_euclid(self.width).saturating_sub(min.div_euclid(self.width));
+        let count = usize::try_from(ranges).map_or(self.slices, |ranges| ranges.min(self.slices - 1) + 1);
         (self.slice(min), count)
     }
 
@@ -150,6 +150,14 @@ mod tests {
             let (first, count) = ranges.overlapped(min, max);
             let distinct: std::collections::HashSet<usize> = all.iter().copied().collect();
             assert_eq!((first, count.min(slices)), (all[0], distinct.len()));
+        }
+    }
+
+    #[test]
+    fn values_of_any_distance_overlap_all_slices() {
+        let (low, high) = (i128::from(i64::MIN), i128::from(i64::MAX));
+        for (min, max) in [(low, high), (i128::MIN, i128::MAX)] {
+            assert_eq!(Ranges::new(1, 3).overlapped(min, max).1, 3);
         }
     }
 

@@ -34,11 +34,13 @@ pub(super) struct Configuration {
 
 impl Configuration {
     pub(super) fn new(identity: &Identity, options: &QuicOptions) -> Result<Configuration> {
-        let transport = Arc::new(transport(options)?);
+        // One side is enough to keep a connection alive: the other one's answers do the same for it.
+        let mut alive = transport(options)?;
+        alive.keep_alive_interval(Some(options.keep_alive));
         let mut client = client(identity)?;
-        client.transport_config(transport.clone());
+        client.transport_config(Arc::new(alive));
         let mut server = server(identity)?;
-        server.transport_config(transport).max_incoming(INCOMING_MAX);
+        server.transport_config(Arc::new(transport(options)?)).max_incoming(INCOMING_MAX);
         let endpoint = endpoint(identity)?;
         Ok(Configuration { client, server, endpoint, socket_buffer_bytes: options.socket_buffer_bytes })
     }
@@ -84,7 +86,6 @@ fn transport(options: &QuicOptions) -> Result<TransportConfig> {
     discovery.upper_bound(DATAGRAM_BYTES_MAX);
     let mut transport = TransportConfig::default();
     transport
-        .keep_alive_interval(Some(options.keep_alive))
         .max_idle_timeout(Some(options.idle_timeout.try_into().map_err(unusable)?))
         .stream_receive_window(options.stream_window_bytes.into())
         .receive_window(VarInt::from_u64(options.connection_window_bytes).map_err(unusable)?)
