@@ -336,7 +336,8 @@ impl Pass<'_> {
             let groups = pass.groups_of(&right);
             if once { right.aggregate(groups, Vec::new()) } else { right }
         };
-        // Rows that one shard has, or all have, count as moved when they go to their slice's shard.
+        // Rows that one shard has, or all have, count as moved when they go to their slice's shard. What all
+        // have one shard sends, so that the rows that a join keeps are there once.
         let sliced_left = sliced_among(&left_at, keys.iter().map(|(a, _)| a));
         let sliced_right = sliced_among(&right_at, keys.iter().map(|(_, b)| b));
         let together = sliced_left.is_some() && sliced_left == sliced_right;
@@ -367,13 +368,11 @@ impl Pass<'_> {
             offer(Move::BroadcastLeft, left_bytes * broadcast);
         }
         if !keys.is_empty() && values >= self.shards * MIN_VALUES_A_SHARD {
-            if left_at != Distribution::Replicated && right_at != Distribution::Replicated {
-                offer(Move::Both, (left_bytes + right_bytes) * dealt);
-            }
-            if let Some(order) = sliced_left.filter(|_| right_at != Distribution::Replicated) {
+            offer(Move::Both, (left_bytes + right_bytes) * dealt);
+            if let Some(order) = sliced_left {
                 offer(Move::ToLeft(order), right_bytes * dealt);
             }
-            if let Some(order) = sliced_right.filter(|_| left_at != Distribution::Replicated) {
+            if let Some(order) = sliced_right {
                 offer(Move::ToRight(order), left_bytes * dealt);
             }
         }

@@ -61,6 +61,9 @@ pub(crate) fn lower(
     }
     lowering.finish_fragment(root, None);
     let Lowering { fragments, notes, tables, .. } = lowering;
+    if fragments.last().is_some_and(|root| root.placement == FragmentPlacement::AllShards) {
+        return Err(Error::internal("the rows of the result do not end on one shard"));
+    }
     Ok(Lowered { fragments, notes, tables })
 }
 

@@ -138,17 +138,18 @@ fn finish(mut binder: Binder<'_>, bound: BoundQuery, options: &PlannerOptions) -
     let parameters = binder.parameter_types.iter().map(|known| known.unwrap_or(DataType::Varchar)).collect();
     let columns = &mut binder.columns;
     let plan = unnest::unnest(bound.plan, columns)?;
-    let mut context = rules::Context { columns, results: &results };
+    let shards = options.shards;
+    let mut context = rules::Context { columns, results: &results, shards };
     let mut plan = rules::optimize(plan, &mut context, options.optimize)?;
     // Of the plan for any rows: what columns may hold must not hang on those that there are.
     let not_null = nullability::not_null(&plan);
     if options.optimize {
         plan = known::answer(plan);
     }
-    let mut plan = distribute::distribute(plan, columns, options.shards)?;
+    let mut plan = distribute::distribute(plan, columns, shards)?;
     if options.optimize {
         plan = share::share(plan, &results, columns);
-        rules::verify(&plan, &rules::Context { columns, results: &results }, "share")?;
+        rules::verify(&plan, &rules::Context { columns, results: &results, shards }, "share")?;
     }
     let estimator = Estimator::new(columns);
     let lowered = physical::lower(&plan, &results, columns, &estimator, options)?;

@@ -7,10 +7,7 @@ mod support;
 use columnar::{Scalar, Value};
 use planner::catalog::{Partitioning, Table};
 use planner::{PlannerOptions, Statement};
-use std::collections::HashSet;
 use std::sync::Arc;
-use storage::ColumnFacts;
-use storage::statistics::{ColumnStatistics, TableStatistics};
 use support::TestCatalog;
 use support::reference::{Data, Row, run};
 
@@ -51,41 +48,7 @@ impl Guise {
             Guise::Replicated if table.dataset.is_multiple_of(2) => Partitioning::Replicated,
             Guise::Large | Guise::Replicated => Partitioning::Spread,
         };
-        let column = ColumnStatistics {
-            distinct: ROWS as f64 / 10.0,
-            unique: false,
-            average_bytes: 8.0,
-            ..ColumnStatistics::empty()
-        };
-        let columns = vec![column; table.columns.len()];
-        Arc::new(Table {
-            tenant: table.tenant.clone(),
-            schema: table.schema.clone(),
-            name: table.name.clone(),
-            dataset: table.dataset,
-            version: table.version,
-            columns: table.columns.clone(),
-            statistics: Arc::new(TableStatistics { rows: ROWS, columns, sample: None }),
-            facts: (0..table.columns.len()).map(|column| facts(rows, column)).collect(),
-            partitioning,
-        })
-    }
-}
-
-/// What the rows prove of the column.
-fn facts(rows: &[Row], column: usize) -> ColumnFacts {
-    let values: Vec<&Scalar> =
-        rows.iter().map(|row| &row[column]).filter(|&value| *value != Scalar::Null).collect();
-    let integers: Option<Vec<i128>> = values.iter().map(|value| value.as_integer()).collect();
-    let integers = integers.unwrap_or_default();
-    ColumnFacts {
-        rows: rows.len() as u64,
-        nulls: (rows.len() - values.len()) as u64,
-        bounds: integers.iter().min().copied().zip(integers.iter().max().copied()),
-        sum: Some(integers.iter().sum()),
-        exact: true,
-        unique: values.iter().collect::<HashSet<_>>().len() == values.len(),
-        ..ColumnFacts::UNKNOWN
+        support::disguised(table, rows, ROWS, partitioning)
     }
 }
 

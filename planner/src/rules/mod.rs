@@ -35,6 +35,8 @@ pub(crate) struct Context<'a> {
     pub(crate) columns: &'a mut Columns,
     /// The columns that the query gives.
     pub(crate) results: &'a [ColumnId],
+    /// How many shards run the query.
+    pub(crate) shards: usize,
 }
 
 /// A step from a plan to one that gives the same rows.

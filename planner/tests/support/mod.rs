@@ -7,6 +7,7 @@ pub(crate) mod reference;
 use columnar::{DataType, Scalar};
 use planner::catalog::{Catalog, Partitioning, Table};
 use planner::{PlannedQuery, PlannerOptions, Statement};
+use std::collections::HashSet;
 use std::sync::Arc;
 use storage::ColumnFacts;
 use storage::statistics::{ColumnSchema, ColumnStatistics, TableStatistics};
@@ -67,6 +68,50 @@ pub(crate) fn table(dataset: u64, name: &str, rows: u64, columns: &[Spec], nulla
             .collect(),
         partitioning: Partitioning::Spread,
     })
+}
+
+/// The table as if it had so many rows and they lay so. What is proven of it holds of those that it has.
+pub(crate) fn disguised(
+    table: &Table,
+    has: &[reference::Row],
+    rows: u64,
+    partitioning: Partitioning,
+) -> Arc<Table> {
+    let column = ColumnStatistics {
+        distinct: rows as f64 / 10.0,
+        unique: false,
+        average_bytes: 8.0,
+        ..ColumnStatistics::empty()
+    };
+    let columns = vec![column; table.columns.len()];
+    Arc::new(Table {
+        tenant: table.tenant.clone(),
+        schema: table.schema.clone(),
+        name: table.name.clone(),
+        dataset: table.dataset,
+        version: table.version,
+        columns: table.columns.clone(),
+        statistics: Arc::new(TableStatistics { rows, columns, sample: None }),
+        facts: (0..table.columns.len()).map(|column| facts(has, column)).collect(),
+        partitioning,
+    })
+}
+
+/// What the rows prove of the column.
+fn facts(rows: &[reference::Row], column: usize) -> ColumnFacts {
+    let values: Vec<&Scalar> =
+        rows.iter().map(|row| &row[column]).filter(|&value| *value != Scalar::Null).collect();
+    let integers: Option<Vec<i128>> = values.iter().map(|value| value.as_integer()).collect();
+    let integers = integers.unwrap_or_default();
+    ColumnFacts {
+        rows: rows.len() as u64,
+        nulls: (rows.len() - values.len()) as u64,
+        bounds: integers.iter().min().copied().zip(integers.iter().max().copied()),
+        sum: Some(integers.iter().sum()),
+        exact: true,
+        unique: values.iter().collect::<HashSet<_>>().len() == values.len(),
+        ..ColumnFacts::UNKNOWN
+    }
 }
 
 /// A table without columns or statistics.

@@ -44,7 +44,8 @@ pub(crate) fn run(
                 assert_eq!(row.len(), fragment.plan.output_types().len(), "width of {:?}", fragment.plan);
             }
             match &fragment.output {
-                None => result = rows,
+                // All that run the root give rows of the result.
+                None => result.extend(rows),
                 Some(Routing::Ranges { key, span }) => {
                     for row in rows {
                         let to = range(&eval(key, &row)?, *span, shards);
@@ -203,18 +204,19 @@ impl Place<'_> {
     fn join(&self, join: &HashJoin) -> Answer<Vec<Row>> {
         let (probe, build) = (self.rows(&join.probe)?, self.rows(&join.build)?);
         let (probe_width, build_width) = (join.probe.output_types().len(), join.build.output_types().len());
+        let keys_of = |rows: &[Row], side: fn(&JoinKey) -> &Expr| -> Answer<Vec<Row>> {
+            rows.iter().map(|row| join.keys.iter().map(|key| eval(side(key), row)).collect()).collect()
+        };
+        let (probe_keys, build_keys) =
+            (keys_of(&probe, |key| &key.probe)?, keys_of(&build, |key| &key.build)?);
         let mut built = vec![false; build.len()];
         let mut rows = Vec::new();
-        for left in &probe {
+        for (left, own) in probe.iter().zip(&probe_keys) {
             let (mut matches, mut any, mut null) = (0, false, false);
-            for (number, right) in build.iter().enumerate() {
-                let mut equal = true;
-                for key in &join.keys {
-                    let (a, b) = (eval(&key.probe, left)?, eval(&key.build, right)?);
-                    equal = equal
-                        && (a.compare(&b) == Some(Ordering::Equal)
-                            || (key.null_equal && is_null(&a) && is_null(&b)));
-                }
+            for (number, (right, others)) in build.iter().zip(&build_keys).enumerate() {
+                let equal = join.keys.iter().zip(own.iter().zip(others)).all(|(key, (a, b))| {
+                    a.compare(b) == Some(Ordering::Equal) || (key.null_equal && is_null(a) && is_null(b))
+                });
                 if !equal {
                     continue;
                 }
