@@ -69,8 +69,7 @@ impl Said {
 impl Shape {
     /// Of a plan whose result is given by the shard at `root`.
     pub(crate) fn new(fragments: &[Fragment], root: usize) -> Shape {
-        let inputs: BTreeMap<u32, Vec<u32>> =
-            fragments.iter().map(|fragment| (fragment.id, fragment.plan.received())).collect();
+        let inputs = fragments.iter().map(|fragment| (fragment.id, fragment.plan.received())).collect();
         let result = fragments.iter().find(|fragment| fragment.output.is_none());
         Shape { inputs, root: (result.map_or(0, |fragment| fragment.id), root) }
     }

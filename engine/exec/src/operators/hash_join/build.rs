@@ -1,6 +1,6 @@
 //! The build side: rows into partitioned pages, then the index over them.
 
-use super::table::{Index, JoinTable, direct_slots, hashed_slots};
+use super::table::{Index, JoinTable, Pages, Words, hashed_slots};
 use super::{FieldInput, Join, NEXT, UNREACHABLE, WORD};
 use crate::hash::{Hasher, hash_word};
 use crate::operator::{Progress, Sink, SinkTask, Step, Work};
@@ -20,8 +20,7 @@ pub(super) struct Build(pub(super) Arc<Join>);
 /// What one task collected.
 pub(super) struct Built {
     rows: Partitions,
-    /// The least and the largest word.
-    words: Option<(u64, u64)>,
+    words: Words,
 }
 
 struct BuildTask {
@@ -41,7 +40,7 @@ impl Sink for Build {
         let rows = Partitions::new(&join.layout, &join.memory, "the build side of a join");
         Ok(Box::new(BuildTask {
             disturbance: Disturbance::new(&join.settings, 1),
-            built: Some(Built { rows, words: None }),
+            built: Some(Built { rows, words: Words::default() }),
             hasher: Hasher::default(),
             pending: None,
             join,
@@ -52,25 +51,20 @@ impl Sink for Build {
         let join = &self.0;
         let built = std::mem::take(&mut *join.built.lock());
         let rows = built.iter().map(|built| built.rows.rows()).sum::<usize>();
-        let words = built.iter().filter_map(|built| built.words).reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)));
+        let words = built.iter().fold(Words::default(), |words, built| words.merge(&built.words));
         let mut reservation = join.memory.reservation("the table of a join");
-        let index = match words {
-            _ if join.keys.is_empty() => Index::Everything,
-            Some((least, most)) => {
-                let packed = join.packing.is_some();
-                match direct_slots(rows, least, most).filter(|_| packed) {
-                    Some(slots) => {
-                        reservation.grow(4 * slots as u64)?;
-                        Index::direct(least, slots)
-                    }
-                    None => {
-                        let slots = hashed_slots(rows);
-                        reservation.grow(8 * slots as u64)?;
-                        Index::hashed(slots, packed)
-                    }
-                }
-            }
-            None => Index::hashed(16, false),
+        let packed = join.packing.is_some();
+        let index = if join.keys.is_empty() {
+            Index::Everything
+        } else if words.is_empty() {
+            Index::hashed(16, false)
+        } else if let Some(pages) = Pages::of(&words, rows).filter(|_| packed) {
+            reservation.grow(4 * pages.slots() as u64)?;
+            Index::direct(pages)
+        } else {
+            let slots = hashed_slots(rows);
+            reservation.grow(8 * slots as u64)?;
+            Index::hashed(slots, packed)
         };
 
         // Partition by partition, each task's pages in turn: so they are numbered.
@@ -256,14 +250,11 @@ impl BuildTask {
         };
         let reachable = |row: usize| unreachable.as_ref().is_none_or(|valid| valid.get(row));
         if !join.keys.is_empty() {
-            let mut seen = built.words;
             for (row, &word) in words.iter().enumerate() {
                 if reachable(row) {
-                    let (least, most) = seen.unwrap_or((word, word));
-                    seen = Some((least.min(word), most.max(word)));
+                    built.words.add(word);
                 }
             }
-            built.words = seen;
         }
         let rows = hashes.iter().map(|&hash| built.rows.push(hash)).collect::<Result<Vec<u32>>>()?;
         let pointers = built.rows.pointers_mut(&rows);

@@ -1,4 +1,4 @@
-//! From the word of a key to rows: an array over a small domain, or a directory of hashes.
+//! From the word of a key to rows: an array over words that lie dense, or a directory of hashes.
 //!
 //! Rows of one slot form a chain through their headers (Leis et al. 2014). A slot of the directory also holds
 //! 16 tag bits, one of which each of its rows has set, so that most keys that are not there are turned away
@@ -27,8 +27,8 @@ pub(super) struct JoinTable {
 pub(super) enum Index {
     /// No keys: every row matches.
     Everything,
-    /// A slot for each word from `base` on: the number of a row plus one, or 0.
-    Direct { base: u64, slots: Vec<AtomicU32>, chained: AtomicBool },
+    /// A slot for each word of the pages where there are any: the number of a row plus one, or 0.
+    Direct { pages: Pages, slots: Vec<AtomicU32>, chained: AtomicBool },
     /// By the top bits of the hash: the number of a row plus one in the low half, tags in the top 16 bits.
     Hashed { shift: u32, slots: Vec<AtomicU64>, packed: bool },
 }
@@ -47,11 +47,100 @@ fn zeroed_u32(len: usize) -> Vec<AtomicU32> {
     unsafe { Vec::from_raw_parts(zeros.as_mut_ptr().cast(), zeros.len(), zeros.capacity()) }
 }
 
-/// Slots for the words seen, `least ..= most`: an array where they lie dense enough.
-pub(super) fn direct_slots(rows: usize, least: u64, most: u64) -> Option<usize> {
-    let range = most.checked_sub(least)?.checked_add(1)?;
-    (range <= 4 * rows as u64 + 1024 || (range <= 1 << 20 && range <= 64 * rows as u64))
-        .then_some(range as usize)
+/// Words a page, as a power of two.
+const PAGE_SHIFT: u32 = 12;
+const PAGE_WORDS: usize = 1 << PAGE_SHIFT;
+/// Pages whose use is noted; of words beyond them nothing but the bounds is.
+const NOTED_PAGES: usize = 1 << 16;
+
+/// The words of the rows that were built of.
+#[derive(Clone, Default)]
+pub(super) struct Words {
+    /// The least and the largest.
+    bounds: Option<(u64, u64)>,
+    /// A bit a page: whether any word is on it.
+    used: Vec<u64>,
+}
+
+impl Words {
+    pub(super) fn is_empty(&self) -> bool {
+        self.bounds.is_none()
+    }
+
+    #[inline(always)]
+    pub(super) fn add(&mut self, word: u64) {
+        let (least, most) = self.bounds.unwrap_or((word, word));
+        self.bounds = Some((least.min(word), most.max(word)));
+        let page = word >> PAGE_SHIFT;
+        if page < NOTED_PAGES as u64 {
+            let place = page as usize / 64;
+            if place >= self.used.len() {
+                self.used.resize(place + 1, 0);
+            }
+            self.used[place] |= 1 << (page % 64);
+        }
+    }
+
+    pub(super) fn merge(mut self, other: &Words) -> Words {
+        let (low, high) = other.bounds.unzip();
+        self.bounds = match self.bounds {
+            Some((least, most)) => Some((low.unwrap_or(least).min(least), high.unwrap_or(most).max(most))),
+            None => other.bounds,
+        };
+        self.used.resize(self.used.len().max(other.used.len()), 0);
+        self.used.iter_mut().zip(&other.used).for_each(|(bits, others)| *bits |= others);
+        self
+    }
+
+    fn uses(&self, page: u64) -> bool {
+        page >= NOTED_PAGES as u64
+            || self.used.get(page as usize / 64).is_some_and(|bits| bits >> (page % 64) & 1 == 1)
+    }
+}
+
+/// Where the slots of words are: those of each page together, of pages without words none. Words of a shard may lie in
+/// the many small ranges that its slices are, and none between.
+pub(super) struct Pages {
+    first: u64,
+    /// The place of each page, in pages.
+    places: Vec<u32>,
+    used: usize,
+}
+
+impl Pages {
+    /// `None`: the words do not lie dense enough for `rows` rows.
+    pub(super) fn of(words: &Words, rows: usize) -> Option<Pages> {
+        let (least, most) = words.bounds?;
+        let range = most.checked_sub(least)?.checked_add(1)?;
+        let (first, last) = (least >> PAGE_SHIFT, most >> PAGE_SHIFT);
+        // The list of pages must not outgrow the slots.
+        if (last - first) as usize > rows + PAGE_WORDS {
+            return None;
+        }
+        let used = (first..=last).filter(|&page| words.uses(page)).count();
+        let slots = range.min((used * PAGE_WORDS) as u64);
+        let dense = slots <= 4 * rows as u64 + 1024 || (slots <= 1 << 20 && slots <= 64 * rows as u64);
+        let mut next = 0;
+        let mut place = |page| {
+            let place = if words.uses(page) { next } else { u32::MAX };
+            next += u32::from(place != u32::MAX);
+            place
+        };
+        dense.then(|| Pages { first, places: (first..=last).map(&mut place).collect(), used })
+    }
+
+    /// How many slots there are.
+    pub(super) fn slots(&self) -> usize {
+        self.used * PAGE_WORDS
+    }
+
+    /// The slot of a word, beyond all slots if it has none.
+    #[inline(always)]
+    fn slot(&self, word: u64) -> usize {
+        let page = (word >> PAGE_SHIFT).wrapping_sub(self.first) as usize;
+        let place = self.places.get(page).copied().unwrap_or(u32::MAX);
+        (place as usize) << PAGE_SHIFT | word as usize % PAGE_WORDS
+    }
 }
 
 /// Slots of a directory for `rows` rows.
@@ -60,8 +149,8 @@ pub(super) fn hashed_slots(rows: usize) -> usize {
 }
 
 impl Index {
-    pub(super) fn direct(base: u64, slots: usize) -> Index {
-        Index::Direct { base, slots: zeroed_u32(slots), chained: AtomicBool::new(false) }
+    pub(super) fn direct(pages: Pages) -> Index {
+        Index::Direct { slots: zeroed_u32(pages.slots()), pages, chained: AtomicBool::new(false) }
     }
 
     /// `slots` is a power of two. `packed` says whether words are keys rather than their hashes.
@@ -81,8 +170,8 @@ impl Index {
         }
         let before = match self {
             Index::Everything => return,
-            Index::Direct { base, slots, chained } => {
-                let Some(slot) = slots.get(word.wrapping_sub(*base) as usize) else { return };
+            Index::Direct { pages, slots, chained } => {
+                let Some(slot) = slots.get(pages.slot(word)) else { return };
                 let before = slot.load(Relaxed);
                 give_way(number);
                 slot.store(number + 1, Relaxed);
@@ -146,11 +235,11 @@ impl Index {
         let mut len = 0;
         match self {
             Index::Everything => {}
-            Index::Direct { base, slots, .. } => {
+            Index::Direct { pages, slots, .. } => {
                 for index in 0..count {
                     let position = position(index);
-                    let slot = words[position as usize].wrapping_sub(*base) as usize;
-                    let row = slots.get(slot).map_or(0, |slot| slot.load(Relaxed));
+                    let slot = slots.get(pages.slot(words[position as usize]));
+                    let row = slot.map_or(0, |slot| slot.load(Relaxed));
                     (found[len], rows[len]) = (position, row.wrapping_sub(1));
                     len += usize::from(row != 0);
                 }
@@ -189,4 +278,58 @@ pub(super) fn word_of(row: *const u8) -> u64 {
 pub(super) fn next_of(row: *const u8) -> u32 {
     // SAFETY: as in `word_of`.
     unsafe { row.add(NEXT).cast::<u32>().read_unaligned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(of: impl IntoIterator<Item = u64>) -> Words {
+        let mut words = Words::default();
+        of.into_iter().for_each(|word| words.add(word));
+        words
+    }
+
+    /// As a shard has them that was dealt every eighth slice.
+    fn scattered() -> impl Iterator<Item = u64> {
+        (0..8).flat_map(|slice| slice * 250_000 + 7..slice * 250_000 + 31_250)
+    }
+
+    #[test]
+    fn words_in_small_ranges_far_apart_are_dense() {
+        let pages = Pages::of(&words(scattered()), 80_000).unwrap();
+        assert!(pages.slots() < 300_000, "{}", pages.slots());
+        let mut slots: Vec<usize> = scattered().map(|word| pages.slot(word)).collect();
+        assert!(slots.iter().all(|&slot| slot < pages.slots()));
+        slots.sort();
+        assert!(slots.windows(2).all(|pair| pair[0] < pair[1]));
+        for word in [100_000, 1_900_000, 2_000_000_000, u64::MAX] {
+            assert!(pages.slot(word) >= pages.slots(), "{word}");
+        }
+        assert!(Pages::of(&words(scattered()), 1_000).is_none());
+    }
+
+    #[test]
+    fn what_tasks_have_adds_up() {
+        let (low, high) = (words(0..5_000), words(90_000..91_000));
+        for both in [low.clone().merge(&high), high.merge(&low)] {
+            let pages = Pages::of(&both, 6_000).unwrap();
+            assert_eq!(pages.slots(), 4 * PAGE_WORDS);
+            assert!((0..5_000).chain(90_000..91_000).all(|word| pages.slot(word) < pages.slots()));
+        }
+        assert!(words([]).merge(&words([])).is_empty());
+        assert!(Pages::of(&words([]), 0).is_none());
+    }
+
+    #[test]
+    fn words_beyond_the_noted_pages_are_as_dense_as_their_range() {
+        let far = (NOTED_PAGES * PAGE_WORDS) as u64;
+        let pages = Pages::of(&words(far + 10..far + 20_000), 20_000).unwrap();
+        assert!((far + 10..far + 20_000).all(|word| pages.slot(word) < pages.slots()));
+        // Across the end of what is noted, and from one end of all words to the other.
+        let pages = Pages::of(&words(far - 5_000..far + 5_000), 10_000).unwrap();
+        assert!((far - 5_000..far + 5_000).all(|word| pages.slot(word) < pages.slots()));
+        assert!(Pages::of(&words([0, u64::MAX]), 2).is_none());
+        assert!(Pages::of(&words([1, u64::MAX]), 1 << 30).is_none());
+    }
 }
