@@ -94,7 +94,7 @@ impl Words {
 
     fn uses(&self, page: u64) -> bool {
         page >= NOTED_PAGES as u64
-            || self.used.get(page as usize / 64).is_some_and(|bits| bits >> (page % 64) & 1 == 1)
+            || self.used.get(page as usize / 64).is_some_and(|bits| (bits >> (page % 64)) & 1 == 1)
     }
 }
 
@@ -139,7 +139,7 @@ impl Pages {
     fn slot(&self, word: u64) -> usize {
         let page = (word >> PAGE_SHIFT).wrapping_sub(self.first) as usize;
         let place = self.places.get(page).copied().unwrap_or(u32::MAX);
-        (place as usize) << PAGE_SHIFT | word as usize % PAGE_WORDS
+        ((place as usize) << PAGE_SHIFT) | (word as usize % PAGE_WORDS)
     }
 }
 
