@@ -35,7 +35,7 @@ const NO_CODE: VarInt = VarInt::from_u32(0);
 /// What may be chosen about connections.
 #[derive(Clone, Debug)]
 pub struct QuicOptions {
-    /// How often a silent connection is tried.
+    /// How often whoever opened a silent connection tries it.
     pub keep_alive: Duration,
     /// How long a connection may be silent before it is lost.
     pub idle_timeout: Duration,

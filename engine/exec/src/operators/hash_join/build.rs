@@ -59,7 +59,7 @@ impl Sink for Build {
         } else if words.is_empty() {
             Index::hashed(16, false)
         } else if let Some(pages) = Pages::of(&words, rows).filter(|_| packed) {
-            reservation.grow(4 * pages.slots() as u64)?;
+            reservation.grow(pages.bytes())?;
             Index::direct(pages)
         } else {
             let slots = hashed_slots(rows);

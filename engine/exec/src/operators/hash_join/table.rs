@@ -54,7 +54,7 @@ const PAGE_WORDS: usize = 1 << PAGE_SHIFT;
 const NOTED_PAGES: usize = 1 << 16;
 
 /// The words of the rows that were built of.
-#[derive(Clone, Default)]
+#[derive(Default)]
 pub(super) struct Words {
     /// The least and the largest.
     bounds: Option<(u64, u64)>,
@@ -82,10 +82,9 @@ impl Words {
     }
 
     pub(super) fn merge(mut self, other: &Words) -> Words {
-        let (low, high) = other.bounds.unzip();
-        self.bounds = match self.bounds {
-            Some((least, most)) => Some((low.unwrap_or(least).min(least), high.unwrap_or(most).max(most))),
-            None => other.bounds,
+        self.bounds = match (self.bounds, other.bounds) {
+            (Some(own), Some(other)) => Some((own.0.min(other.0), own.1.max(other.1))),
+            (own, other) => own.or(other),
         };
         self.used.resize(self.used.len().max(other.used.len()), 0);
         self.used.iter_mut().zip(&other.used).for_each(|(bits, others)| *bits |= others);
@@ -120,17 +119,18 @@ impl Pages {
         let used = (first..=last).filter(|&page| words.uses(page)).count();
         let slots = range.min((used * PAGE_WORDS) as u64);
         let dense = slots <= 4 * rows as u64 + 1024 || (slots <= 1 << 20 && slots <= 64 * rows as u64);
-        let mut next = 0;
-        let mut place = |page| {
-            let place = if words.uses(page) { next } else { u32::MAX };
-            next += u32::from(place != u32::MAX);
-            place
-        };
+        let mut next = 0..;
+        let mut place = |page| if words.uses(page) { next.next() } else { None }.unwrap_or(u32::MAX);
         dense.then(|| Pages { first, places: (first..=last).map(&mut place).collect(), used })
     }
 
+    /// What they take, with all slots.
+    pub(super) fn bytes(&self) -> u64 {
+        4 * (self.places.len() + self.slots()) as u64
+    }
+
     /// How many slots there are.
-    pub(super) fn slots(&self) -> usize {
+    fn slots(&self) -> usize {
         self.used * PAGE_WORDS
     }
 
@@ -311,8 +311,8 @@ mod tests {
 
     #[test]
     fn what_tasks_have_adds_up() {
-        let (low, high) = (words(0..5_000), words(90_000..91_000));
-        for both in [low.clone().merge(&high), high.merge(&low)] {
+        let (low, high) = (|| words(0..5_000), || words(90_000..91_000));
+        for both in [low().merge(&high()), high().merge(&low())] {
             let pages = Pages::of(&both, 6_000).unwrap();
             assert_eq!(pages.slots(), 4 * PAGE_WORDS);
             assert!((0..5_000).chain(90_000..91_000).all(|word| pages.slot(word) < pages.slots()));
