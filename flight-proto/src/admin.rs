@@ -275,3 +275,60 @@ pub struct Snapshot {
     pub revision: u64,
     pub url: String,
 }
+
+/// The policy that a cluster acts on: the documents of [`crate::policy`] that it has taken.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Policy {
+    /// The Ed25519 public key that documents are signed with, in hexadecimal; absent until the first one was taken, whose
+    /// key it becomes.
+    #[serde(default)]
+    pub key: Option<String>,
+    /// The highest version of a document.
+    pub version: u64,
+    /// By name.
+    pub documents: Vec<PolicyDocument>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PolicyDocument {
+    pub name: String,
+    pub version: u64,
+    /// In microseconds since 1970.
+    pub decided_at_us: i64,
+    /// What it is about is no more.
+    pub gone: bool,
+    /// The document and its signature (`policy::Signed`), in hexadecimal.
+    pub signed: String,
+}
+
+/// Documents to take.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Publish {
+    /// Each with its signature, in hexadecimal; taken in this order.
+    pub documents: Vec<String>,
+}
+
+/// What became of them, in the same order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Published {
+    pub documents: Vec<PublishedDocument>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PublishedDocument {
+    pub name: String,
+    pub outcome: PublishOutcome,
+    /// The version of that name that the cluster has now.
+    pub version: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PublishOutcome {
+    /// The cluster acts on it.
+    Taken,
+    /// It was taken before.
+    Known,
+    /// The cluster has a later one of that name, or another one of that version.
+    Stale,
+}

@@ -1,5 +1,5 @@
 //! The words that nodes and clients say to each other, and the formats that outlive a process: catalog
-//! commands, catalog snapshots, manifests, tickets. All but [`admin`], which is JSON, are protobuf, written here as
+//! commands, catalog snapshots, manifests, policy documents, tickets. All but [`admin`], which is JSON, are protobuf, written here as
 //! Rust structs; golden tests hold their bytes. Nothing here knows the engine.
 
 pub mod admin;
@@ -7,6 +7,7 @@ pub mod catalog;
 pub mod log;
 pub mod manifest;
 pub mod node;
+pub mod policy;
 pub mod replication;
 pub mod schema;
 pub mod ticket;
