@@ -27,7 +27,7 @@ pub(crate) async fn blamed(
     statement: u128,
 ) -> Option<Vec<LostShard>> {
     coordinator.quarantine.lasts()?;
-    let nodes = coordinator.datasets.shards().nodes()?;
+    let nodes = coordinator.tenants.shards().nodes()?;
     let until = Instant::now() + WORD;
     let verdict = loop {
         let verdict = losses.verdict(|lost| nodes.fate(lost));
@@ -60,12 +60,13 @@ async fn was_answered(coordinator: &Coordinator, statement: u128) -> bool {
 pub(crate) async fn refuse(
     coordinator: &Coordinator,
     statement: u128,
-    principal: &str,
+    (tenant, principal): (&str, &str),
     sql: &str,
     lost: &[LostShard],
 ) -> Error {
     let shards = lost.iter().map(|lost| format!("{} at {}", shard_text(lost.id), lost.address));
     let refused = Refused {
+        tenant: tenant.into(),
         principal: principal.into(),
         sql: beginning(sql).into(),
         since_us: now_us(),

@@ -3,12 +3,11 @@
 use crate::admission::WorkloadGroup;
 use crate::catalog::Random;
 use crate::config::Config;
-use crate::datasets::Datasets;
 use crate::error::{Error, Result};
 use crate::hedge::Hedging;
-use crate::plans::Plans;
 use crate::quarantine::Quarantine;
 use crate::refreshes::Refreshes;
+use crate::tenants::Tenants;
 use exec::context::Cancel;
 use exec::memory::MemoryPool;
 use exec::runtime::Workers;
@@ -22,13 +21,12 @@ use std::time::{Duration, Instant};
 /// The shared part of a coordinator.
 pub(crate) struct Coordinator {
     pub(crate) config: Config,
-    pub(crate) datasets: Arc<Datasets>,
+    pub(crate) tenants: Arc<Tenants>,
     pub(crate) refreshes: Arc<Refreshes>,
     pub(crate) workers: Arc<Workers>,
     pub(crate) memory: Arc<MemoryPool>,
     pub(crate) group: WorkloadGroup,
     pub(crate) started: Instant,
-    pub(crate) plans: Plans,
     pub(crate) quarantine: Quarantine,
     pub(crate) hedging: Hedging,
     random: Random,
@@ -48,6 +46,7 @@ struct Running {
 /// A statement, and who wants it done.
 #[derive(Clone)]
 pub(crate) struct AskedBy {
+    pub(crate) tenant: Arc<str>,
     pub(crate) principal: Arc<str>,
     pub(crate) sql: Arc<str>,
 }
@@ -55,6 +54,7 @@ pub(crate) struct AskedBy {
 /// A query as operators see it.
 pub(crate) struct QuerySummary {
     pub(crate) id: u128,
+    pub(crate) tenant: Arc<str>,
     pub(crate) principal: Arc<str>,
     pub(crate) sql: Arc<str>,
     pub(crate) elapsed: Duration,
@@ -70,7 +70,7 @@ pub(crate) struct ListedQuery {
 impl Coordinator {
     pub(crate) fn new(
         config: Config,
-        datasets: Arc<Datasets>,
+        tenants: Arc<Tenants>,
         refreshes: Arc<Refreshes>,
         workers: Arc<Workers>,
         memory: Arc<MemoryPool>,
@@ -79,16 +79,15 @@ impl Coordinator {
         let group = WorkloadGroup::new(config.concurrency);
         let started = Instant::now();
         let (queries, stopping) = (Mutex::default(), AtomicBool::new(false));
-        let (plans, quarantine) = (Plans::default(), Quarantine::new(config.quarantine));
+        let quarantine = Quarantine::new(config.quarantine);
         Coordinator {
             config,
-            datasets,
+            tenants,
             refreshes,
             workers,
             memory,
             group,
             started,
-            plans,
             quarantine,
             hedging: Hedging::new(),
             random,
@@ -143,11 +142,26 @@ impl Coordinator {
         })
     }
 
+    /// Ends the queries of a tenant.
+    pub(crate) fn cancel_all(&self, tenant: &str) {
+        let queries = self.queries.lock();
+        let of_tenant = queries.values().filter(|running| &*running.asked.tenant == tenant);
+        let cancels: Vec<Cancel> = of_tenant.map(|running| running.cancel.clone()).collect();
+        drop(queries);
+        cancels.iter().for_each(Cancel::cancel);
+    }
+
+    /// Whose query it is, where it is listed.
+    pub(crate) fn tenant_of(&self, query_id: u128) -> Option<Arc<str>> {
+        self.queries.lock().get(&query_id).map(|running| running.asked.tenant.clone())
+    }
+
     /// The queries that run or wait, the oldest first.
     pub(crate) fn listed(&self) -> Vec<QuerySummary> {
         let queries = self.queries.lock();
         let summary = |(&id, running): (&u128, &Running)| QuerySummary {
             id,
+            tenant: running.asked.tenant.clone(),
             principal: running.asked.principal.clone(),
             sql: running.asked.sql.clone(),
             elapsed: running.started.elapsed(),

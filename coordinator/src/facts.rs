@@ -2,12 +2,13 @@
 
 use crate::catalog::{CatalogStore, MemberState, RaftMember, RaftStatus};
 use crate::coordinator::{Coordinator, QuerySummary};
-use crate::datasets::{DEFAULT_TENANT, Datasets, now_us};
+use crate::datasets::now_us;
 use crate::explain::query_of;
 use crate::quarantine::Refused;
 use crate::refreshes::RefreshSummary;
 use crate::shards::Shards;
 use crate::shards::nodes::NodeSummary;
+use crate::tenants::Tenants;
 use crate::view::{Resident, View};
 use columnar::{DataType, Interval, Scalar, Value};
 use flight_proto::admin;
@@ -35,11 +36,11 @@ fn speaks(versions: Versions) -> admin::Speaks {
 }
 
 pub(crate) fn nodes(coordinator: &Coordinator) -> admin::Nodes {
-    let datasets = &coordinator.datasets;
+    let tenants = &coordinator.tenants;
     admin::Nodes {
-        cluster_version: datasets.catalog().snapshot().cluster_version().into(),
-        coordinators: coordinators(datasets.catalog()),
-        shards: shards(datasets.shards()),
+        cluster_version: tenants.catalog().snapshot().cluster_version().into(),
+        coordinators: coordinators(tenants.catalog()),
+        shards: shards(tenants.shards()),
     }
 }
 
@@ -87,12 +88,30 @@ pub(crate) fn shards(shards: &Shards) -> Vec<admin::Shard> {
     shards.summaries().into_iter().map(shard).collect()
 }
 
+/// The shards as a tenant sees them: what they hold of its own.
+pub(crate) fn shards_of(tenant: &str, all: &Shards) -> Vec<admin::Shard> {
+    let holdings = all.holdings();
+    let mut shards = shards(all);
+    for shard in &mut shards {
+        let holdings = holdings.iter().find(|(id, _)| shard_text(*id) == shard.id).map(|(_, held)| held);
+        let own = holdings.into_iter().flat_map(|held| held.iter()).filter(|(id, _)| id.tenant == tenant);
+        let (mut buckets, mut rows) = (0, 0);
+        for (_, holding) in own {
+            buckets += holding.held.len() as u64;
+            rows += holding.held.iter().map(|&(_, rows)| rows).sum::<u64>();
+        }
+        (shard.buckets, shard.rows) = (buckets, rows);
+    }
+    shards
+}
+
 pub(crate) fn datasets(view: &View, coordinator: &Coordinator) -> Vec<admin::Dataset> {
-    let snapshot = coordinator.datasets.catalog().snapshot();
+    let snapshot = coordinator.tenants.catalog().snapshot();
     let dataset = |resident: &Arc<Resident>| {
         let table = &resident.table;
         let known = snapshot.dataset(&table.tenant, table.dataset);
         admin::Dataset {
+            tenant: table.tenant.clone(),
             dataset: table.dataset,
             schema: table.schema.clone(),
             table: table.name.clone(),
@@ -172,11 +191,10 @@ fn placement_text(partitioning: &Partitioning) -> &'static str {
 
 /// Who holds what of the versions that queries see.
 pub(crate) fn placement(coordinator: &Coordinator) -> Vec<admin::Placement> {
-    let view = coordinator.datasets.view();
-    let holdings = coordinator.datasets.shards().holdings();
+    let holdings = coordinator.tenants.shards().holdings();
     let placement = |resident: &Arc<Resident>| {
         let table = &resident.table;
-        let id = VersionId { tenant: DEFAULT_TENANT.into(), dataset: table.dataset, version: table.version };
+        let id = VersionId { tenant: table.tenant.clone(), dataset: table.dataset, version: table.version };
         let mut buckets: BTreeMap<u32, admin::Bucket> = BTreeMap::new();
         for (shard, held) in &holdings {
             let Some(holding) = held.get(&id) else { continue };
@@ -192,6 +210,7 @@ pub(crate) fn placement(coordinator: &Coordinator) -> Vec<admin::Placement> {
             }
         }
         admin::Placement {
+            tenant: table.tenant.clone(),
             dataset: table.dataset,
             schema: table.schema.clone(),
             table: table.name.clone(),
@@ -200,12 +219,13 @@ pub(crate) fn placement(coordinator: &Coordinator) -> Vec<admin::Placement> {
             buckets: buckets.into_values().collect(),
         }
     };
-    view.residents().map(placement).collect()
+    let views = coordinator.tenants.all().into_iter().map(|datasets| datasets.view());
+    views.flat_map(|view| view.residents().map(placement).collect::<Vec<_>>()).collect()
 }
 
 /// What the shards bring in, and for each dataset what they brought in last.
-pub(crate) fn hydrations(datasets: &Datasets) -> Vec<admin::Hydration> {
-    let snapshot = datasets.catalog().snapshot();
+pub(crate) fn hydrations(tenants: &Tenants) -> Vec<admin::Hydration> {
+    let snapshot = tenants.catalog().snapshot();
     let hydration = |shard: u64, hydration: Hydration| {
         let id = &hydration.version;
         let known = snapshot.dataset(&id.tenant, id.dataset);
@@ -216,6 +236,7 @@ pub(crate) fn hydrations(datasets: &Datasets) -> Vec<admin::Hydration> {
         };
         admin::Hydration {
             shard: shard_text(shard),
+            tenant: id.tenant.clone(),
             dataset: id.dataset,
             schema: known.map(|known| known.schema.clone()).unwrap_or_default(),
             table: known.map(|known| known.name.clone()).unwrap_or_default(),
@@ -229,7 +250,7 @@ pub(crate) fn hydrations(datasets: &Datasets) -> Vec<admin::Hydration> {
             elapsed_ms: hydration.elapsed_ms,
         }
     };
-    let all = datasets.shards().hydrations().into_iter();
+    let all = tenants.shards().hydrations().into_iter();
     all.flat_map(|(shard, of)| of.into_iter().map(move |one| (shard, one)))
         .map(|(shard, one)| hydration(shard, one))
         .collect()
@@ -237,10 +258,11 @@ pub(crate) fn hydrations(datasets: &Datasets) -> Vec<admin::Hydration> {
 
 /// The queries of this coordinator, the oldest first.
 pub(crate) fn queries(coordinator: &Coordinator) -> Vec<admin::Query> {
-    let own = coordinator.datasets.catalog().status().id;
+    let own = coordinator.tenants.catalog().status().id;
     let query = |query: QuerySummary| admin::Query {
         query: query_text(query.id),
         coordinator: own,
+        tenant: query.tenant.to_string(),
         principal: query.principal.to_string(),
         sql: query.sql.to_string(),
         elapsed_ms: u64::try_from(query.elapsed.as_millis()).unwrap_or(u64::MAX),

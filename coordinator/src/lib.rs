@@ -33,6 +33,7 @@ mod settings;
 mod shards;
 pub mod start;
 mod system;
+mod tenants;
 mod upgrade;
 mod view;
 mod write;

@@ -132,6 +132,13 @@ impl Manifests {
         Ok(listing.common_prefixes.iter().filter_map(|path| path.filename()?.parse().ok()).collect())
     }
 
+    /// The folders of the store that datasets may be in, by the names of their tenants.
+    pub(crate) async fn tenants(&self) -> Result<Vec<String>> {
+        let failed = |error| Error::Environment(format!("{}: {error}", self.prefix));
+        let listing = self.store.list_with_delimiter(Some(&self.prefix)).await.map_err(failed)?;
+        Ok(listing.common_prefixes.iter().filter_map(|path| path.filename().map(String::from)).collect())
+    }
+
     fn snapshots(&self) -> Path {
         self.prefix.clone().join(CATALOG)
     }

@@ -39,23 +39,25 @@ fn read(coordinator: &Coordinator) {
     metrics::gauge!("tundra_memory_limit_bytes").set(memory.limit_bytes() as f64);
     metrics::gauge!("tundra_uptime_seconds").set(coordinator.now().as_secs_f64());
     metrics::gauge!("tundra_queries_listed").set(coordinator.running_queries() as f64);
-    let view = coordinator.datasets.view();
-    metrics::gauge!("tundra_tables").set(view.residents().count() as f64);
-    for shard in coordinator.datasets.shards().here().into_iter().flat_map(|here| here.shards()) {
+    let tables =
+        coordinator.tenants.all().iter().map(|datasets| datasets.view().residents().count()).sum::<usize>();
+    metrics::gauge!("tundra_tables").set(tables as f64);
+    for shard in coordinator.tenants.shards().here().into_iter().flat_map(|here| here.shards()) {
         let labels = [("shard", shard.id().to_string())];
         metrics::gauge!("tundra_segment_bytes", &labels).set(shard.segment_bytes() as f64);
     }
     let mut running = 0;
     // Those that run come first: the latest of a dataset on a shard is what its gauges show.
-    for one in facts::hydrations(&coordinator.datasets).iter().rev() {
+    for one in facts::hydrations(&coordinator.tenants).iter().rev() {
         running += usize::from(one.state == "running");
-        let labels = [("shard", one.shard.clone()), ("dataset", format!("{}.{}", one.schema, one.table))];
+        let dataset = format!("{}.{}", one.schema, one.table);
+        let labels = [("shard", one.shard.clone()), ("tenant", one.tenant.clone()), ("dataset", dataset)];
         metrics::gauge!("tundra_hydration_rows_done", &labels).set(one.rows_done as f64);
         metrics::gauge!("tundra_hydration_rows_total", &labels).set(one.rows_total as f64);
         metrics::gauge!("tundra_hydration_bytes_read", &labels).set(one.bytes_read as f64);
     }
     metrics::gauge!("tundra_hydrations_running").set(running as f64);
-    let counts = coordinator.datasets.hydrated();
+    let counts = coordinator.tenants.hydrated();
     metrics::counter!("tundra_hydrated_rows_total").absolute(counts.rows_done);
     metrics::counter!("tundra_fetched_bytes_total").absolute(counts.bytes_read);
 }

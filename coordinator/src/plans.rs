@@ -1,4 +1,4 @@
-//! Plans of queries that were asked lately: a dashboard asks the same ones over and over, and planning takes as long
+//! Plans of a tenant's queries that were asked lately: a dashboard asks the same ones over and over, and planning takes as long
 //! as running a small one.
 //!
 //! Planning depends on nothing but the text, the parameters and the view; plans of a view that is no longer current

@@ -52,6 +52,7 @@ struct State {
 /// A statement that is refused.
 #[derive(Clone, Debug)]
 pub(crate) struct Refused {
+    pub(crate) tenant: String,
     pub(crate) principal: String,
     pub(crate) sql: String,
     /// Microseconds since 1970.
@@ -164,6 +165,7 @@ impl Refused {
         let left = self.until.saturating_duration_since(Instant::now());
         Quarantined {
             statement: statement.to_be_bytes().to_vec().into(),
+            tenant: self.tenant,
             principal: self.principal,
             sql: self.sql,
             since_us: self.since_us,
@@ -174,9 +176,9 @@ impl Refused {
 
     /// What another coordinator told; `None`: it names no statement.
     pub(crate) fn from_told(told: Quarantined) -> Option<(u128, Refused)> {
-        let Quarantined { statement, principal, sql, since_us, milliseconds_left, shards } = told;
+        let Quarantined { statement, tenant, principal, sql, since_us, milliseconds_left, shards } = told;
         let until = Instant::now().checked_add(Duration::from_millis(milliseconds_left))?;
-        Some((statement_of(&statement)?, Refused { principal, sql, since_us, until, shards }))
+        Some((statement_of(&statement)?, Refused { tenant, principal, sql, since_us, until, shards }))
     }
 }
 
@@ -198,7 +200,14 @@ mod tests {
 
     fn refused(sql: &str) -> Refused {
         let until = Instant::now() + LASTS;
-        Refused { principal: "ann".into(), sql: sql.into(), since_us: 5, until, shards: vec!["s1".into()] }
+        Refused {
+            tenant: "acme".into(),
+            principal: "ann".into(),
+            sql: sql.into(),
+            since_us: 5,
+            until,
+            shards: vec!["s1".into()],
+        }
     }
 
     #[test]

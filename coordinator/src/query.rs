@@ -108,7 +108,7 @@ impl RunningQuery {
         if sources.losses > 0 {
             sources.check()?;
         }
-        let running = match (coordinator.datasets.shards(), &view.seating) {
+        let running = match (coordinator.tenants.shards(), &view.seating) {
             (Shards::Nodes(nodes), Some(seating)) if !plan.tables.is_empty() || plan.fragments.len() > 1 => {
                 let attempt = coordinator.random()?;
                 Running::Nodes(QueryThere::start(plan, seating, &query, attempt, losses, nodes)?)
@@ -166,7 +166,7 @@ impl RunningQuery {
         }
         let first = self.next().await;
         if let Running::Nodes(there) = &self.running
-            && let Some(nodes) = self.sources.coordinator.datasets.shards().nodes()
+            && let Some(nodes) = self.sources.coordinator.tenants.shards().nodes()
         {
             there.lost().iter().for_each(|address| nodes.suspect(address));
         }
@@ -310,7 +310,9 @@ impl Sources {
         for table in self.tables.iter().filter(|_| !self.view.is_seated()) {
             let damage = self.view.pinned(table)?.iter().find_map(|shard| shard.check().err());
             if let Some(damage) = damage {
-                self.coordinator.datasets.mend(&self.view, table);
+                if let Some(datasets) = self.coordinator.tenants.known(&self.view.tenant) {
+                    datasets.mend(&self.view, table);
+                }
                 return Err(Error::Environment(format!(
                     "table '{}': {damage}; it is built again from Parquet, try again",
                     table.name

@@ -5,7 +5,7 @@ mod retries;
 
 use crate::admission::{DEFAULT_GROUP, Slot};
 use crate::coordinator::{AskedBy, Coordinator, ListedQuery};
-use crate::datasets::{DEFAULT_TENANT, to_the_end};
+use crate::datasets::to_the_end;
 use crate::error::{Error, Result};
 use crate::explain::{self, Measured};
 use crate::losses::Losses;
@@ -15,6 +15,7 @@ use crate::query::{Registered, RunningQuery, result_schema};
 use crate::result::{Rows, changed_schema, text_rows, text_schema, written_schema};
 use crate::settings::SessionSettings;
 use crate::system::Names;
+use crate::tenants::Tenant;
 use crate::view::View;
 use crate::write::collect_parquet;
 use arrow::datatypes::SchemaRef;
@@ -34,7 +35,10 @@ pub struct Session {
     /// What tells it from the others of this process.
     id: u64,
     coordinator: Arc<Coordinator>,
+    tenant: Arc<Tenant>,
     principal: Arc<str>,
+    /// Those that the login gives, beside those that the principal has by itself.
+    roles: Arc<[String]>,
     settings: Arc<Mutex<SessionSettings>>,
 }
 
@@ -85,11 +89,23 @@ struct Started {
 }
 
 impl Session {
-    pub(crate) fn new(coordinator: Arc<Coordinator>, principal: &str) -> Session {
+    pub(crate) fn new(
+        coordinator: Arc<Coordinator>,
+        tenant: Arc<Tenant>,
+        principal: &str,
+        roles: &[String],
+    ) -> Session {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
         let settings = defaults(&coordinator);
-        Session { id, coordinator, principal: principal.into(), settings: Arc::new(Mutex::new(settings)) }
+        Session {
+            id,
+            coordinator,
+            tenant,
+            principal: principal.into(),
+            roles: roles.into(),
+            settings: Arc::new(Mutex::new(settings)),
+        }
     }
 
     pub(crate) fn id(&self) -> u64 {
@@ -98,6 +114,17 @@ impl Session {
 
     pub fn principal(&self) -> &str {
         &self.principal
+    }
+
+    /// Whose datasets it sees.
+    pub fn tenant(&self) -> &str {
+        self.tenant.name()
+    }
+
+    /// What queries see now.
+    pub(crate) async fn current_view(&self) -> Result<Arc<View>> {
+        self.coordinator.tenants.check_open(self.tenant())?;
+        self.tenant.datasets.current_view().await
     }
 
     /// Runs one statement. A statement that changes something has done so, durably, when this returns; a
@@ -112,9 +139,10 @@ impl Session {
         self.run(planned, self.coordinator.random()?).await
     }
 
-    /// Ends a query that runs in any session.
+    /// Ends a query that runs in any session of the tenant.
     pub(crate) fn cancel(&self, query_id: u128) -> bool {
-        self.coordinator.cancel(query_id)
+        let own = self.coordinator.tenant_of(query_id).is_some_and(|tenant| &*tenant == self.tenant());
+        own && self.coordinator.cancel(query_id)
     }
 
     /// Sets a setting as `SET` does.
@@ -151,14 +179,14 @@ impl Session {
 
     /// Planning takes milliseconds of pure computation: it happens beside the tasks that serve.
     async fn bind(&self, sql: &str, parameters: Option<Vec<Value>>) -> Result<(Arc<Statement>, Arc<View>)> {
-        let view = self.coordinator.datasets.current_view().await?;
+        let view = self.current_view().await?;
         let asked = Asked { sql: sql.into(), parameters };
-        if let Some(statement) = self.coordinator.plans.get(&asked, &view) {
+        if let Some(statement) = self.tenant.plans.get(&asked, &view) {
             return Ok((statement, view));
         }
         let (statement, lasts) = self.plan_on(&view, asked.clone()).await?;
         if lasts {
-            self.coordinator.plans.keep(asked, &view, &statement);
+            self.tenant.plans.keep(asked, &view, &statement);
         }
         Ok((statement, view))
     }
@@ -166,11 +194,11 @@ impl Session {
     /// Plans against a view; whether the plan holds for longer than this moment.
     async fn plan_on(&self, view: &Arc<View>, asked: Asked) -> Result<(Arc<Statement>, bool)> {
         let Asked { sql, parameters } = asked;
-        let names = Arc::new(Names::new(view.clone(), self.coordinator.clone()));
+        let names = Arc::new(Names::new(view.clone(), self.coordinator.clone(), self.tenant.clone()));
         let catalog = names.clone();
         let options = PlannerOptions {
             shards: view.shards(self.coordinator.config.shards),
-            version: self.coordinator.datasets.catalog().snapshot().cluster_version(),
+            version: self.coordinator.tenants.catalog().snapshot().cluster_version(),
             parameters,
             ..PlannerOptions::default()
         };
@@ -193,16 +221,20 @@ impl Session {
     /// Lists a statement, from now on until its rows are read.
     fn call(&self, id: u128, planned: &Planned) -> Result<Call> {
         let cancel = Cancel::default();
-        let asked = AskedBy { principal: self.principal.clone(), sql: planned.sql.as_str().into() };
+        let asked = AskedBy {
+            tenant: self.tenant.name().clone(),
+            principal: self.principal.clone(),
+            sql: planned.sql.as_str().into(),
+        };
         let listed = Arc::new(self.coordinator.list(id, asked, cancel.clone())?);
         let timeout = self.settings.lock().query_timeout;
         let deadline = timeout.map(|timeout| self.coordinator.now() + timeout);
-        let statement = statement_id(DEFAULT_TENANT, &planned.sql, &planned.parameters);
+        let statement = statement_id(self.tenant(), &planned.sql, &planned.parameters);
         Ok(Call { id, statement, losses: Arc::default(), cancel, deadline, listed })
     }
 
     async fn run_once(&self, planned: Planned, call: &Call) -> Result<Rows> {
-        let current = Arc::ptr_eq(&planned.view, &self.coordinator.datasets.view());
+        let current = Arc::ptr_eq(&planned.view, &self.tenant.datasets.view());
         let planned = match current {
             true => planned,
             false => self.plan(&planned.sql, planned.parameters).await?,
@@ -248,7 +280,7 @@ impl Session {
 
     /// Runs a statement that changes something. Its query ends with the client; the change itself does not.
     async fn change(&self, statement: &Arc<Statement>, view: &Arc<View>, call: &Call) -> Result<Rows> {
-        let datasets = self.coordinator.datasets.clone();
+        let datasets = self.tenant.datasets.clone();
         match &**statement {
             Statement::CreateTableAs { name, if_not_exists, columns, query } => {
                 if !datasets.check_creatable(name, *if_not_exists, columns)? {
@@ -271,7 +303,7 @@ impl Session {
                 Rows::written(to_the_end(async move { datasets.append(&table, files).await }).await?)
             }
             _ => {
-                to_the_end(define(self.coordinator.clone(), statement.clone())).await?;
+                to_the_end(define(self.coordinator.clone(), self.tenant.clone(), statement.clone())).await?;
                 Ok(Rows::changed())
             }
         }
@@ -307,9 +339,9 @@ impl Session {
         let started = coordinator.started;
         let context = Arc::new(QueryContext {
             query_id: call.id,
-            tenant: DEFAULT_TENANT.into(),
+            tenant: self.tenant().into(),
             principal: self.principal.to_string(),
-            roles: Vec::new(),
+            roles: self.roles.to_vec(),
             workload_group: DEFAULT_GROUP.into(),
             epoch: 0,
             deadline,
@@ -401,8 +433,8 @@ fn yes_or_no(yes: bool) -> String {
 }
 
 /// Runs a statement that defines or removes something.
-async fn define(coordinator: Arc<Coordinator>, statement: Arc<Statement>) -> Result<()> {
-    let (datasets, refreshes) = (&coordinator.datasets, &coordinator.refreshes);
+async fn define(coordinator: Arc<Coordinator>, tenant: Arc<Tenant>, statement: Arc<Statement>) -> Result<()> {
+    let (datasets, refreshes) = (&tenant.datasets, &coordinator.refreshes);
     match &*statement {
         Statement::CreateExternalTable(create) => datasets.create_external(create).await,
         Statement::CreateTable { name, if_not_exists, columns } => {

@@ -3,7 +3,7 @@
 use crate::catalog::{RaftCatalog, RaftOptions, Random, Storage};
 use crate::config::{Cluster, Config, Environment, NodeNetwork, address_of};
 use crate::coordinator::Coordinator;
-use crate::datasets::{Datasets, Ground, TableSummary, shard_error};
+use crate::datasets::{Ground, Shared, TableSummary, shard_error};
 use crate::error::{Error, Result};
 use crate::folder::FolderLock;
 use crate::refreshes::Refreshes;
@@ -11,6 +11,7 @@ use crate::session::Session;
 use crate::shards::here::ShardsHere;
 use crate::shards::nodes::Nodes;
 use crate::shards::{Shards, words};
+use crate::tenants::{Tenants, closing};
 use crate::{flight, http, metrics, upgrade};
 use exec::memory::MemoryPool;
 use exec::runtime::Workers;
@@ -47,7 +48,7 @@ impl Handle {
 
     /// A session in this process.
     pub fn session(&self, principal: &str) -> Session {
-        Session::new(self.coordinator.clone(), principal)
+        Session::new(self.coordinator.clone(), self.coordinator.tenants.default(), principal, &[])
     }
 
     /// Whether statements are served.
@@ -57,17 +58,17 @@ impl Handle {
 
     /// The URL of the place where Tundra keeps its objects.
     pub fn object_store(&self) -> String {
-        self.coordinator.datasets.root().url()
+        self.coordinator.tenants.root().url()
     }
 
     /// The place where Tundra keeps its objects.
     pub fn objects(&self) -> Place {
-        self.coordinator.datasets.root().clone()
+        self.coordinator.tenants.root().clone()
     }
 
     /// The tables that there are.
     pub fn tables(&self) -> Vec<TableSummary> {
-        self.coordinator.datasets.tables()
+        self.coordinator.tenants.default().datasets.tables()
     }
 
     /// Statements that run or queue at the moment.
@@ -82,7 +83,7 @@ impl Handle {
 
     /// Rows that hydrations have brought in, and rows that they are to bring in, since the start.
     pub fn hydration_progress(&self) -> (u64, u64) {
-        let counts = self.coordinator.datasets.hydrated();
+        let counts = self.coordinator.tenants.hydrated();
         (counts.rows_done, counts.rows_total)
     }
 
@@ -108,12 +109,12 @@ impl Handle {
             // Its end, rather than the order to end, gives back what it holds of the catalog.
             let _ = task.await;
         }
-        let datasets = &self.coordinator.datasets;
-        datasets.publish_pending().await;
-        if let Err(error) = datasets.copy_catalog_now().await {
+        let tenants = &self.coordinator.tenants;
+        tenants.publish_pending().await;
+        if let Err(error) = tenants.copy_catalog_now().await {
             tracing::warn!("the catalog could not be copied to the object store: {error}");
         }
-        datasets.catalog().close().await
+        tenants.catalog().close().await
     }
 }
 
@@ -151,36 +152,37 @@ pub async fn start(config: Config, environment: Environment) -> Result<Handle> {
     let options = raft_options(&config, network.as_ref(), random.clone())?;
     let catalog = Arc::new(RaftCatalog::open(storage, options, on_fatal).await?);
     let shards = open_shards(&config, &memory, &workers, &stores, &catalog, network.as_ref())?;
-    let datasets = Arc::new(open_datasets(&config, catalog.clone(), shards, stores, random.clone())?);
-    let refreshes = Arc::new(Refreshes::new(datasets.clone()));
+    let tenants = Arc::new(open_tenants(&config, catalog.clone(), shards, stores, random.clone())?);
+    let refreshes = Arc::new(Refreshes::new(tenants.clone()));
     let mut background = Vec::new();
-    match (network, datasets.shards().nodes()) {
+    match (network, tenants.shards().nodes()) {
         (Some(network), Some(nodes)) => {
-            let handlers = words::handlers(&catalog, &datasets, nodes, &refreshes, readiness.clone());
+            let handlers = words::handlers(&catalog, &tenants, nodes, &refreshes, readiness.clone());
             let ended = ended(stopped.clone());
             servers.push(tokio::spawn(network::serve(network.listener, handlers, ended)));
             background.push(tokio::spawn(nodes.clone().watch()));
             background.push(tokio::spawn(nodes.clone().tell()));
-            background.push(tokio::spawn(datasets.clone().follow()));
+            background.push(tokio::spawn(tenants.clone().follow()));
             let spoken = nodes.peers.spoken().clone();
             background.push(tokio::spawn(upgrade::follow(catalog.clone(), spoken)));
             catalog.ready().await?;
-            upgrade::begin(&*catalog, datasets.shards()).await?;
-            datasets.begin().await?;
-            background.push(tokio::spawn(datasets.clone().reconcile(reconcile)));
+            upgrade::begin(&*catalog, tenants.shards()).await?;
+            tenants.begin().await?;
+            background.push(tokio::spawn(tenants.clone().reconcile(reconcile)));
         }
         _ => {
-            upgrade::begin(&*catalog, datasets.shards()).await?;
-            datasets.restore().await?;
+            upgrade::begin(&*catalog, tenants.shards()).await?;
+            tenants.restore().await?;
         }
     }
     let coordinator =
-        Arc::new(Coordinator::new(config, datasets.clone(), refreshes.clone(), workers, memory, random));
+        Arc::new(Coordinator::new(config, tenants.clone(), refreshes.clone(), workers, memory, random));
     background.extend([
         tokio::spawn(refreshes.run()),
-        tokio::spawn(datasets.clone().publish_all()),
-        tokio::spawn(datasets.copy_catalog()),
+        tokio::spawn(tenants.clone().publish_all()),
+        tokio::spawn(tenants.copy_catalog()),
         tokio::spawn(metrics::sample(coordinator.clone())),
+        tokio::spawn(closing::follow(coordinator.clone())),
     ]);
     if let Some(listener) = listeners.flight {
         servers.push(flight::serve(listener, coordinator.clone(), stopped)?);
@@ -236,13 +238,13 @@ fn open_shards(
     Ok(Shards::Here(ShardsHere::new(shards.collect::<Result<Vec<_>>>()?, hydration)))
 }
 
-fn open_datasets(
+fn open_tenants(
     config: &Config,
     catalog: Arc<RaftCatalog>,
     shards: Shards,
     stores: Arc<Stores>,
     random: Random,
-) -> Result<Datasets> {
+) -> Result<Tenants> {
     let url = match &config.object_store {
         Some(url) => url.clone(),
         None => {
@@ -255,5 +257,6 @@ fn open_datasets(
     let root = stores.open(&url).map_err(shard_error)?;
     let allowed = config.allow_locations.iter().map(|url| stores.open(url).map_err(shard_error));
     let allowed = allowed.collect::<Result<Vec<_>>>()?;
-    Ok(Datasets::new(Ground { catalog, stores, root, allowed, shards, random }))
+    let shared = Shared::default();
+    Ok(Tenants::new(Ground { catalog, stores, root, allowed, shards, random, shared }))
 }

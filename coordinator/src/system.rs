@@ -4,6 +4,7 @@
 use crate::catalog::SYSTEM_SCHEMA;
 use crate::coordinator::Coordinator;
 use crate::facts;
+use crate::tenants::Tenant;
 use crate::view::{View, text, wide};
 use columnar::{DataType, Scalar, Value};
 use flight_proto::admin::Speaks;
@@ -16,18 +17,24 @@ use storage::ColumnSchema;
 pub(crate) struct Names {
     view: Arc<View>,
     coordinator: Arc<Coordinator>,
+    tenant: Arc<Tenant>,
     /// A table of the system was read.
     momentary: AtomicBool,
 }
 
 impl Names {
-    pub(crate) fn new(view: Arc<View>, coordinator: Arc<Coordinator>) -> Names {
-        Names { view, coordinator, momentary: AtomicBool::new(false) }
+    pub(crate) fn new(view: Arc<View>, coordinator: Arc<Coordinator>, tenant: Arc<Tenant>) -> Names {
+        Names { view, coordinator, tenant, momentary: AtomicBool::new(false) }
     }
 
     /// Whether what was planned holds for this moment alone.
     pub(crate) fn are_momentary(&self) -> bool {
         self.momentary.load(Ordering::Relaxed)
+    }
+
+    /// Whether something is the tenant's that asks; of other tenants it sees nothing.
+    fn owns(&self, tenant: &str) -> bool {
+        tenant == &**self.tenant.name()
     }
 
     fn datasets(&self) -> VirtualTable {
@@ -47,12 +54,14 @@ impl Names {
         columns.push(yes_or_no("alive"));
         columns.extend(["buckets", "rows"].into_iter().map(wide));
         columns.extend(versions());
-        let rows = facts::shards(self.coordinator.datasets.shards()).into_iter().map(|shard| {
-            let mut row = row(&[shard.id, shard.address, shard.status], &[shard.buckets, shard.rows]);
-            row.insert(3, Value::boolean(shard.alive));
-            row.extend(spoken(shard.speaks));
-            row
-        });
+        let rows = facts::shards_of(self.tenant.name(), self.coordinator.tenants.shards()).into_iter().map(
+            |shard| {
+                let mut row = row(&[shard.id, shard.address, shard.status], &[shard.buckets, shard.rows]);
+                row.insert(3, Value::boolean(shard.alive));
+                row.extend(spoken(shard.speaks));
+                row
+            },
+        );
         VirtualTable { name: "shards".into(), rows: rows.collect(), columns }
     }
 
@@ -62,7 +71,7 @@ impl Names {
         columns.extend([yes_or_no("here"), wide("term")]);
         columns.push(or_null(wide("applied")));
         columns.extend(versions());
-        let members = facts::coordinators(self.coordinator.datasets.catalog());
+        let members = facts::coordinators(self.coordinator.tenants.catalog());
         let rows = members.into_iter().map(|member| {
             let mut row = vec![
                 count(member.id),
@@ -82,7 +91,9 @@ impl Names {
         let texts = ["shard", "schema_name", "table_name", "state", "error"];
         let counts = ["dataset", "version", "rows_done", "rows_total", "bytes_read", "elapsed_ms"];
         let columns = texts.into_iter().map(text).chain(counts.into_iter().map(wide)).collect();
-        let rows = facts::hydrations(&self.coordinator.datasets).into_iter().map(|one| {
+        let rows =
+            facts::hydrations(&self.coordinator.tenants).into_iter().filter(|one| self.owns(&one.tenant));
+        let rows = rows.map(|one| {
             let counts = [one.rows_done, one.rows_total, one.bytes_read, one.elapsed_ms];
             let counts = [&[one.dataset, one.version], &counts[..]].concat();
             row(&[one.shard, one.schema, one.table, one.state, one.error], &counts)
@@ -132,19 +143,21 @@ impl Names {
         columns.extend(["since", "until"].into_iter().map(timestamp));
         columns.push(text("shards"));
         let refused = facts::quarantine(&self.coordinator).into_iter();
-        let rows = refused.map(|(statement, refused, until_us)| {
-            let mut row = row(&[statement, refused.principal, refused.sql], &[]);
-            row.extend([refused.since_us, until_us].map(|at_us| moment(Some(at_us))));
-            row.push(Value::varchar(&refused.shards.join(", ")));
-            row
-        });
+        let rows = refused.filter(|(_, refused, _)| self.owns(&refused.tenant)).map(
+            |(statement, refused, until_us)| {
+                let mut row = row(&[statement, refused.principal, refused.sql], &[]);
+                row.extend([refused.since_us, until_us].map(|at_us| moment(Some(at_us))));
+                row.push(Value::varchar(&refused.shards.join(", ")));
+                row
+            },
+        );
         VirtualTable { name: "quarantine".into(), rows: rows.collect(), columns }
     }
 
     fn queries(&self) -> VirtualTable {
         let mut columns: Vec<ColumnSchema> = ["query", "principal", "sql"].into_iter().map(text).collect();
         columns.push(wide("elapsed_ms"));
-        let queries = facts::queries(&self.coordinator).into_iter();
+        let queries = facts::queries(&self.coordinator).into_iter().filter(|query| self.owns(&query.tenant));
         let rows = queries.map(|query| row(&[query.query, query.principal, query.sql], &[query.elapsed_ms]));
         VirtualTable { name: "queries".into(), rows: rows.collect(), columns }
     }

@@ -1,12 +1,13 @@
 //! The version of the cluster: what it is raised to, and which nodes may serve it.
 
 use crate::catalog::CatalogStore;
-use crate::datasets::{DEFAULT_TENANT, now_us};
+use crate::datasets::now_us;
 use crate::error::{Error, Result};
 use crate::facts::shard_text;
 use crate::shards::Shards;
 use flight_proto::admin::Upgrade;
 use flight_proto::catalog::{Change, Command, SetClusterVersion};
+use flight_proto::policy::DEFAULT_TENANT;
 use network::{Spoken, Versions};
 use std::fmt;
 use std::sync::Arc;

@@ -92,6 +92,9 @@ pub struct CoordinatorAddress {
 /// A dataset and the version of it that queries see.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Dataset {
+    /// Whose it is.
+    #[serde(default)]
+    pub tenant: String,
     pub dataset: u64,
     pub schema: String,
     pub table: String,
@@ -158,6 +161,9 @@ pub struct EventsTaken {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct EventDataset {
+    /// Empty for a dataset that the catalog does not have.
+    #[serde(default)]
+    pub tenant: String,
     pub dataset: u64,
     /// Empty for a dataset that the catalog does not have.
     pub schema: String,
@@ -182,6 +188,9 @@ pub struct Version {
 /// Which shards hold a dataset's buckets.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Placement {
+    /// Whose it is.
+    #[serde(default)]
+    pub tenant: String,
     pub dataset: u64,
     pub schema: String,
     pub table: String,
@@ -203,6 +212,9 @@ pub struct Bucket {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Hydration {
     pub shard: String,
+    /// Whose it is.
+    #[serde(default)]
+    pub tenant: String,
     pub dataset: u64,
     /// Empty for a dataset that the catalog does not have.
     pub schema: String,
@@ -235,6 +247,8 @@ pub struct Query {
     pub query: String,
     /// The coordinator that its client is connected to.
     pub coordinator: u64,
+    #[serde(default)]
+    pub tenant: String,
     pub principal: String,
     pub sql: String,
     pub elapsed_ms: u64,
@@ -257,6 +271,8 @@ pub struct QuarantinedStatement {
     pub statement: String,
     /// Those that refuse it.
     pub coordinators: Vec<u64>,
+    #[serde(default)]
+    pub tenant: String,
     /// Who asked it when the shards were lost.
     pub principal: String,
     /// The beginning of it, where it is long.

@@ -1,5 +1,6 @@
 //! The catalog: its state, as snapshots hold it, and the commands that change it, as the log holds them.
 
+use crate::policy::Signed;
 use crate::schema::Column;
 use std::collections::BTreeMap;
 
@@ -23,6 +24,12 @@ pub struct CatalogState {
     /// What all nodes speak; 0 in states of version 1, which had none.
     #[prost(uint32, tag = "12")]
     pub cluster_version: u32,
+    /// What the control plane has published, by the names of the documents ([`crate::policy`]).
+    #[prost(btree_map = "string, message", tag = "13")]
+    pub policy: BTreeMap<String, Signed>,
+    /// The key that documents are signed with: that of the first one. Empty: there was none yet.
+    #[prost(bytes = "vec", tag = "14")]
+    pub policy_key: Vec<u8>,
 }
 
 /// What a tenant can name.
@@ -36,6 +43,10 @@ pub struct Tenant {
     /// Those dropped lately, with the versions of their tombstones: a version of one that comes late is refused.
     #[prost(btree_map = "uint64, uint64", tag = "3")]
     pub dropped: BTreeMap<u64, u64>,
+    /// The latest number that was given when a tenant of that name was deleted: datasets of this and lower numbers are
+    /// not of the one that has its name now, and never will be.
+    #[prost(uint64, tag = "4")]
+    pub deleted_up_to: u64,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -115,7 +126,7 @@ pub struct Command {
     pub at_us: i64,
     #[prost(string, tag = "2")]
     pub tenant: String,
-    #[prost(oneof = "Change", tags = "3, 4, 5, 6, 7, 8, 9, 10, 20, 21, 22, 23")]
+    #[prost(oneof = "Change", tags = "3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 20, 21, 22, 23")]
     pub change: Option<Change>,
 }
 
@@ -123,7 +134,7 @@ impl Command {
     /// The version of the cluster from which on it may be proposed: nodes of earlier ones do not know it.
     pub fn since(&self) -> u32 {
         match self.change {
-            Some(Change::SetRefresh(_)) => 2,
+            Some(Change::SetRefresh(_) | Change::Publish(_) | Change::SetPolicyKey(_)) => 2,
             // All nodes know the version that they go over to.
             _ => 1,
         }
@@ -149,6 +160,11 @@ pub enum Change {
     Restored(Restored),
     #[prost(message, tag = "10")]
     SetRefresh(SetRefresh),
+    /// Takes a policy document, if it is later than the one of its name.
+    #[prost(message, tag = "11")]
+    Publish(Signed),
+    #[prost(message, tag = "12")]
+    SetPolicyKey(SetPolicyKey),
     #[prost(message, tag = "20")]
     SetShard(SetShard),
     #[prost(message, tag = "21")]
@@ -232,6 +248,13 @@ pub struct CreateSchema {
 pub struct DropSchema {
     #[prost(string, tag = "1")]
     pub name: String,
+}
+
+/// From now on policy documents are signed with another key.
+#[derive(Clone, PartialEq, Eq, Hash, prost::Message)]
+pub struct SetPolicyKey {
+    #[prost(bytes = "vec", tag = "1")]
+    pub key: Vec<u8>,
 }
 
 /// Everything that the object store has is in the catalog again.
@@ -331,4 +354,9 @@ pub enum Reason {
     /// Nobody else would take its buckets.
     LastShard = 21,
     ShardStatus = 22,
+    NoTenant = 30,
+    /// Of a policy document.
+    BadDocument = 32,
+    ForeignKey = 33,
+    StaleDocument = 34,
 }

@@ -46,6 +46,9 @@ pub struct AskRefreshes {
     pub files: Vec<u64>,
     #[prost(uint64, repeated, tag = "2")]
     pub manifests: Vec<u64>,
+    /// Whose those of `manifests` are, in their order; the default tenant's where this is shorter.
+    #[prost(string, repeated, tag = "3")]
+    pub tenants: Vec<String>,
 }
 
 /// Refreshes that have begun or ended.
@@ -387,6 +390,8 @@ pub struct RunningQuery {
     pub elapsed_ms: u64,
     #[prost(string, optional, tag = "5")]
     pub plan: Option<String>,
+    #[prost(string, tag = "6")]
+    pub tenant: String,
 }
 
 /// What does a coordinator refuse, and what is it to do about it?
@@ -432,6 +437,8 @@ pub struct Quarantined {
     /// Those that were lost, as people write them.
     #[prost(string, repeated, tag = "6")]
     pub shards: Vec<String>,
+    #[prost(string, tag = "7")]
+    pub tenant: String,
 }
 
 /// Start a shard's part of a query.

@@ -24,7 +24,7 @@ pub const TENANT_NAME_MOST: usize = 63;
 /// The tenant of those who name none; it is always there.
 pub const DEFAULT_TENANT: &str = "default";
 /// Folders of the object store that are no tenant's.
-const RESERVED: [&str; 2] = ["catalog", "system"];
+const RESERVED: [&str; 3] = ["catalog", "samples", "system"];
 
 /// A document as it is published.
 #[derive(Clone, PartialEq, Eq, Hash, prost::Message)]
@@ -89,6 +89,9 @@ pub struct Tenant {
     pub workload: Option<Workload>,
     #[prost(message, optional, tag = "6")]
     pub quotas: Option<Quotas>,
+    /// Prefixes of URLs that its tables may be read from, beside its own folder of the object store.
+    #[prost(string, repeated, tag = "7")]
+    pub locations: Vec<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, prost::Enumeration)]
@@ -386,7 +389,7 @@ mod tests {
         for good in ["default", "a", "acme-2", &"a".repeat(63)] {
             assert!(check_tenant_name(good).is_ok(), "{good}");
         }
-        for bad in ["", "2a", "-a", "a-", "A", "a_b", "a/b", "..", "catalog", "system", "ä", &"a".repeat(64)]
+        for bad in ["", "2a", "-a", "a-", "A", "a_b", "a/b", "..", "catalog", "samples", "ä", &"a".repeat(64)]
         {
             assert!(check_tenant_name(bad).is_err(), "{bad}");
         }

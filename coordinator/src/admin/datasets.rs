@@ -15,7 +15,8 @@ const VERSIONS: (usize, usize) = (20, 1_000);
 /// The datasets that queries see.
 #[utoipa::path(get, path = "/api/v1/datasets", tag = "datasets", responses((status = OK, body = Vec<Dataset>)))]
 pub(crate) async fn list(Admitted(coordinator): Admitted) -> Json<Vec<Dataset>> {
-    Json(facts::datasets(&coordinator.datasets.view(), &coordinator))
+    let all = coordinator.tenants.all();
+    Json(all.iter().flat_map(|datasets| facts::datasets(&datasets.view(), &coordinator)).collect())
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -24,7 +25,7 @@ pub(crate) struct Limit {
     limit: Option<usize>,
 }
 
-/// The committed versions of a dataset, the latest first, by its number or as schema.table.
+/// The committed versions of a dataset, the latest first, by its number, as schema.table or as tenant/schema.table.
 #[utoipa::path(get, path = "/api/v1/datasets/{dataset}/versions", tag = "datasets",
     params(("dataset" = String, Path), Limit),
     responses((status = OK, body = Vec<Version>), (status = NOT_FOUND, body = Failure)))]
@@ -34,12 +35,13 @@ pub(crate) async fn versions(
     limit: std::result::Result<Query<Limit>, QueryRejection>,
 ) -> Result<Json<Vec<Version>>> {
     let limit = limit?.0.limit.unwrap_or(VERSIONS.0).min(VERSIONS.1);
-    Ok(Json(coordinator.datasets.versions(&dataset, limit).await?))
+    let (datasets, number) = coordinator.tenants.named(&dataset)?;
+    Ok(Json(datasets.versions(number, limit).await?))
 }
 
 #[derive(Deserialize, IntoParams)]
 pub(crate) struct Of {
-    /// The dataset alone: its number, or schema.table.
+    /// The dataset alone: its number, schema.table or tenant/schema.table.
     dataset: Option<String>,
 }
 
@@ -52,7 +54,7 @@ pub(crate) async fn placement(
 ) -> Result<Json<Vec<Placement>>> {
     let mut placement = facts::placement(&coordinator);
     if let Some(name) = of?.0.dataset {
-        let dataset = coordinator.datasets.number_of(&name)?;
+        let (_, dataset) = coordinator.tenants.named(&name)?;
         placement.retain(|placement| placement.dataset == dataset);
     }
     Ok(Json(placement))
@@ -62,12 +64,12 @@ pub(crate) async fn placement(
 #[utoipa::path(get, path = "/api/v1/hydrations", tag = "datasets",
     responses((status = OK, body = Vec<Hydration>)))]
 pub(crate) async fn hydrations(Admitted(coordinator): Admitted) -> Json<Vec<Hydration>> {
-    Json(facts::hydrations(&coordinator.datasets))
+    Json(facts::hydrations(&coordinator.tenants))
 }
 
 /// Copy the catalog to the object store now. It is copied after each change anyway.
 #[utoipa::path(post, path = "/api/v1/snapshot", tag = "datasets",
     responses((status = OK, body = Snapshot), (status = BAD_GATEWAY, body = Failure)))]
 pub(crate) async fn snapshot(Admitted(coordinator): Admitted) -> Result<Json<Snapshot>> {
-    Ok(Json(coordinator.datasets.copy_latest_catalog().await?))
+    Ok(Json(coordinator.tenants.copy_latest_catalog().await?))
 }

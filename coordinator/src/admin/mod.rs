@@ -7,13 +7,15 @@ mod datasets;
 mod events;
 mod nodes;
 pub(crate) mod others;
+mod policy;
 pub(crate) mod quarantine;
 pub(crate) mod queries;
 
 use crate::coordinator::Coordinator;
+use crate::datasets::now_us;
 use crate::error::Error;
 use crate::http::Readiness;
-use crate::login;
+use crate::login::Credentials;
 use axum::extract::FromRequestParts;
 use axum::extract::rejection::{BytesRejection, JsonRejection, QueryRejection};
 use axum::http::request::Parts;
@@ -22,6 +24,7 @@ use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use flight_proto::admin::Failure;
+use flight_proto::policy::DEFAULT_TENANT;
 use std::sync::Arc;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
@@ -53,6 +56,7 @@ pub(crate) fn router(readiness: Readiness) -> Router {
         .routes(routes!(datasets::hydrations))
         .routes(routes!(datasets::snapshot))
         .routes(routes!(events::take))
+        .routes(routes!(policy::show, policy::publish))
         .routes(routes!(queries::list))
         .routes(routes!(queries::show, queries::cancel))
         .routes(routes!(quarantine::list))
@@ -136,19 +140,21 @@ impl FromRequestParts<Readiness> for Admitted {
 }
 
 fn log_in(coordinator: &Coordinator, headers: &HeaderMap) -> Result<()> {
-    let users = &coordinator.config.users;
-    let principal = match headers.get(header::AUTHORIZATION) {
-        None => login::anonymous(users),
-        Some(shown) => {
-            let (scheme, value) = login::scheme(shown.to_str().map_err(|_| login::malformed())?)?;
-            if scheme != "basic" {
-                return Err(Error::Unauthenticated("log in with Basic".into()).into());
-            }
-            let (user, password) = login::basic(value)?;
-            login::check(users, &user, &password)
+    // What is no text is no header that anybody could log in with.
+    let shown = headers.get(header::AUTHORIZATION).map(|shown| shown.to_str().unwrap_or_default());
+    let credentials = Credentials::of_header(shown)?;
+    if matches!(credentials, Credentials::Bearer(_)) {
+        return Err(Error::Unauthenticated("log in with Basic".into()).into());
+    }
+    let policy = coordinator.tenants.catalog().snapshot().policy().clone();
+    // Those of the default tenant that the configuration names are the operators.
+    let caller = credentials.caller(Some(DEFAULT_TENANT), &coordinator.config.users, &policy, now_us())?;
+    match caller.is_some_and(|caller| caller.is_operator()) {
+        true => Ok(()),
+        false => {
+            Err(Error::Denied("operators log in here: users that the configuration names".into()).into())
         }
-    };
-    Ok(principal.map(drop)?)
+    }
 }
 
 /// Pages of other sites have no business here, though a browser may send their requests.

@@ -25,7 +25,7 @@ pub(crate) async fn list(Admitted(coordinator): Admitted) -> Json<Nodes> {
 /// The coordinator that leads.
 #[utoipa::path(get, path = "/api/v1/leader", tag = "nodes", responses((status = OK, body = Leader)))]
 pub(crate) async fn leader(Admitted(coordinator): Admitted) -> Json<Leader> {
-    Json(facts::leader(coordinator.datasets.catalog()))
+    Json(facts::leader(coordinator.tenants.catalog()))
 }
 
 /// Have another coordinator lead.
@@ -37,7 +37,7 @@ pub(crate) async fn hand_over(
 ) -> Result<Json<Leader>> {
     shards(&coordinator)?;
     let Json(LeaderChange { coordinator: to }) = change?;
-    let catalog = coordinator.datasets.catalog();
+    let catalog = coordinator.tenants.catalog();
     catalog.hand_over(to).await?;
     // This coordinator hears of it when the new leader first speaks.
     catalog.linearize().await?;
@@ -60,7 +60,7 @@ pub(crate) async fn add_coordinator(
     if port.is_none() {
         return Err(Error::Statement(format!("expected an address as HOST:PORT, got '{address}'")).into());
     }
-    coordinator.datasets.catalog().add_member(member(&id)?, &address).await?;
+    coordinator.tenants.catalog().add_member(member(&id)?, &address).await?;
     Ok(changed(&coordinator).await)
 }
 
@@ -74,11 +74,11 @@ pub(crate) async fn remove_coordinator(
 ) -> Result<Json<Nodes>> {
     shards(&coordinator)?;
     let id = member(&id)?;
-    let members = coordinator.datasets.catalog().status().members;
+    let members = coordinator.tenants.catalog().status().members;
     if !members.iter().any(|member| member.id == id) {
         return Err(Error::NotFound(format!("there is no coordinator {id}")).into());
     }
-    coordinator.datasets.catalog().remove_member(id).await?;
+    coordinator.tenants.catalog().remove_member(id).await?;
     Ok(changed(&coordinator).await)
 }
 
@@ -104,9 +104,9 @@ async fn set_draining(coordinator: &Coordinator, shard: &str, drain: bool) -> Re
     let nodes = shards(coordinator)?;
     let id = shard_number(shard)?;
     nodes.drain(id, drain).await?;
-    coordinator.datasets.catalog().linearize().await?;
+    coordinator.tenants.catalog().linearize().await?;
     let text = facts::shard_text(id);
-    let known = facts::shards(coordinator.datasets.shards()).into_iter().find(|shard| shard.id == text);
+    let known = facts::shards(coordinator.tenants.shards()).into_iter().find(|shard| shard.id == text);
     known.map(Json).ok_or_else(|| Error::NotFound(format!("there is no shard {text}")).into())
 }
 
@@ -137,13 +137,13 @@ pub(crate) async fn remove_shard(
 #[utoipa::path(post, path = "/api/v1/upgrade", tag = "nodes",
     responses((status = OK, body = Upgrade), (status = CONFLICT, body = Failure)))]
 pub(crate) async fn upgrade(Admitted(coordinator): Admitted) -> Result<Json<Upgrade>> {
-    let datasets = &coordinator.datasets;
-    Ok(Json(crate::upgrade::upgrade(datasets.catalog(), datasets.shards()).await?))
+    let tenants = &coordinator.tenants;
+    Ok(Json(crate::upgrade::upgrade(tenants.catalog(), tenants.shards()).await?))
 }
 
 /// The nodes after a change that the leader has made.
 async fn changed(coordinator: &Coordinator) -> Json<Nodes> {
-    if let Err(error) = coordinator.datasets.catalog().linearize().await {
+    if let Err(error) = coordinator.tenants.catalog().linearize().await {
         // The change was made all the same; a coordinator that was left out does not hear of it.
         tracing::debug!("a change is not seen here yet: {error}");
     }
@@ -153,7 +153,7 @@ async fn changed(coordinator: &Coordinator) -> Json<Nodes> {
 /// The shards of a cluster; a single process has none that come and go.
 fn shards(coordinator: &Coordinator) -> Result<&Arc<ShardNodes>> {
     let why = "this is a single process (tundra up), whose coordinator and shards neither come nor go";
-    coordinator.datasets.shards().nodes().ok_or_else(|| Failed::from(Error::Refused(why.into())))
+    coordinator.tenants.shards().nodes().ok_or_else(|| Failed::from(Error::Refused(why.into())))
 }
 
 fn shard_number(text: &str) -> Result<u64> {

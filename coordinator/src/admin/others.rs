@@ -15,9 +15,9 @@ pub(crate) async fn ask_others<A: Message + Default>(
     service: Service,
     request: &impl Message,
 ) -> Vec<(u64, Option<A>)> {
-    let datasets = &coordinator.datasets;
-    let Some(nodes) = datasets.shards().nodes() else { return Vec::new() };
-    let status = datasets.catalog().status();
+    let tenants = &coordinator.tenants;
+    let Some(nodes) = tenants.shards().nodes() else { return Vec::new() };
+    let status = tenants.catalog().status();
     let request = bytes::Bytes::from(request.encode_to_vec());
     let others = status.members.into_iter().filter(|member| member.id != status.id);
     let calls = others.map(|member| {

@@ -48,7 +48,7 @@ pub(crate) async fn release(
 /// Asks all coordinators.
 async fn ask(coordinator: &Coordinator, ask: AskQuarantine) -> Quarantine {
     let mut all = Quarantine { statements: Vec::new(), silent: Vec::new() };
-    let id = coordinator.datasets.catalog().status().id;
+    let id = coordinator.tenants.catalog().status().id;
     let others = ask_others::<node::Quarantine>(coordinator, Service::Quarantine, &ask).await;
     let own = answer(coordinator, ask);
     for (id, answer) in others.into_iter().chain([(id, Some(own))]) {
@@ -76,6 +76,7 @@ fn add(all: &mut Vec<QuarantinedStatement>, coordinator: u64, refused: Quarantin
         None => all.push(QuarantinedStatement {
             statement,
             coordinators: vec![coordinator],
+            tenant: refused.tenant,
             principal: refused.principal,
             sql: refused.sql,
             since_us: refused.since_us,

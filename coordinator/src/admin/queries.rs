@@ -55,7 +55,7 @@ async fn one(coordinator: &Coordinator, query: String, cancel: bool) -> Result<J
 /// Asks all coordinators.
 async fn ask(coordinator: &Coordinator, ask: AskQueries) -> Queries {
     let mut all = Queries { queries: Vec::new(), silent: Vec::new() };
-    let (own, id) = (answer(coordinator, &ask), coordinator.datasets.catalog().status().id);
+    let (own, id) = (answer(coordinator, &ask), coordinator.tenants.catalog().status().id);
     let others = ask_others::<node::Queries>(coordinator, Service::Queries, &ask).await;
     for (id, answer) in others.into_iter().chain([(id, Some(own))]) {
         match answer {
@@ -63,6 +63,7 @@ async fn ask(coordinator: &Coordinator, ask: AskQueries) -> Queries {
             Some(answer) => all.queries.extend(answer.queries.into_iter().map(|query| Query {
                 query: query.query,
                 coordinator: id,
+                tenant: query.tenant,
                 principal: query.principal,
                 sql: query.sql,
                 elapsed_ms: query.elapsed_ms,
@@ -89,6 +90,7 @@ pub(crate) fn answer(coordinator: &Coordinator, ask: &AskQueries) -> node::Queri
     };
     let queries = found.into_iter().map(|query| RunningQuery {
         query: query.query,
+        tenant: query.tenant,
         principal: query.principal,
         sql: query.sql,
         elapsed_ms: query.elapsed_ms,

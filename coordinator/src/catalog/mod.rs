@@ -4,10 +4,12 @@
 //! [`RaftCatalog`] does so with openraft over redb, on one coordinator or several. Nothing outside `raft` knows
 //! either.
 
+mod policy;
 mod raft;
 mod reply;
 mod state;
 
+pub use policy::{Closed, Policy};
 pub use raft::{
     Device, MemberState, Nobody, OnFatal, RaftCatalog, RaftMember, RaftOptions, RaftStatus, Random, Storage,
     Timings, Transport,

@@ -43,6 +43,16 @@ pub enum Refusal {
     LastShard(u64),
     #[error("shard {shard:016x} {status}, which does not go with that")]
     ShardStatus { shard: u64, status: String },
+    #[error("there is no tenant '{0}'")]
+    NoTenant(String),
+    #[error("{0}")]
+    BadDocument(String),
+    #[error("policy document '{0}' is not signed with the key that this cluster takes documents of")]
+    ForeignKey(String),
+    #[error(
+        "version {offered} of policy document '{name}' is not later than version {current}, which is known"
+    )]
+    StaleDocument { name: String, offered: u64, current: u64 },
     #[error("the command is not known to this version of Tundra")]
     UnknownCommand,
 }
@@ -53,12 +63,17 @@ impl From<Refusal> for Error {
         match refusal {
             Refusal::SchemaExists(_) | Refusal::TableExists(_) => Error::AlreadyExists(message),
             Refusal::Restoring => Error::Unavailable(message),
-            Refusal::NoSchema(_) | Refusal::NoDataset | Refusal::NoShard(_) => Error::NotFound(message),
+            Refusal::NoSchema(_) | Refusal::NoDataset | Refusal::NoShard(_) | Refusal::NoTenant(_) => {
+                Error::NotFound(message)
+            }
+            Refusal::BadDocument(_) => Error::Statement(message),
+            Refusal::ForeignKey(_) => Error::Denied(message),
             Refusal::SchemaNotEmpty(_) | Refusal::BuiltIn(_) => Error::Statement(message),
             Refusal::StaleVersion { .. }
             | Refusal::Overtaken(_)
             | Refusal::LastShard(_)
-            | Refusal::ShardStatus { .. } => Error::Conflict(message),
+            | Refusal::ShardStatus { .. }
+            | Refusal::StaleDocument { .. } => Error::Conflict(message),
             Refusal::NotEmpty | Refusal::UnknownCommand => Error::Internal(message),
         }
     }
@@ -115,6 +130,12 @@ impl From<&Refusal> for Refused {
             Refusal::ShardStatus { shard, status } => {
                 Refused { offered: *shard, ..named(Reason::ShardStatus, status) }
             }
+            Refusal::NoTenant(name) => named(Reason::NoTenant, name),
+            Refusal::BadDocument(why) => named(Reason::BadDocument, why),
+            Refusal::ForeignKey(name) => named(Reason::ForeignKey, name),
+            Refusal::StaleDocument { name, offered, current } => {
+                Refused { offered: *offered, current: *current, ..named(Reason::StaleDocument, name) }
+            }
             Refusal::NotEmpty => plain(Reason::NotEmpty),
             Refusal::Restoring => plain(Reason::Restoring),
             Refusal::Overtaken(name) => named(Reason::Overtaken, name),
@@ -142,6 +163,13 @@ impl From<&Refused> for Refusal {
             Reason::ShardStatus => Refusal::ShardStatus { shard: refused.offered, status: name() },
             Reason::StaleVersion => {
                 Refusal::StaleVersion { offered: refused.offered, current: refused.current }
+            }
+            Reason::NoTenant => Refusal::NoTenant(name()),
+            Reason::BadDocument => Refusal::BadDocument(name()),
+            Reason::ForeignKey => Refusal::ForeignKey(name()),
+            Reason::StaleDocument => {
+                let (offered, current) = (refused.offered, refused.current);
+                Refusal::StaleDocument { name: name(), offered, current }
             }
             Reason::NotEmpty => Refusal::NotEmpty,
             Reason::Restoring => Refusal::Restoring,
@@ -183,6 +211,11 @@ mod tests {
         check(Reply::Refused(Refusal::LastShard(5)), b"\x1a\x04\x08\x15\x18\x05");
         let status = Refusal::ShardStatus { shard: 5, status: "s".into() };
         check(Reply::Refused(status), b"\x1a\x07\x08\x16\x12\x01s\x18\x05");
+        check(named(Refusal::NoTenant), b"\x1a\x05\x08\x1e\x12\x01s");
+        check(named(Refusal::BadDocument), b"\x1a\x05\x08\x20\x12\x01s");
+        check(named(Refusal::ForeignKey), b"\x1a\x05\x08\x21\x12\x01s");
+        let stale = Refusal::StaleDocument { name: "s".into(), offered: 2, current: 3 };
+        check(Reply::Refused(stale), b"\x1a\x09\x08\x22\x12\x01s\x18\x02\x20\x03");
         check(Reply::Refused(Refusal::UnknownCommand), b"\x1a\x00");
     }
 

@@ -3,11 +3,14 @@
 //! Names are looked up by their lower-case form and kept as they were created. A dataset appears with its
 //! first version and goes with its tombstone; its number is never used again.
 
+use super::policy::{self, Policy, Taken};
 use super::reply::{Refusal, Reply};
 use crate::error::{Error, Result};
 use flight_proto::Message;
 use flight_proto::catalog::{self as stored, Change, Command, Dataset, Schema, ShardStatus, Tenant};
+use flight_proto::policy::{DEFAULT_TENANT, KEY_BYTES, Signed, Subject, tenant_document};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// The schema of names that give none; it always exists.
 pub const DEFAULT_SCHEMA: &str = "main";
@@ -28,11 +31,14 @@ const REMEMBERED: usize = 10_000;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct CatalogState {
     stored: stored::CatalogState,
+    /// What the documents in `stored` say.
+    policy: Arc<Policy>,
 }
 
 impl CatalogState {
     pub fn from_stored(stored: stored::CatalogState) -> CatalogState {
-        CatalogState { stored }
+        let policy = Arc::new(Policy::of(&stored));
+        CatalogState { stored, policy }
     }
 
     pub fn stored(&self) -> &stored::CatalogState {
@@ -42,7 +48,7 @@ impl CatalogState {
     pub fn from_bytes(bytes: &[u8]) -> Result<CatalogState> {
         let stored = stored::CatalogState::decode(bytes)
             .map_err(|error| Error::Environment(format!("a catalog snapshot is damaged: {error}")))?;
-        Ok(CatalogState { stored })
+        Ok(CatalogState::from_stored(stored))
     }
 
     pub fn to_bytes(&self) -> Vec<u8> {
@@ -61,7 +67,30 @@ impl CatalogState {
 
     /// Whether anything was ever created.
     pub fn is_empty(&self) -> bool {
-        self.stored.last_dataset == 0 && self.stored.tenants.is_empty() && !self.stored.restoring
+        self.stored.last_dataset == 0
+            && self.stored.tenants.is_empty()
+            && self.stored.policy.is_empty()
+            && !self.stored.restoring
+    }
+
+    /// What the control plane has published.
+    pub fn policy(&self) -> &Arc<Policy> {
+        &self.policy
+    }
+
+    /// The documents that say so, by name.
+    pub fn documents(&self) -> &BTreeMap<String, Signed> {
+        &self.stored.policy
+    }
+
+    /// The key that documents are signed with, once there is one.
+    pub fn policy_key(&self) -> Option<&[u8]> {
+        Some(&*self.stored.policy_key).filter(|key| !key.is_empty())
+    }
+
+    /// The highest version of a document.
+    pub fn policy_version(&self) -> u64 {
+        policy::latest(&self.stored)
     }
 
     /// Whether it may not know yet of everything that the object store has.
@@ -75,7 +104,9 @@ impl CatalogState {
         let Some(tenant) = self.tenant(tenant) else { return false };
         let schema = tenant.schemas.get(&schema.to_lowercase());
         let latest = schema.and_then(|schema| schema.numbers.get(&name.to_lowercase()));
-        tenant.dropped.contains_key(&id) || latest.is_some_and(|&latest| latest > id)
+        id <= tenant.deleted_up_to
+            || tenant.dropped.contains_key(&id)
+            || latest.is_some_and(|&latest| latest > id)
     }
 
     /// Every schema of a tenant as it was created, the built-in one included.
@@ -131,6 +162,12 @@ impl CatalogState {
         &self.stored.shards
     }
 
+    /// A dataset, and the tenant that it is of.
+    pub fn find(&self, id: u64) -> Option<(&str, &Dataset)> {
+        self.stored.tenants.iter().find_map(|(name, tenant)| Some((name.as_str(), tenant.datasets.get(&id)?)))
+    }
+
+    /// Those that have or had datasets or documents, in order.
     pub fn tenants(&self) -> impl Iterator<Item = &str> {
         self.stored.tenants.keys().map(String::as_str)
     }
@@ -157,7 +194,7 @@ impl CatalogState {
                 }
                 let number = self.stored.last_dataset.max(allocate.above) + 1;
                 if !allocate.name.is_empty() {
-                    let tenant = self.tenant_mut(&command.tenant);
+                    let tenant = self.tenant_mut(&command.tenant)?;
                     tenant.give_number(&allocate.schema, &allocate.name, number)?;
                 }
                 self.stored.last_dataset = number;
@@ -171,6 +208,7 @@ impl CatalogState {
                 // The shards are those of now.
                 let shards = std::mem::take(&mut self.stored.shards);
                 let cluster_version = self.stored.cluster_version.max(state.cluster_version);
+                self.policy = Arc::new(Policy::of(state));
                 self.stored = stored::CatalogState {
                     revision,
                     shards,
@@ -185,11 +223,11 @@ impl CatalogState {
                 Ok(Reply::Done)
             }
             Change::CreateSchema(create) => {
-                self.tenant_mut(&command.tenant).create_schema(&create.name)?;
+                self.tenant_mut(&command.tenant)?.create_schema(&create.name)?;
                 Ok(Reply::Done)
             }
             Change::DropSchema(drop) => {
-                self.tenant_mut(&command.tenant).drop_schema(&drop.name)?;
+                self.tenant_mut(&command.tenant)?.drop_schema(&drop.name)?;
                 Ok(Reply::Done)
             }
             Change::SwitchVersion(switch) => {
@@ -197,16 +235,16 @@ impl CatalogState {
                 let version = dataset.version.as_mut().ok_or(Refusal::UnknownCommand)?;
                 version.published_at_us = command.at_us;
                 let id = dataset.id;
-                self.tenant_mut(&command.tenant).switch(dataset)?;
+                self.tenant_mut(&command.tenant)?.switch(dataset)?;
                 self.stored.last_dataset = self.stored.last_dataset.max(id);
                 Ok(Reply::Done)
             }
             Change::DropDataset(drop) => {
-                self.tenant_mut(&command.tenant).drop_dataset(drop.dataset, drop.version)?;
+                self.tenant_mut(&command.tenant)?.drop_dataset(drop.dataset, drop.version)?;
                 Ok(Reply::Done)
             }
             Change::SetRefresh(set) => {
-                let dataset = self.tenant_mut(&command.tenant).0.datasets.get_mut(&set.dataset);
+                let dataset = self.tenant_mut(&command.tenant)?.0.datasets.get_mut(&set.dataset);
                 let dataset = dataset.ok_or(Refusal::NoDataset)?;
                 let mut refresh = dataset.refresh.unwrap_or_default();
                 refresh.every_us = set.every_us.unwrap_or(refresh.every_us);
@@ -214,6 +252,14 @@ impl CatalogState {
                 dataset.refresh = Some(refresh).filter(|refresh| *refresh != stored::Refresh::default());
                 Ok(Reply::Done)
             }
+            Change::Publish(signed) => self.publish(signed),
+            Change::SetPolicyKey(set) => match set.key.len() {
+                KEY_BYTES => {
+                    self.stored.policy_key = set.key.clone();
+                    Ok(Reply::Done)
+                }
+                bytes => Err(Refusal::BadDocument(format!("a key has {KEY_BYTES} bytes, not {bytes}"))),
+            },
             Change::SetShard(set) => {
                 let mut state = set.state.clone().ok_or(Refusal::UnknownCommand)?;
                 // Who tells of a shard may not have heard that it drains.
@@ -269,13 +315,39 @@ impl CatalogState {
         Ok(Reply::Done)
     }
 
-    fn tenant_mut(&mut self, tenant: &str) -> TenantChange<'_> {
-        let tenant = self.stored.tenants.entry(tenant.to_string()).or_default();
+    fn publish(&mut self, signed: &Signed) -> std::result::Result<Reply, Refusal> {
+        let Taken::New(document) = policy::publish(&mut self.stored, &mut self.policy, signed)? else {
+            return Ok(Reply::Done);
+        };
+        let about = document.tenant().unwrap_or_default();
+        if document.name != tenant_document(about) {
+            return Ok(Reply::Done);
+        }
+        if matches!(document.subject, Some(Subject::Gone(_))) {
+            let deleted_up_to = self.stored.last_dataset;
+            let none = Tenant { deleted_up_to, ..Tenant::default() };
+            self.stored.tenants.insert(about.into(), none);
+        } else {
+            self.tenant_mut(about)?;
+        }
+        Ok(Reply::Done)
+    }
+
+    /// A tenant to be changed. One that nobody has decided to have may be there in a store that a catalog is filled
+    /// from, but nowhere else.
+    fn tenant_mut(&mut self, name: &str) -> std::result::Result<TenantChange<'_>, Refusal> {
+        let decided = name == DEFAULT_TENANT || self.policy.tenant(name).is_some();
+        let is_gone = !decided && self.stored.policy.contains_key(&tenant_document(name));
+        let known = self.stored.restoring || self.stored.tenants.contains_key(name);
+        if is_gone || !(decided || known) {
+            return Err(Refusal::NoTenant(name.into()));
+        }
+        let tenant = self.stored.tenants.entry(name.to_string()).or_default();
         if tenant.schemas.is_empty() {
             let main = Schema { name: DEFAULT_SCHEMA.into(), ..Schema::default() };
             tenant.schemas.insert(DEFAULT_SCHEMA.into(), main);
         }
-        TenantChange(tenant)
+        Ok(TenantChange(tenant))
     }
 }
 
@@ -338,7 +410,7 @@ impl TenantChange<'_> {
 
     fn switch(self, dataset: Dataset) -> std::result::Result<(), Refusal> {
         let offered = dataset.version.map_or(0, |version| version.number);
-        if self.0.dropped.contains_key(&dataset.id) {
+        if dataset.id <= self.0.deleted_up_to || self.0.dropped.contains_key(&dataset.id) {
             return Err(Refusal::NoDataset);
         }
         if let Some(known) = self.0.datasets.get_mut(&dataset.id) {

@@ -2,16 +2,14 @@
 
 use super::partition::Partition;
 use super::refresh;
-use super::{
-    COMMIT_ATTEMPTS, DEFAULT_TENANT, Datasets, Definition, Waiting, not_brought_in, shard_error,
-    too_many_writers,
-};
+use super::{COMMIT_ATTEMPTS, Datasets, Definition, Waiting, not_brought_in, shard_error, too_many_writers};
 use crate::catalog::{DEFAULT_SCHEMA, is_built_in};
 use crate::error::{Error, Result};
 use crate::manifests::Commit;
 use bytes::Bytes;
 use flight_proto::catalog::{Change, CreateSchema, Dataset, DropDataset, DropSchema};
 use flight_proto::manifest::{File, Manifest};
+use flight_proto::policy::DEFAULT_TENANT;
 use object_store::{ObjectStoreExt, PutPayload};
 use planner::catalog::Table;
 use planner::{CreateExternalTable, TableName};
@@ -30,7 +28,7 @@ const SWITCHING: Duration = Duration::from_secs(60);
 impl Datasets {
     pub(crate) async fn create_schema(&self, name: &str, if_not_exists: bool) -> Result<()> {
         let exists =
-            self.catalog().snapshot().has_schema(DEFAULT_TENANT, name) || is_built_in(&name.to_lowercase());
+            self.catalog().snapshot().has_schema(&self.tenant, name) || is_built_in(&name.to_lowercase());
         if exists && if_not_exists {
             return Ok(());
         }
@@ -41,11 +39,11 @@ impl Datasets {
 
     pub(crate) async fn drop_schema(&self, name: &str, if_exists: bool, cascade: bool) -> Result<()> {
         let snapshot = self.catalog().snapshot();
-        if if_exists && !snapshot.has_schema(DEFAULT_TENANT, name) {
+        if if_exists && !snapshot.has_schema(&self.tenant, name) {
             return Ok(());
         }
         if cascade {
-            let inside = snapshot.datasets(DEFAULT_TENANT).into_iter();
+            let inside = snapshot.datasets(&self.tenant).into_iter();
             for dataset in inside.filter(|dataset| dataset.schema.eq_ignore_ascii_case(name)) {
                 let schema = Some(dataset.schema.clone());
                 self.drop_table(&TableName { schema, name: dataset.name.clone() }, true).await?;
@@ -172,7 +170,7 @@ impl Datasets {
                         return Ok(());
                     }
                     Commit::Conflict => {
-                        head = Arc::new(self.manifests.read(DEFAULT_TENANT, dataset, next.version).await?);
+                        head = Arc::new(self.manifests.read(&self.tenant, dataset, next.version).await?);
                         continue;
                     }
                 }
@@ -191,7 +189,7 @@ impl Datasets {
                 self.let_go(&resident);
             }
             commit?;
-            head = Arc::new(self.manifests.read(DEFAULT_TENANT, dataset, next.version).await?);
+            head = Arc::new(self.manifests.read(&self.tenant, dataset, next.version).await?);
         }
         Err(too_many_writers(&head))
     }
@@ -228,7 +226,7 @@ impl Datasets {
 
     /// Refuses what is not a table of Tundra's own.
     pub(crate) fn check_writable(&self, table: &Table) -> Result<()> {
-        match self.catalog().snapshot().dataset(DEFAULT_TENANT, table.dataset) {
+        match self.catalog().snapshot().dataset(&self.tenant, table.dataset) {
             None => Err(Error::NotFound(format!("table '{}' was dropped", table.name))),
             Some(dataset) if !dataset.location.is_empty() => {
                 Err(Error::Unsupported(format!("INSERT into the external table '{}'", table.name)))
@@ -275,14 +273,22 @@ impl Datasets {
         }
     }
 
+    /// Lets go of every dataset that the catalog does not have any more.
+    pub(crate) fn forget_dropped(&self) {
+        let snapshot = self.catalog().snapshot();
+        let residents: Vec<u64> = self.state.lock().residents.keys().copied().collect();
+        let dropped = residents.into_iter().filter(|&id| snapshot.dataset(&self.tenant, id).is_none());
+        dropped.for_each(|id| self.forget(id));
+    }
+
     /// A schema's name as it was created.
     fn created_schema(&self, schema: &str) -> String {
-        let created = self.catalog().snapshot().schema_name(DEFAULT_TENANT, schema);
+        let created = self.catalog().snapshot().schema_name(&self.tenant, schema);
         created.unwrap_or_else(|| schema.into())
     }
 
     fn known(&self, name: &TableName) -> Option<Dataset> {
-        self.catalog().snapshot().table(DEFAULT_TENANT, schema_of(name), &name.name).cloned()
+        self.catalog().snapshot().table(&self.tenant, schema_of(name), &name.name).cloned()
     }
 
     /// Whether a dataset of the catalog could not be brought in, or has lost what was.
@@ -298,7 +304,7 @@ impl Datasets {
         if is_built_in(&schema.to_lowercase()) {
             return Err(Error::Statement(format!("schema '{}' is built in", schema.to_lowercase())));
         }
-        if !self.catalog().snapshot().has_schema(DEFAULT_TENANT, schema) {
+        if !self.catalog().snapshot().has_schema(&self.tenant, schema) {
             return Err(Error::NotFound(format!("there is no schema '{schema}'")));
         }
         match self.known(name) {
@@ -313,17 +319,41 @@ impl Datasets {
         if self.allows(&place) {
             return Ok(());
         }
-        Err(Error::Denied(format!(
-            "the location '{location}' lies neither in the object store ({}) nor in what --allow-location names",
-            self.root().url()
-        )))
+        Err(Error::Denied(match self.is_default() {
+            true => format!(
+                "the location '{location}' lies neither in the object store ({}) nor in what --allow-location names",
+                self.root().url()
+            ),
+            false => format!(
+                "the location '{location}' lies neither in the tenant's folder of the object store ({}) nor in what it \
+                 was given beside",
+                self.root().join(&self.tenant).url()
+            ),
+        }))
     }
 
-    /// Whether a place lies where tables may be read from, also by the way that symbolic links lead.
+    fn is_default(&self) -> bool {
+        &*self.tenant == DEFAULT_TENANT
+    }
+
+    /// Whether a place lies where tables may be read from, also by the way that symbolic links lead: the default tenant's
+    /// wherever no other tenant's may.
     fn allows(&self, place: &Place) -> bool {
-        let mut outer = self.ground.allowed.iter().chain([self.root()]);
         let real = place.resolved();
-        outer.any(|outer| place.is_within(outer) && real.is_within(&outer.resolved()))
+        let is_within = |outer: &Place| place.is_within(outer) && real.is_within(&outer.resolved());
+        let snapshot = self.catalog().snapshot();
+        if !self.is_default() {
+            let given = snapshot.policy().tenant(&self.tenant).cloned();
+            let given = given.iter().flat_map(|tenant| &tenant.locations);
+            let mut given = given.filter_map(|url| self.ground.stores.open(url).ok());
+            return is_within(&self.root().join(&self.tenant)) || given.any(|outer| is_within(&outer));
+        }
+        let others = snapshot.tenants().filter(|tenant| *tenant != DEFAULT_TENANT);
+        let mut others = others.map(|tenant| self.root().join(tenant));
+        if others.any(|other| place.is_within(&other) || real.is_within(&other.resolved())) {
+            return false;
+        }
+        self.ground.allowed.iter().chain([self.root()]).any(is_within)
     }
 
     /// The files at a location with their rows, as of that generation, and the columns that they share.
@@ -338,7 +368,7 @@ impl Datasets {
             file.generation = generation;
             if !self.allows(&stores.open(&file.url).map_err(shard_error)?) {
                 return Err(Error::Denied(format!(
-                    "{} leads by a symbolic link to where neither the object store nor --allow-location reaches",
+                    "{} lies, or leads, where this table may not be read from",
                     file.url
                 )));
             }
@@ -352,7 +382,7 @@ impl Datasets {
         let mut known = Vec::new();
         for bytes in files {
             let name = (self.ground.random)()?;
-            let place = self.root().join(&format!("{DEFAULT_TENANT}/{dataset}/data/{name:032x}.parquet"));
+            let place = self.root().join(&format!("{}/{dataset}/data/{name:032x}.parquet", self.tenant));
             let url = place.url();
             let put = place.store.put(&place.path, PutPayload::from(bytes.clone())).await;
             let put = put.map_err(|error| Error::Environment(format!("{url}: {error}")))?;

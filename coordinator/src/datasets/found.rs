@@ -11,7 +11,7 @@
 //! [`AllocateDataset`]: flight_proto::catalog::AllocateDataset
 //! [`CatalogState::is_restoring`]: crate::catalog::CatalogState::is_restoring
 
-use super::{DEFAULT_TENANT, Datasets};
+use super::Datasets;
 use crate::error::{Error, Result};
 use crate::manifests::Commit;
 use flight_proto::catalog::Dataset;
@@ -64,11 +64,11 @@ impl Datasets {
     /// the catalog is to be filled from it.
     pub(super) async fn find(&self, ids: &[u64]) -> Result<Found> {
         let (mut found, snapshot) = (Found::default(), self.catalog().snapshot());
-        let latest = |id| async move { (id, self.manifests.latest(DEFAULT_TENANT, id).await) };
+        let latest = |id| async move { (id, self.manifests.latest(&self.tenant, id).await) };
         let mut reads = stream::iter(ids.to_vec()).map(latest).buffered(READS);
         while let Some((id, read)) = reads.next().await {
             match read {
-                Ok(Some(manifest)) => found.add(manifest, snapshot.dataset(DEFAULT_TENANT, id)),
+                Ok(Some(manifest)) => found.add(manifest, snapshot.dataset(&self.tenant, id)),
                 Ok(None) => {}
                 Err(error @ Error::Environment(_)) if snapshot.is_restoring() => return Err(error),
                 Err(error) => tracing::warn!("dataset {id} of the object store is left as it is: {error}"),
@@ -81,7 +81,7 @@ impl Datasets {
     pub(super) async fn bury(&self, manifest: &Manifest, found: &Found) -> Result<bool> {
         let snapshot = self.catalog().snapshot();
         let Manifest { dataset, schema, name, .. } = manifest;
-        if !snapshot.is_past(DEFAULT_TENANT, *dataset, schema, name) && !found.has_later(manifest) {
+        if !snapshot.is_past(&self.tenant, *dataset, schema, name) && !found.has_later(manifest) {
             return Ok(false);
         }
         tracing::info!("dataset {dataset} was to be table '{name}', which was made anew: it is dropped");

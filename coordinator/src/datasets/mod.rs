@@ -1,10 +1,11 @@
-//! Datasets and their versions: committing them, bringing them onto the shards, switching them on.
+//! The datasets of a tenant and their versions: committing them, bringing them onto the shards, switching them on.
 //!
 //! A version comes about in this order: its files lie in the object store; its manifest is created, which
 //! commits it; the shards hydrate it; queries that start from then on see it; the catalog switches it on in
 //! one command. Changes of one table take turns. [`changes`] holds what statements do, [`refresh`] how changes of
 //! files are taken in, [`publish`] the switch, [`restore`] what a start does, [`follow`] what a coordinator of several
-//! does all the time, [`found`] which manifests can never be a table, [`look`] what operators ask.
+//! does all the time, [`found`] which manifests can never be a table, [`look`] what operators ask. What concerns all
+//! tenants is in [`crate::tenants`].
 
 mod changes;
 mod follow;
@@ -30,19 +31,18 @@ pub(crate) use refresh::Refreshed;
 use shard::schema::columns_to_stored;
 use shard::{Place, Placement, Stores, Version, VersionId};
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use storage::ColumnSchema;
-use tokio::sync::{OwnedMutexGuard, oneshot, watch};
+use tokio::sync::{Notify, OwnedMutexGuard, oneshot, watch};
 
-/// The tenant of those who name none.
-pub(crate) const DEFAULT_TENANT: &str = "default";
 /// How long a query waits until this coordinator sees what the catalog has.
 const FOLLOWING: Duration = Duration::from_secs(10);
 /// How often a commit is tried against other writers of the same dataset.
 const COMMIT_ATTEMPTS: usize = 16;
 
-/// What the datasets of a process stand on.
+/// What the datasets of all tenants stand on.
 pub(crate) struct Ground {
     pub(crate) catalog: Arc<dyn CatalogStore>,
     pub(crate) stores: Arc<Stores>,
@@ -53,16 +53,37 @@ pub(crate) struct Ground {
     pub(crate) shards: Shards,
     /// Names what is put into the store.
     pub(crate) random: Random,
+    pub(crate) shared: Shared,
 }
 
-/// The datasets of this process.
+/// What the tenants' datasets tell each other.
+pub(crate) struct Shared {
+    /// The highest number of a dataset that the object store knows of.
+    pub(crate) highest_seen: AtomicU64,
+    /// The revision of the catalog that queries see at least, on a cluster.
+    pub(crate) followed: watch::Sender<u64>,
+    /// The catalog is to be told of a version.
+    pub(crate) unpublished: Notify,
+}
+
+impl Default for Shared {
+    fn default() -> Shared {
+        Shared {
+            highest_seen: AtomicU64::new(0),
+            followed: watch::Sender::new(0),
+            unpublished: Notify::new(),
+        }
+    }
+}
+
+/// The datasets of a tenant.
 pub(crate) struct Datasets {
-    ground: Ground,
+    tenant: Arc<str>,
+    ground: Arc<Ground>,
     manifests: Manifests,
     state: Mutex<State>,
-    publisher: publish::Publisher,
-    /// The revision of the catalog that queries see at least, on a cluster.
-    followed: watch::Sender<u64>,
+    /// Held while the catalog is told of versions.
+    telling: tokio::sync::Mutex<()>,
 }
 
 #[derive(Default)]
@@ -71,8 +92,6 @@ struct State {
     residents: BTreeMap<u64, Arc<Resident>>,
     /// The latest committed manifest of each dataset; hydration may be behind it.
     heads: HashMap<u64, Arc<Manifest>>,
-    /// The highest number of a dataset that the object store knows of.
-    highest_seen: u64,
     /// One a table name; held while the table is changed.
     turns: HashMap<String, Arc<tokio::sync::Mutex<()>>>,
     /// Files that wait to be committed, by dataset: whoever has the turn commits all of them at once.
@@ -92,6 +111,7 @@ struct Waiting {
 /// A table as those who start a coordinator see it.
 #[derive(Clone, Debug)]
 pub struct TableSummary {
+    pub tenant: String,
     pub schema: String,
     pub name: String,
     /// What an external table was created over; empty for one that statements fill.
@@ -112,16 +132,23 @@ struct Definition {
     refresh: Option<Refresh>,
 }
 
+impl Ground {
+    /// What the object store has of versions.
+    pub(crate) fn manifests(&self) -> Manifests {
+        Manifests::new(self.root.store.clone(), self.root.path.clone())
+    }
+}
+
 impl Datasets {
-    pub(crate) fn new(ground: Ground) -> Datasets {
-        let manifests = Manifests::new(ground.root.store.clone(), ground.root.path.clone());
-        Datasets {
-            ground,
-            manifests,
-            state: Mutex::default(),
-            publisher: Default::default(),
-            followed: watch::Sender::new(0),
-        }
+    pub(crate) fn new(tenant: &str, ground: Arc<Ground>) -> Datasets {
+        let manifests = ground.manifests();
+        let (state, telling) = (Mutex::default(), tokio::sync::Mutex::default());
+        Datasets { tenant: tenant.into(), ground, manifests, state, telling }
+    }
+
+    /// Whose they are.
+    pub(crate) fn tenant(&self) -> &Arc<str> {
+        &self.tenant
     }
 
     /// What queries see now.
@@ -141,12 +168,13 @@ impl Datasets {
     pub(crate) fn tables(&self) -> Vec<TableSummary> {
         let snapshot = self.catalog().snapshot();
         let summary = |dataset: &Dataset| TableSummary {
+            tenant: self.tenant.to_string(),
             schema: dataset.schema.clone(),
             name: dataset.name.clone(),
             location: dataset.location.clone(),
             absent: self.is_absent(dataset.id),
         };
-        snapshot.datasets(DEFAULT_TENANT).into_iter().map(summary).collect()
+        snapshot.datasets(&self.tenant).into_iter().map(summary).collect()
     }
 
     /// Where Tundra's own objects lie.
@@ -154,13 +182,8 @@ impl Datasets {
         &self.ground.root
     }
 
-    /// What hydrations of this process have done since the start.
-    pub(crate) fn hydrated(&self) -> shard::Counts {
-        self.shards().here().map_or(shard::Counts::default(), |here| here.counts())
-    }
-
     /// Rebuilds the view after a change of residents or schemas.
-    fn show(&self) {
+    pub(crate) fn show(&self) {
         let snapshot = self.ground.catalog.snapshot();
         let mut state = self.state.lock();
         let view = self.view_of(&state, &snapshot, None);
@@ -192,7 +215,7 @@ impl Datasets {
             let versions: Vec<VersionId> = there.map(|resident| id_of(&resident.table)).collect();
             Arc::new(nodes.seating(&versions, without))
         });
-        View::new(DEFAULT_TENANT, snapshot.schemas(DEFAULT_TENANT), residents, seating)
+        View::new(&self.tenant, snapshot.schemas(&self.tenant), residents, seating)
     }
 
     /// The versions that queries may read, or soon will; those that they may read on `shard`, where it is given.
@@ -217,7 +240,7 @@ impl Datasets {
         if self.ground.shards.nodes().is_some() {
             self.catalog().linearize().await?;
             let wanted = self.catalog().snapshot().revision();
-            let mut followed = self.followed.subscribe();
+            let mut followed = self.ground.shared.followed.subscribe();
             let reached = followed.wait_for(|followed| *followed >= wanted);
             if tokio::time::timeout(FOLLOWING, reached).await.is_err() {
                 let why = "this coordinator is behind the catalog; try again, or another coordinator";
@@ -244,7 +267,7 @@ impl Datasets {
 
     /// What the catalog answers, refusals included.
     async fn try_propose(&self, change: Change) -> Result<Reply> {
-        let command = Command { at_us: now_us(), tenant: DEFAULT_TENANT.into(), change: Some(change) };
+        let command = Command { at_us: now_us(), tenant: self.tenant.to_string(), change: Some(change) };
         let reply = self.ground.catalog.propose(command).await?;
         if self.ground.shards.nodes().is_some()
             && let Err(error) = self.catalog().linearize().await
@@ -257,7 +280,7 @@ impl Datasets {
 
     /// A number for a dataset that is about to be created under a name.
     async fn allocate(&self, schema: &str, name: &str) -> Result<u64> {
-        let above = self.state.lock().highest_seen;
+        let above = self.ground.shared.highest_seen.load(Ordering::Relaxed);
         let allocate = AllocateDataset { above, schema: schema.into(), name: name.into() };
         match self.propose(Change::AllocateDataset(allocate)).await? {
             Reply::Dataset(dataset) => Ok(dataset),
@@ -269,7 +292,7 @@ impl Datasets {
     async fn create(&self, dataset: u64, definition: Definition) -> Result<()> {
         let manifest = Arc::new(Manifest {
             format: MANIFEST_FORMAT,
-            tenant: DEFAULT_TENANT.into(),
+            tenant: self.tenant.to_string(),
             dataset,
             version: 1,
             schema: definition.schema,
@@ -289,8 +312,7 @@ impl Datasets {
         let published = match self.manifests.commit(&manifest).await {
             Ok(Commit::Done) => self.publish(&manifest, resident.clone()).await,
             Ok(Commit::Conflict) => {
-                let mut state = self.state.lock();
-                state.highest_seen = state.highest_seen.max(dataset);
+                self.see(&[dataset]);
                 Err(Error::Conflict(format!("dataset {dataset} was made twice; try again")))
             }
             Err(error) => Err(error),
@@ -298,7 +320,7 @@ impl Datasets {
         let Err(error) = published else { return Ok(()) };
         self.let_go(&resident);
         let snapshot = self.catalog().snapshot();
-        let is_past = snapshot.is_past(DEFAULT_TENANT, dataset, &manifest.schema, &manifest.name);
+        let is_past = snapshot.is_past(&self.tenant, dataset, &manifest.schema, &manifest.name);
         if is_past || matches!(error, Error::AlreadyExists(_) | Error::NotFound(_)) {
             // Another table took the name, or the schema went: the dataset must not come back from the store.
             self.manifests.commit(&found::tombstone(&manifest)).await?;
@@ -311,7 +333,7 @@ impl Datasets {
         let known = self.state.lock().heads.get(&dataset).cloned();
         match known {
             Some(head) => Ok(head),
-            None => match self.manifests.latest(DEFAULT_TENANT, dataset).await? {
+            None => match self.manifests.latest(&self.tenant, dataset).await? {
                 Some(manifest) => Ok(Arc::new(manifest)),
                 None => {
                     Err(Error::NotFound(format!("dataset {dataset} has no manifest in the object store")))
@@ -338,7 +360,7 @@ impl Datasets {
                 }
                 // Another coordinator was faster: its version is the one to build upon.
                 Commit::Conflict => {
-                    head = Arc::new(self.manifests.read(DEFAULT_TENANT, dataset, next.version).await?);
+                    head = Arc::new(self.manifests.read(&self.tenant, dataset, next.version).await?);
                 }
             }
         }
@@ -351,7 +373,7 @@ impl Datasets {
             return Err(Error::NotFound(format!("table '{}' was dropped", head.name)));
         }
         let snapshot = self.catalog().snapshot();
-        let known = snapshot.dataset(DEFAULT_TENANT, head.dataset);
+        let known = snapshot.dataset(&self.tenant, head.dataset);
         let refresh = known.map_or(head.refresh, |known| known.refresh);
         Ok(Manifest { version: head.version + 1, created_at_us: now_us(), refresh, ..head.clone() })
     }
@@ -369,7 +391,7 @@ impl Datasets {
     async fn hydrate(&self, manifest: &Manifest) -> Result<Arc<Resident>> {
         let version = Version::of_manifest(manifest).map_err(shard_error)?;
         let brought = self.ground.shards.bring_in(manifest, &version).await?;
-        Ok(resident(&dataset_of(manifest), version.schema.to_vec(), brought))
+        Ok(resident(&self.tenant, &dataset_of(manifest), version.schema.to_vec(), brought))
     }
 
     /// Takes a version in as the resident one of its dataset; the former goes when its last query ends.
@@ -379,7 +401,7 @@ impl Datasets {
             let mut state = self.state.lock();
             if self.ground.shards.nodes().is_some() {
                 let known = state.residents.get(&dataset).map(|known| known.table.version);
-                let dropped = self.catalog().snapshot().dataset(DEFAULT_TENANT, dataset).is_none();
+                let dropped = self.catalog().snapshot().dataset(&self.tenant, dataset).is_none();
                 // Another coordinator was faster: what it dropped was taken out already, and would stay from now on.
                 if dropped || known.is_some_and(|known| known > version) {
                     return;
@@ -406,9 +428,9 @@ fn id_of(table: &Table) -> VersionId {
 }
 
 /// A version that was brought in, as queries see it.
-fn resident(dataset: &Dataset, columns: Vec<ColumnSchema>, brought: Brought) -> Arc<Resident> {
+fn resident(tenant: &str, dataset: &Dataset, columns: Vec<ColumnSchema>, brought: Brought) -> Arc<Resident> {
     let table = Table {
-        tenant: DEFAULT_TENANT.into(),
+        tenant: tenant.into(),
         schema: dataset.schema.clone(),
         name: dataset.name.clone(),
         dataset: dataset.id,

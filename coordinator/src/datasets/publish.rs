@@ -12,21 +12,11 @@ use crate::view::Resident;
 use flight_proto::catalog::{Change, Dataset, SwitchVersion, Version};
 use flight_proto::manifest::Manifest;
 use std::sync::Arc;
-use tokio::sync::{Mutex, Notify};
-
-/// Who tells the catalog of versions.
-#[derive(Default)]
-pub(super) struct Publisher {
-    /// There is something to tell.
-    pending: Notify,
-    /// Held while the catalog is told.
-    telling: Mutex<()>,
-}
 
 impl Datasets {
     /// Switches a hydrated version on.
     pub(super) async fn publish(&self, manifest: &Arc<Manifest>, resident: Arc<Resident>) -> Result<()> {
-        let _telling = self.publisher.telling.lock().await;
+        let _telling = self.telling.lock().await;
         self.state.lock().unpublished.remove(&manifest.dataset);
         self.switch_on(manifest).await?;
         self.seat(Some(manifest.clone()), resident);
@@ -44,25 +34,17 @@ impl Datasets {
         }
     }
 
-    /// Lets queries see a hydrated version that only adds rows; [`Datasets::publish_all`] tells the catalog.
+    /// Lets queries see a hydrated version that only adds rows; `Tenants::publish_all` tells the catalog.
     pub(super) fn publish_soon(&self, manifest: &Arc<Manifest>, resident: Arc<Resident>) {
         self.seat(Some(manifest.clone()), resident);
         self.show();
         self.state.lock().unpublished.insert(manifest.dataset, dataset_of(manifest));
-        self.publisher.pending.notify_one();
-    }
-
-    /// Tells the catalog of what [`Datasets::publish_soon`] switched on, for as long as it is polled.
-    pub(crate) async fn publish_all(self: Arc<Datasets>) {
-        loop {
-            self.publisher.pending.notified().await;
-            self.publish_pending().await;
-        }
+        self.ground.shared.unpublished.notify_one();
     }
 
     /// Tells the catalog of every version that waits.
     pub(crate) async fn publish_pending(&self) {
-        let _telling = self.publisher.telling.lock().await;
+        let _telling = self.telling.lock().await;
         let pending = std::mem::take(&mut self.state.lock().unpublished);
         for dataset in pending.into_values() {
             let name = dataset.name.clone();

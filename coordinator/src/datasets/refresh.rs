@@ -2,7 +2,7 @@
 
 use super::changes::{check_columns, check_declared};
 use super::found::{Found, is_known};
-use super::{COMMIT_ATTEMPTS, DEFAULT_TENANT, Datasets, shard_error, too_many_writers};
+use super::{COMMIT_ATTEMPTS, Datasets, shard_error, too_many_writers};
 use crate::error::{Error, Result};
 use crate::manifests::Commit;
 use flight_proto::catalog::{Change, Dataset, DropDataset, Refresh, RefreshMode, SetRefresh};
@@ -29,7 +29,7 @@ impl Datasets {
             every_us: options.every.map(|every| every.map_or(0, |every| every.as_micros() as u64)),
             mode: options.mode.map(|mode| mode_of(mode).into()),
         };
-        let dataset = self.catalog().snapshot().dataset(DEFAULT_TENANT, table.dataset).cloned();
+        let dataset = self.catalog().snapshot().dataset(&self.tenant, table.dataset).cloned();
         let dataset = dataset.ok_or_else(|| dropped(&table.name))?;
         if dataset.location.is_empty() {
             return Err(Error::Statement(format!(
@@ -42,10 +42,10 @@ impl Datasets {
 
     /// Lists the files of a dataset anew, and switches to them where they have changed or are all to be read anew.
     pub(crate) async fn refresh(&self, dataset: u64, mode: RefreshMode) -> Result<Refreshed> {
-        let known = self.catalog().snapshot().dataset(DEFAULT_TENANT, dataset).cloned();
+        let known = self.catalog().snapshot().dataset(&self.tenant, dataset).cloned();
         let known = known.ok_or_else(|| Error::NotFound(format!("dataset {dataset} was dropped")))?;
         let _turn = self.turn(&known.schema, &known.name).await;
-        if self.catalog().snapshot().dataset(DEFAULT_TENANT, dataset).is_none() {
+        if self.catalog().snapshot().dataset(&self.tenant, dataset).is_none() {
             return Err(dropped(&known.name));
         }
         // Known before the files are: what others commit meanwhile may have newer ones.
@@ -67,7 +67,7 @@ impl Datasets {
                     return Ok(Refreshed::Version(next.version));
                 }
                 Commit::Conflict => {
-                    head = Arc::new(self.manifests.read(DEFAULT_TENANT, dataset, next.version).await?);
+                    head = Arc::new(self.manifests.read(&self.tenant, dataset, next.version).await?);
                 }
             }
         }
@@ -126,22 +126,22 @@ impl Datasets {
     /// Takes in what others have committed of one dataset: its latest manifest.
     pub(crate) async fn reconcile_one(&self, dataset: u64) -> Result<()> {
         self.catalog().linearize().await?;
-        let Some(manifest) = self.manifests.latest(DEFAULT_TENANT, dataset).await? else { return Ok(()) };
+        let Some(manifest) = self.manifests.latest(&self.tenant, dataset).await? else { return Ok(()) };
         self.see(&[dataset]);
         let snapshot = self.catalog().snapshot();
         if snapshot.is_restoring() {
             return Err(Error::Unavailable("the catalog is being brought back from the object store".into()));
         }
-        let found = match snapshot.dataset(DEFAULT_TENANT, dataset) {
+        let found = match snapshot.dataset(&self.tenant, dataset) {
             Some(_) => Found::default(),
             // Which of several of a name can be is told by all of them.
-            None => self.find(&self.manifests.datasets(DEFAULT_TENANT).await?).await?,
+            None => self.find(&self.manifests.datasets(&self.tenant).await?).await?,
         };
         let _turn = self.turn(&manifest.schema, &manifest.name).await;
         // What this process has committed meanwhile is no news.
         self.publish_pending().await;
-        let Some(manifest) = self.manifests.latest(DEFAULT_TENANT, dataset).await? else { return Ok(()) };
-        let known = self.catalog().snapshot().dataset(DEFAULT_TENANT, dataset).cloned();
+        let Some(manifest) = self.manifests.latest(&self.tenant, dataset).await? else { return Ok(()) };
+        let known = self.catalog().snapshot().dataset(&self.tenant, dataset).cloned();
         if is_known(&manifest, known.as_ref()) {
             return Ok(());
         }

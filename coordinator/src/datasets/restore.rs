@@ -1,43 +1,35 @@
-//! Bringing back what was there before: the catalog from the object store, the datasets onto the shards.
+//! Bringing back what was there before: the datasets of a tenant onto the shards.
 
 use super::found::Found;
-use super::{DEFAULT_TENANT, Datasets, shard_error};
-use crate::catalog::CatalogState;
+use super::{Datasets, shard_error};
 use crate::error::{Error, Result};
-use crate::upgrade;
 use crate::view::{Resident, View};
 use exec::plan::TableRef;
-use flight_proto::catalog::{Change, CreateSchema, Dataset, DropDataset, Restored};
+use flight_proto::catalog::{Change, CreateSchema, Dataset, DropDataset};
 use flight_proto::manifest::Manifest;
 use planner::catalog::{Partitioning, Table};
 use shard::schema::columns_from_stored;
 use std::sync::Arc;
-use std::time::Duration;
 use storage::TableStatistics;
 
-/// How long changes of the catalog gather before it is copied to the object store.
-const COPY_DELAY: Duration = Duration::from_millis(500);
-
 impl Datasets {
-    /// Brings the catalog up to what the object store holds, and every dataset onto the shards. A dataset
-    /// that cannot be read stays absent, with the reason kept for those who query it.
-    pub(crate) async fn restore(&self) -> Result<()> {
-        let mut ids = self.manifests.datasets(DEFAULT_TENANT).await?;
-        self.see(&ids);
-        self.take_over_copy(&ids).await?;
-        let found = self.find(&ids).await?;
+    /// Brings the catalog up to what the object store holds of this tenant, and every dataset onto the shards. One that
+    /// cannot be read stays absent, with the reason kept for those who query it.
+    pub(crate) async fn restore(&self, ids: &[u64]) -> Result<()> {
+        let found = self.find(ids).await?;
         let state = self.catalog().snapshot();
-        ids.extend(state.datasets(DEFAULT_TENANT).iter().map(|dataset| dataset.id));
+        let known = state.datasets(&self.tenant).into_iter().map(|dataset| dataset.id);
+        let mut ids: Vec<u64> = ids.iter().copied().chain(known).collect();
         ids.sort_unstable();
         ids.dedup();
         for id in ids {
-            let known = self.catalog().snapshot().dataset(DEFAULT_TENANT, id).cloned();
+            let known = self.catalog().snapshot().dataset(&self.tenant, id).cloned();
             let Err(error) = self.restore_dataset(id, known.as_ref(), &found).await else { continue };
             match known {
                 Some(dataset) => {
                     let why = format!("table '{}' could not be brought in: {error}", dataset.name);
                     tracing::warn!("{why}");
-                    match absent(&dataset, why) {
+                    match absent(&self.tenant, &dataset, why) {
                         Ok(resident) => self.seat(None, resident),
                         Err(error) => tracing::warn!("{error}"),
                     }
@@ -45,52 +37,12 @@ impl Datasets {
                 None => tracing::warn!("dataset {id} of the object store is left out: {error}"),
             }
         }
-        self.restored().await?;
         self.show();
-        for shard in self.shards().here().into_iter().flat_map(|here| here.shards()) {
-            // Left-overs cost disk, not answers.
-            if let Err(error) = shard.sweep() {
-                tracing::warn!("old segments could not be deleted: {error}");
-            }
-        }
         Ok(())
     }
 
-    /// Has a catalog that is empty filled from the object store: at first by the copy there, which may be behind the
-    /// manifests of `ids`.
-    pub(super) async fn take_over_copy(&self, ids: &[u64]) -> Result<()> {
-        if !self.catalog().snapshot().is_empty() {
-            return Ok(());
-        }
-        let copy = match self.manifests.catalog().await? {
-            Some(bytes) => CatalogState::from_bytes(&bytes)?,
-            None if ids.is_empty() => return Ok(()),
-            None => CatalogState::default(),
-        };
-        // What a version has brought is read by nodes of that version alone.
-        let (copied, speaks) = (copy.cluster_version(), self.catalog().speaks());
-        if let Some(why) = speaks.refusal(copied).filter(|_| copied > speaks.most) {
-            return Err(Error::Environment(format!(
-                "the catalog in the object store cannot be taken over: {why}"
-            )));
-        }
-        if copied > self.catalog().snapshot().cluster_version() {
-            upgrade::upgrade(self.catalog(), self.shards()).await?;
-        }
-        tracing::info!("the catalog is rebuilt from the object store");
-        self.propose(Change::Restore(copy.stored().clone())).await.map(drop)
-    }
-
-    /// The catalog has what the object store has.
-    pub(super) async fn restored(&self) -> Result<()> {
-        match self.catalog().snapshot().is_restoring() {
-            true => self.propose(Change::Restored(Restored {})).await.map(drop),
-            false => Ok(()),
-        }
-    }
-
     async fn restore_dataset(&self, id: u64, known: Option<&Dataset>, found: &Found) -> Result<()> {
-        let Some(manifest) = self.manifests.latest(DEFAULT_TENANT, id).await? else {
+        let Some(manifest) = self.manifests.latest(&self.tenant, id).await? else {
             let why = "its manifest is gone from the object store, and with it its data";
             return Err(Error::NotFound(why.into()));
         };
@@ -113,7 +65,7 @@ impl Datasets {
     /// Creates the schema of a dataset that a catalog does not know which is filled from the object store.
     pub(super) async fn restore_schema(&self, name: &str) -> Result<()> {
         let snapshot = self.catalog().snapshot();
-        match snapshot.is_restoring() && !snapshot.has_schema(DEFAULT_TENANT, name) {
+        match snapshot.is_restoring() && !snapshot.has_schema(&self.tenant, name) {
             true => self.propose(Change::CreateSchema(CreateSchema { name: name.into() })).await.map(drop),
             false => Ok(()),
         }
@@ -124,7 +76,7 @@ impl Datasets {
     pub(super) async fn switch_again(&self, manifest: &Arc<Manifest>) -> Result<()> {
         let resident = self.hydrate(manifest).await?;
         let snapshot = self.catalog().snapshot();
-        let known = snapshot.dataset(DEFAULT_TENANT, manifest.dataset);
+        let known = snapshot.dataset(&self.tenant, manifest.dataset);
         let switched_on = known.and_then(|dataset| dataset.version).map(|version| version.number);
         if switched_on == Some(manifest.version) {
             self.seat(Some(manifest.clone()), resident);
@@ -154,33 +106,12 @@ impl Datasets {
             }
         });
     }
-
-    /// Copies the catalog to the object store after each change, until the catalog is closed.
-    pub(crate) async fn copy_catalog(self: Arc<Datasets>) {
-        let mut changes = self.catalog().changes();
-        while changes.changed().await.is_ok() {
-            tokio::time::sleep(COPY_DELAY).await;
-            changes.mark_unchanged();
-            if let Err(error) = self.copy_catalog_now().await {
-                tracing::warn!("the catalog could not be copied to the object store: {error}");
-            }
-        }
-    }
-
-    pub(crate) async fn copy_catalog_now(&self) -> Result<()> {
-        let state = self.catalog().snapshot();
-        // Of several coordinators the one that leads does it.
-        if state.is_empty() || !self.catalog().leadership().leads {
-            return Ok(());
-        }
-        self.manifests.put_catalog(state.revision(), state.to_bytes()).await.map(drop)
-    }
 }
 
 /// A dataset that is known but not there.
-pub(super) fn absent(dataset: &Dataset, why: String) -> Result<Arc<Resident>> {
+pub(super) fn absent(tenant: &str, dataset: &Dataset, why: String) -> Result<Arc<Resident>> {
     let table = Table {
-        tenant: DEFAULT_TENANT.into(),
+        tenant: tenant.into(),
         schema: dataset.schema.clone(),
         name: dataset.name.clone(),
         dataset: dataset.id,

@@ -1,14 +1,18 @@
-//! Who calls: passwords, tokens, and the session behind each.
+//! The session behind each call.
 //!
-//! A client that shook hands holds a token; its session lasts until it is closed or idle for long. Where no
-//! user is configured anybody may call without, and the connection stands for the session.
+//! A client that shook hands holds a token; its session lasts until it is closed or idle for long, or what it logged in
+//! with is good no longer. Where no user is configured anybody may call without, and the connection stands for the
+//! session. The header `tenant` says whose datasets a caller means, where that is not told by what it logs in with.
 
+use crate::catalog::Policy;
 use crate::config::User;
 use crate::coordinator::Coordinator;
+use crate::datasets::now_us;
 use crate::error::{Error, Result};
-use crate::login;
+use crate::login::{Caller, Credentials};
 use crate::random::random_u128;
 use crate::session::Session;
+use flight_proto::policy::DEFAULT_TENANT;
 use flight_proto::ticket::Ticket;
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -22,11 +26,16 @@ use tonic::metadata::MetadataMap;
 const IDLE: Duration = Duration::from_secs(12 * 3600);
 /// The most sessions that are remembered; the longest idle goes first.
 const SESSIONS_MAX: usize = 10_000;
+/// The header that names a tenant.
+const TENANT: &str = "tenant";
 
 /// By what a session is found again.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Key {
+    /// Given by a handshake.
     Token(String),
+    /// That of the access token or the API key which is shown with each call: its hash.
+    Shown([u8; 32]),
     Connection(SocketAddr),
 }
 
@@ -38,14 +47,8 @@ pub(super) struct Sessions {
 
 struct Open {
     session: Session,
+    caller: Caller,
     used: Instant,
-}
-
-/// What a caller shows.
-enum Credentials {
-    Nothing,
-    Token(String),
-    Password { user: String, password: String },
 }
 
 impl Sessions {
@@ -53,54 +56,64 @@ impl Sessions {
         Sessions { coordinator, open: Mutex::default() }
     }
 
-    /// Lets a client in that shows a password (or anything, where no user is configured), and returns the
-    /// token of its session. A client that shows a token keeps it.
+    /// Lets a client in by what it shows, and returns the token of its session. A client that shows that of a session
+    /// keeps it.
     pub(super) fn log_in(&self, metadata: &MetadataMap, payload: Option<(String, String)>) -> Result<String> {
         let credentials = match payload {
             Some((user, password)) => Credentials::Password { user, password },
             None => credentials(metadata)?,
         };
-        let principal = match credentials {
-            Credentials::Token(token) => {
+        let caller = match (self.caller(&credentials, tenant(metadata)?)?, credentials) {
+            (Some(caller), _) => caller,
+            (None, Credentials::Bearer(token)) => {
                 self.by_token(&token)?;
                 return Ok(token);
             }
-            Credentials::Password { user, password } => self.check(&user, &password)?,
-            Credentials::Nothing => self.anonymous()?,
+            (None, _) => return Err(Error::Internal("credentials that stand for nobody".into())),
         };
         let token = format!("{:032x}", random_u128()?);
-        let session = Session::new(self.coordinator.clone(), &principal);
-        self.remember(Key::Token(token.clone()), session);
+        self.begin(Key::Token(token.clone()), caller)?;
         Ok(token)
     }
 
     /// The session of a call.
     pub(super) fn of<T>(&self, request: &Request<T>) -> Result<Session> {
-        match credentials(request.metadata())? {
-            Credentials::Token(token) => self.by_token(&token),
-            Credentials::Password { user, password } => {
-                let principal = self.check(&user, &password)?;
-                Ok(self.by_connection(request.remote_addr(), &principal))
+        let metadata = request.metadata();
+        let credentials = credentials(metadata)?;
+        let caller = match (&credentials, self.caller(&credentials, tenant(metadata)?)?) {
+            (_, Some(caller)) => caller,
+            (Credentials::Bearer(token), None) => {
+                let session = self.by_token(token)?;
+                return match tenant(metadata)? {
+                    Some(tenant) if tenant != session.tenant() => {
+                        Err(Error::Denied(format!("this session is not of the tenant '{tenant}'")))
+                    }
+                    _ => Ok(session),
+                };
             }
-            Credentials::Nothing => {
-                let principal = self.anonymous()?;
-                Ok(self.by_connection(request.remote_addr(), &principal))
-            }
-        }
+            (_, None) => return Err(Error::Internal("credentials that stand for nobody".into())),
+        };
+        let key = match &credentials {
+            Credentials::Bearer(shown) => Some(Key::Shown(sha256(shown))),
+            _ => request.remote_addr().map(Key::Connection),
+        };
+        self.of_caller(key, caller)
     }
 
     /// Refuses a ticket or handle that another session was given. A session without a token is known by who
     /// calls, whatever the connection: some drivers fetch over a new one. Where no user is configured, a call
-    /// that shows no token may use any ticket.
+    /// that shows no token may use any ticket of its tenant.
     pub(super) fn check_owner<T>(&self, request: &Request<T>, ticket: &Ticket) -> Result<()> {
+        let session = self.of(request)?;
         let same = match credentials(request.metadata())? {
-            Credentials::Token(token) => self.by_token(&token)?.id().to_be_bytes()[..] == ticket.session,
-            Credentials::Password { user, password } => {
-                self.check(&user, &password)? == ticket.principal || self.users().is_empty()
+            Credentials::Nothing => true,
+            Credentials::Bearer(_) => session.id().to_be_bytes()[..] == ticket.session,
+            Credentials::Password { .. } => {
+                session.principal() == ticket.principal
+                    || (self.users().is_empty() && session.tenant() == DEFAULT_TENANT)
             }
-            Credentials::Nothing => self.anonymous().map(|_| true)?,
         };
-        match same {
+        match same && session.tenant() == ticket.tenant {
             true => Ok(()),
             false => Err(Error::Denied(
                 "this ticket was given to another session; run the statement in this one".into(),
@@ -110,13 +123,12 @@ impl Sessions {
 
     /// Forgets the session of a call.
     pub(super) fn close<T>(&self, request: &Request<T>) -> Result<()> {
-        let key = match credentials(request.metadata())? {
-            Credentials::Token(token) => Some(Key::Token(token)),
-            _ => request.remote_addr().map(Key::Connection),
+        let keys = match credentials(request.metadata())? {
+            Credentials::Bearer(token) => vec![Key::Shown(sha256(&token)), Key::Token(token)],
+            _ => request.remote_addr().map(Key::Connection).into_iter().collect(),
         };
-        if let Some(key) = key {
-            self.open.lock().remove(&key);
-        }
+        let mut open = self.open.lock();
+        keys.iter().for_each(|key| drop(open.remove(key)));
         Ok(())
     }
 
@@ -124,41 +136,63 @@ impl Sessions {
         &self.coordinator.config.users
     }
 
+    fn policy(&self) -> Arc<Policy> {
+        self.coordinator.tenants.catalog().snapshot().policy().clone()
+    }
+
+    /// Whom credentials stand for; `None`: they are a session's.
+    fn caller(&self, credentials: &Credentials, tenant: Option<&str>) -> Result<Option<Caller>> {
+        credentials.caller(tenant, self.users(), &self.policy(), now_us())
+    }
+
     fn by_token(&self, token: &str) -> Result<Session> {
         let key = Key::Token(token.into());
-        if let Some(session) = self.find(&key) {
+        if let Some((session, caller)) = self.find(&key) {
+            if let Err(error) = caller.check(&self.policy(), now_us()) {
+                self.open.lock().remove(&key);
+                return Err(error);
+            }
             return Ok(session);
         }
         // Where everyone may call, a token from before a restart is as good as a new one.
-        let principal = self.anonymous().map_err(|_| {
+        let caller = self.caller(&Credentials::Nothing, None).ok().flatten().ok_or_else(|| {
             Error::Unauthenticated("the token is not known, or its session has ended; log in again".into())
         })?;
-        let session = Session::new(self.coordinator.clone(), &principal);
-        self.remember(key, session.clone());
+        self.begin(key, caller)
+    }
+
+    /// The session that a caller has, or a new one.
+    fn of_caller(&self, key: Option<Key>, caller: Caller) -> Result<Session> {
+        if let Some((session, known)) = key.as_ref().and_then(|key| self.find(key))
+            && (&known.tenant, &known.principal) == (&caller.tenant, &caller.principal)
+        {
+            return Ok(session);
+        }
+        match key {
+            Some(key) => self.begin(key, caller),
+            None => self.session(&caller),
+        }
+    }
+
+    fn begin(&self, key: Key, caller: Caller) -> Result<Session> {
+        let session = self.session(&caller)?;
+        self.remember(key, session.clone(), caller);
         Ok(session)
     }
 
-    fn by_connection(&self, address: Option<SocketAddr>, principal: &str) -> Session {
-        let key = address.map(Key::Connection);
-        let known = key.as_ref().and_then(|key| self.find(key));
-        if let Some(session) = known.filter(|session| session.principal() == principal) {
-            return session;
-        }
-        let session = Session::new(self.coordinator.clone(), principal);
-        if let Some(key) = key {
-            self.remember(key, session.clone());
-        }
-        session
+    fn session(&self, caller: &Caller) -> Result<Session> {
+        let tenant = self.coordinator.tenants.serving(&caller.tenant)?;
+        Ok(Session::new(self.coordinator.clone(), tenant, &caller.principal, &caller.roles))
     }
 
-    fn find(&self, key: &Key) -> Option<Session> {
+    fn find(&self, key: &Key) -> Option<(Session, Caller)> {
         let mut open = self.open.lock();
         let found = open.get_mut(key)?;
         found.used = Instant::now();
-        Some(found.session.clone())
+        Some((found.session.clone(), found.caller.clone()))
     }
 
-    fn remember(&self, key: Key, session: Session) {
+    fn remember(&self, key: Key, session: Session, caller: Caller) {
         let mut open = self.open.lock();
         if open.len() >= SESSIONS_MAX {
             open.retain(|_, open| open.used.elapsed() < IDLE);
@@ -167,28 +201,25 @@ impl Sessions {
             let oldest = open.iter().min_by_key(|(_, open)| open.used).map(|(key, _)| key.clone());
             oldest.and_then(|key| open.remove(&key));
         }
-        open.insert(key, Open { session, used: Instant::now() });
-    }
-
-    fn anonymous(&self) -> Result<String> {
-        login::anonymous(self.users())
-    }
-
-    fn check(&self, user: &str, password: &str) -> Result<String> {
-        login::check(self.users(), user, password)
+        open.insert(key, Open { session, caller, used: Instant::now() });
     }
 }
 
 fn credentials(metadata: &MetadataMap) -> Result<Credentials> {
-    let Some(header) = metadata.get("authorization") else { return Ok(Credentials::Nothing) };
-    let header = header.to_str().map_err(|_| login::malformed())?;
-    let (scheme, value) = login::scheme(header)?;
-    match scheme.as_str() {
-        "bearer" => Ok(Credentials::Token(value.into())),
-        "basic" => {
-            let (user, password) = login::basic(value)?;
-            Ok(Credentials::Password { user, password })
-        }
-        _ => Err(Error::Unauthenticated("log in with Basic or Bearer".into())),
-    }
+    let header = metadata.get("authorization");
+    // What is no text is no header that anybody could log in with.
+    Credentials::of_header(header.map(|header| header.to_str().unwrap_or_default()))
+}
+
+/// The tenant that a caller names.
+fn tenant(metadata: &MetadataMap) -> Result<Option<&str>> {
+    let named = metadata.get(TENANT).map(|tenant| tenant.to_str());
+    let named = named.transpose().map_err(|_| Error::Statement("the header 'tenant' is no text".into()))?;
+    Ok(named.map(str::trim).filter(|tenant| !tenant.is_empty()))
+}
+
+fn sha256(shown: &str) -> [u8; 32] {
+    let mut hash = [0; 32];
+    hash.copy_from_slice(ring::digest::digest(&ring::digest::SHA256, shown.as_bytes()).as_ref());
+    hash
 }

@@ -14,7 +14,6 @@ use super::tickets::{Tickets, bad_ticket};
 use super::type_info::TYPE_INFO;
 use super::{DataStream, encode_batch, encode_rows, metadata, parameters};
 use crate::coordinator::Coordinator;
-use crate::datasets::DEFAULT_TENANT;
 use crate::error::Error;
 use crate::session::Session;
 use crate::view::View;
@@ -46,7 +45,6 @@ use tonic::{Request, Response, Status, Streaming};
 /// The state behind the calls.
 #[derive(Clone)]
 pub(super) struct Service {
-    coordinator: Arc<Coordinator>,
     sessions: Arc<Sessions>,
     statements: Arc<Statements>,
     prepared: Arc<PreparedStatements>,
@@ -58,10 +56,10 @@ type HandshakeStream =
 
 impl Service {
     pub(super) fn new(coordinator: Arc<Coordinator>) -> crate::error::Result<Service> {
-        let sessions = Arc::new(Sessions::new(coordinator.clone()));
+        let sessions = Arc::new(Sessions::new(coordinator));
         let (statements, prepared) = (Arc::default(), Arc::default());
         let tickets = Arc::new(Tickets::new()?);
-        Ok(Service { coordinator, sessions, statements, prepared, tickets })
+        Ok(Service { sessions, statements, prepared, tickets })
     }
 
     /// The session of a call; an error where who calls may not.
@@ -70,8 +68,7 @@ impl Service {
     }
 
     async fn view<T>(&self, request: &Request<T>) -> Result<Arc<View>, Status> {
-        self.session(request)?;
-        Ok(self.coordinator.datasets.current_view().await?)
+        Ok(self.session(request)?.current_view().await?)
     }
 
     /// Where to fetch the answer to a metadata command: the command is the ticket.
@@ -151,7 +148,7 @@ impl Service {
         for (name, value) in options.options {
             let text = value.to_text();
             let fault = match name.as_str() {
-                "catalog" if text.as_deref() == Some(DEFAULT_TENANT) => None,
+                "catalog" if text.as_deref() == Some(session.tenant()) => None,
                 "schema" if text.as_deref() == Some(crate::catalog::DEFAULT_SCHEMA) => None,
                 "catalog" | "schema" => Some(OptionFault::InvalidValue),
                 _ => match session.set(&name, text.as_deref()) {
@@ -168,9 +165,10 @@ impl Service {
     }
 
     pub(super) fn get_session_options(&self, request: &Request<Action>) -> Result<Vec<u8>, Status> {
-        let settings = self.session(request)?.settings()?;
+        let session = self.session(request)?;
+        let settings = session.settings()?;
         let mut result = GetSessionOptionsResult::default();
-        result.options.insert("catalog".into(), OptionValue::text(DEFAULT_TENANT));
+        result.options.insert("catalog".into(), OptionValue::text(session.tenant()));
         result.options.insert("schema".into(), OptionValue::text(crate::catalog::DEFAULT_SCHEMA));
         let settings = settings.into_iter().map(|(name, value)| (name, OptionValue::text(value)));
         result.options.extend(settings);

@@ -1,6 +1,5 @@
 //! Making and checking tickets: signed with a key of this start, good for the session that they were made in.
 
-use crate::datasets::DEFAULT_TENANT;
 use crate::error::{Error, Result};
 use crate::session::Session;
 use flight_proto::ticket::{CODE_BYTES, Names, Ticket, TicketError};
@@ -37,7 +36,7 @@ impl Tickets {
 
     fn signed(&self, session: &Session, names: Names, expires_ms: u64) -> Vec<u8> {
         let ticket = Ticket {
-            tenant: DEFAULT_TENANT.into(),
+            tenant: session.tenant().into(),
             names: Some(names),
             principal: session.principal().into(),
             session: session.id().to_be_bytes().to_vec(),
@@ -55,9 +54,6 @@ impl Tickets {
         // The codes are compared in constant time.
         let ticket = Ticket::from_bytes(bytes, |signed, code| hmac::verify(&self.key, signed, code).is_ok());
         let ticket = ticket.map_err(bad_ticket)?;
-        if ticket.tenant != DEFAULT_TENANT {
-            return Err(Error::Denied("this ticket is of another tenant".into()));
-        }
         if ticket.expires_ms > 0 && self.started.elapsed().as_millis() as u64 > ticket.expires_ms {
             return Err(Error::NotFound("this ticket has expired; run the statement again".into()));
         }

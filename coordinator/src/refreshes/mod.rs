@@ -8,13 +8,15 @@
 mod timetable;
 
 use crate::catalog::CatalogState;
-use crate::datasets::{DEFAULT_TENANT, Datasets, Refreshed, now_us, to_the_end};
+use crate::datasets::{Datasets, Refreshed, now_us, to_the_end};
 use crate::error::{Error, Result};
+use crate::tenants::Tenants;
 use flight_proto::Message;
-use flight_proto::catalog::{Refresh, RefreshMode};
+use flight_proto::catalog::{Dataset, Refresh, RefreshMode};
 use flight_proto::node::{
     AskRefreshes, RefreshCause, RefreshOutcome, RefreshRun, Refreshes as Told, Service,
 };
+use flight_proto::policy::DEFAULT_TENANT;
 use parking_lot::Mutex;
 use planner::catalog::Table;
 use std::collections::{BTreeMap, HashMap};
@@ -34,7 +36,7 @@ const ANSWER: Duration = Duration::from_secs(2);
 
 /// The refreshes of a coordinator.
 pub(crate) struct Refreshes {
-    datasets: Arc<Datasets>,
+    tenants: Arc<Tenants>,
     started: Instant,
     state: Mutex<State>,
     /// Something was asked for, or is to be told.
@@ -49,6 +51,8 @@ struct State {
     runs: BTreeMap<u64, RefreshRun>,
     /// What the others are to be told.
     untold: Vec<RefreshRun>,
+    /// Whose datasets are that were told of by their manifests; the catalog may not know them yet.
+    tenants: HashMap<u64, String>,
 }
 
 /// How a dataset is refreshed, and what came of the last time.
@@ -60,9 +64,9 @@ pub(crate) struct RefreshSummary {
 }
 
 impl Refreshes {
-    pub(crate) fn new(datasets: Arc<Datasets>) -> Refreshes {
+    pub(crate) fn new(tenants: Arc<Tenants>) -> Refreshes {
         Refreshes {
-            datasets,
+            tenants,
             started: Instant::now(),
             state: Mutex::default(),
             changed: Notify::new(),
@@ -78,7 +82,7 @@ impl Refreshes {
     pub(crate) async fn by_statement(&self, table: &Table) -> Result<()> {
         let run = self.begin(table.dataset, RefreshCause::Statement, RefreshMode::Incremental);
         let begun = Instant::now();
-        let outcome = self.datasets.refresh(table.dataset, RefreshMode::Incremental).await;
+        let outcome = self.datasets_of(table.dataset)?.refresh(table.dataset, RefreshMode::Incremental).await;
         self.end(run, begun, &outcome, u32::from(outcome.is_err()));
         outcome.map(drop)
     }
@@ -86,8 +90,8 @@ impl Refreshes {
     /// Notes that the store has told of changes; where another coordinator leads, that one does. Once this returns,
     /// the refreshes will be run, unless the coordinator that noted them is lost.
     pub(crate) async fn ask(&self, ask: AskRefreshes) -> Result<()> {
-        let catalog = self.datasets.catalog();
-        let Some(nodes) = self.datasets.shards().nodes().filter(|_| !catalog.leadership().leads) else {
+        let catalog = self.tenants.catalog();
+        let Some(nodes) = self.tenants.shards().nodes().filter(|_| !catalog.leadership().leads) else {
             self.note(&ask);
             return Ok(());
         };
@@ -109,6 +113,8 @@ impl Refreshes {
     pub(crate) fn note(&self, ask: &AskRefreshes) {
         let now = self.now();
         let mut state = self.state.lock();
+        let untold = std::iter::repeat_with(|| DEFAULT_TENANT.to_string());
+        state.tenants.extend(ask.manifests.iter().copied().zip(ask.tenants.iter().cloned().chain(untold)));
         let tasks = ask.files.iter().map(|&dataset| Task::Refresh(dataset));
         for task in tasks.chain(ask.manifests.iter().map(|&dataset| Task::Reconcile(dataset))) {
             state.timetable.ask(task, now);
@@ -152,7 +158,7 @@ impl Refreshes {
 
     /// Runs what is due, and tells the others, for as long as it is polled.
     pub(crate) async fn run(self: Arc<Refreshes>) {
-        let mut catalog = self.datasets.catalog().changes();
+        let mut catalog = self.tenants.catalog().changes();
         let (mut running, mut tasks) = (JoinSet::new(), HashMap::new());
         let mut telling = JoinSet::new();
         loop {
@@ -163,7 +169,7 @@ impl Refreshes {
                 tasks.insert(work.id(), begun);
             }
             self.tell(&mut telling);
-            let is_clustered = self.datasets.shards().nodes().is_some();
+            let is_clustered = self.tenants.shards().nodes().is_some();
             let look = (is_clustered && is_scheduled).then(|| Instant::now() + LOOK);
             let until = next.map(|next| self.started + next).into_iter().chain(look).min();
             tokio::select! {
@@ -186,10 +192,10 @@ impl Refreshes {
     /// What is to be begun, when there is something to do next, and whether any dataset is refreshed by the clock.
     fn look(&self, snapshot: &CatalogState) -> (Vec<Begun>, Option<Duration>, bool) {
         let now = self.now();
-        let known = snapshot.datasets(DEFAULT_TENANT).into_iter();
+        let known = snapshot.tenants().flat_map(|tenant| snapshot.datasets(tenant));
         let datasets: BTreeMap<u64, Refresh> =
             known.map(|dataset| (dataset.id, dataset.refresh.unwrap_or_default())).collect();
-        let leads = self.datasets.catalog().leadership().leads;
+        let leads = self.tenants.catalog().leadership().leads;
         let mut state = self.state.lock();
         let State { timetable, runs, .. } = &mut *state;
         runs.retain(|dataset, _| datasets.contains_key(dataset));
@@ -202,12 +208,12 @@ impl Refreshes {
     async fn work(self: Arc<Refreshes>, begun: Begun) {
         // The semaphore is never closed.
         let _slot = self.slots.acquire().await;
-        let (datasets, mode) = (self.datasets.clone(), begun.mode);
+        let (datasets, mode) = (self.datasets_of(begun.task.dataset()), begun.mode);
         match begun.task {
             Task::Refresh(dataset) => {
                 let run = self.begin(dataset, begun.cause, mode);
                 let began = Instant::now();
-                let outcome = to_the_end(async move { datasets.refresh(dataset, mode).await }).await;
+                let outcome = to_the_end(async move { datasets?.refresh(dataset, mode).await }).await;
                 // One that was dropped has nothing to be refreshed.
                 let succeeded = matches!(outcome, Ok(_) | Err(Error::NotFound(_)));
                 let failures = self.state.lock().timetable.ended(begun.task, succeeded, self.now());
@@ -217,19 +223,33 @@ impl Refreshes {
                 self.end(run, began, &outcome, failures);
             }
             Task::Reconcile(dataset) => {
-                let outcome = to_the_end(async move { datasets.reconcile_one(dataset).await }).await;
+                let outcome = to_the_end(async move { datasets?.reconcile_one(dataset).await }).await;
                 if let Err(error) = &outcome {
                     tracing::warn!("dataset {dataset} could not be compared with the object store: {error}");
                 }
-                self.state.lock().timetable.ended(begun.task, outcome.is_ok(), self.now());
+                let mut state = self.state.lock();
+                state.timetable.ended(begun.task, outcome.is_ok(), self.now());
+                if outcome.is_ok() {
+                    state.tenants.remove(&dataset);
+                }
             }
         }
     }
 
+    /// The datasets of the tenant that one is of.
+    fn datasets_of(&self, dataset: u64) -> Result<Arc<Datasets>> {
+        if let Some(datasets) = self.tenants.of_dataset(dataset) {
+            return Ok(datasets);
+        }
+        let told = self.state.lock().tenants.get(&dataset).cloned();
+        let datasets = told.and_then(|tenant| self.tenants.known(&tenant));
+        datasets.ok_or_else(|| Error::NotFound(format!("dataset {dataset} was dropped")))
+    }
+
     fn name_of(&self, dataset: u64) -> String {
-        let snapshot = self.datasets.catalog().snapshot();
-        let known = snapshot.dataset(DEFAULT_TENANT, dataset);
-        known.map_or_else(|| dataset.to_string(), |known| format!("{}.{}", known.schema, known.name))
+        let snapshot = self.tenants.catalog().snapshot();
+        let name = |(_, known): (&str, &Dataset)| format!("{}.{}", known.schema, known.name);
+        snapshot.find(dataset).map_or_else(|| dataset.to_string(), name)
     }
 
     fn begin(&self, dataset: u64, cause: RefreshCause, mode: RefreshMode) -> RefreshRun {
@@ -252,7 +272,7 @@ impl Refreshes {
 
     fn note_run(&self, run: RefreshRun) {
         let mut state = self.state.lock();
-        if self.datasets.shards().nodes().is_some() {
+        if self.tenants.shards().nodes().is_some() {
             state.untold.push(run.clone());
         }
         state.runs.insert(run.dataset, run);
@@ -263,9 +283,9 @@ impl Refreshes {
     /// Tells the other coordinators what they have not been told yet. One that is not reached does without.
     fn tell(&self, telling: &mut JoinSet<()>) {
         let runs = std::mem::take(&mut self.state.lock().untold);
-        let Some(nodes) = self.datasets.shards().nodes().filter(|_| !runs.is_empty()) else { return };
+        let Some(nodes) = self.tenants.shards().nodes().filter(|_| !runs.is_empty()) else { return };
         let request = bytes::Bytes::from(Told { runs }.encode_to_vec());
-        let status = self.datasets.catalog().status();
+        let status = self.tenants.catalog().status();
         for member in status.members.into_iter().filter(|member| member.id != status.id) {
             let (peers, request) = (nodes.peers.clone(), request.clone());
             telling.spawn(async move {

@@ -34,6 +34,14 @@ pub(super) enum Task {
     Reconcile(u64),
 }
 
+impl Task {
+    pub(super) fn dataset(self) -> u64 {
+        match self {
+            Task::Refresh(dataset) | Task::Reconcile(dataset) => dataset,
+        }
+    }
+}
+
 /// What is to be done now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Begun {

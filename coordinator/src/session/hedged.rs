@@ -32,7 +32,7 @@ impl Session {
         let hedging = &self.coordinator.hedging;
         hedging.budget.count();
         // Shards of earlier versions do not tell whom they wait for.
-        let tells = self.coordinator.datasets.catalog().snapshot().cluster_version() >= 2;
+        let tells = self.coordinator.tenants.catalog().snapshot().cluster_version() >= 2;
         let wanted = self.settings.lock().hedge && tells;
         let late = hedging.times.late_after(call.statement).filter(|_| wanted);
         let second = self.second(planned, call, &parts, late);
@@ -55,7 +55,7 @@ impl Session {
         late: Option<Duration>,
     ) -> Option<Second> {
         let (coordinator, mut pause) = (&self.coordinator, late?);
-        let nodes = coordinator.datasets.shards().nodes()?;
+        let nodes = coordinator.tenants.shards().nodes()?;
         let slow = loop {
             sleep(pause).await;
             if !coordinator.hedging.budget.has_room() {
@@ -67,7 +67,7 @@ impl Session {
             // Who it is may be seen later.
             pause *= 2;
         };
-        let view = coordinator.datasets.view_without(slow)?;
+        let view = self.tenant.datasets.view_without(slow)?;
         let asked = Asked { sql: planned.sql.clone(), parameters: Some(planned.parameters.clone()) };
         let (statement, _) = self.plan_on(&view, asked).await.ok()?;
         let Statement::Query(query) = &*statement else { return None };

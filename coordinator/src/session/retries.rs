@@ -60,7 +60,10 @@ impl Session {
     /// An error where the statement is to blame for the shards that its attempts lost: it is refused from now on.
     async fn judge(&self, call: &Call, sql: &str) -> Result<()> {
         match blamed(&self.coordinator, &call.losses, call.statement).await {
-            Some(lost) => Err(refuse(&self.coordinator, call.statement, &self.principal, sql, &lost).await),
+            Some(lost) => {
+                let who = (self.tenant(), self.principal());
+                Err(refuse(&self.coordinator, call.statement, who, sql, &lost).await)
+            }
             None => Ok(()),
         }
     }

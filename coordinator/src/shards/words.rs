@@ -3,9 +3,9 @@
 use super::nodes::Nodes;
 use crate::admin::{quarantine, queries};
 use crate::catalog::{RaftCatalog, Transport};
-use crate::datasets::Datasets;
 use crate::http::Readiness;
 use crate::refreshes::Refreshes;
+use crate::tenants::Tenants;
 use flight_proto::Message;
 use flight_proto::node::{
     AskQuarantine, AskQueries, AskRefreshes, Heartbeat, Refreshes as Told, Service, VersionName,
@@ -36,7 +36,7 @@ fn number(service: Service) -> network::Service {
 /// The services of a coordinator.
 pub(crate) fn handlers(
     catalog: &Arc<RaftCatalog>,
-    datasets: &Arc<Datasets>,
+    tenants: &Arc<Tenants>,
     nodes: &Arc<Nodes>,
     refreshes: &Arc<Refreshes>,
     readiness: Readiness,
@@ -47,7 +47,7 @@ pub(crate) fn handlers(
         let answer = catalog.answer(request);
         async move { Ok(answer.await) }
     });
-    let (heard, nodes) = (datasets.clone(), nodes.clone());
+    let (heard, nodes) = (tenants.clone(), nodes.clone());
     let heartbeat = call_handler(move |request| {
         let orders = Heartbeat::decode(request).map_err(|error| error.to_string()).and_then(|heartbeat| {
             // What is drained is to keep nothing but what queries that know no better may read there.
@@ -57,12 +57,12 @@ pub(crate) fn handlers(
         });
         async move { Ok(orders?.encode_to_vec().into()) }
     });
-    let datasets = datasets.clone();
+    let tenants = tenants.clone();
     let manifest = call_handler(move |request| {
-        let datasets = datasets.clone();
+        let tenants = tenants.clone();
         async move {
             let name = VersionName::decode(request).map_err(|error| error.to_string())?;
-            let manifest = datasets.manifest(&name).await.map_err(|error| error.to_string())?;
+            let manifest = tenants.manifest(&name).await.map_err(|error| error.to_string())?;
             Ok(manifest.encode_to_vec().into())
         }
     });

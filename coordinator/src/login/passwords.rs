@@ -1,53 +1,27 @@
-//! Who may log in: users with passwords, or anybody where there are none.
+//! Users with passwords, as they come with the configuration.
 
+use super::malformed;
 use crate::config::User;
-use crate::error::{Error, Result};
+use crate::error::Result;
 
-/// Who calls without saying who.
-const ANONYMOUS: &str = "anonymous";
-
-/// The principal of a call that shows nothing.
-pub(crate) fn anonymous(users: &[User]) -> Result<String> {
-    match users.is_empty() {
-        true => Ok(ANONYMOUS.into()),
-        false => Err(Error::Unauthenticated("log in with a user name and a password".into())),
-    }
-}
-
-/// The principal that a user name and password name.
-pub(crate) fn check(users: &[User], user: &str, password: &str) -> Result<String> {
-    if users.is_empty() {
-        return Ok(if user.is_empty() { ANONYMOUS.into() } else { user.into() });
-    }
+/// Whether a user of that name has that password.
+pub(super) fn matches(users: &[User], user: &str, password: &str) -> bool {
     let known = users.iter().find(|known| known.name == user);
     // Compared in full also for unknown users, so that time tells nothing.
     let expected = known.map_or("", |known| known.password.as_str());
-    match same(expected.as_bytes(), password.as_bytes()) & known.is_some() {
-        true => Ok(user.into()),
-        false => Err(Error::Unauthenticated("the user name or the password is wrong".into())),
-    }
-}
-
-/// An `Authorization` header: its scheme in lower case, and what follows.
-pub(crate) fn scheme(header: &str) -> Result<(String, &str)> {
-    let (scheme, value) = header.split_once(' ').ok_or_else(malformed)?;
-    Ok((scheme.to_ascii_lowercase(), value.trim()))
+    same(expected.as_bytes(), password.as_bytes()) & known.is_some()
 }
 
 /// The user name and the password of the scheme `basic`.
-pub(crate) fn basic(value: &str) -> Result<(String, String)> {
+pub(super) fn basic(value: &str) -> Result<(String, String)> {
     let decoded =
         decode_base64(value).and_then(|bytes| String::from_utf8(bytes).ok()).ok_or_else(malformed)?;
     let (user, password) = decoded.split_once(':').ok_or_else(malformed)?;
     Ok((user.into(), password.into()))
 }
 
-pub(crate) fn malformed() -> Error {
-    Error::Unauthenticated("the authorization header is malformed".into())
-}
-
 /// Equality in a time that depends on the second argument's length only.
-fn same(expected: &[u8], given: &[u8]) -> bool {
+pub(super) fn same(expected: &[u8], given: &[u8]) -> bool {
     let mut difference = usize::from(expected.len() != given.len());
     for (index, byte) in given.iter().enumerate() {
         difference |= usize::from(byte ^ expected.get(index).unwrap_or(&0));

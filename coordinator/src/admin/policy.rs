@@ -1,0 +1,102 @@
+//! The policy that the control plane publishes.
+
+use super::{Admitted, Result};
+use crate::catalog::{CatalogState, Refusal, Reply};
+use crate::coordinator::Coordinator;
+use crate::error::Error;
+use axum::Json;
+use axum::extract::rejection::JsonRejection;
+use flight_proto::Message;
+use flight_proto::admin::{
+    Failure, Policy, PolicyDocument, Publish, PublishOutcome, Published, PublishedDocument,
+};
+use flight_proto::catalog::Change;
+use flight_proto::policy::{Signed, Subject};
+
+/// The policy documents that the cluster has taken.
+#[utoipa::path(get, path = "/api/v1/policy", tag = "policy",
+    responses((status = OK, body = Policy), (status = SERVICE_UNAVAILABLE, body = Failure)))]
+pub(crate) async fn show(Admitted(coordinator): Admitted) -> Result<Json<Policy>> {
+    let catalog = coordinator.tenants.catalog();
+    catalog.linearize().await?;
+    Ok(Json(policy(&catalog.snapshot())))
+}
+
+/// Take policy documents: each, if it is signed with the cluster's policy key and later than what is known of its name.
+/// The key of the first document that a cluster takes becomes its policy key.
+#[utoipa::path(put, path = "/api/v1/policy", tag = "policy", request_body = Publish,
+    responses((status = OK, body = Published), (status = BAD_REQUEST, body = Failure),
+        (status = FORBIDDEN, body = Failure), (status = SERVICE_UNAVAILABLE, body = Failure)))]
+pub(crate) async fn publish(
+    Admitted(coordinator): Admitted,
+    body: std::result::Result<Json<Publish>, JsonRejection>,
+) -> Result<Json<Published>> {
+    let mut documents = Vec::new();
+    for document in body?.0.documents {
+        documents.push(publish_one(&coordinator, &document).await?);
+    }
+    Ok(Json(Published { documents }))
+}
+
+async fn publish_one(coordinator: &Coordinator, hexadecimal: &str) -> Result<PublishedDocument> {
+    let malformed = || Error::Statement("a document is given as hexadecimal text of its signed bytes".into());
+    let bytes = from_hex(hexadecimal).ok_or_else(malformed)?;
+    let signed = Signed::decode(&*bytes).map_err(|_| malformed())?;
+    let document = signed.read().map_err(|error| Error::Statement(error.to_string()))?;
+    let (name, catalog) = (document.name, coordinator.tenants.catalog());
+    catalog.linearize().await?;
+    let known =
+        catalog.snapshot().documents().get(&name).is_some_and(|known| known.document == signed.document);
+    let (outcome, version) = match coordinator.tenants.try_propose(Change::Publish(signed)).await? {
+        Reply::Refused(Refusal::StaleDocument { current, .. }) => (PublishOutcome::Stale, current),
+        reply => {
+            reply.accepted()?;
+            (if known { PublishOutcome::Known } else { PublishOutcome::Taken }, document.version)
+        }
+    };
+    Ok(PublishedDocument { name, outcome, version })
+}
+
+fn policy(state: &CatalogState) -> Policy {
+    let document = |signed: &Signed| {
+        let document = signed.read().ok()?;
+        Some(PolicyDocument {
+            name: document.name,
+            version: document.version,
+            decided_at_us: document.decided_at_us,
+            gone: matches!(document.subject, Some(Subject::Gone(_))),
+            signed: to_hex(&signed.encode_to_vec()),
+        })
+    };
+    Policy {
+        key: state.policy_key().map(to_hex),
+        version: state.policy_version(),
+        documents: state.documents().values().filter_map(document).collect(),
+    }
+}
+
+fn to_hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn from_hex(text: &str) -> Option<Vec<u8>> {
+    let digits = text.bytes().map(|digit| (digit as char).to_digit(16).map(|digit| digit as u8));
+    let digits: Vec<u8> = digits.collect::<Option<_>>()?;
+    let pairs = digits.chunks(2).map(|pair| match pair {
+        [high, low] => Some(high << 4 | low),
+        _ => None,
+    });
+    pairs.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hexadecimal_text() {
+        assert_eq!(to_hex(b"\x00\xff\x1a"), "00ff1a");
+        assert_eq!(from_hex("00ff1A").unwrap(), b"\x00\xff\x1a");
+        assert!(from_hex("0").is_none() && from_hex("0g").is_none() && from_hex("é0").is_none());
+    }
+}

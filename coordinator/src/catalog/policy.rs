@@ -1,0 +1,130 @@
+//! The policy that a catalog holds: documents as they were published, and what they say.
+
+use super::reply::Refusal;
+use flight_proto::Message;
+use flight_proto::catalog::CatalogState;
+use flight_proto::policy::{
+    ApiKey, DEFAULT_TENANT, Document, Issuer, Signed, Subject, Tenant, TenantStatus, tenant_document,
+};
+use ring::signature::{ED25519, UnparsedPublicKey};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// What the documents of a catalog say.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Policy {
+    tenants: BTreeMap<String, Arc<Tenant>>,
+    /// By tenant.
+    keys: BTreeMap<String, Arc<Vec<ApiKey>>>,
+    issuers: Arc<Vec<Issuer>>,
+}
+
+impl Policy {
+    /// What the documents of a state say; those that cannot be read are left out, and were never taken by this version.
+    pub(super) fn of(state: &CatalogState) -> Policy {
+        let mut policy = Policy::default();
+        for document in state.policy.values().filter_map(|signed| signed.read().ok()) {
+            policy.take(document);
+        }
+        policy
+    }
+
+    fn take(&mut self, document: Document) {
+        let about = document.tenant().unwrap_or_default().to_string();
+        match document.subject {
+            Some(Subject::Tenant(tenant)) => drop(self.tenants.insert(about, Arc::new(tenant))),
+            Some(Subject::ApiKeys(keys)) => drop(self.keys.insert(about, Arc::new(keys.keys))),
+            Some(Subject::Issuers(issuers)) => self.issuers = Arc::new(issuers.issuers),
+            Some(Subject::Gone(_)) if document.name == tenant_document(&about) => {
+                self.tenants.remove(&about);
+            }
+            Some(Subject::Gone(_)) if about.is_empty() => self.issuers = Arc::default(),
+            Some(Subject::Gone(_)) => drop(self.keys.remove(&about)),
+            None => {}
+        }
+    }
+
+    /// What is decided of a tenant.
+    pub fn tenant(&self, name: &str) -> Option<&Arc<Tenant>> {
+        self.tenants.get(name)
+    }
+
+    /// Why nobody of a tenant may be served; `None`: they may. The default tenant needs no document.
+    pub fn closed(&self, name: &str) -> Option<Closed> {
+        match self.tenants.get(name).map(|tenant| tenant.status()) {
+            Some(TenantStatus::Active) => None,
+            Some(TenantStatus::Suspended | TenantStatus::Unknown) => Some(Closed::Suspended),
+            None if name == DEFAULT_TENANT => None,
+            None => Some(Closed::Unknown),
+        }
+    }
+
+    /// The key of that number, and its tenant.
+    pub fn api_key(&self, id: &str) -> Option<(&str, &ApiKey)> {
+        self.keys
+            .iter()
+            .find_map(|(tenant, keys)| keys.iter().find(|key| key.id == id).map(|key| (tenant.as_str(), key)))
+    }
+
+    pub fn issuers(&self) -> &Arc<Vec<Issuer>> {
+        &self.issuers
+    }
+}
+
+/// Why nobody of a tenant may be served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Closed {
+    /// There is no such tenant.
+    Unknown,
+    Suspended,
+}
+
+/// What became of a document.
+pub(super) enum Taken {
+    New(Document),
+    /// It was taken before.
+    Known,
+}
+
+/// Takes a document into a state, and into what its documents say.
+pub(super) fn publish(
+    state: &mut CatalogState,
+    policy: &mut Arc<Policy>,
+    signed: &Signed,
+) -> Result<Taken, Refusal> {
+    let verify = |key: &[u8], message: &[u8], signature: &[u8]| {
+        UnparsedPublicKey::new(&ED25519, key).verify(message, signature).is_ok()
+    };
+    let document = signed.verified(verify).map_err(|error| Refusal::BadDocument(error.to_string()))?;
+    let name = document.name.clone();
+    if !state.policy_key.is_empty() && state.policy_key != signed.key {
+        return Err(Refusal::ForeignKey(name));
+    }
+    // What was signed before the key was changed is read, not verified: it was when it was taken.
+    if let Some(known) = state.policy.get(&name) {
+        let current = known.read().map_or(0, |known| known.version);
+        match (known.document == signed.document, document.version > current) {
+            (true, _) => return Ok(Taken::Known),
+            (false, true) => {}
+            (false, false) => {
+                return Err(Refusal::StaleDocument { name, offered: document.version, current });
+            }
+        }
+    }
+    if document.subject.as_ref().is_some_and(|subject| matches!(subject, Subject::Gone(_)))
+        && document.tenant() == Some(DEFAULT_TENANT)
+        && name == tenant_document(DEFAULT_TENANT)
+    {
+        return Err(Refusal::BadDocument(format!("the tenant '{DEFAULT_TENANT}' cannot be deleted")));
+    }
+    state.policy_key = signed.key.clone();
+    state.policy.insert(name, signed.clone());
+    Arc::make_mut(policy).take(document.clone());
+    Ok(Taken::New(document))
+}
+
+/// The highest version of the documents of a state.
+pub(super) fn latest(state: &CatalogState) -> u64 {
+    let versions = state.policy.values().filter_map(|signed| Document::decode(&*signed.document).ok());
+    versions.map(|document| document.version).max().unwrap_or(0)
+}

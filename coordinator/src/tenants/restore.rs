@@ -1,0 +1,144 @@
+//! Bringing back what was there before: the catalog from the object store, the datasets of all tenants onto the shards.
+
+use super::Tenants;
+use crate::catalog::{CatalogState, Reply};
+use crate::datasets::now_us;
+use crate::error::{Error, Result};
+use crate::upgrade;
+use flight_proto::catalog::{Change, Command, Restored};
+use flight_proto::policy::{DEFAULT_TENANT, check_tenant_name};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long changes of the catalog gather before it is copied to the object store.
+const COPY_DELAY: Duration = Duration::from_millis(500);
+
+impl Tenants {
+    /// Brings the catalog up to what the object store holds, and every dataset onto the shards.
+    pub(crate) async fn restore(&self) -> Result<()> {
+        let stored = self.stored().await?;
+        self.take_over_copy(&stored).await?;
+        for datasets in self.with_stored(&stored) {
+            datasets.restore(ids_of(&stored, datasets.tenant())).await?;
+        }
+        self.restored().await?;
+        for datasets in self.all() {
+            datasets.show();
+        }
+        for shard in self.shards().here().into_iter().flat_map(|here| here.shards()) {
+            // Left-overs cost disk, not answers.
+            if let Err(error) = shard.sweep() {
+                tracing::warn!("old segments could not be deleted: {error}");
+            }
+        }
+        Ok(())
+    }
+
+    /// The datasets that have a folder in the object store, by tenant. Of a catalog that is new all tenants are looked
+    /// for, else those that it knows.
+    pub(super) async fn stored(&self) -> Result<BTreeMap<String, Vec<u64>>> {
+        let snapshot = self.catalog().snapshot();
+        let mut tenants: Vec<String> = match snapshot.is_empty() || snapshot.is_restoring() {
+            true => self.manifests.tenants().await?,
+            false => snapshot.tenants().map(String::from).collect(),
+        };
+        tenants.push(DEFAULT_TENANT.into());
+        tenants.retain(|tenant| check_tenant_name(tenant).is_ok());
+        let mut stored = BTreeMap::new();
+        for tenant in tenants {
+            let ids = self.manifests.datasets(&tenant).await?;
+            self.default().datasets.see(&ids);
+            stored.insert(tenant, ids);
+        }
+        Ok(stored)
+    }
+
+    /// The datasets of the tenants that the catalog knows, and of those that are in the store while it is filled.
+    pub(super) fn with_stored(
+        &self,
+        stored: &BTreeMap<String, Vec<u64>>,
+    ) -> Vec<Arc<crate::datasets::Datasets>> {
+        if self.catalog().snapshot().is_restoring() {
+            let filled = stored.iter().filter(|(_, ids)| !ids.is_empty());
+            filled.for_each(|(tenant, _)| drop(self.open(tenant)));
+        }
+        self.all()
+    }
+
+    /// Has a catalog that is empty filled from the object store: at first by the copy there, which may be behind the
+    /// manifests of `stored`.
+    pub(super) async fn take_over_copy(&self, stored: &BTreeMap<String, Vec<u64>>) -> Result<()> {
+        if !self.catalog().snapshot().is_empty() {
+            return Ok(());
+        }
+        let copy = match self.manifests.catalog().await? {
+            Some(bytes) => CatalogState::from_bytes(&bytes)?,
+            None if stored.values().all(Vec::is_empty) => return Ok(()),
+            None => CatalogState::default(),
+        };
+        // What a version has brought is read by nodes of that version alone.
+        let (copied, speaks) = (copy.cluster_version(), self.catalog().speaks());
+        if let Some(why) = speaks.refusal(copied).filter(|_| copied > speaks.most) {
+            return Err(Error::Environment(format!(
+                "the catalog in the object store cannot be taken over: {why}"
+            )));
+        }
+        if copied > self.catalog().snapshot().cluster_version() {
+            upgrade::upgrade(self.catalog(), self.shards()).await?;
+        }
+        tracing::info!("the catalog is rebuilt from the object store");
+        self.propose(Change::Restore(copy.stored().clone())).await
+    }
+
+    /// The catalog has what the object store has.
+    pub(super) async fn restored(&self) -> Result<()> {
+        match self.catalog().snapshot().is_restoring() {
+            true => self.propose(Change::Restored(Restored {})).await,
+            false => Ok(()),
+        }
+    }
+
+    async fn propose(&self, change: Change) -> Result<()> {
+        self.try_propose(change).await?.accepted().map(drop)
+    }
+
+    /// Changes what no tenant alone has; gives what the catalog answers, refusals included.
+    pub(crate) async fn try_propose(&self, change: Change) -> Result<Reply> {
+        let command = Command { at_us: now_us(), tenant: DEFAULT_TENANT.into(), change: Some(change) };
+        let reply = self.catalog().propose(command).await?;
+        if self.shards().nodes().is_some()
+            && let Err(error) = self.catalog().linearize().await
+        {
+            // Another member has applied it; the next statement waits until this one has, too.
+            tracing::debug!("a change is not seen here yet: {error}");
+        }
+        Ok(reply)
+    }
+
+    /// Copies the catalog to the object store after each change, until the catalog is closed.
+    pub(crate) async fn copy_catalog(self: Arc<Tenants>) {
+        let mut changes = self.catalog().changes();
+        while changes.changed().await.is_ok() {
+            tokio::time::sleep(COPY_DELAY).await;
+            changes.mark_unchanged();
+            if let Err(error) = self.copy_catalog_now().await {
+                tracing::warn!("the catalog could not be copied to the object store: {error}");
+            }
+        }
+    }
+
+    pub(crate) async fn copy_catalog_now(&self) -> Result<()> {
+        let state = self.catalog().snapshot();
+        // Of several coordinators the one that leads does it.
+        if state.is_empty() || !self.catalog().leadership().leads {
+            return Ok(());
+        }
+        self.manifests.put_catalog(state.revision(), state.to_bytes()).await.map(drop)
+    }
+}
+
+/// The datasets of a tenant that are in the store.
+pub(super) fn ids_of<'a>(stored: &'a BTreeMap<String, Vec<u64>>, tenant: &str) -> &'a [u64] {
+    stored.get(tenant).map_or(&[], Vec::as_slice)
+}
