@@ -29,7 +29,7 @@ impl Policy {
         policy
     }
 
-    fn take(&mut self, document: Document) {
+    pub(crate) fn take(&mut self, document: Document) {
         let about = document.tenant().unwrap_or_default().to_string();
         match document.subject {
             Some(Subject::Tenant(tenant)) => drop(self.tenants.insert(about, Arc::new(tenant))),

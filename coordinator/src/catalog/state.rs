@@ -451,10 +451,12 @@ impl TenantChange<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::catalog::Closed;
     use flight_proto::catalog::{
         AllocateDataset, CreateSchema, DropDataset, DropSchema, Refresh, RefreshMode, Restored,
-        SetClusterVersion, SetRefresh, SetShard, SetShardStatus, Shard, SwitchVersion, Version,
+        SetClusterVersion, SetPolicyKey, SetRefresh, SetShard, SetShardStatus, Shard, SwitchVersion, Version,
     };
+    use flight_proto::policy::{self, Document, TenantStatus};
 
     fn command(change: Change) -> Command {
         Command { at_us: 5, tenant: "default".into(), change: Some(change) }
@@ -648,6 +650,88 @@ mod tests {
         assert_eq!(state.apply(&order(1, ShardStatus::Active)), Reply::Done);
         assert_eq!(state.shards()[&1].status(), ShardStatus::Active);
         assert_eq!(state.apply(&order(3, ShardStatus::Active)), Reply::Refused(Refusal::NoShard(3)));
+    }
+
+    fn publish(version: u64, name: &str, subject: Subject) -> Command {
+        use ring::signature::{Ed25519KeyPair, KeyPair};
+        let key = Ed25519KeyPair::from_seed_unchecked(&[1; 32]).unwrap();
+        let document = Document { name: name.into(), version, decided_at_us: 5, subject: Some(subject) };
+        let signed = document.sign(key.public_key().as_ref(), |message| key.sign(message).as_ref().to_vec());
+        command(Change::Publish(signed))
+    }
+
+    fn active(version: u64, name: &str) -> Command {
+        let tenant = policy::Tenant {
+            name: name.into(),
+            status: TenantStatus::Active.into(),
+            ..policy::Tenant::default()
+        };
+        publish(version, &tenant_document(name), Subject::Tenant(tenant))
+    }
+
+    fn of(tenant: &str, command: Command) -> Command {
+        Command { tenant: tenant.into(), ..command }
+    }
+
+    #[test]
+    fn tenants_come_and_go_by_what_is_published() {
+        let mut state = CatalogState::default();
+        let unknown = Reply::Refused(Refusal::NoTenant("acme".into()));
+        assert_eq!(state.apply(&of("acme", create_schema("s"))), unknown);
+        assert_eq!(state.policy().closed("acme"), Some(Closed::Unknown));
+        assert_eq!(state.apply(&active(1, "acme")), Reply::Done);
+        assert_eq!(state.policy().closed("acme"), None);
+        assert_eq!(state.apply(&of("acme", switch(1, "main", "t", 1))), Reply::Done);
+        assert_eq!(state.find(1).unwrap().0, "acme");
+        assert!(state.dataset("default", 1).is_none() && state.table("default", "main", "t").is_none());
+        let bytes = state.to_bytes();
+        assert_eq!(CatalogState::from_bytes(&bytes).unwrap(), state);
+
+        // Nothing of it is left, and what comes late is refused, also once the name is given again.
+        let gone = Subject::Gone(policy::Gone {});
+        assert_eq!(state.apply(&publish(2, "tenant/acme", gone.clone())), Reply::Done);
+        assert!(state.find(1).is_none() && state.datasets("acme").is_empty());
+        assert_eq!(state.policy().closed("acme"), Some(Closed::Unknown));
+        assert_eq!(state.apply(&of("acme", switch(1, "main", "t", 2))), unknown);
+        let stale = Refusal::StaleDocument { name: "tenant/acme".into(), offered: 1, current: 2 };
+        assert_eq!(state.apply(&active(1, "acme")), Reply::Refused(stale));
+        assert_eq!(state.apply(&active(3, "acme")), Reply::Done);
+        let late = Reply::Refused(Refusal::NoDataset);
+        assert_eq!(state.apply(&of("acme", switch(1, "main", "t", 2))), late);
+        assert!(state.is_past("acme", 1, "main", "t") && !state.is_past("acme", 2, "main", "t"));
+        assert_eq!(state.apply(&of("acme", switch(2, "main", "t", 1))), Reply::Done);
+        assert_eq!((state.policy_version(), state.documents().len()), (3, 1));
+        let default = state.apply(&publish(4, "tenant/default", gone));
+        assert!(matches!(default, Reply::Refused(Refusal::BadDocument(_))), "{default:?}");
+    }
+
+    /// Tenants of a store that a catalog is filled from may be there before their documents are.
+    #[test]
+    fn a_store_may_know_of_tenants_first() {
+        let mut state = CatalogState::default();
+        state.apply(&command(Change::Restore(stored::CatalogState::default())));
+        state.apply(&of("acme", create_schema("s")));
+        assert_eq!(state.apply(&of("acme", switch(5, "s", "t", 1))), Reply::Done);
+        state.apply(&command(Change::Restored(Restored {})));
+        assert_eq!(state.policy().closed("acme"), Some(Closed::Unknown));
+        assert_eq!(state.apply(&of("acme", switch(5, "s", "t", 2))), Reply::Done);
+        assert_eq!(state.apply(&active(1, "acme")), Reply::Done);
+        assert_eq!(state.table("acme", "s", "t").unwrap().id, 5);
+    }
+
+    #[test]
+    fn a_policy_key_is_that_of_the_first_document_until_it_is_changed() {
+        let mut state = CatalogState::default();
+        assert_eq!(state.policy_key(), None);
+        state.apply(&active(1, "acme"));
+        assert_eq!(state.policy_key().unwrap().len(), KEY_BYTES);
+        let other = SetPolicyKey { key: vec![7; KEY_BYTES] };
+        assert_eq!(state.apply(&command(Change::SetPolicyKey(other))), Reply::Done);
+        let foreign = Refusal::ForeignKey("tenant/acme".into());
+        assert_eq!(state.apply(&active(2, "acme")), Reply::Refused(foreign));
+        assert!(state.policy().tenant("acme").is_some());
+        let short = state.apply(&command(Change::SetPolicyKey(SetPolicyKey { key: vec![7] })));
+        assert!(matches!(short, Reply::Refused(Refusal::BadDocument(_))), "{short:?}");
     }
 
     fn set_refresh(dataset: u64, every_us: Option<u64>, mode: Option<RefreshMode>) -> Command {

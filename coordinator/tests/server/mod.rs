@@ -2,6 +2,8 @@
 #![allow(dead_code, unreachable_pub, reason = "each test file uses a part")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+pub mod policy;
+
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
 use arrow_flight::FlightInfo;
@@ -70,6 +72,13 @@ impl Server {
         FlightSqlServiceClient::new(channel)
     }
 
+    /// A client that shows an API key or a token with each call.
+    pub async fn client_with(&self, shown: &str) -> Client {
+        let mut client = self.client().await;
+        client.set_token(shown.into());
+        client
+    }
+
     /// Runs a statement in this process, and gives its rows.
     pub async fn run(&self, sql: &str) -> Result<RecordBatch, coordinator::Error> {
         gather(self.handle.session("test").execute(sql).await?).await
@@ -127,4 +136,16 @@ pub async fn fetch(client: &mut Client, info: FlightInfo) -> Result<RecordBatch,
         schema = stream.schema().cloned();
     }
     Ok(concat_batches(&schema.expect("a schema comes first"), &batches)?)
+}
+
+/// Runs a statement by way of Flight SQL, and gives its rows as text, cell by cell.
+pub async fn ask(client: &mut Client, sql: &str) -> Result<Vec<String>, String> {
+    let info = client.execute(sql.into(), None).await.map_err(|error| error.to_string())?;
+    let rows = fetch(client, info).await.map_err(|error| error.to_string())?;
+    let cell = |row: usize, column: usize| {
+        arrow::util::display::array_value_to_string(rows.column(column), row).unwrap()
+    };
+    Ok((0..rows.num_rows())
+        .flat_map(|row| (0..rows.num_columns()).map(move |column| cell(row, column)))
+        .collect())
 }
