@@ -32,7 +32,7 @@ pub struct Config {
     pub threads: usize,
     /// What resident segments and queries may hold together.
     pub memory_bytes: u64,
-    /// Queries of the workload group `default` that run at once; the others queue.
+    /// Queries of all tenants that run at once; the others queue.
     pub concurrency: usize,
     /// How long a query may take before it is ended; `None`: as long as it likes.
     pub query_timeout: Option<Duration>,

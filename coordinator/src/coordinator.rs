@@ -1,6 +1,6 @@
 //! What all sessions of a coordinator share.
 
-use crate::admission::WorkloadGroup;
+use crate::admission::Admission;
 use crate::catalog::Random;
 use crate::config::Config;
 use crate::error::{Error, Result};
@@ -25,7 +25,7 @@ pub(crate) struct Coordinator {
     pub(crate) refreshes: Arc<Refreshes>,
     pub(crate) workers: Arc<Workers>,
     pub(crate) memory: Arc<MemoryPool>,
-    pub(crate) group: WorkloadGroup,
+    pub(crate) admission: Arc<Admission>,
     pub(crate) started: Instant,
     pub(crate) quarantine: Quarantine,
     pub(crate) hedging: Hedging,
@@ -76,7 +76,7 @@ impl Coordinator {
         memory: Arc<MemoryPool>,
         random: Random,
     ) -> Coordinator {
-        let group = WorkloadGroup::new(config.concurrency);
+        let admission = Admission::new(config.concurrency);
         let started = Instant::now();
         let (queries, stopping) = (Mutex::default(), AtomicBool::new(false));
         let quarantine = Quarantine::new(config.quarantine);
@@ -86,7 +86,7 @@ impl Coordinator {
             refreshes,
             workers,
             memory,
-            group,
+            admission,
             started,
             quarantine,
             hedging: Hedging::new(),
@@ -178,7 +178,7 @@ impl Coordinator {
     /// Takes no further statement and ends those that run.
     pub(crate) fn stop(&self) {
         self.stopping.store(true, Ordering::Release);
-        self.group.close();
+        self.admission.close();
         for running in self.queries.lock().values() {
             running.cancel.cancel();
         }

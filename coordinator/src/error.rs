@@ -26,6 +26,9 @@ pub enum Error {
     /// Nodes that are needed are not there at the moment; trying again may succeed.
     #[error("{0}")]
     Unavailable(String),
+    /// Too much is asked for at once; trying again later may succeed.
+    #[error("{0}")]
+    Overloaded(String),
     /// Shards were lost each time the statement ran: it is refused for a while. Trying again has no sense.
     #[error("{0}")]
     Quarantined(String),

@@ -3,7 +3,7 @@
 mod hedged;
 mod retries;
 
-use crate::admission::{DEFAULT_GROUP, Slot};
+use crate::admission::{Limits, Slot};
 use crate::coordinator::{AskedBy, Coordinator, ListedQuery};
 use crate::datasets::to_the_end;
 use crate::error::{Error, Result};
@@ -11,7 +11,7 @@ use crate::explain::{self, Measured};
 use crate::losses::Losses;
 use crate::plans::Asked;
 use crate::quarantine::statement_id;
-use crate::query::{Registered, RunningQuery, result_schema};
+use crate::query::{Registered, RunningQuery, cancelled, result_schema};
 use crate::result::{Rows, changed_schema, text_rows, text_schema, written_schema};
 use crate::settings::SessionSettings;
 use crate::system::Names;
@@ -315,17 +315,33 @@ impl Session {
         for table in &query.tables {
             view.check(table)?;
         }
-        let entering = coordinator.group.enter();
-        let slot = match call.deadline {
-            None => entering.await?,
-            Some(deadline) => {
-                let left = deadline.saturating_sub(coordinator.now());
-                tokio::time::timeout(left, entering)
-                    .await
-                    .map_err(|_| exec::error::Error::DeadlineExceeded)??
+        let entering = coordinator.admission.enter(self.tenant.name(), self.limits());
+        let late = async {
+            match call.deadline {
+                None => std::future::pending().await,
+                Some(deadline) => tokio::time::sleep(deadline.saturating_sub(coordinator.now())).await,
             }
         };
+        let slot = tokio::select! {
+            biased;
+            slot = entering => slot?,
+            () = cancelled(&call.cancel) => return Err(exec::error::Error::Cancelled.into()),
+            () = late => return Err(exec::error::Error::DeadlineExceeded.into()),
+        };
         self.start_in(slot, query, view, call)
+    }
+
+    /// What the tenant's workload group may have.
+    fn limits(&self) -> Limits {
+        let snapshot = self.coordinator.tenants.catalog().snapshot();
+        let tenant = snapshot.policy().tenant(self.tenant());
+        let workload = tenant.and_then(|tenant| tenant.workload).unwrap_or_default();
+        Limits {
+            concurrency: workload.concurrency as usize,
+            queue: workload.queue as usize,
+            queue_timeout: Duration::from_millis(workload.queue_timeout_ms),
+            share: workload.share,
+        }
     }
 
     /// Starts the fragments.
@@ -342,7 +358,7 @@ impl Session {
             tenant: self.tenant().into(),
             principal: self.principal.to_string(),
             roles: self.roles.to_vec(),
-            workload_group: DEFAULT_GROUP.into(),
+            workload_group: self.tenant().into(),
             epoch: 0,
             deadline,
             cancel,

@@ -4,7 +4,7 @@
 mod server;
 
 use coordinator::User;
-use flight_proto::policy::{Gone, Signed, Subject, TenantStatus};
+use flight_proto::policy::{Gone, Signed, Subject, Tenant, TenantStatus, Workload};
 use serde_json::json;
 use server::policy::{ControlPlane, api_key};
 use server::{Server, ask};
@@ -213,6 +213,53 @@ async fn only_later_documents_of_the_same_key_are_taken() {
         (&told["documents"][0]["name"], &told["documents"][0]["gone"]),
         (&json!("tenant/acme"), &json!(true))
     );
+    server.stop().await;
+}
+
+/// Of a tenant's statements as many run and wait as its workload lets; those that wait are ended as it is suspended.
+#[tokio::test]
+async fn a_tenant_has_turns_of_its_own() {
+    let server = Server::start(|config| config.concurrency = 2).await;
+    let mut control = ControlPlane::new(1);
+    let mut acme = control.tenant_with(&server, "acme", "ann").await;
+    let workload = Workload { concurrency: 1, queue: 1, ..Workload::default() };
+    let active = |workload| Tenant {
+        name: "acme".into(),
+        status: TenantStatus::Active.into(),
+        workload: Some(workload),
+        ..Tenant::default()
+    };
+    control.decide(&server, active(workload)).await;
+    let long = "SELECT sum(a.i * b.i * c.i) FROM many a, many b, many c";
+    ask(&mut acme, "CREATE TABLE many (i INTEGER)").await.unwrap();
+    let values: Vec<String> = (0..2_000).map(|i| format!("({})", i % 7)).collect();
+    ask(&mut acme, &format!("INSERT INTO many VALUES {}", values.join(","))).await.unwrap();
+    let begin = |sql: &'static str| {
+        let mut client = acme.clone();
+        tokio::spawn(async move { ask(&mut client, sql).await })
+    };
+    let running = begin(long);
+    let listed = |count: usize| {
+        let server = &server;
+        async move {
+            while server.handle().running_queries() < count {
+                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            }
+        }
+    };
+    listed(1).await;
+    let waiting = begin("SELECT count(*) FROM many");
+    listed(2).await;
+    let refused = ask(&mut acme, "SELECT count(*) FROM many").await.unwrap_err();
+    assert!(refused.contains("1 statements wait already"), "{refused}");
+    // Another tenant is served meanwhile.
+    assert_eq!(server.value("SELECT 1").await, "1");
+    control.tenant(&server, "acme", TenantStatus::Suspended).await;
+    for ended in [waiting, running] {
+        let ended = ended.await.unwrap().unwrap_err();
+        assert!(ended.contains("cancelled"), "{ended}");
+    }
+    assert_eq!(server.handle().running_queries(), 0);
     server.stop().await;
 }
 

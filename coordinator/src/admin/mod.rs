@@ -110,6 +110,7 @@ impl IntoResponse for Failed {
             Error::Denied(_) => StatusCode::FORBIDDEN,
             Error::Unauthenticated(_) => StatusCode::UNAUTHORIZED,
             Error::Unavailable(_) | Error::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
+            Error::Overloaded(_) => StatusCode::TOO_MANY_REQUESTS,
             Error::Quarantined(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Error::Refused(_) | Error::Unsupported(_) => StatusCode::NOT_IMPLEMENTED,
             Error::Environment(_) | Error::Damaged(_) => StatusCode::BAD_GATEWAY,

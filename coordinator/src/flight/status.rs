@@ -15,6 +15,7 @@ pub(super) fn to_status(error: &Error) -> Status {
         Error::Conflict(_) => Code::Aborted,
         // No client tries such a one again by itself.
         Error::Quarantined(_) => Code::FailedPrecondition,
+        Error::Overloaded(_) => Code::ResourceExhausted,
         Error::Environment(_) | Error::Damaged(_) => Code::FailedPrecondition,
         Error::Refused(_) | Error::Unsupported(_) => Code::Unimplemented,
         Error::ShuttingDown | Error::Unavailable(_) => Code::Unavailable,

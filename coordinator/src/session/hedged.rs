@@ -76,7 +76,7 @@ impl Session {
         if !readable || schema_of(&statement) != planned.schema() {
             return None;
         }
-        let slot = coordinator.group.try_enter()?;
+        let slot = coordinator.admission.try_enter(self.tenant.name(), self.limits())?;
         if !coordinator.hedging.budget.take() {
             return None;
         }

@@ -48,8 +48,11 @@ impl ControlPlane {
     }
 
     pub async fn tenant(&mut self, server: &Server, name: &str, status: TenantStatus) {
-        let tenant = Tenant { name: name.into(), status: status.into(), ..Tenant::default() };
-        let document = self.document(&format!("tenant/{name}"), Subject::Tenant(tenant));
+        self.decide(server, Tenant { name: name.into(), status: status.into(), ..Tenant::default() }).await;
+    }
+
+    pub async fn decide(&mut self, server: &Server, tenant: Tenant) {
+        let document = self.document(&format!("tenant/{}", tenant.name), Subject::Tenant(tenant));
         self.taken(server, document).await;
     }
 
