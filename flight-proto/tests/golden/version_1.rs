@@ -70,6 +70,7 @@ fn state() -> CatalogState {
         schemas: [("sales".into(), schema)].into(),
         datasets: [(7, dataset())].into(),
         dropped: [(5, 2), (9, 0)].into(),
+        deleted_up_to: 0,
     };
     CatalogState {
         revision: 300,
@@ -78,6 +79,7 @@ fn state() -> CatalogState {
         shards: [(1, shard(ShardStatus::Active)), (u64::MAX >> 1, shard(ShardStatus::Down))].into(),
         restoring: true,
         cluster_version: 0,
+        ..CatalogState::default()
     }
 }
 
@@ -300,6 +302,7 @@ fn queries(samples: &mut Samples) {
         sql: "SELECT 1".into(),
         elapsed_ms: 1500,
         plan: Some("Values".into()),
+        tenant: String::new(),
     };
     samples.check("Queries", Queries { queries: vec![running] });
     let run = Run {

@@ -2,13 +2,16 @@
 
 use super::Samples;
 use flight_proto::catalog::{
-    CatalogState, Change, Command, Dataset, Refresh, RefreshMode, SetClusterVersion, SetRefresh,
+    CatalogState, Change, Command, Dataset, Refresh, RefreshMode, SetClusterVersion, SetPolicyKey,
+    SetRefresh, Tenant,
 };
 use flight_proto::manifest::{File, Manifest};
 use flight_proto::node::{
     AskQuarantine, AskRefreshes, AskWaiting, Edge, Heartbeat, Input, Orders, Quarantine, Quarantined,
-    RefreshCause, RefreshOutcome, RefreshRun, Refreshes, Rows, Speaks, Stage, Waiting, WantedKeys,
+    RefreshCause, RefreshOutcome, RefreshRun, Refreshes, Rows, RunningQuery, Speaks, Stage, Waiting,
+    WantedKeys,
 };
+use flight_proto::policy::Signed;
 use flight_proto::replication::{Answer, AskVersions, Question, Request, Response};
 
 pub(crate) fn samples(samples: &mut Samples) {
@@ -28,6 +31,28 @@ pub(crate) fn samples(samples: &mut Samples) {
     samples.check("Rows that hear", rows);
     let keys = WantedKeys { column: 3, first: -2, words: 1, block: vec![1, 0, 0, 0, 0, 0, 0, 128].into() };
     samples.check("WantedKeys", keys);
+    tenants(samples);
+}
+
+/// What came with tenants.
+fn tenants(samples: &mut Samples) {
+    let signed = || Signed { document: b"abc".to_vec(), key: vec![1; 32], signature: vec![2; 64] };
+    let policy = [("tenant/acme".into(), signed())].into();
+    let state = CatalogState { policy, policy_key: vec![1; 32], ..CatalogState::default() };
+    samples.check("CatalogState policy", state);
+    samples.check("Tenant deleted", Tenant { deleted_up_to: 300, ..Tenant::default() });
+    for change in [Change::Publish(signed()), Change::SetPolicyKey(SetPolicyKey { key: vec![1; 32] })] {
+        let name = format!("Command {change:?}");
+        let command =
+            Command { at_us: 1_700_000_000_000_000, tenant: "default".into(), change: Some(change) };
+        samples.check(name.split('(').next().unwrap(), command);
+    }
+    let ask = AskRefreshes { files: vec![], manifests: vec![3], tenants: vec!["acme".into()] };
+    samples.check("AskRefreshes of tenants", ask);
+    let quarantined = Quarantined { tenant: "acme".into(), ..Quarantined::default() };
+    samples.check("Quarantined of a tenant", quarantined);
+    samples
+        .check("RunningQuery of a tenant", RunningQuery { tenant: "acme".into(), ..RunningQuery::default() });
 }
 
 fn refreshes(samples: &mut Samples) {
@@ -43,7 +68,7 @@ fn refreshes(samples: &mut Samples) {
     let change = Some(Change::SetRefresh(set));
     let command = Command { at_us: 1_700_000_000_000_000, tenant: "default".into(), change };
     samples.check("Command SetRefresh", command);
-    samples.check("AskRefreshes", AskRefreshes { files: vec![1, 2], manifests: vec![3] });
+    samples.check("AskRefreshes", AskRefreshes { files: vec![1, 2], manifests: vec![3], tenants: vec![] });
     let run = |cause: RefreshCause, mode: RefreshMode, outcome| RefreshRun {
         dataset: 4,
         began_us: 1_700_000_000_000_000,
@@ -72,6 +97,7 @@ fn statements(samples: &mut Samples) {
         since_us: 1_700_000_000_000_000,
         milliseconds_left: 300_000,
         shards: vec!["shard-1 at 10.0.0.1:7000".into()],
+        tenant: String::new(),
     };
     let ask = AskQuarantine {
         put: Some(quarantined.clone()),

@@ -168,6 +168,9 @@ fn shares(shard: &Shard, run: &Run) -> std::result::Result<Shares, Failure> {
     let mut shares = HashMap::new();
     for share in &run.tables {
         let id: VersionId = share.version.clone().unwrap_or_default().into();
+        if id.tenant != run.tenant {
+            return Err(internal(format!("a query of the tenant '{}' names a table of another", run.tenant)));
+        }
         let not_held =
             |error: Error| Failure { kind: FailureKind::NotHeld.into(), message: error.to_string() };
         let table = shard.share(&id, &share.buckets).map_err(not_held)?;
