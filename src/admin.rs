@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use flight_proto::admin::{
-    CoordinatorAddress, Dataset, Hydration, LeaderChange, Nodes, Placement, QuarantinedStatement, Query,
-    Shard, Snapshot, Version,
+    CoordinatorAddress, Dataset, Hydration, LeaderChange, Nodes, Placement, PolicyKey, QuarantinedStatement,
+    Query, Shard, Snapshot, Version,
 };
 use serde::Serialize;
 
@@ -87,7 +87,7 @@ enum Command {
     Datasets,
     /// List the versions of a dataset
     Versions {
-        /// Its number, or schema.table
+        /// Its number, schema.table or tenant/schema.table
         dataset: String,
         /// The most versions to list
         #[arg(long, value_name = "N", default_value_t = 20)]
@@ -95,7 +95,7 @@ enum Command {
     },
     /// Show which shards hold which buckets
     Placement {
-        /// Of this dataset alone: its number, or schema.table
+        /// Of this dataset alone: its number, schema.table or tenant/schema.table
         dataset: Option<String>,
     },
     /// List what is being brought onto the shards, and what was brought last of each dataset
@@ -110,6 +110,13 @@ enum Command {
     Quarantine,
     /// Have such a statement run again
     Release { statement: String },
+    /// Show the policy documents that the cluster has taken from a control plane
+    Policy,
+    /// Take policy documents that are signed with another key from now on, as of a control plane that lost its own
+    PolicyKey {
+        /// The Ed25519 public key, in hexadecimal
+        key: String,
+    },
     /// Copy the catalog to the object store now
     Snapshot,
 }
@@ -188,6 +195,11 @@ async fn ask(client: &Client, printer: &Printer, command: Command) -> Result<(),
         Command::Release { statement } => {
             let released: QuarantinedStatement = client.delete(&["quarantine", &statement], &[]).await?;
             printer.print(&released, |one| format!("statement {} is not refused any more\n", one.statement))
+        }
+        Command::Policy => printer.print(&client.get(&["policy"], &[]).await?, text::policy),
+        Command::PolicyKey { key } => {
+            let policy = client.put(&["policy", "key"], Some(&PolicyKey { key })).await?;
+            printer.print(&policy, text::policy)
         }
         Command::Snapshot => {
             let copy: Snapshot = client.post(&["snapshot"]).await?;

@@ -193,9 +193,23 @@ async fn only_later_documents_of_the_same_key_are_taken() {
     );
     assert_eq!(told["documents"][0]["version"], 2);
 
-    let foreign = ControlPlane::new(2).document_of(9, "tenant/zeta", Subject::Gone(Gone {}));
-    let (status, told) = control.publish(&server, &[foreign]).await;
+    let other = ControlPlane::new(2);
+    let foreign = other.document_of(9, "tenant/zeta", Subject::Gone(Gone {}));
+    let (status, told) = other.publish(&server, std::slice::from_ref(&foreign)).await;
     assert_eq!(status, 403, "{told}");
+    let key = json!({ "key": other.key() }).to_string();
+    let headers = "content-type: application/json\r\n";
+    let (status, told) = server.request("PUT", "/api/v1/policy/key", headers, "{\"key\": \"00\"}").await;
+    assert_eq!((status, told.contains("32 bytes, not 1")), (400, true), "{told}");
+    let (status, told) = server.request("PUT", "/api/v1/policy/key", headers, &key).await;
+    assert_eq!((status, told.contains(&other.key())), (200, true), "{told}");
+    let (status, told) = other.publish(&server, &[foreign]).await;
+    assert_eq!((status, &told["documents"][0]["outcome"]), (200, &json!("taken")), "{told}");
+    let (status, told) = control.publish(&server, &[gone(9)]).await;
+    assert_eq!(status, 403, "{told}");
+    let key = json!({ "key": control.key() }).to_string();
+    assert_eq!(server.request("PUT", "/api/v1/policy/key", headers, &key).await.0, 200);
+
     let forged = Signed { signature: vec![0; 64], ..gone(9) };
     let (status, told) = control.publish(&server, &[forged]).await;
     assert_eq!((status, told["error"].as_str().unwrap().contains("signature")), (400, true), "{told}");
@@ -208,7 +222,7 @@ async fn only_later_documents_of_the_same_key_are_taken() {
     );
     let (status, told) = server.http("/api/v1/policy").await;
     let told: serde_json::Value = serde_json::from_str(&told).unwrap();
-    assert_eq!((status, &told["version"], told["documents"].as_array().unwrap().len()), (200, &json!(3), 1));
+    assert_eq!((status, &told["version"], told["documents"].as_array().unwrap().len()), (200, &json!(9), 2));
     assert_eq!(
         (&told["documents"][0]["name"], &told["documents"][0]["gone"]),
         (&json!("tenant/acme"), &json!(true))
@@ -316,7 +330,7 @@ fn base64(text: &str) -> String {
         (0..=chunk.len()).map(move |index| LETTERS[(word >> (18 - 6 * index)) as usize & 63] as char)
     });
     let mut encoded: String = letters.collect();
-    while encoded.len() % 4 != 0 {
+    while !encoded.len().is_multiple_of(4) {
         encoded.push('=');
     }
     encoded

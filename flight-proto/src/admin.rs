@@ -317,6 +317,13 @@ pub struct PolicyDocument {
     pub signed: String,
 }
 
+/// The key that documents are to be signed with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PolicyKey {
+    /// An Ed25519 public key, in hexadecimal.
+    pub key: String,
+}
+
 /// Documents to take.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Publish {

@@ -3,11 +3,12 @@
 use std::fmt::Write;
 
 use flight_proto::admin::{
-    Coordinator, Dataset, Hydration, Leader, Nodes, Placement, Quarantine, Queries, Query, Refresh, Shard,
-    Speaks, Upgrade, Version,
+    Coordinator, Dataset, Hydration, Leader, Nodes, Placement, Policy, Quarantine, Queries, Query, Refresh,
+    Shard, Speaks, Upgrade, Version,
 };
 
 use crate::table::aligned;
+use flight_proto::policy::DEFAULT_TENANT;
 
 pub(super) fn nodes(nodes: &Nodes) -> String {
     let coordinators = nodes.coordinators.iter().map(|node: &Coordinator| {
@@ -61,7 +62,7 @@ pub(super) fn datasets(datasets: &[Dataset]) -> String {
     let rows = datasets.iter().map(|dataset| {
         let counts = [dataset.dataset, dataset.version, dataset.rows, dataset.size_bytes];
         let [number, version, rows, bytes] = counts.map(|count| count.to_string());
-        let name = format!("{}.{}", dataset.schema, dataset.table);
+        let name = named(&dataset.tenant, &dataset.schema, &dataset.table);
         let [every, next, last] = dataset.refresh.as_ref().map(refresh).unwrap_or_default();
         [
             number,
@@ -123,7 +124,7 @@ pub(super) fn versions(versions: &[Version]) -> String {
 pub(super) fn placement(placement: &[Placement]) -> String {
     let rows = placement.iter().flat_map(|of| {
         of.buckets.iter().map(|bucket| {
-            let name = format!("{}.{}", of.schema, of.table);
+            let name = named(&of.tenant, &of.schema, &of.table);
             let shards = bucket.shards.join(" ");
             let (version, number, rows) =
                 (of.version.to_string(), bucket.bucket.to_string(), bucket.rows.to_string());
@@ -137,7 +138,7 @@ pub(super) fn hydrations(hydrations: &[Hydration]) -> String {
     let rows = hydrations.iter().map(|one| {
         let name = match one.table.as_str() {
             "" => one.dataset.to_string(),
-            table => format!("{}.{table}", one.schema),
+            table => named(&one.tenant, &one.schema, table),
         };
         let counts = [one.version, one.rows_done, one.rows_total, one.bytes_read];
         let [version, done, total, bytes] = counts.map(|count| count.to_string());
@@ -152,7 +153,7 @@ pub(super) fn hydrations(hydrations: &[Hydration]) -> String {
 
 pub(super) fn queries(queries: &Queries) -> String {
     let rows = queries.queries.iter().map(|query| {
-        let (query_id, principal) = (query.query.clone(), query.principal.clone());
+        let (query_id, principal) = (query.query.clone(), of_tenant(&query.tenant, &query.principal));
         [query_id, query.coordinator.to_string(), principal, seconds(query.elapsed_ms), query.sql.clone()]
     });
     let mut text = aligned(["QUERY", "COORDINATOR", "PRINCIPAL", "SECONDS", "SQL"], rows);
@@ -163,7 +164,8 @@ pub(super) fn queries(queries: &Queries) -> String {
 pub(super) fn quarantine(quarantine: &Quarantine) -> String {
     let rows = quarantine.statements.iter().map(|one| {
         let coordinators: Vec<String> = one.coordinators.iter().map(u64::to_string).collect();
-        let (statement, principal, sql) = (one.statement.clone(), one.principal.clone(), one.sql.clone());
+        let principal = of_tenant(&one.tenant, &one.principal);
+        let (statement, sql) = (one.statement.clone(), one.sql.clone());
         let (since, until, shards) = (time(one.since_us), time(one.until_us), one.shards.join(", "));
         [statement, coordinators.join(" "), principal, since, until, shards, sql]
     });
@@ -181,12 +183,37 @@ fn add_silent(text: &mut String, silent: &[u64]) {
 
 pub(super) fn query(query: &Query) -> String {
     let (seconds, plan) = (seconds(query.elapsed_ms), query.plan.as_deref().unwrap_or("not planned yet"));
-    let Query { query, coordinator, principal, sql, .. } = query;
+    let Query { query, coordinator, tenant, principal, sql, .. } = query;
+    let principal = of_tenant(tenant, principal);
     format!(
         "query {query} of {principal} on coordinator {coordinator}, for {seconds} s\n\n{}\n\n{}\n",
         sql.trim(),
         plan.trim_end()
     )
+}
+
+pub(super) fn policy(policy: &Policy) -> String {
+    let key = policy
+        .key
+        .as_ref()
+        .map_or_else(String::new, |key| format!("Documents are signed with the key {key}.\n\n"));
+    let rows = policy.documents.iter().map(|document| {
+        let state = if document.gone { "gone" } else { "" };
+        [document.name.clone(), document.version.to_string(), time(document.decided_at_us), state.into()]
+    });
+    key + &aligned(["DOCUMENT", "VERSION", "DECIDED", "STATE"], rows)
+}
+
+/// A table of a tenant; the default one goes without saying.
+fn named(tenant: &str, schema: &str, table: &str) -> String {
+    of_tenant(tenant, &format!("{schema}.{table}"))
+}
+
+fn of_tenant(tenant: &str, name: &str) -> String {
+    match tenant {
+        "" | DEFAULT_TENANT => name.into(),
+        tenant => format!("{tenant}/{name}"),
+    }
 }
 
 fn seconds(milliseconds: u64) -> String {
@@ -207,5 +234,11 @@ mod tests {
     fn times_are_of_utc() {
         assert_eq!(time(1_000_000_000_000_000), "2001-09-09T01:46:40Z");
         assert_eq!(seconds(61_007), "61.007");
+    }
+
+    #[test]
+    fn tables_of_tenants() {
+        assert_eq!(named("default", "main", "t"), "main.t");
+        assert_eq!(named("acme", "main", "t"), "acme/main.t");
     }
 }

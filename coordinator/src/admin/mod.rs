@@ -57,6 +57,7 @@ pub(crate) fn router(readiness: Readiness) -> Router {
         .routes(routes!(datasets::snapshot))
         .routes(routes!(events::take))
         .routes(routes!(policy::show, policy::publish))
+        .routes(routes!(policy::change_key))
         .routes(routes!(queries::list))
         .routes(routes!(queries::show, queries::cancel))
         .routes(routes!(quarantine::list))

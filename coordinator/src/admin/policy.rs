@@ -8,9 +8,9 @@ use axum::Json;
 use axum::extract::rejection::JsonRejection;
 use flight_proto::Message;
 use flight_proto::admin::{
-    Failure, Policy, PolicyDocument, Publish, PublishOutcome, Published, PublishedDocument,
+    Failure, Policy, PolicyDocument, PolicyKey, Publish, PublishOutcome, Published, PublishedDocument,
 };
-use flight_proto::catalog::Change;
+use flight_proto::catalog::{Change, SetPolicyKey};
 use flight_proto::policy::{Signed, Subject};
 
 /// The policy documents that the cluster has taken.
@@ -36,6 +36,20 @@ pub(crate) async fn publish(
         documents.push(publish_one(&coordinator, &document).await?);
     }
     Ok(Json(Published { documents }))
+}
+
+/// Take documents that are signed with another key from now on. Those that were taken stay.
+#[utoipa::path(put, path = "/api/v1/policy/key", tag = "policy", request_body = PolicyKey,
+    responses((status = OK, body = Policy), (status = BAD_REQUEST, body = Failure),
+        (status = SERVICE_UNAVAILABLE, body = Failure)))]
+pub(crate) async fn change_key(
+    Admitted(coordinator): Admitted,
+    body: std::result::Result<Json<PolicyKey>, JsonRejection>,
+) -> Result<Json<Policy>> {
+    let malformed = || Error::Statement("a key is given as hexadecimal text of its bytes".into());
+    let key = from_hex(&body?.0.key).ok_or_else(malformed)?;
+    coordinator.tenants.try_propose(Change::SetPolicyKey(SetPolicyKey { key })).await?.accepted()?;
+    show(Admitted(coordinator)).await
 }
 
 async fn publish_one(coordinator: &Coordinator, hexadecimal: &str) -> Result<PublishedDocument> {

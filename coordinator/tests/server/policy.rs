@@ -20,6 +20,11 @@ impl ControlPlane {
         ControlPlane { key: Ed25519KeyPair::from_seed_unchecked(&[seed; 32]).unwrap(), version: 0 }
     }
 
+    /// Its public key, in hexadecimal.
+    pub fn key(&self) -> String {
+        self.key.public_key().as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
     /// A document of the next version.
     pub fn document(&mut self, name: &str, subject: Subject) -> Signed {
         self.version += 1;
