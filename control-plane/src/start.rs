@@ -53,6 +53,11 @@ impl Handle {
         }
     }
 
+    #[cfg(test)]
+    pub(crate) fn database(&self) -> &Arc<Database> {
+        &self.database
+    }
+
     /// Ends as a process does that is killed.
     #[cfg(test)]
     pub(crate) async fn kill(mut self) {

@@ -89,14 +89,17 @@ impl Database {
 
     /// Looks at every row that there is when it begins.
     pub(crate) async fn verify_audit(&self) -> Result<Verified> {
-        let query = sqlx::query("SELECT audit_rows, audit_hash FROM state WHERE id = 1");
-        let row = query.fetch_one(self.pool()).await?;
-        let (rows, hash): (i64, String) = (row.try_get(0)?, row.try_get(1)?);
+        // One statement sees both tables at one moment.
+        let query = "SELECT audit_rows, audit_hash, (SELECT COALESCE(MAX(number), 0) FROM audit) FROM state";
+        let row = sqlx::query(query).fetch_one(self.pool()).await?;
+        let (rows, hash, last): (i64, String, i64) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
         let (mut number, mut previous) = (0, NOTHING.to_string());
         let broken = 'rows: loop {
             if number == rows {
-                let ends = previous == hash;
-                break (!ends).then(|| (number, "it is not the row that was written last".to_string()));
+                break match previous == hash {
+                    false => Some((number, "it is not the row that was written last".to_string())),
+                    true => (last > rows).then(|| (rows + 1, "it was added by somebody else".into())),
+                };
             }
             let batch = self.audit(number, BATCH.min(rows - number), None).await?;
             if batch.is_empty() {
