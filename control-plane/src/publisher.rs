@@ -67,15 +67,19 @@ impl Publisher {
                 let lease = self.lease.clone();
                 tokio::select! {
                     biased;
-                    () = lease.lost() => {}
+                    () = lease.lost() => self.begin_anew(),
                     () = self.turn() => {}
                 }
             } else {
-                // What others did meanwhile is not known: everything is compared before anything is published.
-                (self.compare_at, self.retry_at, self.failures) = (Instant::now(), Instant::now(), 0);
+                self.begin_anew();
             }
             let _ = tokio::time::timeout(self.intervals.look, changed).await;
         }
+    }
+
+    /// What others did meanwhile is not known: everything is compared before anything is published.
+    fn begin_anew(&mut self) {
+        (self.compare_at, self.retry_at, self.failures) = (Instant::now(), Instant::now(), 0);
     }
 
     /// Does what is due, and reports it.

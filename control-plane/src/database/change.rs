@@ -13,6 +13,9 @@ use prost::Message;
 use serde_json::Value;
 use sqlx::{Any, Row, Transaction};
 
+/// The most bytes of a document: it is published as a whole.
+const DOCUMENT_BYTES_MOST: usize = 400_000;
+
 pub(crate) struct Change<'a> {
     database: &'a Database,
     pub(super) transaction: Transaction<'static, Any>,
@@ -64,6 +67,12 @@ impl<'a> Change<'a> {
         let signed = self.database.policy_key.sign_document(&document);
         // What is published must be what others take.
         signed.read().map_err(|error| Error::Invalid(error.to_string()))?;
+        if signed.encoded_len() > DOCUMENT_BYTES_MOST {
+            let why = format!(
+                "'{name}' would be more than {DOCUMENT_BYTES_MOST} bytes, which coordinators do not take"
+            );
+            return Err(Error::Conflict(why));
+        }
         self.keep(&document, &signed).await?;
         self.record(action, name, before.as_ref().map(describe), Some(describe(&document))).await?;
         Ok(document)

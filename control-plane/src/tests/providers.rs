@@ -1,7 +1,8 @@
 //! OpenID providers.
 
 use super::databases::{Place, on_both_databases};
-use super::publishing::put;
+use super::publishing::{instance, put, soon, until};
+use crate::cluster::MemoryCluster;
 use crate::database::Database;
 use crate::decisions::{issuers, providers, tenants};
 use crate::error::Error;
@@ -12,6 +13,7 @@ use axum::response::IntoResponse;
 use axum::routing::get;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use flight_proto::policy::{ISSUERS, Subject};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -20,6 +22,7 @@ use tokio::net::TcpListener;
 on_both_databases! {
     keys_are_fetched_and_kept_while_the_provider_is_away,
     providers_are_put_and_deleted,
+    keys_are_fetched_again_by_the_clock_and_published,
 }
 
 /// What a provider answers; `None`: that it is broken.
@@ -137,4 +140,19 @@ async fn providers_are_put_and_deleted(place: &Place) {
         let error = providers::delete(&database, "ann", name).await.unwrap_err();
         assert_eq!(matches!(error, Error::Conflict(_)), conflict, "{error}");
     }
+}
+
+async fn keys_are_fetched_again_by_the_clock_and_published(place: &Place) {
+    let (http, (url, answer)) = (client(), serve().await);
+    let cluster = Arc::new(MemoryCluster::default());
+    let served = instance(place, &cluster, soon()).await;
+    providers::put(served.database(), &http, "ann", provider(&url)).await.unwrap();
+    *answer.lock() = Some(jwks(&["k2"]));
+    let published = async || {
+        let subject = cluster.document(ISSUERS).and_then(|document| document.subject);
+        let Some(Subject::Issuers(issuers)) = subject else { return false };
+        issuers.issuers.get(1).is_some_and(|issuer| issuer.keys[0].id == "k2")
+    };
+    until("the provider's new key", published).await;
+    served.shutdown().await.unwrap();
 }

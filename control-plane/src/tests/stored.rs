@@ -155,6 +155,16 @@ async fn keys_are_kept_as_hashes(place: &Place) {
         let refused = keys::create(&database, "ann", "acme", wanted).await;
         assert!(matches!(refused, Err(Error::Invalid(_))));
     }
+    // All keys of a tenant are one document, which must not be too large to be published.
+    let large = NewKey { roles: vec!["r".repeat(256); 100], ..key_of("x") };
+    let mut made = 0;
+    let refused = loop {
+        match keys::create(&database, "ann", "acme", large.clone()).await {
+            Ok(_) => made += 1,
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(refused, Error::Conflict(_)) && made == 15, "{made}: {refused}");
 }
 
 fn token_of(tenant: &str) -> NewToken {
