@@ -15,6 +15,7 @@ use serde::Serialize;
 
 use crate::Failure;
 use client::{Client, Server};
+pub(crate) use text::time;
 
 /// Look at a running server or cluster, and change it; any coordinator answers.
 #[derive(Args)]

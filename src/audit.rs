@@ -4,11 +4,10 @@ use clap::{Args, Subcommand};
 use control_plane::json::{AuditEntry, AuditVerified};
 
 use crate::Failure;
-use crate::admin::Printer;
 use crate::admin::client::Client;
+use crate::admin::{Printer, time};
 use crate::control::Caller;
 use crate::table::aligned;
-use crate::tenant::time;
 
 /// See who changed what in the control plane.
 #[derive(Args)]

@@ -3,8 +3,6 @@
 mod settings;
 mod text;
 
-pub(crate) use text::time;
-
 use clap::{Args, Subcommand};
 use control_plane::json::{ApiKey, CreatedKey, NewKey, NewToken, Tenant, TenantSettings, Token};
 use reqwest::Method;

@@ -1,8 +1,8 @@
 //! Answers about tenants as aligned text.
 
-use chrono::DateTime;
 use control_plane::json::{ApiKey, Tenant, TenantStatus};
 
+use crate::admin::time;
 use crate::table::aligned;
 
 pub(super) fn tenants(tenants: &[Tenant]) -> String {
@@ -52,12 +52,6 @@ pub(super) fn keys(keys: &[ApiKey]) -> String {
         [key.id.clone(), key.user.clone(), key.roles.join(","), expires]
     });
     aligned(["KEY", "USER", "ROLES", "EXPIRES"], rows)
-}
-
-/// A time of microseconds since 1970.
-pub(crate) fn time(at_us: i64) -> String {
-    let time = DateTime::from_timestamp_micros(at_us);
-    time.map_or(String::new(), |time| time.format("%Y-%m-%d %H:%M:%SZ").to_string())
 }
 
 fn status(status: TenantStatus) -> &'static str {

@@ -14,7 +14,7 @@ pub(crate) use providers::JwksSource;
 use crate::error::{Error, Result};
 use crate::hex;
 use crate::signing::SigningKey;
-use flight_proto::policy::{Document, Signed, Subject};
+use flight_proto::policy::{Document, Signed};
 use prost::Message;
 use sqlx::any::{AnyPoolOptions, AnyRow};
 use sqlx::migrate::{Migration, MigrationType, Migrator};
@@ -50,13 +50,6 @@ pub(crate) struct Database {
 pub(crate) struct Held {
     pub(crate) document: Document,
     pub(crate) signed: Signed,
-}
-
-impl Held {
-    /// What it is about is no more.
-    pub(crate) fn is_gone(&self) -> bool {
-        matches!(self.document.subject, Some(Subject::Gone(_)))
-    }
 }
 
 /// The URL of the file in a folder, which is made where it is missing: both for this user alone.

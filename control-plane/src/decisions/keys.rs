@@ -7,7 +7,7 @@ use crate::json::{ApiKey, CreatedKey, NewKey};
 use crate::{hex, signing};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use flight_proto::policy::{self, ApiKeys, Subject, keys_document, tenant_document};
+use flight_proto::policy::{self, ApiKeys, Subject, keys_document};
 
 /// The most keys of a tenant: all of them are one document.
 const KEYS_MOST: usize = 1_000;
@@ -70,9 +70,7 @@ pub(crate) async fn revoke(database: &Database, who: &str, tenant: &str, id: &st
 }
 
 async fn of(change: &mut Change<'_>, tenant: &str) -> Result<ApiKeys> {
-    if !change.document(&tenant_document(tenant)).await?.is_some_and(|held| !held.is_gone()) {
-        return Err(tenants::unknown(tenant));
-    }
+    tenants::of(change, tenant).await?;
     let held = change.document(&keys_document(tenant)).await?;
     Ok(match held.and_then(|held| held.document.subject) {
         Some(Subject::ApiKeys(keys)) => keys,

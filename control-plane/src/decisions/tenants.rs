@@ -134,7 +134,7 @@ pub(super) async fn of(change: &mut Change<'_>, name: &str) -> Result<policy::Te
     held.as_ref().and_then(live).cloned().ok_or_else(|| unknown(name))
 }
 
-pub(super) fn unknown(name: &str) -> Error {
+fn unknown(name: &str) -> Error {
     let name: String = name.chars().take(100).collect();
     Error::NotFound(format!("there is no tenant '{name}'"))
 }

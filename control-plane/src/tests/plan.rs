@@ -145,7 +145,10 @@ fn policy(key: Option<&[u8]>, documents: &[&Held]) -> Policy {
 fn what_others_signed_is_not_adopted() {
     let (other, _) = SigningKey::generate().unwrap();
     let own = tenant("a", 3, "");
-    assert_eq!(read(&policy(Some(KEY.public()), &[&own]), KEY.public()).unwrap().documents, [own.clone()]);
+    assert_eq!(
+        read(&policy(Some(KEY.public()), &[&own]), KEY.public()).unwrap().documents,
+        std::slice::from_ref(&own)
+    );
     assert_eq!(read(&policy(None, &[]), KEY.public()).unwrap(), ClusterDocuments::default());
     let error = read(&policy(Some(other.public()), &[&own]), KEY.public()).unwrap_err().to_string();
     assert!(error.contains("another control plane"), "{error}");

@@ -23,6 +23,7 @@ pub(super) struct Postgres {
 
 impl Postgres {
     /// One that runs; `None`, and a word on stderr, where the package is not installed.
+    #[allow(clippy::print_stderr)]
     pub(super) fn shared() -> Option<Arc<Postgres>> {
         let mut running = RUNNING.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         if let Some(running) = running.upgrade() {

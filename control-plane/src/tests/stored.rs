@@ -8,7 +8,7 @@ use crate::json::{NewKey, NewToken, Rotate, Tenant, TenantSettings, TenantStatus
 use crate::signing;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use flight_proto::policy::{ApiKeys, DEFAULT_TENANT, ISSUERS, Subject, keys_document, tenant_document};
+use flight_proto::policy::{ApiKeys, DEFAULT_TENANT, Gone, ISSUERS, Subject, keys_document, tenant_document};
 use ring::signature::{ED25519, UnparsedPublicKey};
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -55,7 +55,8 @@ async fn tenants_come_and_go(place: &Place) {
 
     tenants::delete(&database, "ann", "acme").await.unwrap();
     for name in [tenant_document("acme"), keys_document("acme")] {
-        assert!(database.document(&name).await.unwrap().unwrap().is_gone(), "{name}");
+        let document = database.document(&name).await.unwrap().unwrap().document;
+        assert_eq!(document.subject, Some(Subject::Gone(Gone {})), "{name}");
     }
     assert!(matches!(tenants::show(&database, "acme").await, Err(Error::NotFound(_))));
     assert!(matches!(tenants::delete(&database, "ann", "acme").await, Err(Error::NotFound(_))));
