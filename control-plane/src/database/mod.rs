@@ -31,6 +31,8 @@ const FILE: &str = "control.sqlite";
 const CONNECTIONS: u32 = 8;
 /// How long a call waits for one.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
+const MIGRATION_TRIES: u32 = 4;
+const MIGRATION_PAUSE: Duration = Duration::from_millis(100);
 /// The time of SQLite's machine, which has milliseconds.
 const SQLITE_NOW: &str = "CAST(ROUND((julianday('now') - 2440587.5) * 86400000) AS INTEGER) * 1000";
 const POSTGRES_NOW: &str = "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)";
@@ -87,7 +89,7 @@ impl Database {
             })
             .connect(url)
             .await?;
-        migrator().run(&pool).await?;
+        migrate(&pool).await?;
         let policy_key = secrets::policy_key(&pool).await?;
         let now = if sqlite { SQLITE_NOW } else { POSTGRES_NOW };
         Ok(Database { pool, now, policy_key, changed: Notify::new() })
@@ -149,12 +151,21 @@ impl Database {
     }
 }
 
-fn migrator() -> Migrator {
+/// Makes the tables that are missing.
+async fn migrate(pool: &AnyPool) -> Result<()> {
     let files = [(1, "decisions", include_str!("../../migrations/0001_decisions.sql"))];
     let migrations = files.map(|(number, name, sql)| {
         Migration::new(number, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
     });
-    Migrator::with_migrations(migrations.into())
+    let migrator = Migrator::with_migrations(migrations.into());
+    // SQLite has no lock for it: an instance that starts at the same time may be quicker, and has done it then.
+    for _ in 1..MIGRATION_TRIES {
+        if migrator.run(pool).await.is_ok() {
+            return Ok(());
+        }
+        tokio::time::sleep(MIGRATION_PAUSE).await;
+    }
+    Ok(migrator.run(pool).await?)
 }
 
 /// A row of `documents.signed`.

@@ -24,6 +24,7 @@ on_both_databases! {
     changes_of_many_callers_come_one_after_the_other,
     documents_are_signed_and_last,
     a_changed_audit_is_found,
+    instances_that_start_at_once_make_one_database,
 }
 
 async fn put(database: &Database, name: &str, settings: TenantSettings) -> Tenant {
@@ -319,4 +320,11 @@ async fn a_changed_audit_is_found(place: &Place) {
     let last = "INSERT INTO audit SELECT 7, at_us, who, action, subject, state_before, state_after, hash \
                 FROM audit WHERE number = 6";
     assert_eq!(broken_by(last).await, Some(7));
+}
+
+async fn instances_that_start_at_once_make_one_database(place: &Place) {
+    let opened = futures::future::join_all((0..4).map(|_| place.open())).await;
+    let keys: BTreeSet<&[u8]> = opened.iter().map(|database| database.policy_key()).collect();
+    assert_eq!(keys.len(), 1);
+    assert_eq!(opened[0].version().await.unwrap(), 2, "what is there from the beginning is there once");
 }
