@@ -1,6 +1,6 @@
 //! `tundra admin`: what a coordinator's Admin API tells and does, from the command line.
 
-mod client;
+pub(crate) mod client;
 mod text;
 
 use std::io::Write;
@@ -14,7 +14,8 @@ use flight_proto::admin::{
 use serde::Serialize;
 
 use crate::Failure;
-use client::Client;
+use client::{Client, Server};
+pub(crate) use text::time;
 
 /// Look at a running server or cluster, and change it; any coordinator answers.
 #[derive(Args)]
@@ -127,7 +128,7 @@ const LOOK: Duration = Duration::from_millis(500);
 /// Asks, and prints the answer.
 pub(crate) fn run(options: Options) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let client = Client::new(&options.url, options.user.as_deref())?;
+    let client = Client::new(Server::Coordinator, &options.url, options.user.as_deref())?;
     let printer = Printer { json: options.json };
     runtime.block_on(ask(&client, &printer, options.command))
 }
@@ -209,12 +210,16 @@ async fn ask(client: &Client, printer: &Printer, command: Command) -> Result<(),
 }
 
 /// Prints answers as they are wanted.
-struct Printer {
-    json: bool,
+pub(crate) struct Printer {
+    pub(crate) json: bool,
 }
 
 impl Printer {
-    fn print<T: Serialize>(&self, answer: &T, text: impl FnOnce(&T) -> String) -> Result<(), Failure> {
+    pub(crate) fn print<T: Serialize>(
+        &self,
+        answer: &T,
+        text: impl FnOnce(&T) -> String,
+    ) -> Result<(), Failure> {
         let text = match self.json {
             true => serde_json::to_string_pretty(answer)? + "\n",
             false => text(answer),

@@ -15,7 +15,7 @@ use crate::{Arguments, Failure, table};
 use file::File;
 
 /// The commands that have settings.
-const COMMANDS: [&str; 4] = ["up", "coordinator", "shard", "cluster"];
+const COMMANDS: [&str; 5] = ["up", "coordinator", "shard", "cluster", "control"];
 /// Names the configuration file.
 pub(crate) const FILE_VARIABLE: &str = "TUNDRA_CONFIG";
 const FILE: &str = "config";
@@ -30,7 +30,7 @@ const FILE: &str = "config";
                         A file:\n  object-store = \"s3://bucket/tundra\"\n  [shard]\n  memory = \"200GB\""
 )]
 pub(crate) struct Options {
-    /// up, coordinator, shard or cluster [default: all], and flags as it would get them
+    /// up, coordinator, shard, cluster or control [default: all], and flags as it would get them
     #[arg(value_name = "COMMAND", trailing_var_arg = true, allow_hyphen_values = true)]
     command: Vec<OsString>,
 }
@@ -179,7 +179,9 @@ fn settings(name: &str, flags: &[OsString], file: Option<&File>) -> impl Iterato
                 None => "default".into(),
             },
         };
-        Some([long.to_string(), values.join(","), source])
+        let secret = argument.is_hide_env_values_set() && !values.is_empty();
+        let value = if secret { "(not shown)".into() } else { values.join(",") };
+        Some([long.to_string(), value, source])
     });
     settings.collect::<Vec<_>>().into_iter()
 }

@@ -1,9 +1,11 @@
 //! The `tundra` command. This file parses the arguments and hands over to the subcommand's module.
 
 mod admin;
+mod audit;
 mod cert;
 mod cluster;
 mod config;
+mod control;
 mod coordinator;
 mod durable;
 mod machine;
@@ -15,6 +17,7 @@ mod shard;
 mod size;
 mod sql;
 mod table;
+mod tenant;
 mod up;
 
 use std::process::ExitCode;
@@ -50,6 +53,9 @@ enum Command {
     Shard(shard::Options),
     Cert(cert::Options),
     Admin(admin::Options),
+    Control(control::Options),
+    Tenant(tenant::Options),
+    Audit(audit::Options),
     Config(config::Options),
 }
 
@@ -72,6 +78,9 @@ fn main() -> ExitCode {
         Command::Shard(options) => shard::run(options),
         Command::Cert(options) => cert::run(options),
         Command::Admin(options) => admin::run(options),
+        Command::Control(options) => control::run(options),
+        Command::Tenant(options) => tenant::run(options),
+        Command::Audit(options) => audit::run(options),
         Command::Config(options) => config::run(options),
     };
     match done {

@@ -221,7 +221,7 @@ fn seconds(milliseconds: u64) -> String {
 }
 
 /// Microseconds since 1970 as a time of UTC.
-fn time(at_us: i64) -> String {
+pub(crate) fn time(at_us: i64) -> String {
     let time = chrono::DateTime::from_timestamp_micros(at_us);
     time.map_or_else(|| at_us.to_string(), |time| time.format("%Y-%m-%dT%H:%M:%SZ").to_string())
 }

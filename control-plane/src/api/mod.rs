@@ -1,0 +1,131 @@
+//! The REST API: JSON below `/api/v1`, its description at `/openapi.json`, a page of it at `/docs`.
+//!
+//! Handlers decode, call, encode. Any instance answers any call.
+
+mod audit;
+mod issuers;
+mod keys;
+mod login;
+mod status;
+mod tenants;
+mod tokens;
+
+use crate::config::Login;
+use crate::database::Database;
+use crate::error::Error;
+use crate::lease::Lease;
+use axum::extract::rejection::{JsonRejection, QueryRejection};
+use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
+use axum::response::{Html, IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use flight_proto::admin::Failure;
+use std::sync::Arc;
+use utoipa::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+/// A self-contained page, which draws `/openapi.json`.
+const PAGE: &str = include_str!("page.html");
+
+#[derive(OpenApi)]
+#[openapi(info(
+    title = "Tundra control plane",
+    description = "Decides who may use a cluster, and how much; coordinators act on what it has published. Any instance answers \
+                   any call. Where operators are configured, calls show one of them by Basic authentication."
+))]
+struct Description;
+
+/// What handlers work with.
+pub(crate) struct Api {
+    pub(crate) database: Arc<Database>,
+    pub(crate) lease: Arc<Lease>,
+    pub(crate) operators: Vec<Login>,
+    /// For the keys of OpenID providers.
+    pub(crate) http: reqwest::Client,
+    /// There are coordinators to publish to.
+    pub(crate) publishes: bool,
+}
+
+/// The routes of the API, of its description and of its page.
+pub(crate) fn router(api: Arc<Api>) -> Router {
+    let (routes, description) = OpenApiRouter::with_openapi(Description::openapi())
+        .routes(routes!(tenants::list))
+        .routes(routes!(tenants::show, tenants::put, tenants::delete))
+        .routes(routes!(tenants::suspend))
+        .routes(routes!(tenants::resume))
+        .routes(routes!(keys::list, keys::create))
+        .routes(routes!(keys::revoke))
+        .routes(routes!(tokens::create))
+        .routes(routes!(issuers::list, issuers::put, issuers::delete))
+        .routes(routes!(issuers::rotate))
+        .routes(routes!(audit::list))
+        .routes(routes!(audit::verify))
+        .routes(routes!(audit::losses))
+        .routes(routes!(status::show))
+        .split_for_parts();
+    routes
+        .route("/.well-known/jwks.json", get(issuers::jwks))
+        .with_state(api)
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/openapi.json", get(|| async move { Json(description) }))
+        .route("/docs", get(|| async { Html(PAGE) }))
+        .fallback(unknown)
+}
+
+async fn unknown(method: Method, uri: Uri) -> Failed {
+    Error::NotFound(format!("there is no {method} {}; /docs lists what there is", uri.path())).into()
+}
+
+/// An error, as the API tells it.
+pub(crate) struct Failed(Error);
+
+pub(crate) type Result<T> = std::result::Result<T, Failed>;
+
+impl From<Error> for Failed {
+    fn from(error: Error) -> Failed {
+        Failed(error)
+    }
+}
+
+impl From<JsonRejection> for Failed {
+    fn from(rejection: JsonRejection) -> Failed {
+        Failed(Error::Invalid(rejection.body_text()))
+    }
+}
+
+impl From<QueryRejection> for Failed {
+    fn from(rejection: QueryRejection) -> Failed {
+        Failed(Error::Invalid(rejection.body_text()))
+    }
+}
+
+impl IntoResponse for Failed {
+    fn into_response(self) -> Response {
+        let status = match &self.0 {
+            Error::Invalid(_) => StatusCode::BAD_REQUEST,
+            Error::NotFound(_) => StatusCode::NOT_FOUND,
+            Error::Conflict(_) => StatusCode::CONFLICT,
+            Error::Denied(_) => StatusCode::FORBIDDEN,
+            Error::Unauthenticated(_) => StatusCode::UNAUTHORIZED,
+            Error::Provider(_) | Error::Cluster(_) => StatusCode::BAD_GATEWAY,
+            Error::Database(_) | Error::Environment(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Error::Damaged(_) | Error::Migration(_) | Error::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        if status.is_server_error() {
+            tracing::warn!("a call failed: {}", self.0);
+        }
+        let mut response = (status, Json(Failure { error: self.0.to_string() })).into_response();
+        if status == StatusCode::UNAUTHORIZED {
+            let basic = header::HeaderValue::from_static("Basic realm=\"tundra control\"");
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, basic);
+        }
+        response
+    }
+}
+
+/// Answers that nobody on the way may keep: they have secrets.
+fn secret<T>(status: StatusCode, answer: T) -> (StatusCode, HeaderMap, Json<T>) {
+    let no_store = (header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));
+    (status, HeaderMap::from_iter([no_store]), Json(answer))
+}

@@ -1,0 +1,192 @@
+//! The cluster over the HTTP API of its coordinators: `GET` and `PUT /api/v1/policy`.
+
+use super::Cluster;
+use crate::config::Login;
+use crate::decisions::providers::cause;
+use crate::error::{Error, Result};
+use crate::hex;
+use crate::json::Coordinator;
+use flight_proto::admin::{Failure, Policy, Publish, Published};
+use flight_proto::policy::Signed;
+use futures::FutureExt;
+use futures::future::{BoxFuture, join_all};
+use parking_lot::Mutex;
+use prost::Message;
+use reqwest::header::CONTENT_TYPE;
+use reqwest::{Method, StatusCode, Url};
+use serde::de::DeserializeOwned;
+use std::time::Duration;
+
+/// How long a coordinator may take to answer.
+const TIMEOUT: Duration = Duration::from_secs(5);
+/// The most bytes of an answer.
+const ANSWER_BYTES_MOST: usize = 256 << 20;
+
+pub struct HttpCluster {
+    http: reqwest::Client,
+    login: Option<Login>,
+    /// In the order in which they are tried.
+    nodes: Mutex<Vec<Node>>,
+}
+
+#[derive(Clone)]
+struct Node {
+    url: Url,
+    /// How it was when it was asked last; `None`: it was not asked.
+    failure: Option<Option<String>>,
+}
+
+/// Why a coordinator did not do what it was asked.
+enum Refusal {
+    /// Another one may.
+    Away(String),
+    /// No other one would.
+    Refused(String),
+}
+
+impl HttpCluster {
+    /// For coordinators at `http://HOST:PORT`, in the name of one of their users.
+    pub fn new(urls: &[String], login: Option<Login>) -> Result<HttpCluster> {
+        let expected = |url: &str| {
+            // Without what may be a password.
+            let shown = url.rsplit('@').next().unwrap_or_default();
+            Error::Invalid(format!(
+                "expected the URL of a coordinator's --http such as http://10.0.0.1:8080 without a password, got '{shown}'"
+            ))
+        };
+        let nodes = urls.iter().map(|text| {
+            let url = Url::parse(text).ok().filter(|url| {
+                url.has_host()
+                    && url.scheme().starts_with("http")
+                    && url.username().is_empty()
+                    && url.password().is_none()
+            });
+            Ok(Node { url: url.ok_or_else(|| expected(text))?, failure: None })
+        });
+        let nodes = nodes.collect::<Result<Vec<Node>>>()?;
+        // What a proxy is for are other machines' services.
+        let http = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none());
+        let http = http.build().map_err(|error| Error::Environment(cause(&error)))?;
+        Ok(HttpCluster { http, login, nodes: Mutex::new(nodes) })
+    }
+
+    fn urls(&self) -> Vec<Url> {
+        self.nodes.lock().iter().map(|node| node.url.clone()).collect()
+    }
+
+    async fn call<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        url: &Url,
+        body: Option<Vec<u8>>,
+    ) -> std::result::Result<T, Refusal> {
+        let answered = self.ask(method, url, body).await;
+        let failure = match &answered {
+            Ok(_) => None,
+            Err(Refusal::Away(why) | Refusal::Refused(why)) => Some(why.clone()),
+        };
+        if let Some(node) = self.nodes.lock().iter_mut().find(|node| node.url == *url) {
+            node.failure = Some(failure);
+        }
+        answered
+    }
+
+    async fn ask<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        url: &Url,
+        body: Option<Vec<u8>>,
+    ) -> std::result::Result<T, Refusal> {
+        let away = |error: reqwest::Error| Refusal::Away(cause(&error));
+        let mut policy = url.clone();
+        if let Ok(mut path) = policy.path_segments_mut() {
+            path.pop_if_empty().extend(["api", "v1", "policy"]);
+        }
+        let mut request = self.http.request(method, policy).timeout(TIMEOUT);
+        if let Some(Login { name, password }) = &self.login {
+            request = request.basic_auth(name, Some(password));
+        }
+        if let Some(body) = body {
+            request = request.header(CONTENT_TYPE, "application/json").body(body);
+        }
+        let mut response = request.send().await.map_err(away)?;
+        let mut text = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(away)? {
+            text.extend_from_slice(&chunk);
+            if text.len() > ANSWER_BYTES_MOST {
+                return Err(Refusal::Away(format!("it answers more than {ANSWER_BYTES_MOST} bytes")));
+            }
+        }
+        let status = response.status();
+        if status.is_success() {
+            let what = |error| Refusal::Away(format!("its answer is not understood: {error}"));
+            return serde_json::from_slice(&text).map_err(what);
+        }
+        let told = serde_json::from_slice(&text).map_or(String::new(), |Failure { error }| error);
+        let why = format!("it answered {status} {told}").trim_end().to_string();
+        let refused = status.is_client_error()
+            && !matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS);
+        Err(if refused { Refusal::Refused(why) } else { Refusal::Away(why) })
+    }
+}
+
+impl Cluster for HttpCluster {
+    /// The latest that any of the coordinators has: one may lag behind.
+    fn policy(&self) -> BoxFuture<'_, Result<Policy>> {
+        async move {
+            let urls = self.urls();
+            let answers = join_all(urls.iter().map(|url| self.call::<Policy>(Method::GET, url, None))).await;
+            let mut failures = Vec::new();
+            let mut latest: Option<Policy> = None;
+            for (url, answer) in urls.iter().zip(answers) {
+                match answer {
+                    Err(Refusal::Away(why) | Refusal::Refused(why)) => failures.push(format!("{url}: {why}")),
+                    Ok(policy) if latest.as_ref().is_none_or(|latest| policy.version > latest.version) => {
+                        latest = Some(policy);
+                    }
+                    Ok(_) => {}
+                }
+            }
+            latest.ok_or_else(|| none(&failures))
+        }
+        .boxed()
+    }
+
+    fn publish(&self, documents: Vec<Signed>) -> BoxFuture<'_, Result<Published>> {
+        async move {
+            let documents = documents.iter().map(|signed| hex::encode(&signed.encode_to_vec())).collect();
+            let body = serde_json::to_vec(&Publish { documents });
+            let body = body.map_err(|error| Error::Internal(error.to_string()))?;
+            let mut failures = Vec::new();
+            for url in self.urls() {
+                match self.call(Method::PUT, &url, Some(body.clone())).await {
+                    Ok(published) => return Ok(published),
+                    Err(Refusal::Refused(why)) => return Err(Error::Cluster(format!("{url}: {why}"))),
+                    Err(Refusal::Away(why)) => failures.push(format!("{url}: {why}")),
+                }
+                // The others are tried first from now on.
+                self.nodes.lock().rotate_left(1);
+            }
+            Err(none(&failures))
+        }
+        .boxed()
+    }
+
+    fn coordinators(&self) -> Vec<Coordinator> {
+        let nodes = self.nodes.lock().clone();
+        let mut told: Vec<Coordinator> = nodes
+            .into_iter()
+            .map(|node| Coordinator {
+                url: node.url.to_string(),
+                reachable: node.failure == Some(None),
+                failure: node.failure.unwrap_or_else(|| Some("it was not asked yet".into())),
+            })
+            .collect();
+        told.sort_by(|one, other| one.url.cmp(&other.url));
+        told
+    }
+}
+
+fn none(failures: &[String]) -> Error {
+    Error::Cluster(format!("no coordinator does its part: {}", failures.join("; ")))
+}

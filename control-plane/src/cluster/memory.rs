@@ -1,0 +1,107 @@
+//! A cluster in memory, which behaves as coordinators do, for tests.
+
+use super::Cluster;
+use crate::error::{Error, Result};
+use crate::json::Coordinator;
+use crate::{hex, signing};
+use flight_proto::admin::{Policy, PolicyDocument, PublishOutcome, Published, PublishedDocument};
+use flight_proto::policy::{Document, Signed, Subject};
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use parking_lot::Mutex;
+use prost::Message;
+use std::collections::BTreeMap;
+
+#[derive(Default)]
+pub struct MemoryCluster {
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    away: bool,
+    /// The key that documents are taken of: that of the first one.
+    key: Option<Vec<u8>>,
+    taken: BTreeMap<String, (Document, Signed)>,
+    /// Names and versions, in the order in which they were taken.
+    history: Vec<(String, u64)>,
+}
+
+impl MemoryCluster {
+    /// Has it not answer any more, or again.
+    pub fn set_away(&self, away: bool) {
+        self.state.lock().away = away;
+    }
+
+    /// What it has of a name.
+    pub fn document(&self, name: &str) -> Option<Document> {
+        self.state.lock().taken.get(name).map(|(document, _)| document.clone())
+    }
+
+    /// Names and versions of all documents in the order in which they were taken.
+    pub fn history(&self) -> Vec<(String, u64)> {
+        self.state.lock().history.clone()
+    }
+}
+
+impl State {
+    fn reached(&self) -> Result<()> {
+        let away = || Error::Cluster("the cluster is away".into());
+        if self.away { Err(away()) } else { Ok(()) }
+    }
+
+    fn take(&mut self, signed: Signed) -> Result<PublishedDocument> {
+        let document = signing::verified(&signed).map_err(|error| Error::Cluster(error.to_string()))?;
+        let key = self.key.get_or_insert_with(|| signed.key.clone());
+        if *key != signed.key {
+            return Err(Error::Cluster("the document is signed with another key".into()));
+        }
+        let name = document.name.clone();
+        let known = self.taken.get(&name).map(|(document, _)| document);
+        let (outcome, version) = match known {
+            Some(known) if *known == document => (PublishOutcome::Known, known.version),
+            Some(known) if known.version >= document.version => (PublishOutcome::Stale, known.version),
+            _ => (PublishOutcome::Taken, document.version),
+        };
+        if outcome == PublishOutcome::Taken {
+            self.history.push((name.clone(), version));
+            self.taken.insert(name.clone(), (document, signed));
+        }
+        Ok(PublishedDocument { name, outcome, version })
+    }
+}
+
+impl Cluster for MemoryCluster {
+    fn policy(&self) -> BoxFuture<'_, Result<Policy>> {
+        async move {
+            let state = self.state.lock();
+            state.reached()?;
+            let documents = state.taken.values().map(|(document, signed)| PolicyDocument {
+                name: document.name.clone(),
+                version: document.version,
+                decided_at_us: document.decided_at_us,
+                gone: matches!(document.subject, Some(Subject::Gone(_))),
+                signed: hex::encode(&signed.encode_to_vec()),
+            });
+            let documents: Vec<PolicyDocument> = documents.collect();
+            let version = documents.iter().map(|document| document.version).max().unwrap_or(0);
+            Ok(Policy { key: state.key.as_deref().map(hex::encode), version, documents })
+        }
+        .boxed()
+    }
+
+    fn publish(&self, documents: Vec<Signed>) -> BoxFuture<'_, Result<Published>> {
+        async move {
+            let mut state = self.state.lock();
+            state.reached()?;
+            let documents = documents.into_iter().map(|signed| state.take(signed)).collect::<Result<_>>()?;
+            Ok(Published { documents })
+        }
+        .boxed()
+    }
+
+    fn coordinators(&self) -> Vec<Coordinator> {
+        let failure = self.state.lock().reached().err().map(|error| error.to_string());
+        vec![Coordinator { url: "memory:".into(), reachable: failure.is_none(), failure }]
+    }
+}

@@ -1,0 +1,25 @@
+//! The cluster that decisions are published to, as its coordinators show it.
+
+mod http;
+mod memory;
+
+pub use http::HttpCluster;
+pub use memory::MemoryCluster;
+
+use crate::error::Result;
+use crate::json::Coordinator;
+use flight_proto::admin::{Policy, Published};
+use flight_proto::policy::Signed;
+use futures::future::BoxFuture;
+
+/// Where documents are published. It takes those that are later than what it has, and refuses the others.
+pub trait Cluster: Send + Sync {
+    /// What it acts on.
+    fn policy(&self) -> BoxFuture<'_, Result<Policy>>;
+
+    /// Has it take documents, in this order. An error where it took none or where that is not known: publish them again.
+    fn publish(&self, documents: Vec<Signed>) -> BoxFuture<'_, Result<Published>>;
+
+    /// Its coordinators, as they were when they were asked last.
+    fn coordinators(&self) -> Vec<Coordinator>;
+}

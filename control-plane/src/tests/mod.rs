@@ -1,0 +1,10 @@
+//! Tests of the control plane as a whole, and of what is kept, on both databases.
+
+mod api;
+mod databases;
+mod leaders;
+mod postgres;
+mod providers;
+mod publishing;
+mod restored;
+mod stored;

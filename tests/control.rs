@@ -1,0 +1,120 @@
+//! `tundra control` as a process, and the commands that talk to it.
+
+#![allow(clippy::unwrap_used)]
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+
+const TUNDRA: &str = env!("CARGO_BIN_EXE_tundra");
+
+/// `tundra control` on a free port; killed when dropped.
+struct Control {
+    process: Child,
+    url: String,
+}
+
+impl Control {
+    fn start(data: &Path, arguments: &[&str]) -> Control {
+        let mut command = Command::new(TUNDRA);
+        command.arg("control").arg("--data").arg(data).args(["--listen", "127.0.0.1:0"]).args(arguments);
+        let mut process = command.stdout(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let url = line.trim().strip_prefix("tundra control ready http=").unwrap_or_else(|| panic!("{line}"));
+        Control { url: url.into(), process }
+    }
+
+    /// A command that talks to it.
+    fn run(&self, arguments: &[&str]) -> Output {
+        let mut command = Command::new(TUNDRA);
+        command.args(arguments).env("TUNDRA_CONTROL_URL", &self.url).output().unwrap()
+    }
+
+    fn stdout(&self, arguments: &[&str]) -> String {
+        let output = self.run(arguments);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    fn failure(&self, arguments: &[&str]) -> String {
+        let output = self.run(arguments);
+        assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stdout));
+        String::from_utf8(output.stderr).unwrap()
+    }
+
+    /// Ends it as a service manager does.
+    fn stop(mut self) {
+        Command::new("kill").args(["-TERM", &self.process.id().to_string()]).status().unwrap();
+        assert!(self.process.wait().unwrap().success());
+    }
+}
+
+impl Drop for Control {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+#[test]
+fn tenants_keys_tokens_and_the_audit() {
+    let data = tempfile::tempdir().unwrap();
+    let control = Control::start(data.path(), &[]);
+    let created =
+        ["tenant", "create", "acme", "--tier", "gold", "--resident", "2GB", "--spend-per-month", "9.5"];
+    let shown = control.stdout(&created);
+    for part in ["active", "gold", "2000000000", "9.500000"] {
+        assert!(shown.contains(part), "{shown}");
+    }
+    assert!(control.failure(&created).contains("there is a tenant 'acme' already"));
+    let set = control.stdout(&["tenant", "set", "acme", "--concurrency", "8"]);
+    assert!(
+        set.contains("gold")
+            && set.lines().any(|line| line.starts_with("concurrency") && line.ends_with('8'))
+    );
+    assert!(control.failure(&["tenant", "set", "none", "--share", "2"]).contains("no tenant 'none'"));
+
+    let key = control.stdout(&["tenant", "key", "create", "acme", "--user", "etl", "--lifetime", "90d"]);
+    assert!(key.starts_with("tundra_"), "{key}");
+    let id = key.split('_').nth(1).unwrap();
+    let listed = control.stdout(&["tenant", "key", "list", "acme"]);
+    assert!(listed.contains(id) && listed.contains("etl") && !listed.contains(key.trim()), "{listed}");
+    assert!(control.stdout(&["tenant", "key", "revoke", "acme", id]).contains("revoked"));
+    let token = control.stdout(&["tenant", "token", "acme", "--user", "ann", "--role", "reader"]);
+    assert_eq!(token.trim().split('.').count(), 3);
+
+    assert!(control.stdout(&["tenant", "suspend", "acme"]).contains("suspended"));
+    control.stop();
+    let control = Control::start(data.path(), &[]);
+    assert!(control.failure(&["tenant", "token", "acme", "--user", "ann"]).contains("resume"));
+    assert!(control.stdout(&["tenant", "resume", "acme"]).contains("active"));
+    let json = control.stdout(&["tenant", "list", "--json"]);
+    assert!(json.contains("\"concurrency\": 8"), "{json}");
+    assert!(control.stdout(&["tenant", "delete", "acme"]).contains("deleted"));
+    let audit = control.stdout(&["audit", "list"]);
+    assert!(audit.contains("create token") && audit.lines().count() == 12, "{audit}");
+    assert!(control.stdout(&["audit", "verify"]).contains("all 11 entries"));
+    control.stop();
+}
+
+#[test]
+fn operators_log_in_and_their_passwords_are_not_shown() {
+    let data = tempfile::tempdir().unwrap();
+    let control = Control::start(data.path(), &["--operator", "ann:s3cret"]);
+    assert!(control.failure(&["tenant", "list"]).contains("operator"));
+    assert!(control.stdout(&["tenant", "list", "--operator", "ann:s3cret"]).contains("default"));
+    let settings = control.stdout(&["config", "control", "--operator", "ann:s3cret"]);
+    assert!(settings.contains("operator") && !settings.contains("s3cret"), "{settings}");
+    let file = data.path().join("tundra.toml");
+    std::fs::write(&file, "[control]\noperator = \"ann:s3cret\"\ndatabase = \"postgresql://u:s3cret@h/d\"\n")
+        .unwrap();
+    let help = control.stdout(&["control", "--config", file.to_str().unwrap(), "--help"]);
+    assert!(help.contains("--operator") && !help.contains("s3cret"), "{help}");
+    let wrong = control.failure(&["control", "--operator", "s3cret"]);
+    assert!(wrong.contains("NAME:PASSWORD") && !wrong.contains("s3cret"), "{wrong}");
+    control.stop();
+    let alone = Command::new(TUNDRA).args(["tenant", "list", "--control-url", "http://127.0.0.1:1"]).output();
+    let why = String::from_utf8(alone.unwrap().stderr).unwrap();
+    assert!(why.contains("--listen address of a control plane"), "{why}");
+}
