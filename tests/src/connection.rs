@@ -51,9 +51,14 @@ pub struct Answer {
 impl Connection {
     /// Connects to the Flight SQL server at `HOST:PORT`.
     pub async fn flight(address: &str) -> Result<Connection, Failure> {
-        let endpoint = Endpoint::from_shared(format!("http://{address}")).map_err(Failure::of)?;
-        let channel = endpoint.connect().await.map_err(Failure::of)?;
-        Ok(Connection::Flight(Box::new(FlightClient::new(channel))))
+        Ok(Connection::Flight(Box::new(client(address).await?)))
+    }
+
+    /// As [`Connection::flight`], showing an API key or an access token with each call.
+    pub async fn flight_as(address: &str, shown: &str) -> Result<Connection, Failure> {
+        let mut client = client(address).await?;
+        client.add_header("authorization", &format!("Bearer {shown}"))?;
+        Ok(Connection::Flight(Box::new(client)))
     }
 
     /// Runs one statement to its end.
@@ -87,6 +92,11 @@ impl Connection {
         let answer = self.execute(sql).await?;
         text::rows(&answer.batches).map_err(Failure::of)
     }
+}
+
+async fn client(address: &str) -> Result<FlightClient, Failure> {
+    let endpoint = Endpoint::from_shared(format!("http://{address}")).map_err(Failure::of)?;
+    Ok(FlightClient::new(endpoint.connect().await.map_err(Failure::of)?))
 }
 
 async fn execute_over_flight(client: &mut FlightClient, sql: &str) -> Result<Answer, Failure> {

@@ -1,0 +1,160 @@
+//! Tenants from end to end: decided by a control plane, served by a cluster of processes.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
+use std::time::{Duration, Instant};
+use tokio::process::Command;
+use tundra_tests::cluster::{FurtherNode, ProcessCluster, start_node, tundra};
+use tundra_tests::connection::{Connection, Failure, eventually, number};
+
+/// How long a decision may take to be acted on.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Small tables in parts on three shards, each part twice.
+const ARGUMENTS: [&str; 12] = [
+    "--coordinators",
+    "3",
+    "--shards",
+    "3",
+    "--memory",
+    "2GB",
+    "--replicated-rows",
+    "10",
+    "--bucket-rows",
+    "100",
+    "--buckets",
+    "8",
+];
+
+/// `tundra control` beside a cluster.
+struct Control {
+    node: FurtherNode,
+    url: String,
+}
+
+impl Control {
+    async fn start(cluster: &ProcessCluster, data: &str) -> Control {
+        let coordinators = cluster.http.join(",");
+        let words = ["control", "--data", data, "--listen", "127.0.0.1:0", "--coordinators", &coordinators];
+        let words: Vec<String> = words.into_iter().map(str::to_string).collect();
+        let mut node = start_node(&tundra().unwrap(), &words, false).unwrap();
+        let url = node.ready("http=").await.unwrap();
+        Control { node, url }
+    }
+
+    /// What a command that talks to it prints.
+    async fn run(&self, arguments: &[&str]) -> String {
+        let mut command = Command::new(tundra().unwrap());
+        let output = command.args(arguments).env("TUNDRA_CONTROL_URL", &self.url).output().await.unwrap();
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap().trim().to_string()
+    }
+}
+
+/// A connection to all coordinators, which take turns, that shows a key or a token.
+async fn connect(cluster: &ProcessCluster, shown: &str) -> Connection {
+    let mut connections = Vec::new();
+    for address in &cluster.coordinators {
+        connections.push(Connection::flight_as(address, shown).await.unwrap());
+    }
+    Connection::Turns(connections, 0)
+}
+
+/// Waits until a statement is answered as it is to be, three times in a row: by every coordinator.
+async fn until(connection: &mut Connection, sql: &str, wanted: impl Fn(&Result<i64, Failure>) -> bool) {
+    let (begun, mut agreed) = (Instant::now(), 0);
+    while agreed < 3 {
+        let answer = number(connection, sql).await;
+        agreed = if wanted(&answer) { agreed + 1 } else { 0 };
+        assert!(begun.elapsed() < PATIENCE, "{sql}: {answer:?}");
+        if agreed == 0 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tenants_of_a_cluster_are_decided_beside_it() {
+    let cluster = ProcessCluster::start(&ARGUMENTS).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("control").display().to_string();
+    let control = Control::start(&cluster, &data).await;
+    let mut keys = Vec::new();
+    for tenant in ["acme", "zeta"] {
+        control.run(&["tenant", "create", tenant, "--concurrency", "4"]).await;
+        keys.push(control.run(&["tenant", "key", "create", tenant, "--user", "etl"]).await);
+    }
+    let (mut acme, mut zeta) = (connect(&cluster, &keys[0]).await, connect(&cluster, &keys[1]).await);
+    for connection in [&mut acme, &mut zeta] {
+        until(connection, "SELECT 1", Result::is_ok).await;
+    }
+    acme.execute("CREATE TABLE item AS SELECT i FROM (VALUES (1), (2), (3)) AS t (i)").await.unwrap();
+    for _ in 0..8 {
+        acme.execute("INSERT INTO item SELECT i + 1 FROM item").await.unwrap();
+    }
+    zeta.execute("CREATE TABLE item AS SELECT 7 AS i").await.unwrap();
+    let count = "SELECT count(*) FROM item";
+    for _ in 0..3 {
+        assert_eq!(number(&mut acme, count).await.unwrap(), 768);
+        assert_eq!(number(&mut zeta, count).await.unwrap(), 1);
+        assert_eq!(number(&mut zeta, "SELECT sum(rows) FROM system.shards").await.unwrap(), 3);
+    }
+    let token = control.run(&["tenant", "token", "acme", "--user", "ann"]).await;
+    let mut ann = connect(&cluster, &token).await;
+    until(&mut ann, count, |answer| matches!(answer, Ok(768))).await;
+
+    // While nobody decides everything goes on; a node is lost meanwhile.
+    control.node.kill().await.unwrap();
+    cluster.kill("coordinator-1").unwrap();
+    cluster.kill("shard-1").unwrap();
+    let mut others = Vec::new();
+    for address in &cluster.coordinators[1..] {
+        others.push(Connection::flight_as(address, &keys[0]).await.unwrap());
+    }
+    let mut others = Connection::Turns(others, 0);
+    for _ in 0..6 {
+        assert_eq!(eventually(&mut others, count).await.unwrap(), 768);
+    }
+    cluster.wait_for("coordinator-1").await.unwrap();
+
+    // It goes on with what it had decided.
+    let control = Control::start(&cluster, &data).await;
+    let mut acme = connect(&cluster, &keys[0]).await;
+    control.run(&["tenant", "suspend", "acme"]).await;
+    until(&mut acme, count, |answer| matches!(answer, Err(Failure(why)) if why.contains("not served"))).await;
+    control.run(&["tenant", "resume", "acme"]).await;
+    until(&mut acme, count, |answer| matches!(answer, Ok(768))).await;
+    let id = keys[0].split('_').nth(1).unwrap();
+    control.run(&["tenant", "key", "revoke", "acme", id]).await;
+    until(&mut acme, count, |answer| matches!(answer, Err(Failure(why)) if why.contains("revoked"))).await;
+    control.run(&["tenant", "delete", "acme"]).await;
+    let mut zeta = connect(&cluster, &keys[1]).await;
+    until(&mut zeta, count, |answer| matches!(answer, Ok(1))).await;
+    let gone = |datasets: &serde_json::Value| {
+        datasets.as_array().unwrap().iter().all(|dataset| dataset["tenant"] == "zeta")
+    };
+    let begun = Instant::now();
+    while !gone(&cluster.admin(1, &["datasets"]).await.unwrap()) {
+        assert!(begun.elapsed() < PATIENCE, "what a tenant had goes with it");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+
+    // The object store alone brings back what is left, policy and all.
+    control.node.end().await.unwrap();
+    let folder = cluster.end().await.unwrap();
+    for entry in std::fs::read_dir(folder.path().join("cluster")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() && path.file_name().unwrap() != "objects" {
+            std::fs::remove_dir_all(path).unwrap();
+        }
+    }
+    let cluster = ProcessCluster::start_in(folder, &ARGUMENTS).await.unwrap();
+    let mut zeta = connect(&cluster, &keys[1]).await;
+    assert_eq!(eventually(&mut zeta, count).await.unwrap(), 1);
+    let mut acme = connect(&cluster, &keys[0]).await;
+    assert!(number(&mut acme, count).await.is_err(), "what was deleted stays away");
+    let policy = cluster.admin(0, &["policy"]).await.unwrap();
+    let acme =
+        policy["documents"].as_array().unwrap().iter().find(|one| one["name"] == "tenant/acme").unwrap();
+    assert_eq!(acme["gone"], true);
+    cluster.stop().await.unwrap();
+}
