@@ -18,6 +18,8 @@ pub struct TenantSettings {
     pub service_level_ms: u64,
     pub workload: Workload,
     pub quotas: Quotas,
+    /// Prefixes of URLs that its tables may be read from, beside its own folder of the object store.
+    pub locations: Vec<String>,
 }
 
 /// A tenant's share of what all tenants run on.
@@ -32,11 +34,11 @@ pub struct Workload {
     pub queue_timeout_ms: u64,
     /// Its part of turns while others wait as well, as a weight; 0 counts as 1.
     pub share: u32,
-    /// What its statements may hold together on a node, in bytes; 0: as much as there is.
+    /// What its statements may hold together on a node, in bytes; 0: as much as there is. Not enforced yet.
     pub memory_bytes: u64,
 }
 
-/// What a tenant may use at most; 0: no limit.
+/// What a tenant may use at most; 0: no limit. Published, and not enforced yet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Quotas {

@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 /// What a group of share 1 advances by a turn.
-const STRIDE: u64 = 1 << 32;
+const STRIDE: u64 = 1 << 20;
 
 /// The statements of all tenants, on their way in.
 pub(crate) struct Admission {
@@ -121,7 +121,7 @@ impl Admission {
 
     /// Waits for a turn of that group. Dropping the future leaves the queue.
     pub(crate) async fn enter(self: &Arc<Admission>, group: &Arc<str>, limits: Limits) -> Result<Slot> {
-        let (place, turn) = {
+        let (place, turn, granted) = {
             let mut state = self.state.lock();
             if state.is_closed {
                 return Err(Error::ShuttingDown);
@@ -141,8 +141,11 @@ impl Admission {
                 )));
             }
             of.waiting.push_back(Waiting { number, turn });
-            (Place { admission: self.clone(), group: group.clone(), number }, given)
+            // Its limits may have been raised.
+            let granted = self.grant(&mut state);
+            (Place { admission: self.clone(), group: group.clone(), number }, given, granted)
         };
+        granted.into_iter().for_each(|(turn, slot)| drop(turn.send(slot)));
         let _queued = Gauge::enter("tundra_queries_queued", group);
         let turn = async { turn.await.map_err(|_| Error::ShuttingDown) };
         let slot = match limits.queue_timeout {
@@ -224,7 +227,7 @@ impl State {
         let pass = self.pass;
         let of = self.groups.entry(group.clone()).or_default();
         of.limits = limits;
-        if of.running == 0 && of.waiting.is_empty() {
+        if of.waiting.is_empty() {
             of.pass = of.pass.max(pass);
         }
     }
@@ -343,6 +346,39 @@ mod tests {
             turns += 1;
         }
         assert!((1..=4).contains(&turns), "{turns}");
+    }
+
+    /// A group that always has something to do saves no turns up either.
+    #[tokio::test]
+    async fn nothing_is_saved_up_while_one_runs() {
+        let admission = Admission::new(2);
+        let _long = slot(&mut enter(&admission, "a", FREE)).unwrap();
+        for _ in 0..1_000 {
+            drop(slot(&mut enter(&admission, "b", FREE)).unwrap());
+        }
+        let mut held = Some(slot(&mut enter(&admission, "b", FREE)).unwrap());
+        let mut waiting: Vec<Entering> = (0..20).map(|_| enter(&admission, "a", FREE)).collect();
+        let mut other = enter(&admission, "b", FREE);
+        let mut turns = 0;
+        while slot(&mut other).is_none() {
+            held.take();
+            held = waiting.iter_mut().find_map(slot);
+            turns += 1;
+        }
+        assert!(turns <= 2, "{turns}");
+    }
+
+    /// Whoever has waited longer runs as soon as its group may have more.
+    #[tokio::test]
+    async fn limits_that_are_raised() {
+        let admission = Admission::new(4);
+        let limits = |concurrency| Limits { concurrency, ..FREE };
+        let _first = slot(&mut enter(&admission, "a", limits(1))).unwrap();
+        let mut second = enter(&admission, "a", limits(1));
+        assert!(slot(&mut second).is_none());
+        let mut third = enter(&admission, "a", limits(4));
+        assert!(slot(&mut second).is_some() && slot(&mut third).is_some());
+        assert!(slot(&mut enter(&admission, "b", FREE)).is_some());
     }
 
     #[tokio::test(start_paused = true)]

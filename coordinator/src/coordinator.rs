@@ -13,9 +13,10 @@ use exec::memory::MemoryPool;
 use exec::runtime::Workers;
 use parking_lot::Mutex;
 use planner::Statement;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// The shared part of a coordinator.
@@ -30,7 +31,10 @@ pub(crate) struct Coordinator {
     pub(crate) quarantine: Quarantine,
     pub(crate) hedging: Hedging,
     random: Random,
-    queries: Mutex<HashMap<u128, Running>>,
+    /// By number, and by a count of those of this process: a ticket may be redeemed while its query runs.
+    queries: Mutex<BTreeMap<(u128, u64), Running>>,
+    /// How many were listed.
+    listed: AtomicU64,
     stopping: AtomicBool,
 }
 
@@ -63,7 +67,7 @@ pub(crate) struct QuerySummary {
 /// A query in the list of those that run; dropping it takes it off.
 pub(crate) struct ListedQuery {
     coordinator: Arc<Coordinator>,
-    query_id: u128,
+    key: (u128, u64),
     started: Instant,
 }
 
@@ -92,6 +96,7 @@ impl Coordinator {
             hedging: Hedging::new(),
             random,
             queries,
+            listed: AtomicU64::new(0),
             stopping,
         }
     }
@@ -117,29 +122,31 @@ impl Coordinator {
         if self.stopping.load(Ordering::Acquire) {
             return Err(Error::ShuttingDown);
         }
-        queries.insert(query_id, Running { cancel, asked, planned: None, started: Instant::now() });
-        Ok(ListedQuery { coordinator: self.clone(), query_id, started: Instant::now() })
+        let key = (query_id, self.listed.fetch_add(1, Ordering::Relaxed));
+        queries.insert(key, Running { cancel, asked, planned: None, started: Instant::now() });
+        Ok(ListedQuery { coordinator: self.clone(), key, started: Instant::now() })
     }
 
     /// Keeps what a listed query does, for who asks for its plan.
     pub(crate) fn does(&self, query_id: u128, planned: &Arc<Statement>) {
-        if let Some(running) = self.queries.lock().get_mut(&query_id) {
+        for (_, running) in self.queries.lock().range_mut(runs_of(query_id)) {
             running.planned = Some(planned.clone());
         }
     }
 
     /// What a query does, where it is listed and planned.
     pub(crate) fn planned(&self, query_id: u128) -> Option<Arc<Statement>> {
-        self.queries.lock().get(&query_id)?.planned.clone()
+        self.queries.lock().range(runs_of(query_id)).find_map(|(_, running)| running.planned.clone())
     }
 
     /// Ends a query; `false` if none of that identity runs.
     pub(crate) fn cancel(&self, query_id: u128) -> bool {
-        let cancel = self.queries.lock().get(&query_id).map(|running| running.cancel.clone());
-        cancel.is_some_and(|cancel| {
-            cancel.cancel();
-            true
-        })
+        let queries = self.queries.lock();
+        let cancels: Vec<Cancel> =
+            queries.range(runs_of(query_id)).map(|(_, running)| running.cancel.clone()).collect();
+        drop(queries);
+        cancels.iter().for_each(Cancel::cancel);
+        !cancels.is_empty()
     }
 
     /// Ends the queries of a tenant.
@@ -153,13 +160,13 @@ impl Coordinator {
 
     /// Whose query it is, where it is listed.
     pub(crate) fn tenant_of(&self, query_id: u128) -> Option<Arc<str>> {
-        self.queries.lock().get(&query_id).map(|running| running.asked.tenant.clone())
+        self.queries.lock().range(runs_of(query_id)).next().map(|(_, running)| running.asked.tenant.clone())
     }
 
     /// The queries that run or wait, the oldest first.
     pub(crate) fn listed(&self) -> Vec<QuerySummary> {
         let queries = self.queries.lock();
-        let summary = |(&id, running): (&u128, &Running)| QuerySummary {
+        let summary = |(&(id, _), running): (&(u128, u64), &Running)| QuerySummary {
             id,
             tenant: running.asked.tenant.clone(),
             principal: running.asked.principal.clone(),
@@ -189,9 +196,14 @@ impl Coordinator {
     }
 }
 
+/// Where the runs of a query are in the list.
+fn runs_of(query_id: u128) -> RangeInclusive<(u128, u64)> {
+    (query_id, 0)..=(query_id, u64::MAX)
+}
+
 impl Drop for ListedQuery {
     fn drop(&mut self) {
-        self.coordinator.queries.lock().remove(&self.query_id);
+        self.coordinator.queries.lock().remove(&self.key);
         metrics::histogram!("tundra_query_seconds").record(self.started.elapsed().as_secs_f64());
     }
 }

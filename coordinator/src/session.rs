@@ -123,8 +123,9 @@ impl Session {
 
     /// What queries see now.
     pub(crate) async fn current_view(&self) -> Result<Arc<View>> {
+        let view = self.tenant.datasets.current_view().await?;
         self.coordinator.tenants.check_open(self.tenant())?;
-        self.tenant.datasets.current_view().await
+        Ok(view)
     }
 
     /// Runs one statement. A statement that changes something has done so, durably, when this returns; a
@@ -227,6 +228,8 @@ impl Session {
             sql: planned.sql.as_str().into(),
         };
         let listed = Arc::new(self.coordinator.list(id, asked, cancel.clone())?);
+        // Listed by now, it ends as the tenant is suspended.
+        self.coordinator.tenants.check_open(self.tenant())?;
         let timeout = self.settings.lock().query_timeout;
         let deadline = timeout.map(|timeout| self.coordinator.now() + timeout);
         let statement = statement_id(self.tenant(), &planned.sql, &planned.parameters);

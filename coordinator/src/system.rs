@@ -8,6 +8,7 @@ use crate::tenants::Tenant;
 use crate::view::{View, text, wide};
 use columnar::{DataType, Scalar, Value};
 use flight_proto::admin::Speaks;
+use flight_proto::policy::DEFAULT_TENANT;
 use planner::catalog::{Catalog, Table, VirtualTable};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -79,7 +80,11 @@ impl Names {
                 Value::varchar(&member.role),
                 Value::boolean(member.here),
                 count(member.term),
-                member.applied.map_or(Value::null(DataType::Int64), count),
+                // It counts the changes of all tenants.
+                member
+                    .applied
+                    .filter(|_| self.owns(DEFAULT_TENANT))
+                    .map_or(Value::null(DataType::Int64), count),
             ];
             row.extend(spoken(member.speaks));
             row
@@ -91,8 +96,10 @@ impl Names {
         let texts = ["shard", "schema_name", "table_name", "state", "error"];
         let counts = ["dataset", "version", "rows_done", "rows_total", "bytes_read", "elapsed_ms"];
         let columns = texts.into_iter().map(text).chain(counts.into_iter().map(wide)).collect();
-        let rows =
-            facts::hydrations(&self.coordinator.tenants).into_iter().filter(|one| self.owns(&one.tenant));
+        let rows = facts::hydrations(&self.coordinator.tenants).into_iter().filter(|one| {
+            // Those that the tenant of that name had before have no names any more.
+            self.owns(&one.tenant) && (!one.table.is_empty() || self.owns(DEFAULT_TENANT))
+        });
         let rows = rows.map(|one| {
             let counts = [one.rows_done, one.rows_total, one.bytes_read, one.elapsed_ms];
             let counts = [&[one.dataset, one.version], &counts[..]].concat();

@@ -359,4 +359,5 @@ pub enum Reason {
     BadDocument = 32,
     ForeignKey = 33,
     StaleDocument = 34,
+    NoNumbers = 35,
 }

@@ -92,6 +92,10 @@ pub struct Tenant {
     /// Prefixes of URLs that its tables may be read from, beside its own folder of the object store.
     #[prost(string, repeated, tag = "7")]
     pub locations: Vec<String>,
+    /// The version of the document that created it. One that differs tells of another tenant of the same name: whoever
+    /// has not heard that the former was deleted learns it by this.
+    #[prost(uint64, tag = "8")]
+    pub created_version: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, prost::Enumeration)]
@@ -249,7 +253,12 @@ impl Document {
         }
         let expected = match &self.subject {
             None => return invalid("it is about nothing that this version of Tundra knows".into()),
-            Some(Subject::Gone(_)) => return Ok(()),
+            Some(Subject::Gone(_)) => match self.name.split_once('/') {
+                None if self.name == ISSUERS => ISSUERS.into(),
+                Some(("tenant", tenant)) => tenant_document(tenant),
+                Some(("keys", tenant)) => keys_document(tenant),
+                _ => return invalid("this version of Tundra knows of no such thing".into()),
+            },
             Some(Subject::Tenant(tenant)) => tenant_document(&tenant.name),
             Some(Subject::ApiKeys(keys)) => keys_document(&keys.tenant),
             Some(Subject::Issuers(_)) => ISSUERS.into(),
@@ -380,6 +389,12 @@ mod tests {
         let tenant = Some(Subject::Tenant(Tenant { name: "A/b".into(), ..Tenant::default() }));
         let badly = invalid(Document { name: "tenant/A/b".into(), subject: tenant, ..document() });
         assert!(badly.contains("lower-case"), "{badly}");
+        for (name, good) in
+            [("issuers", true), ("keys/acme", true), ("tenant/A", false), ("tenant/a/b", false), ("x", false)]
+        {
+            let gone = Document { name: name.into(), subject: Some(Subject::Gone(Gone {})), ..document() };
+            assert_eq!(gone.sign(&[7; KEY_BYTES], sign).read().is_ok(), good, "{name}");
+        }
         let gone = Document { subject: Some(Subject::Gone(Gone {})), ..document() };
         assert_eq!(gone.sign(&[7; KEY_BYTES], sign).read().unwrap().tenant(), Some("acme"));
     }

@@ -5,7 +5,8 @@ use control_plane::json::TenantSettings;
 
 use crate::size::Size;
 
-/// Flags that were given change something; 0 takes a limit away.
+/// Flags that were given change something; 0 takes a limit away. Limits of memory, data and spending are published, and
+/// not enforced yet.
 #[derive(Args)]
 pub(super) struct Settings {
     /// What it pays for, by which rules tell tenants apart
@@ -26,18 +27,21 @@ pub(super) struct Settings {
     /// Its part of turns while other tenants wait as well, as a weight
     #[arg(long, value_name = "N")]
     share: Option<u32>,
-    /// What its statements may hold together on a node: bytes, 2GB or 512MiB
+    /// What its statements may hold together on a node: bytes, 2GB or 512MiB; not enforced yet
     #[arg(long, value_name = "SIZE", value_parser = bytes)]
     memory: Option<u64>,
-    /// Of its datasets in the memory of shards, one copy of each counted
+    /// Of its datasets in the memory of shards, one copy of each counted; not enforced yet
     #[arg(long, value_name = "SIZE", value_parser = bytes)]
     resident: Option<u64>,
-    /// Read by its statements in a day (UTC)
+    /// Read by its statements in a day (UTC); not enforced yet
     #[arg(long, value_name = "SIZE", value_parser = bytes)]
     scanned_per_day: Option<u64>,
-    /// Spent in a month (UTC), such as 1500.50
+    /// Spent in a month (UTC), such as 1500.50; not enforced yet
     #[arg(long, value_name = "AMOUNT", value_parser = micros)]
     spend_per_month: Option<u64>,
+    /// A prefix of URLs that its tables may be read from, beside its own folder; in place of those before, '' for none
+    #[arg(long, value_name = "URL")]
+    location: Vec<String>,
 }
 
 impl Settings {
@@ -58,6 +62,9 @@ impl Settings {
         take(&mut settings.quotas.resident_bytes, self.resident);
         take(&mut settings.quotas.scanned_bytes_per_day, self.scanned_per_day);
         take(&mut settings.quotas.spend_per_month_micros, self.spend_per_month);
+        if !self.location.is_empty() {
+            settings.locations = self.location.into_iter().filter(|location| !location.is_empty()).collect();
+        }
         settings
     }
 }
@@ -138,6 +145,7 @@ mod tests {
             resident: None,
             scanned_per_day: None,
             spend_per_month: None,
+            location: Vec::new(),
         };
         let mut before = TenantSettings { tier: "gold".into(), ..TenantSettings::default() };
         before.workload.concurrency = 8;

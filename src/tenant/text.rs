@@ -40,6 +40,7 @@ pub(super) fn tenant(tenant: &Tenant) -> String {
         ("resident (bytes)", limit(quotas.resident_bytes)),
         ("scanned per day (bytes)", limit(quotas.scanned_bytes_per_day)),
         ("spend per month", if quotas.spend_per_month_micros == 0 { "no limit".into() } else { spend }),
+        ("locations", tenant.settings.locations.join(" ")),
         ("version", tenant.version.to_string()),
         ("changed", time(tenant.decided_at_us)),
     ];

@@ -89,6 +89,11 @@ impl<'a> Change<'a> {
         Ok(Some(before))
     }
 
+    /// The version that the next document gets.
+    pub(crate) fn next_version(&self) -> u64 {
+        self.version + 1
+    }
+
     /// Has further versions be higher than this.
     pub(crate) fn raise(&mut self, version: u64) {
         self.dirty |= version > self.version;

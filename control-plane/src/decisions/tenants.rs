@@ -39,6 +39,10 @@ pub(crate) async fn put(
     if !settings.tier.is_empty() {
         check_name("a tier", &settings.tier)?;
     }
+    if let Some(location) = settings.locations.iter().find(|location| !location.contains("://")) {
+        let why = format!("expected a prefix of URLs such as s3://bucket/folder, got '{location}'");
+        return Err(Error::Invalid(why));
+    }
     let mut change = database.change(who).await?;
     let held = change.document(&tenant_document(name)).await?;
     let before = held.as_ref().and_then(live);
@@ -58,6 +62,8 @@ pub(crate) async fn put(
         service_level_ms: settings.service_level_ms,
         workload: Some(settings.workload.into()),
         quotas: Some(settings.quotas.into()),
+        locations: settings.locations,
+        created_version: before.map_or(change.next_version(), |before| before.created_version),
     };
     let action = if before.is_some() { "change" } else { "create" };
     let document = change.decide(&tenant_document(name), action, Subject::Tenant(tenant)).await?;

@@ -52,6 +52,7 @@ impl From<&policy::Tenant> for TenantSettings {
                 scanned_bytes_per_day: quotas.scanned_bytes_per_day,
                 spend_per_month_micros: quotas.spend_per_month_micros,
             },
+            locations: tenant.locations.clone(),
         }
     }
 }

@@ -65,6 +65,8 @@ async fn publish_one(coordinator: &Coordinator, hexadecimal: &str) -> Result<Pub
         Reply::Refused(Refusal::StaleDocument { current, .. }) => (PublishOutcome::Stale, current),
         reply => {
             reply.accepted()?;
+            // What a tenant had that is no more is gone before anybody hears of it; nodes of a cluster follow the catalog.
+            coordinator.tenants.forget_dropped();
             (if known { PublishOutcome::Known } else { PublishOutcome::Taken }, document.version)
         }
     };

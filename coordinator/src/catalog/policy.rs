@@ -4,7 +4,8 @@ use super::reply::Refusal;
 use flight_proto::Message;
 use flight_proto::catalog::CatalogState;
 use flight_proto::policy::{
-    ApiKey, DEFAULT_TENANT, Document, Issuer, Signed, Subject, Tenant, TenantStatus, tenant_document,
+    ApiKey, DEFAULT_TENANT, Document, ISSUERS, Issuer, Signed, Subject, Tenant, TenantStatus, keys_document,
+    tenant_document,
 };
 use ring::signature::{ED25519, UnparsedPublicKey};
 use std::collections::BTreeMap;
@@ -35,11 +36,14 @@ impl Policy {
             Some(Subject::Tenant(tenant)) => drop(self.tenants.insert(about, Arc::new(tenant))),
             Some(Subject::ApiKeys(keys)) => drop(self.keys.insert(about, Arc::new(keys.keys))),
             Some(Subject::Issuers(issuers)) => self.issuers = Arc::new(issuers.issuers),
+            Some(Subject::Gone(_)) if document.name == ISSUERS => self.issuers = Arc::default(),
             Some(Subject::Gone(_)) if document.name == tenant_document(&about) => {
                 self.tenants.remove(&about);
             }
-            Some(Subject::Gone(_)) if about.is_empty() => self.issuers = Arc::default(),
-            Some(Subject::Gone(_)) => drop(self.keys.remove(&about)),
+            Some(Subject::Gone(_)) if document.name == keys_document(&about) => {
+                self.keys.remove(&about);
+            }
+            Some(Subject::Gone(_)) => {}
             None => {}
         }
     }
@@ -116,6 +120,14 @@ pub(super) fn publish(
         && name == tenant_document(DEFAULT_TENANT)
     {
         return Err(Refusal::BadDocument(format!("the tenant '{DEFAULT_TENANT}' cannot be deleted")));
+    }
+    // Keys of a tenant that was deleted since are not those of one that has its name now.
+    if let Some(tenant) = document.tenant().filter(|tenant| name == keys_document(tenant))
+        && let Some(Ok(known)) = state.policy.get(&tenant_document(tenant)).map(Signed::read)
+        && matches!(known.subject, Some(Subject::Gone(_)))
+        && known.version > document.version
+    {
+        return Err(Refusal::StaleDocument { name, offered: document.version, current: known.version });
     }
     state.policy_key = signed.key.clone();
     state.policy.insert(name, signed.clone());

@@ -45,6 +45,8 @@ pub enum Refusal {
     ShardStatus { shard: u64, status: String },
     #[error("there is no tenant '{0}'")]
     NoTenant(String),
+    #[error("no dataset can get a number any more: the object store has a folder of the highest one")]
+    NoNumbers,
     #[error("{0}")]
     BadDocument(String),
     #[error("policy document '{0}' is not signed with the key that this cluster takes documents of")]
@@ -67,6 +69,7 @@ impl From<Refusal> for Error {
                 Error::NotFound(message)
             }
             Refusal::BadDocument(_) => Error::Statement(message),
+            Refusal::NoNumbers => Error::Environment(message),
             Refusal::ForeignKey(_) => Error::Denied(message),
             Refusal::SchemaNotEmpty(_) | Refusal::BuiltIn(_) => Error::Statement(message),
             Refusal::StaleVersion { .. }
@@ -131,6 +134,7 @@ impl From<&Refusal> for Refused {
                 Refused { offered: *shard, ..named(Reason::ShardStatus, status) }
             }
             Refusal::NoTenant(name) => named(Reason::NoTenant, name),
+            Refusal::NoNumbers => plain(Reason::NoNumbers),
             Refusal::BadDocument(why) => named(Reason::BadDocument, why),
             Refusal::ForeignKey(name) => named(Reason::ForeignKey, name),
             Refusal::StaleDocument { name, offered, current } => {
@@ -165,6 +169,7 @@ impl From<&Refused> for Refusal {
                 Refusal::StaleVersion { offered: refused.offered, current: refused.current }
             }
             Reason::NoTenant => Refusal::NoTenant(name()),
+            Reason::NoNumbers => Refusal::NoNumbers,
             Reason::BadDocument => Refusal::BadDocument(name()),
             Reason::ForeignKey => Refusal::ForeignKey(name()),
             Reason::StaleDocument => {
@@ -212,6 +217,7 @@ mod tests {
         let status = Refusal::ShardStatus { shard: 5, status: "s".into() };
         check(Reply::Refused(status), b"\x1a\x07\x08\x16\x12\x01s\x18\x05");
         check(named(Refusal::NoTenant), b"\x1a\x05\x08\x1e\x12\x01s");
+        check(Reply::Refused(Refusal::NoNumbers), b"\x1a\x02\x08\x23");
         check(named(Refusal::BadDocument), b"\x1a\x05\x08\x20\x12\x01s");
         check(named(Refusal::ForeignKey), b"\x1a\x05\x08\x21\x12\x01s");
         let stale = Refusal::StaleDocument { name: "s".into(), offered: 2, current: 3 };

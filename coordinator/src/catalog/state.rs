@@ -8,7 +8,7 @@ use super::reply::{Refusal, Reply};
 use crate::error::{Error, Result};
 use flight_proto::Message;
 use flight_proto::catalog::{self as stored, Change, Command, Dataset, Schema, ShardStatus, Tenant};
-use flight_proto::policy::{DEFAULT_TENANT, KEY_BYTES, Signed, Subject, tenant_document};
+use flight_proto::policy::{self as policy_of, DEFAULT_TENANT, KEY_BYTES, Signed, Subject, tenant_document};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -91,6 +91,16 @@ impl CatalogState {
     /// The highest version of a document.
     pub fn policy_version(&self) -> u64 {
         policy::latest(&self.stored)
+    }
+
+    /// Datasets of a tenant up to this number are not of the one that has the name now.
+    pub fn deleted_up_to(&self, tenant: &str) -> u64 {
+        self.tenant(tenant).map_or(0, |tenant| tenant.deleted_up_to)
+    }
+
+    /// The highest number that a dataset has or had.
+    pub fn last_dataset(&self) -> u64 {
+        self.stored.last_dataset
     }
 
     /// Whether it may not know yet of everything that the object store has.
@@ -192,7 +202,8 @@ impl CatalogState {
                 if self.stored.restoring {
                     return Err(Refusal::Restoring);
                 }
-                let number = self.stored.last_dataset.max(allocate.above) + 1;
+                let number = self.stored.last_dataset.max(allocate.above).checked_add(1);
+                let number = number.ok_or(Refusal::NoNumbers)?;
                 if !allocate.name.is_empty() {
                     let tenant = self.tenant_mut(&command.tenant)?;
                     tenant.give_number(&allocate.schema, &allocate.name, number)?;
@@ -316,6 +327,7 @@ impl CatalogState {
     }
 
     fn publish(&mut self, signed: &Signed) -> std::result::Result<Reply, Refusal> {
+        let before = self.policy.clone();
         let Taken::New(document) = policy::publish(&mut self.stored, &mut self.policy, signed)? else {
             return Ok(Reply::Done);
         };
@@ -323,11 +335,19 @@ impl CatalogState {
         if document.name != tenant_document(about) {
             return Ok(Reply::Done);
         }
-        if matches!(document.subject, Some(Subject::Gone(_))) {
+        let is_another = |tenant: &policy_of::Tenant| {
+            before.tenant(about).is_some_and(|before| before.created_version != tenant.created_version)
+        };
+        let (is_gone, is_another) = match &document.subject {
+            Some(Subject::Tenant(tenant)) => (false, is_another(tenant)),
+            _ => (true, false),
+        };
+        if is_gone || is_another {
             let deleted_up_to = self.stored.last_dataset;
             let none = Tenant { deleted_up_to, ..Tenant::default() };
             self.stored.tenants.insert(about.into(), none);
-        } else {
+        }
+        if !is_gone {
             self.tenant_mut(about)?;
         }
         Ok(Reply::Done)
@@ -701,6 +721,19 @@ mod tests {
         assert!(state.is_past("acme", 1, "main", "t") && !state.is_past("acme", 2, "main", "t"));
         assert_eq!(state.apply(&of("acme", switch(2, "main", "t", 1))), Reply::Done);
         assert_eq!((state.policy_version(), state.documents().len()), (3, 1));
+        let full = AllocateDataset { above: u64::MAX, schema: String::new(), name: String::new() };
+        let full = state.apply(&command(Change::AllocateDataset(full)));
+        assert_eq!(full, Reply::Refused(Refusal::NoNumbers));
+        // One that was made anew while nobody told of the deletion has nothing either.
+        let anew = policy::Tenant {
+            name: "acme".into(),
+            status: 1,
+            created_version: 5,
+            ..policy::Tenant::default()
+        };
+        assert!(state.find(2).is_some());
+        assert_eq!(state.apply(&publish(5, "tenant/acme", Subject::Tenant(anew))), Reply::Done);
+        assert!(state.find(2).is_none() && state.is_past("acme", 2, "main", "t"));
         let default = state.apply(&publish(4, "tenant/default", gone));
         assert!(matches!(default, Reply::Refused(Refusal::BadDocument(_))), "{default:?}");
     }

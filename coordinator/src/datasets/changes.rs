@@ -332,6 +332,21 @@ impl Datasets {
         }))
     }
 
+    /// Refuses a version of files that a tenant may not read: whoever may write into its folder of the object store can
+    /// write manifests, too. The default tenant's are the operators'.
+    pub(super) fn check_files(&self, manifest: &Manifest) -> Result<()> {
+        for file in manifest.files.iter().filter(|_| !self.is_default()) {
+            if !self.allows(&self.ground.stores.open(&file.url).map_err(shard_error)?) {
+                let (name, version, url) = (&manifest.name, manifest.version, &file.url);
+                let why = format!(
+                    "version {version} of table '{name}' has the file {url}, which the tenant may not read"
+                );
+                return Err(Error::Denied(why));
+            }
+        }
+        Ok(())
+    }
+
     fn is_default(&self) -> bool {
         &*self.tenant == DEFAULT_TENANT
     }
@@ -342,16 +357,16 @@ impl Datasets {
         let real = place.resolved();
         let is_within = |outer: &Place| place.is_within(outer) && real.is_within(&outer.resolved());
         let snapshot = self.catalog().snapshot();
+        let others = snapshot.tenants().filter(|tenant| *tenant != &*self.tenant);
+        let mut others = others.map(|tenant| self.root().join(tenant));
+        if others.any(|other| place.is_within(&other) || real.is_within(&other.resolved())) {
+            return false;
+        }
         if !self.is_default() {
             let given = snapshot.policy().tenant(&self.tenant).cloned();
             let given = given.iter().flat_map(|tenant| &tenant.locations);
             let mut given = given.filter_map(|url| self.ground.stores.open(url).ok());
             return is_within(&self.root().join(&self.tenant)) || given.any(|outer| is_within(&outer));
-        }
-        let others = snapshot.tenants().filter(|tenant| *tenant != DEFAULT_TENANT);
-        let mut others = others.map(|tenant| self.root().join(tenant));
-        if others.any(|other| place.is_within(&other) || real.is_within(&other.resolved())) {
-            return false;
         }
         self.ground.allowed.iter().chain([self.root()]).any(is_within)
     }

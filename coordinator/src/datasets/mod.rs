@@ -389,6 +389,7 @@ impl Datasets {
 
     /// Brings a version onto the shards.
     async fn hydrate(&self, manifest: &Manifest) -> Result<Arc<Resident>> {
+        self.check_files(manifest)?;
         let version = Version::of_manifest(manifest).map_err(shard_error)?;
         let brought = self.ground.shards.bring_in(manifest, &version).await?;
         Ok(resident(&self.tenant, &dataset_of(manifest), version.schema.to_vec(), brought))
@@ -399,13 +400,13 @@ impl Datasets {
         let (dataset, version) = (resident.table.dataset, resident.table.version);
         let former = {
             let mut state = self.state.lock();
-            if self.ground.shards.nodes().is_some() {
-                let known = state.residents.get(&dataset).map(|known| known.table.version);
-                let dropped = self.catalog().snapshot().dataset(&self.tenant, dataset).is_none();
-                // Another coordinator was faster: what it dropped was taken out already, and would stay from now on.
-                if dropped || known.is_some_and(|known| known > version) {
-                    return;
-                }
+            let known = state.residents.get(&dataset).map(|known| known.table.version);
+            let dropped = self.catalog().snapshot().dataset(&self.tenant, dataset).is_none();
+            let overtaken =
+                self.ground.shards.nodes().is_some() && known.is_some_and(|known| known > version);
+            // Whoever dropped it, or its tenant, was faster: it was taken out already, and would stay from now on.
+            if dropped || overtaken {
+                return;
             }
             if let Some(manifest) = manifest {
                 state.heads.insert(dataset, manifest);

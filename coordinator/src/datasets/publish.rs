@@ -27,6 +27,7 @@ impl Datasets {
     /// Has the catalog say that a version is the one to be seen, unless it has a later one already, which builds upon
     /// this.
     pub(super) async fn switch_on(&self, manifest: &Manifest) -> Result<()> {
+        self.check_files(manifest)?;
         let change = Change::SwitchVersion(SwitchVersion { dataset: Some(dataset_of(manifest)) });
         match self.try_propose(change).await? {
             Reply::Refused(Refusal::StaleVersion { .. }) if self.shards().nodes().is_some() => Ok(()),

@@ -154,8 +154,11 @@ impl Sessions {
             }
             return Ok(session);
         }
-        // Where everyone may call, a token from before a restart is as good as a new one.
-        let caller = self.caller(&Credentials::Nothing, None).ok().flatten().ok_or_else(|| {
+        // Where everyone may call, a token from before a restart is as good as a new one, unless there are tenants: it may
+        // have been of any.
+        let open = self.coordinator.tenants.catalog().snapshot().policy_key().is_none();
+        let caller = open.then(|| self.caller(&Credentials::Nothing, None).ok().flatten());
+        let caller = caller.flatten().ok_or_else(|| {
             Error::Unauthenticated("the token is not known, or its session has ended; log in again".into())
         })?;
         self.begin(key, caller)

@@ -22,6 +22,9 @@ const TOKEN_BYTES_MOST: usize = 16 << 10;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Proof {
     issuer: String,
+    audience: String,
+    /// The tenant that the issuer names users of; empty: of any.
+    bound_to: String,
     key: String,
     /// Microseconds since 1970.
     issued_at_us: i64,
@@ -31,7 +34,11 @@ pub(super) struct Proof {
 impl Proof {
     /// An error where the token has ended, or its key was taken back since.
     pub(super) fn check(&self, policy: &Policy, now_us: i64) -> Result<()> {
-        let issuer = policy.issuers().iter().find(|issuer| issuer.issuer == self.issuer);
+        let same = |issuer: &&Issuer| {
+            (&issuer.issuer, &issuer.audience, &issuer.tenant)
+                == (&self.issuer, &self.audience, &self.bound_to)
+        };
+        let issuer = policy.issuers().iter().find(same);
         let key = issuer.and_then(|issuer| issuer.keys.iter().find(|key| key.id == self.key));
         let key = key.ok_or_else(|| bad("its key is no longer in use"))?;
         if is_retired(key, self.issued_at_us) {
@@ -77,6 +84,8 @@ pub(super) fn caller(token: &str, policy: &Policy, now_us: i64) -> Result<Caller
         principal.ok_or_else(|| bad(&format!("it names no user in the claim '{}'", issuer.user_claim)))?;
     let proof = Proof {
         issuer: issuer.issuer.clone(),
+        audience: issuer.audience.clone(),
+        bound_to: issuer.tenant.clone(),
         key: key.id.clone(),
         issued_at_us: seconds("iat").ok_or_else(|| bad("it does not say when it was made"))?,
         expires_at_us: seconds("exp").ok_or_else(|| bad("it has no end"))?,

@@ -1,49 +1,62 @@
 //! Tenants that are not served any more: what runs of them ends, and what they had goes.
 
-use super::Tenants;
 use crate::catalog::Closed;
 use crate::coordinator::Coordinator;
 use crate::datasets::Datasets;
+use crate::error::Result;
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
+
+use super::Tenants;
+
+/// How soon tombstones that could not be written are tried again.
+const AGAIN: Duration = Duration::from_secs(30);
 
 /// Acts on the policy that the catalog has, for as long as it is polled.
 pub(crate) async fn follow(coordinator: Arc<Coordinator>) {
     let tenants = &coordinator.tenants;
     let mut changes = tenants.catalog().changes();
     let mut acted_on = None;
+    // Up to which number a deleted tenant's datasets are buried.
+    let mut buried: BTreeMap<Arc<str>, u64> = BTreeMap::new();
     loop {
-        let policy = changes.borrow_and_update().policy().clone();
-        if acted_on.as_ref().is_none_or(|known| !Arc::ptr_eq(known, &policy)) {
-            for datasets in tenants.all() {
-                let closed = policy.closed(datasets.tenant());
-                if closed.is_some() {
-                    coordinator.cancel_all(datasets.tenant());
-                }
-                if closed == Some(Closed::Unknown) {
-                    tenants.clear(&datasets).await;
+        let snapshot = changes.borrow_and_update().clone();
+        let policy = snapshot.policy();
+        if acted_on.as_ref().is_none_or(|known| !Arc::ptr_eq(known, policy)) {
+            let all = tenants.all();
+            let closed = all.iter().filter(|datasets| policy.closed(datasets.tenant()).is_some());
+            closed.for_each(|datasets| coordinator.cancel_all(datasets.tenant()));
+            tenants.forget_dropped();
+            acted_on = Some(policy.clone());
+        }
+        let leads = tenants.catalog().leadership().leads && !snapshot.is_restoring();
+        let mut failed = false;
+        for datasets in tenants.all().into_iter().filter(|_| leads) {
+            let (tenant, up_to) = (datasets.tenant(), snapshot.deleted_up_to(datasets.tenant()));
+            let is_gone = policy.closed(tenant) == Some(Closed::Unknown);
+            if !is_gone || buried.get(tenant).is_some_and(|&known| known >= up_to) {
+                continue;
+            }
+            match tenants.bury(&datasets).await {
+                Ok(()) => drop(buried.insert(tenant.clone(), up_to)),
+                Err(error) => {
+                    failed = true;
+                    tracing::warn!("datasets of the tenant '{tenant}' are not dropped yet: {error}");
                 }
             }
-            acted_on = Some(policy);
         }
-        if changes.changed().await.is_err() {
-            return;
+        tokio::select! {
+            changed = changes.changed() => if changed.is_err() { return },
+            () = tokio::time::sleep(AGAIN), if failed => {}
         }
     }
 }
 
 impl Tenants {
-    /// Drops what a tenant had that is no more: here, and by its tombstones in the object store.
-    async fn clear(&self, datasets: &Datasets) {
-        datasets.forget_dropped();
-        if !self.catalog().leadership().leads || self.catalog().snapshot().is_restoring() {
-            return;
-        }
-        let buried = match self.manifests.datasets(datasets.tenant()).await {
-            Ok(ids) => datasets.reconcile(&ids).await,
-            Err(error) => Err(error),
-        };
-        if let Err(error) = buried {
-            tracing::warn!("datasets of the tenant '{}' are not dropped yet: {error}", datasets.tenant());
-        }
+    /// Gives the datasets that a tenant had their tombstones in the object store.
+    async fn bury(&self, datasets: &Datasets) -> Result<()> {
+        let ids = self.manifests.datasets(datasets.tenant()).await?;
+        datasets.reconcile(&ids).await
     }
 }

@@ -19,10 +19,9 @@ impl Tenants {
         loop {
             let snapshot = catalog.borrow_and_update().clone();
             shards.borrow_and_update();
-            let mut whole = true;
-            for datasets in self.all() {
-                whole &= datasets.catch_up(&nodes, &snapshot).await;
-            }
+            let all = self.all();
+            let caught_up = all.iter().map(|datasets| datasets.catch_up(&nodes, &snapshot));
+            let whole = futures::future::join_all(caught_up).await.into_iter().all(|whole| whole);
             self.ground.shared.followed.send_replace(snapshot.revision());
             tokio::select! {
                 biased;

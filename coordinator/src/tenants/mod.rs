@@ -122,6 +122,13 @@ impl Tenants {
         }
     }
 
+    /// Lets go of what the catalog does not have any more, where shards are in this process.
+    pub(crate) fn forget_dropped(&self) {
+        if self.shards().here().is_some() {
+            self.all().iter().for_each(|datasets| datasets.forget_dropped());
+        }
+    }
+
     /// Tells the catalog of what was switched on before it was told, for as long as it is polled.
     pub(crate) async fn publish_all(self: Arc<Tenants>) {
         loop {

@@ -14,6 +14,11 @@ use std::time::Duration;
 /// How long changes of the catalog gather before it is copied to the object store.
 const COPY_DELAY: Duration = Duration::from_millis(500);
 
+/// Datasets of higher numbers are not taken over from an object store.
+const NUMBER_MOST: u64 = 1 << 53;
+/// Nor are those of which the catalog has not given nearly as high ones.
+const NUMBERS_AHEAD: u64 = 1_000_000;
+
 impl Tenants {
     /// Brings the catalog up to what the object store holds, and every dataset onto the shards.
     pub(crate) async fn restore(&self) -> Result<()> {
@@ -47,7 +52,13 @@ impl Tenants {
         tenants.retain(|tenant| check_tenant_name(tenant).is_ok());
         let mut stored = BTreeMap::new();
         for tenant in tenants {
-            let ids = self.manifests.datasets(&tenant).await?;
+            let mut ids = self.manifests.datasets(&tenant).await?;
+            // Whoever may write into a folder can make numbers up, which would use all of them up.
+            let most = match snapshot.is_empty() || snapshot.is_restoring() {
+                true => NUMBER_MOST,
+                false => snapshot.last_dataset().saturating_add(NUMBERS_AHEAD),
+            };
+            ids.retain(|&id| id <= most);
             self.default().datasets.see(&ids);
             stored.insert(tenant, ids);
         }
