@@ -83,6 +83,8 @@ pub async fn start(config: Config, environment: Environment) -> Result<Handle> {
     };
     let database = Arc::new(Database::open(&url).await?);
     decisions::set_up(&database).await?;
+    // Fails only where a provider is installed already, which is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build();
     let http = http.map_err(|error| Error::Environment(providers::cause(&error)))?;
     let lease = Arc::new(Lease::new(database.clone(), &config.intervals)?);

@@ -382,10 +382,13 @@ impl Datasets {
         for file in &mut files {
             file.generation = generation;
             if !self.allows(&stores.open(&file.url).map_err(shard_error)?) {
-                return Err(Error::Denied(format!(
-                    "{} lies, or leads, where this table may not be read from",
-                    file.url
-                )));
+                let reach = match self.is_default() {
+                    true => {
+                        "neither the object store nor --allow-location reaches, or to another tenant's folder"
+                    }
+                    false => "the tenant may not read",
+                };
+                return Err(Error::Denied(format!("{} leads by a symbolic link to where {reach}", file.url)));
             }
         }
         let inferred = shard::infer(stores, files).await.map_err(shard_error)?;
