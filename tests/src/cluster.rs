@@ -9,6 +9,22 @@ use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 
+/// Arguments for three coordinators, and for small tables in parts on three shards, each part twice.
+pub const SMALL_PARTS: [&str; 12] = [
+    "--coordinators",
+    "3",
+    "--shards",
+    "3",
+    "--memory",
+    "2GB",
+    "--replicated-rows",
+    "10",
+    "--bucket-rows",
+    "100",
+    "--buckets",
+    "8",
+];
+
 /// `tundra cluster`, which starts its nodes as processes. It ends, and removes its data, when dropped.
 pub struct ProcessCluster {
     process: Child,

@@ -4,24 +4,8 @@
 
 use std::path::Path;
 use std::time::{Duration, Instant};
-use tundra_tests::cluster::ProcessCluster;
+use tundra_tests::cluster::{ProcessCluster, SMALL_PARTS};
 use tundra_tests::connection::{Connection, eventually, number};
-
-/// Small tables in parts on three shards, each part twice.
-const ARGUMENTS: [&str; 12] = [
-    "--coordinators",
-    "3",
-    "--shards",
-    "3",
-    "--memory",
-    "2GB",
-    "--replicated-rows",
-    "10",
-    "--bucket-rows",
-    "100",
-    "--buckets",
-    "8",
-];
 
 fn wipe(cluster: &Path, keep: &str) {
     for entry in std::fs::read_dir(cluster).unwrap() {
@@ -36,7 +20,7 @@ fn wipe(cluster: &Path, keep: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_object_store_alone_brings_it_back() {
-    let mut cluster = ProcessCluster::start(&ARGUMENTS).await.unwrap();
+    let mut cluster = ProcessCluster::start(&SMALL_PARTS).await.unwrap();
     let mut connection = cluster.connect().await.unwrap();
     connection.execute("CREATE SCHEMA sales").await.unwrap();
     connection.execute("CREATE TABLE sales.item AS SELECT i, i % 7 AS grp FROM (VALUES (1), (2), (3), (4), (5), (6), (7), (8), (9), (10), (11), (12)) AS t (i)").await.unwrap();
@@ -52,7 +36,7 @@ async fn the_object_store_alone_brings_it_back() {
 
     let folder = cluster.end().await.unwrap();
     wipe(&folder.path().join("cluster"), "objects");
-    cluster = ProcessCluster::start_in(folder, &ARGUMENTS).await.unwrap();
+    cluster = ProcessCluster::start_in(folder, &SMALL_PARTS).await.unwrap();
     let mut connection = cluster.connect().await.unwrap();
     assert_eq!(eventually(&mut connection, sql).await.unwrap(), before);
     assert_eq!(number(&mut connection, "SELECT count(*) FROM sales.item").await.unwrap(), 768);
@@ -65,7 +49,7 @@ async fn the_object_store_alone_brings_it_back() {
 /// Every coordinator sees what any other acknowledged, at once.
 #[tokio::test(flavor = "multi_thread")]
 async fn any_coordinator_sees_what_another_wrote() {
-    let cluster = ProcessCluster::start(&ARGUMENTS).await.unwrap();
+    let cluster = ProcessCluster::start(&SMALL_PARTS).await.unwrap();
     let mut connection = cluster.connect().await.unwrap();
     connection.execute("CREATE TABLE serial (n BIGINT)").await.unwrap();
     // Statements go to the coordinators in turn.
@@ -103,7 +87,7 @@ async fn the_loss_of_a_node_is_not_noticed_over_tcp() {
 }
 
 async fn lose_nodes(transport: &str) {
-    let arguments = [&ARGUMENTS[..], &["--transport", transport]].concat();
+    let arguments = [&SMALL_PARTS[..], &["--transport", transport]].concat();
     let cluster = ProcessCluster::start(&arguments).await.unwrap();
     let mut connection = cluster.connect().await.unwrap();
     connection.execute("CREATE TABLE wide AS SELECT * FROM (VALUES (1), (2), (3), (4), (5), (6), (7), (8), (9), (10), (11)) AS t (i)").await.unwrap();

@@ -4,27 +4,11 @@
 
 use std::time::{Duration, Instant};
 use tokio::process::Command;
-use tundra_tests::cluster::{FurtherNode, ProcessCluster, start_node, tundra};
+use tundra_tests::cluster::{FurtherNode, ProcessCluster, SMALL_PARTS, start_node, tundra};
 use tundra_tests::connection::{Connection, Failure, eventually, number};
 
 /// How long a decision may take to be acted on.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// Small tables in parts on three shards, each part twice.
-const ARGUMENTS: [&str; 12] = [
-    "--coordinators",
-    "3",
-    "--shards",
-    "3",
-    "--memory",
-    "2GB",
-    "--replicated-rows",
-    "10",
-    "--bucket-rows",
-    "100",
-    "--buckets",
-    "8",
-];
-
 /// `tundra control` beside a cluster.
 struct Control {
     node: FurtherNode,
@@ -74,7 +58,7 @@ async fn until(connection: &mut Connection, sql: &str, wanted: impl Fn(&Result<i
 
 #[tokio::test(flavor = "multi_thread")]
 async fn tenants_of_a_cluster_are_decided_beside_it() {
-    let cluster = ProcessCluster::start(&ARGUMENTS).await.unwrap();
+    let cluster = ProcessCluster::start(&SMALL_PARTS).await.unwrap();
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("control").display().to_string();
     let control = Control::start(&cluster, &data).await;
@@ -147,7 +131,7 @@ async fn tenants_of_a_cluster_are_decided_beside_it() {
             std::fs::remove_dir_all(path).unwrap();
         }
     }
-    let cluster = ProcessCluster::start_in(folder, &ARGUMENTS).await.unwrap();
+    let cluster = ProcessCluster::start_in(folder, &SMALL_PARTS).await.unwrap();
     let mut zeta = connect(&cluster, &keys[1]).await;
     assert_eq!(eventually(&mut zeta, count).await.unwrap(), 1);
     let mut acme = connect(&cluster, &keys[0]).await;
