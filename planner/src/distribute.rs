@@ -1,6 +1,8 @@
 //! Where rows lie, as a property of a plan; and the one pass that inserts exchanges where an operator needs
 //! them to lie elsewhere.
 
+mod extremes;
+
 use crate::catalog::Partitioning;
 use crate::error::Result;
 use crate::estimate::Estimator;
@@ -281,8 +283,12 @@ impl Pass<'_> {
     }
 
     fn join(&mut self, join: Join) -> (Logical, Distribution) {
+        let extreme = self.extreme(&join);
         let Join { left, right, kind, on, build_left } = join;
         let (left, left_at) = self.place(*left);
+        if let Some(extreme) = extreme.filter(|_| !left_at.is_whole()) {
+            return self.keep_extreme(left, on, extreme);
+        }
         let (right, right_at) = self.place(*right);
         let rejoin = |left: Logical, right: Logical| {
             Logical::Join(Join {

@@ -70,6 +70,30 @@ fn what_differs_or_is_cheap_is_not_shared() {
     assert_eq!(both(&format!("select * from ({like}) p limit 3"), like), (0, 0));
 }
 
+/// The rows that have the greatest value are looked for on each shard, and then among what the shards have found.
+#[test]
+fn rows_with_the_extreme_of_the_same_rows_are_computed_once_on_several_shards() {
+    // So many that they are not gathered.
+    let totals = TOTALS.replace("l_suppkey", "l_partkey");
+    for extreme in ["max(total)", "min(n)"] {
+        let column = &extreme[4..extreme.len() - 1];
+        let sql = format!("{totals}select * from totals where {column} = (select {extreme} from totals)");
+        let planned = plan(&sql, 3);
+        let explained = planned.explain();
+        assert_eq!(explained.matches("Scan lineitem").count(), 1, "{explained}");
+        assert_eq!(shared(&sql, 3), (2, 2), "{explained}");
+    }
+    // Of other rows, of another column, or where many rows may have it.
+    for uses in [
+        "select * from totals where total = (select max(total) from totals where n > 1)",
+        "select * from totals where n = (select max(k) from totals)",
+        "select l_orderkey from lineitem where l_returnflag = (select max(l_returnflag) from lineitem)",
+    ] {
+        let explained = plan(&format!("{totals}{uses}"), 3).explain();
+        assert_eq!(explained.matches("Scan lineitem").count(), 2, "{explained}");
+    }
+}
+
 /// What two fragments use is computed by each; in one fragment it is computed once.
 #[test]
 fn on_several_shards_both_uses_are_in_one_fragment() {

@@ -6,17 +6,17 @@ use exec::{CompareOp, Expr};
 use std::collections::HashMap;
 
 /// Of a column of one plan, the column of the other that has the same values.
-pub(super) type Twins = HashMap<ColumnId, ColumnId>;
+pub(crate) type Twins = HashMap<ColumnId, ColumnId>;
 
 /// Whether an operator does nothing but leave columns out.
-pub(super) fn is_pass(plan: &Logical) -> bool {
+pub(crate) fn is_pass(plan: &Logical) -> bool {
     let Logical::Project { exprs, .. } = plan else { return false };
     exprs.iter().all(|(id, expr)| matches!(expr, Expr::Column { id: own, .. } if own == id))
 }
 
 /// Makes `a` give what `b` gives, too, and tells `twins` the columns of `a` that are those of `b`. False where
 /// the two do not compute the same rows; `a` is then of no use.
-pub(super) fn merge(a: &mut Logical, b: &Logical, twins: &mut Twins, columns: &Columns) -> bool {
+pub(crate) fn merge(a: &mut Logical, b: &Logical, twins: &mut Twins, columns: &Columns) -> bool {
     let wanted = b.outputs();
     let mut b = b;
     while let (true, Logical::Project { input, .. }) = (is_pass(b), b) {

@@ -2,7 +2,7 @@
 //! used twice, or what unnesting copied.
 //!
 //! The pass runs on the distributed plan, so both uses must end in one fragment: a part that two fragments use is
-//! computed by each.
+//! computed by each (but see [`crate::distribute`] on extremes).
 
 mod merge;
 mod worth;
@@ -10,7 +10,7 @@ mod worth;
 use crate::estimate::{Estimate, Estimator};
 use crate::logical::{ColumnId, ColumnSet, Columns, Join, Logical, collect_columns};
 use crate::rules::exactly;
-use merge::{Twins, is_pass, merge};
+pub(crate) use merge::{Twins, is_pass, merge};
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::rc::Rc;
