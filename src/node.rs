@@ -12,7 +12,7 @@ use crate::process::Stop;
 
 /// How often a silent connection is tried, and how long one may be silent: a node that was killed and is back answers
 /// on new connections only.
-const KEEP_ALIVE: Duration = Duration::from_millis(400);
+const KEEP_ALIVE: Duration = Duration::from_secs(1);
 const IDLE: Duration = Duration::from_secs(2);
 /// How long a node may take to accept a connection.
 const CONNECT: Duration = Duration::from_secs(1);

@@ -34,9 +34,7 @@ impl LastUse {
 impl Segment {
     /// Bytes of a column in the file.
     pub fn column_bytes(&self, column: u32) -> u64 {
-        self.content.footer.columns.get(column as usize).map_or(0, |column| {
-            column.blocks.iter().chain(&column.dictionary).map(crate::format::Block::bytes).sum()
-        })
+        self.content.columns.get(column as usize).map_or(0, |column| column.bytes)
     }
 
     /// Bytes of a column that may be resident: of a mapped segment, none before it is touched.

@@ -42,6 +42,8 @@ pub(crate) struct Column {
     pub(crate) zones: Vec<Zone>,
     blocks: Vec<OnceLock<Result<Block>>>,
     dictionary: OnceLock<Result<Arc<Dictionary>>>,
+    /// Of all its buffers, in the file.
+    pub(crate) bytes: u64,
     pub(crate) last_use: LastUse,
     facts: ColumnFacts,
 }
@@ -413,6 +415,7 @@ impl Column {
         Ok(Column {
             blocks: column.blocks.iter().map(|_| OnceLock::new()).collect(),
             dictionary: OnceLock::new(),
+            bytes: column.blocks.iter().chain(&column.dictionary).map(format::Block::bytes).sum(),
             last_use: LastUse::default(),
             facts: ColumnFacts {
                 rows,

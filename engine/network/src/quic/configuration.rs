@@ -3,10 +3,11 @@
 use super::{QuicOptions, socket};
 use crate::certificates::Identity;
 use crate::{Error, Result, tls};
+use quinn::congestion::CubicConfig;
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 use quinn::{
-    ClientConfig, Endpoint, EndpointConfig, MtuDiscoveryConfig, ServerConfig, TokioRuntime, TransportConfig,
-    VarInt,
+    AckFrequencyConfig, ClientConfig, Endpoint, EndpointConfig, MtuDiscoveryConfig, ServerConfig,
+    TokioRuntime, TransportConfig, VarInt,
 };
 use ring::hmac;
 use std::io;
@@ -21,6 +22,12 @@ const PROTOCOL: &[u8] = b"tundra/1";
 const DATAGRAM_BYTES_MAX: u16 = 6500;
 /// How long an answer takes before any was measured: rather that of a data centre than that of the internet.
 const FIRST_ROUND_TRIP: Duration = Duration::from_millis(100);
+/// So many datagrams are acknowledged at once, fewer after a while: an acknowledgement costs both sides about what a
+/// datagram does. They must fit the window that a connection begins with.
+const ACKNOWLEDGED_DATAGRAMS: u32 = 8;
+const ACKNOWLEDGED_AFTER: Duration = Duration::from_millis(5);
+/// What may be on its way before anything is known of the path; the buffers of sockets hold it by default.
+const FIRST_WINDOW_BYTES: u64 = 128 << 10;
 /// The handshakes that wait for the listener; more are refused.
 const INCOMING_MAX: usize = 1024;
 
@@ -84,6 +91,12 @@ fn endpoint(identity: &Identity) -> Result<EndpointConfig> {
 fn transport(options: &QuicOptions) -> Result<TransportConfig> {
     let mut discovery = MtuDiscoveryConfig::default();
     discovery.upper_bound(DATAGRAM_BYTES_MAX);
+    let mut acknowledging = AckFrequencyConfig::default();
+    acknowledging
+        .ack_eliciting_threshold(ACKNOWLEDGED_DATAGRAMS.into())
+        .max_ack_delay(Some(ACKNOWLEDGED_AFTER));
+    let mut congestion = CubicConfig::default();
+    congestion.initial_window(FIRST_WINDOW_BYTES);
     let mut transport = TransportConfig::default();
     transport
         .max_idle_timeout(Some(options.idle_timeout.try_into().map_err(unusable)?))
@@ -94,7 +107,9 @@ fn transport(options: &QuicOptions) -> Result<TransportConfig> {
         .max_concurrent_uni_streams(VarInt::from_u32(0))
         .datagram_receive_buffer_size(None)
         .initial_rtt(FIRST_ROUND_TRIP)
-        .mtu_discovery_config(Some(discovery));
+        .mtu_discovery_config(Some(discovery))
+        .ack_frequency_config(Some(acknowledging))
+        .congestion_controller_factory(Arc::new(congestion));
     Ok(transport)
 }
 

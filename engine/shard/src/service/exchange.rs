@@ -106,8 +106,9 @@ impl NodeExchange {
         for out in exchange.outgoing.values() {
             let (weak, out) = (Arc::downgrade(&exchange), out.clone());
             let (peers, address) = (peers.clone(), addresses.get(out.edge.to).cloned().unwrap_or_default());
+            let asked = exchange.topology().is_asked(out.edge.fragment);
             tokio::spawn(async move {
-                if let Err(error) = out.carry(query, &peers, &address, &weak).await
+                if let Err(error) = out.carry(query, &peers, &address, asked, &weak).await
                     && let Some(exchange) = weak.upgrade()
                 {
                     exchange.fail(Error::Exchange(format!("rows for the shard at {address}: {error}")));
@@ -389,14 +390,33 @@ impl Outgoing {
         .await
     }
 
-    /// Carries frames to the receiving shard until it has taken them, or nobody wants them.
+    /// Ready once there is something to carry, or nothing will be.
+    async fn begun(&self) {
+        poll_fn(|context| {
+            let mut state = self.state.lock();
+            if !state.frames.is_empty() || state.finished || state.closed || state.failure.is_some() {
+                return Poll::Ready(());
+            }
+            state.carrier.add(context.waker());
+            Poll::Pending
+        })
+        .await;
+    }
+
+    /// Carries frames to the receiving shard until it has taken them, or nobody wants them. The stream is opened at once
+    /// where the receiver is `asked` which rows it wants.
     async fn carry(
         &self,
         query: u128,
         peers: &Peers,
         address: &str,
+        asked: bool,
         exchange: &Weak<NodeExchange>,
     ) -> network::Result<()> {
+        // A stream that opens with its first rows, or with their end, takes fewer messages.
+        if !asked {
+            self.begun().await;
+        }
         let mut stream = match peers.open(address, network::Service(Service::Rows as u16)).await {
             Ok(stream) => stream,
             Err(network::Error::Stopped) => return self.delivered(true, exchange),

@@ -20,7 +20,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 /// Between two heartbeats.
-const HEARTBEAT: Duration = Duration::from_millis(200);
+const HEARTBEAT: Duration = Duration::from_millis(300);
 /// How long a coordinator may take to answer one.
 const ANSWER: Duration = Duration::from_secs(1);
 /// How long what a coordinator uses is kept after it was last heard of.
