@@ -9,6 +9,7 @@ use tundra_tests::connection::{Connection, Failure, eventually, number};
 
 /// How long a decision may take to be acted on.
 const PATIENCE: Duration = Duration::from_secs(20);
+
 /// `tundra control` beside a cluster.
 struct Control {
     node: FurtherNode,
