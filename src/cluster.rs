@@ -17,6 +17,7 @@ use tokio::sync::mpsc;
 use crate::Failure;
 use crate::coordinator::{PlacementOptions, QuarantineOptions};
 use crate::durable;
+use crate::foreign::ForeignOptions;
 use crate::machine;
 use crate::node::TransportOptions;
 use crate::process::{self, Stop};
@@ -62,6 +63,8 @@ pub(crate) struct Options {
     placement: PlacementOptions,
     #[command(flatten)]
     quarantine: QuarantineOptions,
+    #[command(flatten)]
+    foreign: ForeignOptions,
     #[command(flatten)]
     transport: TransportOptions,
 }
@@ -181,6 +184,7 @@ fn plan(options: &Options, objects: &Objects) -> Result<Vec<Node>, Failure> {
         arguments.extend(texts(&["--flight", &free_address()?, "--http", &free_address()?]));
         arguments.extend(options.placement.arguments());
         arguments.extend(options.quarantine.arguments());
+        arguments.extend(options.foreign.arguments());
         for url in &options.allow_location {
             arguments.extend(texts(&["--allow-location", url]));
         }

@@ -8,6 +8,7 @@ use ::coordinator::{Cluster, Config, Environment, NodeNetwork};
 use clap::Args;
 
 use crate::Failure;
+use crate::foreign::ForeignOptions;
 use crate::machine;
 use crate::node::NodeOptions;
 use crate::process::{self, Stop};
@@ -35,6 +36,8 @@ pub(crate) struct Options {
     /// A further URL prefix that tables may be read from
     #[arg(long, value_name = "URL")]
     allow_location: Vec<String>,
+    #[command(flatten)]
+    foreign: ForeignOptions,
     #[command(flatten)]
     node: NodeOptions,
     #[command(flatten)]
@@ -152,6 +155,7 @@ async fn serve(options: Options, mut stop: Stop) -> Result<(), Failure> {
     let config = Config {
         object_store: Some(options.object_store),
         allow_locations: options.allow_location,
+        foreign: options.foreign.access(),
         memory_bytes: options.memory.bytes(machine::memory_bytes()),
         concurrency: options.concurrency.map_or(defaults.concurrency, usize::from),
         quarantine: Duration::from_secs(options.quarantine.quarantine.into()),

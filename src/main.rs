@@ -8,6 +8,7 @@ mod config;
 mod control;
 mod coordinator;
 mod durable;
+mod foreign;
 mod machine;
 mod node;
 mod process;

@@ -9,6 +9,7 @@ use clap::Args;
 use object_store::prefix::PrefixStore;
 
 use crate::Failure;
+use crate::foreign::ForeignOptions;
 use crate::machine;
 use crate::process::{self, Stop};
 use crate::s3::LocalS3;
@@ -50,6 +51,8 @@ pub(crate) struct Options {
     /// A further URL prefix that tables may be read from
     #[arg(long, value_name = "URL")]
     allow_location: Vec<String>,
+    #[command(flatten)]
+    foreign: ForeignOptions,
 }
 
 /// Runs until SIGINT or SIGTERM.
@@ -89,6 +92,7 @@ impl Options {
     fn config(self) -> Config {
         Config {
             object_store: self.object_store,
+            foreign: self.foreign.access(),
             allow_locations: self.allow_location,
             shards: usize::from(self.shards),
             threads: self.threads.map_or_else(machine::cores, usize::from),

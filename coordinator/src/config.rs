@@ -2,6 +2,7 @@
 
 use crate::catalog::{Device, OnFatal, Random};
 use crate::error::{Error, Result};
+use crate::foreign::AllowedHost;
 use crate::random::random_u128;
 use crate::shards::nodes::NodeOptions;
 use exec::context::Settings;
@@ -48,6 +49,16 @@ pub struct Config {
     pub cluster: Option<Cluster>,
     /// Buckets of a larger dataset are not cut below so many rows for the sake of several shards.
     pub bucket_rows: u64,
+    /// Which engines beside Tundra may be reached.
+    pub foreign: ForeignAccess,
+}
+
+/// Which engines beside Tundra tenants may reach. Nothing is allowed that is not named.
+#[derive(Clone, Debug, Default)]
+pub struct ForeignAccess {
+    /// Libraries of ADBC drivers: `postgresql`, `flightsql`.
+    pub drivers: BTreeMap<String, PathBuf>,
+    pub hosts: Vec<AllowedHost>,
 }
 
 /// A coordinator among others, whose shards are nodes of their own.
@@ -100,6 +111,7 @@ impl Config {
             cluster: None,
             replicated_rows: hydration.replicated_rows,
             bucket_rows: hydration.bucket_rows,
+            foreign: ForeignAccess::default(),
         }
     }
 }

@@ -4,6 +4,7 @@ use crate::admission::Admission;
 use crate::catalog::Random;
 use crate::config::Config;
 use crate::error::{Error, Result};
+use crate::foreign::Foreign;
 use crate::hedge::Hedging;
 use crate::quarantine::Quarantine;
 use crate::refreshes::Refreshes;
@@ -30,6 +31,7 @@ pub(crate) struct Coordinator {
     pub(crate) started: Instant,
     pub(crate) quarantine: Quarantine,
     pub(crate) hedging: Hedging,
+    pub(crate) foreign: Arc<Foreign>,
     random: Random,
     /// By number, and by a count of those of this process: a ticket may be redeemed while its query runs.
     queries: Mutex<BTreeMap<(u128, u64), Running>>,
@@ -78,6 +80,7 @@ impl Coordinator {
         refreshes: Arc<Refreshes>,
         workers: Arc<Workers>,
         memory: Arc<MemoryPool>,
+        foreign: Arc<Foreign>,
         random: Random,
     ) -> Coordinator {
         let admission = Admission::new(config.concurrency);
@@ -94,6 +97,7 @@ impl Coordinator {
             started,
             quarantine,
             hedging: Hedging::new(),
+            foreign,
             random,
             queries,
             listed: AtomicU64::new(0),

@@ -1,7 +1,9 @@
 //! `EXPLAIN ANALYZE`: the planner's tree with what was measured.
 
+use crate::foreign::Moved;
 use exec::runtime::Profile;
 use planner::{PlannedQuery, Statement};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What a run adds to a plan.
@@ -13,6 +15,8 @@ pub(crate) struct Measured {
     pub(crate) memory_peak_bytes: u64,
     /// Between shards that are nodes.
     pub(crate) exchanged_bytes: Option<u64>,
+    /// What foreign servers sent, a remote query each.
+    pub(crate) foreign: Vec<Arc<Moved>>,
 }
 
 /// The query of a statement that has one.
@@ -42,6 +46,10 @@ pub(crate) fn lines(query: &PlannedQuery, measured: Option<&Measured>) -> Vec<St
         format!(" [{} rows, {}{memory}]", node.rows, time(node.time))
     });
     let mut lines = text_lines(&text);
+    for moved in &measured.foreign {
+        let rows = moved.rows();
+        lines.push(format!("from server {}: {rows} rows, {}", moved.server, bytes(moved.bytes())));
+    }
     let exchanged = measured.exchanged_bytes.map(|sent| format!(", {} sent between shards", bytes(sent)));
     lines.push(format!(
         "planned in {}, run in {}, {} of memory at most{}",

@@ -8,6 +8,7 @@
 use crate::admission::Slot;
 use crate::coordinator::Coordinator;
 use crate::error::{Error, Result};
+use crate::foreign::Moved;
 use crate::hedge::Parts;
 use crate::losses::Losses;
 use crate::result::Rows;
@@ -21,8 +22,9 @@ use columnar::arrow::Strings;
 use exec::context::{Cancel, QueryContext};
 use exec::plan::TableRef;
 use exec::runtime::{self, Profile, Tables, Topology};
+use flight_proto::catalog::ForeignServer;
 use futures::{StreamExt, stream};
-use planner::PlannedQuery;
+use planner::{PlannedQuery, RemoteQuery};
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::Duration;
@@ -48,6 +50,8 @@ pub(crate) struct RunningQuery {
     ahead: Option<Batch>,
     query: Arc<QueryContext>,
     sources: Arc<Sources>,
+    /// What other engines have sent.
+    moved: Vec<Arc<Moved>>,
     /// Held for what it pins.
     _registered: Registered,
     slot: Option<Slot>,
@@ -108,7 +112,18 @@ impl RunningQuery {
         if sources.losses > 0 {
             sources.check()?;
         }
+        let mut moved = Vec::new();
         let running = match (coordinator.tenants.shards(), &view.seating) {
+            _ if !plan.foreign.is_empty() => {
+                let servers = servers_of(plan, view, coordinator)?;
+                let fed: Vec<u32> = plan.foreign.iter().map(|remote| remote.fragment).collect();
+                let topology = Topology::fed(&plan.fragments, &fed)?;
+                let (fragments, workers) = (&plan.fragments, &coordinator.workers);
+                let (running, exchange) =
+                    runtime::RunningQuery::start_fed(topology, fragments, &query, workers)?;
+                moved = coordinator.foreign.feed(servers, &query, &exchange);
+                Running::Here(running)
+            }
             (Shards::Nodes(nodes), Some(seating)) if !plan.tables.is_empty() || plan.fragments.len() > 1 => {
                 let attempt = coordinator.random()?;
                 Running::Nodes(QueryThere::start(plan, seating, &query, attempt, losses, nodes)?)
@@ -127,7 +142,20 @@ impl RunningQuery {
                 Running::Here(sources.vouch(running.map_err(Error::from))?)
             }
         };
-        Ok(RunningQuery { running, ahead: None, query, sources, _registered: registered, slot: Some(slot) })
+        Ok(RunningQuery {
+            running,
+            ahead: None,
+            query,
+            sources,
+            moved,
+            _registered: registered,
+            slot: Some(slot),
+        })
+    }
+
+    /// What other engines have sent so far.
+    pub(crate) fn moved(&self) -> &[Arc<Moved>] {
+        &self.moved
     }
 
     /// The next batch of the result.
@@ -273,6 +301,28 @@ impl RunningQuery {
             () = cancelled(&cancel) => Err(exec::error::Error::Cancelled.into()),
         }
     }
+}
+
+/// The servers that a plan asks, as they are now.
+fn servers_of(
+    plan: &PlannedQuery,
+    view: &View,
+    coordinator: &Coordinator,
+) -> Result<Vec<(ForeignServer, RemoteQuery)>> {
+    let snapshot = coordinator.tenants.catalog().snapshot();
+    let server = |remote: &RemoteQuery| {
+        let server = snapshot.server(&view.tenant, &remote.server);
+        match server.filter(|server| server.created_revision == remote.server_revision) {
+            Some(server) => Ok((server.clone(), remote.clone())),
+            None => {
+                let name = &remote.server;
+                Err(Error::Conflict(format!(
+                    "server {name} was dropped since the query was planned; try again"
+                )))
+            }
+        }
+    };
+    plan.foreign.iter().map(server).collect()
 }
 
 /// Ready once the query is cancelled.

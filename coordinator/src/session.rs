@@ -81,6 +81,15 @@ impl Wake for CancelAttempt {
     }
 }
 
+/// Cancels when it is dropped.
+struct EndsWith(Cancel);
+
+impl Drop for EndsWith {
+    fn drop(&mut self) {
+        self.0.cancel();
+    }
+}
+
 /// A slot, and the query's place in the list of those that run.
 struct Started {
     query: Arc<QueryContext>,
@@ -225,7 +234,7 @@ impl Session {
         let asked = AskedBy {
             tenant: self.tenant.name().clone(),
             principal: self.principal.clone(),
-            sql: planned.sql.as_str().into(),
+            sql: planner::listed_text(&planned.sql).into(),
         };
         let listed = Arc::new(self.coordinator.list(id, asked, cancel.clone())?);
         // Listed by now, it ends as the tenant is suspended.
@@ -305,11 +314,40 @@ impl Session {
                 let table = table.clone();
                 Rows::written(to_the_end(async move { datasets.append(&table, files).await }).await?)
             }
+            Statement::CreateForeignTable(create) => {
+                let foreign = &self.coordinator.foreign;
+                let asked = datasets.describe_foreign(foreign, create, &call.cancel);
+                let Some(create) = self.in_time(call, asked).await? else { return Ok(Rows::changed()) };
+                to_the_end(async move { datasets.create_foreign(create).await }).await?;
+                Ok(Rows::changed())
+            }
+            Statement::ImportForeignSchema(import) => {
+                let foreign = &self.coordinator.foreign;
+                let asked = datasets.describe_schema(foreign, import, &call.cancel);
+                let create = self.in_time(call, asked).await?;
+                to_the_end(async move { datasets.create_foreign(create).await }).await?;
+                Ok(Rows::changed())
+            }
             _ => {
                 to_the_end(define(self.coordinator.clone(), self.tenant.clone(), statement.clone())).await?;
                 Ok(Rows::changed())
             }
         }
+    }
+
+    /// What a foreign server says before the statement's deadline; a client that goes away ends that, too.
+    async fn in_time<T>(&self, call: &Call, asked: impl Future<Output = Result<T>>) -> Result<T> {
+        let ends = EndsWith(call.cancel.clone());
+        let answer = match call.deadline {
+            None => asked.await,
+            Some(deadline) => {
+                let left = deadline.saturating_sub(self.coordinator.now());
+                let answer = tokio::time::timeout(left, asked).await;
+                answer.map_err(|_| exec::error::Error::DeadlineExceeded)?
+            }
+        };
+        std::mem::forget(ends);
+        answer
     }
 
     /// Waits for a slot and starts the fragments.
@@ -388,6 +426,7 @@ impl Session {
             execution: started.query.now() - begun,
             memory_peak_bytes: started.memory.peak_bytes(),
             exchanged_bytes: started.running.exchanged_bytes(),
+            foreign: started.running.moved().to_vec(),
         })
     }
 }
@@ -439,10 +478,8 @@ fn show_tables(schema: SchemaRef, view: &View, of: Option<&str>) -> Result<Rows>
     {
         return Err(Error::NotFound(format!("there is no schema '{name}'")));
     }
-    let tables = view
-        .residents()
-        .map(|resident| &resident.table)
-        .filter(|table| of.is_none_or(|name| table.schema.eq_ignore_ascii_case(name)));
+    let tables =
+        view.tables_of_all().filter(|table| of.is_none_or(|name| table.schema.eq_ignore_ascii_case(name)));
     let (schemas, names) = tables.map(|table| (table.schema.clone(), table.name.clone())).unzip();
     text_rows(schema, vec![schemas, names])
 }
@@ -468,6 +505,16 @@ async fn define(coordinator: Arc<Coordinator>, tenant: Arc<Tenant>, statement: A
         Statement::CreateSchema { name, if_not_exists } => datasets.create_schema(name, *if_not_exists).await,
         Statement::DropSchema { name, if_exists, cascade } => {
             datasets.drop_schema(name, *if_exists, *cascade).await
+        }
+        Statement::CreateServer(create) => datasets.create_server(&coordinator.foreign, create).await,
+        Statement::DropServer { name, if_exists, cascade } => {
+            datasets.drop_server(name, *if_exists, *cascade).await
+        }
+        Statement::DropForeignTable { names, if_exists } => {
+            for name in names {
+                datasets.drop_foreign(name, *if_exists).await?;
+            }
+            Ok(())
         }
         Statement::RefreshTable { table } => refreshes.by_statement(table).await,
         Statement::AlterTable { table, refresh } => datasets.set_refresh(table, refresh).await,

@@ -6,6 +6,7 @@ use crate::coordinator::Coordinator;
 use crate::datasets::{Ground, Shared, TableSummary, shard_error};
 use crate::error::{Error, Result};
 use crate::folder::FolderLock;
+use crate::foreign::Foreign;
 use crate::refreshes::Refreshes;
 use crate::session::Session;
 use crate::shards::here::ShardsHere;
@@ -149,6 +150,7 @@ pub async fn start(config: Config, environment: Environment) -> Result<Handle> {
         Some(device) => Storage::Device(device),
         None => Storage::File(config.data.join("catalog.redb")),
     };
+    let foreign = Foreign::new(config.foreign.clone())?;
     let options = raft_options(&config, network.as_ref(), random.clone())?;
     let catalog = Arc::new(RaftCatalog::open(storage, options, on_fatal).await?);
     let shards = open_shards(&config, &memory, &workers, &stores, &catalog, network.as_ref())?;
@@ -175,8 +177,10 @@ pub async fn start(config: Config, environment: Environment) -> Result<Handle> {
             tenants.restore().await?;
         }
     }
-    let coordinator =
-        Arc::new(Coordinator::new(config, tenants.clone(), refreshes.clone(), workers, memory, random));
+    let snapshots = tenants.clone();
+    background.push(tokio::spawn(foreign.clone().sweep(move || snapshots.catalog().snapshot())));
+    let (of_all, refresher) = (tenants.clone(), refreshes.clone());
+    let coordinator = Arc::new(Coordinator::new(config, of_all, refresher, workers, memory, foreign, random));
     background.extend([
         tokio::spawn(refreshes.run()),
         tokio::spawn(tenants.clone().publish_all()),

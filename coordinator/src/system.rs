@@ -161,6 +161,29 @@ impl Names {
         VirtualTable { name: "quarantine".into(), rows: rows.collect(), columns }
     }
 
+    fn foreign_servers(&self) -> VirtualTable {
+        let snapshot = self.coordinator.tenants.catalog().snapshot();
+        let columns = ["server_name", "wrapper", "options"].into_iter().map(text).collect();
+        let rows = snapshot.servers(self.tenant.name()).map(|server| {
+            let options = server.options.iter().map(|(name, value)| format!("{name}={value}"));
+            let hidden = server.secrets.keys().map(|name| format!("{name}=…"));
+            let options: Vec<String> = options.chain(hidden).collect();
+            row(&[server.name.clone(), server.wrapper.clone(), options.join(", ")], &[])
+        });
+        VirtualTable { name: "foreign_servers".into(), rows: rows.collect(), columns }
+    }
+
+    fn foreign_tables(&self) -> VirtualTable {
+        let snapshot = self.coordinator.tenants.catalog().snapshot();
+        let texts = ["schema_name", "table_name", "server_name", "remote_schema", "remote_table"];
+        let columns = texts.into_iter().map(text).chain([wide("rows_about")]).collect();
+        let rows = snapshot.foreign_tables(self.tenant.name()).map(|table| {
+            let texts = [&table.schema, &table.name, &table.server, &table.remote_schema, &table.remote_name];
+            row(&texts.map(String::clone), &[table.rows])
+        });
+        VirtualTable { name: "foreign_tables".into(), rows: rows.collect(), columns }
+    }
+
     fn queries(&self) -> VirtualTable {
         let mut columns: Vec<ColumnSchema> = ["query", "principal", "sql"].into_iter().map(text).collect();
         columns.push(wide("elapsed_ms"));
@@ -226,6 +249,8 @@ impl Catalog for Names {
         match name.to_ascii_lowercase().as_str() {
             "coordinators" => Some(self.coordinators()),
             "datasets" => Some(self.datasets()),
+            "foreign_servers" => Some(self.foreign_servers()),
+            "foreign_tables" => Some(self.foreign_tables()),
             "hydrations" => Some(self.hydrations()),
             "quarantine" => Some(self.quarantine()),
             "queries" => Some(self.queries()),

@@ -25,6 +25,8 @@ pub(crate) struct View {
     /// By lower-case schema and table name.
     names: BTreeMap<(String, String), Arc<Resident>>,
     datasets: HashMap<u64, Arc<Resident>>,
+    /// Tables of engines beside Tundra, by lower-case schema and table name.
+    foreign: BTreeMap<(String, String), Arc<Table>>,
     /// Who reads what, where shards are nodes of a cluster.
     pub(crate) seating: Option<Arc<Seating>>,
 }
@@ -51,6 +53,24 @@ impl View {
             view.datasets.insert(table.dataset, resident);
         }
         view
+    }
+
+    /// The view with tables of engines beside Tundra.
+    pub(crate) fn with_foreign(mut self, tables: impl Iterator<Item = Arc<Table>>) -> View {
+        let named = tables.map(|table| ((table.schema.to_lowercase(), table.name.to_lowercase()), table));
+        self.foreign = named.collect();
+        self
+    }
+
+    fn foreign(&self) -> impl Iterator<Item = &Arc<Table>> {
+        self.foreign.values()
+    }
+
+    /// All tables, in the order of schema and name.
+    pub(crate) fn tables_of_all(&self) -> impl Iterator<Item = &Arc<Table>> {
+        let own = self.names.iter().map(|(name, resident)| (name, &resident.table));
+        let all: BTreeMap<_, _> = own.chain(&self.foreign).collect();
+        all.into_values()
     }
 
     /// In the order of schema and name.
@@ -95,7 +115,12 @@ impl View {
                 .map(|one| (one.table.dataset, one.table.version, one.shards.is_ok()))
                 .collect::<Vec<_>>()
         };
+        let same_foreign = |a: &Arc<Table>, b: &Arc<Table>| {
+            (&a.schema, &a.name, &a.columns, &a.foreign) == (&b.schema, &b.name, &b.columns, &b.foreign)
+        };
         self.schemas == other.schemas
+            && self.foreign.len() == other.foreign.len()
+            && self.foreign().zip(other.foreign()).all(|(a, b)| same_foreign(a, b))
             && self.seating == other.seating
             && self.names.keys().eq(other.names.keys())
             && versions(self) == versions(other)
@@ -142,14 +167,18 @@ impl View {
 
 impl Catalog for View {
     fn table(&self, schema: Option<&str>, name: &str) -> Option<Arc<Table>> {
-        self.resident(schema, name).map(|resident| resident.table.clone())
+        if let Some(resident) = self.resident(schema, name) {
+            return Some(resident.table.clone());
+        }
+        let key = (schema.unwrap_or(DEFAULT_SCHEMA).to_lowercase(), name.to_lowercase());
+        self.foreign.get(&key).cloned()
     }
 
     fn table_names(&self) -> Vec<String> {
-        self.residents()
-            .map(|resident| match resident.table.schema.as_str() {
-                DEFAULT_SCHEMA => resident.table.name.clone(),
-                schema => format!("{schema}.{}", resident.table.name),
+        self.tables_of_all()
+            .map(|table| match table.schema.as_str() {
+                DEFAULT_SCHEMA => table.name.clone(),
+                schema => format!("{schema}.{}", table.name),
             })
             .collect()
     }
@@ -185,9 +214,10 @@ impl View {
             name: "tables".into(),
             columns: columns.into_iter().map(text).collect(),
             rows: self
-                .residents()
-                .map(|resident| {
-                    let values = [&self.tenant, &resident.table.schema, &resident.table.name, "BASE TABLE"];
+                .tables_of_all()
+                .map(|table| {
+                    let kind = if table.foreign.is_some() { "FOREIGN" } else { "BASE TABLE" };
+                    let values = [&self.tenant, &table.schema, &table.name, kind];
                     values.into_iter().map(Value::varchar).collect()
                 })
                 .collect(),
@@ -201,8 +231,7 @@ impl View {
         columns.extend(["is_nullable", "data_type"].into_iter().map(text));
         columns.extend(["numeric_precision", "numeric_scale"].into_iter().map(number));
         let mut rows = Vec::new();
-        for resident in self.residents() {
-            let table = &resident.table;
+        for table in self.tables_of_all() {
             for (position, column) in table.columns.iter().enumerate() {
                 let (precision, scale) = match column.data_type {
                     DataType::Decimal { precision, scale } => (Some(precision), Some(scale)),

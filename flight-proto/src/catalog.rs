@@ -47,6 +47,9 @@ pub struct Tenant {
     /// not of the one that has its name now, and never will be.
     #[prost(uint64, tag = "4")]
     pub deleted_up_to: u64,
+    /// Engines beside Tundra, by lower-case name.
+    #[prost(btree_map = "string, message", tag = "20")]
+    pub servers: BTreeMap<String, ForeignServer>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -61,6 +64,64 @@ pub struct Schema {
     /// is not there by then never will be.
     #[prost(btree_map = "string, uint64", tag = "3")]
     pub numbers: BTreeMap<String, u64>,
+    /// Tables of foreign servers by lower-case name; none of them is in `tables`.
+    #[prost(btree_map = "string, message", tag = "20")]
+    pub foreign_tables: BTreeMap<String, ForeignTable>,
+}
+
+/// An engine beside Tundra that a tenant reads tables of.
+#[derive(Clone, PartialEq, Eq, Hash, prost::Message)]
+#[prost(skip_debug)]
+pub struct ForeignServer {
+    /// As it was created.
+    #[prost(string, tag = "1")]
+    pub name: String,
+    /// The foreign data wrapper: which driver speaks with it.
+    #[prost(string, tag = "2")]
+    pub wrapper: String,
+    /// By lower-case name; no secrets.
+    #[prost(btree_map = "string, string", tag = "3")]
+    pub options: BTreeMap<String, String>,
+    /// Options that nobody is shown.
+    #[prost(btree_map = "string, string", tag = "4")]
+    pub secrets: BTreeMap<String, String>,
+    /// The revision of the catalog that created it, which tells it from others of that name.
+    #[prost(uint64, tag = "5")]
+    pub created_revision: u64,
+}
+
+/// Secrets are in no log.
+impl std::fmt::Debug for ForeignServer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ForeignServer")
+            .field("name", &self.name)
+            .field("wrapper", &self.wrapper)
+            .field("options", &self.options)
+            .field("secrets", &self.secrets.keys().collect::<Vec<_>>())
+            .field("created_revision", &self.created_revision)
+            .finish()
+    }
+}
+
+/// A table of a foreign server.
+#[derive(Clone, PartialEq, Eq, Hash, prost::Message)]
+pub struct ForeignTable {
+    #[prost(string, tag = "1")]
+    pub schema: String,
+    #[prost(string, tag = "2")]
+    pub name: String,
+    #[prost(string, tag = "3")]
+    pub server: String,
+    /// What the server calls it.
+    #[prost(string, tag = "4")]
+    pub remote_schema: String,
+    #[prost(string, tag = "5")]
+    pub remote_name: String,
+    #[prost(message, repeated, tag = "6")]
+    pub columns: Vec<Column>,
+    /// About, when it was described; 0: not known.
+    #[prost(uint64, tag = "7")]
+    pub rows: u64,
 }
 
 /// A dataset and the version of it that queries see.
@@ -126,7 +187,7 @@ pub struct Command {
     pub at_us: i64,
     #[prost(string, tag = "2")]
     pub tenant: String,
-    #[prost(oneof = "Change", tags = "3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 20, 21, 22, 23")]
+    #[prost(oneof = "Change", tags = "3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 20, 21, 22, 23, 60, 61, 62, 63")]
     pub change: Option<Change>,
 }
 
@@ -134,7 +195,15 @@ impl Command {
     /// The version of the cluster from which on it may be proposed: nodes of earlier ones do not know it.
     pub fn since(&self) -> u32 {
         match self.change {
-            Some(Change::SetRefresh(_) | Change::Publish(_) | Change::SetPolicyKey(_)) => 2,
+            Some(
+                Change::SetRefresh(_)
+                | Change::Publish(_)
+                | Change::SetPolicyKey(_)
+                | Change::CreateServer(_)
+                | Change::DropServer(_)
+                | Change::CreateForeignTables(_)
+                | Change::DropForeignTable(_),
+            ) => 2,
             // All nodes know the version that they go over to.
             _ => 1,
         }
@@ -174,6 +243,42 @@ pub enum Change {
     /// Since version 2.
     #[prost(message, tag = "23")]
     SetClusterVersion(SetClusterVersion),
+    #[prost(message, tag = "60")]
+    CreateServer(ForeignServer),
+    #[prost(message, tag = "61")]
+    DropServer(DropServer),
+    #[prost(message, tag = "62")]
+    CreateForeignTables(CreateForeignTables),
+    #[prost(message, tag = "63")]
+    DropForeignTable(DropForeignTable),
+}
+
+/// Removes a foreign server.
+#[derive(Clone, PartialEq, Eq, Hash, prost::Message)]
+pub struct DropServer {
+    #[prost(string, tag = "1")]
+    pub name: String,
+    /// With its tables; without, one that has any stays.
+    #[prost(bool, tag = "2")]
+    pub cascade: bool,
+}
+
+/// Creates all of these tables, or none.
+#[derive(Clone, PartialEq, Eq, Hash, prost::Message)]
+pub struct CreateForeignTables {
+    #[prost(message, repeated, tag = "1")]
+    pub tables: Vec<ForeignTable>,
+    /// The server that was asked what they are; another that has its name by now is refused.
+    #[prost(uint64, tag = "2")]
+    pub server_revision: u64,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, prost::Message)]
+pub struct DropForeignTable {
+    #[prost(string, tag = "1")]
+    pub schema: String,
+    #[prost(string, tag = "2")]
+    pub name: String,
 }
 
 /// A shard that buckets may be dealt to.
@@ -360,4 +465,9 @@ pub enum Reason {
     ForeignKey = 33,
     StaleDocument = 34,
     NoNumbers = 35,
+    ServerExists = 60,
+    NoServer = 61,
+    /// Tables of it are there.
+    ServerInUse = 62,
+    NoForeignTable = 63,
 }

@@ -41,6 +41,30 @@ pub struct Table {
     /// rest on it. Empty where nothing is known.
     pub facts: Vec<ColumnFacts>,
     pub partitioning: Partitioning,
+    /// Where its rows are, if they are not on shards: a table of an engine beside Tundra.
+    pub foreign: Option<ForeignTable>,
+}
+
+/// A table of an engine beside Tundra.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ForeignTable {
+    /// The tenant's name for the server.
+    pub server: String,
+    /// What tells the server from others that had its name.
+    pub server_revision: u64,
+    pub engine: Engine,
+    /// What the server calls it.
+    pub remote_schema: String,
+    pub remote_name: String,
+}
+
+/// Whose SQL a foreign server speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Engine {
+    PostgreSql,
+    Tundra,
+    /// Any that gives columns of a table: nothing else is asked of it.
+    Plain,
 }
 
 impl Table {

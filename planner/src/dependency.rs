@@ -58,7 +58,8 @@ impl Dependencies {
             | Logical::Exchange { input, .. }
             | Logical::Shared { input, .. } => self.collect(input),
             // Rows of several inputs: what holds in each need not hold in all.
-            Logical::Union { .. } | Logical::Values { .. } | Logical::Reread { .. } => {}
+            Logical::Union { .. } | Logical::Values { .. } | Logical::Foreign(_) | Logical::Reread { .. } => {
+            }
         }
     }
 
@@ -145,6 +146,7 @@ pub(crate) fn names_rows(plan: &Logical, columns: &ColumnSet) -> bool {
         Logical::Values { rows, .. } => rows.len() <= 1,
         // What lies on several shards, or is read twice, is not looked into.
         Logical::Union { .. }
+        | Logical::Foreign(_)
         | Logical::Exchange { .. }
         | Logical::Shared { .. }
         | Logical::Reread { .. } => false,

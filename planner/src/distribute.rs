@@ -106,7 +106,7 @@ impl Pass<'_> {
                 };
                 (Logical::Scan(scan), distribution)
             }
-            Logical::Values { .. } => (plan, Distribution::Single),
+            Logical::Values { .. } | Logical::Foreign(_) => (plan, Distribution::Single),
             Logical::Filter { input, predicate } => {
                 let (input, distribution) = self.place_for(*input, wanted);
                 (Logical::Filter { input: Box::new(input), predicate }, distribution)

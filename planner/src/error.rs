@@ -78,6 +78,13 @@ impl Error {
             self.line = text.matches('\n').count() as u64 + 1;
             self.column = text.rsplit('\n').next().map_or(0, |line| line.chars().count()) as u64 + 1;
         }
+        if crate::parse::has_secrets(sql) {
+            // Neither the text nor a word of it is repeated.
+            if let Some(place) = self.message.find(", found ") {
+                self.message.truncate(place);
+            }
+            return self;
+        }
         if self.line > 0 && self.source_line.is_none() {
             self.source_line = sql.lines().nth(self.line as usize - 1).map(str::to_string);
         }

@@ -138,6 +138,7 @@ impl<'a> Estimator<'a> {
                 self.compute(input)
             }
             Logical::Reread { estimate, .. } => Estimate::clone(estimate),
+            Logical::Foreign(foreign) => Estimate::clone(&foreign.estimate),
             Logical::TopN { input, limit, offset, .. } => self.limited(input, Some(*limit), *offset),
             Logical::Limit { input, limit, offset } => self.limited(input, *limit, *offset),
             Logical::Union { inputs, columns } => {

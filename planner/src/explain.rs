@@ -19,6 +19,9 @@ pub(crate) fn operator(plan: &Logical, columns: &Columns) -> String {
             }
             text
         }
+        Logical::Foreign(foreign) => {
+            format!("Foreign {} ({}): {}", foreign.query.server, names(&foreign.columns), foreign.query.sql)
+        }
         Logical::Values { columns: ids, rows } => {
             if ids.is_empty() {
                 return format!("Values: {} without columns", count(rows.len() as u64, "row"));

@@ -10,6 +10,7 @@ mod distribute;
 mod error;
 mod estimate;
 mod explain;
+mod foreign;
 mod known;
 mod logical;
 mod nullability;
@@ -26,10 +27,11 @@ mod statement;
 mod unnest;
 
 pub use error::{Error, ErrorKind, Result};
-pub use parse::{Parsed, parse};
+pub use parse::{Parsed, listed_text, parse};
 pub use statement::{
-    CreateExternalTable, FragmentNotes, OperatorNote, PLAN_VERSION, PartitionBy, PlannedQuery,
-    PlannerOptions, RefreshMode, RefreshOptions, ResultColumn, Statement, TableName,
+    CreateExternalTable, CreateForeignTable, CreateServer, FragmentNotes, ImportForeignSchema, OperatorNote,
+    PLAN_VERSION, PartitionBy, PlannedQuery, PlannerOptions, RefreshMode, RefreshOptions, RemoteQuery,
+    ResultColumn, Statement, TableName,
 };
 
 use catalog::Catalog;

@@ -6,6 +6,7 @@
 
 use crate::catalog::Table;
 use crate::estimate::Estimate;
+use crate::statement::RemoteQuery;
 use columnar::{DataType, Value};
 use exec::plan::AggregateFunction;
 use exec::{CompareOp, Expr};
@@ -60,6 +61,8 @@ impl Columns {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Logical {
     Scan(Scan),
+    /// Only the pass `foreign` writes it.
+    Foreign(Foreign),
     /// Rows of constants. No columns and one row: `SELECT` without `FROM`.
     Values {
         columns: Vec<ColumnId>,
@@ -120,6 +123,23 @@ pub(crate) enum Logical {
         columns: Vec<(u32, ColumnId)>,
         estimate: Arc<Estimate>,
     },
+}
+
+/// Rows that another engine gives.
+#[derive(Debug, Clone)]
+pub(crate) struct Foreign {
+    pub(crate) columns: Vec<ColumnId>,
+    /// `fragment` is yet to be given.
+    pub(crate) query: Arc<RemoteQuery>,
+    pub(crate) estimate: Arc<Estimate>,
+    /// Columns that are never null.
+    pub(crate) not_null: ColumnSet,
+}
+
+impl PartialEq for Foreign {
+    fn eq(&self, other: &Foreign) -> bool {
+        Arc::ptr_eq(&self.query, &other.query) && self.columns == other.columns
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -266,7 +286,9 @@ impl Logical {
             Logical::Scan(Scan { columns, .. }) | Logical::Reread { columns, .. } => {
                 columns.iter().map(|&(_, id)| id).collect()
             }
-            Logical::Values { columns, .. } | Logical::Union { columns, .. } => columns.clone(),
+            Logical::Values { columns, .. }
+            | Logical::Union { columns, .. }
+            | Logical::Foreign(Foreign { columns, .. }) => columns.clone(),
             Logical::Filter { input, .. }
             | Logical::Sort { input, .. }
             | Logical::TopN { input, .. }
@@ -295,7 +317,9 @@ impl Logical {
 
     pub(crate) fn inputs(&self) -> Vec<&Logical> {
         match self {
-            Logical::Scan(_) | Logical::Values { .. } | Logical::Reread { .. } => vec![],
+            Logical::Scan(_) | Logical::Foreign(_) | Logical::Values { .. } | Logical::Reread { .. } => {
+                vec![]
+            }
             Logical::Filter { input, .. }
             | Logical::Project { input, .. }
             | Logical::Aggregate { input, .. }
@@ -311,7 +335,9 @@ impl Logical {
 
     pub(crate) fn inputs_mut(&mut self) -> Vec<&mut Logical> {
         match self {
-            Logical::Scan(_) | Logical::Values { .. } | Logical::Reread { .. } => vec![],
+            Logical::Scan(_) | Logical::Foreign(_) | Logical::Values { .. } | Logical::Reread { .. } => {
+                vec![]
+            }
             Logical::Filter { input, .. }
             | Logical::Project { input, .. }
             | Logical::Aggregate { input, .. }
@@ -343,6 +369,7 @@ impl Logical {
             Logical::Exchange { routing: Routing::Hash(keys), .. } => keys.iter().collect(),
             Logical::Exchange { routing: Routing::Ranges { key, .. }, .. } => vec![key],
             Logical::Values { .. }
+            | Logical::Foreign(_)
             | Logical::Limit { .. }
             | Logical::Union { .. }
             | Logical::Exchange { .. }
@@ -370,6 +397,7 @@ impl Logical {
             Logical::Exchange { routing: Routing::Hash(keys), .. } => keys.iter_mut().collect(),
             Logical::Exchange { routing: Routing::Ranges { key, .. }, .. } => vec![key],
             Logical::Values { .. }
+            | Logical::Foreign(_)
             | Logical::Limit { .. }
             | Logical::Union { .. }
             | Logical::Exchange { .. }
@@ -427,7 +455,9 @@ impl Logical {
             Logical::Scan(scan) => {
                 scan.columns.iter_mut().chain(&mut scan.filtered).for_each(|(_, id)| fresh(id))
             }
-            Logical::Values { columns, .. } => columns.iter_mut().for_each(fresh),
+            Logical::Values { columns, .. } | Logical::Foreign(Foreign { columns, .. }) => {
+                columns.iter_mut().for_each(fresh)
+            }
             Logical::Project { exprs, .. } => exprs.iter_mut().for_each(|(id, _)| fresh(id)),
             Logical::Join(Join { kind: JoinKind::Mark(mark) | JoinKind::NullMark(mark), .. }) => fresh(mark),
             Logical::Aggregate { groups, aggregates, .. } => {

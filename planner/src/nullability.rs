@@ -87,6 +87,7 @@ fn not_null_where(plan: &Logical, scanned: &dyn Fn(&Scan, u32) -> bool) -> Colum
         | Logical::Exchange { input, .. }
         | Logical::Shared { input, .. } => not_null(input),
         Logical::Reread { .. } => ColumnSet::new(),
+        Logical::Foreign(foreign) => foreign.not_null.clone(),
         Logical::Union { inputs, columns } => {
             let known: Vec<ColumnSet> = inputs.iter().map(|(input, _)| not_null(input)).collect();
             columns

@@ -6,7 +6,7 @@ use crate::estimate::Estimator;
 use crate::explain;
 use crate::logical::{ColumnId, ColumnSet, Columns, Join, JoinKind, Logical, Routing, SortKey, equality};
 use crate::proven::Proven;
-use crate::statement::{FragmentNotes, OperatorNote, PlannerOptions};
+use crate::statement::{FragmentNotes, OperatorNote, PlannerOptions, RemoteQuery};
 use columnar::{DataType, Value};
 use exec::plan::{
     Aggregate, Fragment, FragmentPlacement, HashJoin, JoinKey, JoinKind as Physical, Plan, Scan, TableRef,
@@ -17,11 +17,15 @@ use std::collections::HashMap;
 /// The first version of plans that has [`Plan::ReceiveProven`].
 const PROVEN_SINCE: u16 = 2;
 
+/// The number of the first rows that other engines send; fragments are numbered from 0, and never so many.
+const FIRST_FOREIGN: u32 = 1 << 31;
+
 /// Cut and numbered.
 pub(crate) struct Lowered {
     pub(crate) fragments: Vec<Fragment>,
     pub(crate) notes: Vec<FragmentNotes>,
     pub(crate) tables: Vec<TableRef>,
+    pub(crate) foreign: Vec<RemoteQuery>,
 }
 
 /// The fragments of `plan`, whose rows end on one shard. `sources` says of a node's distribution whether it
@@ -41,6 +45,7 @@ pub(crate) fn lower(
         fragments: Vec::new(),
         notes: Vec::new(),
         tables: Vec::new(),
+        foreign: Vec::new(),
         current: vec![Current::default()],
     };
     let (mut root, outputs) = lowering.operator(plan, 0)?;
@@ -60,11 +65,11 @@ pub(crate) fn lower(
         }
     }
     lowering.finish_fragment(root, None);
-    let Lowering { fragments, notes, tables, .. } = lowering;
+    let Lowering { fragments, notes, tables, foreign, .. } = lowering;
     if fragments.last().is_some_and(|root| root.placement == FragmentPlacement::AllShards) {
         return Err(Error::internal("the rows of the result do not end on one shard"));
     }
-    Ok(Lowered { fragments, notes, tables })
+    Ok(Lowered { fragments, notes, tables, foreign })
 }
 
 struct Lowering<'a> {
@@ -76,6 +81,7 @@ struct Lowering<'a> {
     fragments: Vec<Fragment>,
     notes: Vec<FragmentNotes>,
     tables: Vec<TableRef>,
+    foreign: Vec<RemoteQuery>,
     /// Fragments being written, outermost first.
     current: Vec<Current>,
 }
@@ -151,6 +157,12 @@ impl Lowering<'_> {
         let depth = depth + 1;
         Ok(match plan {
             Logical::Scan(scan) => (self.scan(scan)?, plan.outputs()),
+            Logical::Foreign(foreign) => {
+                let number = self.foreign.len() as u32;
+                let fragment = FIRST_FOREIGN + number;
+                self.foreign.push(RemoteQuery { fragment, ..RemoteQuery::clone(&foreign.query) });
+                (Plan::Receive { fragment, types: foreign.query.types.clone() }, foreign.columns.clone())
+            }
             Logical::Values { columns, rows } => {
                 let types = columns.iter().map(|&id| self.columns.data_type(id)).collect();
                 (Plan::Values { types, rows: rows.clone() }, columns.clone())

@@ -1,19 +1,22 @@
 //! From a parsed statement to one that can be run: the passes in their order.
 
 use crate::binder::{Binder, BoundQuery, OutputColumn, same_name, suggest, types};
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, Table};
 use crate::error::{Error, Result};
 use crate::estimate::Estimator;
+use crate::foreign::statements;
 use crate::logical::ColumnId;
 use crate::parse::{Partition, Syntax, table_name};
 use crate::refresh::refresh_options;
 use crate::statement::{
     CreateExternalTable, PartitionBy, PlannedQuery, PlannerOptions, ResultColumn, Statement, TableName,
 };
-use crate::{distribute, known, nullability, physical, rules, share, unnest};
+use crate::{distribute, foreign, known, nullability, physical, rules, share, unnest};
 use columnar::{DataType, Value};
 use exec::Expr;
 use sqlparser::ast::{self, Spanned};
+use sqlparser::tokenizer::Span;
+use std::sync::Arc;
 use storage::statistics::ColumnSchema;
 
 fn partition(by: &Partition) -> PartitionBy {
@@ -116,14 +119,20 @@ pub(crate) fn statement(
         }
         Syntax::RefreshTable { table } => {
             let (name, span) = table_name(table)?;
-            Statement::RefreshTable { table: binder.table(&name, span)? }
+            Statement::RefreshTable { table: own(binder.table(&name, span)?, "REFRESH TABLE", span)? }
         }
         Syntax::AlterTable { table, options } => {
             let (name, span) = table_name(table)?;
-            Statement::AlterTable { table: binder.table(&name, span)?, refresh: refresh_options(options)? }
+            let table = own(binder.table(&name, span)?, "ALTER TABLE", span)?;
+            Statement::AlterTable { table, refresh: refresh_options(options)? }
         }
         Syntax::Set { name, value } => Statement::Set { name: name.clone(), value: value.clone() },
         Syntax::Show { name } => Statement::Show { name: name.clone() },
+        Syntax::CreateServer { .. }
+        | Syntax::DropServer { .. }
+        | Syntax::CreateForeignTable { .. }
+        | Syntax::DropForeignTable { .. }
+        | Syntax::ImportForeignSchema { .. } => statements::statement(syntax)?,
     })
 }
 
@@ -138,9 +147,16 @@ fn finish(mut binder: Binder<'_>, bound: BoundQuery, options: &PlannerOptions) -
     let parameters = binder.parameter_types.iter().map(|known| known.unwrap_or(DataType::Varchar)).collect();
     let columns = &mut binder.columns;
     let plan = unnest::unnest(bound.plan, columns)?;
-    let shards = options.shards;
+    let is_foreign = foreign::check(&plan)?;
+    // Other engines' rows come to the coordinator.
+    let shards = if is_foreign { 1 } else { options.shards };
+    let alone = PlannerOptions { shards, ..options.clone() };
+    let options = &alone;
     let mut context = rules::Context { columns, results: &results, shards };
-    let mut plan = rules::optimize(plan, &mut context, options.optimize)?;
+    let mut plan = match is_foreign {
+        true => foreign::push(plan, &mut context, options.optimize)?,
+        false => rules::optimize(plan, &mut context, options.optimize)?,
+    };
     // Of the plan for any rows: what columns may hold must not hang on those that there are.
     let not_null = nullability::not_null(&plan);
     if options.optimize {
@@ -168,7 +184,18 @@ fn finish(mut binder: Binder<'_>, bound: BoundQuery, options: &PlannerOptions) -
         fragments: lowered.fragments,
         notes: lowered.notes,
         tables: lowered.tables,
+        foreign: lowered.foreign,
     })
+}
+
+/// A table of Tundra itself.
+fn own(table: Arc<Table>, statement: &str, span: Span) -> Result<Arc<Table>> {
+    match table.foreign {
+        None => Ok(table),
+        Some(_) => {
+            Err(Error::unsupported(format!("{statement} of the foreign table \"{}\"", table.name)).at(span))
+        }
+    }
 }
 
 fn insert(
@@ -179,7 +206,7 @@ fn insert(
     options: &PlannerOptions,
 ) -> Result<Statement> {
     let (name, span) = table_name(table)?;
-    let table = binder.table(&name, span)?;
+    let table = own(binder.table(&name, span)?, "INSERT", span)?;
     let mut bound = binder.query(query, None)?;
     let mut targets = Vec::with_capacity(columns.len());
     for ident in columns {
@@ -231,7 +258,7 @@ fn insert(
 }
 
 /// Column definitions as a schema.
-fn schema(definitions: &[ast::ColumnDef]) -> Result<Vec<ColumnSchema>> {
+pub(crate) fn schema(definitions: &[ast::ColumnDef]) -> Result<Vec<ColumnSchema>> {
     let mut columns: Vec<ColumnSchema> = Vec::with_capacity(definitions.len());
     for definition in definitions {
         let span = definition.name.span;

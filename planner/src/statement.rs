@@ -1,6 +1,6 @@
 //! Statements as the coordinator runs them: bound, and planned where they query.
 
-use crate::catalog::Table;
+use crate::catalog::{Engine, Table};
 use columnar::{DataType, Value};
 use exec::plan::{Fragment, TableRef};
 use std::fmt;
@@ -72,6 +72,63 @@ pub enum Statement {
     Show {
         name: String,
     },
+    CreateServer(CreateServer),
+    DropServer {
+        name: String,
+        if_exists: bool,
+        /// With its tables.
+        cascade: bool,
+    },
+    CreateForeignTable(CreateForeignTable),
+    DropForeignTable {
+        names: Vec<TableName>,
+        if_exists: bool,
+    },
+    ImportForeignSchema(ImportForeignSchema),
+}
+
+/// `CREATE SERVER`. Which options there are is the wrapper's to say.
+#[derive(Clone, PartialEq, Eq)]
+pub struct CreateServer {
+    pub name: String,
+    pub if_not_exists: bool,
+    /// In lower case.
+    pub wrapper: String,
+    /// Names in lower case.
+    pub options: Vec<(String, String)>,
+}
+
+/// Values of options may be secrets.
+impl fmt::Debug for CreateServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "CreateServer({}, {})", self.name, self.wrapper)
+    }
+}
+
+/// `CREATE FOREIGN TABLE`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CreateForeignTable {
+    pub name: TableName,
+    pub if_not_exists: bool,
+    /// Absent where the server is to be asked for them.
+    pub columns: Option<Vec<ColumnSchema>>,
+    pub server: String,
+    /// The option `schema`: that of the server.
+    pub remote_schema: Option<String>,
+    /// The option `table`, or the table's own name.
+    pub remote_name: String,
+}
+
+/// `IMPORT FOREIGN SCHEMA`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImportForeignSchema {
+    pub remote_schema: String,
+    /// `LIMIT TO`: these tables alone.
+    pub only: Option<Vec<String>>,
+    /// `EXCEPT`: not these.
+    pub except: Vec<String>,
+    pub server: String,
+    pub into: String,
 }
 
 /// `CREATE EXTERNAL TABLE`.
@@ -140,6 +197,24 @@ pub struct PlannedQuery {
     pub notes: Vec<FragmentNotes>,
     /// The versions that the query reads, each once.
     pub tables: Vec<TableRef>,
+    /// What other engines are asked. A query that asks any runs on the coordinator.
+    pub foreign: Vec<RemoteQuery>,
+}
+
+/// A query that a foreign server answers.
+#[derive(Debug, Clone)]
+pub struct RemoteQuery {
+    /// The number under which fragments receive its rows: of none that is in the plan.
+    pub fragment: u32,
+    pub server: String,
+    pub server_revision: u64,
+    pub engine: Engine,
+    /// In the engine's words.
+    pub sql: String,
+    /// What it gives, in order.
+    pub types: Vec<DataType>,
+    /// The foreign tables that it reads, each once: it means what it should only while they are as they are described.
+    pub tables: Vec<Arc<Table>>,
 }
 
 /// A column of a query's result.

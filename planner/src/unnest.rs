@@ -466,6 +466,7 @@ impl Domain {
                 Err(Error::unsupported("LIMIT in a subquery that uses columns of the query around it"))
             }
             Logical::Scan(_)
+            | Logical::Foreign(_)
             | Logical::Values { .. }
             | Logical::Exchange { .. }
             | Logical::Shared { .. }

@@ -119,6 +119,7 @@ fn plan_with(sql: &str, facts: impl Fn(&Table) -> Vec<ColumnFacts>) -> PlannedQu
             partitioning: table.partitioning.clone(),
             dataset: table.dataset,
             version: table.version,
+            foreign: None,
         })
     };
     let tables = tables.into_iter().map(with_facts).collect();

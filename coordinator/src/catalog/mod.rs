@@ -4,6 +4,7 @@
 //! [`RaftCatalog`] does so with openraft over redb, on one coordinator or several. Nothing outside `raft` knows
 //! either.
 
+mod foreign;
 mod policy;
 mod raft;
 mod reply;

@@ -55,6 +55,14 @@ pub enum Refusal {
         "version {offered} of policy document '{name}' is not later than version {current}, which is known"
     )]
     StaleDocument { name: String, offered: u64, current: u64 },
+    #[error("server '{0}' already exists")]
+    ServerExists(String),
+    #[error("there is no server '{0}'")]
+    NoServer(String),
+    #[error("server '{0}' cannot be dropped: foreign tables use it; DROP SERVER … CASCADE drops them, too")]
+    ServerInUse(String),
+    #[error("there is no foreign table '{0}'")]
+    NoForeignTable(String),
     #[error("the command is not known to this version of Tundra")]
     UnknownCommand,
 }
@@ -63,15 +71,22 @@ impl From<Refusal> for Error {
     fn from(refusal: Refusal) -> Error {
         let message = refusal.to_string();
         match refusal {
-            Refusal::SchemaExists(_) | Refusal::TableExists(_) => Error::AlreadyExists(message),
-            Refusal::Restoring => Error::Unavailable(message),
-            Refusal::NoSchema(_) | Refusal::NoDataset | Refusal::NoShard(_) | Refusal::NoTenant(_) => {
-                Error::NotFound(message)
+            Refusal::SchemaExists(_) | Refusal::TableExists(_) | Refusal::ServerExists(_) => {
+                Error::AlreadyExists(message)
             }
+            Refusal::Restoring => Error::Unavailable(message),
+            Refusal::NoSchema(_)
+            | Refusal::NoDataset
+            | Refusal::NoShard(_)
+            | Refusal::NoTenant(_)
+            | Refusal::NoServer(_)
+            | Refusal::NoForeignTable(_) => Error::NotFound(message),
             Refusal::BadDocument(_) => Error::Statement(message),
             Refusal::NoNumbers => Error::Environment(message),
             Refusal::ForeignKey(_) => Error::Denied(message),
-            Refusal::SchemaNotEmpty(_) | Refusal::BuiltIn(_) => Error::Statement(message),
+            Refusal::SchemaNotEmpty(_) | Refusal::BuiltIn(_) | Refusal::ServerInUse(_) => {
+                Error::Statement(message)
+            }
             Refusal::StaleVersion { .. }
             | Refusal::Overtaken(_)
             | Refusal::LastShard(_)
@@ -143,6 +158,10 @@ impl From<&Refusal> for Refused {
             Refusal::NotEmpty => plain(Reason::NotEmpty),
             Refusal::Restoring => plain(Reason::Restoring),
             Refusal::Overtaken(name) => named(Reason::Overtaken, name),
+            Refusal::ServerExists(name) => named(Reason::ServerExists, name),
+            Refusal::NoServer(name) => named(Reason::NoServer, name),
+            Refusal::ServerInUse(name) => named(Reason::ServerInUse, name),
+            Refusal::NoForeignTable(name) => named(Reason::NoForeignTable, name),
             Refusal::UnknownCommand => plain(Reason::UnknownCommand),
         }
     }
@@ -179,6 +198,10 @@ impl From<&Refused> for Refusal {
             Reason::NotEmpty => Refusal::NotEmpty,
             Reason::Restoring => Refusal::Restoring,
             Reason::Overtaken => Refusal::Overtaken(name()),
+            Reason::ServerExists => Refusal::ServerExists(name()),
+            Reason::NoServer => Refusal::NoServer(name()),
+            Reason::ServerInUse => Refusal::ServerInUse(name()),
+            Reason::NoForeignTable => Refusal::NoForeignTable(name()),
             Reason::UnknownCommand => Refusal::UnknownCommand,
         }
     }
@@ -222,6 +245,10 @@ mod tests {
         check(named(Refusal::ForeignKey), b"\x1a\x05\x08\x21\x12\x01s");
         let stale = Refusal::StaleDocument { name: "s".into(), offered: 2, current: 3 };
         check(Reply::Refused(stale), b"\x1a\x09\x08\x22\x12\x01s\x18\x02\x20\x03");
+        check(named(Refusal::ServerExists), b"\x1a\x05\x08\x3c\x12\x01s");
+        check(named(Refusal::NoServer), b"\x1a\x05\x08\x3d\x12\x01s");
+        check(named(Refusal::ServerInUse), b"\x1a\x05\x08\x3e\x12\x01s");
+        check(named(Refusal::NoForeignTable), b"\x1a\x05\x08\x3f\x12\x01s");
         check(Reply::Refused(Refusal::UnknownCommand), b"\x1a\x00");
     }
 

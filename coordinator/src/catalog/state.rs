@@ -3,11 +3,14 @@
 //! Names are looked up by their lower-case form and kept as they were created. A dataset appears with its
 //! first version and goes with its tombstone; its number is never used again.
 
+use super::foreign;
 use super::policy::{self, Policy, Taken};
 use super::reply::{Refusal, Reply};
 use crate::error::{Error, Result};
 use flight_proto::Message;
-use flight_proto::catalog::{self as stored, Change, Command, Dataset, Schema, ShardStatus, Tenant};
+use flight_proto::catalog::{
+    self as stored, Change, Command, Dataset, ForeignServer, ForeignTable, Schema, ShardStatus, Tenant,
+};
 use flight_proto::policy::{self as policy_of, DEFAULT_TENANT, KEY_BYTES, Signed, Subject, tenant_document};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -167,6 +170,28 @@ impl CatalogState {
             .collect()
     }
 
+    /// The foreign servers of a tenant, by name.
+    pub fn servers(&self, tenant: &str) -> impl Iterator<Item = &ForeignServer> {
+        self.tenant(tenant).into_iter().flat_map(|tenant| tenant.servers.values())
+    }
+
+    /// The foreign server of that name.
+    pub fn server(&self, tenant: &str, name: &str) -> Option<&ForeignServer> {
+        self.tenant(tenant)?.servers.get(&name.to_lowercase())
+    }
+
+    /// The foreign tables of a tenant, by schema and name.
+    pub fn foreign_tables(&self, tenant: &str) -> impl Iterator<Item = &ForeignTable> {
+        let schemas = self.tenant(tenant).into_iter().flat_map(|tenant| tenant.schemas.values());
+        schemas.flat_map(|schema| schema.foreign_tables.values())
+    }
+
+    /// The foreign table of that name.
+    pub fn foreign_table(&self, tenant: &str, schema: &str, name: &str) -> Option<&ForeignTable> {
+        let schema = self.tenant(tenant)?.schemas.get(&schema.to_lowercase())?;
+        schema.foreign_tables.get(&name.to_lowercase())
+    }
+
     /// The shards that are known, by number.
     pub fn shards(&self) -> &BTreeMap<u64, stored::Shard> {
         &self.stored.shards
@@ -289,6 +314,24 @@ impl CatalogState {
                 Some(_) => Ok(Reply::Done),
                 None => Err(Refusal::NoShard(remove.shard)),
             },
+            Change::CreateServer(server) => {
+                let created_revision = self.stored.revision + 1;
+                let server = ForeignServer { created_revision, ..server.clone() };
+                foreign::create_server(self.tenant_mut(&command.tenant)?.0, server)?;
+                Ok(Reply::Done)
+            }
+            Change::DropServer(drop) => {
+                foreign::drop_server(self.tenant_mut(&command.tenant)?.0, drop)?;
+                Ok(Reply::Done)
+            }
+            Change::CreateForeignTables(create) => {
+                foreign::create_tables(self.tenant_mut(&command.tenant)?.0, create)?;
+                Ok(Reply::Done)
+            }
+            Change::DropForeignTable(drop) => {
+                foreign::drop_table(self.tenant_mut(&command.tenant)?.0, drop)?;
+                Ok(Reply::Done)
+            }
             Change::SetClusterVersion(set) => {
                 if set.version > u32::from(self.cluster_version()) {
                     self.stored.cluster_version = set.version;
@@ -390,7 +433,7 @@ impl TenantChange<'_> {
             return Err(Refusal::BuiltIn(key));
         }
         let schema = self.0.schemas.get(&key).ok_or_else(|| Refusal::NoSchema(name.into()))?;
-        if !schema.tables.is_empty() {
+        if !schema.tables.is_empty() || !schema.foreign_tables.is_empty() {
             return Err(Refusal::SchemaNotEmpty(schema.name.clone()));
         }
         // What was about to be created in it comes too late.
@@ -407,7 +450,7 @@ impl TenantChange<'_> {
         let known = self.0.schemas.get_mut(&schema.to_lowercase());
         let schema = known.ok_or_else(|| Refusal::NoSchema(schema.into()))?;
         let key = name.to_lowercase();
-        if schema.tables.contains_key(&key) {
+        if schema.tables.contains_key(&key) || schema.foreign_tables.contains_key(&key) {
             return Err(Refusal::TableExists(name.into()));
         }
         schema.numbers.insert(key, number);
@@ -445,7 +488,7 @@ impl TenantChange<'_> {
         let schema = self.0.schemas.get_mut(&dataset.schema.to_lowercase());
         let schema = schema.ok_or_else(|| Refusal::NoSchema(dataset.schema.clone()))?;
         let key = dataset.name.to_lowercase();
-        if schema.tables.contains_key(&key) {
+        if schema.tables.contains_key(&key) || schema.foreign_tables.contains_key(&key) {
             return Err(Refusal::TableExists(dataset.name));
         }
         if schema.numbers.get(&key).is_some_and(|&latest| latest > dataset.id) {

@@ -48,6 +48,11 @@ impl Datasets {
                 let schema = Some(dataset.schema.clone());
                 self.drop_table(&TableName { schema, name: dataset.name.clone() }, true).await?;
             }
+            let foreign = snapshot.foreign_tables(&self.tenant);
+            for table in foreign.filter(|table| table.schema.eq_ignore_ascii_case(name)) {
+                let schema = Some(table.schema.clone());
+                self.drop_foreign(&TableName { schema, name: table.name.clone() }, true).await?;
+            }
         }
         self.propose(Change::DropSchema(DropSchema { name: name.into() })).await?;
         self.show();
@@ -238,6 +243,9 @@ impl Datasets {
     pub(crate) async fn drop_table(&self, name: &TableName, if_exists: bool) -> Result<()> {
         let _turn = self.turn(schema_of(name), &name.name).await;
         let Some(dataset) = self.known(name) else {
+            if self.catalog().snapshot().foreign_table(&self.tenant, schema_of(name), &name.name).is_some() {
+                return Err(Error::Statement(format!("'{name}' is a foreign table; use DROP FOREIGN TABLE")));
+            }
             return if if_exists { Ok(()) } else { Err(not_found(name)) };
         };
         // A version that is published after the drop would bring the table back.
@@ -306,6 +314,12 @@ impl Datasets {
         }
         if !self.catalog().snapshot().has_schema(&self.tenant, schema) {
             return Err(Error::NotFound(format!("there is no schema '{schema}'")));
+        }
+        if self.catalog().snapshot().foreign_table(&self.tenant, schema, &name.name).is_some() {
+            return match if_not_exists {
+                true => Ok(false),
+                false => Err(Error::AlreadyExists(format!("a foreign table '{name}' already exists"))),
+            };
         }
         match self.known(name) {
             None => Ok(true),

@@ -4,11 +4,12 @@
 //! commits it; the shards hydrate it; queries that start from then on see it; the catalog switches it on in
 //! one command. Changes of one table take turns. [`changes`] holds what statements do, [`refresh`] how changes of
 //! files are taken in, [`publish`] the switch, [`restore`] what a start does, [`follow`] what a coordinator of several
-//! does all the time, [`found`] which manifests can never be a table, [`look`] what operators ask. What concerns all
+//! does all the time, [`foreign`] the tables of engines beside Tundra, [`found`] which manifests can never be a table, [`look`] what operators ask. What concerns all
 //! tenants is in [`crate::tenants`].
 
 mod changes;
 mod follow;
+mod foreign;
 mod found;
 mod look;
 mod partition;
@@ -215,7 +216,10 @@ impl Datasets {
             let versions: Vec<VersionId> = there.map(|resident| id_of(&resident.table)).collect();
             Arc::new(nodes.seating(&versions, without))
         });
-        View::new(&self.tenant, snapshot.schemas(&self.tenant), residents, seating)
+        let foreign = snapshot.foreign_tables(&self.tenant).filter_map(|table| {
+            crate::foreign::table(&self.tenant, snapshot.server(&self.tenant, &table.server)?, table)
+        });
+        View::new(&self.tenant, snapshot.schemas(&self.tenant), residents, seating).with_foreign(foreign)
     }
 
     /// The versions that queries may read, or soon will; those that they may read on `shard`, where it is given.
@@ -445,6 +449,7 @@ fn resident(tenant: &str, dataset: &Dataset, columns: Vec<ColumnSchema>, brought
             Placement::Ranges { column, span } => Partitioning::Ranges { column, span },
             Placement::Replicated => Partitioning::Replicated,
         },
+        foreign: None,
     };
     Arc::new(Resident { table: Arc::new(table), shards: Ok(brought.shards) })
 }

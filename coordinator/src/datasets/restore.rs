@@ -120,6 +120,7 @@ pub(super) fn absent(tenant: &str, dataset: &Dataset, why: String) -> Result<Arc
         statistics: Arc::new(TableStatistics::default()),
         facts: Vec::new(),
         partitioning: Partitioning::Spread,
+        foreign: None,
     };
     Ok(Arc::new(Resident { table: Arc::new(table), shards: Err(why) }))
 }

@@ -16,6 +16,7 @@ use tonic::Status;
 
 const TABLE: &str = "TABLE";
 const SYSTEM_TABLE: &str = "SYSTEM TABLE";
+const FOREIGN_TABLE: &str = "FOREIGN TABLE";
 const INFORMATION_TABLES: [&str; 3] = ["columns", "schemata", "tables"];
 
 pub(super) fn catalogs(view: &View) -> Result<RecordBatch, Status> {
@@ -37,10 +38,10 @@ pub(super) fn schemas(view: &View, command: CommandGetDbSchemas) -> Result<Recor
 
 pub(super) fn tables(view: &View, command: CommandGetTables) -> Result<RecordBatch, Status> {
     let mut builder = command.into_builder();
-    for resident in view.residents() {
-        let table = &resident.table;
+    for table in view.tables_of_all() {
+        let kind = if table.foreign.is_some() { FOREIGN_TABLE } else { TABLE };
         let schema = table_schema(&view.tenant, &table.schema, &table.name, &table.columns);
-        builder.append(&view.tenant, &table.schema, &table.name, TABLE, &schema).map_err(internal)?;
+        builder.append(&view.tenant, &table.schema, &table.name, kind, &schema).map_err(internal)?;
     }
     for name in INFORMATION_TABLES {
         let Some(table) = view.virtual_table(Some(INFORMATION_SCHEMA), name) else { continue };
@@ -54,6 +55,7 @@ pub(super) fn table_types() -> Result<RecordBatch, Status> {
     let mut builder = arrow_flight::sql::CommandGetTableTypes {}.into_builder();
     builder.append(TABLE);
     builder.append(SYSTEM_TABLE);
+    builder.append(FOREIGN_TABLE);
     builder.build().map_err(internal)
 }
 

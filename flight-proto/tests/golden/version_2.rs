@@ -2,8 +2,9 @@
 
 use super::Samples;
 use flight_proto::catalog::{
-    CatalogState, Change, Command, Dataset, Refresh, RefreshMode, SetClusterVersion, SetPolicyKey,
-    SetRefresh, Tenant,
+    CatalogState, Change, Command, CreateForeignTables, Dataset, DropForeignTable, DropServer, ForeignServer,
+    ForeignTable, Outcome, Reason, Refresh, RefreshMode, Refused, Reply, Schema, SetClusterVersion,
+    SetPolicyKey, SetRefresh, Tenant,
 };
 use flight_proto::manifest::{File, Manifest};
 use flight_proto::node::{
@@ -13,6 +14,7 @@ use flight_proto::node::{
 };
 use flight_proto::policy::Signed;
 use flight_proto::replication::{Answer, AskVersions, Question, Request, Response};
+use flight_proto::schema::{Column, ColumnType, TypeKind};
 
 pub(crate) fn samples(samples: &mut Samples) {
     let speaks = Speaks { least: 1, most: 2 };
@@ -32,6 +34,51 @@ pub(crate) fn samples(samples: &mut Samples) {
     let keys = WantedKeys { column: 3, first: -2, words: 1, block: vec![1, 0, 0, 0, 0, 0, 0, 128].into() };
     samples.check("WantedKeys", keys);
     tenants(samples);
+    foreign(samples);
+}
+
+/// Servers beside Tundra, and their tables.
+fn foreign(samples: &mut Samples) {
+    let server = || ForeignServer {
+        name: "Warehouse".into(),
+        wrapper: "postgresql".into(),
+        options: [("host".into(), "db".into()), ("user".into(), "ann".into())].into(),
+        secrets: [("password".into(), "x".into())].into(),
+        created_revision: 300,
+    };
+    let kind =
+        ColumnType { kind: TypeKind::Decimal.into(), precision: 15, scale: 2, ..ColumnType::default() };
+    let table = || ForeignTable {
+        schema: "main".into(),
+        name: "Orders".into(),
+        server: "warehouse".into(),
+        remote_schema: "public".into(),
+        remote_name: "orders".into(),
+        columns: vec![Column { name: "price".into(), data_type: Some(kind), nullable: true }],
+        rows: 300,
+    };
+    let servers = [("warehouse".into(), server())].into();
+    samples.check("Tenant with a server", Tenant { servers, ..Tenant::default() });
+    let foreign_tables = [("orders".into(), table())].into();
+    samples.check("Schema with a foreign table", Schema { foreign_tables, ..Schema::default() });
+    let drop = DropForeignTable { schema: "main".into(), name: "orders".into() };
+    let changes = [
+        Change::CreateServer(server()),
+        Change::DropServer(DropServer { name: "warehouse".into(), cascade: true }),
+        Change::CreateForeignTables(CreateForeignTables { tables: vec![table()], server_revision: 300 }),
+        Change::DropForeignTable(drop),
+    ];
+    for change in changes {
+        let name = format!("Command {change:?}");
+        let command =
+            Command { at_us: 1_700_000_000_000_000, tenant: "default".into(), change: Some(change) };
+        samples.check(name.split('(').next().unwrap(), command);
+    }
+    let reasons = [Reason::ServerExists, Reason::NoServer, Reason::ServerInUse, Reason::NoForeignTable];
+    for reason in reasons {
+        let refused = Refused { reason: reason.into(), name: "warehouse".into(), ..Refused::default() };
+        samples.check(&format!("Reply {reason:?}"), Reply { outcome: Some(Outcome::Refused(refused)) });
+    }
 }
 
 /// What came with tenants.

@@ -2,6 +2,7 @@
 //! grammar of our own over its token stream.
 
 mod dialect;
+mod foreign;
 mod limits;
 mod options;
 mod tokens;
@@ -9,6 +10,8 @@ mod tokens;
 use crate::error::{Error, ErrorKind, Result};
 use crate::statement::TableName;
 use dialect::TundraDialect;
+pub use foreign::listed_text;
+pub(crate) use foreign::{ServerOption, has_secrets};
 pub(crate) use options::TableOption;
 use sqlparser::ast::{self, Ident, ObjectName, ObjectNamePart, Query, Spanned};
 use sqlparser::keywords::Keyword;
@@ -99,6 +102,35 @@ pub(crate) enum Syntax {
     },
     Show {
         name: String,
+    },
+    CreateServer {
+        name: Ident,
+        if_not_exists: bool,
+        wrapper: Ident,
+        options: Vec<ServerOption>,
+    },
+    DropServer {
+        name: Ident,
+        if_exists: bool,
+        cascade: bool,
+    },
+    CreateForeignTable {
+        name: ObjectName,
+        if_not_exists: bool,
+        columns: Vec<ast::ColumnDef>,
+        server: Ident,
+        options: Vec<ServerOption>,
+    },
+    DropForeignTable {
+        names: Vec<ObjectName>,
+        if_exists: bool,
+    },
+    ImportForeignSchema {
+        remote: Ident,
+        /// `LIMIT TO` these alone, or `EXCEPT` these.
+        selection: Option<(bool, Vec<Ident>)>,
+        server: Ident,
+        into: Ident,
     },
 }
 
@@ -192,6 +224,10 @@ fn statement(parser: &mut Parser<'_>) -> Result<Syntax> {
             parser.next_token();
             return create(parser);
         }
+        Some("IMPORT") => {
+            parser.next_token();
+            return foreign::import(parser);
+        }
         Some("INSERT") => {
             parser.next_token();
             return insert(parser);
@@ -266,6 +302,12 @@ fn create(parser: &mut Parser<'_>) -> Result<Syntax> {
     if take_word(parser, "SCHEMA") {
         let if_not_exists = if_not_exists(parser);
         return Ok(Syntax::CreateSchema { name: identifier(parser)?, if_not_exists });
+    }
+    if take_word(parser, "SERVER") {
+        return foreign::create_server(parser);
+    }
+    if take_word(parser, "FOREIGN") {
+        return foreign::create_table(parser);
     }
     let external = take_word(parser, "EXTERNAL");
     if !external && peek_word(parser).as_deref() != Some("TABLE") {
@@ -398,6 +440,12 @@ fn insert(parser: &mut Parser<'_>) -> Result<Syntax> {
 
 fn drop(parser: &mut Parser<'_>) -> Result<Syntax> {
     let span = parser.peek_token().span;
+    if take_word(parser, "SERVER") {
+        return foreign::drop_server(parser);
+    }
+    if take_word(parser, "FOREIGN") {
+        return foreign::drop_table(parser);
+    }
     let schema = take_word(parser, "SCHEMA");
     if !schema && !take_word(parser, "TABLE") {
         return match peek_word(parser).as_deref() {

@@ -79,6 +79,25 @@ const RULES: &[&dyn Rule] = &[
 const NEEDED: &[&dyn Rule] =
     &[&null_marks::NullMarks, &distinct_aggregates::DistinctAggregates, &prune_columns::PruneColumns];
 
+/// Those after which a plan says what its query does in the fewest words, for engines that plan it themselves.
+const PLAIN: &[&dyn Rule] = &[
+    &simplify::Simplify,
+    &push_filters::PushFilters,
+    &outer_joins::SimplifyOuterJoins,
+    &push_filters::PushFilters,
+    &simplify::Simplify,
+    &prune_columns::PruneColumns,
+];
+
+/// Makes a plan without dependent joins plain.
+pub(crate) fn make_plain(mut plan: Logical, context: &mut Context<'_>) -> Result<Logical> {
+    for rule in PLAIN {
+        plan = rule.apply(plan, context)?;
+        verify(&plan, context, rule.name())?;
+    }
+    Ok(plan)
+}
+
 /// Runs the rules over a plan without dependent joins.
 pub(crate) fn optimize(mut plan: Logical, context: &mut Context<'_>, optimize: bool) -> Result<Logical> {
     for rule in if optimize { RULES } else { NEEDED } {

@@ -82,7 +82,7 @@ fn convert_join(join: &mut Join, required: &ColumnSet, shards: usize) {
 fn is_replicated(plan: &Logical) -> bool {
     match plan {
         Logical::Scan(scan) => scan.table.partitioning == Partitioning::Replicated,
-        Logical::Values { .. } => false,
+        Logical::Values { .. } | Logical::Foreign(_) => false,
         _ => plan.inputs().into_iter().all(is_replicated),
     }
 }

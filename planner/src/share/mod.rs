@@ -227,6 +227,7 @@ fn hash_of(plan: &Logical, inputs: &[u64]) -> u64 {
             (scan.table.dataset, scan.table.version, scan.predicate.len()).hash(&mut hasher);
         }
         Logical::Values { rows, .. } => rows.hash(&mut hasher),
+        Logical::Foreign(foreign) => foreign.query.sql.hash(&mut hasher),
         Logical::Filter { predicate, .. } => predicate.len().hash(&mut hasher),
         Logical::Join(join) => {
             (std::mem::discriminant(&join.kind), join.on.len()).hash(&mut hasher);

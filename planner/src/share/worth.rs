@@ -34,9 +34,11 @@ pub(super) fn is_candidate(plan: &Logical) -> bool {
             exprs.iter().any(|(_, expr)| !matches!(expr, Expr::Column { .. } | Expr::Literal(_)))
         }
         Logical::Scan(scan) => scan.predicate.iter().any(|expr| class(expr) > 1),
-        Logical::Sort { .. } | Logical::Values { .. } | Logical::Shared { .. } | Logical::Reread { .. } => {
-            false
-        }
+        Logical::Sort { .. }
+        | Logical::Values { .. }
+        | Logical::Foreign(_)
+        | Logical::Shared { .. }
+        | Logical::Reread { .. } => false,
     }
 }
 
@@ -99,6 +101,7 @@ fn work(plan: &Logical, left: f64, estimator: &Estimator<'_>) -> f64 {
         Logical::TopN { input, .. } => (5.0 * rows(input), 1.0),
         Logical::Exchange { input, .. } => (5.0 * values(input, rows(input)), 1.0),
         Logical::Values { .. }
+        | Logical::Foreign(_)
         | Logical::Limit { .. }
         | Logical::Union { .. }
         | Logical::Shared { .. }

@@ -67,6 +67,7 @@ pub(crate) fn table(dataset: u64, name: &str, rows: u64, columns: &[Spec], nulla
             })
             .collect(),
         partitioning: Partitioning::Spread,
+        foreign: None,
     })
 }
 
@@ -94,6 +95,7 @@ pub(crate) fn disguised(
         statistics: Arc::new(TableStatistics { rows, columns, sample: None }),
         facts: (0..table.columns.len()).map(|column| facts(has, column)).collect(),
         partitioning,
+        foreign: None,
     })
 }
 
@@ -126,6 +128,7 @@ pub(crate) fn empty_table(dataset: u64) -> Table {
         statistics: Arc::new(TableStatistics::default()),
         facts: Vec::new(),
         partitioning: Partitioning::Spread,
+        foreign: None,
     }
 }
 

@@ -90,17 +90,27 @@ impl Topology {
         if single >= shards || slices.is_empty() || slices.iter().any(|&shard| shard >= shards) {
             return Err(Error::Internal(format!("a query over {shards} shards names others")));
         }
+        let mut topology = Topology { fragments: HashMap::new(), slices };
+        topology.place(fragments, shards, single)?;
+        Ok(topology)
+    }
+
+    /// Says where fragments run, and whose rows they get; what sends rows and is known already is left as it is.
+    fn place(&mut self, fragments: &[Fragment], shards: usize, single: usize) -> Result<()> {
         let runs_on = |fragment: &Fragment| match fragment.placement {
             FragmentPlacement::AllShards => (0..shards).collect(),
             FragmentPlacement::OneShard => vec![single],
         };
-        let mut places: HashMap<u32, Places> = fragments
-            .iter()
-            .map(|fragment| (fragment.id, Places { senders: runs_on(fragment), ..Places::default() }))
-            .collect();
+        let fed: Vec<u32> = self.fragments.keys().copied().collect();
+        let places = &mut self.fragments;
+        places.extend(
+            fragments
+                .iter()
+                .map(|fragment| (fragment.id, Places { senders: runs_on(fragment), ..Places::default() })),
+        );
         for consumer in fragments {
             let asked = consumer.plan.asked();
-            for id in consumer.plan.received() {
+            for id in consumer.plan.received().into_iter().filter(|id| !fed.contains(id)) {
                 let sender = fragments.iter().find(|fragment| fragment.id == id);
                 let (Some(sender), Some(place)) = (sender, places.get_mut(&id)) else {
                     return Err(Error::Internal(format!("fragment {id} is received but does not exist")));
@@ -116,7 +126,24 @@ impl Topology {
                 place.asked = columns.map(|&(_, column)| column).collect();
             }
         }
-        Ok(Topology { fragments: places, slices })
+        Ok(())
+    }
+
+    /// The topology of a query on one shard, which receives rows of `fed`, too: numbers of no fragment, whose rows
+    /// somebody else sends in the name of that shard.
+    pub fn fed(fragments: &[Fragment], fed: &[u32]) -> Result<Topology> {
+        let received: Vec<u32> = fragments.iter().flat_map(|fragment| fragment.plan.received()).collect();
+        let mut places = HashMap::new();
+        for &id in fed {
+            let uses = received.iter().filter(|&&other| other == id).count();
+            let is_new = places.insert(id, Places { senders: vec![0], receivers: vec![0], asked: vec![] });
+            if uses != 1 || is_new.is_some() || fragments.iter().any(|fragment| fragment.id == id) {
+                return Err(Error::Internal(format!("rows {id} from outside are not received once")));
+            }
+        }
+        let mut topology = Topology { fragments: places, slices: vec![0] };
+        topology.place(fragments, 1, 0)?;
+        Ok(topology)
     }
 
     /// The shard that the rows of each slice go to.

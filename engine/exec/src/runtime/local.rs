@@ -9,7 +9,7 @@ use crate::context::QueryContext;
 use crate::error::{Error, Result};
 use crate::memory::{MemoryPool, Reservation};
 use crate::operator::Progress;
-use crate::plan::Fragment;
+use crate::plan::{Fragment, TableRef};
 use columnar::{Batch, Vector};
 use parking_lot::Mutex;
 use std::collections::{HashMap, VecDeque};
@@ -360,6 +360,32 @@ impl RunningQuery {
         Ok(running)
     }
 
+    /// Starts the fragments of a query on one shard that has no tables, and gives what carries its rows: who sends
+    /// those of [`Topology::fed`] does so there.
+    pub fn start_fed(
+        topology: Topology,
+        fragments: &[Fragment],
+        query: &Arc<QueryContext>,
+        workers: &Arc<Workers>,
+    ) -> Result<(RunningQuery, Arc<LocalExchange>)> {
+        let exchange = LocalExchange::new(topology, &query.memory);
+        let environment = FragmentEnvironment {
+            query: query.clone(),
+            workers: workers.clone(),
+            tables: Arc::new(NoTables),
+            exchange: exchange.clone(),
+            shard: 0,
+        };
+        let mut running = RunningQuery { fragments: Vec::new(), roots: Vec::new() };
+        for fragment in fragments {
+            if fragment.output.is_none() {
+                running.roots.push(running.fragments.len());
+            }
+            running.fragments.push((fragment.id, 0, run(fragment, environment.clone())?));
+        }
+        Ok((running, exchange))
+    }
+
     /// Starts the fragments that one shard of a query runs. All of them are polled: those that are not the root give
     /// their end alone.
     pub fn start_part(fragments: &[Fragment], environment: &FragmentEnvironment) -> Result<RunningQuery> {
@@ -407,6 +433,15 @@ impl RunningQuery {
     /// Ends it with [`Error::Cancelled`].
     pub fn cancel(&self) {
         self.fragments.iter().for_each(|(_, _, running)| running.cancel());
+    }
+}
+
+/// Of a query whose rows all come from elsewhere.
+struct NoTables;
+
+impl Tables for NoTables {
+    fn table(&self, table: &TableRef) -> Result<Arc<storage::Table>> {
+        Err(Error::Internal(format!("table {} is read where no tables are", table.name)))
     }
 }
 
@@ -505,6 +540,24 @@ mod tests {
         assert_eq!(exchange.waits_for(0), [(1, 1)]);
         exchange.close(1, 0);
         assert_eq!(exchange.waits_for(0), []);
+    }
+
+    #[test]
+    fn rows_from_outside_are_received_once() {
+        let root = |from: u32| Fragment {
+            id: 0,
+            plan: Plan::Receive { fragment: from, types: vec![] },
+            placement: FragmentPlacement::OneShard,
+            output: None,
+        };
+        let topology = Topology::fed(&[root(9)], &[9]).unwrap();
+        assert_eq!(
+            (topology.senders(9), topology.receivers(9), topology.senders(0)),
+            (&[0][..], &[0][..], &[0][..])
+        );
+        for fed in [&[8][..], &[9, 8], &[9, 9], &[0], &[]] {
+            assert!(Topology::fed(&[root(9)], fed).is_err(), "{fed:?}");
+        }
     }
 
     #[test]

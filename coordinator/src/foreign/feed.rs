@@ -1,0 +1,229 @@
+//! Rows that foreign servers send into a query: each of its remote queries has a thread, which asks, and hands on what
+//! comes as fast as it is taken.
+
+use super::Foreign;
+use super::connection::{BATCH_BYTES, Remote};
+use super::describe::{self, Which};
+use super::import::import;
+use super::options::Wrapper;
+use super::pool::{Key, Permits};
+use super::watch::Watch;
+use crate::error::{Error, Result};
+use exec::QueryContext;
+use exec::memory::Reservation;
+use exec::operator::Progress;
+use exec::runtime::{Edge, Exchange, LocalExchange};
+use flight_proto::catalog::ForeignServer;
+use planner::RemoteQuery;
+use planner::catalog::Engine;
+use std::collections::{HashMap, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Wake, Waker};
+use std::thread::Thread;
+use std::time::{Duration, Instant};
+
+/// How long a thread that waits for room sleeps before it looks by itself.
+const LOOK: Duration = Duration::from_millis(100);
+/// Pieces of rows that may be on their way when the next come.
+const ON_THEIR_WAY: usize = 6;
+
+/// What a remote query has moved so far.
+pub(crate) struct Moved {
+    pub(crate) server: String,
+    rows: AtomicU64,
+    bytes: AtomicU64,
+}
+
+impl Moved {
+    pub(crate) fn rows(&self) -> u64 {
+        self.rows.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+}
+
+/// A remote query on its way.
+struct Feed {
+    foreign: Arc<Foreign>,
+    key: Key,
+    server: ForeignServer,
+    remote: RemoteQuery,
+    query: Arc<QueryContext>,
+    exchange: Arc<LocalExchange>,
+    moved: Arc<Moved>,
+}
+
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Unpark>) {
+        self.0.unpark();
+    }
+}
+
+impl Foreign {
+    /// Has the servers send what a query asks them for; it ends with the query.
+    pub(crate) fn feed(
+        self: &Arc<Foreign>,
+        asked: Vec<(ForeignServer, RemoteQuery)>,
+        query: &Arc<QueryContext>,
+        exchange: &Arc<LocalExchange>,
+    ) -> Vec<Arc<Moved>> {
+        let moved = |(server, _): &(ForeignServer, RemoteQuery)| {
+            Arc::new(Moved { server: server.name.clone(), rows: AtomicU64::new(0), bytes: AtomicU64::new(0) })
+        };
+        let moved: Vec<Arc<Moved>> = asked.iter().map(moved).collect();
+        let feeds = asked.into_iter().zip(&moved).map(|((server, remote), moved)| Feed {
+            foreign: self.clone(),
+            key: Key { tenant: query.tenant.clone(), revision: server.created_revision },
+            server,
+            remote,
+            query: query.clone(),
+            exchange: exchange.clone(),
+            moved: moved.clone(),
+        });
+        let feeds: Vec<Feed> = feeds.collect();
+        let (foreign, query, exchange) = (self.clone(), query.clone(), exchange.clone());
+        tokio::spawn(async move {
+            let started = tokio::select! {
+                biased;
+                () = crate::query::cancelled(&query.cancel) => return,
+                started = foreign.start(feeds) => started,
+            };
+            if let Err(error) = started {
+                exchange.fail((&error).into());
+            }
+        });
+        moved
+    }
+
+    async fn start(&self, feeds: Vec<Feed>) -> Result<()> {
+        let mut wanted: HashMap<Key, usize> = HashMap::new();
+        feeds.iter().for_each(|feed| *wanted.entry(feed.key.clone()).or_default() += 1);
+        let mut wanted: Vec<(Key, usize)> = wanted.into_iter().collect();
+        let mut permits = self.pool.permits(&mut wanted).await?;
+        for feed in feeds {
+            let permit = permits.get_mut(&feed.key).and_then(Vec::pop);
+            let permit = permit.ok_or_else(|| Error::Internal("a connection without a permit".into()))?;
+            let watch = Watch::start(&feed.query.cancel);
+            spawn(permit, move || feed.run(&watch))?;
+        }
+        Ok(())
+    }
+}
+
+/// Runs what may block, for as long as a permit is held.
+pub(super) fn spawn(permit: Permits, work: impl FnOnce() + Send + 'static) -> Result<()> {
+    let held = move || {
+        let _permit = permit;
+        work();
+    };
+    let spawned = std::thread::Builder::new().name("foreign".into()).spawn(held);
+    spawned.map(drop).map_err(|error| Error::Environment(format!("no thread for a foreign server: {error}")))
+}
+
+impl Feed {
+    fn run(self, watch: &Watch) {
+        let begun = Instant::now();
+        let fed = catch_unwind(AssertUnwindSafe(|| self.send_all(watch)));
+        watch.over();
+        let labels = [("tenant", self.key.tenant.clone()), ("server", self.server.name.clone())];
+        metrics::counter!("tundra_foreign_rows_total", &labels).increment(self.moved.rows());
+        metrics::counter!("tundra_foreign_bytes_total", &labels).increment(self.moved.bytes());
+        metrics::histogram!("tundra_foreign_seconds", &labels).record(begun.elapsed().as_secs_f64());
+        let edge = self.edge();
+        match fed {
+            Ok(Ok(())) => self.exchange.finish(edge),
+            Ok(Err(error)) => {
+                let error = match self.query.check() {
+                    // What it fails with then is that it was ended.
+                    Err(ended) => ended,
+                    Ok(()) => (&error).into(),
+                };
+                metrics::counter!("tundra_foreign_failures_total", &labels).increment(1);
+                self.exchange.fail(error);
+            }
+            Err(_) => {
+                let what = format!("a thread for the server {} panicked", self.server.name);
+                self.exchange.fail(exec::error::Error::Internal(what));
+            }
+        }
+    }
+
+    fn edge(&self) -> Edge {
+        Edge { fragment: self.remote.fragment, from: 0, to: 0 }
+    }
+
+    fn send_all(&self, watch: &Watch) -> Result<()> {
+        let mut remote = self.connected(watch)?;
+        let left = self.query.deadline.map(|deadline| deadline.saturating_sub(self.query.now()));
+        remote.limit(left, watch)?;
+        self.check_tables(&mut remote, watch)?;
+        let mut held = self.query.memory.reservation("foreign rows");
+        held.grow(2 * BATCH_BYTES)?;
+        let asked = remote.ask(&self.remote.sql, watch)?;
+        let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+        let mut on_their_way: VecDeque<(usize, Reservation)> = VecDeque::new();
+        for rows in asked.rows {
+            let rows = rows.map_err(|error| remote.arrow_failed(&error))?;
+            watch.check()?;
+            let imported = import(&rows, &self.remote.types, &self.server.name, &self.query.memory)?;
+            drop(rows);
+            self.moved.rows.fetch_add(imported.batch.rows as u64, Ordering::Relaxed);
+            self.moved.bytes.fetch_add(imported.bytes, Ordering::Relaxed);
+            let (batch, step) = (imported.batch, self.query.settings.batch_rows.max(1));
+            let mut pieces = 0;
+            for start in (0..batch.rows).step_by(step) {
+                if !self.send(batch.slice(start, step.min(batch.rows - start)), &waker, watch)? {
+                    // Nobody wants more: the rest is not read, and the connection not used again.
+                    return Ok(());
+                }
+                pieces += 1;
+            }
+            on_their_way.push_back((pieces, imported.reservation));
+            // What is not the newest of so many pieces was taken.
+            while on_their_way.iter().skip(1).map(|(pieces, _)| pieces).sum::<usize>() >= ON_THEIR_WAY {
+                on_their_way.pop_front();
+            }
+        }
+        watch.ends();
+        self.foreign.pool.give_back(&self.key, remote);
+        Ok(())
+    }
+
+    /// Whether more is wanted.
+    fn send(&self, batch: columnar::Batch, waker: &Waker, watch: &Watch) -> Result<bool> {
+        let mut batch = Some(batch);
+        loop {
+            match self.exchange.send(self.edge(), &mut batch, waker)? {
+                Progress::Finished => return Ok(false),
+                Progress::Blocked | Progress::Yield if batch.is_some() => {
+                    watch.check()?;
+                    std::thread::park_timeout(LOOK);
+                }
+                _ => return Ok(true),
+            }
+        }
+    }
+
+    fn connected(&self, watch: &Watch) -> Result<Remote> {
+        self.foreign.connected(&self.key, &self.server, watch)
+    }
+
+    /// That the tables still are what the query takes them for.
+    fn check_tables(&self, remote: &mut Remote, watch: &Watch) -> Result<()> {
+        if self.remote.engine == Engine::Plain {
+            return Ok(());
+        }
+        let names = self.remote.tables.iter().filter_map(|table| table.foreign.as_ref());
+        let names = names.map(|foreign| (foreign.remote_schema.clone(), foreign.remote_name.clone()));
+        let wrapper = Wrapper::of(remote.server())?;
+        let question = describe::question(wrapper, &Which::Tables(names.collect()))?;
+        let tables = describe::tables(wrapper, remote.texts(&question, watch)?)?;
+        self.remote.tables.iter().try_for_each(|table| describe::check(&tables, table))
+    }
+}

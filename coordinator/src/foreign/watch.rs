@@ -1,0 +1,103 @@
+//! Ends what a foreign server does for a query that has ended.
+
+use crate::error::{Error, Result};
+use crate::query::cancelled;
+use adbc_core::CancelHandle;
+use exec::context::Cancel;
+use parking_lot::Mutex;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// How soon a server is told again that a statement is not wanted: one that is just about to begin misses it.
+const AGAIN: Duration = Duration::from_millis(50);
+/// How often, at most.
+const TIMES: usize = 200;
+
+/// What a thread does for a query at a server, and whether it is wanted.
+pub(super) struct Watch {
+    cancel: Cancel,
+    /// Ends the statement that runs.
+    running: Mutex<Option<Arc<dyn CancelHandle>>>,
+    is_over: AtomicBool,
+}
+
+impl Watch {
+    /// Watches until [`Watch::is_over`]: the server is told once `cancel` is set.
+    pub(super) fn start(cancel: &Cancel) -> Arc<Watch> {
+        let watch = Arc::new(Watch {
+            cancel: cancel.clone(),
+            running: Mutex::new(None),
+            is_over: AtomicBool::new(false),
+        });
+        let watching = Arc::downgrade(&watch);
+        let cancel = cancel.clone();
+        tokio::spawn(async move {
+            cancelled(&cancel).await;
+            for _ in 0..TIMES {
+                let Some(watch) = watching.upgrade().filter(|watch| !watch.is_over.load(Ordering::Acquire))
+                else {
+                    return;
+                };
+                let running = watch.running.lock().clone();
+                drop(watch);
+                if let Some(running) = running {
+                    // It speaks with the server, which may not answer.
+                    let (done, wait) = tokio::sync::oneshot::channel::<()>();
+                    let told = std::thread::Builder::new().name("foreign-cancel".into()).spawn(move || {
+                        if let Err(error) = running.try_cancel() {
+                            tracing::debug!(
+                                "a statement of a foreign server is not cancelled: {}",
+                                error.message
+                            );
+                        }
+                        drop(done);
+                    });
+                    if told.is_err() || wait.await.is_ok() {
+                        return;
+                    }
+                }
+                tokio::time::sleep(AGAIN).await;
+            }
+        });
+        watch
+    }
+
+    /// A statement begins.
+    pub(super) fn begins(&self, handle: Arc<dyn CancelHandle>) -> Result<()> {
+        *self.running.lock() = Some(handle);
+        self.check()
+    }
+
+    /// It has given all its rows.
+    pub(super) fn ends(&self) {
+        *self.running.lock() = None;
+    }
+
+    /// An error once the query has ended.
+    pub(super) fn check(&self) -> Result<()> {
+        match self.cancel.is_cancelled() {
+            true => Err(exec::error::Error::Cancelled.into()),
+            false => Ok(()),
+        }
+    }
+
+    /// The thread is done.
+    pub(super) fn over(&self) {
+        self.ends();
+        self.is_over.store(true, Ordering::Release);
+    }
+}
+
+impl From<&Error> for exec::error::Error {
+    /// What a query fails with whose rows do not come.
+    fn from(error: &Error) -> exec::error::Error {
+        match error {
+            Error::Execution(error) => error.clone(),
+            Error::Refused(message) | Error::Environment(message) | Error::Denied(message) => {
+                exec::error::Error::Storage(message.clone())
+            }
+            other => exec::error::Error::Storage(other.to_string()),
+        }
+    }
+}
