@@ -81,12 +81,14 @@ impl Wake for CancelAttempt {
     }
 }
 
-/// Cancels when it is dropped.
-struct EndsWith(Cancel);
+/// Cancels when it is dropped, unless it was taken out.
+struct EndsWith(Option<Cancel>);
 
 impl Drop for EndsWith {
     fn drop(&mut self) {
-        self.0.cancel();
+        if let Some(cancel) = &self.0 {
+            cancel.cancel();
+        }
     }
 }
 
@@ -337,7 +339,7 @@ impl Session {
 
     /// What a foreign server says before the statement's deadline; a client that goes away ends that, too.
     async fn in_time<T>(&self, call: &Call, asked: impl Future<Output = Result<T>>) -> Result<T> {
-        let ends = EndsWith(call.cancel.clone());
+        let mut ends = EndsWith(Some(call.cancel.clone()));
         let answer = match call.deadline {
             None => asked.await,
             Some(deadline) => {
@@ -346,7 +348,7 @@ impl Session {
                 answer.map_err(|_| exec::error::Error::DeadlineExceeded)?
             }
         };
-        std::mem::forget(ends);
+        ends.0 = None;
         answer
     }
 

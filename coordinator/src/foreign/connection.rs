@@ -3,7 +3,7 @@
 use super::options::{Wrapper, address_of};
 use super::watch::Watch;
 use crate::error::{Error, Result};
-use adbc_core::options::{OptionConnection, OptionDatabase, OptionStatement, OptionValue};
+use adbc_core::options::{OptionDatabase, OptionStatement, OptionValue};
 use adbc_core::{Connection, Database, Driver, Optionable, Statement};
 use adbc_driver_manager::{ManagedConnection, ManagedDriver, ManagedStatement};
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatchReader};
@@ -157,12 +157,6 @@ impl Remote {
 
     pub(super) fn server(&self) -> &ForeignServer {
         &self.server
-    }
-
-    /// Whether it can be used for another query.
-    pub(super) fn is_alive(&self) -> bool {
-        self.connection.get_option_string(OptionConnection::AutoCommit).is_ok()
-            || self.wrapper != Wrapper::PostgreSql
     }
 }
 

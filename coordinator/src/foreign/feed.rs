@@ -2,7 +2,7 @@
 //! comes as fast as it is taken.
 
 use super::Foreign;
-use super::connection::{BATCH_BYTES, Remote};
+use super::connection::{Asked, BATCH_BYTES, Remote};
 use super::describe::{self, Which};
 use super::import::import;
 use super::options::Wrapper;
@@ -159,16 +159,31 @@ impl Feed {
     }
 
     fn send_all(&self, watch: &Watch) -> Result<()> {
-        let mut remote = self.connected(watch)?;
-        let left = self.query.deadline.map(|deadline| deadline.saturating_sub(self.query.now()));
-        remote.limit(left, watch)?;
-        self.check_tables(&mut remote, watch)?;
+        let mut remote = self.foreign.using(&self.key, &self.server, watch, |remote| {
+            let left = self.query.deadline.map(|deadline| deadline.saturating_sub(self.query.now()));
+            remote.limit(left, watch)?;
+            self.check_tables(remote, watch)
+        })?;
         let mut held = self.query.memory.reservation("foreign rows");
         held.grow(2 * BATCH_BYTES)?;
-        let asked = remote.ask(&self.remote.sql, watch)?;
+        let mut asked = remote.ask(&self.remote.sql, watch)?;
+        let wanted = self.hand_on(&mut asked, &remote, watch);
+        if !matches!(wanted, Ok(true)) {
+            // The rest is not read, and the connection not used again.
+            watch.cancel_now();
+            return wanted.map(drop);
+        }
+        watch.ends();
+        drop(asked);
+        self.foreign.pool.give_back(&self.key, remote);
+        Ok(())
+    }
+
+    /// Hands rows on as they come; whether all of them were wanted.
+    fn hand_on(&self, asked: &mut Asked, remote: &Remote, watch: &Watch) -> Result<bool> {
         let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
         let mut on_their_way: VecDeque<(usize, Reservation)> = VecDeque::new();
-        for rows in asked.rows {
+        for rows in &mut asked.rows {
             let rows = rows.map_err(|error| remote.arrow_failed(&error))?;
             watch.check()?;
             let imported = import(&rows, &self.remote.types, &self.server.name, &self.query.memory)?;
@@ -179,8 +194,7 @@ impl Feed {
             let mut pieces = 0;
             for start in (0..batch.rows).step_by(step) {
                 if !self.send(batch.slice(start, step.min(batch.rows - start)), &waker, watch)? {
-                    // Nobody wants more: the rest is not read, and the connection not used again.
-                    return Ok(());
+                    return Ok(false);
                 }
                 pieces += 1;
             }
@@ -190,9 +204,7 @@ impl Feed {
                 on_their_way.pop_front();
             }
         }
-        watch.ends();
-        self.foreign.pool.give_back(&self.key, remote);
-        Ok(())
+        Ok(true)
     }
 
     /// Whether more is wanted.
@@ -208,10 +220,6 @@ impl Feed {
                 _ => return Ok(true),
             }
         }
-    }
-
-    fn connected(&self, watch: &Watch) -> Result<Remote> {
-        self.foreign.connected(&self.key, &self.server, watch)
     }
 
     /// That the tables still are what the query takes them for.

@@ -129,8 +129,12 @@ impl Foreign {
         let (done, answer) = tokio::sync::oneshot::channel();
         let (foreign, server) = (self.clone(), server.clone());
         feed::spawn(permit, move || {
-            let asked = foreign.connected(&key, &server, &watch).and_then(|mut remote| {
-                let rows = remote.texts(&question, &watch)?;
+            let mut rows = Vec::new();
+            let asked = foreign.using(&key, &server, &watch, |remote| {
+                rows = remote.texts(&question, &watch)?;
+                Ok(())
+            });
+            let asked = asked.and_then(|remote| {
                 foreign.pool.give_back(&key, remote);
                 describe::tables(wrapper, rows)
             });
@@ -147,15 +151,27 @@ impl Foreign {
         }
     }
 
-    /// A connection to the server; blocks.
-    fn connected(&self, key: &Key, server: &ForeignServer, watch: &Watch) -> Result<Remote> {
+    /// A connection to the server on which `begin` went well; blocks. One that has waited may be lost: then all that
+    /// wait are, and it begins on a new one.
+    fn using(
+        &self,
+        key: &Key,
+        server: &ForeignServer,
+        watch: &Watch,
+        mut begin: impl FnMut(&mut Remote) -> Result<()>,
+    ) -> Result<Remote> {
         self.check(server)?;
-        if let Some(remote) = self.pool.take(key).filter(Remote::is_alive) {
-            return Ok(remote);
+        while let Some(mut remote) = self.pool.take(key) {
+            match begin(&mut remote) {
+                Ok(()) => return Ok(remote),
+                Err(_) => watch.check()?,
+            }
         }
         let mut driver = self.driver(Wrapper::of(server)?)?;
         watch.check()?;
-        Remote::open(&mut driver, server, watch)
+        let mut remote = Remote::open(&mut driver, server, watch)?;
+        begin(&mut remote)?;
+        Ok(remote)
     }
 
     fn driver(&self, wrapper: Wrapper) -> Result<ManagedDriver> {

@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+use tokio::sync::Notify;
 
 /// How soon a server is told again that a statement is not wanted: one that is just about to begin misses it.
 const AGAIN: Duration = Duration::from_millis(50);
@@ -20,6 +21,8 @@ pub(super) struct Watch {
     /// Ends the statement that runs.
     running: Mutex<Option<Arc<dyn CancelHandle>>>,
     is_over: AtomicBool,
+    /// Told then.
+    ends: Arc<Notify>,
 }
 
 impl Watch {
@@ -29,11 +32,16 @@ impl Watch {
             cancel: cancel.clone(),
             running: Mutex::new(None),
             is_over: AtomicBool::new(false),
+            ends: Arc::default(),
         });
+        let ends = watch.ends.clone();
         let watching = Arc::downgrade(&watch);
         let cancel = cancel.clone();
         tokio::spawn(async move {
-            cancelled(&cancel).await;
+            tokio::select! {
+                () = cancelled(&cancel) => {}
+                () = ends.notified() => return,
+            }
             for _ in 0..TIMES {
                 let Some(watch) = watching.upgrade().filter(|watch| !watch.is_over.load(Ordering::Acquire))
                 else {
@@ -53,9 +61,11 @@ impl Watch {
                         }
                         drop(done);
                     });
-                    if told.is_err() || wait.await.is_ok() {
+                    if told.is_err() {
                         return;
                     }
+                    // Nothing is sent: the thread is done.
+                    let _ = wait.await;
                 }
                 tokio::time::sleep(AGAIN).await;
             }
@@ -74,6 +84,14 @@ impl Watch {
         *self.running.lock() = None;
     }
 
+    /// Ends the statement that runs, from the thread that began it.
+    pub(super) fn cancel_now(&self) {
+        let running = self.running.lock().take();
+        if let Some(Err(error)) = running.map(|running| running.try_cancel()) {
+            tracing::debug!("a statement of a foreign server is not cancelled: {}", error.message);
+        }
+    }
+
     /// An error once the query has ended.
     pub(super) fn check(&self) -> Result<()> {
         match self.cancel.is_cancelled() {
@@ -86,6 +104,7 @@ impl Watch {
     pub(super) fn over(&self) {
         self.ends();
         self.is_over.store(true, Ordering::Release);
+        self.ends.notify_one();
     }
 }
 

@@ -65,12 +65,13 @@ fn state() -> CatalogState {
         name: "Sales".into(),
         tables: [("hits".into(), 7)].into(),
         numbers: [("hits".into(), 7), ("gone".into(), 9)].into(),
+        ..Schema::default()
     };
     let tenant = Tenant {
         schemas: [("sales".into(), schema)].into(),
         datasets: [(7, dataset())].into(),
         dropped: [(5, 2), (9, 0)].into(),
-        deleted_up_to: 0,
+        ..Tenant::default()
     };
     CatalogState {
         revision: 300,

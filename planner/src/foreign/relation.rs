@@ -321,7 +321,8 @@ impl Writer<'_> {
             false => conjunction(&self.say_all(&join.on, &said)?),
         };
         let word = if is_full { "FULL" } else { "LEFT" };
-        let from = format!("{} {word} JOIN {} ON {on}", left.from.join(" CROSS JOIN "), right.from.join(""));
+        let (of_left, of_right) = (left.from.join(" CROSS JOIN "), right.from.join(""));
+        let from = format!("({of_left} {word} JOIN {of_right} ON {on})");
         left.from = vec![from];
         left.said = said;
         Ok(left)
