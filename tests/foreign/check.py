@@ -4,7 +4,7 @@
     check.py --binary target/release/tundra --scale 0.01 --record tests/foreign/tpch.json
 
 A PostgreSQL of its own and a Tundra are filled with the same rows; a second Tundra has the tables of both as foreign
-ones. Every answer is compared with that of the resident tables. Printed for each: whether the server computed the
+ones, and those of the Tundra once more as of any server of Flight SQL. Every answer is compared with that of the resident tables. Printed for each: whether the server computed the
 whole query, all but its last steps, or gave its tables, and how many rows came. Then NULLs, collations, numbers, names
 and literals with quotes, statements that are cancelled or run out of time, servers that are down, and other tenants.
 """
@@ -214,8 +214,43 @@ class Hostile:
         self.both("SELECT w, n / 2 FROM words WHERE n = 7", [("Z", 3)])
         assert "COLLATE" in self.plan("SELECT w FROM words ORDER BY w")
 
+    def check_joins_of_several_kinds(self):
+        self.postgres.psql("CREATE TABLE l (a integer, t text); INSERT INTO l VALUES (1, 'x'), (2, NULL), (NULL, 'y'), (4, 'z'); "
+                           "CREATE TABLE r (a integer, u text); INSERT INTO r VALUES (1, 'p'), (1, 'q'), (3, 'r'), (NULL, 's')")
+        self.client.rows("IMPORT FOREIGN SCHEMA public LIMIT TO (l, r) FROM SERVER pg INTO main")
+        self.client.rows("CREATE TABLE own_l AS SELECT * FROM l")
+        self.client.rows("CREATE TABLE own_r AS SELECT * FROM r")
+        cases = [
+            "SELECT l.a, t, u FROM {l} l LEFT JOIN {r} r ON l.a = r.a",
+            "SELECT l.a, t, r.a, u FROM {l} l FULL JOIN {r} r ON l.a = r.a",
+            "SELECT t, x FROM {l} l LEFT JOIN (SELECT a, coalesce(u, 'none') AS x, 7 AS k FROM {r} r) r ON l.a = r.a",
+            "SELECT l.t, s.n FROM {l} l LEFT JOIN (SELECT a, count(*) AS n FROM {r} r GROUP BY a) s ON l.a = s.a AND s.n > 1",
+            "SELECT t FROM {l} l WHERE a IN (SELECT a FROM {r} r)",
+            "SELECT t FROM {l} l WHERE a NOT IN (SELECT a FROM {r} r WHERE a IS NOT NULL)",
+            "SELECT t, a NOT IN (SELECT a FROM {r} r), a IN (SELECT a FROM {r} r WHERE a > 0) FROM {l} l",
+            "SELECT t, EXISTS (SELECT 1 FROM {r} r WHERE r.a = l.a) FROM {l} l",
+            "SELECT t FROM {l} l WHERE NOT EXISTS (SELECT 1 FROM {r} r WHERE r.a = l.a) OR t = 'x'",
+            "SELECT t, (SELECT max(u) FROM {r} r WHERE r.a = l.a), (SELECT count(*) FROM {r} r WHERE r.a = l.a) FROM {l} l",
+            "SELECT a FROM {l} l UNION SELECT a FROM {r} r", "SELECT a FROM {l} l INTERSECT SELECT a FROM {r} r", "SELECT a FROM {l} l EXCEPT SELECT a FROM {r} r",
+            "SELECT a, t FROM {l} l UNION ALL SELECT a, u FROM {r} r",
+            "SELECT l.a, count(*) FROM {l} l, {r} r WHERE l.a < r.a OR r.a IS NULL GROUP BY l.a HAVING count(*) > 1",
+            "SELECT count(DISTINCT a), sum(a) FILTER (WHERE a > 1), min(t), max(t), bool_and(a > 0) FROM {l} l",
+            "SELECT t FROM (SELECT t, a FROM {l} l ORDER BY a DESC LIMIT 2) x WHERE t IS NOT NULL",
+            "SELECT x.t FROM (SELECT t FROM {l} l ORDER BY t LIMIT 1) x, {r} r", "SELECT DISTINCT u IS NULL, a FROM {r} r",
+            "SELECT a.t FROM {l} a LEFT JOIN ({l} b LEFT JOIN {r} r ON b.a = r.a) ON a.a = b.a WHERE r.a IS NULL OR r.u = 'p'",
+            "SELECT CASE WHEN a = 1 THEN 'one' WHEN a IS NULL THEN NULL ELSE t || '!' END FROM {l} l",
+            "SELECT a FROM {l} l WHERE (a, t) IN (SELECT a, u FROM {r} r)", "SELECT 1, 'x' FROM {l} l LIMIT 2",
+            "SELECT l.a FROM {l} l JOIN (VALUES (1, 'p'), (4, 'w')) v(a, w) ON l.a = v.a",
+        ]
+        for case in cases:
+            sql, own = case.format(l="l", r="r"), case.format(l="own_l", r="own_r")
+            problem = difference(self.client.rows(sql), self.client.rows(own))
+            assert problem is None, f"{problem}: {sql}\n{self.plan(sql)}"
+        for table in ["TABLE own_l", "TABLE own_r", "FOREIGN TABLE l", "FOREIGN TABLE r"]:
+            self.client.rows(f"DROP {table}")
+
     def check_division_stays_here(self):
-        self.both("SELECT sum(n) / count(n) FROM words", [(30 / 7,)])
+        self.both("SELECT sum(n) / count(n), avg(n) FROM words", [(4, 30 / 7)])
         assert "division by zero" in self.client.error("SELECT n / (n - 1) FROM words WHERE n IS NOT NULL")
         self.both("SELECT n / (n - 1) FROM words WHERE n = 2", [(2,)])
         plan = self.plan("SELECT n / (n - 1) FROM words")
@@ -363,6 +398,56 @@ class Hostile:
         denied = self.client.error("CREATE SERVER forbidden FOREIGN DATA WRAPPER postgresql OPTIONS (host 'example.org', user 'a', password 'b')")
         assert "--allow-foreign" in denied, denied
 
+    def check_another_tenant(self):
+        with tempfile.TemporaryDirectory(prefix="tundra-control.") as folder:
+            command = [ARGUMENTS.binary, "control", "--data", folder, "--listen", "127.0.0.1:0", "--coordinators", self.http]
+            control = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+            try:
+                url = re.search(r"http://[^\s]+", control.stdout.readline())[0]
+                tell = lambda *words: subprocess.run([ARGUMENTS.binary, "tenant", *words, "--control-url", url], check=True,
+                                                     capture_output=True, text=True).stdout.strip()
+                tell("create", "acme")
+                key = tell("key", "create", "acme", "--user", "etl").split()[-1]
+                deadline = time.monotonic() + 20
+                while True:
+                    try:
+                        acme = Client(self.client.url, db_kwargs={"username": "etl", "password": key})
+                        break
+                    except Exception:
+                        if time.monotonic() > deadline:
+                            raise
+                        time.sleep(0.2)
+                assert acme.rows("SELECT * FROM system.foreign_servers") == []
+                assert acme.rows("SELECT * FROM system.foreign_tables") == []
+                assert acme.rows("SELECT table_name FROM information_schema.tables WHERE table_type = 'FOREIGN'") == []
+                assert "unknown table" in acme.error("SELECT * FROM words")
+                for sql in ["DROP SERVER pg CASCADE", "DROP FOREIGN TABLE words", "CREATE FOREIGN TABLE words SERVER pg",
+                            "IMPORT FOREIGN SCHEMA public FROM SERVER pg INTO main"]:
+                    assert "there is no" in acme.error(sql), sql
+                acme.rows("CREATE SERVER pg FOREIGN DATA WRAPPER tundra OPTIONS (host '127.0.0.1')")
+                assert acme.rows("SELECT wrapper FROM system.foreign_servers") == [("tundra",)]
+                assert self.client.rows("SELECT wrapper FROM system.foreign_servers") == [("postgresql",)]
+                acme.rows("DROP SERVER pg")
+                self.both("SELECT count(*) FROM words", [(8,)])
+            finally:
+                control.terminate()
+                control.wait(timeout=20)
+
+    def check_server_that_hangs(self):
+        with socket.socket() as deaf:
+            deaf.bind(("127.0.0.1", 0))
+            deaf.listen(64)
+            options = f"host '127.0.0.1', port '{deaf.getsockname()[1]}', user 'a', password 'b'"
+            self.client.rows(f"CREATE SERVER deaf FOREIGN DATA WRAPPER postgresql OPTIONS ({options})")
+            other = Client(self.client.url, **self.client.options)
+            other.rows("SET query_timeout = '1 s'")
+            for _ in range(3):
+                begun = time.monotonic()
+                other.error("CREATE FOREIGN TABLE d SERVER deaf")
+                assert time.monotonic() - begun < 3, "the deadline passed"
+                self.both("SELECT count(*) FROM words", [(8,)])
+            self.client.rows("DROP SERVER deaf")
+
     def check_wrong_password(self):
         options = f"host '127.0.0.1', port '{self.postgres.port}', user 'tundra', password 'hidden-word'"
         self.client.rows(f"CREATE SERVER wrong FOREIGN DATA WRAPPER postgresql OPTIONS ({options})")
@@ -410,12 +495,19 @@ def main():
             create = {"pg": f"CREATE SERVER pg FOREIGN DATA WRAPPER postgresql OPTIONS ({options})",
                       "other": f"CREATE SERVER other FOREIGN DATA WRAPPER tundra OPTIONS (uri 'grpc://127.0.0.1:{port}')"}
             schemas = {"pg": "public", "other": "main"}
-            for server in ["other", "pg"]:
+            # Of this one columns alone are asked: joins and aggregates are computed here.
+            create["plain"] = create["other"].replace("SERVER other FOREIGN DATA WRAPPER tundra", "SERVER plain FOREIGN DATA WRAPPER flightsql")
+            for server in ["plain", "other", "pg"]:
                 client.rows(create[server])
-                client.rows(f"IMPORT FOREIGN SCHEMA {schemas[server]} FROM SERVER {server} INTO main")
+                if server == "plain":
+                    for table in TABLES:
+                        columns = ", ".join(f"{name} {of}" for name, of, _ in resident.rows(f"DESCRIBE {table}"))
+                        client.rows(f"CREATE FOREIGN TABLE {table} ({columns}) SERVER plain OPTIONS (schema 'main')")
+                else:
+                    client.rows(f"IMPORT FOREIGN SCHEMA {schemas[server]} FROM SERVER {server} INTO main")
                 asked += ask_all(client, resident, server, failures)
-                if server == "other":
-                    client.rows("DROP SERVER other CASCADE")
+                if server != "pg":
+                    client.rows(f"DROP SERVER {server} CASCADE")
             # What is known of servers outlives the process.
             front.stop()
             front = Front(folder, allowed)

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Connections to one server at once.
-pub(super) const PER_SERVER: usize = 8;
+pub(super) const PER_SERVER: usize = 16;
 /// Connections to all servers at once: each has a thread while it is used.
 const ALL: usize = 64;
 /// How long a connection waits to be used again.

@@ -3,8 +3,7 @@
 use super::Samples;
 use flight_proto::catalog::{
     CatalogState, Change, Command, CreateForeignTables, Dataset, DropForeignTable, DropServer, ForeignServer,
-    ForeignTable, Outcome, Reason, Refresh, RefreshMode, Refused, Reply, Schema, SetClusterVersion,
-    SetPolicyKey, SetRefresh, Tenant,
+    ForeignTable, Refresh, RefreshMode, Schema, SetClusterVersion, SetPolicyKey, SetRefresh, Tenant,
 };
 use flight_proto::manifest::{File, Manifest};
 use flight_proto::node::{
@@ -73,11 +72,6 @@ fn foreign(samples: &mut Samples) {
         let command =
             Command { at_us: 1_700_000_000_000_000, tenant: "default".into(), change: Some(change) };
         samples.check(name.split('(').next().unwrap(), command);
-    }
-    let reasons = [Reason::ServerExists, Reason::NoServer, Reason::ServerInUse, Reason::NoForeignTable];
-    for reason in reasons {
-        let refused = Refused { reason: reason.into(), name: "warehouse".into(), ..Refused::default() };
-        samples.check(&format!("Reply {reason:?}"), Reply { outcome: Some(Outcome::Refused(refused)) });
     }
 }
 
