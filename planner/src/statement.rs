@@ -213,6 +213,8 @@ pub struct RemoteQuery {
     pub sql: String,
     /// What it gives, in order.
     pub types: Vec<DataType>,
+    /// Positions of columns that have no nulls, if the tables are as they are described.
+    pub not_null: Vec<usize>,
     /// The foreign tables that it reads, each once: it means what it should only while they are as they are described.
     pub tables: Vec<Arc<Table>>,
 }

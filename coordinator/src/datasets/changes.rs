@@ -44,12 +44,12 @@ impl Datasets {
         }
         if cascade {
             let inside = snapshot.datasets(&self.tenant).into_iter();
-            for dataset in inside.filter(|dataset| dataset.schema.eq_ignore_ascii_case(name)) {
+            for dataset in inside.filter(|dataset| dataset.schema.to_lowercase() == name.to_lowercase()) {
                 let schema = Some(dataset.schema.clone());
                 self.drop_table(&TableName { schema, name: dataset.name.clone() }, true).await?;
             }
             let foreign = snapshot.foreign_tables(&self.tenant);
-            for table in foreign.filter(|table| table.schema.eq_ignore_ascii_case(name)) {
+            for table in foreign.filter(|table| table.schema.to_lowercase() == name.to_lowercase()) {
                 let schema = Some(table.schema.clone());
                 self.drop_foreign(&TableName { schema, name: table.name.clone() }, true).await?;
             }

@@ -18,6 +18,8 @@ const CONNECT_SECONDS: u64 = 10;
 pub(super) const BATCH_BYTES: u64 = 1 << 20;
 /// The most rows of what describes a server: columns of tables.
 const MOST_ROWS: usize = 200_000;
+/// And the most bytes.
+const MOST_BYTES: usize = 64 << 20;
 
 /// A connection. Dropping it closes it, which may block.
 pub(super) struct Remote {
@@ -113,8 +115,14 @@ impl Remote {
     pub(super) fn texts(&mut self, sql: &str, watch: &Watch) -> Result<Vec<Vec<Option<String>>>> {
         let asked = self.ask(sql, watch)?;
         let mut rows: Vec<Vec<Option<String>>> = Vec::new();
+        let mut bytes = 0;
         for batch in asked.rows {
             let batch = batch.map_err(|error| self.arrow_failed(&error))?;
+            bytes += batch.get_array_memory_size();
+            if bytes > MOST_BYTES {
+                let name = &self.server.name;
+                return Err(Error::Overloaded(format!("server {name} describes itself in more than {MOST_BYTES} bytes")));
+            }
             let columns: Vec<Vec<Option<String>>> =
                 batch.columns().iter().map(|column| self.text_column(column)).collect::<Result<_>>()?;
             rows.extend((0..batch.num_rows()).map(|row| {
@@ -213,6 +221,7 @@ fn postgresql(server: &ForeignServer) -> Result<Options> {
         ("target_session_attrs", "any"),
         ("keepalives", "1"),
         ("keepalives_idle", "30"),
+        ("tcp_user_timeout", "30000"),
         ("options", "-c statement_timeout=30000"),
     ];
     let parameters = parameters.map(|(name, value)| format!("{name}={}", encoded(value)));
@@ -226,6 +235,8 @@ fn flight_sql(server: &ForeignServer) -> Result<Options> {
     let scheme = if tls { "grpc+tls" } else { "grpc+tcp" };
     let mut options: Options =
         vec![(OptionDatabase::Uri, OptionValue::String(format!("{scheme}://{address}")))];
+    let connect = OptionDatabase::Other("adbc.flight.sql.rpc.timeout_seconds.connect".into());
+    options.push((connect, OptionValue::Double(CONNECT_SECONDS as f64)));
     if let (Some(user), Some(password)) = (server.options.get("user"), server.secrets.get("password")) {
         options.push((OptionDatabase::Username, OptionValue::String(user.clone())));
         options.push((OptionDatabase::Password, OptionValue::String(password.clone())));

@@ -60,7 +60,7 @@ pub(super) fn question(wrapper: Wrapper, which: &Which) -> Result<String> {
         Wrapper::PostgreSql => Ok(format!(
             "SELECT CAST(n.nspname AS text), CAST(c.relname AS text), CAST(CAST(c.reltuples AS bigint) AS text), \
              CAST(a.attname AS text), pg_catalog.format_type(a.atttypid, a.atttypmod), \
-             CASE WHEN a.attnotnull THEN 'NO' ELSE 'YES' END, \
+             CASE WHEN a.attnotnull AND c.relkind <> 'f' THEN 'NO' ELSE 'YES' END, \
              CASE WHEN coalesce(k.collisdeterministic, true) THEN 'YES' ELSE 'NO' END \
              FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
              JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid \

@@ -131,7 +131,8 @@ impl Feed {
         let begun = Instant::now();
         let fed = catch_unwind(AssertUnwindSafe(|| self.send_all(watch)));
         watch.over();
-        let labels = [("tenant", self.key.tenant.clone()), ("server", self.server.name.clone())];
+        // Not by server: their names are the tenants' to choose.
+        let labels = [("tenant", self.key.tenant.clone()), ("kind", self.server.wrapper.clone())];
         metrics::counter!("tundra_foreign_rows_total", &labels).increment(self.moved.rows());
         metrics::counter!("tundra_foreign_bytes_total", &labels).increment(self.moved.bytes());
         metrics::histogram!("tundra_foreign_seconds", &labels).record(begun.elapsed().as_secs_f64());
@@ -175,7 +176,10 @@ impl Feed {
         }
         watch.ends();
         drop(asked);
-        self.foreign.pool.give_back(&self.key, remote);
+        // A cancellation that is on its way would end what the connection does next.
+        if watch.check().is_ok() {
+            self.foreign.pool.give_back(&self.key, remote);
+        }
         Ok(())
     }
 
@@ -186,7 +190,13 @@ impl Feed {
         for rows in &mut asked.rows {
             let rows = rows.map_err(|error| remote.arrow_failed(&error))?;
             watch.check()?;
-            let imported = import(&rows, &self.remote.types, &self.server.name, &self.query.memory)?;
+            let imported = import(
+                &rows,
+                &self.remote.types,
+                &self.remote.not_null,
+                &self.server.name,
+                &self.query.memory,
+            )?;
             drop(rows);
             self.moved.rows.fetch_add(imported.batch.rows as u64, Ordering::Relaxed);
             self.moved.bytes.fetch_add(imported.bytes, Ordering::Relaxed);

@@ -21,10 +21,11 @@ pub(super) struct Imported {
     pub(super) reservation: Reservation,
 }
 
-/// The rows as `types`.
+/// The rows as `types`, without nulls in the columns at `not_null`.
 pub(super) fn import(
     rows: &RecordBatch,
     types: &[DataType],
+    not_null: &[usize],
     server: &str,
     memory: &Arc<MemoryPool>,
 ) -> Result<Imported> {
@@ -37,6 +38,12 @@ pub(super) fn import(
             server,
             format!("{} columns, and {} are expected", rows.num_columns(), types.len()),
         ));
+    }
+    // The plan relies on it.
+    if let Some(column) =
+        not_null.iter().find(|&&place| rows.columns().get(place).is_some_and(|column| column.logical_null_count() > 0))
+    {
+        return Err(wrong(server, format!("a null in column {} of the answer, whose tables have none there", column + 1)));
     }
     let schema = rows.schema();
     let columns = rows.columns().iter().zip(schema.fields()).zip(types);
@@ -142,6 +149,9 @@ fn parse(text: &str, scale: u8) -> Option<i128> {
         None => (false, text),
     };
     let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    if !fraction.is_ascii() {
+        return None;
+    }
     let scale = usize::from(scale);
     let (kept, beyond) = fraction.split_at_checked(scale).unwrap_or((fraction, ""));
     if whole.is_empty() || beyond.bytes().any(|byte| byte != b'0') {
@@ -167,7 +177,7 @@ mod tests {
     fn imported(array: ArrayRef, data_type: DataType) -> Result<Batch> {
         let field = Field::new("a", array.data_type().clone(), true);
         let rows = RecordBatch::try_new(Arc::new(Schema::new(vec![field])), vec![array]).unwrap();
-        import(&rows, &[data_type], "s", &MemoryPool::unlimited()).map(|imported| imported.batch)
+        import(&rows, &[data_type], &[], "s", &MemoryPool::unlimited()).map(|imported| imported.batch)
     }
 
     #[test]
@@ -185,6 +195,7 @@ mod tests {
             (".5", 2, None),
             ("1e5", 2, None),
             ("--1", 0, None),
+            ("1.é", 1, None),
             ("99999999999999999999999999999999999999999", 0, None),
         ] {
             assert_eq!(parse(text, scale), expected, "{text}");
@@ -201,6 +212,17 @@ mod tests {
     }
 
     #[test]
+    fn nulls_where_there_are_none_are_refused() {
+        let array: ArrayRef = Arc::new(Int64Array::from(vec![Some(1), None]));
+        let schema = Arc::new(Schema::new(vec![Field::new("a", ArrowType::Int64, true)]));
+        let rows = RecordBatch::try_new(schema, vec![array]).unwrap();
+        let import = |not_null: &[usize]| {
+            import(&rows, &[DataType::Int64], not_null, "s", &MemoryPool::unlimited()).is_ok()
+        };
+        assert!(import(&[]) && !import(&[0]));
+    }
+
+    #[test]
     fn other_types_and_values_are_refused() {
         let whole: ArrayRef = Arc::new(Int32Array::from(vec![1]));
         assert!(imported(whole.clone(), DataType::Int32).is_ok());
@@ -211,8 +233,8 @@ mod tests {
         let long: ArrayRef = Arc::new(Int64Array::from(vec![1]));
         let schema = Arc::new(Schema::new(vec![Field::new("a", ArrowType::Int64, true)]));
         let rows = RecordBatch::try_new(schema, vec![long]).unwrap();
-        assert!(import(&rows, &[], "s", &MemoryPool::unlimited()).unwrap().batch.columns.is_empty());
-        assert!(import(&rows, &[DataType::Int64; 2], "s", &MemoryPool::unlimited()).is_err());
-        assert!(import(&rows, &[DataType::Int64], "s", &MemoryPool::new(1)).is_err());
+        assert!(import(&rows, &[], &[], "s", &MemoryPool::unlimited()).unwrap().batch.columns.is_empty());
+        assert!(import(&rows, &[DataType::Int64; 2], &[], "s", &MemoryPool::unlimited()).is_err());
+        assert!(import(&rows, &[DataType::Int64], &[], "s", &MemoryPool::new(1)).is_err());
     }
 }

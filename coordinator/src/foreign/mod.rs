@@ -43,6 +43,8 @@ use watch::Watch;
 
 /// How often connections are looked for that nobody uses.
 const SWEEP: Duration = Duration::from_secs(15);
+/// How long a server may take to say what tables it has.
+const DESCRIBED_WITHIN: Duration = Duration::from_secs(30);
 /// Rows of a table of which its server does not say how many it has.
 const UNKNOWN_ROWS: u64 = 10_000;
 
@@ -131,11 +133,14 @@ impl Foreign {
         feed::spawn(permit, move || {
             let mut rows = Vec::new();
             let asked = foreign.using(&key, &server, &watch, |remote| {
+                remote.limit(Some(DESCRIBED_WITHIN), &watch)?;
                 rows = remote.texts(&question, &watch)?;
                 Ok(())
             });
             let asked = asked.and_then(|remote| {
-                foreign.pool.give_back(&key, remote);
+                if watch.check().is_ok() {
+                    foreign.pool.give_back(&key, remote);
+                }
                 describe::tables(wrapper, rows)
             });
             watch.over();

@@ -12,6 +12,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 pub(super) const PER_SERVER: usize = 16;
 /// Connections to all servers at once: each has a thread while it is used.
 const ALL: usize = 64;
+/// Of them, connections of one tenant.
+const PER_TENANT: usize = 32;
 /// How long a connection waits to be used again.
 const IDLE: Duration = Duration::from_secs(60);
 
@@ -24,6 +26,7 @@ pub(super) struct Key {
 
 pub(super) struct Pool {
     all: Arc<Semaphore>,
+    tenants: Mutex<HashMap<String, Arc<Semaphore>>>,
     servers: Mutex<HashMap<Key, Server>>,
 }
 
@@ -35,40 +38,57 @@ struct Server {
 /// Leave to have connections. A thread that a driver does not give back holds it for as long.
 pub(super) struct Permits {
     _all: OwnedSemaphorePermit,
+    _tenant: OwnedSemaphorePermit,
     _server: OwnedSemaphorePermit,
 }
 
 impl Pool {
     pub(super) fn new() -> Pool {
-        Pool { all: Arc::new(Semaphore::new(ALL)), servers: Mutex::default() }
+        Pool { all: Arc::new(Semaphore::new(ALL)), tenants: Mutex::default(), servers: Mutex::default() }
     }
 
-    /// Waits for `wanted[n]` connections to each server. All of a server's are taken at once, and servers in order, so
-    /// that no two queries wait for each other.
+    /// Waits for `wanted[n]` connections to each server, all of one tenant. All of a server's are taken at once, and
+    /// servers in order, so that no two queries wait for each other; then what the tenant may have and what all may, so that
+    /// who waits for a server that is slow holds up nobody else.
     pub(super) async fn permits(&self, wanted: &mut [(Key, usize)]) -> Result<HashMap<Key, Vec<Permits>>> {
         wanted.sort();
         let count = wanted.iter().map(|(_, count)| count).sum::<usize>();
-        if count > ALL || wanted.iter().any(|(_, count)| *count > PER_SERVER) {
+        if count > PER_TENANT || wanted.iter().any(|(_, count)| *count > PER_SERVER) {
             return Err(Error::Refused(format!(
-                "a query that reads a foreign server in more than {PER_SERVER} places at once is not supported yet"
+                "a query that reads a foreign server in more than {PER_SERVER} places at once, or several in more than {PER_TENANT}, is not supported yet"
             )));
         }
         let closed = |_| Error::ShuttingDown;
-        let mut all = self.all.clone().acquire_many_owned(count as u32).await.map_err(closed)?;
-        let mut permits = HashMap::new();
+        let Some((Key { tenant, .. }, _)) = wanted.first() else { return Ok(HashMap::new()) };
+        let mut of_servers = Vec::with_capacity(wanted.len());
         for (key, count) in wanted.iter() {
             let server = self.semaphore(key);
-            let mut of_server = server.acquire_many_owned(*count as u32).await.map_err(closed)?;
+            of_servers.push(server.acquire_many_owned(*count as u32).await.map_err(closed)?);
+        }
+        let of_tenant = self.of_tenant(tenant);
+        let mut of_tenant = of_tenant.acquire_many_owned(count as u32).await.map_err(closed)?;
+        let mut all = self.all.clone().acquire_many_owned(count as u32).await.map_err(closed)?;
+        let mut permits = HashMap::new();
+        for ((key, count), mut of_server) in wanted.iter().zip(of_servers) {
             let mut taken = Vec::with_capacity(*count);
             for _ in 0..*count {
-                let (Some(_all), Some(_server)) = (all.split(1), of_server.split(1)) else {
+                let (Some(_all), Some(_tenant), Some(_server)) =
+                    (all.split(1), of_tenant.split(1), of_server.split(1))
+                else {
                     return Err(Error::Internal("permits that were taken are gone".into()));
                 };
-                taken.push(Permits { _all, _server });
+                taken.push(Permits { _all, _tenant, _server });
             }
             permits.insert(key.clone(), taken);
         }
         Ok(permits)
+    }
+
+    fn of_tenant(&self, tenant: &str) -> Arc<Semaphore> {
+        let mut tenants = self.tenants.lock();
+        // Those that have no connections and wait for none.
+        tenants.retain(|_, permits| Arc::strong_count(permits) > 1);
+        tenants.entry(tenant.into()).or_insert_with(|| Arc::new(Semaphore::new(PER_TENANT))).clone()
     }
 
     fn semaphore(&self, key: &Key) -> Arc<Semaphore> {
@@ -86,11 +106,19 @@ impl Pool {
 
     /// Keeps a connection on which nothing runs.
     pub(super) fn give_back(&self, key: &Key, remote: Remote) {
-        if let Some(server) = self.servers.lock().get_mut(key)
-            && server.idle.len() < PER_SERVER
-        {
+        let mut servers = self.servers.lock();
+        let idle = |of: Option<&str>| {
+            let servers = servers.iter().filter(|(key, _)| of.is_none_or(|tenant| key.tenant == tenant));
+            servers.map(|(_, server)| server.idle.len()).sum::<usize>()
+        };
+        let is_room = idle(None) < ALL && idle(Some(&key.tenant)) < PER_TENANT;
+        if let Some(server) = servers.get_mut(key).filter(|server| is_room && server.idle.len() < PER_SERVER) {
             server.idle.push((remote, Instant::now()));
+            return;
         }
+        // Closing it may block.
+        drop(servers);
+        drop(remote);
     }
 
     /// Connections that have waited for long, and those to servers that are no more, for whoever closes them.

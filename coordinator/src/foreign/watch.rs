@@ -108,6 +108,13 @@ impl Watch {
     }
 }
 
+impl Drop for Watch {
+    fn drop(&mut self) {
+        // Whoever watches need not any longer.
+        self.ends.notify_one();
+    }
+}
+
 impl From<&Error> for exec::error::Error {
     /// What a query fails with whose rows do not come.
     fn from(error: &Error) -> exec::error::Error {

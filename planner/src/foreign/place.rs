@@ -106,6 +106,7 @@ fn remote(plan: &Logical, columns: &Columns) -> std::result::Result<Logical, Uns
     let Some(server) = foreign else { return Err(Unsaid("it reads no foreign table".into())) };
     let sql = relation::select(plan, columns)?;
     let ids = plan.outputs();
+    let not_null = nullability::not_null(plan);
     let query = RemoteQuery {
         fragment: 0,
         server: server.server,
@@ -113,9 +114,9 @@ fn remote(plan: &Logical, columns: &Columns) -> std::result::Result<Logical, Uns
         engine: server.engine,
         sql,
         types: ids.iter().map(|&id| columns.data_type(id)).collect(),
+        not_null: (0..ids.len()).filter(|&place| not_null.contains(&ids[place])).collect(),
         tables,
     };
     let estimate = Arc::new(crate::estimate::Estimate::clone(&Estimator::new(columns).estimate(plan)));
-    let not_null = nullability::not_null(plan);
     Ok(Logical::Foreign(Foreign { columns: ids, query: Arc::new(query), estimate, not_null }))
 }

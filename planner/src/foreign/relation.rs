@@ -5,10 +5,11 @@
 
 use super::dialect::{self, Dialect};
 use super::expression::{Quotients, Said, conjunction, expression};
+use crate::binder::expression::is_any_volatile;
 use crate::catalog::ForeignTable;
 use crate::logical::{
     AggregateCall, ColumnId, ColumnSet, Columns, Join, JoinKind, Logical, Scan, SortKey, columns_of,
-    columns_of_all,
+    columns_of_all, equality,
 };
 use columnar::DataType;
 use exec::plan::AggregateFunction;
@@ -44,6 +45,12 @@ pub(super) fn select(plan: &Logical, columns: &Columns) -> Result<String> {
     if !dialect.computes() && !matches!(plan, Logical::Scan(scan) if scan.predicate.is_empty()) {
         return unsaid("more than a table's columns");
     }
+    if is_volatile(plan) {
+        return unsaid("a function that gives another value each time");
+    }
+    if plan.outputs().iter().any(|&id| columns.data_type(id) == DataType::Null) {
+        return unsaid("a column of nothing but nulls");
+    }
     let mut writer = Writer { dialect, columns, made: 0, quotients: Quotients::default() };
     let block = writer.block(plan)?;
     let sql = writer.text(&block, &plan.outputs(), false)?;
@@ -51,6 +58,10 @@ pub(super) fn select(plan: &Logical, columns: &Columns) -> Result<String> {
         return unsaid("a text so long");
     }
     Ok(sql)
+}
+
+fn is_volatile(plan: &Logical) -> bool {
+    plan.exprs().into_iter().any(is_any_volatile) || plan.inputs().into_iter().any(is_volatile)
 }
 
 /// The parts of one `SELECT`.
@@ -258,10 +269,10 @@ impl Writer<'_> {
             let text = self.dialect.ordered(text, key.expr.data_type());
             let direction = if key.descending { "DESC" } else { "ASC" };
             let nulls = if key.nulls_first { "FIRST" } else { "LAST" };
-            Ok(format!("{text} {direction} NULLS {nulls}"))
+            // A constant orders nothing, and would mean a position, or an error.
+            Ok((!is_constant(&text)).then(|| format!("{text} {direction} NULLS {nulls}")))
         };
-        // A constant orders nothing, and would mean a position.
-        keys.iter().filter(|key| !matches!(key.expr, Expr::Literal(_))).map(key).collect()
+        keys.iter().filter_map(|sort| key(sort).transpose()).collect()
     }
 
     fn join(&mut self, join: &Join) -> Result<Block> {
@@ -299,6 +310,12 @@ impl Writer<'_> {
     fn outer_join(&mut self, join: &Join, left: Block) -> Result<Block> {
         let is_full = join.kind == JoinKind::Full;
         let left_ids = join.left.output_set();
+        let right_ids = join.right.output_set();
+        let is_equality =
+            |on: &Expr| matches!(equality(on, &left_ids, &right_ids), Some((_, _, null_equal)) if !null_equal);
+        if is_full && !join.on.is_empty() && !join.on.iter().any(is_equality) {
+            return unsaid("a full join without an equality");
+        }
         let uses_marks = columns_of_all(&join.on)
             .iter()
             .any(|id| left.said.get(id).is_some_and(|said| said.contains("SELECT")));
@@ -433,6 +450,11 @@ fn is_column(said: &str) -> bool {
             quoted ^= letter == '"';
             quoted || letter == '"' || letter == '.' || letter.is_ascii_alphanumeric()
         })
+}
+
+/// Whether the text is a literal without a type.
+fn is_constant(said: &str) -> bool {
+    matches!(said, "NULL" | "TRUE" | "FALSE") || said.starts_with('\'') || said.starts_with(|first: char| first.is_ascii_digit())
 }
 
 /// `ORDER BY`, `LIMIT` and `OFFSET`.

@@ -90,7 +90,8 @@ impl Source for Receive {
     }
 
     fn parallelism(&self) -> usize {
-        usize::MAX
+        let Inbox { exchange, fragment, .. } = &*self.inbox;
+        if exchange.topology().is_ordered(*fragment) { 1 } else { usize::MAX }
     }
 
     fn start(&self) -> Result<Box<dyn SourceTask>> {

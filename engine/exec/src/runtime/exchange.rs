@@ -70,6 +70,8 @@ struct Places {
     receivers: Vec<usize>,
     /// The columns of which receivers tell which values they want.
     asked: Vec<usize>,
+    /// The order of the rows means something: one task takes them.
+    is_ordered: bool,
 }
 
 impl Topology {
@@ -136,7 +138,8 @@ impl Topology {
         let mut places = HashMap::new();
         for &id in fed {
             let uses = received.iter().filter(|&&other| other == id).count();
-            let is_new = places.insert(id, Places { senders: vec![0], receivers: vec![0], asked: vec![] });
+            let of_one = Places { senders: vec![0], receivers: vec![0], asked: vec![], is_ordered: true };
+            let is_new = places.insert(id, of_one);
             if uses != 1 || is_new.is_some() || fragments.iter().any(|fragment| fragment.id == id) {
                 return Err(Error::Internal(format!("rows {id} from outside are not received once")));
             }
@@ -154,6 +157,11 @@ impl Topology {
     /// The numbers of all fragments.
     pub fn fragments(&self) -> impl Iterator<Item = u32> + '_ {
         self.fragments.keys().copied()
+    }
+
+    /// Whether the rows of the fragment are taken by one task, in the order in which they come.
+    pub fn is_ordered(&self, fragment: u32) -> bool {
+        self.fragments.get(&fragment).is_some_and(|places| places.is_ordered)
     }
 
     /// Whether those who receive the fragment tell which of its rows they want, and those who send it wait for that.
