@@ -5,6 +5,7 @@ mod common_subexpressions;
 mod dependent_groups;
 mod distinct_aggregates;
 mod eager_aggregates;
+mod early_groups;
 mod join_order;
 mod late_columns;
 mod lone_groups;
@@ -63,6 +64,7 @@ const RULES: &[&dyn Rule] = &[
     &merge_projections::MergeProjections,
     &common_subexpressions::CommonSubexpressions,
     &merge_projections::MergeProjections,
+    &early_groups::EarlyGroups,
     &eager_aggregates::EagerAggregates,
     &lone_groups::LoneGroups,
     &merge_projections::MergeProjections,

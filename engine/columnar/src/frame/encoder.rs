@@ -2,6 +2,7 @@
 
 use super::dictionaries::{Crossing, Sent, code_width};
 use super::header::{ColumnHeader, FrameHeader, Shape};
+use super::repeats::Repeats;
 use super::writer::Writer;
 use super::{numbers, text};
 use crate::{
@@ -20,6 +21,7 @@ pub struct FrameOptions {
 pub struct FrameEncoder {
     options: FrameOptions,
     sent: Sent,
+    repeats: Repeats,
 }
 
 /// Shorter bodies are not compressed.
@@ -27,7 +29,7 @@ const COMPRESSED_BYTES_MIN: usize = 256;
 
 impl FrameEncoder {
     pub fn new(options: FrameOptions) -> FrameEncoder {
-        FrameEncoder { options, sent: Sent::default() }
+        FrameEncoder { options, sent: Sent::default(), repeats: Repeats::default() }
     }
 
     /// The frame of a batch's selected rows.
@@ -41,7 +43,9 @@ impl FrameEncoder {
             }
         };
         let mut writer = Writer { bytes: vec![0; FrameHeader::BYTES] };
-        batch.columns.iter().for_each(|column| self.column(&mut writer, column));
+        for (position, column) in batch.columns.iter().enumerate() {
+            self.column(&mut writer, position, column);
+        }
         let mut frame = writer.bytes;
         let body = &frame[FrameHeader::BYTES..];
         let mut header = FrameHeader {
@@ -62,18 +66,26 @@ impl FrameEncoder {
         frame
     }
 
-    fn column(&mut self, writer: &mut Writer, column: &Vector) {
+    fn column(&mut self, writer: &mut Writer, position: usize, column: &Vector) {
         match column {
-            Vector::Flat(flat) => write_flat(writer, flat),
-            Vector::Constant(constant) => write_constant(writer, constant),
-            Vector::Dictionary(vector) => match self.sent.crossing(vector) {
-                Crossing::Flat => write_flat(writer, &column.flatten()),
-                Crossing::Known(slot) => write_codes(writer, vector, Shape::KnownDictionary, slot),
-                Crossing::New(slot) => {
-                    let sorted = vector.dictionary.sorted;
-                    write_codes(writer, vector, Shape::NewDictionary { sorted }, slot);
-                }
+            Vector::Flat(flat) => match self.repeats.coded(position, flat) {
+                Some(coded) => self.codes(writer, &coded, || flat.clone()),
+                None => write_flat(writer, flat),
             },
+            Vector::Constant(constant) => write_constant(writer, constant),
+            Vector::Dictionary(vector) => self.codes(writer, vector, || column.flatten()),
+        }
+    }
+
+    /// Writes codes, or what they stand for where their dictionary does not cross.
+    fn codes(&mut self, writer: &mut Writer, vector: &DictionaryVector, flat: impl FnOnce() -> Flat) {
+        match self.sent.crossing(vector) {
+            Crossing::Flat => write_flat(writer, &flat()),
+            Crossing::Known(slot) => write_codes(writer, vector, Shape::KnownDictionary, slot),
+            Crossing::New(slot) => {
+                let sorted = vector.dictionary.sorted;
+                write_codes(writer, vector, Shape::NewDictionary { sorted }, slot);
+            }
         }
     }
 }

@@ -14,6 +14,7 @@ mod fuzz;
 mod header;
 mod numbers;
 mod reader;
+mod repeats;
 #[cfg(test)]
 mod samples;
 #[cfg(test)]

@@ -37,6 +37,12 @@ fn texts(texts: &[&str]) -> Vector {
     Vector::from_scalars(DataType::Varchar, &scalars)
 }
 
+/// Texts of 20 bytes.
+fn numbered(numbers: impl IntoIterator<Item = usize>) -> Vector {
+    let all: Vec<String> = numbers.into_iter().map(|number| format!("the number {number:>9}")).collect();
+    texts(&all.iter().map(String::as_str).collect::<Vec<_>>())
+}
+
 /// `0 .. rows`, each a code of its own as far as there are.
 fn codes(dictionary: &Arc<Dictionary>, rows: usize) -> Vector {
     let codes = (0..rows).map(|row| (row % dictionary.values.len()) as u32).collect();
@@ -105,7 +111,8 @@ fn no_rows_and_no_columns_are_batches_too() {
 
 #[test]
 fn only_selected_rows_cross() {
-    let mut batch = Batch::new(vec![integers(0..100), texts(&["a string of some length"; 100])]);
+    let texts = numbered(0..100);
+    let mut batch = Batch::new(vec![integers(0..100), texts]);
     let whole = encode(&batch).len();
     batch.selection = Some(Selection::new(vec![3, 50]));
     let frame = encode(&batch);
@@ -123,6 +130,62 @@ fn integers_cross_as_narrow_as_their_range() {
     assert_eq!(bytes(60), fixed + 2_000);
     assert_eq!(bytes(4_000_000), fixed + 4_000);
     assert_eq!(bytes(1 << 53), fixed - 16 + 8_000);
+}
+
+/// The frames of a stream of one column; each comes back as it was. With each, whether it came as codes.
+fn column_frames(columns: &[Vector]) -> Vec<(usize, bool)> {
+    let (mut encoder, mut decoder) = (encoder(false), FrameDecoder::default());
+    let crossed = |column: &Vector| {
+        let batch = Batch::new(vec![column.clone()]);
+        let frame = encoder.encode(&batch);
+        let decoded = decoder.decode(&frame).unwrap();
+        assert_same(&batch, &decoded);
+        (frame.len(), matches!(decoded.columns[0], Vector::Dictionary(_)))
+    };
+    columns.iter().map(crossed).collect()
+}
+
+#[test]
+fn texts_that_repeat_cross_as_codes() {
+    let of = |values: usize, rows: usize| numbered((0..rows).map(|row| row * 7 % values));
+    let frames = column_frames(&[of(50, 1_000), of(50, 1_000), of(60, 1_000), of(256, 2_000), of(256, 2_000)]);
+    assert!(frames.iter().all(|&(_, coded)| coded), "{frames:?}");
+    assert!(frames[0].0 < 3_000 && frames[1].0 < 1_200, "values cross once: {frames:?}");
+    assert!(frames[2].0 > frames[1].0 && frames[4].0 < 2_200, "{frames:?}");
+    // One value too many, then and ever after.
+    let frames = column_frames(&[of(257, 2_000), of(50, 1_000)]);
+    assert!(frames.iter().all(|&(_, coded)| !coded), "{frames:?}");
+}
+
+#[test]
+fn texts_cross_as_they_are_where_codes_are_no_shorter() {
+    let short = texts(&["N", "R", "A"].repeat(300));
+    assert!(column_frames(&vec![short; 6]).iter().all(|&(_, coded)| !coded));
+    let few = numbered((0..60).map(|row| row % 2));
+    assert!(!column_frames(&[few])[0].1, "a short column");
+    let long = "x".repeat(300);
+    let longs = texts(&vec![long.as_str(); 100]);
+    assert!(!column_frames(&[longs])[0].1, "long strings");
+}
+
+#[test]
+fn texts_that_were_made_to_collide_cross() {
+    let collide: Vec<String> = (0..200).map(|n| format!("head{n:>6}and the tail")).collect();
+    let collide: Vec<&str> = collide.iter().map(String::as_str).cycle().take(4_000).collect();
+    assert!(!column_frames(&[texts(&collide)])[0].1);
+}
+
+#[test]
+fn nulls_among_texts_that_repeat_stay_null() {
+    let row = |row: usize| match row % 5 {
+        0 => Scalar::Null,
+        other => Scalar::Bytes(format!("text number {other:>12}").into_bytes()),
+    };
+    let scalars: Vec<Scalar> = (0..500).map(row).collect();
+    let nulls = Vector::from_scalars(DataType::Varchar, &vec![Scalar::Null; 500]);
+    let some = Vector::from_scalars(DataType::Varchar, &scalars);
+    let frames = column_frames(&[nulls.flatten().into(), some.clone(), some]);
+    assert_eq!(frames.iter().map(|&(_, coded)| coded).collect::<Vec<_>>(), [false, true, true]);
 }
 
 #[test]
@@ -191,9 +254,9 @@ fn more_dictionaries_than_slots_replace_each_other() {
 
 #[test]
 fn bodies_are_compressed_where_that_saves() {
-    let same = Batch::new(vec![texts(&["the same text again and again"; 1_000])]);
+    let same = Batch::new(vec![numbered((0..1_000).map(|row| row % 300))]);
     let (plain, packed) = (encode(&same), encoder(true).encode(&same));
-    assert!(packed.len() < plain.len() / 20);
+    assert!(packed.len() < plain.len() / 2);
     assert_same(&same, &decode(&packed).unwrap());
     let mut random = super::samples::Random(1);
     let noise = Batch::new(vec![integers((0..1_000).map(|_| random.next() as i64))]);

@@ -165,8 +165,7 @@ impl KeySet {
             let max = last * 64 + 63 - words[last].leading_zeros() as usize;
             (low + min as i64, low + max as i64)
         });
-        let keys: u64 = words.iter().map(|word| u64::from(word.count_ones())).sum();
-        let density = keys as f64 / range.max(1) as f64;
+        let density = ones(&words) as f64 / range.max(1) as f64;
         // A range of none lets nothing pass.
         let range = if bounds.is_some() { range } else { 0 };
         KeySet { low, range, words, bounds, density }
@@ -219,6 +218,13 @@ impl KeyTest {
         const TRIAL_ROWS: u64 = 2 * storage::BLOCK_ROWS as u64;
         let (tested, passed) = (self.tested.load(Ordering::Relaxed), self.passed.load(Ordering::Relaxed));
         tested < TRIAL_ROWS || passed.saturating_mul(10) < tested.saturating_mul(8)
+    }
+}
+
+kernel! {
+    /// How many bits are set.
+    fn ones(words: &[u64]) -> u64 {
+        words.iter().map(|word| u64::from(word.count_ones())).sum()
     }
 }
 
