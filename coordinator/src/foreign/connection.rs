@@ -121,7 +121,9 @@ impl Remote {
             bytes += batch.get_array_memory_size();
             if bytes > MOST_BYTES {
                 let name = &self.server.name;
-                return Err(Error::Overloaded(format!("server {name} describes itself in more than {MOST_BYTES} bytes")));
+                return Err(Error::Overloaded(format!(
+                    "server {name} describes itself in more than {MOST_BYTES} bytes"
+                )));
             }
             let columns: Vec<Vec<Option<String>>> =
                 batch.columns().iter().map(|column| self.text_column(column)).collect::<Result<_>>()?;

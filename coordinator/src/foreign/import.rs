@@ -40,10 +40,14 @@ pub(super) fn import(
         ));
     }
     // The plan relies on it.
-    if let Some(column) =
-        not_null.iter().find(|&&place| rows.columns().get(place).is_some_and(|column| column.logical_null_count() > 0))
+    if let Some(column) = not_null
+        .iter()
+        .find(|&&place| rows.columns().get(place).is_some_and(|column| column.logical_null_count() > 0))
     {
-        return Err(wrong(server, format!("a null in column {} of the answer, whose tables have none there", column + 1)));
+        return Err(wrong(
+            server,
+            format!("a null in column {} of the answer, whose tables have none there", column + 1),
+        ));
     }
     let schema = rows.schema();
     let columns = rows.columns().iter().zip(schema.fields()).zip(types);

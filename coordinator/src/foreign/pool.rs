@@ -112,7 +112,8 @@ impl Pool {
             servers.map(|(_, server)| server.idle.len()).sum::<usize>()
         };
         let is_room = idle(None) < ALL && idle(Some(&key.tenant)) < PER_TENANT;
-        if let Some(server) = servers.get_mut(key).filter(|server| is_room && server.idle.len() < PER_SERVER) {
+        if let Some(server) = servers.get_mut(key).filter(|server| is_room && server.idle.len() < PER_SERVER)
+        {
             server.idle.push((remote, Instant::now()));
             return;
         }

@@ -311,8 +311,7 @@ impl Writer<'_> {
         let is_full = join.kind == JoinKind::Full;
         let left_ids = join.left.output_set();
         let right_ids = join.right.output_set();
-        let is_equality =
-            |on: &Expr| matches!(equality(on, &left_ids, &right_ids), Some((_, _, null_equal)) if !null_equal);
+        let is_equality = |on: &Expr| matches!(equality(on, &left_ids, &right_ids), Some((_, _, null_equal)) if !null_equal);
         if is_full && !join.on.is_empty() && !join.on.iter().any(is_equality) {
             return unsaid("a full join without an equality");
         }
@@ -454,7 +453,9 @@ fn is_column(said: &str) -> bool {
 
 /// Whether the text is a literal without a type.
 fn is_constant(said: &str) -> bool {
-    matches!(said, "NULL" | "TRUE" | "FALSE") || said.starts_with('\'') || said.starts_with(|first: char| first.is_ascii_digit())
+    matches!(said, "NULL" | "TRUE" | "FALSE")
+        || said.starts_with('\'')
+        || said.starts_with(|first: char| first.is_ascii_digit())
 }
 
 /// `ORDER BY`, `LIMIT` and `OFFSET`.

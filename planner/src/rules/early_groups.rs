@@ -104,7 +104,9 @@ fn collect<'p>(plan: &'p Logical, leaves: &mut Vec<Leaf<'p>>, conditions: &mut V
             collect(&join.right, leaves, conditions);
             conditions.extend(&join.on);
         }
-        Logical::Project { input, exprs } if exprs.iter().all(is_passed) => collect(input, leaves, conditions),
+        Logical::Project { input, exprs } if exprs.iter().all(is_passed) => {
+            collect(input, leaves, conditions)
+        }
         plan => leaves.push(Leaf { plan, outputs: plan.output_set() }),
     }
 }

@@ -148,7 +148,8 @@ fn column_frames(columns: &[Vector]) -> Vec<(usize, bool)> {
 #[test]
 fn texts_that_repeat_cross_as_codes() {
     let of = |values: usize, rows: usize| numbered((0..rows).map(|row| row * 7 % values));
-    let frames = column_frames(&[of(50, 1_000), of(50, 1_000), of(60, 1_000), of(256, 2_000), of(256, 2_000)]);
+    let frames =
+        column_frames(&[of(50, 1_000), of(50, 1_000), of(60, 1_000), of(256, 2_000), of(256, 2_000)]);
     assert!(frames.iter().all(|&(_, coded)| coded), "{frames:?}");
     assert!(frames[0].0 < 3_000 && frames[1].0 < 1_200, "values cross once: {frames:?}");
     assert!(frames[2].0 > frames[1].0 && frames[4].0 < 2_200, "{frames:?}");
