@@ -68,7 +68,7 @@ fn tpch_is_sent() {
                 partly.push(number);
             }
         }
-        let expected: &[u32] = if engine == Engine::Tundra { &[] } else { &[8, 14] };
+        let expected: &[usize] = if engine == Engine::Tundra { &[] } else { &[8, 14] };
         assert_eq!(partly, expected, "{engine:?}");
     }
 }

@@ -163,11 +163,11 @@ def ask_all(client, resident, server, failures):
     asked = []
     for number in range(1, 23):
         sql = validation(number)
-        entry = {"query": number, "server": server}
+        entry, seconds = {"query": number, "server": server}, 0.0
         try:
             begun = time.perf_counter()
             actual = client.rows(sql)
-            entry["seconds"] = round(time.perf_counter() - begun, 3)
+            seconds = time.perf_counter() - begun
             expected = resident.rows(sql)
             entry["computed"], entry["rows_moved"] = how([line for (line,) in client.rows(f"EXPLAIN ANALYZE {sql}")])
             key = lambda row: [str(row[column]) for column in ORDER[number]]
@@ -180,7 +180,7 @@ def ask_all(client, resident, server, failures):
         if problem:
             failures.append(f"Q{number} of {server}: {problem}")
         print(f"Q{number:<2} {server:8} {entry.get('computed', 'failed'):24} {entry.get('rows_moved', 0):>8} rows moved, "
-              f"{entry.get('seconds', 0):7.3f} s, {'equal' if entry['equal'] else 'DIFFERENT: ' + str(problem)[:300]}")
+              f"{seconds:7.3f} s, {'equal' if entry['equal'] else 'DIFFERENT: ' + str(problem)[:300]}")
         asked.append(entry)
     return asked
 

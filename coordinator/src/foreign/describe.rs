@@ -146,7 +146,7 @@ fn of_postgresql(name: &str) -> Option<DataType> {
 fn decimal(arguments: &str) -> Option<DataType> {
     let (precision, scale) = arguments.split_once(',').unwrap_or((arguments, "0"));
     let (precision, scale): (u8, u8) = (precision.trim().parse().ok()?, scale.trim().parse().ok()?);
-    (precision >= 1 && precision <= columnar::types::DECIMAL_MAX_PRECISION && scale <= precision)
+    ((1..=columnar::types::DECIMAL_MAX_PRECISION).contains(&precision) && scale <= precision)
         .then_some(DataType::decimal(precision, scale))
 }
 
