@@ -1,6 +1,7 @@
 //! `tundra control`: the control plane, beside a cluster.
 
 mod caller;
+mod scale;
 
 pub(crate) use caller::Caller;
 
@@ -13,6 +14,7 @@ use control_plane::{Cluster, Config, Environment, HttpCluster, Login};
 
 use crate::Failure;
 use crate::process::{self, Stop};
+use scale::ScaleOptions;
 
 /// Start the control plane: it decides who may use a cluster and how much, and publishes that to the coordinators.
 ///
@@ -20,6 +22,8 @@ use crate::process::{self, Stop};
 /// one publishes.
 #[derive(Args)]
 #[command(after_help = "Examples:\n  tundra control --coordinators http://127.0.0.1:8080\n  \
+                  tundra control --coordinators http://127.0.0.1:8080 --scale-local nodes \\\n    \
+                  --scale-shard --coordinators=127.0.0.1:7000 --scale-shard --certificates=certificates/node-9\n  \
                   tundra control --database postgresql://tundra@db/tundra --listen 10.0.0.5:8090 \\\n    \
                   --coordinators http://10.0.0.1:8080,http://10.0.0.2:8080 --operator ann:secret")]
 pub(crate) struct Options {
@@ -53,6 +57,8 @@ pub(crate) struct Options {
         hide_default_value = true
     )]
     operator: Vec<String>,
+    #[command(flatten)]
+    scale: ScaleOptions,
 }
 
 /// Runs until SIGINT or SIGTERM.
@@ -66,11 +72,13 @@ async fn serve(options: Options, mut stop: Stop) -> Result<(), Failure> {
         options.operator.iter().map(|text| login("--operator", text)).collect::<Result<_, _>>()?;
     let user =
         options.coordinator_user.as_deref().map(|text| login("--coordinator-user", text)).transpose()?;
-    let cluster = match options.coordinators.is_empty() {
+    let http = match options.coordinators.is_empty() {
         true => None,
-        false => Some(Arc::new(HttpCluster::new(&options.coordinators, user)?) as Arc<dyn Cluster>),
+        false => Some(Arc::new(HttpCluster::new(&options.coordinators, user)?)),
     };
-    let environment = Environment::listen(&options.listen, cluster).await?;
+    let scaling = options.scale.scaling(http.clone())?;
+    let cluster = http.map(|http| http as Arc<dyn Cluster>);
+    let environment = Environment { scaling, ..Environment::listen(&options.listen, cluster).await? };
     let config = Config { database: options.database, operators, ..Config::new(options.data) };
     let handle = tokio::select! {
         handle = control_plane::start(config, environment) => handle?,

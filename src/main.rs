@@ -14,6 +14,7 @@ mod node;
 mod process;
 mod s3;
 mod sample;
+mod scale;
 mod shard;
 mod size;
 mod sql;
@@ -57,6 +58,7 @@ enum Command {
     Control(control::Options),
     Tenant(tenant::Options),
     Audit(audit::Options),
+    Scale(scale::Options),
     Config(config::Options),
 }
 
@@ -82,6 +84,7 @@ fn main() -> ExitCode {
         Command::Control(options) => control::run(options),
         Command::Tenant(options) => tenant::run(options),
         Command::Audit(options) => audit::run(options),
+        Command::Scale(options) => scale::run(options),
         Command::Config(options) => config::run(options),
     };
     match done {

@@ -2,6 +2,7 @@
 
 use crate::cluster::Cluster;
 use crate::error::{Error, Result};
+use crate::scaling::Scaling;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -82,12 +83,15 @@ pub struct Environment {
     pub listener: TcpListener,
     /// Where decisions are published; `None`: nowhere.
     pub cluster: Option<Arc<dyn Cluster>>,
+    /// How pools are looked at and what their nodes are launched on; `None`: no pool is scaled.
+    pub scaling: Option<Scaling>,
 }
 
 impl Environment {
     /// Listens at `HOST:PORT`; port 0 takes a free one.
     pub async fn listen(address: &str, cluster: Option<Arc<dyn Cluster>>) -> Result<Environment> {
         let failed = |error| Error::Environment(format!("cannot listen on {address}: {error}"));
-        Ok(Environment { listener: TcpListener::bind(address).await.map_err(failed)?, cluster })
+        let listener = TcpListener::bind(address).await.map_err(failed)?;
+        Ok(Environment { listener, cluster, scaling: None })
     }
 }

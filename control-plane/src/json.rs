@@ -1,8 +1,10 @@
 //! What the API takes and gives, as JSON; the audit has the same. Times are microseconds since 1970.
 
 mod policies;
+mod scaling;
 
 pub(crate) use policies::{describe, status};
+pub use scaling::{Phase, PoolNode, PoolPolicy, PoolStatus, Step};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

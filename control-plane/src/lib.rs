@@ -16,12 +16,14 @@ pub mod json;
 mod lease;
 mod publisher;
 mod reconcile;
+pub mod scaling;
 mod signing;
 mod start;
 
 pub use cluster::{Cluster, HttpCluster, MemoryCluster};
 pub use config::{Config, Environment, Intervals, Login};
 pub use error::{Error, Result};
+pub use scaling::Scaling;
 pub use start::{Handle, start};
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use crate::decisions::{self, providers};
 use crate::error::{Error, Result};
 use crate::lease::Lease;
 use crate::publisher::Publisher;
+use crate::scaling::Scaler;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -69,7 +70,7 @@ impl Handle {
 
 /// Opens the database, which is made where it is missing, and serves.
 pub async fn start(config: Config, environment: Environment) -> Result<Handle> {
-    let Environment { listener, cluster } = environment;
+    let Environment { listener, cluster, scaling } = environment;
     let failed = |error| Error::Environment(format!("the system does not tell an address: {error}"));
     let address = listener.local_addr().map_err(failed)?;
     if config.operators.is_empty() && !address.ip().is_loopback() {
@@ -107,7 +108,10 @@ pub async fn start(config: Config, environment: Environment) -> Result<Handle> {
             tracing::error!("the API ended: {error}");
         }
     });
-    let background = background(&database, &lease, cluster, http, config.intervals);
+    let mut background = background(&database, &lease, cluster, http, config.intervals);
+    if let Some(scaling) = scaling {
+        background.push(tokio::spawn(Scaler::new(database.clone(), lease.clone(), scaling).run()));
+    }
     Ok(Handle { address, database, lease, stop, server, background })
 }
 

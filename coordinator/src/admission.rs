@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 /// What a group of share 1 advances by a turn.
@@ -40,6 +40,22 @@ struct State {
     /// The number of the next one that waits.
     next: u64,
     is_closed: bool,
+    /// Those that got their turn, and how long they waited for it together.
+    admitted: u64,
+    waited: Duration,
+}
+
+/// The statements of all groups.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Load {
+    pub(crate) running: usize,
+    pub(crate) waiting: usize,
+    /// How long the one that has waited longest has.
+    pub(crate) oldest_wait: Duration,
+    /// Those that got their turn since the start.
+    pub(crate) admitted: u64,
+    /// How long these waited for it together.
+    pub(crate) waited: Duration,
 }
 
 #[derive(Default)]
@@ -53,6 +69,7 @@ struct Group {
 
 struct Waiting {
     number: u64,
+    since: Instant,
     turn: oneshot::Sender<Slot>,
 }
 
@@ -114,8 +131,15 @@ impl Drop for Slot {
 impl Admission {
     /// `concurrency` statements of all groups run at once.
     pub(crate) fn new(concurrency: usize) -> Arc<Admission> {
-        let state =
-            State { free: concurrency.max(1), groups: BTreeMap::new(), pass: 0, next: 0, is_closed: false };
+        let state = State {
+            free: concurrency.max(1),
+            groups: BTreeMap::new(),
+            pass: 0,
+            next: 0,
+            is_closed: false,
+            admitted: 0,
+            waited: Duration::ZERO,
+        };
         Arc::new(Admission { state: Mutex::new(state) })
     }
 
@@ -140,7 +164,7 @@ impl Admission {
                     limits.queue
                 )));
             }
-            of.waiting.push_back(Waiting { number, turn });
+            of.waiting.push_back(Waiting { number, since: Instant::now(), turn });
             // Its limits may have been raised.
             let granted = self.grant(&mut state);
             (Place { admission: self.clone(), group: group.clone(), number }, given, granted)
@@ -170,6 +194,19 @@ impl Admission {
         }
         state.join(group, limits);
         self.take(&mut state, group)
+    }
+
+    /// How many run and wait, and have.
+    pub(crate) fn load(&self) -> Load {
+        let state = self.state.lock();
+        let waiting = || state.groups.values().flat_map(|group| &group.waiting);
+        Load {
+            running: state.groups.values().map(|group| group.running).sum(),
+            waiting: waiting().count(),
+            oldest_wait: waiting().map(|one| one.since.elapsed()).max().unwrap_or_default(),
+            admitted: state.admitted,
+            waited: state.waited,
+        }
     }
 
     /// Lets nobody in any more.
@@ -203,6 +240,7 @@ impl Admission {
             };
             let next = state.groups.get_mut(&group).and_then(|group| group.waiting.pop_front());
             let Some(next) = next else { break };
+            state.waited += next.since.elapsed();
             let slot = self.serve(state, &group);
             granted.push((next.turn, slot));
         }
@@ -211,6 +249,7 @@ impl Admission {
 
     fn serve(self: &Arc<Admission>, state: &mut State, group: &Arc<str>) -> Slot {
         state.free -= 1;
+        state.admitted += 1;
         if let Some(of) = state.groups.get_mut(group) {
             of.running += 1;
             state.pass = state.pass.max(of.pass);
@@ -289,6 +328,25 @@ mod tests {
         assert!(matches!(third.await, Err(Error::ShuttingDown)));
         drop(second);
         assert!(admission.try_enter(&"a".into(), FREE).is_none());
+    }
+
+    #[tokio::test]
+    async fn those_who_wait_are_counted() {
+        let admission = Admission::new(1);
+        assert_eq!(admission.load(), Load::default());
+        let first = slot(&mut enter(&admission, "a", FREE)).unwrap();
+        let mut second = enter(&admission, "b", FREE);
+        std::thread::sleep(Duration::from_millis(20));
+        let load = admission.load();
+        assert_eq!((load.running, load.waiting, load.admitted, load.waited), (1, 1, 1, Duration::ZERO));
+        assert!(load.oldest_wait >= Duration::from_millis(20));
+        drop(first);
+        let second = slot(&mut second).unwrap();
+        let load = admission.load();
+        assert_eq!((load.running, load.waiting, load.admitted), (1, 0, 2));
+        assert!(load.waited >= Duration::from_millis(20) && load.oldest_wait == Duration::ZERO);
+        drop(second);
+        assert_eq!(admission.load().running, 0);
     }
 
     /// Whoever leaves the queue, before or at its turn, takes nothing along.

@@ -84,6 +84,13 @@ pub(crate) fn shards(shards: &Shards) -> Vec<admin::Shard> {
         buckets: node.buckets as u64,
         rows: node.rows,
         speaks: node.versions.map(speaks),
+        load: node.load.map(|load| admin::ShardLoad {
+            uptime_us: load.uptime_us,
+            processor_us: load.processor_us,
+            threads: load.threads,
+            segment_bytes: load.segment_bytes,
+            memory_bytes: load.memory_bytes,
+        }),
     };
     shards.summaries().into_iter().map(shard).collect()
 }

@@ -60,6 +60,38 @@ pub struct Shard {
     /// Absent where it was not heard of.
     #[serde(default)]
     pub speaks: Option<Speaks>,
+    /// Absent where it does not tell.
+    #[serde(default)]
+    pub load: Option<ShardLoad>,
+}
+
+/// How much of a shard is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ShardLoad {
+    /// Since its start.
+    pub uptime_us: u64,
+    /// Processor time of the process since its start.
+    pub processor_us: u64,
+    /// Workers, each of which can use a processor.
+    pub threads: u32,
+    /// Of all segments that it holds.
+    pub segment_bytes: u64,
+    /// For segments and queries.
+    pub memory_bytes: u64,
+}
+
+/// The statements of the coordinator that was asked, on their way in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Load {
+    /// Statements that run.
+    pub running: u64,
+    /// Statements that wait for their turn.
+    pub queued: u64,
+    /// How long the one that has waited longest has, in milliseconds; 0: none waits.
+    pub oldest_wait_ms: u64,
+    /// Statements that got their turn since the start, and how long they waited for it together.
+    pub admitted: u64,
+    pub waited_us: u64,
 }
 
 /// What the cluster's version was, and is.

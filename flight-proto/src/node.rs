@@ -150,6 +150,29 @@ pub struct Heartbeat {
     /// What it speaks; absent: version 1 alone.
     #[prost(message, optional, tag = "10")]
     pub speaks: Option<Speaks>,
+    /// Absent where the coordinator was told lately, and of nodes that do not tell it.
+    #[prost(message, optional, tag = "11")]
+    pub load: Option<Load>,
+}
+
+/// How much of a shard is used.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, prost::Message)]
+pub struct Load {
+    /// Since its start.
+    #[prost(uint64, tag = "1")]
+    pub uptime_us: u64,
+    /// Processor time of the process since its start.
+    #[prost(uint64, tag = "2")]
+    pub processor_us: u64,
+    /// Workers, each of which can use a processor.
+    #[prost(uint32, tag = "3")]
+    pub threads: u32,
+    /// Of all segments that it holds.
+    #[prost(uint64, tag = "4")]
+    pub segment_bytes: u64,
+    /// For segments and queries.
+    #[prost(uint64, tag = "5")]
+    pub memory_bytes: u64,
 }
 
 /// The versions that a node speaks, from `least` to `most`.

@@ -32,6 +32,11 @@ pub(crate) struct Caller {
 }
 
 impl Caller {
+    /// How answers are printed.
+    pub(crate) fn printer(&self) -> Printer {
+        Printer { json: self.json }
+    }
+
     /// Has a command talk to it.
     pub(crate) fn run<F: Future<Output = Result<(), Failure>>>(
         self,

@@ -69,7 +69,7 @@ pub(crate) async fn losses(
     Ok(Json(losses.collect::<std::result::Result<_, Error>>()?))
 }
 
-fn entry(row: AuditRow) -> std::result::Result<AuditEntry, Error> {
+pub(super) fn entry(row: AuditRow) -> std::result::Result<AuditEntry, Error> {
     let number = row.number;
     let state = |text: &str| {
         serde_json::from_str(text)

@@ -6,6 +6,7 @@ mod audit;
 mod issuers;
 mod keys;
 mod login;
+mod scaling;
 mod status;
 mod tenants;
 mod tokens;
@@ -63,6 +64,10 @@ pub(crate) fn router(api: Arc<Api>) -> Router {
         .routes(routes!(audit::verify))
         .routes(routes!(audit::losses))
         .routes(routes!(status::show))
+        .routes(routes!(scaling::list))
+        .routes(routes!(scaling::show, scaling::put, scaling::delete))
+        .routes(routes!(scaling::show_status))
+        .routes(routes!(scaling::history))
         .split_for_parts();
     routes
         .route("/.well-known/jwks.json", get(issuers::jwks))

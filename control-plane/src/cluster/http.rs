@@ -1,4 +1,4 @@
-//! The cluster over the HTTP API of its coordinators: `GET` and `PUT /api/v1/policy`.
+//! The coordinators over their HTTP API, and what is published there: `GET` and `PUT /api/v1/policy`.
 
 use super::Cluster;
 use crate::config::Login;
@@ -17,6 +17,8 @@ use reqwest::{Method, StatusCode, Url};
 use serde::de::DeserializeOwned;
 use std::time::Duration;
 
+/// Where documents are published.
+const POLICY: &[&str] = &["policy"];
 /// How long a coordinator may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// The most bytes of an answer.
@@ -37,7 +39,7 @@ struct Node {
 }
 
 /// Why a coordinator did not do what it was asked.
-enum Refusal {
+pub(super) enum Refusal {
     /// Another one may.
     Away(String),
     /// No other one would.
@@ -70,7 +72,7 @@ impl HttpCluster {
         Ok(HttpCluster { http, login, nodes: Mutex::new(nodes) })
     }
 
-    fn urls(&self) -> Vec<Url> {
+    pub(super) fn urls(&self) -> Vec<Url> {
         self.nodes.lock().iter().map(|node| node.url.clone()).collect()
     }
 
@@ -78,9 +80,10 @@ impl HttpCluster {
         &self,
         method: Method,
         url: &Url,
+        path: &[&str],
         body: Option<Vec<u8>>,
     ) -> std::result::Result<T, Refusal> {
-        let answered = self.ask(method, url, body).await;
+        let answered = self.ask(method, url, path, body).await;
         let failure = match &answered {
             Ok(_) => None,
             Err(Refusal::Away(why) | Refusal::Refused(why)) => Some(why.clone()),
@@ -91,18 +94,19 @@ impl HttpCluster {
         answered
     }
 
-    async fn ask<T: DeserializeOwned>(
+    pub(super) async fn ask<T: DeserializeOwned>(
         &self,
         method: Method,
         url: &Url,
+        path: &[&str],
         body: Option<Vec<u8>>,
     ) -> std::result::Result<T, Refusal> {
         let away = |error: reqwest::Error| Refusal::Away(cause(&error));
-        let mut policy = url.clone();
-        if let Ok(mut path) = policy.path_segments_mut() {
-            path.pop_if_empty().extend(["api", "v1", "policy"]);
+        let mut place = url.clone();
+        if let Ok(mut segments) = place.path_segments_mut() {
+            segments.pop_if_empty().extend(["api", "v1"]).extend(path);
         }
-        let mut request = self.http.request(method, policy).timeout(TIMEOUT);
+        let mut request = self.http.request(method, place).timeout(TIMEOUT);
         if let Some(Login { name, password }) = &self.login {
             request = request.basic_auth(name, Some(password));
         }
@@ -135,7 +139,8 @@ impl Cluster for HttpCluster {
     fn policy(&self) -> BoxFuture<'_, Result<Policy>> {
         async move {
             let urls = self.urls();
-            let answers = join_all(urls.iter().map(|url| self.call::<Policy>(Method::GET, url, None))).await;
+            let ask = |url| self.call::<Policy>(Method::GET, url, POLICY, None);
+            let answers = join_all(urls.iter().map(ask)).await;
             let mut failures = Vec::new();
             let mut latest: Option<Policy> = None;
             for (url, answer) in urls.iter().zip(answers) {
@@ -159,7 +164,7 @@ impl Cluster for HttpCluster {
             let body = body.map_err(|error| Error::Internal(error.to_string()))?;
             let mut failures = Vec::new();
             for url in self.urls() {
-                match self.call(Method::PUT, &url, Some(body.clone())).await {
+                match self.call(Method::PUT, &url, POLICY, Some(body.clone())).await {
                     Ok(published) => return Ok(published),
                     Err(Refusal::Refused(why)) => return Err(Error::Cluster(format!("{url}: {why}"))),
                     Err(Refusal::Away(why)) => failures.push(format!("{url}: {why}")),
@@ -187,6 +192,6 @@ impl Cluster for HttpCluster {
     }
 }
 
-fn none(failures: &[String]) -> Error {
+pub(super) fn none(failures: &[String]) -> Error {
     Error::Cluster(format!("no coordinator does its part: {}", failures.join("; ")))
 }

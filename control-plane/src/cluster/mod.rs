@@ -2,6 +2,7 @@
 
 mod http;
 mod memory;
+mod pool;
 
 pub use http::HttpCluster;
 pub use memory::MemoryCluster;

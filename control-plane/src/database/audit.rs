@@ -48,7 +48,7 @@ impl AuditRow {
         hex::encode(&signing::sha256(content.to_string().as_bytes()))
     }
 
-    fn read(row: &AnyRow) -> Result<AuditRow> {
+    pub(super) fn read(row: &AnyRow) -> Result<AuditRow> {
         Ok(AuditRow {
             number: row.try_get(0)?,
             at_us: row.try_get(1)?,

@@ -6,10 +6,12 @@
 pub(crate) mod audit;
 mod change;
 mod providers;
+mod scaling;
 mod secrets;
 
 pub(crate) use change::Change;
 pub(crate) use providers::JwksSource;
+pub(crate) use scaling::SCALE;
 
 use crate::error::{Error, Result};
 use crate::hex;
@@ -153,7 +155,10 @@ impl Database {
 
 /// Makes the tables that are missing.
 async fn migrate(pool: &AnyPool) -> Result<()> {
-    let files = [(1, "decisions", include_str!("../../migrations/0001_decisions.sql"))];
+    let files = [
+        (1, "decisions", include_str!("../../migrations/0001_decisions.sql")),
+        (2, "scaling", include_str!("../../migrations/0002_scaling.sql")),
+    ];
     let migrations = files.map(|(number, name, sql)| {
         Migration::new(number, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
     });

@@ -4,6 +4,7 @@ pub(crate) mod issuers;
 pub(crate) mod jwks;
 pub(crate) mod jwt;
 pub(crate) mod keys;
+pub(crate) mod pools;
 pub(crate) mod providers;
 pub(crate) mod tenants;
 pub(crate) mod tokens;

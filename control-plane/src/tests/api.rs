@@ -193,7 +193,7 @@ async fn operators_log_in_and_pages_of_others_are_refused() {
             calls += 1;
         }
     }
-    assert_eq!(calls, 18);
+    assert_eq!(calls, 24);
     for path in ["/healthz", "/docs", "/openapi.json", "/.well-known/jwks.json"] {
         assert_eq!(status(path, None).await.status(), 200, "{path}");
     }
@@ -220,4 +220,32 @@ async fn what_could_not_be_safe_does_not_start() {
     let environment = Environment::listen("127.0.0.1:0", None).await.unwrap();
     let error = start(Config { database, ..Config::new(place.folder()) }, environment).await.err().unwrap();
     assert!(!error.to_string().contains("secret") && error.to_string().contains("postgresql://"), "{error}");
+}
+
+#[tokio::test]
+async fn pools_are_scaled_by_policies() {
+    let served = Served::start(&[]).await;
+    assert_eq!(served.get("scaling/policies").await, json!([]));
+    assert_eq!(served.get("scaling/status").await, json!([]));
+    let policy = json!({ "minimum": 2, "maximum": 6,
+        "windows": [{ "days": "mon-fri", "from": "08:00", "to": "18:00", "minimum": 4 }] });
+    let (status, set) = served.call("PUT", "scaling/policies/default?version=0", Some(policy.clone())).await;
+    assert_eq!((status, &set["version"], &set["policy"]["cooldown_in_s"]), (200, &json!(1), &json!(600)));
+    assert_eq!(served.call("PUT", "scaling/policies/default?version=0", Some(policy)).await.0, 409);
+    assert_eq!(served.get("scaling/policies/default").await, set);
+    for (wrong, place) in [
+        (json!({ "minimum": 0 }), "minimum"),
+        (json!({ "minimun": 1 }), "minimun"),
+        (json!({ "windows": [{ "days": "x", "from": "08:00", "to": "18:00", "minimum": 1 }] }), "window 1"),
+    ] {
+        let (status, told) = served.call("PUT", "scaling/policies/default", Some(wrong)).await;
+        assert!(told["error"].as_str().unwrap().contains(place), "{told}");
+        assert!(status == 400 || status == 422, "{status}");
+    }
+    let (status, told) = served.call("GET", "scaling/policies/acme", None).await;
+    assert_eq!(status, 404, "{told}");
+    let seen = served.get("scaling/status").await;
+    assert!(seen[0]["failure"].as_str().unwrap().contains("--coordinators"), "{seen}");
+    assert_eq!(served.get("scaling/history?limit=5").await[0]["action"], "scale policy");
+    assert_eq!(served.call("DELETE", "scaling/policies/default", None).await.0, 200);
 }

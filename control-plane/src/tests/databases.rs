@@ -9,19 +9,19 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use tempfile::TempDir;
 
 /// A place for one database, which ends with it.
-pub(super) struct Place {
-    pub(super) url: String,
+pub(crate) struct Place {
+    pub(crate) url: String,
     folder: TempDir,
     _server: Option<Arc<Postgres>>,
 }
 
 impl Place {
-    pub(super) fn sqlite() -> Option<Place> {
+    pub(crate) fn sqlite() -> Option<Place> {
         let folder = tempfile::tempdir().unwrap();
         Some(Place { url: file_url(folder.path()).unwrap(), folder, _server: None })
     }
 
-    pub(super) fn postgres() -> Option<Place> {
+    pub(crate) fn postgres() -> Option<Place> {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let server = Postgres::shared()?;
         let url = server.database(&format!("control_{}", NUMBER.fetch_add(1, Ordering::Relaxed)));
@@ -29,13 +29,13 @@ impl Place {
     }
 
     /// The database, with what is there from the beginning.
-    pub(super) async fn open(&self) -> Arc<Database> {
+    pub(crate) async fn open(&self) -> Arc<Database> {
         let database = Database::open(&self.url).await.unwrap();
         decisions::set_up(&database).await.unwrap();
         Arc::new(database)
     }
 
-    pub(super) fn folder(&self) -> PathBuf {
+    pub(crate) fn folder(&self) -> PathBuf {
         self.folder.path().into()
     }
 }
@@ -59,4 +59,4 @@ macro_rules! on_both_databases {
         }
     };
 }
-pub(super) use on_both_databases;
+pub(crate) use on_both_databases;

@@ -59,6 +59,7 @@ pub(crate) fn router(readiness: Readiness) -> Router {
         .routes(routes!(policy::show, policy::publish))
         .routes(routes!(policy::change_key))
         .routes(routes!(queries::list))
+        .routes(routes!(queries::load))
         .routes(routes!(queries::show, queries::cancel))
         .routes(routes!(quarantine::list))
         .routes(routes!(quarantine::release))

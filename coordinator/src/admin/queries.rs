@@ -7,13 +7,26 @@ use crate::error::Error;
 use crate::facts;
 use axum::Json;
 use axum::extract::Path;
-use flight_proto::admin::{Failure, Queries, Query};
+use flight_proto::admin::{Failure, Load, Queries, Query};
 use flight_proto::node::{self, AskQueries, RunningQuery, Service};
 
 /// The queries that run or wait, on all coordinators.
 #[utoipa::path(get, path = "/api/v1/queries", tag = "queries", responses((status = OK, body = Queries)))]
 pub(crate) async fn list(Admitted(coordinator): Admitted) -> Json<Queries> {
     Json(ask(&coordinator, AskQueries::default()).await)
+}
+
+/// The statements of this coordinator on their way in: how many run and wait, and how long they waited.
+#[utoipa::path(get, path = "/api/v1/load", tag = "queries", responses((status = OK, body = Load)))]
+pub(crate) async fn load(Admitted(coordinator): Admitted) -> Json<Load> {
+    let load = coordinator.admission.load();
+    Json(Load {
+        running: load.running as u64,
+        queued: load.waiting as u64,
+        oldest_wait_ms: u64::try_from(load.oldest_wait.as_millis()).unwrap_or(u64::MAX),
+        admitted: load.admitted,
+        waited_us: u64::try_from(load.waited.as_micros()).unwrap_or(u64::MAX),
+    })
 }
 
 /// A query, with its plan.

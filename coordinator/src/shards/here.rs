@@ -90,6 +90,7 @@ impl ShardsHere {
                 buckets: buckets.clone().count(),
                 rows: buckets.map(|&(_, rows)| rows).sum(),
                 versions: Some(Versions::OWN),
+                load: None,
             }
         };
         self.holdings().iter().map(summary).collect()

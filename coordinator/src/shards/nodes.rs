@@ -7,7 +7,7 @@ use crate::catalog::{CatalogState, CatalogStore};
 use crate::error::{Error, Result};
 use crate::losses::{Fate, LostShard};
 use flight_proto::catalog::{Change, Command, SetShard, Shard, ShardStatus};
-use flight_proto::node::{Heartbeat, Orders, VersionName, Wanted};
+use flight_proto::node::{Heartbeat, Load, Orders, VersionName, Wanted};
 use flight_proto::policy::DEFAULT_TENANT;
 use network::{Peers, Versions};
 use parking_lot::Mutex;
@@ -61,6 +61,8 @@ pub(super) struct Known {
     hydrated_revision: u64,
     pub(super) holdings: Holdings,
     hydrations: Vec<Hydration>,
+    /// What it told last.
+    load: Option<Load>,
 }
 
 /// A shard as operators see it.
@@ -74,6 +76,8 @@ pub(crate) struct NodeSummary {
     pub(crate) rows: u64,
     /// What it speaks; `None`: it was not heard of.
     pub(crate) versions: Option<Versions>,
+    /// How much of it is used; `None`: it does not tell.
+    pub(crate) load: Option<Load>,
 }
 
 impl Nodes {
@@ -128,10 +132,12 @@ impl Nodes {
                 hydrated_revision: 0,
                 holdings: Arc::default(),
                 hydrations: Vec::new(),
+                load: None,
             });
             let mut changed = !node.alive;
             if node.incarnation != heartbeat.incarnation {
                 (node.holdings_revision, node.holdings, changed) = (0, Arc::default(), true);
+                node.load = None;
             }
             changed |= node.address != heartbeat.address;
             node.incarnation = heartbeat.incarnation;
@@ -140,6 +146,7 @@ impl Nodes {
             node.versions = versions;
             node.hydrated_revision = heartbeat.hydrated_revision;
             (node.heard, node.last_heard, node.alive) = (Some(now), now, true);
+            node.load = heartbeat.load.or(node.load);
             if let Some(told) = heartbeat.hydrations {
                 node.hydrations = told.hydrations.into_iter().filter_map(hydration_of).collect();
             }
@@ -405,6 +412,7 @@ impl Nodes {
                 buckets: held.clone().count(),
                 rows: held.map(|&(_, rows)| rows).sum(),
                 versions: node.map(|node| node.versions),
+                load: node.and_then(|node| node.load),
             }
         };
         ids.into_iter().map(summary).collect()

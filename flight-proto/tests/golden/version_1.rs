@@ -260,6 +260,7 @@ fn heartbeats(samples: &mut Samples) {
         wanted_revision: 300,
         hydrations: Some(Hydrations { hydrations: vec![hydration] }),
         speaks: None,
+        load: None,
     };
     samples.check("Heartbeat", heartbeat.clone());
     samples.check("Heartbeat of no news", Heartbeat { holdings: None, hydrations: None, ..heartbeat });

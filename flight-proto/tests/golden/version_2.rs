@@ -7,7 +7,7 @@ use flight_proto::catalog::{
 };
 use flight_proto::manifest::{File, Manifest};
 use flight_proto::node::{
-    AskQuarantine, AskRefreshes, AskWaiting, Edge, Heartbeat, Input, Orders, Quarantine, Quarantined,
+    AskQuarantine, AskRefreshes, AskWaiting, Edge, Heartbeat, Input, Load, Orders, Quarantine, Quarantined,
     RefreshCause, RefreshOutcome, RefreshRun, Refreshes, Rows, RunningQuery, Speaks, Stage, Waiting,
     WantedKeys,
 };
@@ -22,6 +22,14 @@ pub(crate) fn samples(samples: &mut Samples) {
     let command = Command { at_us: 1_700_000_000_000_000, tenant: "default".into(), change: Some(change) };
     samples.check("Command SetClusterVersion", command);
     samples.check("Heartbeat", Heartbeat { shard: 1, speaks: Some(speaks), ..Heartbeat::default() });
+    let load = Load {
+        uptime_us: 9_000_000,
+        processor_us: 3_000_000,
+        threads: 2,
+        segment_bytes: 1 << 30,
+        memory_bytes: 1 << 33,
+    };
+    samples.check("Heartbeat with a load", Heartbeat { shard: 1, load: Some(load), ..Heartbeat::default() });
     samples.check("Orders", Orders { epoch: 3, cluster_version: 2, ..Orders::default() });
     let question = Some(Question::Versions(AskVersions {}));
     samples.check("Request Versions", Request { to: 2, question });

@@ -2,6 +2,7 @@
 
 mod contacts;
 mod exchange;
+mod load;
 mod orders;
 mod queries;
 mod run;
@@ -16,6 +17,7 @@ use flight_proto::node::{
     Summarize, Waiting,
 };
 use futures::future::BoxFuture;
+use load::LoadMeter;
 use network::{Handler, Handlers, Listener, Peers, Stream, call_handler};
 use orders::Told;
 use queries::Queries;
@@ -55,6 +57,7 @@ pub(crate) struct Node {
     hydrations: Arc<Hydrations>,
     queries: Arc<Queries>,
     told: Told,
+    load: LoadMeter,
     /// Why the cluster goes on without this node.
     outdated: watch::Sender<Option<String>>,
     /// The latest term of a leader that was heard of.
@@ -79,6 +82,7 @@ pub fn serve(
         hydrations: Arc::default(),
         queries: Arc::default(),
         told: Told::default(),
+        load: LoadMeter::new(),
         outdated: watch::Sender::new(None),
         epoch: AtomicU64::new(0),
     });

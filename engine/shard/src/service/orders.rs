@@ -21,6 +21,8 @@ use tokio::time::Instant;
 
 /// Between two heartbeats.
 const HEARTBEAT: Duration = Duration::from_millis(300);
+/// How often a coordinator is told how much of the shard is used.
+const LOAD: Duration = Duration::from_secs(1);
 /// How long a coordinator may take to answer one.
 const ANSWER: Duration = Duration::from_secs(1);
 /// How long what a coordinator uses is kept after it was last heard of.
@@ -65,6 +67,7 @@ impl Node {
         let mut changes = self.shard.changes();
         let mut known = 0;
         let (mut told, mut refused) = (None, None);
+        let mut load_told: Option<Instant> = None;
         loop {
             let revision = *changes.borrow_and_update();
             let hydrations = self.hydrations.list().into_iter().map(told_hydration).collect();
@@ -73,6 +76,10 @@ impl Node {
             if told != hydrations {
                 heartbeat.hydrations = hydrations.clone();
             }
+            if load_told.is_none_or(|at| at.elapsed() >= LOAD) {
+                heartbeat.load = Some(self.load.read(&self.shard));
+            }
+            let tells_load = heartbeat.load.is_some();
             let call = self.peers.call(
                 &coordinator,
                 network::Service(Service::Heartbeat as u16),
@@ -99,12 +106,15 @@ impl Node {
                     let known = orders.holdings_revision;
                     // One that knows nothing of what is held was started anew.
                     told = hydrations.filter(|_| known > 0);
+                    if tells_load {
+                        load_told = Some(Instant::now());
+                    }
                     self.take(&coordinator, orders);
                     known
                 }
                 Err(why) => {
                     tracing::debug!("coordinator {coordinator} gives no orders: {why}");
-                    told = None;
+                    (told, load_told) = (None, None);
                     0
                 }
             };
@@ -132,6 +142,7 @@ impl Node {
             wanted_revision,
             hydrations: None,
             speaks: Some(speaks_of(self.peers.spoken().versions())),
+            load: None,
         }
     }
 

@@ -1,0 +1,63 @@
+//! A pool over the HTTP API of its coordinators.
+
+use super::http::{HttpCluster, Refusal, none};
+use crate::error::{Error, Result};
+use crate::scaling::{Look, PoolView};
+use flight_proto::admin::{Hydration, Load, Nodes, Shard};
+use futures::FutureExt;
+use futures::future::{BoxFuture, join_all};
+use reqwest::{Method, Url};
+use serde::de::DeserializeOwned;
+
+impl HttpCluster {
+    /// What one coordinator says; `None`: it does not answer.
+    async fn look_at(&self, url: Url) -> Option<Look> {
+        let (nodes, load, hydrations) = futures::join!(
+            self.ask::<Nodes>(Method::GET, &url, &["nodes"], None),
+            self.ask::<Load>(Method::GET, &url, &["load"], None),
+            self.ask::<Vec<Hydration>>(Method::GET, &url, &["hydrations"], None),
+        );
+        let load = match load {
+            Ok(load) => load,
+            // One of a release before does not tell.
+            Err(Refusal::Refused(_)) => Load::default(),
+            Err(Refusal::Away(_)) => return None,
+        };
+        let (nodes, hydrations) = (nodes.ok()?, hydrations.ok()?);
+        Some(Look { coordinator: url.to_string(), nodes, load, hydrations })
+    }
+
+    /// Has any coordinator do something.
+    async fn have<T: DeserializeOwned>(&self, method: Method, path: &[&str]) -> Result<T> {
+        let mut failures = Vec::new();
+        for url in self.urls() {
+            match self.ask(method.clone(), &url, path, None).await {
+                Ok(done) => return Ok(done),
+                Err(Refusal::Refused(why)) => return Err(Error::Cluster(format!("{url}: {why}"))),
+                Err(Refusal::Away(why)) => failures.push(format!("{url}: {why}")),
+            }
+        }
+        Err(none(&failures))
+    }
+}
+
+impl PoolView for HttpCluster {
+    fn look(&self) -> BoxFuture<'_, (usize, Vec<Look>)> {
+        async move {
+            let urls = self.urls();
+            let asked = urls.len();
+            let looks = join_all(urls.into_iter().map(|url| self.look_at(url))).await;
+            (asked, looks.into_iter().flatten().collect())
+        }
+        .boxed()
+    }
+
+    fn drain<'a>(&'a self, shard: &'a str, drain: bool) -> BoxFuture<'a, Result<()>> {
+        let method = if drain { Method::PUT } else { Method::DELETE };
+        async move { self.have::<Shard>(method, &["shards", shard, "drain"]).await.map(drop) }.boxed()
+    }
+
+    fn forget<'a>(&'a self, shard: &'a str) -> BoxFuture<'a, Result<()>> {
+        async move { self.have::<Nodes>(Method::DELETE, &["shards", shard]).await.map(drop) }.boxed()
+    }
+}
