@@ -187,8 +187,8 @@ def ask_all(client, resident, server, failures):
 class Hostile:
     """What ought to do no harm; every method beginning with `check_` is a case."""
 
-    def __init__(self, client, postgres, create):
-        self.client, self.postgres, self.create = client, postgres, create
+    def __init__(self, client, resident, postgres, create):
+        self.client, self.resident, self.postgres, self.create = client, resident, postgres, create
 
     def gives(self, sql, rows):
         """That this is the answer."""
@@ -214,11 +214,23 @@ class Hostile:
         assert "COLLATE" in self.plan("SELECT w FROM words ORDER BY w")
 
     def check_joins_of_several_kinds(self):
-        self.postgres.psql("CREATE TABLE l (a integer, t text); INSERT INTO l VALUES (1, 'x'), (2, NULL), (NULL, 'y'), (4, 'z'); "
-                           "CREATE TABLE r (a integer, u text); INSERT INTO r VALUES (1, 'p'), (1, 'q'), (3, 'r'), (NULL, 's')")
-        self.client.rows("IMPORT FOREIGN SCHEMA public LIMIT TO (l, r) FROM SERVER pg INTO main")
-        self.client.rows("CREATE TABLE own_l AS SELECT * FROM l")
-        self.client.rows("CREATE TABLE own_r AS SELECT * FROM r")
+        rows = {"l": "(1, 'x'), (2, NULL), (NULL, 'y'), (4, 'z')", "r": "(1, 'p'), (1, 'q'), (3, 'r'), (NULL, 's')"}
+        self.client.rows(self.create["other"])
+        for table, values in rows.items():
+            text = "t" if table == "l" else "u"
+            self.postgres.psql(f"CREATE TABLE {table} (a integer, {text} text); INSERT INTO {table} VALUES {values}")
+            for client, name in [(self.resident, table), (self.client, f"own_{table}")]:
+                client.rows(f"CREATE TABLE {name} (a INTEGER, {text} VARCHAR)")
+                client.rows(f"INSERT INTO {name} VALUES {values}")
+        for server, schema in [("pg", "public"), ("other", "main")]:
+            self.client.rows(f"IMPORT FOREIGN SCHEMA {schema} LIMIT TO (l, r) FROM SERVER {server} INTO main")
+            self.joins()
+            self.client.rows("DROP FOREIGN TABLE l, r")
+        self.client.rows("DROP SERVER other")
+        self.client.rows("DROP TABLE own_l, own_r")
+        self.resident.rows("DROP TABLE l, r")
+
+    def joins(self):
         cases = [
             "SELECT l.a, t, u FROM {l} l LEFT JOIN {r} r ON l.a = r.a",
             "SELECT l.a, t, r.a, u FROM {l} l FULL JOIN {r} r ON l.a = r.a",
@@ -247,8 +259,6 @@ class Hostile:
             sql, own = case.format(l="l", r="r"), case.format(l="own_l", r="own_r")
             problem = difference(self.client.rows(sql), self.client.rows(own))
             assert problem is None, f"{problem}: {sql}\n{self.plan(sql)}"
-        for table in ["TABLE own_l", "TABLE own_r", "FOREIGN TABLE l", "FOREIGN TABLE r"]:
-            self.client.rows(f"DROP {table}")
 
     def check_division_stays_here(self):
         self.gives("SELECT sum(n) / count(n), avg(n) FROM words", [(4, 30 / 7)])
@@ -526,7 +536,7 @@ def main():
             front.stop()
             front = Front(folder, allowed)
             client = Client(front.url)
-            hostile = Hostile(client, postgres, create)
+            hostile = Hostile(client, resident, postgres, create)
             hostile.http = front.http
             for name, case in vars(Hostile).items():
                 if not name.startswith("check_"):

@@ -7,6 +7,8 @@ use std::path::PathBuf;
 
 /// Parameters that PostgreSQL's client takes from its environment where a connection does not name them.
 const PREFIX: &str = "PG";
+/// What begins like them, and is of the server alone.
+const HARMLESS: [&str; 2] = ["PG", "PGDATA"];
 
 /// A host that foreign servers may be on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,8 +45,9 @@ pub(super) fn check_environment(access: &ForeignAccess) -> Result<()> {
         return Ok(());
     }
     let set = std::env::vars_os().map(|(name, _)| name.to_string_lossy().into_owned());
-    let Some(name) = set.into_iter().find(|name| name.starts_with(PREFIX) && name.len() > PREFIX.len())
-    else {
+    let mut speaking =
+        set.into_iter().filter(|name| name.starts_with(PREFIX) && !HARMLESS.contains(&name.as_str()));
+    let Some(name) = speaking.next() else {
         return Ok(());
     };
     Err(Error::Environment(format!(

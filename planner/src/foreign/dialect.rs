@@ -142,6 +142,9 @@ fn shared_call(function: &str, args: &[Expr], texts: &[String], data_type: DataT
         ("year" | "quarter" | "month" | "day", [moment], [x]) if whole_days(moment) => {
             format!("CAST(extract({function} FROM {x}) AS bigint)")
         }
+        ("+" | "-", [a, b], [x, _]) if a.data_type() == DataType::Date && small(b).is_some() => {
+            format!("({x} {function} {})", small(b)?)
+        }
         ("+" | "-", [a, b], [x, y])
             if whole_days(a)
                 && (matches!(b.data_type(), DataType::Interval)

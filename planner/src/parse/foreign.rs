@@ -76,6 +76,9 @@ fn options(parser: &mut Parser<'_>) -> Result<Vec<ServerOption>> {
     parser.expect_token(&Token::LParen).map_err(Error::from_parser)?;
     let mut options: Vec<ServerOption> = Vec::new();
     loop {
+        if !matches!(parser.peek_token_ref().token, Token::Word(_)) {
+            return Err(expected(parser, "the name of an option"));
+        }
         let name = identifier(parser)?;
         let value = parser.parse_literal_string().map_err(Error::from_parser)?;
         let option = ServerOption { name: name.value.to_lowercase(), value, span: name.span };
