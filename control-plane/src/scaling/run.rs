@@ -245,8 +245,11 @@ impl Scaler {
                 launched_us: node.steps.first().map_or(now_us, |first| first.at_us),
             })
         });
+        let is_own = |id: &String| shards.values().any(|shard| shard == id);
         let was_own = |id: &String| self.nodes.values().any(|node| node.shard == *id);
-        let others = view.shards.iter().filter(|(id, _)| !was_own(id)).map(|(id, seen)| Member {
+        // One that lives, and that this target does not have, may be of another instance's machine: it counts.
+        let others = view.shards.iter().filter(|(id, seen)| !is_own(id) && (seen.by_any || !was_own(id)));
+        let others = others.map(|(id, seen)| Member {
             instance: None,
             shard: Some(id.clone()),
             phase: match seen.status.as_str() {
