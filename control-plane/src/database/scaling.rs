@@ -49,6 +49,12 @@ impl Database {
         Ok(())
     }
 
+    pub(crate) async fn forget_pool_state(&self, pool: &str) -> Result<()> {
+        let query = sqlx::query("DELETE FROM scale_pools WHERE pool = $1").bind(pool);
+        query.execute(self.pool()).await?;
+        Ok(())
+    }
+
     /// Nodes that were launched and are not gone, or were not at a time; the latest first.
     pub(crate) async fn pool_nodes(&self, pool: &str, gone_after_us: i64) -> Result<Vec<PoolNode>> {
         let query = "SELECT node FROM scale_nodes WHERE pool = $1 AND (gone_at_us = 0 OR gone_at_us > $2) \
@@ -130,6 +136,9 @@ impl Change<'_> {
     pub(crate) async fn remove_scale_policy(&mut self, pool: &str) -> Result<()> {
         let query = sqlx::query("DELETE FROM scale_policies WHERE pool = $1").bind(pool);
         self.dirty |= query.execute(&mut *self.transaction).await?.rows_affected() > 0;
+        // What was decided by it counts no more.
+        let query = sqlx::query("DELETE FROM scale_pools WHERE pool = $1").bind(pool);
+        query.execute(&mut *self.transaction).await?;
         Ok(())
     }
 }

@@ -11,12 +11,13 @@ const SILENT_US: i64 = 60 * SECOND_US;
 /// A shard that takes part and has nothing to bring in for so long is ready, though no bucket is its own.
 const SETTLED_US: i64 = 10 * SECOND_US;
 
-/// The phase of a node, and what is to be said of it.
+/// The phase of a node, and what is to be said of it. `hears`: the coordinators hear of some shard, so that silence means something.
 pub(crate) fn phase_of(
     node: &PoolNode,
     instance: &Instance,
     shard: Option<&ShardSeen>,
     policy: &ScalePolicy,
+    hears: bool,
     now_us: i64,
 ) -> (Phase, String) {
     if node.phase == Phase::Failed {
@@ -29,14 +30,14 @@ pub(crate) fn phase_of(
     let was_ready = node.steps.iter().any(|step| step.phase == Phase::Ready);
     let limit_us = i64::try_from(policy.launch_limit_s).unwrap_or(i64::MAX / SECOND_US) * SECOND_US;
     let launched_us = node.steps.first().map_or(now_us, |first| first.at_us);
-    let late = now_us - launched_us > limit_us;
+    let late = hears && now_us - launched_us > limit_us;
     let comes = |phase: Phase| match late {
         true => (Phase::Failed, format!("it was not ready within {} s", policy.launch_limit_s)),
         false => (phase, String::new()),
     };
     let Some(shard) = shard else {
         return match was_ready {
-            true => silent(node, now_us),
+            true => silent(node, hears, now_us),
             false => comes(Phase::Launching),
         };
     };
@@ -45,7 +46,7 @@ pub(crate) fn phase_of(
         "down" => (Phase::Failed, "the coordinators have given it up".into()),
         "drained" if shard.buckets == 0 => (Phase::Drained, String::new()),
         "draining" | "drained" if shard.by_any => (Phase::Draining, String::new()),
-        _ if !shard.by_any && was_ready => silent(node, now_us),
+        _ if !shard.by_any && was_ready => silent(node, hears, now_us),
         _ if !shard.by_any => comes(Phase::Launching),
         _ if was_ready => (Phase::Ready, String::new()),
         "active" => match shard.brings {
@@ -61,10 +62,10 @@ pub(crate) fn phase_of(
 }
 
 /// Of a node that was ready and is not heard of.
-fn silent(node: &PoolNode, now_us: i64) -> (Phase, String) {
+fn silent(node: &PoolNode, hears: bool, now_us: i64) -> (Phase, String) {
     let last = node.steps.last().filter(|last| last.phase == Phase::Silent);
     let since_us = last.map_or(0, |last| now_us - last.at_us);
-    match since_us > SILENT_US {
+    match hears && since_us > SILENT_US {
         true => (Phase::Failed, format!("it was not heard of for {} s", SILENT_US / SECOND_US)),
         false => (Phase::Silent, String::new()),
     }
@@ -101,7 +102,7 @@ mod tests {
         let gone = Instance { gone: Some("it ended".into()), ..Instance::default() };
         let launched = node(&[(Phase::Launching, 0)]);
         let of = |node: &PoolNode, shard: Option<ShardSeen>, at_s: i64| {
-            phase_of(node, &runs, shard.as_ref(), &policy, at_s * SECOND_US).0
+            phase_of(node, &runs, shard.as_ref(), &policy, true, at_s * SECOND_US).0
         };
         assert_eq!(of(&launched, None, 50), Phase::Launching);
         assert_eq!(of(&launched, None, 101), Phase::Failed, "it has not come");
@@ -118,7 +119,7 @@ mod tests {
         assert_eq!(of(&launched, Some(seen("active", true, 0, None)), 5), Phase::Fetching);
         let waits = node(&[(Phase::Launching, 0), (Phase::Fetching, 5)]);
         assert_eq!(of(&waits, Some(seen("active", true, 0, None)), 16), Phase::Ready, "nothing is its own");
-        assert_eq!(phase_of(&launched, &gone, None, &policy, 0), (Phase::Failed, "it ended".into()));
+        assert_eq!(phase_of(&launched, &gone, None, &policy, true, 0), (Phase::Failed, "it ended".into()));
 
         let ready = node(&[(Phase::Launching, 0), (Phase::Ready, 9)]);
         assert_eq!(of(&ready, Some(seen("active", true, 2, Some((0, 9)))), 500), Phase::Ready, "more data");
@@ -128,6 +129,8 @@ mod tests {
         assert_eq!(of(&silent, Some(seen("active", true, 2, None)), 530), Phase::Ready, "it was restarted");
         assert_eq!(of(&silent, None, 560), Phase::Silent);
         assert_eq!(of(&silent, None, 561), Phase::Failed);
+        let cut_off = |node: &PoolNode| phase_of(node, &runs, None, &policy, false, 900 * SECOND_US).0;
+        assert_eq!((cut_off(&silent), cut_off(&launched)), (Phase::Silent, Phase::Launching), "no witness");
         assert_eq!(of(&ready, Some(seen("draining", true, 2, None)), 500), Phase::Draining);
         assert_eq!(of(&ready, Some(seen("drained", true, 1, None)), 500), Phase::Draining);
         assert_eq!(of(&ready, Some(seen("drained", true, 0, None)), 500), Phase::Drained);

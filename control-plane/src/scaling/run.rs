@@ -115,6 +115,10 @@ impl Scaler {
     async fn look_and_act(&mut self) -> Result<bool> {
         let policies = self.database.scale_policies().await?;
         let Some(policy) = policies.into_iter().find(|one| one.pool == POOL).map(|one| one.policy) else {
+            if self.is_loaded {
+                // A policy that is set later begins with what there is then.
+                self.database.forget_pool_state(POOL).await?;
+            }
             self.is_loaded = false;
             return Ok(false);
         };
@@ -197,7 +201,7 @@ impl Scaler {
                 shards.insert(instance.name.clone(), shard);
             }
             let seen = shards.get(&instance.name).and_then(|shard| view.shards.get(shard));
-            let (phase, detail) = phase_of(node, instance, seen, policy, now_us);
+            let (phase, detail) = phase_of(node, instance, seen, policy, view.hears(), now_us);
             if step(node, phase, detail, now_us) {
                 changed.push(instance.name.clone());
             }
@@ -241,8 +245,11 @@ impl Scaler {
                 launched_us: node.steps.first().map_or(now_us, |first| first.at_us),
             })
         });
+        let is_own = |id: &String| shards.values().any(|shard| shard == id);
         let was_own = |id: &String| self.nodes.values().any(|node| node.shard == *id);
-        let others = view.shards.iter().filter(|(id, _)| !was_own(id)).map(|(id, seen)| Member {
+        // One that lives, and that this target does not have, may be of another instance's machine: it counts.
+        let others = view.shards.iter().filter(|(id, seen)| !is_own(id) && (seen.by_any || !was_own(id)));
+        let others = others.map(|(id, seen)| Member {
             instance: None,
             shard: Some(id.clone()),
             phase: match seen.status.as_str() {

@@ -49,12 +49,24 @@ pub(crate) struct ShardSeen {
     pub(crate) brings: Option<(u64, u64)>,
 }
 
+impl View {
+    /// Whether any shard is heard of, where there are any. Who hears of none may be cut off, and is no witness of silence.
+    pub(crate) fn hears(&self) -> bool {
+        self.shards.is_empty() || self.shards.values().any(|shard| shard.by_any)
+    }
+}
+
 /// Puts the answers together, where enough have answered.
 pub(crate) fn merge(asked: usize, mut looks: Vec<Look>) -> Result<View> {
     if looks.len() * 2 < asked || looks.is_empty() {
         let why =
             format!("{} of {asked} coordinators answer: nothing is decided by less than half", looks.len());
         return Err(Error::Cluster(why));
+    }
+    let leads = |look: &Look| look.nodes.coordinators.iter().any(|one| one.role == "leader");
+    if !looks.iter().any(leads) {
+        let why = "no coordinator that answers knows one that leads: they may be cut off from the others";
+        return Err(Error::Cluster(why.into()));
     }
     let applied = |look: &Look| {
         look.nodes.coordinators.iter().find(|one| one.here).map_or((0, None), |one| (one.term, one.applied))
@@ -128,6 +140,12 @@ pub(crate) mod tests {
         assert!(merge(0, Vec::new()).is_err());
         assert!(merge(3, vec![look("a", 1, Vec::new())]).is_err());
         assert!(merge(2, vec![look("a", 1, Vec::new())]).is_ok());
+        let mut cut_off = look("a", 1, Vec::new());
+        cut_off.nodes.coordinators[0].role = "candidate".into();
+        assert!(merge(1, vec![cut_off]).is_err());
+        let hears = |shards| merge(1, vec![look("a", 1, shards)]).unwrap().hears();
+        assert!(hears(Vec::new()) && hears(vec![shard("1", "active", true), shard("2", "active", false)]));
+        assert!(!hears(vec![shard("1", "active", false)]));
     }
 
     #[test]

@@ -135,7 +135,7 @@ pub(super) fn run(scenario: &Scenario, policy: &ScalePolicy, demand: &Demand) ->
                 Ordering::Equal => {}
             }
             remembered.wanted = wanted;
-            pool.reach(wanted as usize);
+            pool.reach(wanted as usize, policy.maximum as usize);
         }
     }
     pool.end();
@@ -257,28 +257,35 @@ impl Simulation<'_> {
         seen
     }
 
-    /// Launches and drains, so that there are so many nodes that stay.
-    fn reach(&mut self, wanted: usize) {
-        let staying = self.nodes.iter().filter(|node| node.ends_s == f64::INFINITY).count();
+    /// Launches and drains as [`plan`](super::super::plan) does, so that there are so many nodes that stay.
+    fn reach(&mut self, wanted: usize, maximum: usize) {
+        let stays = |node: &Node| node.ends_s == f64::INFINITY;
         let bytes = |nodes: usize| self.scenario.segment_bytes as f64 / nodes.max(1) as f64;
+        let staying = self.nodes.iter().filter(|node| stays(node)).count();
         if wanted > staying {
-            let load_s = bytes(wanted) / self.scenario.load_bytes_per_s;
-            let ready_s = self.now_s + self.scenario.launch_s + load_s + self.scenario.warm_up_s;
-            let further = wanted - staying;
-            self.nodes.extend(vec![Node { ready_s, ends_s: f64::INFINITY }; further]);
-            self.outcome.launches += further as u32;
-            self.sized();
+            let mut missing = wanted - staying;
+            for node in self.nodes.iter_mut().filter(|node| !stays(node)).take(missing) {
+                node.ends_s = f64::INFINITY;
+                missing -= 1;
+            }
+            // Those that drain have a place until they are gone.
+            let further = missing.min(maximum.saturating_sub(self.nodes.len()));
+            if further > 0 {
+                let load_s = bytes(wanted) / self.scenario.load_bytes_per_s;
+                let ready_s = self.now_s + self.scenario.launch_s + load_s + self.scenario.warm_up_s;
+                self.nodes.extend(vec![Node { ready_s, ends_s: f64::INFINITY }; further]);
+                self.outcome.launches += further as u32;
+                self.sized();
+            }
+        } else if wanted < staying && self.nodes.iter().all(stays) {
+            // What a draining node holds goes to those that stay.
+            let drained_s = self.now_s + bytes(staying) / self.scenario.load_bytes_per_s;
+            let now_s = self.now_s;
+            if let Some(last) = self.nodes.iter_mut().rev().find(|node| node.ready_s <= now_s) {
+                last.ends_s = drained_s;
+                self.outcome.removals += 1;
+            }
         }
-        // What a draining node holds goes to those that stay.
-        let drained_s = self.now_s + bytes(staying) / self.scenario.load_bytes_per_s;
-        for _ in wanted..staying {
-            // Those that are not there yet go first: nothing waits for them.
-            let last = self.nodes.iter_mut().rev().filter(|node| node.ends_s == f64::INFINITY);
-            let Some(node) = last.max_by(|one, other| one.ready_s.total_cmp(&other.ready_s)) else { break };
-            node.ends_s = if node.ready_s > self.now_s { self.now_s } else { drained_s };
-            self.outcome.removals += 1;
-        }
-        self.settle();
     }
 }
 

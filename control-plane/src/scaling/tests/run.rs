@@ -174,6 +174,7 @@ on_both_databases! {
     load_brings_nodes_and_quiet_takes_them_away,
     a_restart_launches_nothing_twice,
     a_node_that_ends_is_replaced,
+    a_policy_that_is_set_again_begins_with_what_there_is,
     the_maximum_holds_while_nodes_flap,
     without_a_view_nothing_is_done,
     what_the_target_refuses_is_told_and_tried_again_later,
@@ -247,6 +248,21 @@ async fn a_node_that_ends_is_replaced(place: &Place) {
     assert!(phases.ends_with(&[Phase::Ready, Phase::Failed, Phase::Gone]), "{phases:?}");
     assert!(lost.steps.iter().any(|step| step.detail == "it ended"));
     assert_eq!(world.state.lock().forgotten, [before[0].to_string()]);
+}
+
+async fn a_policy_that_is_set_again_begins_with_what_there_is(place: &Place) {
+    let world = world();
+    let mut scaler = scaler(place, &world).await;
+    set(&scaler, policy(3, 3)).await;
+    turns(&mut scaler, 4).await;
+    assert_eq!(world.names().len(), 2);
+    pools::delete(&scaler.database, "ann", POOL).await.unwrap();
+    turns(&mut scaler, 2).await;
+    // An operator ends both meanwhile.
+    world.state.lock().shards.retain(|_, one| !one.2);
+    set(&scaler, policy(1, 3)).await;
+    turns(&mut scaler, 4).await;
+    assert_eq!((world.names().len(), scaler.kept.pool.wanted), (0, 1));
 }
 
 async fn the_maximum_holds_while_nodes_flap(place: &Place) {
