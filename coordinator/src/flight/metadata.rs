@@ -130,6 +130,6 @@ mod tests {
         let command = CommandGetTables { include_schema: true, ..CommandGetTables::default() };
         let listed = tables(&view, command).unwrap();
         assert_eq!((listed.num_rows(), listed.num_columns()), (INFORMATION_TABLES.len(), 5));
-        assert_eq!(table_types().unwrap().num_rows(), 2);
+        assert_eq!(table_types().unwrap().num_rows(), 3);
     }
 }
