@@ -162,7 +162,9 @@ async fn migrate(pool: &AnyPool) -> Result<()> {
     let migrations = files.map(|(number, name, sql)| {
         Migration::new(number, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
     });
-    let migrator = Migrator::with_migrations(migrations.into());
+    let mut migrator = Migrator::with_migrations(migrations.into());
+    // A later version only adds tables: an instance of this one goes on beside it.
+    migrator.set_ignore_missing(true);
     // SQLite has no lock for it: an instance that starts at the same time may be quicker, and has done it then.
     for _ in 1..MIGRATION_TRIES {
         if migrator.run(pool).await.is_ok() {

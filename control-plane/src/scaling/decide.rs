@@ -8,6 +8,8 @@ use super::policy::ScalePolicy;
 use serde::{Deserialize, Serialize};
 
 const SECOND_US: i64 = 1_000_000;
+/// Observations of so long are kept, or of the cool-down.
+const RECENT_S: i64 = 3_600;
 const DAY_US: i64 = 24 * 60 * MINUTE_US;
 /// Load is a mean over so long: shorter, and chance decides.
 const MEAN_US: i64 = 60 * SECOND_US;
@@ -84,6 +86,14 @@ pub(crate) fn decide(
             reasons.push(format!("{target} nodes are enough; fewer come in {left} s at the soonest"));
             return told(wanted, reasons);
         }
+        let cooldown_us = i64::try_from(policy.cooldown_in_s).unwrap_or(i64::MAX / SECOND_US) * SECOND_US;
+        if recent.first().is_none_or(|first| first.at_us > now_us.saturating_sub(cooldown_us)) {
+            reasons.push(format!(
+                "{target} nodes are enough; that is seen for less than {} s",
+                policy.cooldown_in_s
+            ));
+            return told(wanted, reasons);
+        }
         let past = past_need(policy, recent, now_us).max(target);
         let fewer = past.max(wanted - (wanted / SHRINK).max(1));
         if fewer < wanted {
@@ -92,6 +102,15 @@ pub(crate) fn decide(
         reasons.push(format!("{past} nodes were needed in the last {} s", policy.cooldown_in_s));
     }
     told(wanted, reasons)
+}
+
+/// Takes observations away that no decision looks at any more.
+pub(crate) fn forget_old(recent: &mut Vec<Observation>, policy: &ScalePolicy, now_us: i64) {
+    // One more look than the cool-down lasts.
+    let seconds = i64::try_from(policy.cooldown_in_s).unwrap_or(i64::MAX).saturating_add(120).max(RECENT_S);
+    let first = now_us.saturating_sub(seconds.saturating_mul(SECOND_US));
+    let old = recent.partition_point(|one| one.at_us < first);
+    recent.drain(..old);
 }
 
 /// The seconds that are left of a cool-down.

@@ -20,14 +20,15 @@ pub(crate) fn phase_of(
     hears: bool,
     now_us: i64,
 ) -> (Phase, String) {
-    if node.phase == Phase::Failed {
-        // It was given up: nothing brings it back.
-        return (Phase::Failed, String::new());
-    }
     if let Some(why) = &instance.gone {
         return (Phase::Failed, why.clone());
     }
     let was_ready = node.steps.iter().any(|step| step.phase == Phase::Ready);
+    // One that was given up for its silence may come back before it is ended.
+    let is_back = was_ready && shard.is_some_and(|shard| shard.by_any && shard.status == "active");
+    if node.phase == Phase::Failed && !is_back {
+        return (Phase::Failed, String::new());
+    }
     let limit_us = i64::try_from(policy.launch_limit_s).unwrap_or(i64::MAX / SECOND_US) * SECOND_US;
     let launched_us = node.steps.first().map_or(now_us, |first| first.at_us);
     let late = hears && now_us - launched_us > limit_us;
@@ -42,13 +43,15 @@ pub(crate) fn phase_of(
         };
     };
     match shard.status.as_str() {
-        // The coordinators have dealt its buckets to others.
-        "down" => (Phase::Failed, "the coordinators have given it up".into()),
+        // The coordinators have dealt its buckets to others; it may be they that are cut off.
+        "down" if was_ready => silent(node, hears, now_us),
         "drained" if shard.buckets == 0 => (Phase::Drained, String::new()),
         "draining" | "drained" if shard.by_any => (Phase::Draining, String::new()),
         _ if !shard.by_any && was_ready => silent(node, hears, now_us),
         _ if !shard.by_any => comes(Phase::Launching),
         _ if was_ready => (Phase::Ready, String::new()),
+        // Where data change all the time there is always something to bring in.
+        "active" if late && shard.by_all && shard.buckets > 0 => (Phase::Ready, "it serves".into()),
         "active" => match shard.brings {
             Some((0, _)) => comes(Phase::Fetching),
             Some((done, all)) if done < all => comes(Phase::Loading),
@@ -111,9 +114,14 @@ mod tests {
         assert_eq!(of(&launched, Some(seen("active", true, 0, Some((3, 9)))), 5), Phase::Loading);
         assert_eq!(of(&launched, Some(seen("active", true, 2, Some((9, 9)))), 5), Phase::Statistics);
         assert_eq!(
-            of(&launched, Some(seen("active", true, 2, Some((3, 9)))), 101),
+            of(&launched, Some(seen("active", true, 0, Some((3, 9)))), 101),
             Phase::Failed,
             "too slow"
+        );
+        assert_eq!(
+            of(&launched, Some(seen("active", true, 2, Some((3, 9)))), 101),
+            Phase::Ready,
+            "it serves"
         );
         assert_eq!(of(&launched, Some(seen("active", true, 2, None)), 5), Phase::Ready);
         assert_eq!(of(&launched, Some(seen("active", true, 0, None)), 5), Phase::Fetching);
@@ -124,7 +132,7 @@ mod tests {
         let ready = node(&[(Phase::Launching, 0), (Phase::Ready, 9)]);
         assert_eq!(of(&ready, Some(seen("active", true, 2, Some((0, 9)))), 500), Phase::Ready, "more data");
         assert_eq!(of(&ready, Some(seen("active", false, 2, None)), 500), Phase::Silent);
-        assert_eq!(of(&ready, Some(seen("down", false, 0, None)), 500), Phase::Failed);
+        assert_eq!(of(&ready, Some(seen("down", false, 0, None)), 500), Phase::Silent);
         let silent = node(&[(Phase::Ready, 9), (Phase::Silent, 500)]);
         assert_eq!(of(&silent, Some(seen("active", true, 2, None)), 530), Phase::Ready, "it was restarted");
         assert_eq!(of(&silent, None, 560), Phase::Silent);
@@ -135,6 +143,10 @@ mod tests {
         assert_eq!(of(&ready, Some(seen("drained", true, 1, None)), 500), Phase::Draining);
         assert_eq!(of(&ready, Some(seen("drained", true, 0, None)), 500), Phase::Drained);
         let failed = node(&[(Phase::Ready, 9), (Phase::Failed, 20)]);
-        assert_eq!(of(&failed, Some(seen("active", true, 2, None)), 21), Phase::Failed, "given up for good");
+        assert_eq!(of(&failed, Some(seen("active", true, 2, None)), 21), Phase::Ready, "it is back");
+        assert_eq!(of(&failed, Some(seen("down", false, 0, None)), 21), Phase::Failed);
+        assert_eq!(phase_of(&failed, &gone, None, &policy, true, SECOND_US).0, Phase::Failed);
+        let late = node(&[(Phase::Launching, 0), (Phase::Failed, 101)]);
+        assert_eq!(of(&late, Some(seen("active", true, 2, None)), 102), Phase::Failed, "given up for good");
     }
 }

@@ -16,6 +16,8 @@ pub(crate) struct Member {
     pub(crate) shard: Option<String>,
     pub(crate) phase: Phase,
     pub(crate) launched_us: i64,
+    /// Where it failed: its target says that it ended, or it never served.
+    pub(crate) is_lost: bool,
 }
 
 /// One thing to do; in the order in which they are given.
@@ -38,17 +40,31 @@ pub(crate) fn stays(phase: Phase) -> bool {
 }
 
 /// `unnamed`: nodes that were asked for, and that the target does not list yet. `held`: no node is launched yet, after failures.
+/// `measured`: what is wanted is of today, so that nodes may go.
 pub(crate) fn plan(
     policy: &ScalePolicy,
     wanted: u32,
     members: &[Member],
     unnamed: u32,
     held: bool,
+    measured: bool,
 ) -> Vec<Act> {
     let mut acts = Vec::new();
     let own = || members.iter().filter_map(|member| Some((member.instance.as_ref()?, member)));
+    // Where most are silent it is rather those who listen that are cut off; else one is ended at a time for its silence.
+    let is_silent = |member: &Member| {
+        matches!(member.phase, Phase::Failed | Phase::Silent) && !member.is_lost && member.instance.is_some()
+    };
+    let silent = members.iter().filter(|member| is_silent(member)).count();
+    let mut one_silent = silent * 2 <= members.len();
     for (instance, member) in own() {
-        if matches!(member.phase, Phase::Failed | Phase::Drained) {
+        let ends = match member.phase {
+            Phase::Drained => true,
+            Phase::Failed if member.is_lost => true,
+            Phase::Failed => std::mem::take(&mut one_silent),
+            _ => false,
+        };
+        if ends {
             acts.push(Act::Terminate(instance.clone()));
         }
     }
@@ -69,10 +85,22 @@ pub(crate) fn plan(
             let running = own().filter(|(_, member)| !matches!(member.phase, Phase::Failed | Phase::Drained));
             acts.push(Act::Grow(running.count() as u32 + unnamed + more));
         }
-    } else if present > wanted {
+    } else if measured && unnamed == 0 && has_too_many(policy, wanted, members) {
         acts.extend(fewer(own().map(|(_, member)| member), members));
     }
     acts
+}
+
+/// Whether more serve than are wanted, and none is on its way or may be lost.
+fn has_too_many(policy: &ScalePolicy, wanted: u32, members: &[Member]) -> bool {
+    let serve = members.iter().filter(|member| member.phase == Phase::Ready).count() as u32;
+    let is_settled = |member: &Member| match member.phase {
+        Phase::Ready | Phase::Draining | Phase::Drained | Phase::Gone => true,
+        // Of a dead one that somebody else started nothing more comes.
+        Phase::Failed => member.instance.is_none(),
+        _ => false,
+    };
+    serve > wanted.max(policy.minimum) && members.iter().all(is_settled)
 }
 
 /// The node that is to go next: one at a time, the latest first. One that is not heard of yet is waited for, since it may be heard
@@ -102,12 +130,12 @@ mod tests {
     fn member(name: &str, phase: Phase, launched_us: i64) -> Member {
         let own = name.starts_with('n').then(|| name.to_string());
         let shard = (phase != Phase::Launching).then(|| format!("s-{name}"));
-        Member { instance: own, shard, phase, launched_us }
+        Member { instance: own, shard, phase, launched_us, is_lost: false }
     }
 
     fn planned(wanted: u32, members: &[Member]) -> Vec<Act> {
         let policy = ScalePolicy { minimum: 1, maximum: 4, ..ScalePolicy::default() };
-        plan(&policy, wanted, members, 0, false)
+        plan(&policy, wanted, members, 0, false, true)
     }
 
     #[test]
@@ -120,8 +148,8 @@ mod tests {
         assert_eq!(planned(4, &coming), [Act::Grow(3)]);
         assert_eq!(planned(9, &coming), [Act::Grow(3)], "the maximum holds");
         let policy = ScalePolicy { maximum: 4, ..ScalePolicy::default() };
-        assert_eq!(plan(&policy, 4, &coming, 1, false), [], "one that is not named yet");
-        assert_eq!(plan(&policy, 4, &coming, 0, true), [], "after failures");
+        assert_eq!(plan(&policy, 4, &coming, 1, false, true), [], "one that is not named yet");
+        assert_eq!(plan(&policy, 4, &coming, 0, true, true), [], "after failures");
     }
 
     #[test]
@@ -150,6 +178,39 @@ mod tests {
         let silent = [member("fixed", Ready, 9), member("n1", Silent, 1)];
         assert_eq!(planned(1, &silent), []);
         assert_eq!(planned(1, &[member("fixed", Ready, 0), member("other", Ready, 0)]), [], "not its own");
+    }
+
+    #[test]
+    fn nodes_that_serve_stay_while_others_are_on_their_way() {
+        use Phase::{Failed, Launching, Ready, Silent};
+        let ready = || (1..=3).map(|at| member(&format!("n{at}"), Ready, at));
+        for phase in [Launching, Silent] {
+            let others = (4..=6).map(|at| member(&format!("n{at}"), phase, at));
+            assert_eq!(planned(3, &ready().chain(others).collect::<Vec<_>>()), [], "{phase:?}");
+        }
+        let policy = ScalePolicy { minimum: 1, maximum: 4, ..ScalePolicy::default() };
+        let three: Vec<Member> = ready().collect();
+        assert_eq!(plan(&policy, 1, &three, 2, false, true), [], "some have no name yet");
+        assert_eq!(plan(&policy, 1, &three, 0, false, false), [], "nothing was measured");
+        assert_eq!(plan(&policy, 1, &three, 0, false, true), [Act::Drain("s-n3".into())]);
+        let dead = Member { phase: Failed, ..member("fixed", Ready, 0) };
+        assert_eq!(planned(2, &ready().chain([dead]).collect::<Vec<_>>()), [Act::Drain("s-n3".into())]);
+    }
+
+    #[test]
+    fn silence_of_most_ends_none_and_else_one_at_a_time() {
+        use Phase::{Failed, Ready};
+        let of = |silent: i64, ready: i64| {
+            let silent = (0..silent).map(|at| member(&format!("n{at}"), Failed, at));
+            let ready = (0..ready).map(|at| member(&format!("n1{at}"), Ready, at));
+            let members: Vec<Member> = silent.chain(ready).collect();
+            let policy = ScalePolicy { minimum: 1, maximum: 9, ..ScalePolicy::default() };
+            let acts = plan(&policy, 1, &members, 0, true, true);
+            acts.iter().filter(|act| matches!(act, Act::Terminate(_))).count()
+        };
+        assert_eq!((of(8, 0), of(5, 4), of(4, 4), of(2, 6)), (0, 0, 1, 1));
+        let ended = Member { is_lost: true, ..member("n1", Failed, 0) };
+        assert_eq!(planned(1, &[ended.clone(), Member { instance: Some("n2".into()), ..ended }]).len(), 3);
     }
 
     #[test]

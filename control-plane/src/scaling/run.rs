@@ -3,7 +3,7 @@
 //! What there is comes from the target and the coordinators each time, so that whoever leads next counts the same nodes. A turn
 //! that cannot see enough changes nothing.
 
-use super::decide::{Decision, decide};
+use super::decide::{Decision, decide, forget_old};
 use super::meter::Meter;
 use super::observation::{KEPT_US, MINUTE_US, Minutes, Observation};
 use super::phase::phase_of;
@@ -24,8 +24,6 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Observations that decisions look at.
-const RECENT_US: i64 = 3_600_000_000;
 /// Failures of so long count, before another node is launched.
 const FAILURES_US: i64 = 3_600_000_000;
 /// Between tries of what failed, the first and the longest.
@@ -139,18 +137,23 @@ impl Scaler {
         let shards = self.follow(&listing, &view, &policy, now_us).await?;
         let members = self.members(&listing, &view, &shards, now_us);
         let unnamed = listing.expected.saturating_sub(running(&listing));
-        let measured = self.measure(&view, &members, now_us).await?;
+        let measured = self.measure(&policy, &view, &members, now_us).await?;
         self.note(&members, unnamed, now_us);
+        let present = members.iter().filter(|member| stays(member.phase)).count() as u32 + unnamed;
         if !measured {
+            // An empty pool comes to its minimum all the same.
+            let pool = &mut self.kept.pool;
+            pool.wanted = if pool.wanted == 0 { present } else { pool.wanted };
+            pool.wanted = pool.wanted.clamp(policy.minimum, policy.maximum);
+            self.kept.status.wanted = pool.wanted;
             self.kept.status.reasons = vec!["no shard has told how much of it is used yet".into()];
         } else {
-            let present = members.iter().filter(|member| stays(member.phase)).count() as u32 + unnamed;
             self.decide(&policy, present, now_us).await?;
         }
         if policy.paused {
             return Err(Error::Conflict("the policy is paused: nothing is done".into()));
         }
-        self.act(&policy, &members, unnamed, &view, now_us).await?;
+        self.act(&policy, &members, (unnamed, measured), &view, now_us).await?;
         Ok(true)
     }
 
@@ -189,8 +192,9 @@ impl Scaler {
                 let host = seen.address.rsplit_once(':').map(|(host, _)| host);
                 instance.host.is_some() && host == instance.host.as_deref()
             };
-            // An address is given again: one that lives counts before one that does not.
-            let found = view.shards.iter().filter(|(_, seen)| on_host(seen));
+            // An address is given again: a shard that is not heard of is of this machine only if it was before.
+            let was = node.shard.clone();
+            let found = view.shards.iter().filter(|(id, seen)| on_host(seen) && (seen.by_any || **id == was));
             let by_host = || found.max_by_key(|(_, seen)| seen.by_any).map(|(id, _)| id.clone());
             let shard = instance.shard.clone().or_else(by_host);
             if let Some(shard) = shard.filter(|shard| view.shards.contains_key(shard)) {
@@ -243,6 +247,7 @@ impl Scaler {
                 shard: shards.get(&instance.name).cloned(),
                 phase: node.phase,
                 launched_us: node.steps.first().map_or(now_us, |first| first.at_us),
+                is_lost: instance.gone.is_some() || node.steps.iter().all(|step| step.phase != Phase::Ready),
             })
         });
         let is_own = |id: &String| shards.values().any(|shard| shard == id);
@@ -260,12 +265,19 @@ impl Scaler {
                 _ => Phase::Failed,
             },
             launched_us: 0,
+            is_lost: false,
         });
         own.chain(others).collect()
     }
 
     /// Observes; whether enough is known to decide.
-    async fn measure(&mut self, view: &View, members: &[Member], now_us: i64) -> Result<bool> {
+    async fn measure(
+        &mut self,
+        policy: &ScalePolicy,
+        view: &View,
+        members: &[Member],
+        now_us: i64,
+    ) -> Result<bool> {
         let ready = members.iter().filter(|member| member.phase == Phase::Ready);
         let ready: Vec<String> = ready.filter_map(|member| member.shard.clone()).collect();
         let Some(seen) = self.meter.observe(view, &ready, now_us) else { return Ok(false) };
@@ -280,8 +292,7 @@ impl Scaler {
             self.database.forget_pool_before(POOL, now_us - GONE_US, first).await?;
         }
         self.recent.push(seen);
-        let old = self.recent.partition_point(|one| one.at_us < now_us - RECENT_US);
-        self.recent.drain(..old);
+        forget_old(&mut self.recent, policy, now_us);
         let status = &mut self.kept.status;
         (status.busy, status.running, status.queued) = (seen.busy, seen.running, seen.queued);
         (status.queue_ms, status.resident_bytes) = (seen.queue_ms, seen.resident_bytes);
@@ -328,7 +339,7 @@ impl Scaler {
         &mut self,
         policy: &ScalePolicy,
         members: &[Member],
-        unnamed: u32,
+        (unnamed, measured): (u32, bool),
         view: &View,
         now_us: i64,
     ) -> Result<()> {
@@ -341,15 +352,21 @@ impl Scaler {
             return Ok(());
         }
         let failed = self.nodes.values().flat_map(|node| &node.steps);
-        let failed = failed.filter(|one| one.phase == Phase::Failed && now_us - one.at_us < FAILURES_US);
+        // Not those of a clock that was put back.
+        let of_late = |one: &&Step| (0..FAILURES_US).contains(&(now_us - one.at_us));
+        let failed = failed.filter(|one| one.phase == Phase::Failed).filter(of_late);
         let held = now_us < launch_at_us(&failed.map(|one| one.at_us).collect::<Vec<_>>());
-        for act in plan(policy, self.kept.pool.wanted, members, unnamed, held) {
+        let mut failure = None;
+        for act in plan(policy, self.kept.pool.wanted, members, unnamed, held, measured) {
             if let Err(error) = self.carry_out(&act).await {
-                let wait = RETRY.0.saturating_mul(1 << self.failures.min(16)).min(RETRY.1);
-                self.failures += 1;
-                self.act_at = Instant::now() + wait;
-                return Err(error);
+                failure.get_or_insert(error);
             }
+        }
+        if let Some(error) = failure {
+            let wait = RETRY.0.saturating_mul(1 << self.failures.min(16)).min(RETRY.1);
+            self.failures += 1;
+            self.act_at = Instant::now() + wait;
+            return Err(error);
         }
         self.failures = 0;
         Ok(())

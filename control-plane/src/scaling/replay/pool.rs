@@ -3,7 +3,7 @@
 //! Queries run on all nodes at once and share them evenly; up to so many run, the others wait in the order in which they
 //! came. A node that fails or restarts has the queries that run begin anew, as the engine runs them again on other copies.
 
-use super::super::decide::{Pool as Remembered, decide};
+use super::super::decide::{Pool as Remembered, decide, forget_old};
 use super::super::observation::{Minutes, Observation};
 use super::super::policy::ScalePolicy;
 use super::Scenario;
@@ -12,8 +12,6 @@ use std::cmp::Ordering;
 use std::collections::{BinaryHeap, VecDeque};
 
 const SECOND_US: f64 = 1e6;
-/// Observations that decisions look at.
-const RECENT_S: i64 = 3_600;
 /// Monday, the 6th of January 2020.
 const EPOCH_US: i64 = 1_578_268_800_000_000;
 
@@ -126,8 +124,7 @@ pub(super) fn run(scenario: &Scenario, policy: &ScalePolicy, demand: &Demand) ->
             let seen = pool.observe();
             days.add(&seen);
             recent.push(seen);
-            let old = recent.partition_point(|one| one.at_us < seen.at_us - RECENT_S * 1_000_000);
-            recent.drain(..old);
+            forget_old(&mut recent, policy, seen.at_us);
             let wanted = decide(policy, &remembered, &recent, &days, seen.at_us).wanted;
             match wanted.cmp(&remembered.wanted) {
                 Ordering::Greater => remembered.out_us = Some(seen.at_us),

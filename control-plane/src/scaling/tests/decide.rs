@@ -72,7 +72,8 @@ fn cool_downs_are_waited_for() {
         in_us: in_s.map(|s| NOW - s * SECOND_US),
     };
     let busy = seen(4, |_| 3.6);
-    let decided = |pool: Pool, recent| decide(&policy, &pool, recent, &Minutes::default(), NOW);
+    let decided =
+        |pool: Pool, recent: &[Observation]| decide(&policy, &pool, recent, &Minutes::default(), NOW);
     let held = decided(at(Some(59), None, 4), &busy);
     assert_eq!(held.wanted, 4);
     assert!(held.reasons.iter().any(|why| why.contains("1 s after the cool-down")), "{held:?}");
@@ -82,6 +83,7 @@ fn cool_downs_are_waited_for() {
     assert_eq!(decided(at(Some(599), Some(900), 8), &quiet).wanted, 8);
     assert_eq!(decided(at(Some(900), Some(599), 8), &quiet).wanted, 8);
     assert_eq!(decided(at(Some(900), Some(600), 8), &quiet).wanted, 6, "a quarter at once");
+    assert_eq!(decided(at(Some(900), Some(600), 8), &quiet[61..]).wanted, 8, "not seen for long enough");
     // Five minutes ago there was more to do.
     let fell = seen(8, |back| if (300.0..400.0).contains(&back) { 3.6 } else { 1.2 });
     assert_eq!(decided(at(None, None, 8), &fell).wanted, 6);

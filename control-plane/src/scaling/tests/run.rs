@@ -172,6 +172,7 @@ async fn turns(scaler: &mut Scaler, count: usize) {
 
 on_both_databases! {
     load_brings_nodes_and_quiet_takes_them_away,
+    an_empty_pool_comes_to_its_minimum,
     a_restart_launches_nothing_twice,
     a_node_that_ends_is_replaced,
     a_policy_that_is_set_again_begins_with_what_there_is,
@@ -213,6 +214,14 @@ async fn load_brings_nodes_and_quiet_takes_them_away(place: &Place) {
     assert_eq!(actions[..3], ["scale policy", "scale decide", "scale launch"], "{actions:?}");
     assert!(actions.contains(&"scale drain") && actions.contains(&"scale terminate"), "{actions:?}");
     assert!(scaler.database.verify_audit().await.unwrap().broken.is_none());
+}
+
+async fn an_empty_pool_comes_to_its_minimum(place: &Place) {
+    let world = Arc::new(World::default());
+    let mut scaler = scaler(place, &world).await;
+    set(&scaler, policy(2, 3)).await;
+    turns(&mut scaler, 3).await;
+    assert_eq!((world.names().len(), scaler.kept.pool.wanted), (2, 2));
 }
 
 async fn a_restart_launches_nothing_twice(place: &Place) {
