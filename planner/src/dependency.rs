@@ -138,8 +138,15 @@ pub(crate) fn names_rows(plan: &Logical, columns: &ColumnSet) -> bool {
             | JoinKind::Single => names_rows(&join.left, columns),
             JoinKind::Left => pairs_are_named(join, &join.left, &join.right, columns),
             JoinKind::Inner => {
-                pairs_are_named(join, &join.left, &join.right, columns)
-                    || pairs_are_named(join, &join.right, &join.left, columns)
+                // One side alone is looked at twice: the smaller, or deep trees would take for ever.
+                let (large, small) = match scans(&join.left) < scans(&join.right) {
+                    true => (&join.right, &join.left),
+                    false => (&join.left, &join.right),
+                };
+                match names_rows(small, columns) {
+                    true => names_rows(large, &with_equated(join, small, large, columns)),
+                    false => pairs_are_named(join, large, small, columns),
+                }
             }
             JoinKind::Full => false,
         },
@@ -155,15 +162,24 @@ pub(crate) fn names_rows(plan: &Logical, columns: &ColumnSet) -> bool {
 
 /// Whether the columns name the row of `one`, and it, with them, that of `other`.
 fn pairs_are_named(join: &Join, one: &Logical, other: &Logical, columns: &ColumnSet) -> bool {
-    if !names_rows(one, columns) {
-        return false;
+    names_rows(one, columns) && names_rows(other, &with_equated(join, one, other, columns))
+}
+
+fn scans(plan: &Logical) -> usize {
+    match plan {
+        Logical::Scan(_) => 1,
+        plan => plan.inputs().into_iter().map(scans).sum(),
     }
+}
+
+/// The columns, and those of `other` that the join equates with what the row of `one` has.
+fn with_equated(join: &Join, one: &Logical, other: &Logical, columns: &ColumnSet) -> ColumnSet {
     let (of_one, of_other) = (one.output_set(), other.output_set());
     let equated = join.on.iter().filter_map(|expr| match equality(expr, &of_one, &of_other) {
         Some((_, Expr::Column { id, .. }, _)) => Some(*id),
         _ => None,
     });
-    names_rows(other, &columns.iter().copied().chain(equated).collect())
+    columns.iter().copied().chain(equated).collect()
 }
 
 /// Whether a value of the column names a row.

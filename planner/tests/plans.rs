@@ -39,3 +39,17 @@ fn of_a_hundred_relations() {
         assert!(!explained.contains("Cross"), "{explained}");
     }
 }
+
+/// What names a row of so many relations is found in time.
+#[test]
+fn groups_of_a_hundred_relations() {
+    for key in ["n0.n_regionkey", "c_nationkey", "c_custkey"] {
+        let relations: String = (1..98)
+            .map(|n| format!(" join nation n{n} on n{n}.n_nationkey = n{}.n_nationkey", n - 1))
+            .collect();
+        let from = format!("customer join nation n0 on n0.n_nationkey = c_nationkey{relations}");
+        let explained =
+            plan(&format!("select {key}, max(c_acctbal) from {from} group by {key}"), 1).explain();
+        assert_eq!(explained.matches("Scan").count(), 99, "{explained}");
+    }
+}

@@ -145,13 +145,13 @@ fn group_keys(sql: &str, keys: bool) -> String {
 #[test]
 fn groups_keep_the_keys_that_others_hang_on() {
     for (sql, expected) in [
-        ("select o_orderdate, o_orderkey, count(*) from orders join lineitem on o_orderkey = l_orderkey group by 1, 2", "o_orderkey"),
-        ("select distinct o_orderdate, o_orderkey from orders join lineitem on o_orderkey = l_orderkey", "o_orderkey"),
+        ("select o_orderdate, o_orderkey, count(*) from orders join lineitem on o_orderkey = l_orderkey group by 1, 2", "l_orderkey"),
+        ("select distinct o_orderdate, o_orderkey from orders join lineitem on o_orderkey = l_orderkey", "l_orderkey"),
         ("select o_orderdate, o_custkey, count(*) from orders group by 1, 2", "o_orderdate, o_custkey"),
         (
             "select o_orderkey, c_name, n_name, count(*) from orders, lineitem, customer, nation
              where o_orderkey = l_orderkey and o_custkey = c_custkey and c_nationkey = n_nationkey group by 1, 2, 3",
-            "o_orderkey",
+            "l_orderkey",
         ),
         (
             "select o_custkey, c_name, max(o_orderdate) from orders join customer on o_custkey = c_custkey group by 1, 2",
@@ -192,7 +192,7 @@ fn groups_keep_no_keys_that_are_computed_of_others() {
         ("select distinct o_orderdate, extract(year from o_orderdate) from orders", "o_orderdate"),
         (
             "select o_orderkey, o_custkey, o_custkey + 1, count(*) from orders join lineitem on o_orderkey = l_orderkey group by 1, 2, 3",
-            "o_orderkey",
+            "l_orderkey",
         ),
         ("select distinct 1, p_name, length(p_name) from part", "p_name"),
         ("select distinct y, y + 1 from (select o_custkey + 1 y from orders) o", "y"),

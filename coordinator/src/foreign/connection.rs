@@ -238,7 +238,7 @@ fn flight_sql(server: &ForeignServer) -> Result<Options> {
     let mut options: Options =
         vec![(OptionDatabase::Uri, OptionValue::String(format!("{scheme}://{address}")))];
     let connect = OptionDatabase::Other("adbc.flight.sql.rpc.timeout_seconds.connect".into());
-    options.push((connect, OptionValue::Double(CONNECT_SECONDS as f64)));
+    options.push((connect, OptionValue::String(CONNECT_SECONDS.to_string())));
     if let (Some(user), Some(password)) = (server.options.get("user"), server.secrets.get("password")) {
         options.push((OptionDatabase::Username, OptionValue::String(user.clone())));
         options.push((OptionDatabase::Password, OptionValue::String(password.clone())));

@@ -4,7 +4,7 @@
 
 use super::{Context, Rule};
 use crate::binder::expression::is_any_volatile;
-use crate::dependency::{Dependencies, names_rows};
+use crate::dependency::{Dependencies, has_one_form, names_rows};
 use crate::error::Result;
 use crate::estimate::Estimator;
 use crate::logical::{
@@ -59,15 +59,20 @@ fn regrouped(input: &Logical, groups: &Groups, calls: &Calls, columns: &Columns)
     if leaves.len() < 2 || groups.is_empty() || !groups.iter().all(is_passed) {
         return None;
     }
-    if conditions.iter().any(|on| is_any_volatile(on)) {
+    if !leaves.iter().any(|leaf| has_many_rows(leaf.plan)) || conditions.iter().any(|on| is_any_volatile(on))
+    {
         return None;
     }
-    let Dimensions { order, keys } = dimensions(&leaves, &conditions, input, groups, calls)?;
+    let conditions: Vec<Condition<'_>> =
+        conditions.into_iter().map(|on| Condition { on, columns: columns_of(on) }).collect();
+    let Dimensions { order, keys } = dimensions(&leaves, &conditions, input, groups, calls, columns)?;
     let late: ColumnSet = order.iter().flat_map(|&place| leaves[place].outputs.iter().copied()).collect();
     let rest = without(input, &late)??;
     let shapes = Shapes::of(&rest);
-    let (passed, made): (Calls, Calls) =
-        calls.iter().cloned().partition(|(_, call)| passed(call).is_some_and(|id| late.contains(&id)));
+    // Any value of a key is the key.
+    let comes_later =
+        |call: &AggregateCall| passed(call).is_some_and(|id| late.contains(&id) || keys.contains(&id));
+    let (passed, made): (Calls, Calls) = calls.iter().cloned().partition(|(_, call)| comes_later(call));
     if !made.iter().all(|(_, call)| can_be_early(call, &shapes)) {
         return None;
     }
@@ -84,16 +89,30 @@ fn regrouped(input: &Logical, groups: &Groups, calls: &Calls, columns: &Columns)
     let mut exprs: Groups = outputs.map(|id| (id, columns.reference(id))).collect();
     exprs.extend(passed.into_iter().filter_map(|(id, call)| Some((id, call.arg?))));
     let mut plan = rest.aggregate(by, made);
-    let mut later: Vec<&Expr> =
-        conditions.into_iter().filter(|on| !columns_of(on).is_disjoint(&late)).collect();
+    let mut later: Vec<Condition<'_>> =
+        conditions.into_iter().filter(|condition| !condition.columns.is_disjoint(&late)).collect();
     for leaf in order.into_iter().map(|place| &leaves[place]) {
         let given: ColumnSet = plan.output_set().union(&leaf.outputs).copied().collect();
-        let (on, rest): (Vec<&Expr>, Vec<&Expr>) =
-            later.into_iter().partition(|on| columns_of(on).is_subset(&given));
+        let (now, rest): (Vec<_>, Vec<_>) =
+            later.into_iter().partition(|condition| condition.columns.is_subset(&given));
         later = rest;
-        plan = plan.join(leaf.plan.clone(), JoinKind::Inner, on.into_iter().cloned().collect());
+        let on = now.into_iter().map(|condition| condition.on.clone()).collect();
+        plan = plan.join(leaf.plan.clone(), JoinKind::Inner, on);
     }
     Some(plan.project(exprs))
+}
+
+/// A condition of a join, and the columns in it.
+struct Condition<'p> {
+    on: &'p Expr,
+    columns: ColumnSet,
+}
+
+fn has_many_rows(plan: &Logical) -> bool {
+    match plan {
+        Logical::Scan(scan) => scan.table.statistics.rows as f64 >= FEW_ROWS,
+        plan => plan.inputs().into_iter().any(has_many_rows),
+    }
 }
 
 /// The inputs of inner joins, and the joins' conditions.
@@ -132,10 +151,11 @@ struct Dimensions {
 /// The leaves of which nothing is computed, and of which a group's keys name at most one row each.
 fn dimensions(
     leaves: &[Leaf<'_>],
-    conditions: &[&Expr],
+    conditions: &[Condition<'_>],
     input: &Logical,
     groups: &Groups,
     calls: &Calls,
+    columns: &Columns,
 ) -> Option<Dimensions> {
     let mut used = ColumnSet::new();
     for (_, call) in calls.iter().filter(|(_, call)| passed(call).is_none()) {
@@ -147,12 +167,16 @@ fn dimensions(
     loop {
         let stays = leaves.iter().zip(&late).filter(|(_, late)| !**late);
         let early: ColumnSet = stays.flat_map(|(leaf, _)| leaf.outputs.iter().copied()).collect();
-        if early.is_empty() || !late.contains(&true) {
+        if !late.contains(&true) {
             return None;
         }
         let mut keys = Vec::new();
         let mut lacking = None;
         for &(id, _) in groups {
+            if early.contains(&id) {
+                keys.push(id);
+                continue;
+            }
             let same = equal.equal_to(id);
             match same.iter().filter(|id| early.contains(id)).min() {
                 Some(&key) => keys.push(key),
@@ -173,7 +197,7 @@ fn dimensions(
         }
         keys.sort_unstable();
         keys.dedup();
-        match order_of(leaves, &late, conditions, &early, &keys) {
+        match order_of(leaves, &late, conditions, &early, &keys, columns) {
             Ok(order) => return Some(Dimensions { order, keys }),
             Err(stay) => stay.into_iter().for_each(|place| late[place] = false),
         }
@@ -185,18 +209,20 @@ fn dimensions(
 fn order_of(
     leaves: &[Leaf<'_>],
     late: &[bool],
-    conditions: &[&Expr],
+    conditions: &[Condition<'_>],
     early: &ColumnSet,
     keys: &[ColumnId],
+    columns: &Columns,
 ) -> std::result::Result<Vec<usize>, Vec<usize>> {
-    let mut known: ColumnSet = keys.iter().copied().collect();
+    // A group of several forms of a value has one of them.
+    let mut known: ColumnSet =
+        keys.iter().copied().filter(|&id| has_one_form(columns.data_type(id))).collect();
     let all = || (0..leaves.len()).filter(|&place| late[place]);
     // What the groups have no value of.
     let lost: ColumnSet = early.difference(&known).copied().collect();
     let bound = |place: &usize| {
-        conditions.iter().any(|on| {
-            let columns = columns_of(on);
-            !columns.is_disjoint(&leaves[*place].outputs) && !columns.is_disjoint(&lost)
+        conditions.iter().any(|condition| {
+            !condition.columns.is_disjoint(&leaves[*place].outputs) && !condition.columns.is_disjoint(&lost)
         })
     };
     let stay: Vec<usize> = all().filter(bound).collect();
@@ -207,8 +233,8 @@ fn order_of(
     loop {
         let named = |place: &usize| {
             let Leaf { plan, outputs } = &leaves[*place];
-            let column = |on: &&Expr| match equality(on, &known, outputs) {
-                Some((_, Expr::Column { id, .. }, _)) => Some(*id),
+            let column = |condition: &Condition<'_>| match equality(condition.on, &known, outputs) {
+                Some((_, Expr::Column { id, .. }, _)) if !condition.columns.is_disjoint(outputs) => Some(*id),
                 _ => None,
             };
             names_rows(plan, &conditions.iter().filter_map(column).collect())
@@ -230,13 +256,14 @@ fn order_of(
 fn without(plan: &Logical, late: &ColumnSet) -> Option<Option<Logical>> {
     match plan {
         Logical::Join(join) if join.kind == JoinKind::Inner => {
-            let (left, right) = (without(&join.left, late)?, without(&join.right, late)?);
-            let (Some(left), Some(right)) = (left.clone(), right.clone()) else {
-                return Some(left.or(right));
-            };
             let on: Vec<Expr> =
                 join.on.iter().filter(|on| columns_of(on).is_disjoint(late)).cloned().collect();
-            (!on.is_empty()).then(|| Some(left.join(right, JoinKind::Inner, on)))
+            match (without(&join.left, late)?, without(&join.right, late)?) {
+                (Some(left), Some(right)) => {
+                    (!on.is_empty()).then(|| Some(left.join(right, JoinKind::Inner, on)))
+                }
+                (left, right) => Some(left.or(right).map(|side| side.filter(on))),
+            }
         }
         Logical::Project { input, exprs } if exprs.iter().all(is_passed) => without(input, late),
         plan => Some((plan.output_set().is_disjoint(late)).then(|| plan.clone())),

@@ -12,18 +12,31 @@ const STRING_BYTES_MAX: usize = 256;
 const ROWS_MIN: usize = 64;
 /// A code and its part of a dictionary must take less than a third of what strings and lengths do.
 const SAVED: usize = 3;
-/// Frames that saved too little before a column is let be.
+/// Frames one after the other that saved too little before a column is let be.
 const TRIALS: u32 = 4;
+/// More columns of a stream do not cross so: their dictionaries would push out each other, and others.
+const COLUMNS_MAX: usize = 32;
 
 /// Places of the hash table; at most a quarter is taken.
 const PLACES: usize = 4 * VALUES_MAX;
 /// Longer runs of taken places are those of strings that were made to collide.
-const RUN_MAX: usize = 32;
+const RUN_MAX: usize = 16;
 
 /// What is known of the columns of a stream, by position.
 #[derive(Debug, Default)]
 pub(super) struct Repeats {
-    columns: Vec<Option<Box<Repeated>>>,
+    columns: Vec<Seen>,
+    known: usize,
+}
+
+#[derive(Debug, Default)]
+enum Seen {
+    /// No text came.
+    #[default]
+    Nothing,
+    Known(Box<Repeated>),
+    /// It crosses as it is.
+    LetBe,
 }
 
 /// The strings of one column so far.
@@ -49,14 +62,27 @@ impl Repeats {
             return None;
         }
         if self.columns.len() <= position {
-            self.columns.resize_with(position + 1, || Some(Box::new(Repeated::new(flat.data_type))));
+            self.columns.resize_with(position + 1, Seen::default);
         }
         let column = &mut self.columns[position];
-        let known = column.as_mut().filter(|known| known.data_type == flat.data_type)?;
+        if let Seen::Nothing = column {
+            *column = match self.known < COLUMNS_MAX {
+                true => {
+                    self.known += 1;
+                    Seen::Known(Box::new(Repeated::new(flat.data_type)))
+                }
+                false => Seen::LetBe,
+            };
+        }
+        let Seen::Known(known) = column else { return None };
+        if known.data_type != flat.data_type {
+            return None;
+        }
         match known.coded(flat, views) {
             Some(coded) => coded,
             None => {
-                *column = None;
+                *column = Seen::LetBe;
+                self.known -= 1;
                 None
             }
         }
@@ -89,9 +115,11 @@ impl Repeated {
         let is_new = self.dictionary.as_ref().is_none_or(|known| known.values.len() < self.values.len());
         let dictionary_bytes = if is_new { self.bytes + self.values.len() } else { 0 };
         if self.values.is_empty() || (codes.len() + dictionary_bytes) * SAVED > bytes + codes.len() {
-            self.failed += 1;
+            // Nulls alone tell nothing.
+            self.failed += u32::from(bytes > 0);
             return (self.failed < TRIALS).then_some(None);
         }
+        self.failed = 0;
         if is_new {
             let values = Views::from_strings(self.values.iter().map(Vec::as_slice));
             let values = Flat::new(self.data_type, Values::View(values), None);
@@ -135,12 +163,15 @@ impl Repeated {
     }
 }
 
-/// Of a short string all bytes, of a long one its length, its first four and its last eight.
+/// Of a short string all bytes, of a long one its length, its first four, eight from its middle and its last eight.
 #[inline]
 fn hash(view: View, string: &[u8]) -> u64 {
     const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
     let tail = match string.last_chunk() {
-        Some(&tail) if string.len() > INLINE_BYTES => u64::from_le_bytes(tail),
+        Some(&tail) if string.len() > INLINE_BYTES => {
+            let middle = string[string.len() / 2 - 4..].first_chunk().copied().unwrap_or_default();
+            u64::from_le_bytes(tail) ^ u64::from_le_bytes(middle).wrapping_mul(FACTOR)
+        }
         _ => (view.0 >> 64) as u64,
     };
     let product = u128::from(view.head() ^ FACTOR) * u128::from(tail ^ FACTOR.rotate_left(32));

@@ -171,9 +171,25 @@ fn texts_cross_as_they_are_where_codes_are_no_shorter() {
 
 #[test]
 fn texts_that_were_made_to_collide_cross() {
-    let collide: Vec<String> = (0..200).map(|n| format!("head{n:>6}and the tail")).collect();
+    let collide: Vec<String> = (0..200).map(|n| format!("head{n:<6}{:30}and the tail", "")).collect();
     let collide: Vec<&str> = collide.iter().map(String::as_str).cycle().take(2_000).collect();
     assert!(!column_frames(&[texts(&collide)])[0].1);
+}
+
+#[test]
+fn texts_of_many_columns_cross() {
+    let (mut encoder, mut decoder) = (encoder(false), FrameDecoder::default());
+    let columns = (0..100).map(|column| numbered((0..200).map(|row| row % 50 + column * 1_000)));
+    let batch = Batch::new(columns.collect());
+    let sizes = [0; 3].map(|_| {
+        let frame = encoder.encode(&batch);
+        let decoded = decoder.decode(&frame).unwrap();
+        assert_same(&batch, &decoded);
+        let coded = decoded.columns.iter().filter(|column| matches!(column, Vector::Dictionary(_))).count();
+        assert_eq!(coded, 32);
+        frame.len()
+    });
+    assert!(sizes[1] < sizes[0] && sizes[1] == sizes[2], "{sizes:?}");
 }
 
 #[test]
