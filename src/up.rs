@@ -16,6 +16,7 @@ use crate::process::{self, Stop};
 use crate::s3::LocalS3;
 use crate::sample::Sample;
 use crate::size::Size;
+use crate::trail::TrailOptions;
 use crate::users::UserOptions;
 
 /// Start the engine in this process and serve it.
@@ -55,6 +56,8 @@ pub(crate) struct Options {
     allow_location: Vec<String>,
     #[command(flatten)]
     users: UserOptions,
+    #[command(flatten)]
+    trail: TrailOptions,
     #[command(flatten)]
     foreign: ForeignOptions,
     #[command(flatten)]
@@ -110,6 +113,7 @@ impl Options {
             object_store: self.object_store,
             foreign: self.foreign.access(),
             users: self.users.users(),
+            audit_export: self.trail.interval(),
             allow_locations: self.allow_location,
             shards: usize::from(self.shards),
             threads: self.threads.map_or_else(machine::cores, usize::from),
