@@ -5,6 +5,7 @@ use crate::catalog::Table;
 use crate::estimate::Estimator;
 use crate::logical::{Columns, Logical, Scan, columns_of};
 use crate::parse::tokens_of;
+use columnar::DataType;
 use exec::{CompareOp, Expr};
 use sqlparser::tokenizer::Token;
 use std::collections::BTreeSet;
@@ -12,6 +13,8 @@ use std::sync::Arc;
 
 /// Rows that a look-up is expected to read at most.
 const LOOKUP_ROWS: f64 = 1_000.0;
+/// A text that is tested counts as one value for so many bytes.
+const TEXT_VALUE_BYTES: f64 = 4.0;
 /// Rows that are read at least where a sorted column says which.
 const BLOCK_ROWS: f64 = 2_048.0;
 
@@ -174,7 +177,16 @@ fn scan_values(scan: &Scan, kept: f64) -> f64 {
     let others = all().filter(|(_, id)| !tested.contains(id)).count() as f64;
     // Rows that are left lie apart: blocks of them are decoded.
     let decoded = if scan.predicate.is_empty() { rows } else { (kept * 64.0).min(looked_at) };
-    looked_at * tested.len() as f64 + decoded * others
+    let weights = tested.iter().map(|&id| {
+        let position = all().find(|(_, known)| *known == id).map(|&(position, _)| position as usize);
+        let is_text = position
+            .and_then(|at| scan.table.columns.get(at))
+            .is_some_and(|column| matches!(column.data_type, DataType::Varchar | DataType::Binary));
+        let bytes =
+            position.and_then(|at| statistics.columns.get(at)).map_or(16.0, |column| column.average_bytes);
+        if is_text { (bytes / TEXT_VALUE_BYTES).max(1.0) } else { 1.0 }
+    });
+    looked_at * weights.sum::<f64>() + decoded * others
 }
 
 /// Whether a condition asks for given values of a column.

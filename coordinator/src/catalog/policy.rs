@@ -80,7 +80,9 @@ impl Policy {
 
     /// Which engines answer a tenant's queries, and the version of the document that says so.
     pub fn routes(&self, tenant: &str) -> Option<&(u64, Arc<Routes>)> {
-        self.routes.get(tenant)
+        let created = self.tenants.get(tenant).map_or(0, |tenant| tenant.created_version);
+        // Others are of a tenant that had the name before.
+        self.routes.get(tenant).filter(|(version, _)| *version > created)
     }
 
     pub fn issuers(&self) -> &Arc<Vec<Issuer>> {

@@ -11,7 +11,7 @@ use crate::routing::forced::{Who, check, is_forced};
 use crate::routing::{TUNDRA, explain as explained};
 use exec::error::Error as Execution;
 use planner::PlannedQuery;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 impl Session {
     /// Refuses an engine that the session may not have.
@@ -153,8 +153,12 @@ impl Session {
     /// `EXPLAIN ROUTE`
     pub(super) fn explain_route(&self, planned: &Planned, query: &PlannedQuery) -> Result<Vec<String>> {
         if let Some(choice) = &planned.routed.choice {
+            let begun = Instant::now();
             let (features, decision) = self.decide(planned, choice)?;
-            return Ok(explained::lines(choice, &features, &decision));
+            let took = begun.elapsed();
+            let mut lines = explained::lines(choice, &features, &decision);
+            lines.push(format!("decided in {} us", took.as_micros()));
+            return Ok(lines);
         }
         self.check_forced(query)?;
         let mut servers: Vec<&str> = query.foreign.iter().map(|remote| remote.server.as_str()).collect();

@@ -151,6 +151,7 @@ impl Feature {
 
 #[cfg(test)]
 mod tests {
+    use super::super::{Document, Subject};
     use super::*;
     use prost::Message;
 
@@ -180,11 +181,15 @@ mod tests {
             prices: vec![Price { engine: "pg".into(), milli: 2_500 }],
         };
         let expected: &[u8] = b"\x0a\x04acme\x12\x0e\x0a\x06main.*\x12\x04pg.*\
-            \x1a\x1e\x0a\x01r\x12\x07\x08\x05\x10\x00\x18\xac\x02\x12\x0c\x08\x20\"\x06lookup\"\x00\x1a\x02pg\
+            \x1a\x1c\x0a\x01r\x12\x07\x08\x05\x10\x00\x18\xac\x02\x12\x0a\x08\x20\"\x06lookup\x1a\x02pg\
             \"\x07fastest*\x0a\x0a\x03ann\x12\x03dba0\x058\x32B\x07\x0a\x02pg\x10\xc4\x13";
         let bytes = routes.encode_to_vec();
         assert_eq!(Routes::decode(&*bytes).unwrap(), routes);
         assert_eq!(bytes.escape_ascii().to_string(), expected.escape_ascii().to_string());
+        let subject = Some(Subject::Routes(Routes { tenant: "acme".into(), ..Routes::default() }));
+        let document = Document { name: "routes/acme".into(), version: 300, decided_at_us: 5, subject };
+        let expected = b"\x0a\x0broutes/acme\x10\xac\x02\x18\x05\x42\x06\x0a\x04acme";
+        assert_eq!(document.encode_to_vec().escape_ascii().to_string(), expected.escape_ascii().to_string());
     }
 
     #[test]
