@@ -12,6 +12,7 @@ mod foreign;
 mod machine;
 mod node;
 mod process;
+mod route;
 mod s3;
 mod sample;
 mod scale;
@@ -61,6 +62,7 @@ enum Command {
     Tenant(tenant::Options),
     Audit(audit::Options),
     Scale(scale::Options),
+    Route(route::Options),
     Config(config::Options),
 }
 
@@ -87,6 +89,7 @@ fn main() -> ExitCode {
         Command::Tenant(options) => tenant::run(options),
         Command::Audit(options) => audit::run(options),
         Command::Scale(options) => scale::run(options),
+        Command::Route(options) => route::run(options),
         Command::Config(options) => config::run(options),
     };
     match done {

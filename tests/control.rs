@@ -241,6 +241,44 @@ fn tenants_keys_tokens_and_the_audit() {
 }
 
 #[test]
+fn routes_from_files() {
+    let data = tempfile::tempdir().unwrap();
+    let control = Control::start(data.path(), &[]);
+    let (toml, json) = (data.path().join("rules.toml"), data.path().join("rules.json"));
+    let (toml, json) = (toml.to_str().unwrap(), json.to_str().unwrap());
+    let rule =
+        "[[rules]]\nname = \"keys\"\nengine = \"pg\"\nwhen.shape = [\"lookup\"]\nwhen.resident.below = 0.5\n";
+    std::fs::write(toml, format!("otherwise = \"fastest\"\n{rule}")).unwrap();
+    assert!(control.stdout(&["route", "check", "--file", toml]).contains("0 twins and 1 rules"));
+    let set = control.stdout(&["route", "set", "default", "--file", toml]);
+    assert!(set.contains("tenant default, version ") && set.contains("\"below\": 0.5"), "{set}");
+    let shown = control.stdout(&["route", "show", "default"]);
+    assert_eq!(shown, set);
+    std::fs::write(json, &shown[shown.find('{').unwrap()..]).unwrap();
+    assert_eq!(control.stdout(&["route", "set", "default", "--file", json]), set, "what is shown can be set");
+    for (file, text, told) in [
+        (
+            toml,
+            format!("{rule}\n[[rules]]\nname = \"x\"\nengine = \"pg\"\nwhen.shap = []\n"),
+            "line 10, column 6",
+        ),
+        (toml, format!("{rule}\nsample = 3\n"), "line 7, column 1"),
+        (json, "{\n \"otherwise\": 3 }".into(), "line 2 column 15"),
+        (json, "{ \"otherwise\": \"auto\" }".into(), "otherwise is 'auto'"),
+    ] {
+        std::fs::write(file, &text).unwrap();
+        for command in [&["route", "check"][..], &["route", "set", "default"]] {
+            let why = control.failure(&[command, &["--file", file]].concat());
+            assert!(why.contains(told) && why.contains(file), "{text}: {why}");
+        }
+    }
+    assert_eq!(control.stdout(&["route", "show", "default"]), set);
+    assert!(control.stdout(&["route", "delete", "default"]).contains("no routes any more"));
+    assert!(control.failure(&["route", "show", "default"]).contains("has no routes"));
+    control.stop();
+}
+
+#[test]
 fn operators_log_in_and_their_passwords_are_not_shown() {
     let data = tempfile::tempdir().unwrap();
     let control = Control::start(data.path(), &["--operator", "ann:s3cret"]);

@@ -1,9 +1,11 @@
 //! What the API takes and gives, as JSON; the audit has the same. Times are microseconds since 1970.
 
 mod policies;
+mod routes;
 mod scaling;
 
 pub(crate) use policies::{describe, status};
+pub use routes::{MayForce, MeasuredRange, Pushed, Range, Routes, Rule, Shape, TenantRoutes, Twin, When};
 pub use scaling::{Phase, PoolNode, PoolPolicy, PoolStatus, Step};
 
 use serde::{Deserialize, Serialize};

@@ -29,6 +29,7 @@ mod query;
 mod random;
 mod refreshes;
 pub mod result;
+mod routing;
 pub mod session;
 mod settings;
 mod shards;

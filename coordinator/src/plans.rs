@@ -1,9 +1,10 @@
 //! Plans of a tenant's queries that were asked lately: a dashboard asks the same ones over and over, and planning takes as long
 //! as running a small one.
 //!
-//! Planning depends on nothing but the text, the parameters and the view; plans of a view that is no longer current
+//! Planning depends on nothing but the text, the parameters, the tenant's routes and the view; plans of a view that is no longer current
 //! are dropped, and none keeps a view alive.
 
+use crate::routing::choice::Routed;
 use crate::view::View;
 use columnar::Value;
 use parking_lot::Mutex;
@@ -21,6 +22,8 @@ const LONGEST_BYTES: usize = 16 << 10;
 pub(crate) struct Asked {
     pub(crate) sql: String,
     pub(crate) parameters: Option<Vec<Value>>,
+    /// The version of the tenant's routes; 0: it has none.
+    pub(crate) routes: u64,
 }
 
 #[derive(Default)]
@@ -35,13 +38,13 @@ struct Kept {
 }
 
 struct Plan {
-    statement: Arc<Statement>,
+    routed: Routed,
     used: u64,
 }
 
 impl Plans {
     /// The plan against `view`, if it is kept.
-    pub(crate) fn get(&self, asked: &Asked, view: &Arc<View>) -> Option<Arc<Statement>> {
+    pub(crate) fn get(&self, asked: &Asked, view: &Arc<View>) -> Option<Routed> {
         let mut kept = self.0.lock();
         if !kept.is_of(view) {
             return None;
@@ -50,12 +53,12 @@ impl Plans {
         let clock = kept.clock;
         let plan = kept.plans.get_mut(asked)?;
         plan.used = clock;
-        Some(plan.statement.clone())
+        Some(plan.routed.clone())
     }
 
     /// Keeps a plan against `view`, which is the current one.
-    pub(crate) fn keep(&self, asked: Asked, view: &Arc<View>, statement: &Arc<Statement>) {
-        if !matches!(**statement, Statement::Query(_)) || asked.sql.len() > LONGEST_BYTES {
+    pub(crate) fn keep(&self, asked: Asked, view: &Arc<View>, routed: &Routed) {
+        if !matches!(*routed.statement, Statement::Query(_)) || asked.sql.len() > LONGEST_BYTES {
             return;
         }
         let mut kept = self.0.lock();
@@ -69,7 +72,7 @@ impl Plans {
             kept.plans.remove(&oldest);
         }
         let used = kept.clock;
-        kept.plans.insert(asked, Plan { statement: statement.clone(), used });
+        kept.plans.insert(asked, Plan { routed: routed.clone(), used });
     }
 }
 
@@ -84,11 +87,11 @@ mod tests {
     use super::*;
 
     fn asked(sql: &str) -> Asked {
-        Asked { sql: sql.into(), parameters: Some(Vec::new()) }
+        Asked { sql: sql.into(), parameters: Some(Vec::new()), routes: 0 }
     }
 
-    fn plan(sql: &str, view: &View) -> Arc<Statement> {
-        Arc::new(planner::plan(sql, view, &planner::PlannerOptions::default()).unwrap())
+    fn plan(sql: &str, view: &View) -> Routed {
+        Routed::as_written(planner::plan(sql, view, &planner::PlannerOptions::default()).unwrap())
     }
 
     #[test]
@@ -97,7 +100,10 @@ mod tests {
         let one = plan("SELECT 1", &view);
         assert!(plans.get(&asked("SELECT 1"), &view).is_none());
         plans.keep(asked("SELECT 1"), &view, &one);
-        assert!(Arc::ptr_eq(&plans.get(&asked("SELECT 1"), &view).unwrap(), &one));
+        let kept = plans.get(&asked("SELECT 1"), &view).unwrap();
+        assert!(Arc::ptr_eq(&kept.statement, &one.statement));
+        let later = Asked { routes: 1, ..asked("SELECT 1") };
+        assert!(plans.get(&later, &view).is_none());
         assert!(plans.get(&asked("SELECT 2"), &view).is_none());
         let unbound = Asked { parameters: None, ..asked("SELECT 1") };
         assert!(plans.get(&unbound, &view).is_none());

@@ -48,6 +48,12 @@ pub(crate) struct RunningQuery {
     running: Running,
     /// The first rows, where they were waited for.
     ahead: Option<Batch>,
+    /// All rows were given.
+    ended: bool,
+    /// What is done with how long it took, once it has given all rows.
+    done: Option<Done>,
+    /// When it was started, by its clock.
+    began: Duration,
     query: Arc<QueryContext>,
     sources: Arc<Sources>,
     /// What other engines have sent.
@@ -56,6 +62,9 @@ pub(crate) struct RunningQuery {
     _registered: Registered,
     slot: Option<Slot>,
 }
+
+/// See [`RunningQuery::when_done`].
+type Done = Box<dyn FnOnce(Duration) + Send>;
 
 /// Where its fragments run.
 enum Running {
@@ -102,6 +111,7 @@ impl RunningQuery {
         registered: Registered,
         losses: &Arc<Losses>,
     ) -> Result<RunningQuery> {
+        let began = query.now();
         let sources = Arc::new(Sources {
             coordinator: coordinator.clone(),
             view: view.clone(),
@@ -145,6 +155,9 @@ impl RunningQuery {
         Ok(RunningQuery {
             running,
             ahead: None,
+            ended: false,
+            done: None,
+            began,
             query,
             sources,
             moved,
@@ -162,6 +175,9 @@ impl RunningQuery {
     pub(crate) async fn next(&mut self) -> Result<Option<Batch>> {
         if let Some(batch) = self.ahead.take() {
             return Ok(Some(batch));
+        }
+        if self.ended {
+            return Ok(None);
         }
         let query = self.query.clone();
         let batch = match &mut self.running {
@@ -184,7 +200,20 @@ impl RunningQuery {
                 in_time(&query, next).await.and_then(|next| next)
             }
         };
-        self.sources.vouch(batch)
+        let batch = self.sources.vouch(batch);
+        self.ended = matches!(batch, Ok(None));
+        batch
+    }
+
+    /// Waits for the first rows.
+    pub(crate) async fn wait_for_rows(&mut self) -> Result<()> {
+        self.ahead = self.next().await?;
+        Ok(())
+    }
+
+    /// Has `done` called with how long the query ran, once it has given all its rows to a client that took them as they came.
+    pub(crate) fn when_done(&mut self, done: impl FnOnce(Duration) + Send + 'static) {
+        self.done = Some(Box::new(done));
     }
 
     /// Waits for the first rows of a query that runs on nodes, so that it can be run again where one is lost.
@@ -271,7 +300,12 @@ impl RunningQuery {
                 () = sender.closed() => return Ok(()),
                 next = self.next() => next?,
             };
-            let Some(batch) = next else { return Ok(()) };
+            let Some(batch) = next else {
+                if let Some(done) = self.done.take() {
+                    done(self.query.now().saturating_sub(self.began));
+                }
+                return Ok(());
+            };
             if batch.selected_rows() == 0 {
                 continue;
             }
@@ -293,7 +327,8 @@ impl RunningQuery {
         if let Ok(room) = in_time(&self.query, patient).await? {
             return Ok(room.ok());
         }
-        self.slot = None;
+        // What the client takes is not the engine's time.
+        (self.slot, self.done) = (None, None);
         let cancel = self.query.cancel.clone();
         tokio::select! {
             biased;

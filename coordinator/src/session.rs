@@ -2,6 +2,7 @@
 
 mod hedged;
 mod retries;
+mod routed;
 
 use crate::admission::{Limits, Slot};
 use crate::coordinator::{AskedBy, Coordinator, ListedQuery};
@@ -13,6 +14,7 @@ use crate::plans::Asked;
 use crate::quarantine::statement_id;
 use crate::query::{Registered, RunningQuery, cancelled, result_schema};
 use crate::result::{Rows, changed_schema, text_rows, text_schema, written_schema};
+use crate::routing::choice::{self, Routed};
 use crate::settings::SessionSettings;
 use crate::system::Names;
 use crate::tenants::Tenant;
@@ -48,7 +50,9 @@ pub struct Session {
 pub(crate) struct Planned {
     sql: String,
     parameters: Vec<Value>,
-    statement: Arc<Statement>,
+    routed: Routed,
+    /// The version of the routes that it was planned by.
+    routes: u64,
     view: Arc<View>,
     planning: Duration,
 }
@@ -161,6 +165,9 @@ impl Session {
 
     /// Sets a setting as `SET` does.
     pub(crate) fn set(&self, name: &str, value: Option<&str>) -> Result<()> {
+        if let Some(engine) = value.filter(|_| name.eq_ignore_ascii_case("engine")) {
+            self.check_engine(engine)?;
+        }
         self.settings.lock().set(name, value, &defaults(&self.coordinator))
     }
 
@@ -176,51 +183,66 @@ impl Session {
 
     /// What a statement gives and takes; its parameters are not known yet.
     pub(crate) async fn outline(&self, sql: &str) -> Result<Outline> {
-        let (statement, _) = self.bind(sql, None).await?;
-        let query = explain::query_of(&statement);
+        let (routed, ..) = self.bind(sql, None).await?;
+        let statement = &*routed.statement;
+        let query = explain::query_of(statement);
         Ok(Outline {
-            schema: schema_of(&statement),
+            schema: schema_of(statement),
             parameters: query.map(|query| query.parameters.clone()).unwrap_or_default(),
-            changes: changes(&statement),
+            changes: changes(statement),
         })
     }
 
     pub(crate) async fn plan(&self, sql: &str, parameters: Vec<Value>) -> Result<Planned> {
         let begun = Instant::now();
         let bound = self.bind(sql, Some(parameters.clone())).await;
-        let (statement, view) =
+        let (routed, view, routes) =
             bound.inspect_err(|error| self.note(Action::StatementFailed, 0, sql, error))?;
-        Ok(Planned { sql: sql.into(), parameters, statement, view, planning: begun.elapsed() })
+        Ok(Planned { sql: sql.into(), parameters, routed, routes, view, planning: begun.elapsed() })
     }
 
     /// Planning takes milliseconds of pure computation: it happens beside the tasks that serve.
-    async fn bind(&self, sql: &str, parameters: Option<Vec<Value>>) -> Result<(Arc<Statement>, Arc<View>)> {
+    async fn bind(&self, sql: &str, parameters: Option<Vec<Value>>) -> Result<(Routed, Arc<View>, u64)> {
         let view = self.current_view().await?;
-        let asked = Asked { sql: sql.into(), parameters };
-        if let Some(statement) = self.tenant.plans.get(&asked, &view) {
-            return Ok((statement, view));
+        let routes = self.routes_version();
+        let asked = Asked { sql: sql.into(), parameters, routes };
+        if let Some(routed) = self.tenant.plans.get(&asked, &view) {
+            return Ok((routed, view, routes));
         }
-        let (statement, lasts) = self.plan_on(&view, asked.clone()).await?;
+        let (routed, lasts) = self.plan_on(&view, asked.clone()).await?;
         if lasts {
-            self.tenant.plans.keep(asked, &view, &statement);
+            self.tenant.plans.keep(asked, &view, &routed);
         }
-        Ok((statement, view))
+        Ok((routed, view, routes))
     }
 
     /// Plans against a view; whether the plan holds for longer than this moment.
-    async fn plan_on(&self, view: &Arc<View>, asked: Asked) -> Result<(Arc<Statement>, bool)> {
-        let Asked { sql, parameters } = asked;
+    async fn plan_on(&self, view: &Arc<View>, asked: Asked) -> Result<(Routed, bool)> {
+        let Asked { sql, parameters, .. } = asked;
         let names = Arc::new(Names::new(view.clone(), self.coordinator.clone(), self.tenant.clone()));
         let catalog = names.clone();
+        let snapshot = self.coordinator.tenants.catalog().snapshot();
+        let routes = snapshot.policy().routes(self.tenant()).cloned();
+        let twins = routes
+            .as_ref()
+            .map(|(version, routes)| (routes.clone(), self.tenant.routing.twins(view, *version, routes)));
         let options = PlannerOptions {
             shards: view.shards(self.coordinator.config.shards),
-            version: self.coordinator.tenants.catalog().snapshot().cluster_version(),
+            version: snapshot.cluster_version(),
             parameters,
             ..PlannerOptions::default()
         };
-        let planned = shard::blocking(move || planner::plan(&sql, &*catalog, &options));
+        let planned = shard::blocking(move || {
+            let parsed = planner::parse_one(&sql)?;
+            match twins {
+                Some((routes, twins)) if parsed.reads() => {
+                    choice::plan(&sql, &parsed, &catalog, &options, &routes, &twins)
+                }
+                _ => planner::bind(&parsed, &*catalog, &options).map(Routed::as_written),
+            }
+        });
         match planned.await {
-            Ok(Ok(statement)) => Ok((Arc::new(statement), !names.are_momentary())),
+            Ok(Ok(routed)) => Ok((routed, !names.are_momentary())),
             Ok(Err(error)) => Err(plan_error(error)),
             Err(panic) => Err(Error::Internal(format!("the planner failed: {panic}"))),
         }
@@ -267,24 +289,29 @@ impl Session {
     }
 
     async fn run_once(&self, planned: Planned, call: &Call) -> Result<Rows> {
-        let current = Arc::ptr_eq(&planned.view, &self.tenant.datasets.view());
+        let current = Arc::ptr_eq(&planned.view, &self.tenant.datasets.view())
+            && planned.routes == self.routes_version();
         let planned = match current {
             true => planned,
             false => self.plan(&planned.sql, planned.parameters).await?,
         };
-        let schema = schema_of(&planned.statement);
-        self.coordinator.does(call.id, &planned.statement);
-        match &*planned.statement {
+        let statement = &planned.routed.statement;
+        let schema = schema_of(statement);
+        self.coordinator.does(call.id, statement);
+        match &**statement {
             Statement::Query(query) => {
+                if let Some(choice) = &planned.routed.choice {
+                    return self.run_routed(&planned, choice, call).await;
+                }
+                self.check_forced(query)?;
                 let started = self.begin(query, &planned, call).await?;
                 Ok(started.running.into_rows(schema))
             }
             Statement::Explain { analyze, query } => {
-                let measured = match analyze {
-                    true => Some(self.measure(query, &planned, call).await?),
-                    false => None,
-                };
-                text_rows(schema, vec![explain::lines(query, measured.as_ref())])
+                text_rows(schema, vec![self.explain(&planned, *analyze, query, call).await?])
+            }
+            Statement::ExplainRoute { query } => {
+                text_rows(schema, vec![self.explain_route(&planned, query)?])
             }
             Statement::ShowTables { schema: of } => show_tables(schema, &planned.view, of.as_deref()),
             Statement::Describe { table } => {
@@ -307,7 +334,7 @@ impl Session {
                 let (names, values) = shown.into_iter().unzip();
                 text_rows(schema, vec![names, values])
             }
-            _ => self.change(&planned.statement, &planned.view, call).await,
+            _ => self.change(statement, &planned.view, call).await,
         }
     }
 
@@ -454,18 +481,22 @@ impl Session {
 
 impl Planned {
     pub(crate) fn schema(&self) -> SchemaRef {
-        schema_of(&self.statement)
+        schema_of(&self.routed.statement)
     }
 
     /// Whether it changes something.
     pub(crate) fn changes(&self) -> bool {
-        changes(&self.statement)
+        changes(&self.routed.statement)
     }
 }
 
 fn defaults(coordinator: &Coordinator) -> SessionSettings {
     let config = &coordinator.config;
-    SessionSettings { execution: config.settings.clone(), query_timeout: config.query_timeout, hedge: true }
+    SessionSettings {
+        execution: config.settings.clone(),
+        query_timeout: config.query_timeout,
+        ..SessionSettings::default()
+    }
 }
 
 /// Whether a statement changes something.
@@ -474,6 +505,7 @@ fn changes(statement: &Statement) -> bool {
         statement,
         Statement::Query(_)
             | Statement::Explain { .. }
+            | Statement::ExplainRoute { .. }
             | Statement::ShowTables { .. }
             | Statement::Describe { .. }
             | Statement::Show { .. }
@@ -485,6 +517,7 @@ fn schema_of(statement: &Statement) -> SchemaRef {
     match statement {
         Statement::Query(query) => result_schema(query),
         Statement::Explain { .. } => text_schema(&["plan"]),
+        Statement::ExplainRoute { .. } => text_schema(&["route"]),
         Statement::ShowTables { .. } => text_schema(&["schema", "name"]),
         Statement::Describe { .. } => text_schema(&["column_name", "data_type", "is_nullable"]),
         Statement::Show { .. } => text_schema(&["name", "value"]),

@@ -1,6 +1,7 @@
 //! What `SET` changes and `SHOW` shows of a session.
 
 use crate::error::{Error, Result};
+use crate::routing::AUTO;
 use exec::context::Settings;
 use std::time::Duration;
 
@@ -12,9 +13,29 @@ pub(crate) struct SessionSettings {
     pub(crate) query_timeout: Option<Duration>,
     /// Queries that one shard holds up are tried without it, too.
     pub(crate) hedge: bool,
+    /// Which engine answers: `auto`, or one that the session forces.
+    pub(crate) engine: String,
+    /// What the client calls its queries; empty: nothing.
+    pub(crate) query_label: String,
 }
 
-const NAMES: [&str; 5] = ["batch_rows", "parallelism", "disturb", "query_timeout", "hedge"];
+impl Default for SessionSettings {
+    fn default() -> SessionSettings {
+        SessionSettings {
+            execution: Settings::default(),
+            query_timeout: None,
+            hedge: true,
+            engine: AUTO.into(),
+            query_label: String::new(),
+        }
+    }
+}
+
+/// The longest name of an engine or label, in bytes.
+const TEXT_BYTES: usize = 128;
+
+const NAMES: [&str; 7] =
+    ["batch_rows", "parallelism", "disturb", "query_timeout", "hedge", "engine", "query_label"];
 
 impl SessionSettings {
     /// `SET name = value`; without a value the one in `defaults`.
@@ -52,6 +73,8 @@ impl SessionSettings {
                     _ => return Err(Error::Statement(format!("hedge takes 'on' or 'off', not '{value}'"))),
                 };
             }
+            ("engine", value) => self.engine = text(name, value.unwrap_or(&defaults.engine))?,
+            ("query_label", value) => self.query_label = text(name, value.unwrap_or(&defaults.query_label))?,
             ("hedge", None) => self.hedge = defaults.hedge,
             ("query_timeout", None) => self.query_timeout = defaults.query_timeout,
             _ => return Err(unknown(name)),
@@ -70,6 +93,8 @@ impl SessionSettings {
                 self.query_timeout.map_or("none".into(), |time| format!("{}ms", time.as_millis()))
             }
             "hedge" => if self.hedge { "on" } else { "off" }.into(),
+            "engine" => self.engine.clone(),
+            "query_label" => self.query_label.clone(),
             _ => return Err(unknown(name)),
         })
     }
@@ -82,6 +107,16 @@ impl SessionSettings {
 
 fn unknown(name: &str) -> Error {
     Error::Statement(format!("there is no setting '{name}'; there are {}", NAMES.join(", ")))
+}
+
+/// A short text on one line.
+fn text(name: &str, value: &str) -> Result<String> {
+    match value.len() <= TEXT_BYTES && !value.chars().any(char::is_control) {
+        true => Ok(value.into()),
+        false => Err(Error::Statement(format!(
+            "{name} takes a text of at most {TEXT_BYTES} bytes without control characters"
+        ))),
+    }
 }
 
 fn number(name: &str, value: &str, least: u64, most: u64) -> Result<u64> {
@@ -112,7 +147,7 @@ mod tests {
 
     #[test]
     fn set_show_and_back() {
-        let defaults = SessionSettings { execution: Settings::default(), query_timeout: None, hedge: true };
+        let defaults = SessionSettings::default();
         let mut settings = defaults.clone();
         for (name, value, shown) in [
             ("Batch_Rows", "3", "3"),
@@ -120,6 +155,8 @@ mod tests {
             ("disturb", "7", "7"),
             ("query_timeout", "2 min", "120000ms"),
             ("hedge", "OFF", "off"),
+            ("engine", "Warehouse", "Warehouse"),
+            ("query_label", "nightly report", "nightly report"),
         ] {
             settings.set(name, Some(value), &defaults).unwrap();
             assert_eq!(settings.show(name).unwrap(), shown);
@@ -134,6 +171,8 @@ mod tests {
             ("batch_rows", "2049"),
             ("query_timeout", "soon"),
             ("hedge", "maybe"),
+            ("query_label", "two\nlines"),
+            ("engine", &"x".repeat(129)),
             ("nothing", "1"),
         ] {
             let error = settings.set(name, Some(value), &defaults).unwrap_err().to_string();

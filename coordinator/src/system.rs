@@ -186,6 +186,23 @@ impl Names {
         VirtualTable { name: "foreign_tables".into(), rows: rows.collect(), columns }
     }
 
+    fn routes(&self) -> VirtualTable {
+        let mut columns: Vec<ColumnSchema> = ["shape", "engine", "sql"].into_iter().map(text).collect();
+        columns.extend(["samples", "failures"].into_iter().map(wide));
+        columns.extend(["median_ms", "p95_ms", "last_ms"].map(real).map(or_null));
+        let rows = self.tenant.routing.history.list().into_iter().map(|one| {
+            let texts = [format!("{:016x}", one.fingerprint), one.engine.to_string(), one.text.to_string()];
+            let mut row = row(&texts, &[one.measured.count, one.failures]);
+            let times = [one.measured.median_ms, one.measured.p95_ms, one.measured.last_ms];
+            let known = one.measured.count > 0;
+            row.extend(
+                times.map(|ms| if known { Value::float64(ms) } else { Value::null(DataType::Float64) }),
+            );
+            row
+        });
+        VirtualTable { name: "routes".into(), rows: rows.collect(), columns }
+    }
+
     fn queries(&self) -> VirtualTable {
         let mut columns: Vec<ColumnSchema> = ["query", "principal", "sql"].into_iter().map(text).collect();
         columns.push(wide("elapsed_ms"));
@@ -207,6 +224,10 @@ fn spoken(speaks: Option<Speaks>) -> [Value; 2] {
 
 fn yes_or_no(name: &str) -> ColumnSchema {
     ColumnSchema { name: name.into(), data_type: DataType::Boolean, nullable: false }
+}
+
+fn real(name: &str) -> ColumnSchema {
+    ColumnSchema { name: name.into(), data_type: DataType::Float64, nullable: false }
 }
 
 fn or_null(column: ColumnSchema) -> ColumnSchema {
@@ -258,6 +279,7 @@ impl Catalog for Names {
             "quarantine" => Some(self.quarantine()),
             "queries" => Some(self.queries()),
             "refreshes" => Some(self.refreshes()),
+            "routes" => Some(self.routes()),
             "shards" => Some(self.shards()),
             _ => None,
         }

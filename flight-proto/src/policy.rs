@@ -11,6 +11,11 @@
 //! | `tenant/NAME` | [`Tenant`] |
 //! | `keys/NAME` | [`ApiKeys`] of that tenant |
 //! | `issuers` | [`Issuers`] |
+//! | `routes/NAME` | [`Routes`] of that tenant |
+
+mod routes;
+
+pub use routes::{Condition, Feature, MayForce, Price, Routes, Rule, Twin};
 
 use prost::Message;
 use std::fmt;
@@ -52,7 +57,7 @@ pub struct Document {
     /// When it was decided, in microseconds since 1970.
     #[prost(int64, tag = "3")]
     pub decided_at_us: i64,
-    #[prost(oneof = "Subject", tags = "4, 5, 6, 7")]
+    #[prost(oneof = "Subject", tags = "4, 5, 6, 7, 8")]
     pub subject: Option<Subject>,
 }
 
@@ -67,6 +72,8 @@ pub enum Subject {
     ApiKeys(ApiKeys),
     #[prost(message, tag = "7")]
     Issuers(Issuers),
+    #[prost(message, tag = "8")]
+    Routes(Routes),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, prost::Message)]
@@ -257,11 +264,13 @@ impl Document {
                 None if self.name == ISSUERS => ISSUERS.into(),
                 Some(("tenant", tenant)) => tenant_document(tenant),
                 Some(("keys", tenant)) => keys_document(tenant),
+                Some(("routes", tenant)) => routes_document(tenant),
                 _ => return invalid("this version of Tundra knows of no such thing".into()),
             },
             Some(Subject::Tenant(tenant)) => tenant_document(&tenant.name),
             Some(Subject::ApiKeys(keys)) => keys_document(&keys.tenant),
             Some(Subject::Issuers(_)) => ISSUERS.into(),
+            Some(Subject::Routes(routes)) => routes_document(&routes.tenant),
         };
         if self.name != expected {
             return invalid(format!("what it is about is named '{expected}'"));
@@ -314,6 +323,11 @@ pub fn tenant_document(tenant: &str) -> String {
 /// The name of the document about a tenant's keys.
 pub fn keys_document(tenant: &str) -> String {
     format!("keys/{tenant}")
+}
+
+/// The name of the document about which engines answer a tenant's queries.
+pub fn routes_document(tenant: &str) -> String {
+    format!("routes/{tenant}")
 }
 
 /// Why a name is no tenant's.
@@ -389,9 +403,14 @@ mod tests {
         let tenant = Some(Subject::Tenant(Tenant { name: "A/b".into(), ..Tenant::default() }));
         let badly = invalid(Document { name: "tenant/A/b".into(), subject: tenant, ..document() });
         assert!(badly.contains("lower-case"), "{badly}");
-        for (name, good) in
-            [("issuers", true), ("keys/acme", true), ("tenant/A", false), ("tenant/a/b", false), ("x", false)]
-        {
+        for (name, good) in [
+            ("issuers", true),
+            ("keys/acme", true),
+            ("routes/acme", true),
+            ("tenant/A", false),
+            ("tenant/a/b", false),
+            ("x", false),
+        ] {
             let gone = Document { name: name.into(), subject: Some(Subject::Gone(Gone {})), ..document() };
             assert_eq!(gone.sign(&[7; KEY_BYTES], sign).read().is_ok(), good, "{name}");
         }

@@ -14,6 +14,7 @@ mod foreign;
 mod known;
 mod logical;
 mod nullability;
+mod outline;
 mod parse;
 mod physical;
 mod planning;
@@ -27,6 +28,7 @@ mod statement;
 mod unnest;
 
 pub use error::{Error, ErrorKind, Result};
+pub use outline::{Outline, OutlinedScan, Pushed, QueryShape, shape_text};
 pub use parse::{Parsed, listed_text, parse};
 pub use statement::{
     CreateExternalTable, CreateForeignTable, CreateServer, FragmentNotes, ImportForeignSchema, OperatorNote,
@@ -39,9 +41,14 @@ use exec::runtime::STACK_BYTES;
 
 /// Parses, binds and plans one statement.
 pub fn plan(sql: &str, catalog: &dyn Catalog, options: &PlannerOptions) -> Result<Statement> {
+    bind(&parse_one(sql)?, catalog, options)
+}
+
+/// Parses a text of one statement.
+pub fn parse_one(sql: &str) -> Result<Parsed> {
     let mut statements = parse(sql)?;
     match (statements.pop(), statements.is_empty()) {
-        (Some(statement), true) => bind(&statement, catalog, options),
+        (Some(statement), true) => Ok(statement),
         (None, _) => Err(Error::new(ErrorKind::Syntax, "the statement is empty")),
         (Some(_), false) => {
             Err(Error::new(ErrorKind::Syntax, "one statement is expected, there are several"))

@@ -11,7 +11,7 @@ use crate::refresh::refresh_options;
 use crate::statement::{
     CreateExternalTable, PartitionBy, PlannedQuery, PlannerOptions, ResultColumn, Statement, TableName,
 };
-use crate::{distribute, foreign, known, nullability, physical, rules, share, unnest};
+use crate::{distribute, foreign, known, nullability, outline, physical, rules, share, unnest};
 use columnar::{DataType, Value};
 use exec::Expr;
 use sqlparser::ast::{self, Spanned};
@@ -37,7 +37,10 @@ pub(crate) fn statement(
     let named = |name: &ast::ObjectName| -> Result<TableName> { Ok(table_name(name)?.0) };
     Ok(match syntax {
         Syntax::Query(query) => Statement::Query(plan_query(binder, query, options)?),
-        Syntax::Explain { analyze, query } => {
+        Syntax::Explain { route: true, query, .. } => {
+            Statement::ExplainRoute { query: plan_query(binder, query, options)? }
+        }
+        Syntax::Explain { analyze, query, .. } => {
             Statement::Explain { analyze: *analyze, query: plan_query(binder, query, options)? }
         }
         Syntax::CreateExternalTable { name, if_not_exists, columns, location, partition_by, options } => {
@@ -153,14 +156,29 @@ fn finish(mut binder: Binder<'_>, bound: BoundQuery, options: &PlannerOptions) -
     let alone = PlannerOptions { shards, ..options.clone() };
     let options = &alone;
     let mut context = rules::Context { columns, results: &results, shards };
+    // What is read of another engine's tables is in its query afterwards.
+    let plain = match is_foreign && options.outline {
+        true => Some(rules::make_plain(plan.clone(), &mut context)?),
+        false => None,
+    };
     let mut plan = match is_foreign {
         true => foreign::push(plan, &mut context, options.optimize)?,
         false => rules::optimize(plan, &mut context, options.optimize)?,
     };
+    let mut outlined =
+        options.outline.then(|| outline::outline(plain.as_ref().unwrap_or(&plan), context.columns));
+    if let Some(outlined) = outlined.as_mut().filter(|_| is_foreign) {
+        outlined.pushed = Some(outline::Pushed::of(&plan));
+    }
     // Of the plan for any rows: what columns may hold must not hang on those that there are.
     let not_null = nullability::not_null(&plan);
     if options.optimize {
         plan = known::answer(plan);
+    }
+    if let Some(outlined) = outlined.as_mut().filter(|_| outline::reads_nothing(&plan)) {
+        // Facts answer it.
+        (outlined.scan_values, outlined.operator_rows) = (0.0, 0.0);
+        outlined.scans.iter_mut().for_each(|scan| (scan.rows, scan.bytes) = (0.0, 0.0));
     }
     let mut plan = distribute::distribute(plan, columns, shards)?;
     if options.optimize {
@@ -185,6 +203,7 @@ fn finish(mut binder: Binder<'_>, bound: BoundQuery, options: &PlannerOptions) -
         notes: lowered.notes,
         tables: lowered.tables,
         foreign: lowered.foreign,
+        outline: outlined.map(Arc::new),
     })
 }
 

@@ -1,6 +1,7 @@
 //! Statements as the coordinator runs them: bound, and planned where they query.
 
 use crate::catalog::{Engine, Table};
+use crate::outline::Outline;
 use columnar::{DataType, Value};
 use exec::plan::{Fragment, TableRef};
 use std::fmt;
@@ -15,6 +16,10 @@ pub enum Statement {
     Explain {
         /// Run the query and show what it did.
         analyze: bool,
+        query: PlannedQuery,
+    },
+    /// `EXPLAIN ROUTE`
+    ExplainRoute {
         query: PlannedQuery,
     },
     CreateExternalTable(CreateExternalTable),
@@ -199,6 +204,8 @@ pub struct PlannedQuery {
     pub tables: Vec<TableRef>,
     /// What other engines are asked. A query that asks any runs on the coordinator.
     pub foreign: Vec<RemoteQuery>,
+    /// Where it was asked for.
+    pub outline: Option<Arc<Outline>>,
 }
 
 /// A query that a foreign server answers.
@@ -263,10 +270,18 @@ pub struct PlannerOptions {
     pub parameters: Option<Vec<Value>>,
     /// Without it, only what is needed to run a plan at all is done to it: for tests.
     pub optimize: bool,
+    /// Whether [`PlannedQuery::outline`] is wanted.
+    pub outline: bool,
 }
 
 impl Default for PlannerOptions {
     fn default() -> PlannerOptions {
-        PlannerOptions { shards: 1, version: PLAN_VERSION, parameters: Some(Vec::new()), optimize: true }
+        PlannerOptions {
+            shards: 1,
+            version: PLAN_VERSION,
+            parameters: Some(Vec::new()),
+            optimize: true,
+            outline: false,
+        }
     }
 }

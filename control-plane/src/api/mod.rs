@@ -6,6 +6,7 @@ mod audit;
 mod issuers;
 mod keys;
 mod login;
+mod routes;
 mod scaling;
 mod status;
 mod tenants;
@@ -57,6 +58,7 @@ pub(crate) fn router(api: Arc<Api>) -> Router {
         .routes(routes!(tenants::resume))
         .routes(routes!(keys::list, keys::create))
         .routes(routes!(keys::revoke))
+        .routes(routes!(routes::show, routes::put, routes::delete))
         .routes(routes!(tokens::create))
         .routes(routes!(issuers::list, issuers::put, issuers::delete))
         .routes(routes!(issuers::rotate))

@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::json::{self, Tenant, TenantSettings};
 use flight_proto::policy::{
     self, DEFAULT_TENANT, Document, Gone, Subject, TenantStatus, check_tenant_name, keys_document,
-    tenant_document,
+    routes_document, tenant_document,
 };
 
 const TIER: &str = "standard";
@@ -95,7 +95,7 @@ async fn set_status(
     told_document(&document).ok_or_else(|| unknown(name))
 }
 
-/// Deletes a tenant with its keys. Gives what it was.
+/// Deletes a tenant with its keys and routes. Gives what it was.
 pub(crate) async fn delete(database: &Database, who: &str, name: &str) -> Result<Tenant> {
     let mut change = database.change(who).await?;
     let before = change.document(&tenant_document(name)).await?.as_ref().and_then(told);
@@ -113,6 +113,10 @@ pub(crate) async fn delete(database: &Database, who: &str, name: &str) -> Result
     change.decide(&tenant_document(name), "delete", Subject::Gone(Gone {})).await?;
     if change.document(&keys_document(name)).await?.is_some() {
         change.decide(&keys_document(name), "delete", Subject::Gone(Gone {})).await?;
+    }
+    let routes = change.document(&routes_document(name)).await?.and_then(|held| held.document.subject);
+    if matches!(routes, Some(Subject::Routes(_))) {
+        change.decide(&routes_document(name), "delete", Subject::Gone(Gone {})).await?;
     }
     change.commit().await?;
     Ok(before)

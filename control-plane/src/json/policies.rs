@@ -1,6 +1,6 @@
 //! Policy documents as JSON, and back.
 
-use super::{ApiKey, Issuer, Quotas, TenantSettings, TenantStatus, TokenKey, Workload};
+use super::{ApiKey, Issuer, Quotas, Routes, TenantSettings, TenantStatus, TokenKey, Workload};
 use flight_proto::policy::{self, Algorithm, Document, Subject};
 use serde_json::{Value, json};
 
@@ -21,6 +21,7 @@ pub(crate) fn describe(document: &Document) -> Value {
             let issuers: Vec<Issuer> = issuers.issuers.iter().map(Issuer::from).collect();
             json!({ "version": version, "issuers": issuers })
         }
+        Some(Subject::Routes(routes)) => json!({ "version": version, "routes": Routes::from(routes) }),
     }
 }
 

@@ -100,6 +100,36 @@ async fn tenants_keys_and_tokens() {
 }
 
 #[tokio::test]
+async fn routes_of_tenants() {
+    let served = Served::start(&[]).await;
+    let path = "tenants/acme/routes";
+    let rule = json!({ "name": "keys", "engine": "pg", "when": { "shape": ["lookup"], "resident": { "below": 0.5 } } });
+    let routes = json!({ "twins": [{ "table": "main.*", "foreign": "pg.*" }], "rules": [rule] });
+    assert_eq!(served.call("PUT", path, Some(routes.clone())).await.0, 404, "there is no such tenant");
+    assert_eq!(served.call("PUT", "tenants/acme", Some(json!({}))).await.0, 200);
+    let (status, told) = served.call("GET", path, None).await;
+    assert!(status == 404 && told["error"].as_str().unwrap().contains("tundra route set"), "{told}");
+    let (status, set) = served.call("PUT", &format!("{path}?version=0"), Some(routes.clone())).await;
+    assert_eq!((status, &set["routes"]["rules"], &set["tenant"]), (200, &routes["rules"], &json!("acme")));
+    assert_eq!(served.call("PUT", path, Some(routes.clone())).await.1, set, "twice is once");
+    assert_eq!(served.call("PUT", &format!("{path}?version=0"), Some(routes)).await.0, 409);
+    let (status, told) =
+        served.call("PUT", path, Some(json!({ "rules": [{ "name": "r", "engin": "pg" }] }))).await;
+    assert!(status == 400 && told["error"].as_str().unwrap().contains("unknown field `engin`"), "{told}");
+    let audit = served.get("audit").await.to_string();
+    assert!(audit.contains("set routes") && audit.contains("lookup"), "{audit}");
+    assert_eq!(served.call("DELETE", path, None).await, (200, set));
+    assert_eq!(served.call("DELETE", path, None).await.0, 404);
+    // They go with the tenant.
+    assert_eq!(served.call("PUT", path, Some(json!({}))).await.0, 200);
+    assert_eq!(served.call("DELETE", "tenants/acme", None).await.0, 200);
+    assert!(served.get("audit").await.as_array().unwrap().iter().any(|entry| {
+        (&entry["subject"], &entry["after"]["gone"]) == (&json!("routes/acme"), &json!(true))
+    }));
+    served.handle.shutdown().await.unwrap();
+}
+
+#[tokio::test]
 async fn issuers_and_status() {
     let served = Served::start(&[]).await;
     let issuers = served.get("issuers").await;

@@ -4,8 +4,8 @@ use super::reply::Refusal;
 use flight_proto::Message;
 use flight_proto::catalog::CatalogState;
 use flight_proto::policy::{
-    ApiKey, DEFAULT_TENANT, Document, ISSUERS, Issuer, Signed, Subject, Tenant, TenantStatus, keys_document,
-    tenant_document,
+    ApiKey, DEFAULT_TENANT, Document, ISSUERS, Issuer, Routes, Signed, Subject, Tenant, TenantStatus,
+    keys_document, routes_document, tenant_document,
 };
 use ring::signature::{ED25519, UnparsedPublicKey};
 use std::collections::BTreeMap;
@@ -18,6 +18,8 @@ pub struct Policy {
     /// By tenant.
     keys: BTreeMap<String, Arc<Vec<ApiKey>>>,
     issuers: Arc<Vec<Issuer>>,
+    /// By tenant, with the versions of their documents.
+    routes: BTreeMap<String, (u64, Arc<Routes>)>,
 }
 
 impl Policy {
@@ -42,6 +44,12 @@ impl Policy {
             }
             Some(Subject::Gone(_)) if document.name == keys_document(&about) => {
                 self.keys.remove(&about);
+            }
+            Some(Subject::Routes(routes)) => {
+                self.routes.insert(about, (document.version, Arc::new(routes)));
+            }
+            Some(Subject::Gone(_)) if document.name == routes_document(&about) => {
+                self.routes.remove(&about);
             }
             Some(Subject::Gone(_)) => {}
             None => {}
@@ -68,6 +76,13 @@ impl Policy {
         self.keys
             .iter()
             .find_map(|(tenant, keys)| keys.iter().find(|key| key.id == id).map(|key| (tenant.as_str(), key)))
+    }
+
+    /// Which engines answer a tenant's queries, and the version of the document that says so.
+    pub fn routes(&self, tenant: &str) -> Option<&(u64, Arc<Routes>)> {
+        let created = self.tenants.get(tenant).map_or(0, |tenant| tenant.created_version);
+        // Others are of a tenant that had the name before.
+        self.routes.get(tenant).filter(|(version, _)| *version > created)
     }
 
     pub fn issuers(&self) -> &Arc<Vec<Issuer>> {
@@ -121,8 +136,9 @@ pub(super) fn publish(
     {
         return Err(Refusal::BadDocument(format!("the tenant '{DEFAULT_TENANT}' cannot be deleted")));
     }
-    // Keys of a tenant that was deleted since are not those of one that has its name now.
-    if let Some(tenant) = document.tenant().filter(|tenant| name == keys_document(tenant))
+    // Keys and routes of a tenant that was deleted since are not those of one that has its name now.
+    let of_tenant = |tenant: &&str| name == keys_document(tenant) || name == routes_document(tenant);
+    if let Some(tenant) = document.tenant().filter(of_tenant)
         && let Some(Ok(known)) = state.policy.get(&tenant_document(tenant)).map(Signed::read)
         && matches!(known.subject, Some(Subject::Gone(_)))
         && known.version > document.version

@@ -68,12 +68,17 @@ impl Session {
             pause *= 2;
         };
         let view = self.tenant.datasets.view_without(slow)?;
-        let asked = Asked { sql: planned.sql.clone(), parameters: Some(planned.parameters.clone()) };
-        let (statement, _) = self.plan_on(&view, asked).await.ok()?;
-        let Statement::Query(query) = &*statement else { return None };
+        let asked = Asked {
+            sql: planned.sql.clone(),
+            parameters: Some(planned.parameters.clone()),
+            routes: planned.routes,
+        };
+        let (routed, _) = self.plan_on(&view, asked).await.ok()?;
+        let statement = routed.on_tundra();
+        let Statement::Query(query) = &**statement else { return None };
         // A bucket that no other shard holds cannot be read without it.
         let readable = query.tables.iter().all(|table| view.check(table).is_ok());
-        if !readable || schema_of(&statement) != planned.schema() {
+        if !readable || schema_of(statement) != planned.schema() {
             return None;
         }
         let slot = coordinator.admission.try_enter(self.tenant.name(), self.limits())?;

@@ -44,6 +44,8 @@ pub(crate) enum Syntax {
     Query(Box<Query>),
     Explain {
         analyze: bool,
+        /// Which engine would answer it, and why.
+        route: bool,
         query: Box<Query>,
     },
     CreateExternalTable {
@@ -135,6 +137,11 @@ pub(crate) enum Syntax {
 }
 
 impl Parsed {
+    /// Whether it is a query, or asks how one would run.
+    pub fn reads(&self) -> bool {
+        matches!(self.syntax, Syntax::Query(_) | Syntax::Explain { .. })
+    }
+
     /// Whether it gives rows and changes nothing.
     pub fn is_query(&self) -> bool {
         matches!(
@@ -181,6 +188,11 @@ fn parse_statements(sql: &str) -> Result<Vec<Parsed>> {
     }
 }
 
+/// The words of a text.
+pub(crate) fn tokens_of(sql: &str) -> Result<Vec<Token>> {
+    Tokenizer::new(&TundraDialect, sql).tokenize().map_err(|error| Error::from_parser(error.into()))
+}
+
 /// The error that says what should have come next.
 fn expected(parser: &Parser<'_>, what: &str) -> Error {
     match parser.expected::<()>(what, parser.peek_token()) {
@@ -218,7 +230,8 @@ fn statement(parser: &mut Parser<'_>) -> Result<Syntax> {
         Some("EXPLAIN") => {
             parser.next_token();
             let analyze = take_word(parser, "ANALYZE");
-            return Ok(Syntax::Explain { analyze, query: query(parser)? });
+            let route = !analyze && take_word(parser, "ROUTE");
+            return Ok(Syntax::Explain { analyze, route, query: query(parser)? });
         }
         Some("CREATE") => {
             parser.next_token();

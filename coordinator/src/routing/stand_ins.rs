@@ -1,0 +1,75 @@
+//! The names that a query uses, with tables of one engine in their places.
+
+use super::twins::{Key, Twins, key};
+use crate::system::Names;
+use parking_lot::Mutex;
+use planner::catalog::{Catalog, Table, VirtualTable};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// A catalog for one plan of a query.
+pub(super) struct StandIns<'a> {
+    names: &'a Names,
+    twins: &'a Twins,
+    /// Whose tables they are to be; `None`: Tundra.
+    server: Option<&'a str>,
+    read: Mutex<Read>,
+    virtual_tables: AtomicBool,
+}
+
+#[derive(Default)]
+struct Read {
+    /// As they are named, and what stands in for each.
+    tables: BTreeMap<Key, (Arc<Table>, Arc<Table>)>,
+    /// Why tables have no stand-in.
+    unmet: Vec<String>,
+}
+
+impl<'a> StandIns<'a> {
+    pub(super) fn new(names: &'a Names, twins: &'a Twins, server: Option<&'a str>) -> StandIns<'a> {
+        StandIns { names, twins, server, read: Mutex::default(), virtual_tables: AtomicBool::new(false) }
+    }
+
+    /// The tables that were named.
+    pub(super) fn named(&self) -> Vec<Arc<Table>> {
+        self.read.lock().tables.values().map(|(named, _)| named.clone()).collect()
+    }
+
+    /// Why the engine cannot answer; `None`: it has all tables.
+    pub(super) fn unmet(&self) -> Option<String> {
+        self.read.lock().unmet.first().cloned()
+    }
+
+    /// Whether tables were named that the coordinator makes up.
+    pub(super) fn reads_virtual_tables(&self) -> bool {
+        self.virtual_tables.load(Ordering::Relaxed)
+    }
+}
+
+impl Catalog for StandIns<'_> {
+    fn table(&self, schema: Option<&str>, name: &str) -> Option<Arc<Table>> {
+        let named = self.names.table(schema, name)?;
+        let mut read = self.read.lock();
+        let key = key(&named);
+        if let Some((_, stand_in)) = read.tables.get(&key) {
+            return Some(stand_in.clone());
+        }
+        let stand_in = self.twins.stand_in(&named, self.server).unwrap_or_else(|why| {
+            read.unmet.push(why);
+            named.clone()
+        });
+        read.tables.insert(key, (named, stand_in.clone()));
+        Some(stand_in)
+    }
+
+    fn table_names(&self) -> Vec<String> {
+        self.names.table_names()
+    }
+
+    fn virtual_table(&self, schema: Option<&str>, name: &str) -> Option<VirtualTable> {
+        let found = self.names.virtual_table(schema, name)?;
+        self.virtual_tables.store(true, Ordering::Relaxed);
+        Some(found)
+    }
+}
