@@ -36,6 +36,7 @@ pub mod start;
 mod system;
 mod tenants;
 mod upgrade;
+mod usage;
 mod view;
 mod write;
 

@@ -1,6 +1,7 @@
 //! What a statement gives: a schema and a stream of Arrow batches.
 
 use crate::error::Result;
+use crate::usage::Account;
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, RecordBatchOptions, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use futures::stream::BoxStream;
@@ -39,6 +40,18 @@ impl Rows {
         let mut rows = Rows::new(changed_schema(), stream::empty().boxed());
         rows.affected = Some(0);
         rows
+    }
+
+    /// Counts the rows as they are taken; the account is kept until they are read, or dropped.
+    pub(crate) fn counted(self, account: Arc<Account>) -> Rows {
+        let counted = self.stream.map(move |batch| match batch {
+            Ok(batch) => {
+                account.add_returned(batch.num_rows() as u64, batch.get_array_memory_size() as u64);
+                Ok(batch)
+            }
+            Err(error) => Err(account.cause(error)),
+        });
+        Rows { stream: counted.boxed(), ..self }
     }
 
     pub fn schema(&self) -> &SchemaRef {

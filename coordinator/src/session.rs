@@ -2,6 +2,7 @@
 
 mod hedged;
 mod retries;
+mod spending;
 
 use crate::admission::{Limits, Slot};
 use crate::coordinator::{AskedBy, Coordinator, ListedQuery};
@@ -16,6 +17,7 @@ use crate::result::{Rows, changed_schema, text_rows, text_schema, written_schema
 use crate::settings::SessionSettings;
 use crate::system::Names;
 use crate::tenants::Tenant;
+use crate::usage::{Account, Verdict, Who};
 use crate::view::View;
 use crate::write::collect_parquet;
 use arrow::datatypes::SchemaRef;
@@ -70,6 +72,7 @@ struct Call {
     /// On the coordinator's clock.
     deadline: Option<Duration>,
     listed: Arc<ListedQuery>,
+    account: Arc<Account>,
 }
 
 /// Cancels an attempt with its statement.
@@ -224,7 +227,7 @@ impl Session {
 
     /// Runs a planned statement. What it was planned against may have changed since: then it is planned anew.
     pub(crate) async fn run(&self, planned: Planned, query_id: u128) -> Result<Rows> {
-        let counted = self.run_planned(planned, query_id).await;
+        let counted = self.run_counted(planned, query_id).await;
         let outcome = if counted.is_ok() { "started" } else { "failed" };
         metrics::counter!("tundra_statements_total", "outcome" => outcome).increment(1);
         counted
@@ -241,10 +244,16 @@ impl Session {
         let listed = Arc::new(self.coordinator.list(id, asked, cancel.clone())?);
         // Listed by now, it ends as the tenant is suspended.
         self.coordinator.tenants.check_open(self.tenant())?;
-        let timeout = self.settings.lock().query_timeout;
+        let (timeout, label) = {
+            let settings = self.settings.lock();
+            (settings.query_timeout, settings.query_label.as_str().into())
+        };
+        let who = Who { tenant: self.tenant.name().clone(), user: self.principal.clone(), label };
+        let account = self.coordinator.usage.open(who, cancel.clone());
+        account.add_processor(planned.planning);
         let deadline = timeout.map(|timeout| self.coordinator.now() + timeout);
         let statement = statement_id(self.tenant(), &planned.sql, &planned.parameters);
-        Ok(Call { id, statement, losses: Arc::default(), cancel, deadline, listed })
+        Ok(Call { id, statement, losses: Arc::default(), cancel, deadline, listed, account })
     }
 
     async fn run_once(&self, planned: Planned, call: &Call) -> Result<Rows> {
@@ -358,7 +367,8 @@ impl Session {
         for table in &query.tables {
             view.check(table)?;
         }
-        let entering = coordinator.admission.enter(self.tenant.name(), self.limits());
+        let (group, limits) = self.group(call);
+        let entering = coordinator.admission.enter(&group, limits);
         let late = async {
             match call.deadline {
                 None => std::future::pending().await,
@@ -384,6 +394,7 @@ impl Session {
             queue: workload.queue as usize,
             queue_timeout: Duration::from_millis(workload.queue_timeout_ms),
             share: workload.share,
+            last: false,
         }
     }
 
@@ -406,6 +417,7 @@ impl Session {
             deadline,
             cancel,
             memory: memory.clone(),
+            meter: call.account.meter().clone(),
             settings: settings.execution,
             clock: Arc::new(move || started.elapsed()),
         });
@@ -413,7 +425,7 @@ impl Session {
         context.check()?;
         let registered: Registered = Box::new(call.listed.clone());
         let running =
-            RunningQuery::start(query, view, coordinator, context.clone(), slot, registered, &call.losses)?;
+            RunningQuery::start(query, view, coordinator, context.clone(), slot, registered, &call.losses, &call.account)?;
         Ok(Started { query: context, memory, running })
     }
 
@@ -446,7 +458,12 @@ impl Planned {
 
 fn defaults(coordinator: &Coordinator) -> SessionSettings {
     let config = &coordinator.config;
-    SessionSettings { execution: config.settings.clone(), query_timeout: config.query_timeout, hedge: true }
+    SessionSettings {
+        execution: config.settings.clone(),
+        query_timeout: config.query_timeout,
+        hedge: true,
+        query_label: String::new(),
+    }
 }
 
 /// Whether a statement changes something.

@@ -1,6 +1,7 @@
 //! What `SET` changes and `SHOW` shows of a session.
 
 use crate::error::{Error, Result};
+use crate::usage::LABEL_MOST;
 use exec::context::Settings;
 use std::time::Duration;
 
@@ -12,9 +13,11 @@ pub(crate) struct SessionSettings {
     pub(crate) query_timeout: Option<Duration>,
     /// Queries that one shard holds up are tried without it, too.
     pub(crate) hedge: bool,
+    /// Under what the use of statements is counted; empty: nothing.
+    pub(crate) query_label: String,
 }
 
-const NAMES: [&str; 5] = ["batch_rows", "parallelism", "disturb", "query_timeout", "hedge"];
+const NAMES: [&str; 6] = ["batch_rows", "parallelism", "disturb", "query_timeout", "hedge", "query_label"];
 
 impl SessionSettings {
     /// `SET name = value`; without a value the one in `defaults`.
@@ -52,6 +55,8 @@ impl SessionSettings {
                     _ => return Err(Error::Statement(format!("hedge takes 'on' or 'off', not '{value}'"))),
                 };
             }
+            ("query_label", Some(value)) => self.query_label = checked_label(value)?,
+            ("query_label", None) => self.query_label = defaults.query_label.clone(),
             ("hedge", None) => self.hedge = defaults.hedge,
             ("query_timeout", None) => self.query_timeout = defaults.query_timeout,
             _ => return Err(unknown(name)),
@@ -69,6 +74,7 @@ impl SessionSettings {
             "query_timeout" => {
                 self.query_timeout.map_or("none".into(), |time| format!("{}ms", time.as_millis()))
             }
+            "query_label" => self.query_label.clone(),
             "hedge" => if self.hedge { "on" } else { "off" }.into(),
             _ => return Err(unknown(name)),
         })
@@ -78,6 +84,13 @@ impl SessionSettings {
     pub(crate) fn all(&self) -> Result<Vec<(String, String)>> {
         NAMES.iter().map(|name| Ok((name.to_string(), self.show(name)?))).collect()
     }
+}
+
+/// A label that the use of statements is counted under.
+fn checked_label(label: &str) -> Result<String> {
+    let fits = label.len() <= LABEL_MOST && !label.chars().any(char::is_control);
+    let wrong = || Error::Statement(format!("query_label takes up to {LABEL_MOST} bytes without control characters"));
+    fits.then(|| label.to_string()).ok_or_else(wrong)
 }
 
 fn unknown(name: &str) -> Error {
@@ -112,7 +125,7 @@ mod tests {
 
     #[test]
     fn set_show_and_back() {
-        let defaults = SessionSettings { execution: Settings::default(), query_timeout: None, hedge: true };
+        let defaults = SessionSettings { execution: Settings::default(), query_timeout: None, hedge: true, query_label: String::new() };
         let mut settings = defaults.clone();
         for (name, value, shown) in [
             ("Batch_Rows", "3", "3"),
@@ -120,6 +133,7 @@ mod tests {
             ("disturb", "7", "7"),
             ("query_timeout", "2 min", "120000ms"),
             ("hedge", "OFF", "off"),
+            ("query_label", "dash boards", "dash boards"),
         ] {
             settings.set(name, Some(value), &defaults).unwrap();
             assert_eq!(settings.show(name).unwrap(), shown);
@@ -135,6 +149,8 @@ mod tests {
             ("query_timeout", "soon"),
             ("hedge", "maybe"),
             ("nothing", "1"),
+            ("query_label", "a\nb"),
+            ("query_label", &"x".repeat(LABEL_MOST + 1)),
         ] {
             let error = settings.set(name, Some(value), &defaults).unwrap_err().to_string();
             assert!(error.contains(name), "{error}");

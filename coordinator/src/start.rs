@@ -13,7 +13,8 @@ use crate::shards::here::ShardsHere;
 use crate::shards::nodes::Nodes;
 use crate::shards::{Shards, words};
 use crate::tenants::{Tenants, closing};
-use crate::{flight, http, metrics, upgrade};
+use crate::usage::Usage;
+use crate::{flight, http, metrics, upgrade, usage};
 use exec::memory::MemoryPool;
 use exec::runtime::Workers;
 use shard::{Place, Shard, Stores, hydrate};
@@ -180,13 +181,16 @@ pub async fn start(config: Config, environment: Environment) -> Result<Handle> {
     let snapshots = tenants.clone();
     background.push(tokio::spawn(foreign.clone().sweep(move || snapshots.catalog().snapshot())));
     let (of_all, refresher) = (tenants.clone(), refreshes.clone());
-    let coordinator = Arc::new(Coordinator::new(config, of_all, refresher, workers, memory, foreign, random));
+    let usage = Usage::new(random()?);
+    let coordinator =
+        Arc::new(Coordinator::new(config, of_all, refresher, workers, memory, foreign, usage, random));
     background.extend([
         tokio::spawn(refreshes.run()),
         tokio::spawn(tenants.clone().publish_all()),
         tokio::spawn(tenants.copy_catalog()),
         tokio::spawn(metrics::sample(coordinator.clone())),
         tokio::spawn(closing::follow(coordinator.clone())),
+        tokio::spawn(usage::watch(coordinator.clone())),
     ]);
     if let Some(listener) = listeners.flight {
         servers.push(flight::serve(listener, coordinator.clone(), stopped)?);

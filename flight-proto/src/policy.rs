@@ -11,7 +11,11 @@
 //! | `tenant/NAME` | [`Tenant`] |
 //! | `keys/NAME` | [`ApiKeys`] of that tenant |
 //! | `issuers` | [`Issuers`] |
+//! | `prices` | [`Prices`] |
+//! | `budgets/NAME` | [`Budgets`] of that tenant |
+//! | `spend/NAME` | [`Spend`] of that tenant |
 
+pub use crate::spending::{Budget, Budgets, OnLimit, Period, Price, Prices, Spend, Spent, SpentBy};
 use prost::Message;
 use std::fmt;
 
@@ -52,7 +56,7 @@ pub struct Document {
     /// When it was decided, in microseconds since 1970.
     #[prost(int64, tag = "3")]
     pub decided_at_us: i64,
-    #[prost(oneof = "Subject", tags = "4, 5, 6, 7")]
+    #[prost(oneof = "Subject", tags = "4, 5, 6, 7, 9, 10, 11")]
     pub subject: Option<Subject>,
 }
 
@@ -67,6 +71,12 @@ pub enum Subject {
     ApiKeys(ApiKeys),
     #[prost(message, tag = "7")]
     Issuers(Issuers),
+    #[prost(message, tag = "9")]
+    Budgets(Budgets),
+    #[prost(message, tag = "10")]
+    Prices(Prices),
+    #[prost(message, tag = "11")]
+    Spend(Spend),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, prost::Message)]
@@ -254,14 +264,19 @@ impl Document {
         let expected = match &self.subject {
             None => return invalid("it is about nothing that this version of Tundra knows".into()),
             Some(Subject::Gone(_)) => match self.name.split_once('/') {
-                None if self.name == ISSUERS => ISSUERS.into(),
+                None if self.name == ISSUERS || self.name == PRICES => self.name.clone(),
                 Some(("tenant", tenant)) => tenant_document(tenant),
                 Some(("keys", tenant)) => keys_document(tenant),
+                Some(("budgets", tenant)) => budgets_document(tenant),
+                Some(("spend", tenant)) => spend_document(tenant),
                 _ => return invalid("this version of Tundra knows of no such thing".into()),
             },
             Some(Subject::Tenant(tenant)) => tenant_document(&tenant.name),
             Some(Subject::ApiKeys(keys)) => keys_document(&keys.tenant),
             Some(Subject::Issuers(_)) => ISSUERS.into(),
+            Some(Subject::Budgets(budgets)) => budgets_document(&budgets.tenant),
+            Some(Subject::Prices(_)) => PRICES.into(),
+            Some(Subject::Spend(spend)) => spend_document(&spend.tenant),
         };
         if self.name != expected {
             return invalid(format!("what it is about is named '{expected}'"));
@@ -314,6 +329,19 @@ pub fn tenant_document(tenant: &str) -> String {
 /// The name of the document about a tenant's keys.
 pub fn keys_document(tenant: &str) -> String {
     format!("keys/{tenant}")
+}
+
+/// The name of the document about prices.
+pub const PRICES: &str = "prices";
+
+/// The name of the document about a tenant's budgets.
+pub fn budgets_document(tenant: &str) -> String {
+    format!("budgets/{tenant}")
+}
+
+/// The name of the document about what a tenant has spent.
+pub fn spend_document(tenant: &str) -> String {
+    format!("spend/{tenant}")
 }
 
 /// Why a name is no tenant's.

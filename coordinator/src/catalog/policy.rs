@@ -4,8 +4,8 @@ use super::reply::Refusal;
 use flight_proto::Message;
 use flight_proto::catalog::CatalogState;
 use flight_proto::policy::{
-    ApiKey, DEFAULT_TENANT, Document, ISSUERS, Issuer, Signed, Subject, Tenant, TenantStatus, keys_document,
-    tenant_document,
+    ApiKey, Budget, DEFAULT_TENANT, Document, ISSUERS, Issuer, PRICES, Prices, Signed, Spend, Subject, Tenant, TenantStatus, budgets_document,
+    keys_document, spend_document, tenant_document,
 };
 use ring::signature::{ED25519, UnparsedPublicKey};
 use std::collections::BTreeMap;
@@ -18,6 +18,10 @@ pub struct Policy {
     /// By tenant.
     keys: BTreeMap<String, Arc<Vec<ApiKey>>>,
     issuers: Arc<Vec<Issuer>>,
+    /// By tenant.
+    budgets: BTreeMap<String, Arc<Vec<Budget>>>,
+    spend: BTreeMap<String, Arc<Spend>>,
+    prices: Arc<Prices>,
 }
 
 impl Policy {
@@ -36,6 +40,18 @@ impl Policy {
             Some(Subject::Tenant(tenant)) => drop(self.tenants.insert(about, Arc::new(tenant))),
             Some(Subject::ApiKeys(keys)) => drop(self.keys.insert(about, Arc::new(keys.keys))),
             Some(Subject::Issuers(issuers)) => self.issuers = Arc::new(issuers.issuers),
+            Some(Subject::Budgets(budgets)) => {
+                drop(self.budgets.insert(about, Arc::new(budgets.budgets)));
+            }
+            Some(Subject::Spend(spend)) => drop(self.spend.insert(about, Arc::new(spend))),
+            Some(Subject::Prices(prices)) => self.prices = Arc::new(prices),
+            Some(Subject::Gone(_)) if document.name == PRICES => self.prices = Arc::default(),
+            Some(Subject::Gone(_)) if document.name == budgets_document(&about) => {
+                self.budgets.remove(&about);
+            }
+            Some(Subject::Gone(_)) if document.name == spend_document(&about) => {
+                self.spend.remove(&about);
+            }
             Some(Subject::Gone(_)) if document.name == ISSUERS => self.issuers = Arc::default(),
             Some(Subject::Gone(_)) if document.name == tenant_document(&about) => {
                 self.tenants.remove(&about);
@@ -68,6 +84,21 @@ impl Policy {
         self.keys
             .iter()
             .find_map(|(tenant, keys)| keys.iter().find(|key| key.id == id).map(|key| (tenant.as_str(), key)))
+    }
+
+    /// The budgets of a tenant, its users and its labels.
+    pub fn budgets(&self, tenant: &str) -> &[Budget] {
+        self.budgets.get(tenant).map_or(&[], |budgets| budgets)
+    }
+
+    /// What was spent of them, as the control plane knew it.
+    pub fn spend(&self, tenant: &str) -> Option<&Arc<Spend>> {
+        self.spend.get(tenant)
+    }
+
+    /// What is paid for what; nothing, where nobody published any.
+    pub fn prices(&self) -> &Prices {
+        &self.prices
     }
 
     pub fn issuers(&self) -> &Arc<Vec<Issuer>> {
