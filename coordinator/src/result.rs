@@ -46,7 +46,7 @@ impl Rows {
     pub(crate) fn counted(self, account: Arc<Account>) -> Rows {
         let counted = self.stream.map(move |batch| match batch {
             Ok(batch) => {
-                account.add_returned(batch.num_rows() as u64, batch.get_array_memory_size() as u64);
+                account.add_returned(batch.num_rows() as u64, bytes_of(&batch));
                 Ok(batch)
             }
             Err(error) => Err(account.cause(error)),
@@ -70,6 +70,12 @@ impl Stream for Rows {
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         self.stream.as_mut().poll_next(context)
     }
+}
+
+/// Bytes of a batch in memory, of its own rows alone.
+fn bytes_of(batch: &RecordBatch) -> u64 {
+    let of = |column: &ArrayRef| column.to_data().get_slice_memory_size().unwrap_or(0) as u64;
+    batch.columns().iter().map(of).sum()
 }
 
 /// One column, `count`.

@@ -14,10 +14,10 @@ use crate::plans::Asked;
 use crate::quarantine::statement_id;
 use crate::query::{Registered, RunningQuery, cancelled, result_schema};
 use crate::result::{Rows, changed_schema, text_rows, text_schema, written_schema};
-use crate::settings::SessionSettings;
+use crate::settings::{SessionSettings, checked_label};
 use crate::system::Names;
 use crate::tenants::Tenant;
-use crate::usage::{Account, Verdict, Who};
+use crate::usage::{Account, Who};
 use crate::view::View;
 use crate::write::collect_parquet;
 use arrow::datatypes::SchemaRef;
@@ -42,6 +42,8 @@ pub struct Session {
     /// Those that the login gives, beside those that the principal has by itself.
     roles: Arc<[String]>,
     settings: Arc<Mutex<SessionSettings>>,
+    /// Of a call, in place of the setting.
+    label: Option<Arc<str>>,
 }
 
 /// A statement that is planned and can be run, against the versions that were current when it was planned.
@@ -119,11 +121,18 @@ impl Session {
             principal: principal.into(),
             roles: roles.into(),
             settings: Arc::new(Mutex::new(settings)),
+            label: None,
         }
     }
 
     pub(crate) fn id(&self) -> u64 {
         self.id
+    }
+
+    /// The session, for a call whose use is counted under a label.
+    pub(crate) fn labelled(self, label: &str) -> Result<Session> {
+        let label = checked_label(label)?;
+        Ok(Session { label: Some(label.into()), ..self })
     }
 
     pub fn principal(&self) -> &str {
@@ -246,7 +255,8 @@ impl Session {
         self.coordinator.tenants.check_open(self.tenant())?;
         let (timeout, label) = {
             let settings = self.settings.lock();
-            (settings.query_timeout, settings.query_label.as_str().into())
+            let label = self.label.clone().unwrap_or_else(|| settings.query_label.as_str().into());
+            (settings.query_timeout, label)
         };
         let who = Who { tenant: self.tenant.name().clone(), user: self.principal.clone(), label };
         let account = self.coordinator.usage.open(who, cancel.clone());
@@ -312,6 +322,7 @@ impl Session {
                 let mut started = self.start(query, view, call).await?;
                 let files = collect_parquet(&mut started.running, columns).await?;
                 drop(started);
+                call.account.add_files(&files);
                 let (name, if_not_exists, columns) = (name.clone(), *if_not_exists, columns.clone());
                 let create =
                     async move { datasets.create_managed(&name, if_not_exists, columns, files).await };
@@ -322,6 +333,7 @@ impl Session {
                 let mut started = self.start(query, view, call).await?;
                 let files = collect_parquet(&mut started.running, &table.columns).await?;
                 drop(started);
+                call.account.add_files(&files);
                 let table = table.clone();
                 Rows::written(to_the_end(async move { datasets.append(&table, files).await }).await?)
             }

@@ -87,7 +87,7 @@ impl SessionSettings {
 }
 
 /// A label that the use of statements is counted under.
-fn checked_label(label: &str) -> Result<String> {
+pub(crate) fn checked_label(label: &str) -> Result<String> {
     let fits = label.len() <= LABEL_MOST && !label.chars().any(char::is_control);
     let wrong = || Error::Statement(format!("query_label takes up to {LABEL_MOST} bytes without control characters"));
     fits.then(|| label.to_string()).ok_or_else(wrong)

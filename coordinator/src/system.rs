@@ -1,6 +1,8 @@
 //! The schema `system`: what the coordinator knows of the cluster, as tables. They are of the moment in which a query
 //! is planned, so plans that read them are not kept.
 
+mod usage;
+
 use crate::catalog::SYSTEM_SCHEMA;
 use crate::coordinator::Coordinator;
 use crate::facts;
@@ -256,6 +258,8 @@ impl Catalog for Names {
             "queries" => Some(self.queries()),
             "refreshes" => Some(self.refreshes()),
             "shards" => Some(self.shards()),
+            "usage" => Some(self.usage()),
+            "budgets" => Some(self.budgets()),
             _ => None,
         }
     }

@@ -153,6 +153,20 @@ pub struct Heartbeat {
     /// Absent where the coordinator was told lately, and of nodes that do not tell it.
     #[prost(message, optional, tag = "11")]
     pub load: Option<Load>,
+    /// Told with the load.
+    #[prost(message, repeated, tag = "21")]
+    pub store: Vec<StoreUse>,
+}
+
+/// What a shard has asked of the object store for a tenant since its start.
+#[derive(Clone, PartialEq, Eq, Hash, prost::Message)]
+pub struct StoreUse {
+    #[prost(string, tag = "1")]
+    pub tenant: String,
+    #[prost(uint64, tag = "2")]
+    pub requests: u64,
+    #[prost(uint64, tag = "3")]
+    pub bytes: u64,
 }
 
 /// How much of a shard is used.

@@ -160,6 +160,21 @@ pub fn micros(picos: u128) -> u64 {
 }
 
 impl Prices {
+    /// What is paid where nobody has said anything else: about what the machines cost, in dollars.
+    pub fn standard() -> Prices {
+        let price = Price {
+            from_us: 0,
+            processor_hour_micros: 50_000,
+            resident_gib_hour_micros: 5_000,
+            scanned_gib_micros: 100,
+            exchanged_gib_micros: 10_000,
+            returned_gib_micros: 90_000,
+            thousand_requests_micros: 400,
+            foreign_second_micros: 10,
+        };
+        Prices { prices: vec![price] }
+    }
+
     /// What is paid at a moment; before the first, nothing.
     pub fn at(&self, at_us: i64) -> Price {
         let valid = self.prices.iter().filter(|price| price.from_us <= at_us);

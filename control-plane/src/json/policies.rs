@@ -1,6 +1,6 @@
 //! Policy documents as JSON, and back.
 
-use super::{ApiKey, Issuer, Quotas, TenantSettings, TenantStatus, TokenKey, Workload};
+use super::{ApiKey, Budget, Issuer, Price, Quotas, TenantSettings, TenantStatus, TokenKey, Workload};
 use flight_proto::policy::{self, Algorithm, Document, Subject};
 use serde_json::{Value, json};
 
@@ -21,6 +21,19 @@ pub(crate) fn describe(document: &Document) -> Value {
             let issuers: Vec<Issuer> = issuers.issuers.iter().map(Issuer::from).collect();
             json!({ "version": version, "issuers": issuers })
         }
+        Some(Subject::Budgets(budgets)) => {
+            let budgets: Vec<Value> = budgets
+                .budgets
+                .iter()
+                .map(|budget| json!({ "name": budget.name, "budget": Budget::from(budget) }))
+                .collect();
+            json!({ "version": version, "budgets": budgets })
+        }
+        Some(Subject::Prices(prices)) => {
+            let prices: Vec<Price> = prices.prices.iter().map(Price::from).collect();
+            json!({ "version": version, "prices": prices })
+        }
+        Some(Subject::Spend(spend)) => json!({ "version": version, "spent_of": spend.spent.len() }),
     }
 }
 

@@ -10,6 +10,7 @@ pub(crate) mod others;
 mod policy;
 pub(crate) mod quarantine;
 pub(crate) mod queries;
+mod usage;
 
 use crate::coordinator::Coordinator;
 use crate::datasets::now_us;
@@ -63,6 +64,7 @@ pub(crate) fn router(readiness: Readiness) -> Router {
         .routes(routes!(queries::show, queries::cancel))
         .routes(routes!(quarantine::list))
         .routes(routes!(quarantine::release))
+        .routes(routes!(usage::give))
         .split_for_parts();
     api.with_state(readiness)
         .route("/openapi.json", get(|| async move { Json(description) }))

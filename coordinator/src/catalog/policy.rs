@@ -96,9 +96,12 @@ impl Policy {
         self.spend.get(tenant)
     }
 
-    /// What is paid for what; nothing, where nobody published any.
-    pub fn prices(&self) -> &Prices {
-        &self.prices
+    /// What is paid for what.
+    pub fn prices(&self) -> Prices {
+        match self.prices.prices.is_empty() {
+            true => Prices::standard(),
+            false => (*self.prices).clone(),
+        }
     }
 
     pub fn issuers(&self) -> &Arc<Vec<Issuer>> {

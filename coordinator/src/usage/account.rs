@@ -3,6 +3,7 @@
 use super::{Usage, Who};
 use crate::error::Error;
 use crate::foreign::Moved;
+use bytes::Bytes;
 use exec::context::Cancel;
 use exec::meter::Meter;
 use flight_proto::node::{Done, Used};
@@ -115,8 +116,9 @@ impl Account {
         self.returned_bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    /// Requests to the object store, and what they carry.
-    pub(crate) fn add_store(&self, requests: u64, bytes: u64) {
+    /// Files that are written to the object store: a request each, and one for their manifest.
+    pub(crate) fn add_files(&self, files: &[Bytes]) {
+        let (requests, bytes) = (files.len() as u64 + 1, files.iter().map(|file| file.len() as u64).sum());
         self.store_requests.fetch_add(requests, Ordering::Relaxed);
         self.store_bytes.fetch_add(bytes, Ordering::Relaxed);
     }

@@ -74,7 +74,7 @@ impl State {
 }
 
 /// A moment of UTC, to the second.
-pub(crate) fn time_text(at_us: i64) -> String {
+fn time_text(at_us: i64) -> String {
     let value = columnar::Value::new(
         columnar::DataType::TIMESTAMP,
         columnar::Scalar::Integer((at_us.div_euclid(1_000_000) * 1_000_000).into()),

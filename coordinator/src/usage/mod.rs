@@ -9,14 +9,14 @@ mod budgets;
 mod ledger;
 
 pub(crate) use account::Account;
-pub(crate) use budgets::{Level, State, time_text};
+pub(crate) use budgets::{Level, State};
 
 use crate::catalog::Policy;
 use crate::coordinator::Coordinator;
 use crate::datasets::now_us;
 use exec::context::Cancel;
 use flight_proto::spending::OnLimit;
-use flight_proto::usage::{Measures, UsageBatch};
+use flight_proto::usage::{self, Measures, Resident, ShardUsage, UsageBatch};
 use ledger::Ledger;
 use parking_lot::Mutex;
 use std::collections::{HashMap, HashSet};
@@ -167,7 +167,7 @@ impl Usage {
         let names: HashSet<&Who> = open.iter().map(|account| &account.who).collect();
         let spent = {
             let (now_us, mut ledger) = (now_us(), self.ledger.lock());
-            ledger.prices = policy.prices().clone();
+            ledger.prices = policy.prices();
             ledger.forget_idle(now_us, |who| names.contains(who));
             ledger.spent(now_us)
         };
@@ -180,6 +180,37 @@ impl Usage {
                 metrics::gauge!("tundra_budget_spent_ratio", &labels).set(part);
             }
         }
+    }
+}
+
+/// What the control plane is told, which has everything of the start `source` up to the number `taken`.
+pub(crate) fn told(coordinator: &Coordinator, source: &str, taken: u64) -> usage::Usage {
+    let (usage, shards) = (&coordinator.usage, coordinator.tenants.shards());
+    let taken = if source == usage.source { taken } else { 0 };
+    let (used, own) = match (shards.here(), shards.nodes()) {
+        // They begin with this coordinator.
+        (Some(here), _) => (here.store_use(), format!("{}-", usage.source)),
+        (None, Some(nodes)) => (nodes.store_use(), String::new()),
+        (None, None) => (Vec::new(), String::new()),
+    };
+    let shards = used.into_iter().flat_map(|(shard, used)| {
+        let source = format!("{own}{shard}");
+        used.into_iter().map(move |used| ShardUsage {
+            source: source.clone(),
+            tenant: used.tenant,
+            store_requests: used.requests,
+            store_bytes: used.bytes,
+        })
+    });
+    let resident = coordinator.tenants.all().into_iter().map(|datasets| Resident {
+        tenant: datasets.tenant().to_string(),
+        bytes: datasets.view().resident_bytes(),
+    });
+    usage::Usage {
+        source: usage.source.clone(),
+        batches: usage.give(taken),
+        shards: shards.collect(),
+        resident: resident.filter(|one| one.bytes > 0).collect(),
     }
 }
 
