@@ -174,7 +174,9 @@ fn who_did_what_is_seen_written_and_verified() {
     // Each tenant sees what was done in its name; what is nobody's, those who operate.
     let seen = "SELECT action, principal, text, detail FROM system.audit";
     let own = told(sql(&["--token", &ann], seen));
-    for part in ["login,ann,,an access token", "CREATE TABLE t AS SELECT 7 AS a", "statement failed,ann,SELECT b"] {
+    for part in
+        ["login,ann,,an access token", "CREATE TABLE t AS SELECT 7 AS a", "statement failed,ann,SELECT b"]
+    {
         assert!(own.contains(part), "{part}: {own}");
     }
     assert!(!own.contains("zoe") && !own.contains("hidden") && !own.contains("PUT"), "{own}");
@@ -186,7 +188,8 @@ fn who_did_what_is_seen_written_and_verified() {
     let folder = data.path().join("objects/system/audit");
     let verified = told(run(&["audit", "files", folder.to_str().unwrap()]));
     for tenant in ["acme", "system", "zenith"] {
-        let row = verified.lines().find(|line| line.starts_with(tenant)).unwrap_or_else(|| panic!("{verified}"));
+        let row =
+            verified.lines().find(|line| line.starts_with(tenant)).unwrap_or_else(|| panic!("{verified}"));
         assert!(row.contains("as it was written"), "{row}");
     }
     let acme = std::fs::read_dir(folder.join("acme")).unwrap().next().unwrap().unwrap().path();

@@ -29,6 +29,8 @@ pub struct Intervals {
     pub compare: Duration,
     /// The keys of OpenID providers are fetched again.
     pub fetch: Duration,
+    /// The one that leads fetches what was used.
+    pub usage: Duration,
     /// The one that leads says that it still does.
     pub renew: Duration,
     /// How long an instance leads without saying so again.
@@ -41,6 +43,7 @@ impl Default for Intervals {
             look: Duration::from_millis(500),
             compare: Duration::from_secs(30),
             fetch: Duration::from_secs(300),
+            usage: Duration::from_secs(5),
             renew: Duration::from_secs(2),
             lease: Duration::from_secs(6),
         }

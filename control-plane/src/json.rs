@@ -3,10 +3,12 @@
 mod policies;
 mod routes;
 mod scaling;
+mod usage;
 
 pub(crate) use policies::{describe, status};
 pub use routes::{MayForce, MeasuredRange, Pushed, Range, Routes, Rule, Shape, TenantRoutes, Twin, When};
 pub use scaling::{Phase, PoolNode, PoolPolicy, PoolStatus, Step};
+pub use usage::{Budget, BudgetOf, NewPrice, OnLimit, Period, Price, Report, ReportRow};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -42,7 +44,7 @@ pub struct Workload {
     pub memory_bytes: u64,
 }
 
-/// What a tenant may use at most; 0: no limit. Published, and not enforced yet.
+/// What a tenant may use at most; 0: no limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Quotas {

@@ -19,6 +19,7 @@ mod reconcile;
 pub mod scaling;
 mod signing;
 mod start;
+mod usage;
 
 pub use cluster::{Cluster, HttpCluster, MemoryCluster};
 pub use config::{Config, Environment, Intervals, Login};

@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::lease::Lease;
 use crate::publisher::Publisher;
 use crate::scaling::Scaler;
+use crate::usage::collect::Collector;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -129,6 +130,13 @@ fn background(
         tokio::spawn(async move { fetch(&fetching.0, &fetching.1, &http, intervals.fetch).await }),
     ];
     if let Some(cluster) = cluster {
+        let collector = Collector {
+            database: database.clone(),
+            lease: lease.clone(),
+            cluster: cluster.clone(),
+            every: intervals.usage,
+        };
+        tasks.push(tokio::spawn(collector.run()));
         let publisher = Publisher::new(database.clone(), cluster, lease.clone(), intervals);
         tasks.push(tokio::spawn(publisher.run()));
     }

@@ -10,6 +10,7 @@ use crate::quarantine::Quarantine;
 use crate::refreshes::Refreshes;
 use crate::tenants::Tenants;
 use crate::trail::Trail;
+use crate::usage::Usage;
 use exec::context::Cancel;
 use exec::memory::MemoryPool;
 use exec::runtime::Workers;
@@ -34,6 +35,7 @@ pub(crate) struct Coordinator {
     pub(crate) hedging: Hedging,
     pub(crate) foreign: Arc<Foreign>,
     pub(crate) trail: Arc<Trail>,
+    pub(crate) usage: Arc<Usage>,
     random: Random,
     /// By number, and by a count of those of this process: a ticket may be redeemed while its query runs.
     queries: Mutex<BTreeMap<(u128, u64), Running>>,
@@ -84,6 +86,7 @@ impl Coordinator {
         memory: Arc<MemoryPool>,
         foreign: Arc<Foreign>,
         trail: Arc<Trail>,
+        usage: Arc<Usage>,
         random: Random,
     ) -> Coordinator {
         let admission = Admission::new(config.concurrency);
@@ -102,6 +105,7 @@ impl Coordinator {
             hedging: Hedging::new(),
             foreign,
             trail,
+            usage,
             random,
             queries,
             listed: AtomicU64::new(0),

@@ -38,6 +38,7 @@ mod system;
 mod tenants;
 mod trail;
 mod upgrade;
+mod usage;
 mod view;
 mod write;
 

@@ -14,6 +14,7 @@ use crate::losses::Losses;
 use crate::result::Rows;
 use crate::shards::Shards;
 use crate::shards::there::QueryThere;
+use crate::usage::Account;
 use crate::view::View;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
@@ -110,6 +111,7 @@ impl RunningQuery {
         slot: Slot,
         registered: Registered,
         losses: &Arc<Losses>,
+        account: &Arc<Account>,
     ) -> Result<RunningQuery> {
         let began = query.now();
         let sources = Arc::new(Sources {
@@ -132,11 +134,12 @@ impl RunningQuery {
                 let (running, exchange) =
                     runtime::RunningQuery::start_fed(topology, fragments, &query, workers)?;
                 moved = coordinator.foreign.feed(servers, &query, &exchange);
+                account.add_foreign(&moved);
                 Running::Here(running)
             }
             (Shards::Nodes(nodes), Some(seating)) if !plan.tables.is_empty() || plan.fragments.len() > 1 => {
                 let attempt = coordinator.random()?;
-                Running::Nodes(QueryThere::start(plan, seating, &query, attempt, losses, nodes)?)
+                Running::Nodes(QueryThere::start(plan, seating, &query, attempt, (losses, account), nodes)?)
             }
             (shards, _) => {
                 // A query without tables needs no node.

@@ -1,6 +1,7 @@
 //! What a statement gives: a schema and a stream of Arrow batches.
 
 use crate::error::Result;
+use crate::usage::Account;
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, RecordBatchOptions, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use futures::stream::BoxStream;
@@ -41,6 +42,18 @@ impl Rows {
         rows
     }
 
+    /// Counts the rows as they are taken; the account is kept until they are read, or dropped.
+    pub(crate) fn counted(self, account: Arc<Account>) -> Rows {
+        let counted = self.stream.map(move |batch| match batch {
+            Ok(batch) => {
+                account.add_returned(batch.num_rows() as u64, bytes_of(&batch));
+                Ok(batch)
+            }
+            Err(error) => Err(account.cause(error)),
+        });
+        Rows { stream: counted.boxed(), ..self }
+    }
+
     pub fn schema(&self) -> &SchemaRef {
         &self.schema
     }
@@ -57,6 +70,12 @@ impl Stream for Rows {
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         self.stream.as_mut().poll_next(context)
     }
+}
+
+/// Bytes of a batch in memory, of its own rows alone.
+fn bytes_of(batch: &RecordBatch) -> u64 {
+    let of = |column: &ArrayRef| column.to_data().get_slice_memory_size().unwrap_or(0) as u64;
+    batch.columns().iter().map(of).sum()
 }
 
 /// One column, `count`.

@@ -3,6 +3,7 @@
 mod hedged;
 mod retries;
 mod routed;
+mod spending;
 
 use crate::admission::{Limits, Slot};
 use crate::coordinator::{AskedBy, Coordinator, ListedQuery};
@@ -15,10 +16,11 @@ use crate::quarantine::statement_id;
 use crate::query::{Registered, RunningQuery, cancelled, result_schema};
 use crate::result::{Rows, changed_schema, text_rows, text_schema, written_schema};
 use crate::routing::choice::{self, Routed};
-use crate::settings::SessionSettings;
+use crate::settings::{SessionSettings, checked_label};
 use crate::system::Names;
 use crate::tenants::Tenant;
 use crate::trail::{Action, Deed};
+use crate::usage::{Account, Who};
 use crate::view::View;
 use crate::write::collect_parquet;
 use arrow::datatypes::SchemaRef;
@@ -44,6 +46,8 @@ pub struct Session {
     /// Those that the login gives, beside those that the principal has by itself.
     roles: Arc<[String]>,
     settings: Arc<Mutex<SessionSettings>>,
+    /// Of a call, in place of the setting.
+    label: Option<Arc<str>>,
 }
 
 /// A statement that is planned and can be run, against the versions that were current when it was planned.
@@ -76,6 +80,7 @@ struct Call {
     /// On the coordinator's clock.
     deadline: Option<Duration>,
     listed: Arc<ListedQuery>,
+    account: Arc<Account>,
 }
 
 /// Cancels an attempt with its statement.
@@ -122,11 +127,18 @@ impl Session {
             principal: principal.into(),
             roles: roles.into(),
             settings: Arc::new(Mutex::new(settings)),
+            label: None,
         }
     }
 
     pub(crate) fn id(&self) -> u64 {
         self.id
+    }
+
+    /// The session, for a call whose use is counted under a label.
+    pub(crate) fn labelled(self, label: &str) -> Result<Session> {
+        let label = checked_label(label)?;
+        Ok(Session { label: Some(label.into()), ..self })
     }
 
     pub fn principal(&self) -> &str {
@@ -252,7 +264,7 @@ impl Session {
     pub(crate) async fn run(&self, planned: Planned, query_id: u128) -> Result<Rows> {
         let sql = planned.sql.clone();
         self.note(Action::Statement, query_id, &sql, &"");
-        let counted = self.run_planned(planned, query_id).await;
+        let counted = self.run_counted(planned, query_id).await;
         let counted = counted.inspect_err(|error| self.note(Action::StatementFailed, query_id, &sql, error));
         let outcome = if counted.is_ok() { "started" } else { "failed" };
         metrics::counter!("tundra_statements_total", "outcome" => outcome).increment(1);
@@ -282,10 +294,17 @@ impl Session {
         let listed = Arc::new(self.coordinator.list(id, asked, cancel.clone())?);
         // Listed by now, it ends as the tenant is suspended.
         self.coordinator.tenants.check_open(self.tenant())?;
-        let timeout = self.settings.lock().query_timeout;
+        let (timeout, label) = {
+            let settings = self.settings.lock();
+            let label = self.label.clone().unwrap_or_else(|| settings.query_label.as_str().into());
+            (settings.query_timeout, label)
+        };
+        let who = Who { tenant: self.tenant.name().clone(), user: self.principal.clone(), label };
+        let account = self.coordinator.usage.open(who, cancel.clone());
+        account.add_processor(planned.planning);
         let deadline = timeout.map(|timeout| self.coordinator.now() + timeout);
         let statement = statement_id(self.tenant(), &planned.sql, &planned.parameters);
-        Ok(Call { id, statement, losses: Arc::default(), cancel, deadline, listed })
+        Ok(Call { id, statement, losses: Arc::default(), cancel, deadline, listed, account })
     }
 
     async fn run_once(&self, planned: Planned, call: &Call) -> Result<Rows> {
@@ -349,6 +368,7 @@ impl Session {
                 let mut started = self.start(query, view, call).await?;
                 let files = collect_parquet(&mut started.running, columns).await?;
                 drop(started);
+                call.account.add_files(&files);
                 let (name, if_not_exists, columns) = (name.clone(), *if_not_exists, columns.clone());
                 let create =
                     async move { datasets.create_managed(&name, if_not_exists, columns, files).await };
@@ -359,6 +379,7 @@ impl Session {
                 let mut started = self.start(query, view, call).await?;
                 let files = collect_parquet(&mut started.running, &table.columns).await?;
                 drop(started);
+                call.account.add_files(&files);
                 let table = table.clone();
                 Rows::written(to_the_end(async move { datasets.append(&table, files).await }).await?)
             }
@@ -404,7 +425,8 @@ impl Session {
         for table in &query.tables {
             view.check(table)?;
         }
-        let entering = coordinator.admission.enter(self.tenant.name(), self.limits());
+        let (group, limits) = self.group(call);
+        let entering = coordinator.admission.enter(&group, limits);
         let late = async {
             match call.deadline {
                 None => std::future::pending().await,
@@ -430,6 +452,7 @@ impl Session {
             queue: workload.queue as usize,
             queue_timeout: Duration::from_millis(workload.queue_timeout_ms),
             share: workload.share,
+            last: false,
         }
     }
 
@@ -452,14 +475,23 @@ impl Session {
             deadline,
             cancel,
             memory: memory.clone(),
+            meter: call.account.meter().clone(),
             settings: settings.execution,
             clock: Arc::new(move || started.elapsed()),
         });
         // A client may have cancelled it while it queued.
         context.check()?;
         let registered: Registered = Box::new(call.listed.clone());
-        let running =
-            RunningQuery::start(query, view, coordinator, context.clone(), slot, registered, &call.losses)?;
+        let running = RunningQuery::start(
+            query,
+            view,
+            coordinator,
+            context.clone(),
+            slot,
+            registered,
+            &call.losses,
+            &call.account,
+        )?;
         Ok(Started { query: context, memory, running })
     }
 

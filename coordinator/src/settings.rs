@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::routing::AUTO;
+use crate::usage::LABEL_MOST;
 use exec::context::Settings;
 use std::time::Duration;
 
@@ -74,7 +75,9 @@ impl SessionSettings {
                 };
             }
             ("engine", value) => self.engine = text(name, value.unwrap_or(&defaults.engine))?,
-            ("query_label", value) => self.query_label = text(name, value.unwrap_or(&defaults.query_label))?,
+            ("query_label", value) => {
+                self.query_label = checked_label(value.unwrap_or(&defaults.query_label))?;
+            }
             ("hedge", None) => self.hedge = defaults.hedge,
             ("query_timeout", None) => self.query_timeout = defaults.query_timeout,
             _ => return Err(unknown(name)),
@@ -103,6 +106,14 @@ impl SessionSettings {
     pub(crate) fn all(&self) -> Result<Vec<(String, String)>> {
         NAMES.iter().map(|name| Ok((name.to_string(), self.show(name)?))).collect()
     }
+}
+
+/// A label that the use of statements is counted under.
+pub(crate) fn checked_label(label: &str) -> Result<String> {
+    let fits = label.len() <= LABEL_MOST && !label.chars().any(char::is_control);
+    let wrong =
+        || Error::Statement(format!("query_label takes up to {LABEL_MOST} bytes without control characters"));
+    fits.then(|| label.to_string()).ok_or_else(wrong)
 }
 
 fn unknown(name: &str) -> Error {
@@ -174,6 +185,7 @@ mod tests {
             ("query_label", "two\nlines"),
             ("engine", &"x".repeat(129)),
             ("nothing", "1"),
+            ("query_label", &"x".repeat(LABEL_MOST + 1)),
         ] {
             let error = settings.set(name, Some(value), &defaults).unwrap_err().to_string();
             assert!(error.contains(name), "{error}");

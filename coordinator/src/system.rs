@@ -2,6 +2,7 @@
 //! is planned, so plans that read them are not kept.
 
 mod audit;
+mod usage;
 
 use crate::catalog::SYSTEM_SCHEMA;
 use crate::coordinator::Coordinator;
@@ -281,6 +282,8 @@ impl Catalog for Names {
             "refreshes" => Some(self.refreshes()),
             "routes" => Some(self.routes()),
             "shards" => Some(self.shards()),
+            "usage" => Some(self.usage()),
+            "budgets" => Some(self.budgets()),
             _ => None,
         }
     }

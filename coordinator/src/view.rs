@@ -78,6 +78,16 @@ impl View {
         self.names.values()
     }
 
+    /// Bytes of all tables in the memory of shards, one copy of each counted.
+    pub(crate) fn resident_bytes(&self) -> u64 {
+        let bytes = self.residents().filter(|resident| resident.shards.is_ok()).map(|resident| {
+            let statistics = &resident.table.statistics;
+            let of_row: f64 = statistics.columns.iter().map(|column| column.average_bytes).sum();
+            (of_row * statistics.rows as f64) as u64
+        });
+        bytes.sum()
+    }
+
     pub(crate) fn resident(&self, schema: Option<&str>, name: &str) -> Option<&Arc<Resident>> {
         let schema = schema.unwrap_or(DEFAULT_SCHEMA).to_lowercase();
         self.names.get(&(schema, name.to_lowercase()))

@@ -10,6 +10,8 @@ pub mod node;
 pub mod policy;
 pub mod replication;
 pub mod schema;
+pub mod spending;
 pub mod ticket;
+pub mod usage;
 
 pub use prost::Message;

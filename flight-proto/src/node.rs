@@ -153,6 +153,20 @@ pub struct Heartbeat {
     /// Absent where the coordinator was told lately, and of nodes that do not tell it.
     #[prost(message, optional, tag = "11")]
     pub load: Option<Load>,
+    /// Told with the load.
+    #[prost(message, repeated, tag = "21")]
+    pub store: Vec<StoreUse>,
+}
+
+/// What a shard has asked of the object store for a tenant since its start.
+#[derive(Clone, PartialEq, Eq, Hash, prost::Message)]
+pub struct StoreUse {
+    #[prost(string, tag = "1")]
+    pub tenant: String,
+    #[prost(uint64, tag = "2")]
+    pub requests: u64,
+    #[prost(uint64, tag = "3")]
+    pub bytes: u64,
 }
 
 /// How much of a shard is used.
@@ -501,6 +515,9 @@ pub struct Run {
     pub parallelism: u64,
     #[prost(uint64, optional, tag = "14")]
     pub disturb: Option<u64>,
+    /// How often the shard tells what was used, and before its last word; 0: never.
+    #[prost(uint32, tag = "21")]
+    pub usage_every_ms: u32,
 }
 
 /// What does a query wait for?
@@ -565,7 +582,7 @@ pub struct Share {
 /// What a shard tells of its part of a query.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Ran {
-    #[prost(oneof = "Told", tags = "1, 2, 3, 4")]
+    #[prost(oneof = "Told", tags = "1, 2, 3, 4, 9")]
     pub told: Option<Told>,
 }
 
@@ -581,6 +598,23 @@ pub enum Told {
     Done(Done),
     #[prost(message, tag = "4")]
     Failed(Failure),
+    /// Only where it was asked for ([`Run::usage_every_ms`]).
+    #[prost(message, tag = "9")]
+    Used(Used),
+}
+
+/// What a shard's part of a query has used so far.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, prost::Message)]
+pub struct Used {
+    /// Processor time.
+    #[prost(uint64, tag = "1")]
+    pub processor_us: u64,
+    /// Of segments, as they are encoded.
+    #[prost(uint64, tag = "2")]
+    pub scanned_bytes: u64,
+    /// Sent to other shards.
+    #[prost(uint64, tag = "3")]
+    pub exchanged_bytes: u64,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, prost::Message)]

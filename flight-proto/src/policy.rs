@@ -12,11 +12,15 @@
 //! | `keys/NAME` | [`ApiKeys`] of that tenant |
 //! | `issuers` | [`Issuers`] |
 //! | `routes/NAME` | [`Routes`] of that tenant |
+//! | `budgets/NAME` | [`Budgets`] of that tenant |
+//! | `prices` | [`Prices`] |
+//! | `spend/NAME` | [`Spend`] of that tenant |
 
 mod routes;
 
-pub use routes::{Condition, Feature, MayForce, Price, Routes, Rule, Twin};
+pub use routes::{Condition, EnginePrice, Feature, MayForce, Routes, Rule, Twin};
 
+pub use crate::spending::{Budget, Budgets, OnLimit, Period, Price, Prices, Spend, Spent, SpentBy};
 use prost::Message;
 use std::fmt;
 
@@ -57,7 +61,7 @@ pub struct Document {
     /// When it was decided, in microseconds since 1970.
     #[prost(int64, tag = "3")]
     pub decided_at_us: i64,
-    #[prost(oneof = "Subject", tags = "4, 5, 6, 7, 8")]
+    #[prost(oneof = "Subject", tags = "4, 5, 6, 7, 8, 9, 10, 11")]
     pub subject: Option<Subject>,
 }
 
@@ -74,6 +78,12 @@ pub enum Subject {
     Issuers(Issuers),
     #[prost(message, tag = "8")]
     Routes(Routes),
+    #[prost(message, tag = "9")]
+    Budgets(Budgets),
+    #[prost(message, tag = "10")]
+    Prices(Prices),
+    #[prost(message, tag = "11")]
+    Spend(Spend),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, prost::Message)]
@@ -261,16 +271,21 @@ impl Document {
         let expected = match &self.subject {
             None => return invalid("it is about nothing that this version of Tundra knows".into()),
             Some(Subject::Gone(_)) => match self.name.split_once('/') {
-                None if self.name == ISSUERS => ISSUERS.into(),
+                None if self.name == ISSUERS || self.name == PRICES => self.name.clone(),
                 Some(("tenant", tenant)) => tenant_document(tenant),
                 Some(("keys", tenant)) => keys_document(tenant),
                 Some(("routes", tenant)) => routes_document(tenant),
+                Some(("budgets", tenant)) => budgets_document(tenant),
+                Some(("spend", tenant)) => spend_document(tenant),
                 _ => return invalid("this version of Tundra knows of no such thing".into()),
             },
             Some(Subject::Tenant(tenant)) => tenant_document(&tenant.name),
             Some(Subject::ApiKeys(keys)) => keys_document(&keys.tenant),
             Some(Subject::Issuers(_)) => ISSUERS.into(),
             Some(Subject::Routes(routes)) => routes_document(&routes.tenant),
+            Some(Subject::Budgets(budgets)) => budgets_document(&budgets.tenant),
+            Some(Subject::Prices(_)) => PRICES.into(),
+            Some(Subject::Spend(spend)) => spend_document(&spend.tenant),
         };
         if self.name != expected {
             return invalid(format!("what it is about is named '{expected}'"));
@@ -328,6 +343,19 @@ pub fn keys_document(tenant: &str) -> String {
 /// The name of the document about which engines answer a tenant's queries.
 pub fn routes_document(tenant: &str) -> String {
     format!("routes/{tenant}")
+}
+
+/// The name of the document about prices.
+pub const PRICES: &str = "prices";
+
+/// The name of the document about a tenant's budgets.
+pub fn budgets_document(tenant: &str) -> String {
+    format!("budgets/{tenant}")
+}
+
+/// The name of the document about what a tenant has spent.
+pub fn spend_document(tenant: &str) -> String {
+    format!("spend/{tenant}")
 }
 
 /// Why a name is no tenant's.

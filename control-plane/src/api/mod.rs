@@ -11,6 +11,7 @@ mod scaling;
 mod status;
 mod tenants;
 mod tokens;
+mod usage;
 
 use crate::config::Login;
 use crate::database::Database;
@@ -70,6 +71,10 @@ pub(crate) fn router(api: Arc<Api>) -> Router {
         .routes(routes!(scaling::show, scaling::put, scaling::delete))
         .routes(routes!(scaling::show_status))
         .routes(routes!(scaling::history))
+        .routes(routes!(usage::show))
+        .routes(routes!(usage::list_prices, usage::set_prices))
+        .routes(routes!(usage::list_budgets))
+        .routes(routes!(usage::put_budget, usage::remove_budget))
         .split_for_parts();
     routes
         .route("/.well-known/jwks.json", get(issuers::jwks))

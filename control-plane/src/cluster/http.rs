@@ -8,6 +8,7 @@ use crate::hex;
 use crate::json::Coordinator;
 use flight_proto::admin::{Failure, Policy, Publish, Published};
 use flight_proto::policy::Signed;
+use flight_proto::usage::Usage;
 use futures::FutureExt;
 use futures::future::{BoxFuture, join_all};
 use parking_lot::Mutex;
@@ -15,6 +16,7 @@ use prost::Message;
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{Method, StatusCode, Url};
 use serde::de::DeserializeOwned;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Where documents are published.
@@ -29,6 +31,8 @@ pub struct HttpCluster {
     login: Option<Login>,
     /// In the order in which they are tried.
     nodes: Mutex<Vec<Node>>,
+    /// The starts of coordinators, as each told it last.
+    pub(super) sources: Mutex<BTreeMap<Url, String>>,
 }
 
 #[derive(Clone)]
@@ -69,7 +73,7 @@ impl HttpCluster {
         // What a proxy is for are other machines' services.
         let http = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none());
         let http = http.build().map_err(|error| Error::Environment(cause(&error)))?;
-        Ok(HttpCluster { http, login, nodes: Mutex::new(nodes) })
+        Ok(HttpCluster { http, login, nodes: Mutex::new(nodes), sources: Mutex::default() })
     }
 
     pub(super) fn urls(&self) -> Vec<Url> {
@@ -175,6 +179,10 @@ impl Cluster for HttpCluster {
             Err(none(&failures))
         }
         .boxed()
+    }
+
+    fn usage(&self, taken: BTreeMap<String, u64>) -> BoxFuture<'_, Vec<Usage>> {
+        async move { self.fetch_usage(&taken).await }.boxed()
     }
 
     fn coordinators(&self) -> Vec<Coordinator> {

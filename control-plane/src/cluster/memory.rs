@@ -6,6 +6,7 @@ use crate::json::Coordinator;
 use crate::{hex, signing};
 use flight_proto::admin::{Policy, PolicyDocument, PublishOutcome, Published, PublishedDocument};
 use flight_proto::policy::{Document, Signed, Subject};
+use flight_proto::usage::Usage;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
@@ -25,12 +26,18 @@ struct State {
     taken: BTreeMap<String, (Document, Signed)>,
     /// Names and versions, in the order in which they were taken.
     history: Vec<(String, u64)>,
+    usage: Vec<Usage>,
 }
 
 impl MemoryCluster {
     /// Has it not answer any more, or again.
     pub fn set_away(&self, away: bool) {
         self.state.lock().away = away;
+    }
+
+    /// Has its coordinators tell this; what was acknowledged they do not tell again.
+    pub fn set_usage(&self, usage: Vec<Usage>) {
+        self.state.lock().usage = usage;
     }
 
     /// What it has of a name.
@@ -96,6 +103,21 @@ impl Cluster for MemoryCluster {
             state.reached()?;
             let documents = documents.into_iter().map(|signed| state.take(signed)).collect::<Result<_>>()?;
             Ok(Published { documents })
+        }
+        .boxed()
+    }
+
+    fn usage(&self, taken: BTreeMap<String, u64>) -> BoxFuture<'_, Vec<Usage>> {
+        async move {
+            let mut state = self.state.lock();
+            if state.away {
+                return Vec::new();
+            }
+            for usage in &mut state.usage {
+                let taken = taken.get(&usage.source).copied().unwrap_or(0);
+                usage.batches.retain(|batch| batch.sequence > taken);
+            }
+            state.usage.clone()
         }
         .boxed()
     }

@@ -3,6 +3,7 @@
 mod http;
 mod memory;
 mod pool;
+mod usage;
 
 pub use http::HttpCluster;
 pub use memory::MemoryCluster;
@@ -11,7 +12,9 @@ use crate::error::Result;
 use crate::json::Coordinator;
 use flight_proto::admin::{Policy, Published};
 use flight_proto::policy::Signed;
+use flight_proto::usage::Usage;
 use futures::future::BoxFuture;
+use std::collections::BTreeMap;
 
 /// Where documents are published. It takes those that are later than what it has, and refuses the others.
 pub trait Cluster: Send + Sync {
@@ -20,6 +23,9 @@ pub trait Cluster: Send + Sync {
 
     /// Has it take documents, in this order. An error where it took none or where that is not known: publish them again.
     fn publish(&self, documents: Vec<Signed>) -> BoxFuture<'_, Result<Published>>;
+
+    /// What was used, of each coordinator that answers; `taken` has the last batch that was kept of each of their starts.
+    fn usage(&self, taken: BTreeMap<String, u64>) -> BoxFuture<'_, Vec<Usage>>;
 
     /// Its coordinators, as they were when they were asked last.
     fn coordinators(&self) -> Vec<Coordinator>;

@@ -61,6 +61,13 @@ impl<'a> Change<'a> {
         if let Some(before) = before.as_ref().filter(|before| before.subject.as_ref() == Some(&subject)) {
             return Ok(before.clone());
         }
+        let document = self.publish(name, subject).await?;
+        self.record(action, name, before.as_ref().map(describe), Some(describe(&document))).await?;
+        Ok(document)
+    }
+
+    /// Has the cluster know something that nobody decided: the audit does not tell of it.
+    pub(crate) async fn publish(&mut self, name: &str, subject: Subject) -> Result<Document> {
         let version = self.version + 1;
         let document =
             Document { name: name.into(), version, decided_at_us: self.now_us, subject: Some(subject) };
@@ -74,7 +81,6 @@ impl<'a> Change<'a> {
             return Err(Error::Conflict(why));
         }
         self.keep(&document, &signed).await?;
-        self.record(action, name, before.as_ref().map(describe), Some(describe(&document))).await?;
         Ok(document)
     }
 

@@ -8,6 +8,7 @@ mod change;
 mod providers;
 mod scaling;
 mod secrets;
+pub(crate) mod usage;
 
 pub(crate) use change::Change;
 pub(crate) use providers::JwksSource;
@@ -158,6 +159,7 @@ async fn migrate(pool: &AnyPool) -> Result<()> {
     let files = [
         (1, "decisions", include_str!("../../migrations/0001_decisions.sql")),
         (2, "scaling", include_str!("../../migrations/0002_scaling.sql")),
+        (3, "usage", include_str!("../../migrations/0003_usage.sql")),
     ];
     let migrations = files.map(|(number, name, sql)| {
         Migration::new(number, name.into(), MigrationType::Simple, sql.into_sql_str(), false)

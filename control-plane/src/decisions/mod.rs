@@ -31,7 +31,7 @@ pub(crate) async fn set_up(database: &Database) -> Result<()> {
 }
 
 /// Names of users, roles and claims: short, on one line.
-fn check_name(what: &str, name: &str) -> Result<()> {
+pub(crate) fn check_name(what: &str, name: &str) -> Result<()> {
     let fits = !name.is_empty() && name.len() <= NAME_MOST && !name.chars().any(char::is_control);
     let wrong = || format!("{what} is to be a text of 1 to {NAME_MOST} bytes without control characters");
     fits.then_some(()).ok_or_else(|| Error::Invalid(wrong()))

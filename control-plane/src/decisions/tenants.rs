@@ -5,8 +5,8 @@ use crate::database::{Change, Database, Held};
 use crate::error::{Error, Result};
 use crate::json::{self, Tenant, TenantSettings};
 use flight_proto::policy::{
-    self, DEFAULT_TENANT, Document, Gone, Subject, TenantStatus, check_tenant_name, keys_document,
-    routes_document, tenant_document,
+    self, DEFAULT_TENANT, Document, Gone, Subject, TenantStatus, budgets_document, check_tenant_name,
+    keys_document, routes_document, tenant_document,
 };
 
 const TIER: &str = "standard";
@@ -114,6 +114,9 @@ pub(crate) async fn delete(database: &Database, who: &str, name: &str) -> Result
     if change.document(&keys_document(name)).await?.is_some() {
         change.decide(&keys_document(name), "delete", Subject::Gone(Gone {})).await?;
     }
+    if change.document(&budgets_document(name)).await?.is_some() {
+        change.decide(&budgets_document(name), "delete", Subject::Gone(Gone {})).await?;
+    }
     let routes = change.document(&routes_document(name)).await?.and_then(|held| held.document.subject);
     if matches!(routes, Some(Subject::Routes(_))) {
         change.decide(&routes_document(name), "delete", Subject::Gone(Gone {})).await?;
@@ -139,7 +142,7 @@ pub(super) async fn make_default(change: &mut Change<'_>) -> Result<()> {
 }
 
 /// A tenant that there is.
-pub(super) async fn of(change: &mut Change<'_>, name: &str) -> Result<policy::Tenant> {
+pub(crate) async fn of(change: &mut Change<'_>, name: &str) -> Result<policy::Tenant> {
     let held = change.document(&tenant_document(name)).await?;
     held.as_ref().and_then(live).cloned().ok_or_else(|| unknown(name))
 }

@@ -1,6 +1,8 @@
 //! Policy documents as JSON, and back.
 
-use super::{ApiKey, Issuer, Quotas, Routes, TenantSettings, TenantStatus, TokenKey, Workload};
+use super::{
+    ApiKey, Budget, Issuer, Price, Quotas, Routes, TenantSettings, TenantStatus, TokenKey, Workload,
+};
 use flight_proto::policy::{self, Algorithm, Document, Subject};
 use serde_json::{Value, json};
 
@@ -22,6 +24,19 @@ pub(crate) fn describe(document: &Document) -> Value {
             json!({ "version": version, "issuers": issuers })
         }
         Some(Subject::Routes(routes)) => json!({ "version": version, "routes": Routes::from(routes) }),
+        Some(Subject::Budgets(budgets)) => {
+            let budgets: Vec<Value> = budgets
+                .budgets
+                .iter()
+                .map(|budget| json!({ "name": budget.name, "budget": Budget::from(budget) }))
+                .collect();
+            json!({ "version": version, "budgets": budgets })
+        }
+        Some(Subject::Prices(prices)) => {
+            let prices: Vec<Price> = prices.prices.iter().map(Price::from).collect();
+            json!({ "version": version, "prices": prices })
+        }
+        Some(Subject::Spend(spend)) => json!({ "version": version, "spent_of": spend.spent.len() }),
     }
 }
 

@@ -431,7 +431,7 @@ impl Routes {
             when: rule.when.conditions(),
             engine: rule.engine.clone(),
         };
-        let price = |(engine, price): (&String, &f64)| policy::Price {
+        let price = |(engine, price): (&String, &f64)| policy::EnginePrice {
             engine: engine.clone(),
             milli: (price * 1e3).round() as u64,
         };

@@ -18,6 +18,7 @@ on_both_databases! {
 
 fn short() -> Intervals {
     Intervals {
+        usage: Duration::from_millis(100),
         renew: Duration::from_millis(200),
         lease: Duration::from_millis(1_200),
         ..Intervals::default()

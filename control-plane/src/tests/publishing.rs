@@ -33,6 +33,7 @@ pub(super) fn soon() -> Intervals {
         look: Duration::from_millis(50),
         compare: Duration::from_millis(300),
         fetch: Duration::from_millis(100),
+        usage: Duration::from_millis(100),
         renew: Duration::from_millis(300),
         lease: Duration::from_millis(1_200),
     }

@@ -10,6 +10,7 @@ pub(crate) mod others;
 mod policy;
 pub(crate) mod quarantine;
 pub(crate) mod queries;
+mod usage;
 
 use crate::coordinator::Coordinator;
 use crate::datasets::now_us;
@@ -65,6 +66,7 @@ pub(crate) fn router(readiness: Readiness) -> Router {
         .routes(routes!(queries::show, queries::cancel))
         .routes(routes!(quarantine::list))
         .routes(routes!(quarantine::release))
+        .routes(routes!(usage::give))
         .split_for_parts();
     api.layer(middleware::from_fn_with_state(readiness.clone(), write_down))
         .with_state(readiness)

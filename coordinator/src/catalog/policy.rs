@@ -4,8 +4,9 @@ use super::reply::Refusal;
 use flight_proto::Message;
 use flight_proto::catalog::CatalogState;
 use flight_proto::policy::{
-    ApiKey, DEFAULT_TENANT, Document, ISSUERS, Issuer, Routes, Signed, Subject, Tenant, TenantStatus,
-    keys_document, routes_document, tenant_document,
+    ApiKey, Budget, DEFAULT_TENANT, Document, ISSUERS, Issuer, PRICES, Prices, Routes, Signed, Spend,
+    Subject, Tenant, TenantStatus, budgets_document, keys_document, routes_document, spend_document,
+    tenant_document,
 };
 use ring::signature::{ED25519, UnparsedPublicKey};
 use std::collections::BTreeMap;
@@ -20,6 +21,10 @@ pub struct Policy {
     issuers: Arc<Vec<Issuer>>,
     /// By tenant, with the versions of their documents.
     routes: BTreeMap<String, (u64, Arc<Routes>)>,
+    /// By tenant.
+    budgets: BTreeMap<String, Arc<Vec<Budget>>>,
+    spend: BTreeMap<String, Arc<Spend>>,
+    prices: Arc<Prices>,
 }
 
 impl Policy {
@@ -38,6 +43,18 @@ impl Policy {
             Some(Subject::Tenant(tenant)) => drop(self.tenants.insert(about, Arc::new(tenant))),
             Some(Subject::ApiKeys(keys)) => drop(self.keys.insert(about, Arc::new(keys.keys))),
             Some(Subject::Issuers(issuers)) => self.issuers = Arc::new(issuers.issuers),
+            Some(Subject::Budgets(budgets)) => {
+                drop(self.budgets.insert(about, Arc::new(budgets.budgets)));
+            }
+            Some(Subject::Spend(spend)) => drop(self.spend.insert(about, Arc::new(spend))),
+            Some(Subject::Prices(prices)) => self.prices = Arc::new(prices),
+            Some(Subject::Gone(_)) if document.name == PRICES => self.prices = Arc::default(),
+            Some(Subject::Gone(_)) if document.name == budgets_document(&about) => {
+                self.budgets.remove(&about);
+            }
+            Some(Subject::Gone(_)) if document.name == spend_document(&about) => {
+                self.spend.remove(&about);
+            }
             Some(Subject::Gone(_)) if document.name == ISSUERS => self.issuers = Arc::default(),
             Some(Subject::Gone(_)) if document.name == tenant_document(&about) => {
                 self.tenants.remove(&about);
@@ -83,6 +100,24 @@ impl Policy {
         let created = self.tenants.get(tenant).map_or(0, |tenant| tenant.created_version);
         // Others are of a tenant that had the name before.
         self.routes.get(tenant).filter(|(version, _)| *version > created)
+    }
+
+    /// The budgets of a tenant, its users and its labels.
+    pub fn budgets(&self, tenant: &str) -> &[Budget] {
+        self.budgets.get(tenant).map_or(&[], |budgets| budgets)
+    }
+
+    /// What was spent of them, as the control plane knew it.
+    pub fn spend(&self, tenant: &str) -> Option<&Arc<Spend>> {
+        self.spend.get(tenant)
+    }
+
+    /// What is paid for what.
+    pub fn prices(&self) -> Prices {
+        match self.prices.prices.is_empty() {
+            true => Prices::standard(),
+            false => (*self.prices).clone(),
+        }
     }
 
     pub fn issuers(&self) -> &Arc<Vec<Issuer>> {

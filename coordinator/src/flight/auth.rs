@@ -29,6 +29,8 @@ const IDLE: Duration = Duration::from_secs(12 * 3600);
 const SESSIONS_MAX: usize = 10_000;
 /// The header that names a tenant.
 const TENANT: &str = "tenant";
+/// The headers that name a label: proxies drop names with an underscore.
+const LABEL: [&str; 2] = ["query_label", "query-label"];
 
 /// By what a session is found again.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -77,8 +79,19 @@ impl Sessions {
         Ok(token)
     }
 
-    /// The session of a call.
+    /// The session of a call, which may say under which label it is counted.
     pub(super) fn of<T>(&self, request: &Request<T>) -> Result<Session> {
+        let session = self.unlabelled(request)?;
+        match LABEL.iter().find_map(|name| request.metadata().get(*name)) {
+            Some(label) => {
+                let no_text = |_| Error::Statement("the header 'query_label' is no text".into());
+                session.labelled(label.to_str().map_err(no_text)?.trim())
+            }
+            None => Ok(session),
+        }
+    }
+
+    fn unlabelled<T>(&self, request: &Request<T>) -> Result<Session> {
         let metadata = request.metadata();
         let credentials = credentials(metadata)?;
         let caller = match (&credentials, self.caller(&credentials, tenant(metadata)?)?) {

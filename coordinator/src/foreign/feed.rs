@@ -34,6 +34,9 @@ pub(crate) struct Moved {
     pub(crate) server: String,
     rows: AtomicU64,
     bytes: AtomicU64,
+    begun: Instant,
+    /// How long it took, in microseconds; 0: it goes on.
+    took_us: AtomicU64,
 }
 
 impl Moved {
@@ -43,6 +46,19 @@ impl Moved {
 
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// For how long it has been asked, or was.
+    pub(crate) fn asked_for(&self) -> Duration {
+        match self.took_us.load(Ordering::Relaxed) {
+            0 => self.begun.elapsed(),
+            took_us => Duration::from_micros(took_us),
+        }
+    }
+
+    fn ends(&self) {
+        let took_us = u64::try_from(self.begun.elapsed().as_micros()).unwrap_or(u64::MAX).max(1);
+        self.took_us.store(took_us, Ordering::Relaxed);
     }
 }
 
@@ -74,7 +90,13 @@ impl Foreign {
         exchange: &Arc<LocalExchange>,
     ) -> Vec<Arc<Moved>> {
         let moved = |(server, _): &(ForeignServer, RemoteQuery)| {
-            Arc::new(Moved { server: server.name.clone(), rows: AtomicU64::new(0), bytes: AtomicU64::new(0) })
+            Arc::new(Moved {
+                server: server.name.clone(),
+                rows: AtomicU64::new(0),
+                bytes: AtomicU64::new(0),
+                begun: Instant::now(),
+                took_us: AtomicU64::new(0),
+            })
         };
         let moved: Vec<Arc<Moved>> = asked.iter().map(moved).collect();
         let feeds = asked.into_iter().zip(&moved).map(|((server, remote), moved)| Feed {
@@ -131,6 +153,7 @@ impl Feed {
         let begun = Instant::now();
         let fed = catch_unwind(AssertUnwindSafe(|| self.send_all(watch)));
         watch.over();
+        self.moved.ends();
         // Not by server: their names are the tenants' to choose.
         let labels = [("tenant", self.key.tenant.clone()), ("kind", self.server.wrapper.clone())];
         metrics::counter!("tundra_foreign_rows_total", &labels).increment(self.moved.rows());

@@ -14,15 +14,14 @@ const RETRIES: Duration = Duration::from_secs(30);
 
 impl Session {
     /// Where a node is lost before the first row, the statement runs again on those that are left.
-    pub(super) async fn run_planned(&self, mut planned: Planned, query_id: u128) -> Result<Rows> {
-        let call = self.call(query_id, &planned)?;
+    pub(super) async fn run_planned(&self, mut planned: Planned, call: &Call) -> Result<Rows> {
         self.coordinator.quarantine.check(call.statement)?;
         let mut pause = AGAIN.0;
         let mut since = None;
         loop {
             let (sql, parameters) = (planned.sql.clone(), planned.parameters.clone());
             call.losses.begin();
-            let error = match self.run_once(planned, &call).await {
+            let error = match self.run_once(planned, call).await {
                 Ok(rows) => {
                     self.coordinator.quarantine.answered(call.statement);
                     return Ok(rows);
@@ -35,7 +34,7 @@ impl Session {
             let begun = *since.get_or_insert_with(tokio::time::Instant::now);
             let judged = async {
                 tokio::time::sleep(pause).await;
-                self.judge(&call, &sql).await
+                self.judge(call, &sql).await
             };
             tokio::select! {
                 biased;

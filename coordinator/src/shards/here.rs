@@ -4,6 +4,7 @@ use super::nodes::NodeSummary;
 use super::{Brought, Holdings};
 use crate::datasets::shard_error;
 use crate::error::Result;
+use flight_proto::node::StoreUse;
 use network::Versions;
 use shard::{
     Counts, Holding, Hydrating, Hydration, Hydrations, Placement, Shard, ShardSet, Version, VersionId,
@@ -102,6 +103,20 @@ impl ShardsHere {
     }
 
     /// What all hydrations since the start have done.
+    /// What each shard has asked of the object store, by tenant.
+    pub(crate) fn store_use(&self) -> Vec<(String, Vec<StoreUse>)> {
+        let of_shard = |(place, hydrations): (usize, &Arc<Hydrations>)| {
+            let by_tenant = hydrations.by_tenant().into_iter();
+            let used = by_tenant.map(|(tenant, counts)| StoreUse {
+                tenant,
+                requests: counts.requests,
+                bytes: counts.bytes_read,
+            });
+            (place.to_string(), used.collect())
+        };
+        self.hydrations.iter().enumerate().map(of_shard).collect()
+    }
+
     pub(crate) fn counts(&self) -> Counts {
         self.hydrations.iter().map(|of| of.counts()).fold(Counts::default(), Counts::plus)
     }

@@ -7,7 +7,7 @@ use crate::catalog::{CatalogState, CatalogStore};
 use crate::error::{Error, Result};
 use crate::losses::{Fate, LostShard};
 use flight_proto::catalog::{Change, Command, SetShard, Shard, ShardStatus};
-use flight_proto::node::{Heartbeat, Load, Orders, VersionName, Wanted};
+use flight_proto::node::{Heartbeat, Load, Orders, StoreUse, VersionName, Wanted};
 use flight_proto::policy::DEFAULT_TENANT;
 use network::{Peers, Versions};
 use parking_lot::Mutex;
@@ -63,6 +63,7 @@ pub(super) struct Known {
     hydrations: Vec<Hydration>,
     /// What it told last.
     load: Option<Load>,
+    store: Vec<StoreUse>,
 }
 
 /// A shard as operators see it.
@@ -133,11 +134,12 @@ impl Nodes {
                 holdings: Arc::default(),
                 hydrations: Vec::new(),
                 load: None,
+                store: Vec::new(),
             });
             let mut changed = !node.alive;
             if node.incarnation != heartbeat.incarnation {
                 (node.holdings_revision, node.holdings, changed) = (0, Arc::default(), true);
-                node.load = None;
+                (node.load, node.store) = (None, Vec::new());
             }
             changed |= node.address != heartbeat.address;
             node.incarnation = heartbeat.incarnation;
@@ -146,7 +148,9 @@ impl Nodes {
             node.versions = versions;
             node.hydrated_revision = heartbeat.hydrated_revision;
             (node.heard, node.last_heard, node.alive) = (Some(now), now, true);
-            node.load = heartbeat.load.or(node.load);
+            if heartbeat.load.is_some() {
+                (node.load, node.store) = (heartbeat.load, heartbeat.store);
+            }
             if let Some(told) = heartbeat.hydrations {
                 node.hydrations = told.hydrations.into_iter().filter_map(hydration_of).collect();
             }
@@ -416,5 +420,12 @@ impl Nodes {
             }
         };
         ids.into_iter().map(summary).collect()
+    }
+
+    /// What each shard has asked of the object store since its start, by shard and start.
+    pub(crate) fn store_use(&self) -> Vec<(String, Vec<StoreUse>)> {
+        let known = self.known.lock();
+        let told = known.iter().filter(|(_, node)| !node.store.is_empty());
+        told.map(|(id, node)| (format!("{id:016x}-{:016x}", node.incarnation), node.store.clone())).collect()
     }
 }

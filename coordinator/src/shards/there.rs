@@ -5,14 +5,15 @@ use super::seating::Seating;
 use crate::error::{Error, Result};
 use crate::hedge::{Parts, Shape};
 use crate::losses::{Losses, LostShard};
+use crate::usage::{Account, SHARDS_TELL_MS};
 use columnar::Batch;
 use columnar::frame::FrameDecoder;
 use exec::QueryContext;
 use exec::plan::TableRef;
 use exec::runtime::{Profile, Topology};
 use flight_proto::Message;
-use flight_proto::node::{FailureKind, Ran, Run, Service, Share, Told, VersionName};
-use network::Peers;
+use flight_proto::node::{FailureKind, Ran, Run, Service, Share, Told, Used, VersionName};
+use network::{Peers, Stream};
 use planner::PlannedQuery;
 use shard::VersionId;
 use shard::service::words::{error_of, frame_limits, from_profile};
@@ -26,6 +27,8 @@ use tokio::time::Instant;
 const QUEUE: usize = 4;
 /// How long a failure that another node's may have caused waits for that one to be told.
 const CAUSE: Duration = Duration::from_millis(300);
+/// How long a shard whose part nobody wants any more may take to tell what it has used.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 /// A shard that was heard of so long before a query began may well have lived to see it.
 const FRESH: Duration = Duration::from_millis(500);
 
@@ -53,7 +56,7 @@ pub(crate) struct QueryThere {
     began: Instant,
     /// Told of shards that are lost while it runs on them.
     losses: Arc<Losses>,
-    _tasks: JoinSet<()>,
+    tasks: JoinSet<()>,
 }
 
 struct Part {
@@ -73,7 +76,7 @@ impl QueryThere {
         seating: &Arc<Seating>,
         query: &QueryContext,
         attempt: u128,
-        losses: &Arc<Losses>,
+        (losses, account): (&Arc<Losses>, &Arc<Account>),
         nodes: &Arc<Nodes>,
     ) -> Result<QueryThere> {
         let count = seating.nodes.len();
@@ -121,12 +124,14 @@ impl QueryThere {
                 batch_rows: query.settings.batch_rows as u64,
                 parallelism: query.settings.parallelism as u64,
                 disturb: query.settings.disturb,
+                usage_every_ms: SHARDS_TELL_MS,
             };
             let is_enough = enough.subscribe();
             let (peers, sender, seating) = (nodes.peers.clone(), sender.clone(), seating.clone());
+            let account = account.clone();
             tasks.spawn(async move {
                 let address = &seating.nodes[place].1;
-                if let Err(error) = follow(&peers, address, run, place, &sender, is_enough).await {
+                if let Err(error) = follow(&peers, address, run, place, &sender, is_enough, &account).await {
                     // Who does not listen any more has gone.
                     let _ = sender.send((place, Err(error))).await;
                 }
@@ -148,7 +153,7 @@ impl QueryThere {
             lost: Vec::new(),
             began: Instant::now(),
             losses: losses.clone(),
-            _tasks: tasks,
+            tasks,
         })
     }
 
@@ -179,6 +184,8 @@ impl QueryThere {
             // The result is whole: what others have still to do is not needed.
             let whole = !self.parts[self.root].running && self.failure.is_none();
             match told {
+                // It was taken in where it came.
+                Ok(Told::Used(_)) => {}
                 Ok(Told::Started(_)) => self.parts[place].started = true,
                 Ok(Told::Rows(frame)) => {
                     if self.failure.is_none() {
@@ -290,6 +297,13 @@ impl QueryThere {
     }
 }
 
+impl Drop for QueryThere {
+    fn drop(&mut self) {
+        // They end soon: nobody takes what they hand on.
+        self.tasks.detach_all();
+    }
+}
+
 pub(crate) fn id_of(table: &TableRef) -> VersionId {
     VersionId { tenant: table.tenant.clone(), dataset: table.dataset, version: table.version }
 }
@@ -302,27 +316,72 @@ async fn follow(
     place: usize,
     sender: &mpsc::Sender<(usize, network::Result<Told>)>,
     mut is_enough: watch::Receiver<bool>,
+    account: &Account,
 ) -> network::Result<()> {
     let mut stream = peers.open(address, network::Service(Service::Run as u16)).await?;
     stream.sender.send(run.encode_to_vec().into()).await?;
+    let (mut used, mut finished) = (Used::default(), false);
     loop {
-        let malformed =
-            |why: &str| network::Error::Malformed { peer: address.to_string(), why: why.to_string() };
         let message = tokio::select! {
             biased;
             message = stream.receiver.receive() => message?,
-            () = enough(&mut is_enough) => {
-                // It tells a last word, or has done so already.
+            // It tells a last word, or has done so already.
+            () = enough(&mut is_enough), if !finished => {
                 stream.sender.finish()?;
-                stream.receiver.receive().await?
+                finished = true;
+                continue;
+            }
+            () = sender.closed() => {
+                // Nobody follows the query any more; what it has used is of interest still.
+                let last = last_words(&mut stream, finished, account, &mut used);
+                let _ = tokio::time::timeout(LAST_WORDS, last).await;
+                return Ok(());
             }
         };
-        let message = message.ok_or_else(|| malformed("it ended half way"))?;
-        let told = Ran::decode(message).map_err(|error| malformed(&error.to_string()))?.told;
-        let told = told.ok_or_else(|| malformed("it told nothing that is known here"))?;
+        let told = told_in(address, message)?;
+        match &told {
+            Told::Used(now) => {
+                account.shard_used(&mut used, *now);
+                continue;
+            }
+            Told::Done(done) => account.shard_done(&mut used, done),
+            _ => {}
+        }
         let last = matches!(told, Told::Done(_) | Told::Failed(_));
-        if sender.send((place, Ok(told))).await.is_err() || last {
+        // Where it is not taken, the next round sees that.
+        let _ = sender.send((place, Ok(told))).await;
+        if last {
             return Ok(());
+        }
+    }
+}
+
+fn told_in(address: &str, message: Option<bytes::Bytes>) -> network::Result<Told> {
+    let malformed = |why: &str| network::Error::Malformed { peer: address.to_string(), why: why.to_string() };
+    let message = message.ok_or_else(|| malformed("it ended half way"))?;
+    let told = Ran::decode(message).map_err(|error| malformed(&error.to_string()))?.told;
+    told.ok_or_else(|| malformed("it told nothing that is known here"))
+}
+
+/// Ends a shard's part, and takes in what it has used.
+async fn last_words(
+    stream: &mut Stream,
+    finished: bool,
+    account: &Account,
+    used: &mut Used,
+) -> network::Result<()> {
+    if !finished {
+        stream.sender.finish()?;
+    }
+    loop {
+        match told_in("", stream.receiver.receive().await?)? {
+            Told::Used(now) => account.shard_used(used, now),
+            Told::Done(done) => {
+                account.shard_done(used, &done);
+                return Ok(());
+            }
+            Told::Failed(_) => return Ok(()),
+            Told::Started(_) | Told::Rows(_) => {}
         }
     }
 }

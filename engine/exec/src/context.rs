@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::memory::MemoryPool;
+use crate::meter::Meter;
 use crate::runtime::waiters::Waiters;
 use parking_lot::Mutex;
 use std::fmt;
@@ -25,6 +26,8 @@ pub struct QueryContext {
     pub deadline: Option<Duration>,
     pub cancel: Cancel,
     pub memory: Arc<MemoryPool>,
+    /// What it uses on this node.
+    pub meter: Arc<Meter>,
     pub settings: Settings,
     /// Time since an arbitrary start; monotonic, given from above.
     pub clock: Arc<dyn Fn() -> Duration + Send + Sync>,
@@ -109,6 +112,7 @@ impl QueryContext {
             deadline: None,
             cancel: Cancel::default(),
             memory,
+            meter: Arc::default(),
             settings: Settings::default(),
             clock: Arc::new(move || start.elapsed()),
         }

@@ -10,6 +10,7 @@ pub mod expression;
 pub mod functions;
 pub mod hash;
 pub mod memory;
+pub mod meter;
 pub mod operator;
 pub mod operators;
 pub mod pages;

@@ -50,6 +50,7 @@ impl FileReader {
             range: Some(GetRange::Bounded(range.clone())),
             ..GetOptions::default()
         };
+        self.progress.add_request();
         let fetched = self.place.store.get_opts(&self.place.path, options).await;
         let fetched = fetched.map_err(|error| Error::store(url, error))?;
         self.check_same(&fetched.meta)?;

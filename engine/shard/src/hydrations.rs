@@ -2,7 +2,7 @@
 
 use crate::{Counts, Progress, VersionId};
 use parking_lot::Mutex;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -21,6 +21,8 @@ struct State {
     next: u64,
     /// Of all that have ended.
     counts: Counts,
+    /// The same, by tenant.
+    by_tenant: BTreeMap<String, Counts>,
 }
 
 struct Begun {
@@ -89,6 +91,17 @@ impl Hydrations {
         let running = state.running.iter().map(|begun| begun.progress.counts());
         running.fold(state.counts, Counts::plus)
     }
+
+    /// What all of them have done, by tenant.
+    pub fn by_tenant(&self) -> BTreeMap<String, Counts> {
+        let state = self.0.lock();
+        let mut counts = state.by_tenant.clone();
+        for begun in &state.running {
+            let of_tenant = counts.entry(begun.version.tenant.clone()).or_default();
+            *of_tenant = of_tenant.plus(begun.progress.counts());
+        }
+        counts
+    }
 }
 
 impl Begun {
@@ -123,6 +136,8 @@ impl Drop for Hydrating {
         let begun = state.running.swap_remove(place);
         let ended = begun.at_the_moment(self.state.clone());
         state.counts = state.counts.plus(ended.counts);
+        let of_tenant = state.by_tenant.entry(ended.version.tenant.clone()).or_default();
+        *of_tenant = of_tenant.plus(ended.counts);
         let dataset = |one: &Hydration| (one.version.tenant.clone(), one.version.dataset);
         state.ended.retain(|known| dataset(known) != dataset(&ended));
         if state.ended.len() >= ENDED {
@@ -145,6 +160,7 @@ mod tests {
         let hydrations = Arc::new(Hydrations::default());
         let first = hydrations.begin(&id(1, 1));
         first.progress().add_rows(5);
+        first.progress().add_request();
         let other = hydrations.begin(&id(2, 1));
         assert_eq!(hydrations.list().len(), 2);
         first.end(&Ok::<(), String>(()));
@@ -158,7 +174,11 @@ mod tests {
             [(id(3, 1), HydrationState::Running), (id(1, 2), HydrationState::Done), (id(2, 1), failed)];
         assert_eq!(states, expected);
         assert_eq!(hydrations.counts().rows_done, 7);
+        running.progress().add_request();
+        assert_eq!(hydrations.by_tenant()["default"], hydrations.counts());
+        assert_eq!(hydrations.counts().requests, 2);
         drop(running);
+        assert_eq!(hydrations.by_tenant()["default"], hydrations.counts());
         assert!(matches!(hydrations.list()[0].state, HydrationState::Failed(_)));
         assert_eq!(hydrations.counts().rows_done, 7);
     }

@@ -8,6 +8,7 @@ pub struct Progress {
     rows_total: AtomicU64,
     rows_done: AtomicU64,
     bytes_read: AtomicU64,
+    requests: AtomicU64,
 }
 
 /// What a [`Progress`] shows at a moment.
@@ -19,6 +20,8 @@ pub struct Counts {
     pub rows_done: u64,
     /// Bytes fetched from the object store.
     pub bytes_read: u64,
+    /// Requests that these took.
+    pub requests: u64,
 }
 
 impl Counts {
@@ -27,6 +30,7 @@ impl Counts {
             rows_total: self.rows_total + other.rows_total,
             rows_done: self.rows_done + other.rows_done,
             bytes_read: self.bytes_read + other.bytes_read,
+            requests: self.requests + other.requests,
         }
     }
 }
@@ -37,6 +41,7 @@ impl Progress {
             rows_total: self.rows_total.load(Ordering::Relaxed),
             rows_done: self.rows_done.load(Ordering::Relaxed),
             bytes_read: self.bytes_read.load(Ordering::Relaxed),
+            requests: self.requests.load(Ordering::Relaxed),
         }
     }
 
@@ -46,6 +51,10 @@ impl Progress {
 
     pub(crate) fn add_rows(&self, rows: u64) {
         self.rows_done.fetch_add(rows, Ordering::Relaxed);
+    }
+
+    pub(crate) fn add_request(&self) {
+        self.requests.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(crate) fn add_bytes(&self, bytes: u64) {

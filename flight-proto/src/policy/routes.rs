@@ -22,7 +22,7 @@ pub struct Routes {
     #[prost(uint32, tag = "7")]
     pub explore_every: u32,
     #[prost(message, repeated, tag = "8")]
-    pub prices: Vec<Price>,
+    pub prices: Vec<EnginePrice>,
 }
 
 /// A table of Tundra, and a foreign table with the same rows; or schemas, by `SCHEMA.*`, whose tables of one name are.
@@ -109,7 +109,7 @@ pub struct MayForce {
 
 /// What a second of an engine costs, in thousandths, for `cheapest`; of one that is not named, 1.
 #[derive(Clone, PartialEq, Eq, Hash, prost::Message)]
-pub struct Price {
+pub struct EnginePrice {
     #[prost(string, tag = "1")]
     pub engine: String,
     #[prost(uint64, tag = "2")]
@@ -178,7 +178,7 @@ mod tests {
             may_force: Some(MayForce { users: vec!["ann".into()], roles: vec!["dba".into()] }),
             samples: 5,
             explore_every: 50,
-            prices: vec![Price { engine: "pg".into(), milli: 2_500 }],
+            prices: vec![EnginePrice { engine: "pg".into(), milli: 2_500 }],
         };
         let expected: &[u8] = b"\x0a\x04acme\x12\x0e\x0a\x06main.*\x12\x04pg.*\
             \x1a\x1c\x0a\x01r\x12\x07\x08\x05\x10\x00\x18\xac\x02\x12\x0a\x08\x20\"\x06lookup\x1a\x02pg\

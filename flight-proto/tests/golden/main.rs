@@ -110,6 +110,7 @@ fn messages_are_written_and_read_as_ever() {
         include_str!("../../src/node.rs"),
         include_str!("../../src/replication.rs"),
         include_str!("../../src/schema.rs"),
+        include_str!("../../src/spending.rs"),
         include_str!("../../src/ticket.rs"),
     ];
     let all: Vec<Declared> = sources.into_iter().flat_map(declared).collect();

@@ -1,7 +1,7 @@
 use super::*;
 use crate::admission::Load;
 use crate::routing::history::Measured;
-use flight_proto::policy::Price;
+use flight_proto::policy::EnginePrice;
 use planner::{Pushed, QueryShape};
 use std::time::{Duration, Instant};
 
@@ -126,8 +126,10 @@ fn the_fastest_is_measured_where_there_are_samples() {
     let enough = features(vec![engine(TUNDRA, 5.0, Some((3, 1.0))), engine("pg", 3.0, None)]);
     assert_eq!(decided(&rules, &enough).0, TUNDRA);
 
-    let prices =
-        vec![Price { engine: "PG".into(), milli: 500 }, Price { engine: TUNDRA.into(), milli: 4_000 }];
+    let prices = vec![
+        EnginePrice { engine: "PG".into(), milli: 500 },
+        EnginePrice { engine: TUNDRA.into(), milli: 4_000 },
+    ];
     let cheap = Routes { otherwise: CHEAPEST.into(), prices, ..routes(vec![]) };
     assert_eq!(decided(&cheap, &enough).0, "pg", "4 of Tundra, 1.5 of the other");
 }

@@ -9,7 +9,9 @@ use super::pipeline::{After, Node, Pipeline, PipelineTask, Stage};
 use super::profile::MorselCount;
 use super::workers::{Job, JobStatus, STACK_BYTES};
 use super::{FragmentEnvironment, Profile, WorkDone};
+use crate::context::QueryContext;
 use crate::error::{Error, Result};
+use crate::meter::thread_time;
 use crate::operator::{Progress, Sink, Step, Work};
 use crate::operators::result::ResultQueue;
 use crate::plan::Fragment;
@@ -198,6 +200,17 @@ impl Shared {
         self.stopped.load(Ordering::Acquire)
     }
 
+    /// Does a step of the query, and counts the time that a processor worked for it.
+    fn metered<T>(&self, step: impl FnOnce(&QueryContext) -> T) -> T {
+        let (query, is_inline) = (&self.environment.query, self.environment.workers.is_inline());
+        // Who drives a pool by hand has a clock of its own, and wants the same twice.
+        let now = || if is_inline { query.now() } else { thread_time() };
+        let begun = now();
+        let done = step(query);
+        query.meter.add_processor(now().saturating_sub(begun));
+        done
+    }
+
     /// A task of the pipeline is done.
     fn task_done(self: &Arc<Shared>, index: usize) {
         let (over, finalize) = {
@@ -323,7 +336,7 @@ impl Job for PipelineJob {
             self.registered = true;
             task.siblings().register(waker);
         }
-        let status = self.shared.environment.query.check().and_then(|()| task.advance(waker));
+        let status = self.shared.metered(|query| query.check().and_then(|()| task.advance(waker)));
         match status {
             Ok(JobStatus::Done) => {
                 // Its state goes before the next pipeline starts.
@@ -362,7 +375,8 @@ impl Job for WorkJob {
         }
         let query = &self.node.query;
         let started = query.now();
-        let progress = query.check().and_then(|()| work.advance(&Step { query, waker, started }));
+        let step = Step { query, waker, started };
+        let progress = self.shared.metered(|query| query.check().and_then(|()| work.advance(&step)));
         self.node.counters.add_time(query.now().saturating_sub(started));
         match progress {
             Ok(Progress::Yield) => JobStatus::Again,

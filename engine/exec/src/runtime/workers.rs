@@ -97,6 +97,11 @@ impl Workers {
         Arc::new(Workers { pool: Arc::new(Pool::new(Vec::new())) })
     }
 
+    /// Whether somebody drives it, instead of threads of its own.
+    pub(crate) fn is_inline(&self) -> bool {
+        self.pool.stealers.is_empty()
+    }
+
     /// Threads of the pool; of an inline pool, one.
     pub fn threads(&self) -> usize {
         self.pool.stealers.len().max(1)

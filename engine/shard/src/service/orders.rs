@@ -78,6 +78,7 @@ impl Node {
             }
             if load_told.is_none_or(|at| at.elapsed() >= LOAD) {
                 heartbeat.load = Some(self.load.read(&self.shard));
+                heartbeat.store = self.store_use();
             }
             let tells_load = heartbeat.load.is_some();
             let call = self.peers.call(
@@ -143,7 +144,18 @@ impl Node {
             hydrations: None,
             speaks: Some(speaks_of(self.peers.spoken().versions())),
             load: None,
+            store: Vec::new(),
         }
+    }
+
+    fn store_use(&self) -> Vec<node::StoreUse> {
+        let by_tenant = self.hydrations.by_tenant().into_iter();
+        let used = by_tenant.map(|(tenant, counts)| node::StoreUse {
+            tenant,
+            requests: counts.requests,
+            bytes: counts.bytes_read,
+        });
+        used.collect()
     }
 
     fn holdings(&self) -> Holdings {

@@ -13,7 +13,7 @@ use exec::error::{Error, Result};
 use exec::plan::{Fragment, TableRef};
 use exec::runtime::{Exchange, FragmentEnvironment, RunningQuery, Tables, Topology};
 use flight_proto::Message;
-use flight_proto::node::{Done, Failure, FailureKind, Ran, Run, Started, Told};
+use flight_proto::node::{Done, Failure, FailureKind, Ran, Run, Started, Told, Used};
 use network::{Sender, Stream};
 use std::collections::HashMap;
 use std::future::poll_fn;
@@ -56,6 +56,8 @@ struct Part {
     deadline: Option<Instant>,
     /// It gives the result.
     is_root: bool,
+    /// How often it is told what was used; `None`: never.
+    usage_every: Option<Duration>,
     _running: Running,
 }
 
@@ -90,6 +92,11 @@ pub(super) async fn serve(node: &Arc<Node>, mut stream: Stream) {
         told = part.run(sender) => told,
     };
     if let Some(told) = told {
+        if part.usage_every.is_some() {
+            let used = Ran { told: Some(Told::Used(part.used())) };
+            // Who does not listen any more has gone.
+            let _ = sender.send(used.encode_to_vec().into()).await;
+        }
         if matches!(&told, Told::Failed(failure) if failure.kind() == FailureKind::Damaged) {
             node.mend(part.tables.0.keys().cloned());
         }
@@ -160,7 +167,18 @@ fn start(node: &Arc<Node>, run: Run) -> std::result::Result<Part, Failure> {
     let running = RunningQuery::start_part(&fragments, &environment).map_err(failed)?;
     let deadline = left.map(|left| started + left);
     let is_root = run.shard == run.single;
-    Ok(Part { running, query, exchange, tables, losses, deadline, is_root, _running: registered })
+    let usage_every = Some(Duration::from_millis(run.usage_every_ms.into())).filter(|every| !every.is_zero());
+    Ok(Part {
+        running,
+        query,
+        exchange,
+        tables,
+        losses,
+        deadline,
+        is_root,
+        usage_every,
+        _running: registered,
+    })
 }
 
 /// The rows that this shard reads.
@@ -184,6 +202,7 @@ impl Part {
     async fn run(&mut self, sender: &mut dyn Sender) -> Option<Told> {
         let mut encoder = FrameEncoder::new(FRAMES);
         let mut told = vec![Told::Started(Started {})];
+        let mut tell_at = Instant::now() + self.usage_every.unwrap_or_default();
         loop {
             for told in told {
                 let message = Ran { told: Some(told) }.encode_to_vec();
@@ -193,7 +212,20 @@ impl Part {
                 }
                 sender.send(message.into()).await.ok()?;
             }
-            let next = self.next().await;
+            let next = match self.usage_every {
+                None => self.next().await,
+                Some(every) => loop {
+                    tokio::select! {
+                        biased;
+                        next = self.next() => break next,
+                        () = tokio::time::sleep_until(tell_at) => {
+                            let used = Ran { told: Some(Told::Used(self.used())) };
+                            sender.send(used.encode_to_vec().into()).await.ok()?;
+                            tell_at = Instant::now() + every;
+                        }
+                    }
+                },
+            };
             if let Err(damage) = self.check() {
                 return Some(Told::Failed(damage));
             }
@@ -205,6 +237,16 @@ impl Part {
                 Ok(None) => return Some(self.ended()),
                 Err(error) => return Some(Told::Failed(failure_of(&error))),
             };
+        }
+    }
+
+    /// What it has used so far.
+    fn used(&self) -> Used {
+        let meter = &self.query.meter;
+        Used {
+            processor_us: u64::try_from(meter.processor().as_micros()).unwrap_or(u64::MAX),
+            scanned_bytes: meter.scanned_bytes(),
+            exchanged_bytes: self.exchange.sent_bytes(),
         }
     }
 

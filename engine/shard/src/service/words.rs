@@ -162,6 +162,7 @@ pub fn hydration_of(told: node::Hydration) -> Option<Hydration> {
             rows_total: told.rows_total,
             rows_done: told.rows_done,
             bytes_read: told.bytes_read,
+            requests: 0,
         },
         state: match (told.ended, told.failure) {
             (false, _) => HydrationState::Running,

@@ -12,6 +12,7 @@ mod predicate;
 mod runs;
 mod text_test;
 
+use crate::context::QueryContext;
 use crate::error::{Error, Result};
 use crate::expression::{Compiled, cast_to_physical};
 use crate::operator::{Output, Source, SourceTask, Step};
@@ -24,7 +25,7 @@ use columnar::kernels::take::{gather, indices_of};
 use columnar::{Batch, DataType, Flat, PhysicalType, Scalar, Values, Vector};
 use parking_lot::Mutex;
 use predicate::{Predicate, Residual};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -64,6 +65,8 @@ struct Shared {
 
 struct SegmentScan {
     segment: Arc<storage::Segment>,
+    /// Of the columns that are read.
+    bytes: u64,
     /// Made by the first task that comes to the segment.
     prepared: OnceLock<storage::Result<PreparedSegment>>,
     /// By measure: those of the column's dictionary.
@@ -166,6 +169,7 @@ impl Scan {
             .iter()
             .map(|segment| SegmentScan {
                 segment: segment.clone(),
+                bytes: bytes_read(segment, scan, &predicate),
                 prepared: OnceLock::new(),
                 tables: Vec::new(),
             })
@@ -248,6 +252,15 @@ impl Scan {
     }
 }
 
+/// Bytes of the columns of a segment that a scan reads, as they are encoded.
+fn bytes_read(segment: &storage::Segment, scan: &plan::Scan, predicate: &Predicate) -> u64 {
+    let tested = predicate.tests.iter().map(|test| test.column);
+    let evaluated = predicate.residual.iter().flat_map(|residual| &residual.columns);
+    let columns = tested.chain(evaluated.map(|(column, _)| *column)).chain(scan.columns.iter().copied());
+    let columns: BTreeSet<u32> = columns.collect();
+    columns.into_iter().map(|column| segment.column_bytes(column)).sum()
+}
+
 /// The blocks that zone maps do not rule out, whole, or cut finer where there are few: then true.
 fn morsels(segments: &[SegmentScan], predicate: &Predicate, tasks: usize) -> (Vec<Morsel>, bool) {
     const FINEST_ROWS: usize = 8 * columnar::BATCH_ROWS;
@@ -305,7 +318,7 @@ impl SourceTask for ScanTask {
                     self.shared.count.add_done();
                     continue;
                 };
-                self.current = self.shared.begin(morsel)?;
+                self.current = self.shared.begin(morsel, step.query)?;
                 continue;
             };
             if !current.test(&self.shared, step)? {
@@ -369,7 +382,7 @@ impl Shared {
     }
 
     /// Filters a morsel on its encoded columns; `None` where no row is left.
-    fn begin(&self, morsel: Morsel) -> Result<Option<Current>> {
+    fn begin(&self, morsel: Morsel, query: &QueryContext) -> Result<Option<Current>> {
         let scan = &self.segments[morsel.segment];
         let prepared = scan.prepared.get_or_init(|| self.prepare(&scan.segment));
         let PreparedSegment { filter, key_blocks } =
@@ -378,6 +391,7 @@ impl Shared {
         if lacks(filter.blocks()) || key_blocks.as_deref().is_some_and(lacks) {
             return Ok(None);
         }
+        query.meter.add_scanned(scan.bytes * morsel.len as u64 / scan.segment.rows().max(1) as u64);
         let end = morsel.start + morsel.len;
         let (moves, bounding) = self.bounding();
         let rows = match self.filter(filter, &morsel, bounding.as_slice())? {

@@ -1,0 +1,64 @@
+//! Statements whose use is counted, and what budgets have to say to them.
+
+use super::{Call, Planned, Session};
+use crate::admission::Limits;
+use crate::error::{Error, Result};
+use crate::explain;
+use crate::result::Rows;
+use crate::usage::Verdict;
+use planner::{PlannedQuery, Statement};
+use std::sync::Arc;
+
+/// A query of no table that gives no more rows by the planner's estimate may look why others are refused.
+const SMALL_ROWS: f64 = 10_000.0;
+
+impl Session {
+    /// Runs a statement and counts what it uses, until its rows are read.
+    pub(super) async fn run_counted(&self, planned: Planned, query_id: u128) -> Result<Rows> {
+        let call = self.call(query_id, &planned)?;
+        self.check_budgets(&planned, &call)?;
+        let rows = self.run_planned(planned, &call).await;
+        match rows {
+            Ok(rows) => Ok(rows.counted(call.account)),
+            Err(error) => Err(call.account.cause(error)),
+        }
+    }
+
+    /// Refuses a statement whose budget is spent.
+    fn check_budgets(&self, planned: &Planned, call: &Call) -> Result<()> {
+        let Some(query) = explain::query_of(&planned.statement) else { return Ok(()) };
+        if matches!(&*planned.statement, Statement::Explain { analyze: false, .. }) {
+            return Ok(());
+        }
+        let snapshot = self.coordinator.tenants.catalog().snapshot();
+        match self.coordinator.usage.verdict(snapshot.policy(), call.account.who()) {
+            Verdict::Stop(why) if !is_small(query) => Err(Error::Overloaded(why)),
+            Verdict::Stop(_) => {
+                call.account.let_in();
+                Ok(())
+            }
+            Verdict::Free | Verdict::Throttle => Ok(()),
+        }
+    }
+
+    /// The workload group of a statement, and what it may have: one whose budget is spent may have to wait for all others.
+    pub(super) fn group(&self, call: &Call) -> (Arc<str>, Limits) {
+        let (tenant, limits) = (self.tenant.name(), self.limits());
+        let snapshot = self.coordinator.tenants.catalog().snapshot();
+        match self.coordinator.usage.verdict(snapshot.policy(), call.account.who()) {
+            Verdict::Throttle => {
+                let limits = Limits { concurrency: 1, last: true, ..limits };
+                (format!("{tenant} (throttled)").into(), limits)
+            }
+            Verdict::Free | Verdict::Stop(_) => (tenant.clone(), limits),
+        }
+    }
+}
+
+/// Whether a query reads nothing but what a coordinator knows, and little of it.
+fn is_small(query: &PlannedQuery) -> bool {
+    let notes = query.notes.iter().flat_map(|notes| &notes.operators);
+    query.tables.is_empty()
+        && query.foreign.is_empty()
+        && notes.map(|note| note.estimated_rows).all(|rows| rows <= SMALL_ROWS)
+}
