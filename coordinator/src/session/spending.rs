@@ -26,8 +26,8 @@ impl Session {
 
     /// Refuses a statement whose budget is spent.
     fn check_budgets(&self, planned: &Planned, call: &Call) -> Result<()> {
-        let Some(query) = explain::query_of(&planned.statement) else { return Ok(()) };
-        if matches!(&*planned.statement, Statement::Explain { analyze: false, .. }) {
+        let Some(query) = explain::query_of(&planned.routed.statement) else { return Ok(()) };
+        if matches!(&*planned.routed.statement, Statement::Explain { analyze: false, .. }) {
             return Ok(());
         }
         let snapshot = self.coordinator.tenants.catalog().snapshot();
