@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use ::shard::Stores;
 use clap::Args;
+use control_plane::scaling::{LocalOptions, LocalProcesses, ScaleTarget};
 use network::{Authority, free_address};
 use object_store::prefix::PrefixStore;
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -15,6 +16,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
 
 use crate::Failure;
+use crate::control::EmbeddedOptions;
 use crate::coordinator::{PlacementOptions, QuarantineOptions};
 use crate::durable;
 use crate::foreign::ForeignOptions;
@@ -24,12 +26,13 @@ use crate::process::{self, Stop};
 use crate::s3::LocalS3;
 use crate::sample::Sample;
 use crate::size::Size;
-use crate::sql::client::Client;
+use crate::sql::client::{Client, Login};
 use crate::up::check_store;
+use crate::users::UserOptions;
 
 /// Start a cluster on this machine: coordinators and shards as processes, started again when they end.
 #[derive(Args)]
-#[command(after_help = "Example:\n  tundra cluster --coordinators 3 --shards 4 --sample tpch:1")]
+#[command(after_help = "Example:\n  tundra cluster --coordinators 3 --shards 4 --sample tpch:1 --control")]
 pub(crate) struct Options {
     /// Folder for the nodes' folders, their certificates and, without --object-store, the object store
     #[arg(long, value_name = "DIR", default_value = "tundra-cluster", env = "TUNDRA_DATA")]
@@ -64,9 +67,13 @@ pub(crate) struct Options {
     #[command(flatten)]
     quarantine: QuarantineOptions,
     #[command(flatten)]
+    users: UserOptions,
+    #[command(flatten)]
     foreign: ForeignOptions,
     #[command(flatten)]
     transport: TransportOptions,
+    #[command(flatten)]
+    control: EmbeddedOptions,
 }
 
 /// Before a node that has ended is started again.
@@ -84,8 +91,10 @@ pub(crate) fn run(options: Options) -> Result<(), Failure> {
 struct Node {
     name: String,
     arguments: Vec<String>,
-    /// Added to its environment.
+    /// How it reaches S3, added to its environment.
     settings: Vec<(String, String)>,
+    /// What others on this machine are not to see among its arguments, added to its environment.
+    secrets: Vec<(String, String)>,
 }
 
 /// Where the objects are, and how S3 is reached.
@@ -95,9 +104,12 @@ struct Objects {
 }
 
 async fn serve(options: Options, mut stop: Stop) -> Result<(), Failure> {
+    let control = options.control.listen().await?;
     let s3 = LocalS3::start_if(options.s3, &options.data, options.object_store.as_deref()).await?;
     let objects = objects(&options, s3.as_ref())?;
-    let nodes = plan(&options, &objects)?;
+    let Cluster { nodes, further } = plan(&options, &objects)?;
+    // Shards beside those of the command, for as long as it runs.
+    let further = control.is_some().then(|| LocalProcesses::new(further)).transpose()?.map(Arc::new);
     let (ready, mut lines) = mpsc::unbounded_channel();
     let (end, ended) = tokio::sync::watch::channel(false);
     let keepers: Vec<_> =
@@ -118,27 +130,53 @@ async fn serve(options: Options, mut stop: Stop) -> Result<(), Failure> {
         };
         let (flight, http) = (words("flight="), words("http="));
         if let Some(sample) = options.sample {
-            bring_in(&sample, &objects, flight.first().map_or("", String::as_str)).await?;
+            bring_in(&sample, &objects, flight.first().map_or("", String::as_str), &options.users).await?;
         }
-        announce(&flight, &http, s3.as_ref());
-        Ok::<(), Failure>(())
+        let control = match control {
+            Some(control) => {
+                let target = further.clone().map(|further| further as Arc<dyn ScaleTarget>);
+                Some(control.start(&options.data, &http, options.users.first(), target).await?)
+            }
+            None => None,
+        };
+        announce(&flight, &http, s3.as_ref(), control.as_ref());
+        Ok::<_, Failure>(control)
     };
     let started = tokio::select! {
-        started = starting => started,
-        () = stop.requested() => Ok(()),
+        started = starting => started.map(Some),
+        () = stop.requested() => Ok(None),
     };
-    if started.is_ok() {
-        stop.requested().await;
-    }
+    let done = match started {
+        Ok(Some(control)) => {
+            stop.requested().await;
+            match control {
+                Some(control) => control.shutdown().await.map_err(Failure::from),
+                None => Ok(()),
+            }
+        }
+        Ok(None) => Ok(()),
+        Err(failure) => Err(failure),
+    };
+    let stopped = match further {
+        Some(further) => further.stop().await.map_err(Failure::from),
+        None => Ok(()),
+    };
     end.send_replace(true);
     for keeper in keepers {
         let _ = keeper.await;
     }
-    started
+    done.and(stopped)
+}
+
+/// What a cluster is made of.
+struct Cluster {
+    nodes: Vec<Node>,
+    /// How the control plane starts further shards.
+    further: LocalOptions,
 }
 
 /// The nodes, with certificates and free ports.
-fn plan(options: &Options, objects: &Objects) -> Result<Vec<Node>, Failure> {
+fn plan(options: &Options, objects: &Objects) -> Result<Cluster, Failure> {
     check_store(&objects.url)?;
     let certificates = options.data.join("certificates");
     let authority = match Authority::load(&certificates)? {
@@ -154,20 +192,23 @@ fn plan(options: &Options, objects: &Objects) -> Result<Vec<Node>, Failure> {
     let addresses: Vec<&str> = coordinators.iter().map(|(_, address)| address.as_str()).collect();
     let folder = |name: &str| options.data.join(name).display().to_string();
     let mut nodes = Vec::new();
-    let mut add = |name: String, mut arguments: Vec<String>| -> Result<(), Failure> {
-        let own = certificates.join(&name);
-        authority.issue(&name)?.store(&own)?;
-        arguments.extend([
-            "--data".into(),
-            folder(&name),
-            "--certificates".into(),
-            own.display().to_string(),
-            "--with-parent".into(),
-        ]);
-        arguments.extend(options.transport.arguments());
-        nodes.push(Node { name, arguments, settings: objects.settings.clone() });
-        Ok(())
-    };
+    let users: Vec<_> = options.users.settings().into_iter().collect();
+    let mut add =
+        |name: String, mut arguments: Vec<String>, secrets: &[(String, String)]| -> Result<(), Failure> {
+            let own = certificates.join(&name);
+            authority.issue(&name)?.store(&own)?;
+            arguments.extend([
+                "--data".into(),
+                folder(&name),
+                "--certificates".into(),
+                own.display().to_string(),
+                "--with-parent".into(),
+            ]);
+            arguments.extend(options.transport.arguments());
+            let (settings, secrets) = (objects.settings.clone(), secrets.to_vec());
+            nodes.push(Node { name, arguments, settings, secrets });
+            Ok(())
+        };
     let texts = |words: &[&str]| words.iter().map(|word| word.to_string()).collect::<Vec<_>>();
     for (id, address) in &coordinators {
         let mut arguments = texts(&[
@@ -188,18 +229,28 @@ fn plan(options: &Options, objects: &Objects) -> Result<Vec<Node>, Failure> {
         for url in &options.allow_location {
             arguments.extend(texts(&["--allow-location", url]));
         }
-        add(format!("coordinator-{id}"), arguments)?;
+        add(format!("coordinator-{id}"), arguments, &users)?;
     }
     let memory = options.memory.bytes(machine::memory_bytes()) / u64::from(options.shards);
-    for id in 1..=options.shards {
-        let mut arguments = texts(&["shard", "--coordinators", &addresses.join(",")]);
-        arguments.extend(texts(&["--memory", &memory.to_string()]));
-        if let Some(threads) = options.threads {
-            arguments.extend(texts(&["--threads", &threads.to_string()]));
-        }
-        add(format!("shard-{id}"), arguments)?;
+    let mut shard = texts(&["--coordinators", &addresses.join(","), "--memory", &memory.to_string()]);
+    if let Some(threads) = options.threads {
+        shard.extend(texts(&["--threads", &threads.to_string()]));
     }
-    Ok(nodes)
+    for id in 1..=options.shards {
+        add(format!("shard-{id}"), [texts(&["shard"]), shard.clone()].concat(), &[])?;
+    }
+    // One certificate is enough for them: it tells that they are of this cluster.
+    let own = certificates.join("shard-further");
+    authority.issue("shard-further")?.store(&own)?;
+    shard.extend(texts(&["--certificates", &own.display().to_string()]));
+    shard.extend(options.transport.arguments());
+    let further = LocalOptions {
+        folder: options.data.join("nodes"),
+        program: std::env::current_exe()?,
+        arguments: shard,
+        settings: objects.settings.clone(),
+    };
+    Ok(Cluster { nodes, further })
 }
 
 /// Numbers and addresses of the coordinators, which know each other by these: drawn once, and kept in the folder.
@@ -297,7 +348,7 @@ fn start(node: &Node) -> std::io::Result<Child> {
             command.env_remove(name);
         }
     }
-    command.envs(node.settings.iter().map(|(name, value)| (name, value)));
+    command.envs(node.settings.iter().chain(&node.secrets).map(|(name, value)| (name, value)));
     command.args(&node.arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
     command.spawn()
 }
@@ -310,11 +361,13 @@ async fn finish(mut child: Child) {
 }
 
 /// Writes a sample where it is missing, and makes its tables known.
-async fn bring_in(sample: &Sample, objects: &Objects, url: &str) -> Result<(), Failure> {
+async fn bring_in(sample: &Sample, objects: &Objects, url: &str, users: &UserOptions) -> Result<(), Failure> {
     let root = Stores::with_settings(objects.settings.clone()).open(&objects.url)?;
     let store = PrefixStore::new(root.store.clone(), root.path.clone());
     sample.ensure(Arc::new(store), machine::cores()).await?;
-    let mut client = Client::connect(url).await?;
+    let login =
+        users.first().map_or(Login::Nobody, |one| Login::Password { user: one.name, password: one.password });
+    let mut client = Client::connect(url, &login).await?;
     for table in sample.tables() {
         let location = root.join(table.folder.as_ref()).url();
         let made = client.execute(&table.create(&location)).await.map(drop);
@@ -325,7 +378,13 @@ async fn bring_in(sample: &Sample, objects: &Objects, url: &str) -> Result<(), F
 
 /// The line that says where clients find the cluster.
 #[allow(clippy::print_stdout)]
-fn announce(flight: &[String], http: &[String], s3: Option<&LocalS3>) {
+fn announce(
+    flight: &[String],
+    http: &[String],
+    s3: Option<&LocalS3>,
+    control: Option<&control_plane::Handle>,
+) {
     let s3 = s3.map_or(String::new(), |s3| format!(" s3={}", s3.url()));
-    println!("tundra ready flight={} http={}{s3}", flight.join(","), http.join(","));
+    let control = control.map_or(String::new(), |one| format!(" control=http://{}", one.http_address()));
+    println!("tundra ready flight={} http={}{s3}{control}", flight.join(","), http.join(","));
 }

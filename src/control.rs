@@ -1,9 +1,11 @@
 //! `tundra control`: the control plane, beside a cluster.
 
 mod caller;
+mod embedded;
 mod scale;
 
 pub(crate) use caller::Caller;
+pub(crate) use embedded::EmbeddedOptions;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -14,6 +16,7 @@ use control_plane::{Cluster, Config, Environment, HttpCluster, Login};
 
 use crate::Failure;
 use crate::process::{self, Stop};
+use embedded::OperatorOptions;
 use scale::ScaleOptions;
 
 /// Start the control plane: it decides who may use a cluster and how much, and publishes that to the coordinators.
@@ -48,15 +51,8 @@ pub(crate) struct Options {
     /// Who publishes, where the coordinators have users
     #[arg(long, value_name = "NAME:PASSWORD", hide_env_values = true, hide_default_value = true)]
     coordinator_user: Option<String>,
-    /// Who may call [default: everybody who reaches the address, which is then to be this machine's alone]
-    #[arg(
-        long,
-        value_name = "NAME:PASSWORD",
-        env = "TUNDRA_CONTROL_OPERATOR",
-        hide_env_values = true,
-        hide_default_value = true
-    )]
-    operator: Vec<String>,
+    #[command(flatten)]
+    operators: OperatorOptions,
     #[command(flatten)]
     scale: ScaleOptions,
 }
@@ -67,11 +63,9 @@ pub(crate) fn run(options: Options) -> Result<(), Failure> {
 }
 
 async fn serve(options: Options, mut stop: Stop) -> Result<(), Failure> {
-    let login = |flag: &str, text: &str| text.parse::<Login>().map_err(|why| format!("{flag}: {why}"));
-    let operators =
-        options.operator.iter().map(|text| login("--operator", text)).collect::<Result<_, _>>()?;
-    let user =
-        options.coordinator_user.as_deref().map(|text| login("--coordinator-user", text)).transpose()?;
+    let operators = options.operators.logins()?;
+    let user = options.coordinator_user.as_deref().map(|text| text.parse::<Login>()).transpose();
+    let user = user.map_err(|why| format!("--coordinator-user: {why}"))?;
     let http = match options.coordinators.is_empty() {
         true => None,
         false => Some(Arc::new(HttpCluster::new(&options.coordinators, user)?)),

@@ -14,6 +14,7 @@ use crate::node::NodeOptions;
 use crate::process::{self, Stop};
 use crate::size::Size;
 use crate::up::{announce, check_store};
+use crate::users::UserOptions;
 
 /// Start one coordinator of a cluster: it keeps the catalog with the others, plans queries and serves clients.
 #[derive(Args)]
@@ -36,6 +37,8 @@ pub(crate) struct Options {
     /// A further URL prefix that tables may be read from
     #[arg(long, value_name = "URL")]
     allow_location: Vec<String>,
+    #[command(flatten)]
+    users: UserOptions,
     #[command(flatten)]
     foreign: ForeignOptions,
     #[command(flatten)]
@@ -156,6 +159,7 @@ async fn serve(options: Options, mut stop: Stop) -> Result<(), Failure> {
         object_store: Some(options.object_store),
         allow_locations: options.allow_location,
         foreign: options.foreign.access(),
+        users: options.users.users(),
         memory_bytes: options.memory.bytes(machine::memory_bytes()),
         concurrency: options.concurrency.map_or(defaults.concurrency, usize::from),
         quarantine: Duration::from_secs(options.quarantine.quarantine.into()),
@@ -171,7 +175,7 @@ async fn serve(options: Options, mut stop: Stop) -> Result<(), Failure> {
         handle = ::coordinator::start(config, environment) => handle?,
         () = stop.requested() => return Ok(()),
     };
-    announce(&handle, None);
+    announce(&handle, None, None);
     stop.requested().await;
     handle.shutdown().await?;
     Ok(())

@@ -21,6 +21,7 @@ mod sql;
 mod table;
 mod tenant;
 mod up;
+mod users;
 
 use std::process::ExitCode;
 

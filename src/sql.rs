@@ -13,19 +13,26 @@ use std::time::Instant;
 use clap::Args;
 
 use crate::Failure;
-use client::Client;
+use client::{Client, Login};
 use output::{Format, Printer};
 
 /// Run SQL against a server; without -c or -f, an interactive shell.
 #[derive(Args)]
 #[command(
     after_help = "Examples:\n  tundra sql\n  tundra sql -c \"SELECT count(*) FROM lineitem\" --format csv\n  \
-                        tundra sql --url grpc://127.0.0.1:31337 -f queries.sql --timing"
+                        tundra sql --url grpc://127.0.0.1:31337 -f queries.sql --timing\n  \
+                        tundra sql --token \"$(tundra tenant token acme --user ann)\""
 )]
 pub(crate) struct Options {
     /// The server
     #[arg(long, value_name = "URL", default_value = "grpc://127.0.0.1:31337", env = "TUNDRA_URL")]
     url: String,
+    /// An access token or an API key to log in with
+    #[arg(long, value_name = "TOKEN", env = "TUNDRA_TOKEN", hide_env_values = true, conflicts_with = "user")]
+    token: Option<String>,
+    /// Who asks, where users are configured
+    #[arg(long, value_name = "NAME:PASSWORD", env = "TUNDRA_USER", hide_env_values = true)]
+    user: Option<String>,
     /// Statements to run; may be given several times
     #[arg(short = 'c', long, value_name = "SQL")]
     command: Vec<String>,
@@ -43,16 +50,43 @@ pub(crate) struct Options {
 /// Runs the statements, or the shell; ends at the first statement that fails.
 pub(crate) fn run(options: Options) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let mut client = runtime.block_on(Client::connect(&options.url))?;
+    let login = options.login()?;
+    let mut client = runtime.block_on(Client::connect(&options.url, &login))?;
     let printer = Printer::new(options.format);
+    let given = !options.command.is_empty() || !options.file.is_empty();
+    let done = match given || !std::io::stdin().is_terminal() {
+        true => run_texts(&runtime, &mut client, &printer, &options),
+        false => shell::run(&runtime, &mut client, printer, options.timing),
+    };
+    runtime.block_on(client.close());
+    done
+}
+
+impl Options {
+    fn login(&self) -> Result<Login, Failure> {
+        Ok(match (&self.token, &self.user) {
+            (Some(token), _) => Login::Token(token.trim().into()),
+            (None, Some(user)) => {
+                let parts = user.split_once(':').filter(|(name, _)| !name.is_empty());
+                let (user, password) = parts.ok_or("--user: expected NAME:PASSWORD")?;
+                Login::Password { user: user.into(), password: password.into() }
+            }
+            (None, None) => Login::Nobody,
+        })
+    }
+}
+
+fn run_texts(
+    runtime: &tokio::runtime::Runtime,
+    client: &mut Client,
+    printer: &Printer,
+    options: &Options,
+) -> Result<(), Failure> {
     if options.command.is_empty() && options.file.is_empty() {
-        if std::io::stdin().is_terminal() {
-            return shell::run(&runtime, client, printer, options.timing);
-        }
-        return run_script(&runtime, &mut client, &printer, &read_stdin()?, options.timing);
+        return run_script(runtime, client, printer, &read_stdin()?, options.timing);
     }
     for text in &options.command {
-        run_script(&runtime, &mut client, &printer, text, options.timing)?;
+        run_script(runtime, client, printer, text, options.timing)?;
     }
     for path in &options.file {
         let text = if path.as_os_str() == "-" {
@@ -61,7 +95,7 @@ pub(crate) fn run(options: Options) -> Result<(), Failure> {
             std::fs::read_to_string(path)
                 .map_err(|error| format!("cannot read {}: {error}", path.display()))?
         };
-        run_script(&runtime, &mut client, &printer, &text, options.timing)?;
+        run_script(runtime, client, printer, &text, options.timing)?;
     }
     Ok(())
 }

@@ -9,12 +9,14 @@ use clap::Args;
 use object_store::prefix::PrefixStore;
 
 use crate::Failure;
+use crate::control::EmbeddedOptions;
 use crate::foreign::ForeignOptions;
 use crate::machine;
 use crate::process::{self, Stop};
 use crate::s3::LocalS3;
 use crate::sample::Sample;
 use crate::size::Size;
+use crate::users::UserOptions;
 
 /// Start the engine in this process and serve it.
 #[derive(Args)]
@@ -52,7 +54,11 @@ pub(crate) struct Options {
     #[arg(long, value_name = "URL")]
     allow_location: Vec<String>,
     #[command(flatten)]
+    users: UserOptions,
+    #[command(flatten)]
     foreign: ForeignOptions,
+    #[command(flatten)]
+    control: EmbeddedOptions,
 }
 
 /// Runs until SIGINT or SIGTERM.
@@ -62,7 +68,8 @@ pub(crate) fn run(options: Options) -> Result<(), Failure> {
 
 async fn serve(options: Options, mut stop: Stop) -> Result<(), Failure> {
     let mut environment = Environment::listen(&options.flight, Some(&options.http)).await?;
-    let sample = options.sample;
+    let control = options.control.listen().await?;
+    let (sample, folder, user) = (options.sample, options.data.clone(), options.users.first());
     let s3 = LocalS3::start_if(options.s3, &options.data, options.object_store.as_deref()).await?;
     let mut config = options.config();
     if let Some(s3) = &s3 {
@@ -76,14 +83,23 @@ async fn serve(options: Options, mut stop: Stop) -> Result<(), Failure> {
         if let Some(sample) = sample {
             bring_in(&sample, &handle, threads).await?;
         }
-        Ok::<Handle, Failure>(handle)
+        let control = match (control, handle.http_address()) {
+            (Some(control), Some(http)) => {
+                Some(control.start(&folder, &[format!("http://{http}")], user, None).await?)
+            }
+            _ => None,
+        };
+        Ok::<_, Failure>((handle, control))
     };
-    let handle = tokio::select! {
-        handle = starting => handle?,
+    let (handle, control) = tokio::select! {
+        started = starting => started?,
         () = stop.requested() => return Ok(()),
     };
-    announce(&handle, s3.as_ref());
+    announce(&handle, s3.as_ref(), control.as_ref());
     stop.requested().await;
+    if let Some(control) = control {
+        control.shutdown().await?;
+    }
     handle.shutdown().await?;
     Ok(())
 }
@@ -93,6 +109,7 @@ impl Options {
         Config {
             object_store: self.object_store,
             foreign: self.foreign.access(),
+            users: self.users.users(),
             allow_locations: self.allow_location,
             shards: usize::from(self.shards),
             threads: self.threads.map_or_else(machine::cores, usize::from),
@@ -142,7 +159,7 @@ pub(crate) fn check_store(url: &str) -> Result<(), Failure> {
 
 /// The line that says where clients find the server.
 #[allow(clippy::print_stdout)]
-pub(crate) fn announce(handle: &Handle, s3: Option<&LocalS3>) {
+pub(crate) fn announce(handle: &Handle, s3: Option<&LocalS3>, control: Option<&control_plane::Handle>) {
     let mut line = String::from("tundra ready");
     if let Some(address) = handle.flight_address() {
         line += &format!(" flight=grpc://{address}");
@@ -152,6 +169,9 @@ pub(crate) fn announce(handle: &Handle, s3: Option<&LocalS3>) {
     }
     if let Some(s3) = s3 {
         line += &format!(" s3={}", s3.url());
+    }
+    if let Some(control) = control {
+        line += &format!(" control=http://{}", control.http_address());
     }
     println!("{line}");
 }

@@ -2,11 +2,14 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod process;
+
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
-const TUNDRA: &str = env!("CARGO_BIN_EXE_tundra");
+use process::TUNDRA;
 
 /// `tundra control` on a free port; killed when dropped.
 struct Control {
@@ -54,6 +57,84 @@ impl Drop for Control {
     fn drop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
+    }
+}
+
+#[test]
+fn up_runs_it_as_well_and_sql_logs_in_with_a_token() {
+    let data = tempfile::tempdir().unwrap();
+    let mut command = process::up(data.path(), &["--shards", "1", "--threads", "1"]);
+    command.args(["--control", "127.0.0.1:0"]);
+    let server = process::Server::of(&mut command);
+    let control = server.control.clone().unwrap();
+    let run = |arguments: &[&str]| {
+        Command::new(TUNDRA).args(arguments).env("TUNDRA_CONTROL_URL", &control).output().unwrap()
+    };
+    let told = |output: Output| {
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    told(run(&["tenant", "create", "acme"]));
+    let token = told(run(&["tenant", "token", "acme", "--user", "ann"]));
+    let key = told(run(&["tenant", "key", "create", "acme", "--user", "etl"]));
+    let sql = |shown: &str, text: &str| run(&["sql", "--url", &server.url, "--token", shown, "-c", text]);
+    // It is published within a moment.
+    let began = Instant::now();
+    while !sql(&token, "SELECT 1").status.success() {
+        assert!(began.elapsed() < Duration::from_secs(20), "{:?}", sql(&token, "SELECT 1"));
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    told(sql(&token, "CREATE TABLE t AS SELECT 7 AS a"));
+    // Settings are of the session, which ends with the command.
+    let settings = "SET batch_rows = 3; SHOW batch_rows; SELECT a FROM t";
+    let shown = told(sql(&key, settings));
+    assert!(shown.contains('3') && shown.contains('7'), "{shown}");
+    let wrong = sql("eyJhbGciOiJub25lIn0.e30.", "SELECT 1");
+    assert_eq!(wrong.status.code(), Some(1));
+    let nobody = run(&["sql", "--url", &server.url, "-c", "SELECT a FROM t"]);
+    assert!(String::from_utf8_lossy(&nobody.stderr).contains('t'), "the tenant default has no such table");
+    assert_eq!(nobody.status.code(), Some(1));
+    server.stop();
+}
+
+#[test]
+fn users_with_passwords_are_asked_for_theirs() {
+    let data = tempfile::tempdir().unwrap();
+    let mut command = process::up(data.path(), &["--threads", "1", "--sample", "tpch:0.001"]);
+    command.args(["--control", "127.0.0.1:0"]).env("TUNDRA_USERS", "ann:secret,ben:other");
+    let server = process::Server::of(&mut command);
+    let control = server.control.clone().unwrap();
+    let run = |arguments: &[&str]| {
+        Command::new(TUNDRA).args(arguments).env("TUNDRA_CONTROL_URL", &control).output().unwrap()
+    };
+    let admin = format!("http://{}", server.http);
+    let count = ["-c", "SELECT count(*) FROM region", "--format", "csv"];
+    let sql = |user: &[&str]| run(&[&["sql", "--url", &server.url], user, &count].concat());
+    let nodes = |user: &[&str]| run(&[&["admin", "--url", &admin], user, &["nodes"]].concat());
+    for nobody in [&[][..], &["--user", "ann:other"], &["--user", "eve:secret"]] {
+        assert_eq!(
+            (sql(nobody).status.code(), nodes(nobody).status.code()),
+            (Some(1), Some(1)),
+            "{nobody:?}"
+        );
+    }
+    for user in ["ann:secret", "ben:other"] {
+        assert!(sql(&["--user", user]).stdout.ends_with(b"5\r\n"));
+        assert!(nodes(&["--user", user]).status.success());
+    }
+    // What is published is published by one of them.
+    assert!(run(&["tenant", "create", "acme"]).status.success());
+    let token = String::from_utf8(run(&["tenant", "token", "acme", "--user", "eve"]).stdout).unwrap();
+    let began = Instant::now();
+    let one = ["-c", "SELECT 1"];
+    while !run(&[&["sql", "--url", &server.url, "--token", &token], &one[..]].concat()).status.success() {
+        assert!(began.elapsed() < Duration::from_secs(20));
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    server.stop();
+    for wrong in ["ann", "ann:", "acme/ann:secret"] {
+        let output = process::up(data.path(), &["--users", wrong]).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{wrong}");
     }
 }
 

@@ -10,6 +10,9 @@ use control_plane::{HttpCluster, Scaling};
 
 use crate::Failure;
 
+/// How often a pool with a policy is looked at.
+pub(super) const LOOK: Duration = Duration::from_secs(5);
+
 #[derive(Args)]
 pub(super) struct ScaleOptions {
     /// Launch nodes as processes of this machine, each with a folder in DIR; they live on when the control plane ends
@@ -29,7 +32,7 @@ pub(super) struct ScaleOptions {
     #[arg(long, value_name = "URL", requires = "scale_group")]
     scale_endpoint: Option<String>,
     /// How often a pool with a policy is looked at, in milliseconds
-    #[arg(long, value_name = "MS", default_value_t = 5_000, value_parser = clap::value_parser!(u64).range(100..=600_000))]
+    #[arg(long, value_name = "MS", default_value_t = LOOK.as_millis() as u64, value_parser = clap::value_parser!(u64).range(100..=600_000))]
     scale_look: u64,
 }
 
@@ -53,6 +56,11 @@ impl ScaleOptions {
         }
         let Some(folder) = self.scale_local.clone() else { return Ok(None) };
         let (program, arguments) = (std::env::current_exe()?, self.scale_shard.clone());
-        Ok(Some(Arc::new(LocalProcesses::new(LocalOptions { folder, program, arguments })?)))
+        Ok(Some(Arc::new(LocalProcesses::new(LocalOptions {
+            folder,
+            program,
+            arguments,
+            settings: Vec::new(),
+        })?)))
     }
 }

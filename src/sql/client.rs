@@ -7,7 +7,7 @@ use arrow::record_batch::RecordBatch;
 use arrow_flight::error::FlightError;
 use arrow_flight::flight_service_client::FlightServiceClient;
 use arrow_flight::sql::{CommandStatementQuery, ProstMessageExt};
-use arrow_flight::{FlightClient, FlightDescriptor};
+use arrow_flight::{Action, BasicAuth, FlightClient, FlightDescriptor};
 use futures::{Stream, StreamExt};
 use prost::Message;
 use tonic::transport::Endpoint;
@@ -21,6 +21,18 @@ pub(crate) struct Client {
     flight: FlightClient,
 }
 
+/// What a client shows of itself.
+#[derive(Clone)]
+pub(crate) enum Login {
+    Nobody,
+    /// An access token or an API key.
+    Token(String),
+    Password {
+        user: String,
+        password: String,
+    },
+}
+
 /// The rows of one statement; dropping them cancels it on the server.
 pub(crate) struct Rows {
     pub(crate) schema: SchemaRef,
@@ -28,8 +40,8 @@ pub(crate) struct Rows {
 }
 
 impl Client {
-    /// Connects to `grpc://HOST:PORT` (or `http://`, `grpc+tcp://`).
-    pub(crate) async fn connect(url: &str) -> Result<Client, Failure> {
+    /// Connects to `grpc://HOST:PORT` (or `http://`, `grpc+tcp://`), and begins a session of its own where it logs in.
+    pub(crate) async fn connect(url: &str, login: &Login) -> Result<Client, Failure> {
         let wrong = || format!("expected a URL such as grpc://127.0.0.1:31337, got '{url}'");
         let known = ["grpc://", "grpc+tcp://", "http://"];
         let address = known.iter().find_map(|scheme| url.strip_prefix(scheme)).ok_or_else(wrong)?;
@@ -39,7 +51,42 @@ impl Client {
             format!("cannot connect to {url}: {cause}; is the server up (tundra up)?")
         })?;
         let inner = FlightServiceClient::new(channel).max_decoding_message_size(MESSAGE_BYTES);
-        Ok(Client { flight: FlightClient::new_from_inner(inner) })
+        let mut client = Client { flight: FlightClient::new_from_inner(inner) };
+        client.log_in(login).await?;
+        Ok(client)
+    }
+
+    async fn log_in(&mut self, login: &Login) -> Result<(), Failure> {
+        let payload = match login {
+            Login::Nobody => return Ok(()),
+            Login::Token(token) => {
+                self.bear(token)?;
+                Vec::new()
+            }
+            Login::Password { user, password } => {
+                BasicAuth { username: user.clone(), password: password.clone() }.encode_to_vec()
+            }
+        };
+        let session = self.flight.handshake(payload).await.map_err(plain)?;
+        let session = String::from_utf8(session.to_vec()).map_err(|_| "the server gave no session")?;
+        self.bear(&session)
+    }
+
+    /// Shows a token with each call from now on.
+    fn bear(&mut self, token: &str) -> Result<(), Failure> {
+        let bearer = format!("Bearer {token}").parse().map_err(|_| "a token is letters, digits and signs")?;
+        self.flight.metadata_mut().insert("authorization", bearer);
+        Ok(())
+    }
+
+    /// Ends the session, if it has one.
+    pub(crate) async fn close(mut self) {
+        if self.flight.metadata().contains_key("authorization") {
+            // One that is not ended ends by itself.
+            if let Ok(mut answer) = self.flight.do_action(Action::new("CloseSession", "")).await {
+                while let Some(Ok(_)) = answer.next().await {}
+            }
+        }
     }
 
     /// Starts one statement.

@@ -29,7 +29,7 @@ Statements end with a semicolon and may span lines. Ctrl-C cancels a line or a r
 /// Runs until the user quits.
 pub(super) fn run(
     runtime: &Runtime,
-    mut client: Client,
+    client: &mut Client,
     mut printer: Printer,
     mut timing: bool,
 ) -> Result<(), Failure> {
@@ -63,7 +63,7 @@ pub(super) fn run(
             Command::Statements(text) => {
                 for sql in statements::split(&text) {
                     let started = Instant::now();
-                    if let Err(failure) = runtime.block_on(run_statement(&mut client, &printer, sql)) {
+                    if let Err(failure) = runtime.block_on(run_statement(client, &printer, sql)) {
                         crate::complain(&failure);
                         break;
                     }

@@ -18,6 +18,8 @@ pub struct Server {
     pub http: String,
     /// URL of the S3 server that it was asked for.
     pub s3: Option<String>,
+    /// URL of the control plane that it was asked for.
+    pub control: Option<String>,
 }
 
 impl Server {
@@ -34,7 +36,7 @@ impl Server {
             |key: &str| line.split_whitespace().find_map(|word| word.strip_prefix(key)).map(str::to_string);
         assert!(line.starts_with("tundra ready "), "{line}");
         let (url, http) = (word("flight=").unwrap(), word("http=http://").unwrap());
-        Server { process, url, http, s3: word("s3=") }
+        Server { process, url, http, s3: word("s3="), control: word("control=") }
     }
 
     /// The answer to a request over HTTP.

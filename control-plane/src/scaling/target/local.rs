@@ -40,6 +40,8 @@ pub struct LocalOptions {
     pub program: PathBuf,
     /// Of `tundra shard`, all but `--data`.
     pub arguments: Vec<String>,
+    /// Added to the environment, such as how S3 is reached: where there are any, no other `AWS_` variables count.
+    pub settings: Vec<(String, String)>,
 }
 
 /// Nodes that are processes.
@@ -66,6 +68,11 @@ impl LocalProcesses {
         }
         let inner = Inner { options, children: Mutex::default(), turn: Mutex::default() };
         Ok(LocalProcesses { inner: Arc::new(inner) })
+    }
+
+    /// Ends the processes of all nodes. Their folders stay, by which they are found to have ended.
+    pub async fn stop(&self) -> Result<()> {
+        self.blocking(Inner::stop).await
     }
 
     fn blocking<'a, T: Send + 'static>(
@@ -153,10 +160,15 @@ impl Inner {
         let log = fs::File::create(folder.join(LOG)).map_err(wrong)?;
         let mut command = Command::new(&self.options.program);
         // Its settings are in its arguments.
-        let of_other = |name: &str| name.starts_with("TUNDRA_") && name != "TUNDRA_LOG";
+        let settings = &self.options.settings;
+        let of_other = |name: &str| {
+            name.starts_with("TUNDRA_") && name != "TUNDRA_LOG"
+                || name.starts_with("AWS_") && !settings.is_empty()
+        };
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(of_other)) {
             command.env_remove(name);
         }
+        command.envs(settings.iter().map(|(name, value)| (name, value)));
         command.arg("shard").arg("--data").arg(folder.join(DATA)).args(&self.options.arguments);
         command.stdin(Stdio::null()).stderr(log.try_clone().map_err(wrong)?).stdout(log);
         // What ends this process by its terminal does not end its nodes.
@@ -182,19 +194,39 @@ impl Inner {
         }
         let wrong = |error: std::io::Error| failed(&folder, &error);
         if let Some(process) = self.process(name)? {
-            process.signal(Signal::TERM).map_err(wrong)?;
-            if !self.ended(name, &process) {
-                process.signal(Signal::KILL).map_err(wrong)?;
-                if !self.ended(name, &process) {
-                    return Err(Error::Environment(format!("the process of {name} does not end")));
-                }
-            }
+            self.end(name, &process)?;
         }
         if let Some(mut child) = self.children.lock().remove(name) {
             // It has ended, or never was.
             let _ = child.wait();
         }
         fs::remove_dir_all(&folder).map_err(wrong)
+    }
+
+    /// Ends a process: as it is asked to, or else at once.
+    fn end(&self, name: &str, process: &ProcessId) -> Result<()> {
+        let wrong = |error: std::io::Error| failed(&self.options.folder.join(name), &error);
+        process.signal(Signal::TERM).map_err(wrong)?;
+        if !self.ended(name, process) {
+            process.signal(Signal::KILL).map_err(wrong)?;
+            if !self.ended(name, process) {
+                return Err(Error::Environment(format!("the process of {name} does not end")));
+            }
+        }
+        Ok(())
+    }
+
+    fn stop(&self) -> Result<()> {
+        let names: Vec<String> = self.list()?.instances.into_iter().map(|one| one.name).collect();
+        let mut running = Vec::new();
+        for name in names {
+            running.extend(self.process(&name)?.filter(ProcessId::runs).map(|process| (name, process)));
+        }
+        // All are told before any is waited for.
+        for (name, process) in &running {
+            process.signal(Signal::TERM).map_err(|error| failed(&self.options.folder.join(name), &error))?;
+        }
+        running.iter().try_for_each(|(name, process)| self.end(name, process))
     }
 
     /// Waits for a process to end.

@@ -8,7 +8,9 @@ fn program(folder: &Path, lasts: bool) -> PathBuf {
     let path = folder.join(if lasts { "lasts" } else { "ends" });
     // It keeps its arguments, by which it is found.
     let rest = if lasts { "while :; do sleep 0.1; done" } else { "echo 'no certificates' >&2; exit 1" };
-    let text = format!("#!/bin/sh\nmkdir -p \"$3\"\necho 00000000000000ab > \"$3/shard-id\"\n{rest}\n");
+    let text = format!(
+        "#!/bin/sh\nmkdir -p \"$3\"\necho \"$NODE_SETTING\" > \"$3/setting\"\necho 00000000000000ab > \"$3/shard-id\"\n{rest}\n"
+    );
     fs::write(&path, text).unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).unwrap();
     path
@@ -19,6 +21,7 @@ fn target(folder: &Path, lasts: bool) -> LocalProcesses {
         folder: folder.join("nodes"),
         program: program(folder, lasts),
         arguments: vec!["x".into()],
+        settings: vec![("NODE_SETTING".into(), "as given".into())],
     };
     LocalProcesses::new(options).unwrap()
 }
@@ -50,6 +53,25 @@ async fn nodes_are_adopted_and_never_launched_twice() {
     assert_eq!(running(&second).await, [names[1].clone()]);
     second.terminate(&names[1]).await.unwrap();
     assert_eq!(second.list().await.unwrap(), Listing::default());
+}
+
+#[tokio::test]
+async fn all_end_together_and_are_found_to_have_ended() {
+    let folder = tempfile::tempdir().unwrap();
+    let nodes = target(folder.path(), true);
+    nodes.grow(2).await.unwrap();
+    let names = running(&nodes).await;
+    let settings = names.iter().map(|name| nodes.inner.options.folder.join(name).join(DATA).join("setting"));
+    for setting in settings {
+        while fs::read_to_string(&setting).ok().is_none_or(|text| text != "as given\n") {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+    nodes.stop().await.unwrap();
+    nodes.stop().await.unwrap();
+    let listing = nodes.list().await.unwrap();
+    assert_eq!((listing.expected, listing.instances.len()), (0, 2));
+    assert!(listing.instances.iter().all(|one| one.gone.is_some()));
 }
 
 #[tokio::test]
@@ -97,6 +119,7 @@ async fn what_cannot_be_started_leaves_nothing_behind() {
         folder: folder.path().join("nodes"),
         program: folder.path().join("missing"),
         arguments: Vec::new(),
+        settings: Vec::new(),
     };
     let nodes = LocalProcesses::new(options).unwrap();
     let why = nodes.grow(1).await.unwrap_err().to_string();
