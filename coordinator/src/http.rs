@@ -2,8 +2,9 @@
 
 use crate::admin;
 use crate::coordinator::Coordinator;
+use crate::metrics;
 use axum::Router;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -48,17 +49,23 @@ pub(crate) fn serve(
 
 fn router(readiness: Readiness, recorder: Option<PrometheusHandle>) -> Router {
     let api = admin::router(readiness.clone());
+    let measured = readiness.clone();
     let ready = move || async move {
         match readiness.coordinator().is_some() {
             true => (StatusCode::OK, "ready\n"),
             false => (StatusCode::SERVICE_UNAVAILABLE, "not ready\n"),
         }
     };
-    let metrics = move || async move {
+    let metrics = move |headers: HeaderMap| async move {
         match recorder {
             Some(recorder) => {
                 let kind = [(header::CONTENT_TYPE, "text/plain; version=0.0.4")];
-                (kind, recorder.render()).into_response()
+                let text = recorder.render();
+                let by_operator = match measured.coordinator() {
+                    Some(coordinator) => admin::log_in(&coordinator, &headers).is_ok(),
+                    None => false,
+                };
+                (kind, if by_operator { text } else { metrics::for_everybody(&text) }).into_response()
             }
             None => (StatusCode::SERVICE_UNAVAILABLE, "metrics are not gathered\n").into_response(),
         }

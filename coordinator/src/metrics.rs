@@ -2,6 +2,7 @@
 
 use crate::coordinator::Coordinator;
 use crate::facts;
+use flight_proto::policy::DEFAULT_TENANT;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -20,6 +21,20 @@ pub(crate) fn install() -> Option<PrometheusHandle> {
             }
         })
         .clone()
+}
+
+/// Labels whose values are names of tenants.
+const OF_TENANTS: [&str; 2] = ["tenant=\"", "group=\""];
+
+/// What of the metrics everybody may see: all but those that name a tenant other than `default`.
+pub(crate) fn for_everybody(text: &str) -> String {
+    text.split_inclusive('\n').filter(|line| line.starts_with('#') || !names_a_tenant(line)).collect()
+}
+
+fn names_a_tenant(line: &str) -> bool {
+    let Some((_, labels)) = line.split_once('{') else { return false };
+    let mut named = OF_TENANTS.iter().flat_map(|label| labels.split(label).skip(1));
+    named.any(|rest| rest.split('"').next() != Some(DEFAULT_TENANT))
 }
 
 /// Keeps gauges that nobody updates as they change; they hold a value from the start.
@@ -60,4 +75,19 @@ fn read(coordinator: &Coordinator) {
     let counts = coordinator.tenants.hydrated();
     metrics::counter!("tundra_hydrated_rows_total").absolute(counts.rows_done);
     metrics::counter!("tundra_fetched_bytes_total").absolute(counts.bytes_read);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everybody_sees_no_names_of_tenants() {
+        let text = "# TYPE a gauge\na 1\na{shard=\"s\",tenant=\"acme\",dataset=\"main.t\"} 2\n\
+                    a{shard=\"s\",tenant=\"default\",dataset=\"main.t\"} 3\nq{group=\"acme\"} 4\nq{group=\"default\"} 5\n";
+        let shown = for_everybody(text);
+        assert!(!shown.contains("acme"), "{shown}");
+        let kept: Vec<&str> = shown.lines().map(|line| &line[line.len() - 2..]).collect();
+        assert_eq!(kept, ["ge", " 1", " 3", " 5"]);
+    }
 }

@@ -21,9 +21,11 @@ const LATELY: Duration = Duration::from_secs(300);
 /// So much of a text is kept, in bytes.
 const TEXT_BYTES: usize = 2_000;
 
-/// What is asked, as a number: a hash of tenant, text and parameters.
-pub(crate) fn statement_id(tenant: &str, sql: &str, parameters: &[Value]) -> u128 {
+/// What is asked, as a number: a hash of tenant, text and parameters. `deleted` tells tenants apart that had a name one after the
+/// other: the latest number of a dataset when the one before was deleted.
+pub(crate) fn statement_id(tenant: &str, deleted: u64, sql: &str, parameters: &[Value]) -> u128 {
     let mut hash = ring::digest::Context::new(&ring::digest::SHA256);
+    hash.update(&deleted.to_le_bytes());
     for part in [tenant, sql] {
         hash.update(&(part.len() as u64).to_le_bytes());
         hash.update(part.as_bytes());
@@ -96,6 +98,11 @@ impl Quarantine {
             state.refused.remove(&first);
         }
         state.refused.insert(statement, refused);
+    }
+
+    /// Forgets what a tenant asked that is no more: who has its name next is not to see it.
+    pub(crate) fn forget(&self, tenant: &str) {
+        self.state.lock().refused.retain(|_, refused| refused.tenant != tenant);
     }
 
     /// Takes a statement off the list; `false`: it is not there.
@@ -213,15 +220,16 @@ mod tests {
     #[test]
     fn statements_are_told_apart_by_all_that_they_are() {
         let ids = [
-            statement_id("a", "SELECT 1", &[]),
-            statement_id("b", "SELECT 1", &[]),
-            statement_id("a", "SELECT 2", &[]),
-            statement_id("a", "SELECT 1", &[Value::int32(1)]),
-            statement_id("a", "SELECT 1", &[Value::int64(1)]),
-            statement_id("aS", "ELECT 1", &[]),
+            statement_id("a", 0, "SELECT 1", &[]),
+            statement_id("b", 0, "SELECT 1", &[]),
+            statement_id("a", 7, "SELECT 1", &[]),
+            statement_id("a", 0, "SELECT 2", &[]),
+            statement_id("a", 0, "SELECT 1", &[Value::int32(1)]),
+            statement_id("a", 0, "SELECT 1", &[Value::int64(1)]),
+            statement_id("aS", 0, "ELECT 1", &[]),
         ];
         assert_eq!(ids.iter().collect::<HashSet<_>>().len(), ids.len());
-        assert_eq!(ids[3], statement_id("a", "SELECT 1", &[Value::int32(1)]));
+        assert_eq!(ids[4], statement_id("a", 0, "SELECT 1", &[Value::int32(1)]));
     }
 
     #[tokio::test(start_paused = true)]
@@ -233,6 +241,10 @@ mod tests {
         assert!(matches!(error, Error::Quarantined(_)));
         assert!(error.to_string().contains("(s1)") && error.to_string().contains("for 60 s"), "{error}");
         quarantine.check(3).unwrap();
+        quarantine.put(4, Refused { tenant: "other".into(), ..refused("SELECT 4") });
+        quarantine.forget("other");
+        quarantine.check(4).unwrap();
+        assert_eq!(quarantine.list().len(), 2);
         assert!(quarantine.release(1) && !quarantine.release(1));
         quarantine.check(1).unwrap();
         tokio::time::advance(LASTS - Duration::from_secs(1)).await;

@@ -244,6 +244,8 @@ impl Session {
             parameters,
             ..PlannerOptions::default()
         };
+        // It is never closed.
+        let _turn = self.tenant.planning.acquire().await;
         let planned = shard::blocking(move || {
             let parsed = planner::parse_one(&sql)?;
             match twins {
@@ -303,7 +305,8 @@ impl Session {
         let account = self.coordinator.usage.open(who, cancel.clone());
         account.add_processor(planned.planning);
         let deadline = timeout.map(|timeout| self.coordinator.now() + timeout);
-        let statement = statement_id(self.tenant(), &planned.sql, &planned.parameters);
+        let deleted = self.coordinator.tenants.catalog().snapshot().deleted_up_to(self.tenant());
+        let statement = statement_id(self.tenant(), deleted, &planned.sql, &planned.parameters);
         Ok(Call { id, statement, losses: Arc::default(), cancel, deadline, listed, account })
     }
 
@@ -398,13 +401,19 @@ impl Session {
                 Ok(Rows::changed())
             }
             _ => {
+                let turn = self.in_time(call, async { Ok(self.tenant.defining.acquire().await) });
+                let _turn = tokio::select! {
+                    biased;
+                    () = cancelled(&call.cancel) => return Err(exec::error::Error::Cancelled.into()),
+                    turn = turn => turn?,
+                };
                 to_the_end(define(self.coordinator.clone(), self.tenant.clone(), statement.clone())).await?;
                 Ok(Rows::changed())
             }
         }
     }
 
-    /// What a foreign server says before the statement's deadline; a client that goes away ends that, too.
+    /// What is waited for until the statement's deadline; a client that goes away ends that, too.
     async fn in_time<T>(&self, call: &Call, asked: impl Future<Output = Result<T>>) -> Result<T> {
         let mut ends = EndsWith(Some(call.cancel.clone()));
         let answer = match call.deadline {

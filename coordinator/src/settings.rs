@@ -65,7 +65,17 @@ impl SessionSettings {
                         "query_timeout takes a time such as '500ms', '30s' or '5min', not '{value}'"
                     ))
                 })?;
-                self.query_timeout = Some(Duration::from_millis(milliseconds)).filter(|time| !time.is_zero());
+                let timeout = Some(Duration::from_millis(milliseconds)).filter(|time| !time.is_zero());
+                // The operator's limit is the most: 0 is none at all.
+                if let Some(most) = defaults.query_timeout
+                    && timeout.is_none_or(|timeout| timeout > most)
+                {
+                    return Err(Error::Statement(format!(
+                        "query_timeout is at most {} ms here, and not '{value}'",
+                        most.as_millis()
+                    )));
+                }
+                self.query_timeout = timeout;
             }
             ("hedge", Some(value)) => {
                 self.hedge = match value.to_ascii_lowercase().as_str() {
@@ -155,6 +165,20 @@ fn duration_ms(text: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_timeout_of_the_configuration_can_only_be_lowered() {
+        let limit = Some(Duration::from_secs(30));
+        let defaults = SessionSettings { execution: Settings::default(), query_timeout: limit, hedge: true };
+        let mut settings = defaults.clone();
+        settings.set("query_timeout", Some("20s"), &defaults).unwrap();
+        for raised in ["0", "31s", "1h"] {
+            let error = settings.set("query_timeout", Some(raised), &defaults).unwrap_err().to_string();
+            assert!(error.contains("at most 30000 ms"), "{error}");
+            assert_eq!(settings.show("query_timeout").unwrap(), "20000ms");
+        }
+        settings.set("query_timeout", Some("30s"), &defaults).unwrap();
+    }
 
     #[test]
     fn set_show_and_back() {

@@ -167,7 +167,8 @@ impl FromRequestParts<Readiness> for Admitted {
     }
 }
 
-fn log_in(coordinator: &Coordinator, headers: &HeaderMap) -> Result<()> {
+/// An error unless an operator asks.
+pub(crate) fn log_in(coordinator: &Coordinator, headers: &HeaderMap) -> Result<()> {
     // What is no text is no header that anybody could log in with.
     let shown = headers.get(header::AUTHORIZATION).map(|shown| shown.to_str().unwrap_or_default());
     let credentials = Credentials::of_header(shown)?;

@@ -4,6 +4,7 @@
 //! with is good no longer. Where no user is configured anybody may call without, and the connection stands for the
 //! session. The header `tenant` says whose datasets a caller means, where that is not told by what it logs in with.
 
+use super::kept::Kept;
 use crate::catalog::Policy;
 use crate::config::User;
 use crate::coordinator::Coordinator;
@@ -16,16 +17,15 @@ use crate::trail::{Action, Deed};
 use flight_proto::policy::DEFAULT_TENANT;
 use flight_proto::ticket::Ticket;
 use parking_lot::Mutex;
-use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tonic::Request;
 use tonic::metadata::MetadataMap;
 
 /// A session is forgotten when it was not used for so long.
 const IDLE: Duration = Duration::from_secs(12 * 3600);
-/// The most sessions that are remembered; the longest idle goes first.
+/// The most sessions that are remembered.
 const SESSIONS_MAX: usize = 10_000;
 /// The header that names a tenant.
 const TENANT: &str = "tenant";
@@ -45,18 +45,24 @@ enum Key {
 /// The sessions of Flight clients.
 pub(super) struct Sessions {
     coordinator: Arc<Coordinator>,
-    open: Mutex<HashMap<Key, Open>>,
+    open: Mutex<Kept<Key, Open>>,
 }
 
+#[derive(Clone)]
 struct Open {
     session: Session,
     caller: Caller,
-    used: Instant,
+}
+
+impl Open {
+    fn is_of(&self, caller: &Caller) -> bool {
+        (&self.caller.tenant, &self.caller.principal) == (&caller.tenant, &caller.principal)
+    }
 }
 
 impl Sessions {
     pub(super) fn new(coordinator: Arc<Coordinator>) -> Sessions {
-        Sessions { coordinator, open: Mutex::default() }
+        Sessions { coordinator, open: Mutex::new(Kept::new(SESSIONS_MAX, IDLE)) }
     }
 
     /// Lets a client in by what it shows, and returns the token of its session. A client that shows that of a session
@@ -119,9 +125,16 @@ impl Sessions {
     /// that shows no token may use any ticket of its tenant.
     pub(super) fn check_owner<T>(&self, request: &Request<T>, ticket: &Ticket) -> Result<()> {
         let session = self.of(request)?;
-        let same = match credentials(request.metadata())? {
+        let metadata = request.metadata();
+        let credentials = credentials(metadata)?;
+        let same = match &credentials {
             Credentials::Nothing => true,
-            Credentials::Bearer(_) => session.id().to_be_bytes()[..] == ticket.session,
+            Credentials::Bearer(_) => {
+                // Many connections may show one key or access token, any of which may end the session that they share.
+                session.id().to_be_bytes()[..] == ticket.session
+                    || (session.principal() == ticket.principal
+                        && self.caller(&credentials, tenant(metadata)?)?.is_some())
+            }
             Credentials::Password { .. } => {
                 session.principal() == ticket.principal
                     || (self.users().is_empty() && session.tenant() == DEFAULT_TENANT)
@@ -167,7 +180,7 @@ impl Sessions {
 
     fn by_token(&self, token: &str) -> Result<Session> {
         let key = Key::Token(token.into());
-        if let Some((session, caller)) = self.find(&key) {
+        if let Some(Open { session, caller }) = self.find(&key) {
             if let Err(error) = caller.check(&self.policy(), now_us()) {
                 self.open.lock().remove(&key);
                 return Err(error);
@@ -187,10 +200,9 @@ impl Sessions {
 
     /// The session that a caller has, or a new one.
     fn of_caller(&self, key: Option<Key>, caller: Caller) -> Result<Session> {
-        if let Some((session, known)) = key.as_ref().and_then(|key| self.find(key))
-            && (&known.tenant, &known.principal) == (&caller.tenant, &caller.principal)
-        {
-            return Ok(session);
+        let found = key.as_ref().and_then(|key| self.find(key));
+        if let Some(open) = found.filter(|open| open.is_of(&caller)) {
+            return Ok(open.session);
         }
         match key {
             Some(key) => self.begin(key, caller),
@@ -198,9 +210,15 @@ impl Sessions {
         }
     }
 
+    /// A new session, unless another call of the same caller has begun one meanwhile: what either is given is good in both.
     fn begin(&self, key: Key, caller: Caller) -> Result<Session> {
         let session = self.session(&caller)?;
-        self.remember(key, session.clone(), caller);
+        let mut open = self.open.lock();
+        if let Some(known) = open.get(&key).filter(|known| known.is_of(&caller)) {
+            return Ok(known.session.clone());
+        }
+        let tenant = caller.tenant.clone();
+        open.insert(&tenant, key, Open { session: session.clone(), caller });
         Ok(session)
     }
 
@@ -218,23 +236,8 @@ impl Sessions {
         Ok(Session::new(self.coordinator.clone(), tenant, &caller.principal, &caller.roles))
     }
 
-    fn find(&self, key: &Key) -> Option<(Session, Caller)> {
-        let mut open = self.open.lock();
-        let found = open.get_mut(key)?;
-        found.used = Instant::now();
-        Some((found.session.clone(), found.caller.clone()))
-    }
-
-    fn remember(&self, key: Key, session: Session, caller: Caller) {
-        let mut open = self.open.lock();
-        if open.len() >= SESSIONS_MAX {
-            open.retain(|_, open| open.used.elapsed() < IDLE);
-        }
-        if open.len() >= SESSIONS_MAX {
-            let oldest = open.iter().min_by_key(|(_, open)| open.used).map(|(key, _)| key.clone());
-            oldest.and_then(|key| open.remove(&key));
-        }
-        open.insert(key, Open { session, caller, used: Instant::now() });
+    fn find(&self, key: &Key) -> Option<Open> {
+        self.open.lock().get(key).cloned()
     }
 }
 

@@ -6,6 +6,7 @@
 mod actions;
 mod auth;
 mod front;
+mod kept;
 mod metadata;
 mod parameters;
 mod prepared;

@@ -1,29 +1,29 @@
 //! Prepared statements. Drivers leak their handles: each has a lifetime, and there is a most of them.
 
+use super::kept::Kept;
 use super::parameters::coerce;
 use crate::error::{Error, Result};
 use crate::random::random_u128;
 use crate::session::{Outline, Session};
 use columnar::Value;
 use parking_lot::Mutex;
-use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// A statement is forgotten when it was not used for so long.
 const IDLE: Duration = Duration::from_secs(3600);
-/// The most statements that are remembered; the longest idle goes first.
+/// The most statements that are remembered.
 const STATEMENTS_MAX: usize = 10_000;
 
 /// The prepared statements of all sessions.
-#[derive(Default)]
 pub(super) struct PreparedStatements {
-    open: Mutex<HashMap<u128, Open>>,
+    open: Mutex<Kept<u128, Prepared>>,
 }
 
-struct Open {
-    prepared: Prepared,
-    used: Instant,
+impl Default for PreparedStatements {
+    fn default() -> PreparedStatements {
+        PreparedStatements { open: Mutex::new(Kept::new(STATEMENTS_MAX, IDLE)) }
+    }
 }
 
 /// A prepared statement with what is bound to it.
@@ -40,16 +40,9 @@ impl PreparedStatements {
     /// Takes a statement in and gives its handle.
     pub(super) fn open(&self, session: Session, sql: &str, outline: Outline) -> Result<u128> {
         let handle = random_u128()?;
+        let tenant = session.tenant().to_string();
         let prepared = Prepared { session, sql: sql.into(), outline: Arc::new(outline), bound: Vec::new() };
-        let mut open = self.open.lock();
-        if open.len() >= STATEMENTS_MAX {
-            open.retain(|_, open| open.used.elapsed() < IDLE);
-        }
-        if open.len() >= STATEMENTS_MAX {
-            let oldest = open.iter().min_by_key(|(_, open)| open.used).map(|(handle, _)| *handle);
-            oldest.and_then(|handle| open.remove(&handle));
-        }
-        open.insert(handle, Open { prepared, used: Instant::now() });
+        self.open.lock().insert(&tenant, handle, prepared);
         Ok(handle)
     }
 
@@ -82,11 +75,9 @@ impl PreparedStatements {
 
     fn with<T>(&self, handle: u128, f: impl FnOnce(&mut Prepared) -> T) -> Result<T> {
         let mut open = self.open.lock();
-        let found = open.get_mut(&handle).filter(|open| open.used.elapsed() < IDLE);
-        let found = found.ok_or_else(|| {
+        let found = open.get(&handle).ok_or_else(|| {
             Error::NotFound("this prepared statement was closed, or has expired; prepare it again".into())
         })?;
-        found.used = Instant::now();
-        Ok(f(&mut found.prepared))
+        Ok(f(found))
     }
 }

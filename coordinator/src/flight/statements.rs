@@ -3,6 +3,7 @@
 //! GetFlightInfo plans; DoGet runs. A statement that changes something runs once, however often its ticket
 //! is redeemed: its outcome is remembered. A query may be run again by its ticket.
 
+use super::kept::Kept;
 use crate::error::{Error, Result};
 use crate::random::random_u128;
 use crate::result::Rows;
@@ -11,21 +12,22 @@ use arrow::datatypes::SchemaRef;
 use columnar::Value;
 use futures::{StreamExt, stream};
 use parking_lot::Mutex;
-use std::collections::HashMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// A ticket is good for so long after it was last used.
 const LIFETIME: Duration = Duration::from_secs(600);
-/// How often tickets that are no longer good are looked for.
-const SWEEP: Duration = Duration::from_secs(10);
-/// The most tickets that are remembered; past that the oldest tenth goes.
+/// The most tickets that are remembered.
 const TICKETS_MAX: usize = 10_000;
 
 /// The tickets that are out.
-#[derive(Default)]
 pub(super) struct Statements {
-    open: Mutex<HashMap<u128, Open>>,
-    swept: Mutex<Option<Instant>>,
+    open: Mutex<Kept<u128, Open>>,
+}
+
+impl Default for Statements {
+    fn default() -> Statements {
+        Statements { open: Mutex::new(Kept::new(TICKETS_MAX, LIFETIME)) }
+    }
 }
 
 struct Open {
@@ -36,7 +38,6 @@ struct Open {
     changes: bool,
     schema: SchemaRef,
     progress: Progress,
-    used: Instant,
 }
 
 enum Progress {
@@ -75,6 +76,7 @@ impl Statements {
         let planned = session.plan(sql, first).await?;
         let (schema, changes) = (planned.schema(), planned.changes());
         let id = random_u128()?;
+        let tenant = session.tenant().to_string();
         let open = Open {
             session,
             sql: sql.into(),
@@ -82,28 +84,9 @@ impl Statements {
             changes,
             schema: schema.clone(),
             progress: Progress::Planned(Some(Box::new(planned))),
-            used: Instant::now(),
         };
-        let mut tickets = self.open.lock();
-        self.make_room(&mut tickets);
-        tickets.insert(id, open);
+        self.open.lock().insert(&tenant, id, open);
         Ok((id, schema))
-    }
-
-    /// Takes out what is no longer good. Looking through all tickets with each statement would be too slow.
-    fn make_room(&self, tickets: &mut HashMap<u128, Open>) {
-        let now = Instant::now();
-        let mut swept = self.swept.lock();
-        if tickets.len() < TICKETS_MAX && swept.is_some_and(|swept| now - swept < SWEEP) {
-            return;
-        }
-        *swept = Some(now);
-        tickets.retain(|_, open| now - open.used < LIFETIME);
-        if tickets.len() >= TICKETS_MAX {
-            let mut used: Vec<Instant> = tickets.values().map(|open| open.used).collect();
-            let (_, oldest, _) = used.select_nth_unstable(TICKETS_MAX / 10);
-            tickets.retain(|_, open| open.used > *oldest);
-        }
     }
 
     /// Forgets a ticket that nobody has.
@@ -117,7 +100,7 @@ impl Statements {
             Turn::Again(outcome) => rows_of(outcome?),
             Turn::Run(work) if work.changes => {
                 let outcome = run_all(*work, id).await.map(|rows| counted(&rows));
-                if let Some(open) = self.open.lock().get_mut(&id) {
+                if let Some(open) = self.open.lock().get(&id) {
                     open.progress = Progress::Done(outcome.clone());
                 }
                 rows_of(outcome?)
@@ -128,11 +111,9 @@ impl Statements {
 
     fn turn(&self, id: u128) -> Result<Turn> {
         let mut tickets = self.open.lock();
-        let open = tickets.get_mut(&id).filter(|open| open.used.elapsed() < LIFETIME);
-        let open = open.ok_or_else(|| {
+        let open = tickets.get(&id).ok_or_else(|| {
             Error::NotFound("this ticket has expired, or is not of this server; ask for another".into())
         })?;
-        open.used = Instant::now();
         let planned = match &mut open.progress {
             Progress::Planned(planned) => planned.take(),
             Progress::Running => {

@@ -20,6 +20,8 @@ pub(crate) async fn follow(coordinator: Arc<Coordinator>) {
     let mut acted_on = None;
     // Up to which number a deleted tenant's datasets are buried.
     let mut buried: BTreeMap<Arc<str>, u64> = BTreeMap::new();
+    // The same, of whom what was refused is forgotten.
+    let mut forgotten: BTreeMap<Arc<str>, u64> = BTreeMap::new();
     loop {
         let snapshot = changes.borrow_and_update().clone();
         let policy = snapshot.policy();
@@ -27,6 +29,12 @@ pub(crate) async fn follow(coordinator: Arc<Coordinator>) {
             let all = tenants.all();
             let closed = all.iter().filter(|datasets| policy.closed(datasets.tenant()).is_some());
             closed.for_each(|datasets| coordinator.cancel_all(datasets.tenant()));
+            for datasets in &all {
+                let up_to = snapshot.deleted_up_to(datasets.tenant());
+                if forgotten.insert(datasets.tenant().clone(), up_to).is_some_and(|known| known != up_to) {
+                    coordinator.quarantine.forget(datasets.tenant());
+                }
+            }
             tenants.forget_dropped();
             acted_on = Some(policy.clone());
         }
