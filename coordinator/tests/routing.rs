@@ -174,7 +174,7 @@ async fn an_engine_is_forced_by_those_who_may() {
     // It is not there, and nobody answers in its place.
     assert!(rows(&ann, QUERY).await.unwrap_err().contains("cannot be loaded"));
     for (sql, why) in [
-        ("SELECT * FROM alone", "table alone has no twin there"),
+        ("SELECT * FROM alone", "table main.alone has no twin there"),
         ("SELECT * FROM t, differs", "column 1 is"),
         ("SELECT t.id FROM t, system.shards", "reads tables of the system"),
     ] {

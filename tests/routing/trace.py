@@ -168,7 +168,8 @@ def replay(data, queries, choose):
     errors = []
 
     def ask():
-        client, engine = data.client(), "auto"
+        # A session for each engine: what is measured are queries alone.
+        clients = {}
         while True:
             with lock:
                 place = next(left, None)
@@ -177,11 +178,11 @@ def replay(data, queries, choose):
             query = queries[place]
             try:
                 wanted = choose(query)
-                if wanted != engine:
-                    client.rows(f"SET engine = '{wanted}'")
-                    engine = wanted
+                if wanted not in clients:
+                    clients[wanted] = data.client()
+                    clients[wanted].rows(f"SET engine = '{wanted}'")
                 begun = time.perf_counter()
-                client.rows(query[1])
+                clients[wanted].rows(query[1])
                 latencies[place] = time.perf_counter() - begun
             except Exception as error:
                 errors.append(f"{query}: {error}")
@@ -213,10 +214,10 @@ def routed(client, sql):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--binary", required=True)
-    parser.add_argument("--scale", default="0.2")
-    parser.add_argument("--events", type=int, default=4_000_000)
-    parser.add_argument("--memory", default="300MB")
-    parser.add_argument("--queries", type=int, default=600)
+    parser.add_argument("--scale", default="0.1")
+    parser.add_argument("--events", type=int, default=2_000_000)
+    parser.add_argument("--memory", default="200MB")
+    parser.add_argument("--queries", type=int, default=300)
     parser.add_argument("--clients", type=int, default=3)
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--seed", type=int, default=1)

@@ -162,7 +162,10 @@ fn candidate(engine: Arc<str>, statement: Statement) -> Option<Candidate> {
         Some(Engine::Tundra) => "foreign tundra",
         Some(Engine::Plain) => "foreign flightsql",
     };
-    Some(Candidate { engine, kind, pushed: outline.pushed, outline, statement: Arc::new(statement) })
+    // Of such an engine's tables all rows come, whatever little is done to them here.
+    let is_plain = query.foreign.iter().any(|remote| remote.engine == Engine::Plain);
+    let pushed = if is_plain { Some(Pushed::Scans) } else { outline.pushed };
+    Some(Candidate { engine, kind, pushed, outline, statement: Arc::new(statement) })
 }
 
 /// Which engine answers is not to be seen: a column may be null where it may be by one of the plans.
