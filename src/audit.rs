@@ -1,7 +1,7 @@
 //! `tundra audit`: who changed what in the control plane, and whether that is as it was written.
 
 use clap::{Args, Subcommand};
-use control_plane::json::{AuditEntry, AuditVerified};
+use control_plane::json::{AuditEntry, AuditVerified, Loss};
 
 use crate::Failure;
 use crate::admin::client::Client;
@@ -13,7 +13,7 @@ use crate::table::aligned;
 #[derive(Args)]
 #[command(after_help = "Examples:\n  tundra audit list --after 100\n  \
                         tundra audit list --json | jq -r '.[] | select(.who == \"ann\")'\n  \
-                        tundra audit verify")]
+                        tundra audit losses\n  tundra audit verify")]
 pub(crate) struct Options {
     #[command(flatten)]
     caller: Caller,
@@ -32,6 +32,12 @@ enum Command {
         #[arg(long, value_name = "N", default_value_t = 100)]
         limit: i64,
     },
+    /// List what the database had lost and took over from the cluster, such as after an older copy of it was put back
+    Losses {
+        /// Those of a higher number alone
+        #[arg(long, value_name = "N", default_value_t = 0)]
+        after: i64,
+    },
     /// Look whether every change is listed as it was written; fails where one is not
     Verify,
 }
@@ -47,6 +53,11 @@ async fn ask(client: Client, printer: Printer, command: Command) -> Result<(), F
             let part = [("after", after.to_string()), ("limit", limit.to_string())];
             let entries: Vec<AuditEntry> = client.get(&["audit"], &part).await?;
             printer.print(&entries, |entries| list(entries))
+        }
+        Command::Losses { after } => {
+            let part = [("after", after.to_string()), ("limit", "1000".into())];
+            let losses: Vec<Loss> = client.get(&["losses"], &part).await?;
+            printer.print(&losses, |losses| told(losses))
         }
         Command::Verify => {
             let verified: AuditVerified = client.get(&["audit", "verify"], &[]).await?;
@@ -65,6 +76,10 @@ async fn ask(client: Client, printer: Printer, command: Command) -> Result<(), F
             }
         }
     }
+}
+
+fn told(losses: &[Loss]) -> String {
+    losses.iter().map(|loss| format!("{} {}: {}\n", loss.number, time(loss.at_us), loss.told)).collect()
 }
 
 fn list(entries: &[AuditEntry]) -> String {

@@ -11,6 +11,7 @@ use object_store::prefix::PrefixStore;
 use crate::Failure;
 use crate::control::EmbeddedOptions;
 use crate::foreign::ForeignOptions;
+use crate::limits::LimitOptions;
 use crate::machine;
 use crate::process::{self, Stop};
 use crate::s3::LocalS3;
@@ -55,6 +56,8 @@ pub(crate) struct Options {
     allow_location: Vec<String>,
     #[command(flatten)]
     users: UserOptions,
+    #[command(flatten)]
+    limits: LimitOptions,
     #[command(flatten)]
     foreign: ForeignOptions,
     #[command(flatten)]
@@ -111,6 +114,7 @@ impl Options {
             foreign: self.foreign.access(),
             users: self.users.users(),
             allow_locations: self.allow_location,
+            query_timeout: self.limits.query_timeout(),
             shards: usize::from(self.shards),
             threads: self.threads.map_or_else(machine::cores, usize::from),
             memory_bytes: self.memory.bytes(machine::memory_bytes()),

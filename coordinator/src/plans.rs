@@ -9,6 +9,7 @@ use columnar::Value;
 use parking_lot::Mutex;
 use planner::Statement;
 use std::collections::HashMap;
+use std::hash::{Hash, Hasher};
 use std::sync::{Arc, Weak};
 
 /// The most plans that are kept; the one that was not asked for longest makes room.
@@ -17,10 +18,29 @@ const PLANS: usize = 256;
 const LONGEST_BYTES: usize = 16 << 10;
 
 /// What a plan is of: `parameters` as [`planner::PlannerOptions`] has them.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone)]
 pub(crate) struct Asked {
     pub(crate) sql: String,
     pub(crate) parameters: Option<Vec<Value>>,
+}
+
+impl PartialEq for Asked {
+    /// Values that are only equal, such as a month and 30 days, make other plans.
+    fn eq(&self, other: &Asked) -> bool {
+        let same = match (&self.parameters, &other.parameters) {
+            (Some(a), Some(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.is_identical(b)),
+            (a, b) => a.is_none() == b.is_none(),
+        };
+        same && self.sql == other.sql
+    }
+}
+
+impl Eq for Asked {}
+
+impl Hash for Asked {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (&self.sql, &self.parameters).hash(state);
+    }
 }
 
 #[derive(Default)]
@@ -82,6 +102,7 @@ impl Kept {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use columnar::{DataType, Interval, Scalar};
 
     fn asked(sql: &str) -> Asked {
         Asked { sql: sql.into(), parameters: Some(Vec::new()) }
@@ -99,6 +120,14 @@ mod tests {
         plans.keep(asked("SELECT 1"), &view, &one);
         assert!(Arc::ptr_eq(&plans.get(&asked("SELECT 1"), &view).unwrap(), &one));
         assert!(plans.get(&asked("SELECT 2"), &view).is_none());
+        let span = |months, days| {
+            let span = Interval { months, days, micros: 0 };
+            let span = Value::new(DataType::Interval, Scalar::Interval(span));
+            Asked { parameters: Some(vec![span]), ..asked("SELECT 1") }
+        };
+        plans.keep(span(1, 0), &view, &one);
+        assert!(plans.get(&span(1, 0), &view).is_some());
+        assert!(plans.get(&span(0, 30), &view).is_none(), "a month is not 30 days");
         let unbound = Asked { parameters: None, ..asked("SELECT 1") };
         assert!(plans.get(&unbound, &view).is_none());
 

@@ -31,7 +31,7 @@ async fn no_way_leads_to_another_tenant() {
     let world = World::start().await;
     let mut ways = Ways::default();
     let begun = std::time::Instant::now();
-    let mut lap = |what: &str| eprintln!("{:5.1} s: {what} is done", begun.elapsed().as_secs_f64());
+    let lap = |what: &str| eprintln!("{:5.1} s: {what} is done", begun.elapsed().as_secs_f64());
     names::try_all(&world, &mut ways).await;
     lap("names");
     metadata::try_all(&world, &mut ways).await;

@@ -6,6 +6,7 @@ use flight_proto::Message;
 use flight_proto::manifest::Manifest;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Locations, of acme's folder or of what is nobody's but the operators'. `FILE` is one of acme's, below its folder.
 const LOCATIONS: [&str; 30] = [
@@ -144,12 +145,16 @@ async fn planted(world: &World, ways: &mut Ways, file: &str) {
     for _ in 0..20 {
         let rows = world.ask(&world.rival, "SELECT * FROM bait").await;
         reached = reached.or(leak_of(&rows));
-        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
     ways.tried("files", "a manifest in its own folder that names acme's file", reached);
     for sql in ["REFRESH TABLE bait", "INSERT INTO bait VALUES ('more')", "SELECT * FROM bait"] {
-        let answer = world.ask(&world.rival, sql).await;
-        ways.tried("files", format!("with that manifest: {sql}"), leak_of(&answer));
+        // It may wait for a version that never comes; that is rival's own affair.
+        let answer = tokio::time::timeout(Duration::from_secs(3), world.ask(&world.rival, sql)).await;
+        ways.tried(
+            "files",
+            format!("with that manifest: {sql}"),
+            answer.ok().and_then(|told| leak_of(&told)),
+        );
     }
-    let _ = world.ask(&world.rival, "DROP TABLE bait").await;
 }
