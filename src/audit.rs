@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
-use control_plane::json::{AuditEntry, AuditVerified};
+use control_plane::json::{AuditEntry, AuditVerified, Loss};
 
 use crate::Failure;
 use crate::admin::client::Client;
@@ -15,7 +15,7 @@ use crate::table::aligned;
 #[derive(Args)]
 #[command(after_help = "Examples:\n  tundra audit list --after 100\n  \
                         tundra audit list --json | jq -r '.[] | select(.who == \"ann\")'\n  \
-                        tundra audit verify\n  tundra audit files tundra-data/objects/system/audit")]
+                        tundra audit losses\n  tundra audit verify\n  tundra audit files tundra-data/objects/system/audit")]
 pub(crate) struct Options {
     #[command(flatten)]
     caller: Caller,
@@ -33,6 +33,12 @@ enum Command {
         /// The most changes to list, up to 1000
         #[arg(long, value_name = "N", default_value_t = 100)]
         limit: i64,
+    },
+    /// List what the database had lost and took over from the cluster, such as after an older copy of it was put back
+    Losses {
+        /// Those of a higher number alone
+        #[arg(long, value_name = "N", default_value_t = 0)]
+        after: i64,
     },
     /// Look whether every change is listed as it was written; fails where one is not
     Verify,
@@ -62,6 +68,11 @@ async fn ask(client: Client, printer: Printer, command: Command) -> Result<(), F
             printer.print(&entries, |entries| list(entries))
         }
         Command::Files { paths } => verify_files(&paths),
+        Command::Losses { after } => {
+            let part = [("after", after.to_string()), ("limit", "1000".into())];
+            let losses: Vec<Loss> = client.get(&["losses"], &part).await?;
+            printer.print(&losses, |losses| told(losses))
+        }
         Command::Verify => {
             let verified: AuditVerified = client.get(&["audit", "verify"], &[]).await?;
             printer.print(&verified, |verified| match &verified.broken {
@@ -115,6 +126,10 @@ fn find(path: &Path, files: &mut Vec<PathBuf>) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+fn told(losses: &[Loss]) -> String {
+    losses.iter().map(|loss| format!("{} {}: {}\n", loss.number, time(loss.at_us), loss.told)).collect()
 }
 
 fn list(entries: &[AuditEntry]) -> String {

@@ -20,6 +20,7 @@ use crate::control::EmbeddedOptions;
 use crate::coordinator::{PlacementOptions, QuarantineOptions};
 use crate::durable;
 use crate::foreign::ForeignOptions;
+use crate::limits::LimitOptions;
 use crate::machine;
 use crate::node::TransportOptions;
 use crate::process::{self, Stop};
@@ -67,6 +68,8 @@ pub(crate) struct Options {
     placement: PlacementOptions,
     #[command(flatten)]
     quarantine: QuarantineOptions,
+    #[command(flatten)]
+    limits: LimitOptions,
     #[command(flatten)]
     users: UserOptions,
     #[command(flatten)]
@@ -228,6 +231,7 @@ fn plan(options: &Options, objects: &Objects) -> Result<Cluster, Failure> {
         arguments.extend(texts(&["--flight", &free_address()?, "--http", &free_address()?]));
         arguments.extend(options.placement.arguments());
         arguments.extend(options.quarantine.arguments());
+        arguments.extend(options.limits.arguments());
         arguments.extend(options.foreign.arguments());
         arguments.extend(options.trail.arguments());
         for url in &options.allow_location {

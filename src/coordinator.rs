@@ -9,6 +9,7 @@ use clap::Args;
 
 use crate::Failure;
 use crate::foreign::ForeignOptions;
+use crate::limits::LimitOptions;
 use crate::machine;
 use crate::node::NodeOptions;
 use crate::process::{self, Stop};
@@ -50,6 +51,8 @@ pub(crate) struct Options {
     placement: PlacementOptions,
     #[command(flatten)]
     quarantine: QuarantineOptions,
+    #[command(flatten)]
+    limits: LimitOptions,
     /// Memory for results on their way to clients
     #[arg(long, value_name = "SIZE", default_value = "10%")]
     memory: Size,
@@ -167,6 +170,7 @@ async fn serve(options: Options, mut stop: Stop) -> Result<(), Failure> {
         memory_bytes: options.memory.bytes(machine::memory_bytes()),
         concurrency: options.concurrency.map_or(defaults.concurrency, usize::from),
         quarantine: Duration::from_secs(options.quarantine.quarantine.into()),
+        query_timeout: options.limits.query_timeout(),
         cluster: Some(Cluster {
             id: options.id,
             members,

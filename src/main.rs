@@ -9,6 +9,7 @@ mod control;
 mod coordinator;
 mod durable;
 mod foreign;
+mod limits;
 mod machine;
 mod node;
 mod process;

@@ -11,6 +11,7 @@ use object_store::prefix::PrefixStore;
 use crate::Failure;
 use crate::control::EmbeddedOptions;
 use crate::foreign::ForeignOptions;
+use crate::limits::LimitOptions;
 use crate::machine;
 use crate::process::{self, Stop};
 use crate::s3::LocalS3;
@@ -58,6 +59,8 @@ pub(crate) struct Options {
     users: UserOptions,
     #[command(flatten)]
     trail: TrailOptions,
+    #[command(flatten)]
+    limits: LimitOptions,
     #[command(flatten)]
     foreign: ForeignOptions,
     #[command(flatten)]
@@ -115,6 +118,7 @@ impl Options {
             users: self.users.users(),
             audit_export: self.trail.interval(),
             allow_locations: self.allow_location,
+            query_timeout: self.limits.query_timeout(),
             shards: usize::from(self.shards),
             threads: self.threads.map_or_else(machine::cores, usize::from),
             memory_bytes: self.memory.bytes(machine::memory_bytes()),

@@ -10,6 +10,7 @@ use columnar::Value;
 use parking_lot::Mutex;
 use planner::Statement;
 use std::collections::HashMap;
+use std::hash::{Hash, Hasher};
 use std::sync::{Arc, Weak};
 
 /// The most plans that are kept; the one that was not asked for longest makes room.
@@ -18,12 +19,31 @@ const PLANS: usize = 256;
 const LONGEST_BYTES: usize = 16 << 10;
 
 /// What a plan is of: `parameters` as [`planner::PlannerOptions`] has them.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone)]
 pub(crate) struct Asked {
     pub(crate) sql: String,
     pub(crate) parameters: Option<Vec<Value>>,
     /// The version of the tenant's routes; 0: it has none.
     pub(crate) routes: u64,
+}
+
+impl PartialEq for Asked {
+    /// Values that are only equal, such as a month and 30 days, make other plans.
+    fn eq(&self, other: &Asked) -> bool {
+        let same = match (&self.parameters, &other.parameters) {
+            (Some(a), Some(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.is_identical(b)),
+            (a, b) => a.is_none() == b.is_none(),
+        };
+        same && self.sql == other.sql
+    }
+}
+
+impl Eq for Asked {}
+
+impl Hash for Asked {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (&self.sql, &self.parameters).hash(state);
+    }
 }
 
 #[derive(Default)]
@@ -85,6 +105,7 @@ impl Kept {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use columnar::{DataType, Interval, Scalar};
 
     fn asked(sql: &str) -> Asked {
         Asked { sql: sql.into(), parameters: Some(Vec::new()), routes: 0 }
@@ -105,6 +126,14 @@ mod tests {
         let later = Asked { routes: 1, ..asked("SELECT 1") };
         assert!(plans.get(&later, &view).is_none());
         assert!(plans.get(&asked("SELECT 2"), &view).is_none());
+        let span = |months, days| {
+            let span = Interval { months, days, micros: 0 };
+            let span = Value::new(DataType::Interval, Scalar::Interval(span));
+            Asked { parameters: Some(vec![span]), ..asked("SELECT 1") }
+        };
+        plans.keep(span(1, 0), &view, &one);
+        assert!(plans.get(&span(1, 0), &view).is_some());
+        assert!(plans.get(&span(0, 30), &view).is_none(), "a month is not 30 days");
         let unbound = Asked { parameters: None, ..asked("SELECT 1") };
         assert!(plans.get(&unbound, &view).is_none());
 

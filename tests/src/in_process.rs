@@ -242,9 +242,11 @@ impl Shards {
                 let _handle = handle;
                 loop {
                     let (mut stop, mut go) = (working.clone(), working.clone());
+                    // What is queued already is left as soon as it is not to work.
                     tokio::select! {
-                        () = workers.drive() => {}
+                        biased;
                         _ = stop.wait_for(|working| !*working) => {}
+                        () = workers.drive() => {}
                     }
                     if go.wait_for(|working| *working).await.is_err() {
                         return;

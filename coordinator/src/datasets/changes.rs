@@ -368,7 +368,11 @@ impl Datasets {
     /// Whether a place lies where tables may be read from, also by the way that symbolic links lead: the default tenant's
     /// wherever no other tenant's may.
     fn allows(&self, place: &Place) -> bool {
-        let real = place.resolved();
+        self.allows_at(place, &place.resolved())
+    }
+
+    /// The same of a place that is really at `real`.
+    fn allows_at(&self, place: &Place, real: &Place) -> bool {
         let is_within = |outer: &Place| place.is_within(outer) && real.is_within(&outer.resolved());
         let snapshot = self.catalog().snapshot();
         let others = snapshot.tenants().filter(|tenant| *tenant != &*self.tenant);
@@ -395,7 +399,9 @@ impl Datasets {
         let mut files = shard::list(stores, location).await.map_err(shard_error)?;
         for file in &mut files {
             file.generation = generation;
-            if !self.allows(&stores.open(&file.url).map_err(shard_error)?) {
+            let place = stores.open(&file.url).map_err(shard_error)?;
+            let real = place.opened(&file.etag).map_err(shard_error)?;
+            if !self.allows_at(&place, &real) {
                 let reach = match self.is_default() {
                     true => {
                         "neither the object store nor --allow-location reaches, or to another tenant's folder"

@@ -89,6 +89,21 @@ pub fn compare_floats(a: f64, b: f64) -> Ordering {
     a.partial_cmp(&b).unwrap_or_else(|| a.is_nan().cmp(&b.is_nan()))
 }
 
+impl Value {
+    /// Whether one can stand for the other everywhere. Values that are equal need not be: `-0.0` equals `0.0`, and a month 30
+    /// days.
+    pub fn is_identical(&self, other: &Value) -> bool {
+        let same = match (&self.scalar, &other.scalar) {
+            (Scalar::Float(a), Scalar::Float(b)) => a.to_bits() == b.to_bits(),
+            (Scalar::Interval(a), Scalar::Interval(b)) => {
+                (a.months, a.days, a.micros) == (b.months, b.days, b.micros)
+            }
+            (a, b) => a == b,
+        };
+        same && self.data_type == other.data_type
+    }
+}
+
 impl PartialEq for Scalar {
     /// Equality of values as plans compare them: nulls are alike, floats by their total order.
     fn eq(&self, other: &Scalar) -> bool {

@@ -8,7 +8,10 @@ use object_store::path::Path;
 use object_store::{ObjectStore, parse_url_opts};
 use parking_lot::Mutex;
 use std::collections::HashMap;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
+use std::time::UNIX_EPOCH;
 
 /// The stores that this process has open. `memory:` stores live as long as this does.
 #[derive(Default)]
@@ -148,6 +151,30 @@ impl Place {
         Place { path: real.unwrap_or_else(|| self.path.clone()), ..self.clone() }
     }
 
+    /// Where the object of this place with that ETag really is. A file of this machine is opened for that: a symbolic link on the
+    /// way to it may lead elsewhere a moment later, but not to this file. An error where another file is there by now.
+    pub fn opened(&self, etag: &str) -> Result<Place> {
+        // Stores that stand in for the file system have no links.
+        if self.base != "file://" || !self.store.to_string().starts_with("LocalFileSystem") {
+            return Ok(self.resolved());
+        }
+        let replaced =
+            || Error::Location(format!("{} was replaced while it was looked at; try again", self.url()));
+        let path = format!("/{}", self.path.as_ref());
+        // To open what is no file, such as a pipe, may take for ever.
+        if !std::fs::metadata(&path).is_ok_and(|metadata| metadata.is_file()) {
+            return Err(replaced());
+        }
+        let file = std::fs::File::open(&path).map_err(|_| replaced())?;
+        if file.metadata().ok().map(|metadata| etag_of(&metadata)).as_deref() != Some(etag) {
+            return Err(replaced());
+        }
+        let real =
+            std::fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())).map_err(|_| replaced())?;
+        let real = real.to_str().and_then(|real| Path::parse(real.trim_matches('/')).ok());
+        Ok(Place { path: real.ok_or_else(replaced)?, ..self.clone() })
+    }
+
     /// The folder that this place lies in.
     pub(crate) fn parent(&self) -> Place {
         let parts: Vec<&str> = self.path.as_ref().split('/').collect();
@@ -158,6 +185,13 @@ impl Place {
     pub(crate) fn base(&self) -> &str {
         &self.base
     }
+}
+
+/// The ETag that the store of the file system gives to a file.
+fn etag_of(metadata: &std::fs::Metadata) -> String {
+    let changed = metadata.modified().ok().and_then(|at| at.duration_since(UNIX_EPOCH).ok());
+    let micros = changed.unwrap_or_default().as_micros();
+    format!("\"{:x}-{micros:x}-{:x}\"", metadata.ino(), metadata.len())
 }
 
 fn identity(file: &File) -> Identity {
@@ -293,6 +327,29 @@ mod tests {
             assert_eq!(stores.open(url).unwrap().is_within(&allowed), within, "{url}");
         }
         assert!(stores.open("memory:///a/../b").is_err());
+    }
+
+    /// A link that leads elsewhere by the time that it is looked at again.
+    #[tokio::test]
+    async fn links_that_are_swapped_lead_to_the_file_that_was_listed_or_nowhere() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().canonicalize().unwrap();
+        std::fs::create_dir_all(root.join("own")).unwrap();
+        std::fs::create_dir_all(root.join("other")).unwrap();
+        std::fs::write(root.join("own/a"), "mine").unwrap();
+        std::fs::write(root.join("other/a"), "theirs").unwrap();
+        let link = root.join("own/link");
+        std::os::unix::fs::symlink(root.join("other/a"), &link).unwrap();
+        let place = Stores::new().open(&format!("file://{}", link.display())).unwrap();
+        let listed = place.store.head(&place.path).await.unwrap().e_tag.unwrap();
+        let at = place.opened(&listed).unwrap();
+        assert!(at.url().ends_with("/other/a"), "{at:?}");
+        std::fs::remove_file(&link).unwrap();
+        assert!(place.opened(&listed).unwrap_err().to_string().contains("was replaced"));
+        std::os::unix::fs::symlink(root.join("own/a"), &link).unwrap();
+        assert!(place.opened(&listed).unwrap_err().to_string().contains("was replaced"));
+        let listed = place.store.head(&place.path).await.unwrap().e_tag.unwrap();
+        assert!(place.opened(&listed).unwrap().url().ends_with("/own/a"));
     }
 
     #[tokio::test]

@@ -162,7 +162,8 @@ async fn prepared(world: &World, ways: &mut Ways) {
     let own = fetch(&mut acme, Ticket::new(query.as_any().encode_to_vec())).await;
     ways.tried("prepared", "the end of acme's statement", own.is_err().then(|| format!("{own:?}")));
     ways.owner("prepared", "acme's own statement", leak_of(&own).is_some());
-    let create = ActionCreatePreparedStatementRequest { query: "SELECT * FROM vault_qx".into(), transaction_id: None };
+    let create =
+        ActionCreatePreparedStatementRequest { query: "SELECT * FROM vault_qx".into(), transaction_id: None };
     let made = act(&mut rival, "CreatePreparedStatement", create.as_any().encode_to_vec()).await;
     ways.refused("prepared", "the schema of acme's table", &as_outcome(made));
 }

@@ -16,6 +16,9 @@ const MANY: usize = 10_500;
 /// Statements of rival's at once.
 const WIDE: usize = 24;
 
+/// What a client of a number asks.
+type Statement = dyn Fn(usize) -> String;
+
 /// Statements of rival's without pause, until told to stop.
 fn flood(
     clients: Vec<FlightClient>,
@@ -60,7 +63,7 @@ pub(crate) async fn try_all(world: &World, ways: &mut Ways) {
         format!("SELECT sum(a.i * b.i + c.i + {number}) FROM many a, many b, many c WHERE c.i < 200")
     };
     let define = |number: usize| format!("CREATE SCHEMA IF NOT EXISTS s{number}_TURN");
-    let floods: [(&str, Box<dyn Fn(usize) -> String>); 3] = [
+    let floods: [(&str, Box<Statement>); 3] = [
         ("long statements", Box::new(long)),
         ("statements that are long to plan", Box::new(unions)),
         ("statements that define", Box::new(define)),

@@ -25,7 +25,7 @@ fn concat_constants(vectors: &[&Vector]) -> Option<Vector> {
     let mut len = 0;
     for vector in vectors {
         match vector {
-            Vector::Constant(constant) if constant.value == first.value => len += constant.len,
+            Vector::Constant(constant) if constant.value.is_identical(&first.value) => len += constant.len,
             _ => return None,
         }
     }

@@ -4,9 +4,10 @@ use super::arithmetic::{self, FloatOperation, Operand, Operation};
 use super::boolean::Truth;
 use super::cast::{integer_at, integer_extremes, integers_outside, to_width};
 use super::compare::{ConstantRelation, Relation, compare, compare_constant, integers_between, lookup};
+use super::concat::concat;
 use super::isa::{Isa, force};
 use super::select::{choose_values, scatter};
-use crate::{Bitmap, Flat, Interval, PhysicalType, Scalar, Values, Vector, Views};
+use crate::{Bitmap, DataType, Flat, Interval, PhysicalType, Scalar, Value, Values, Vector, Views};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -285,4 +286,22 @@ fn floats_change_width_and_other_kinds_stay() {
     assert_eq!(to_width(&narrow, PhysicalType::F64).scalar(1), Scalar::Float(f64::INFINITY));
     let text = Vector::constant(crate::Value::varchar("x"), 2).flatten();
     assert_eq!(Flat::len(&text), to_width(&text.values, PhysicalType::I8).len());
+}
+
+/// Constants that are equal need not be the same.
+#[test]
+fn constants_of_equal_values_stay_apart() {
+    let float = |value: f64| Value::new(DataType::Float64, Scalar::Float(value));
+    let span =
+        |months, days| Value::new(DataType::Interval, Scalar::Interval(Interval { months, days, micros: 0 }));
+    for (one, other) in [(float(0.0), float(-0.0)), (span(1, 0), span(0, 30))] {
+        assert_eq!(one, other);
+        let vectors = [Vector::constant(one.clone(), 2), Vector::constant(other.clone(), 1)];
+        let joined = concat(&[&vectors[0], &vectors[1]]).unwrap();
+        let value = |row| Value::new(one.data_type, joined.scalar(row));
+        assert!((0..2).all(|row| value(row).is_identical(&one)));
+        assert!(value(2).is_identical(&other), "{joined:?}");
+        let alike = concat(&[&vectors[0], &vectors[0]]).unwrap();
+        assert!(matches!(alike, Vector::Constant(_)));
+    }
 }
