@@ -21,6 +21,7 @@ mod sql;
 mod table;
 mod tenant;
 mod up;
+mod usage;
 
 use std::process::ExitCode;
 
@@ -59,6 +60,7 @@ enum Command {
     Tenant(tenant::Options),
     Audit(audit::Options),
     Scale(scale::Options),
+    Usage(usage::Options),
     Config(config::Options),
 }
 
@@ -85,6 +87,7 @@ fn main() -> ExitCode {
         Command::Tenant(options) => tenant::run(options),
         Command::Audit(options) => audit::run(options),
         Command::Scale(options) => scale::run(options),
+        Command::Usage(options) => usage::run(options),
         Command::Config(options) => config::run(options),
     };
     match done {

@@ -237,7 +237,9 @@ impl Admission {
         let mut granted = Vec::new();
         while state.free > 0 && !state.is_closed {
             let ready = state.groups.iter().filter(|(_, group)| group.is_ready());
-            let Some(group) = ready.min_by_key(|(_, group)| (group.limits.last, group.pass)).map(|(name, _)| name.clone()) else {
+            let Some(group) =
+                ready.min_by_key(|(_, group)| (group.limits.last, group.pass)).map(|(name, _)| name.clone())
+            else {
                 break;
             };
             let next = state.groups.get_mut(&group).and_then(|group| group.waiting.pop_front());

@@ -24,6 +24,7 @@ pub(crate) fn query_of(statement: &Statement) -> Option<&PlannedQuery> {
     match statement {
         Statement::Query(query)
         | Statement::Explain { query, .. }
+        | Statement::ExplainCost(query)
         | Statement::CreateTableAs { query, .. }
         | Statement::Insert { query, .. } => Some(query),
         _ => None,

@@ -1,6 +1,7 @@
 //! A session: who asks, with which settings, and the statements it runs.
 
 mod hedged;
+mod predicted;
 mod retries;
 mod spending;
 
@@ -286,6 +287,7 @@ impl Session {
                 };
                 text_rows(schema, vec![explain::lines(query, measured.as_ref())])
             }
+            Statement::ExplainCost(query) => self.predict(query, &planned, call),
             Statement::ShowTables { schema: of } => show_tables(schema, &planned.view, of.as_deref()),
             Statement::Describe { table } => {
                 let columns = &table.columns;
@@ -322,6 +324,7 @@ impl Session {
                 let mut started = self.start(query, view, call).await?;
                 let files = collect_parquet(&mut started.running, columns).await?;
                 drop(started);
+                self.check_resident(files.iter().map(|file| file.len() as u64).sum())?;
                 call.account.add_files(&files);
                 let (name, if_not_exists, columns) = (name.clone(), *if_not_exists, columns.clone());
                 let create =
@@ -333,6 +336,7 @@ impl Session {
                 let mut started = self.start(query, view, call).await?;
                 let files = collect_parquet(&mut started.running, &table.columns).await?;
                 drop(started);
+                self.check_resident(files.iter().map(|file| file.len() as u64).sum())?;
                 call.account.add_files(&files);
                 let table = table.clone();
                 Rows::written(to_the_end(async move { datasets.append(&table, files).await }).await?)
@@ -352,6 +356,9 @@ impl Session {
                 Ok(Rows::changed())
             }
             _ => {
+                if matches!(**statement, Statement::CreateExternalTable(_) | Statement::RefreshTable { .. }) {
+                    self.check_resident(0)?;
+                }
                 to_the_end(define(self.coordinator.clone(), self.tenant.clone(), statement.clone())).await?;
                 Ok(Rows::changed())
             }
@@ -436,8 +443,16 @@ impl Session {
         // A client may have cancelled it while it queued.
         context.check()?;
         let registered: Registered = Box::new(call.listed.clone());
-        let running =
-            RunningQuery::start(query, view, coordinator, context.clone(), slot, registered, &call.losses, &call.account)?;
+        let running = RunningQuery::start(
+            query,
+            view,
+            coordinator,
+            context.clone(),
+            slot,
+            registered,
+            &call.losses,
+            &call.account,
+        )?;
         Ok(Started { query: context, memory, running })
     }
 
@@ -484,6 +499,7 @@ fn changes(statement: &Statement) -> bool {
         statement,
         Statement::Query(_)
             | Statement::Explain { .. }
+            | Statement::ExplainCost(_)
             | Statement::ShowTables { .. }
             | Statement::Describe { .. }
             | Statement::Show { .. }
@@ -495,6 +511,7 @@ fn schema_of(statement: &Statement) -> SchemaRef {
     match statement {
         Statement::Query(query) => result_schema(query),
         Statement::Explain { .. } => text_schema(&["plan"]),
+        Statement::ExplainCost(_) => predicted::schema(),
         Statement::ShowTables { .. } => text_schema(&["schema", "name"]),
         Statement::Describe { .. } => text_schema(&["column_name", "data_type", "is_nullable"]),
         Statement::Show { .. } => text_schema(&["name", "value"]),

@@ -89,7 +89,8 @@ impl SessionSettings {
 /// A label that the use of statements is counted under.
 pub(crate) fn checked_label(label: &str) -> Result<String> {
     let fits = label.len() <= LABEL_MOST && !label.chars().any(char::is_control);
-    let wrong = || Error::Statement(format!("query_label takes up to {LABEL_MOST} bytes without control characters"));
+    let wrong =
+        || Error::Statement(format!("query_label takes up to {LABEL_MOST} bytes without control characters"));
     fits.then(|| label.to_string()).ok_or_else(wrong)
 }
 
@@ -125,7 +126,12 @@ mod tests {
 
     #[test]
     fn set_show_and_back() {
-        let defaults = SessionSettings { execution: Settings::default(), query_timeout: None, hedge: true, query_label: String::new() };
+        let defaults = SessionSettings {
+            execution: Settings::default(),
+            query_timeout: None,
+            hedge: true,
+            query_label: String::new(),
+        };
         let mut settings = defaults.clone();
         for (name, value, shown) in [
             ("Batch_Rows", "3", "3"),

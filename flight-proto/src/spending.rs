@@ -285,7 +285,10 @@ mod tests {
         };
         let worth = |used: Measures| price.picos(&used);
         assert_eq!(worth(Measures { processor_us: 1, ..Measures::default() }), 1_000);
-        assert_eq!(worth(Measures { resident_mib_s: 1_024 * 3_600, ..Measures::default() }), 1_000_000_000_000);
+        assert_eq!(
+            worth(Measures { resident_mib_s: 1_024 * 3_600, ..Measures::default() }),
+            1_000_000_000_000
+        );
         assert_eq!(worth(Measures { scanned_bytes: GIB, ..Measures::default() }), 2_000_000_000_000);
         assert_eq!(worth(Measures { exchanged_bytes: GIB, ..Measures::default() }), 3_000_000_000_000);
         assert_eq!(worth(Measures { returned_bytes: GIB, ..Measures::default() }), 4_000_000_000_000);

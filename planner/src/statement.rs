@@ -17,6 +17,8 @@ pub enum Statement {
         analyze: bool,
         query: PlannedQuery,
     },
+    /// What the query would use and cost.
+    ExplainCost(PlannedQuery),
     CreateExternalTable(CreateExternalTable),
     CreateTable {
         name: TableName,

@@ -99,7 +99,9 @@ impl Change<'_> {
         }
         // What a coordinator has not heard of, another one has: counters only grow.
         let mut shards: BTreeMap<(&str, &str), (u64, u64)> = BTreeMap::new();
-        for ShardUsage { source, tenant, store_requests, store_bytes } in told.iter().flat_map(|usage| &usage.shards) {
+        for ShardUsage { source, tenant, store_requests, store_bytes } in
+            told.iter().flat_map(|usage| &usage.shards)
+        {
             let known = shards.entry((source, tenant)).or_default();
             *known = (known.0.max(*store_requests), known.1.max(*store_bytes));
         }
@@ -118,7 +120,8 @@ impl Change<'_> {
     }
 
     async fn take_batches(&mut self, usage: &Usage) -> Result<()> {
-        let query = sqlx::query("SELECT sequence FROM usage_sources WHERE source = $1").bind(usage.source.as_str());
+        let query =
+            sqlx::query("SELECT sequence FROM usage_sources WHERE source = $1").bind(usage.source.as_str());
         let known = query.fetch_optional(&mut *self.transaction).await?;
         let mut taken = known.map_or(Ok(0), |row| number(row.try_get(0)?))?;
         for batch in usage.batches.iter().filter(|batch| batch.sequence > 0) {
@@ -132,7 +135,8 @@ impl Change<'_> {
         }
         let query = "INSERT INTO usage_sources (source, sequence, seen_at_us) VALUES ($1, $2, $3) \
                      ON CONFLICT (source) DO UPDATE SET sequence = excluded.sequence, seen_at_us = excluded.seen_at_us";
-        let query = sqlx::query(query).bind(usage.source.as_str()).bind(signed_number(taken)?).bind(self.now_us);
+        let query =
+            sqlx::query(query).bind(usage.source.as_str()).bind(signed_number(taken)?).bind(self.now_us);
         query.execute(&mut *self.transaction).await?;
         Ok(())
     }
@@ -220,7 +224,13 @@ impl Change<'_> {
     }
 
     /// Notes that a budget has come to a level in a period; whether that is new.
-    pub(crate) async fn notice(&mut self, tenant: &str, budget: &str, began_us: i64, level: i64) -> Result<bool> {
+    pub(crate) async fn notice(
+        &mut self,
+        tenant: &str,
+        budget: &str,
+        began_us: i64,
+        level: i64,
+    ) -> Result<bool> {
         let query = "INSERT INTO usage_notices (tenant, budget, began_us, level) VALUES ($1, $2, $3, $4) \
                      ON CONFLICT (tenant, budget) DO UPDATE SET began_us = excluded.began_us, level = excluded.level \
                      WHERE usage_notices.began_us <> excluded.began_us OR usage_notices.level < excluded.level";

@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::json::{self, Tenant, TenantSettings};
 use flight_proto::policy::{
     self, DEFAULT_TENANT, Document, Gone, Subject, TenantStatus, budgets_document, check_tenant_name,
-    keys_document,    tenant_document,
+    keys_document, tenant_document,
 };
 
 const TIER: &str = "standard";

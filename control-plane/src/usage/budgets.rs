@@ -46,10 +46,15 @@ pub(crate) async fn put(
         }
     }
     if budget.limit_micros == 0 {
-        return Err(Error::Invalid("the limit of a budget is more than 0; suspend a tenant that may spend nothing".into()));
+        return Err(Error::Invalid(
+            "the limit of a budget is more than 0; suspend a tenant that may spend nothing".into(),
+        ));
     }
     if budget.warn_percent > 100 {
-        return Err(Error::Invalid(format!("it is warned from 0 to 100 percent on, not {}", budget.warn_percent)));
+        return Err(Error::Invalid(format!(
+            "it is warned from 0 to 100 percent on, not {}",
+            budget.warn_percent
+        )));
     }
     let mut change = database.change(who).await?;
     tenants::of(&mut change, tenant).await?;

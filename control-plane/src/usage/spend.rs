@@ -256,7 +256,8 @@ mod tests {
             source: source.into(),
             used: Measures { processor_us, ..Measures::default() },
         };
-        let rows = [row("a", 1_000_000), row("old", 2_000_000), row("older", 4_000_000), row(SHARDS, 8_000_000)];
+        let rows =
+            [row("a", 1_000_000), row("old", 2_000_000), row("older", 4_000_000), row(SHARDS, 8_000_000)];
         let price = flight_proto::spending::Price { processor_hour_micros: 3_600_000, ..Default::default() };
         let prices = Prices { prices: vec![price] };
         let spent = sum(&limit(1), 0, &rows, &prices, &["a".to_string()].into());

@@ -4,8 +4,8 @@ use super::reply::Refusal;
 use flight_proto::Message;
 use flight_proto::catalog::CatalogState;
 use flight_proto::policy::{
-    ApiKey, Budget, DEFAULT_TENANT, Document, ISSUERS, Issuer, PRICES, Prices, Signed, Spend, Subject, Tenant, TenantStatus, budgets_document,
-    keys_document, spend_document, tenant_document,
+    ApiKey, Budget, DEFAULT_TENANT, Document, ISSUERS, Issuer, PRICES, Prices, Signed, Spend, Subject,
+    Tenant, TenantStatus, budgets_document, keys_document, spend_document, tenant_document,
 };
 use ring::signature::{ED25519, UnparsedPublicKey};
 use std::collections::BTreeMap;

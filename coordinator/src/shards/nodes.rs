@@ -7,7 +7,7 @@ use crate::catalog::{CatalogState, CatalogStore};
 use crate::error::{Error, Result};
 use crate::losses::{Fate, LostShard};
 use flight_proto::catalog::{Change, Command, SetShard, Shard, ShardStatus};
-use flight_proto::node::{Heartbeat, Load, Orders, VersionName, Wanted, StoreUse};
+use flight_proto::node::{Heartbeat, Load, Orders, StoreUse, VersionName, Wanted};
 use flight_proto::policy::DEFAULT_TENANT;
 use network::{Peers, Versions};
 use parking_lot::Mutex;

@@ -357,8 +357,7 @@ async fn follow(
 }
 
 fn told_in(address: &str, message: Option<bytes::Bytes>) -> network::Result<Told> {
-    let malformed =
-        |why: &str| network::Error::Malformed { peer: address.to_string(), why: why.to_string() };
+    let malformed = |why: &str| network::Error::Malformed { peer: address.to_string(), why: why.to_string() };
     let message = message.ok_or_else(|| malformed("it ended half way"))?;
     let told = Ran::decode(message).map_err(|error| malformed(&error.to_string()))?.told;
     told.ok_or_else(|| malformed("it told nothing that is known here"))

@@ -17,12 +17,14 @@ impl Names {
         columns.extend(MEASURES.map(wide));
         columns.push(money("cost"));
         let prices = self.coordinator.tenants.catalog().snapshot().policy().prices();
-        let rows = self.coordinator.usage.minutes(self.tenant.name()).into_iter().map(|(minute_us, who, used)| {
-            let mut cells = vec![moment(Some(minute_us)), Value::varchar(&who.user), Value::varchar(&who.label)];
-            cells.extend(used.values().map(count));
-            cells.push(amount(flight_proto::spending::micros(prices.at(minute_us).picos(&used))));
-            cells
-        });
+        let rows =
+            self.coordinator.usage.minutes(self.tenant.name()).into_iter().map(|(minute_us, who, used)| {
+                let mut cells =
+                    vec![moment(Some(minute_us)), Value::varchar(&who.user), Value::varchar(&who.label)];
+                cells.extend(used.values().map(count));
+                cells.push(amount(flight_proto::spending::micros(prices.at(minute_us).picos(&used))));
+                cells
+            });
         VirtualTable { name: "usage".into(), rows: rows.collect(), columns }
     }
 
@@ -37,7 +39,8 @@ impl Names {
         let rows = states.into_iter().map(|state| {
             let budget = &state.budget;
             let period = budget.period().name().to_string();
-            let mut cells = row(&[budget.name.clone(), budget.user.clone(), budget.label.clone(), period], &[]);
+            let mut cells =
+                row(&[budget.name.clone(), budget.user.clone(), budget.label.clone(), period], &[]);
             let pair = [state.spent, budget.limit_micros];
             let (none, no_money) = (Value::null(DataType::Int64), amount_type());
             match state.of_bytes {

@@ -46,7 +46,8 @@ impl State {
     /// What becomes of statements, where it is spent.
     pub(crate) fn acts(&self) -> Option<OnLimit> {
         let acts = self.level() == Level::Spent && self.budget.period() != Period::Unknown;
-        acts.then(|| self.budget.on_limit()).filter(|on_limit| matches!(on_limit, OnLimit::Throttle | OnLimit::Stop))
+        acts.then(|| self.budget.on_limit())
+            .filter(|on_limit| matches!(on_limit, OnLimit::Throttle | OnLimit::Stop))
     }
 
     /// Why a statement is refused or ended.
@@ -184,11 +185,18 @@ mod tests {
                     by: vec![by("here", 9), by("there", 1_000)],
                     ..Spent::default()
                 },
-                Spent { user: "ann".into(), period: Period::Hour.into(), began_us: 4 * HOUR_US, by: vec![by("there", 7)], ..Spent::default() },
+                Spent {
+                    user: "ann".into(),
+                    period: Period::Hour.into(),
+                    began_us: 4 * HOUR_US,
+                    by: vec![by("there", 7)],
+                    ..Spent::default()
+                },
             ],
         };
         let spent = |budget: Budget, now_us: i64| {
-            states(&[budget], &Quotas::default(), Some(&spend), ledger.totals("acme"), "here", now_us)[0].spent
+            states(&[budget], &Quotas::default(), Some(&spend), ledger.totals("acme"), "here", now_us)[0]
+                .spent
         };
         let now = 5 * HOUR_US + 7;
         assert_eq!(spent(budget("", "", Period::Hour, 1), now), 1_117);
@@ -216,7 +224,8 @@ mod tests {
         assert_eq!(state(100, OnLimit::Warn).acts(), None);
         assert_eq!(state(100, OnLimit::Unknown).acts(), None);
         let told = state(1_500_000, OnLimit::Stop).told();
-        for part in ["'b' of the user 'ann'", "1.500000 of 0.000100 for this day", "1970-01-02 00:00:00 UTC"] {
+        for part in ["'b' of the user 'ann'", "1.500000 of 0.000100 for this day", "1970-01-02 00:00:00 UTC"]
+        {
             assert!(told.contains(part), "{told}");
         }
     }
@@ -224,8 +233,7 @@ mod tests {
     #[test]
     fn quotas_are_budgets_of_the_whole_tenant() {
         let ledger = ledger();
-        let quotas =
-            Quotas { resident_bytes: 1, scanned_bytes_per_day: 17, spend_per_month_micros: 18 };
+        let quotas = Quotas { resident_bytes: 1, scanned_bytes_per_day: 17, spend_per_month_micros: 18 };
         let states = states(&[], &quotas, None, ledger.totals("acme"), "here", 6 * HOUR_US);
         let told: Vec<_> =
             states.iter().map(|one| (&*one.budget.name, one.of_bytes, one.spent, one.acts())).collect();

@@ -118,7 +118,8 @@ impl Ledger {
             while rows.len() < BATCH
                 && let Some(((hour_us, who), used)) = self.open.pop_first()
             {
-                let (tenant, user, label) = (who.tenant.to_string(), who.user.to_string(), who.label.to_string());
+                let (tenant, user, label) =
+                    (who.tenant.to_string(), who.user.to_string(), who.label.to_string());
                 rows.push(UsageRow { hour_us, tenant, user, label, used });
             }
             self.sequence += 1;

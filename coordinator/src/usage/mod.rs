@@ -7,6 +7,7 @@
 mod account;
 mod budgets;
 mod ledger;
+pub(crate) mod predict;
 
 pub(crate) use account::Account;
 pub(crate) use budgets::{Level, State};
@@ -153,7 +154,9 @@ impl Usage {
             if before.is_none_or(|(before, until)| before < level || until != until_us) {
                 let (name, on_limit) = (&state.budget.name, state.budget.on_limit().name());
                 let level = if level == Level::Spent { "spent" } else { "nearly spent" };
-                tracing::warn!("the budget '{name}' of the tenant '{tenant}' is {level}; at its limit: {on_limit}");
+                tracing::warn!(
+                    "the budget '{name}' of the tenant '{tenant}' is {level}; at its limit: {on_limit}"
+                );
             }
         }
         // Those that were removed, or whose period is over, are forgotten.

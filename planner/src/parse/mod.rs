@@ -46,6 +46,7 @@ pub(crate) enum Syntax {
         analyze: bool,
         query: Box<Query>,
     },
+    ExplainCost(Box<Query>),
     CreateExternalTable {
         name: ObjectName,
         if_not_exists: bool,
@@ -141,6 +142,7 @@ impl Parsed {
             self.syntax,
             Syntax::Query(_)
                 | Syntax::Explain { .. }
+                | Syntax::ExplainCost(_)
                 | Syntax::ShowTables { .. }
                 | Syntax::Describe { .. }
                 | Syntax::Show { .. }
@@ -217,6 +219,9 @@ fn statement(parser: &mut Parser<'_>) -> Result<Syntax> {
         None if parser.peek_token_ref().token == Token::LParen => return Ok(Syntax::Query(query(parser)?)),
         Some("EXPLAIN") => {
             parser.next_token();
+            if take_word(parser, "COST") {
+                return Ok(Syntax::ExplainCost(query(parser)?));
+            }
             let analyze = take_word(parser, "ANALYZE");
             return Ok(Syntax::Explain { analyze, query: query(parser)? });
         }

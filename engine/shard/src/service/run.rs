@@ -167,8 +167,7 @@ fn start(node: &Arc<Node>, run: Run) -> std::result::Result<Part, Failure> {
     let running = RunningQuery::start_part(&fragments, &environment).map_err(failed)?;
     let deadline = left.map(|left| started + left);
     let is_root = run.shard == run.single;
-    let usage_every =
-        Some(Duration::from_millis(run.usage_every_ms.into())).filter(|every| !every.is_zero());
+    let usage_every = Some(Duration::from_millis(run.usage_every_ms.into())).filter(|every| !every.is_zero());
     Ok(Part {
         running,
         query,
