@@ -224,7 +224,11 @@ impl Printer {
             true => serde_json::to_string_pretty(answer)? + "\n",
             false => text(answer),
         };
-        match std::io::stdout().lock().write_all(text.as_bytes()) {
+        self.write(text.as_bytes())
+    }
+
+    pub(crate) fn write(&self, bytes: &[u8]) -> Result<(), Failure> {
+        match std::io::stdout().lock().write_all(bytes) {
             // Nobody reads any more, as in `tundra admin … | head`.
             Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
             other => Ok(other?),

@@ -24,6 +24,7 @@ mod table;
 mod tenant;
 mod trail;
 mod up;
+mod usage;
 mod users;
 
 use std::process::ExitCode;
@@ -64,6 +65,7 @@ enum Command {
     Audit(audit::Options),
     Scale(scale::Options),
     Route(route::Options),
+    Usage(usage::Options),
     Config(config::Options),
 }
 
@@ -91,6 +93,7 @@ fn main() -> ExitCode {
         Command::Audit(options) => audit::run(options),
         Command::Scale(options) => scale::run(options),
         Command::Route(options) => route::run(options),
+        Command::Usage(options) => usage::run(options),
         Command::Config(options) => config::run(options),
     };
     match done {

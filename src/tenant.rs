@@ -11,6 +11,7 @@ use crate::Failure;
 use crate::admin::Printer;
 use crate::admin::client::Client;
 use crate::control::Caller;
+pub(crate) use settings::micros;
 use settings::{Settings, lifetime};
 
 /// Look at tenants and change them; the control plane publishes it.

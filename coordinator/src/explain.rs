@@ -25,6 +25,7 @@ pub(crate) fn query_of(statement: &Statement) -> Option<&PlannedQuery> {
         Statement::Query(query)
         | Statement::Explain { query, .. }
         | Statement::ExplainRoute { query }
+        | Statement::ExplainCost(query)
         | Statement::CreateTableAs { query, .. }
         | Statement::Insert { query, .. } => Some(query),
         _ => None,

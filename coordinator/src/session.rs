@@ -1,6 +1,7 @@
 //! A session: who asks, with which settings, and the statements it runs.
 
 mod hedged;
+mod predicted;
 mod retries;
 mod routed;
 mod spending;
@@ -335,6 +336,7 @@ impl Session {
             Statement::ExplainRoute { query } => {
                 text_rows(schema, vec![self.explain_route(&planned, query)?])
             }
+            Statement::ExplainCost(query) => self.predict(query, &planned, call),
             Statement::ShowTables { schema: of } => show_tables(schema, &planned.view, of.as_deref()),
             Statement::Describe { table } => {
                 let columns = &table.columns;
@@ -371,6 +373,7 @@ impl Session {
                 let mut started = self.start(query, view, call).await?;
                 let files = collect_parquet(&mut started.running, columns).await?;
                 drop(started);
+                self.check_resident(files.iter().map(|file| file.len() as u64).sum())?;
                 call.account.add_files(&files);
                 let (name, if_not_exists, columns) = (name.clone(), *if_not_exists, columns.clone());
                 let create =
@@ -382,6 +385,7 @@ impl Session {
                 let mut started = self.start(query, view, call).await?;
                 let files = collect_parquet(&mut started.running, &table.columns).await?;
                 drop(started);
+                self.check_resident(files.iter().map(|file| file.len() as u64).sum())?;
                 call.account.add_files(&files);
                 let table = table.clone();
                 Rows::written(to_the_end(async move { datasets.append(&table, files).await }).await?)
@@ -407,6 +411,9 @@ impl Session {
                     () = cancelled(&call.cancel) => return Err(exec::error::Error::Cancelled.into()),
                     turn = turn => turn?,
                 };
+                if matches!(**statement, Statement::CreateExternalTable(_) | Statement::RefreshTable { .. }) {
+                    self.check_resident(0)?;
+                }
                 to_the_end(define(self.coordinator.clone(), self.tenant.clone(), statement.clone())).await?;
                 Ok(Rows::changed())
             }
@@ -547,6 +554,7 @@ fn changes(statement: &Statement) -> bool {
         Statement::Query(_)
             | Statement::Explain { .. }
             | Statement::ExplainRoute { .. }
+            | Statement::ExplainCost(_)
             | Statement::ShowTables { .. }
             | Statement::Describe { .. }
             | Statement::Show { .. }
@@ -559,6 +567,7 @@ fn schema_of(statement: &Statement) -> SchemaRef {
         Statement::Query(query) => result_schema(query),
         Statement::Explain { .. } => text_schema(&["plan"]),
         Statement::ExplainRoute { .. } => text_schema(&["route"]),
+        Statement::ExplainCost(_) => predicted::schema(),
         Statement::ShowTables { .. } => text_schema(&["schema", "name"]),
         Statement::Describe { .. } => text_schema(&["column_name", "data_type", "is_nullable"]),
         Statement::Show { .. } => text_schema(&["name", "value"]),

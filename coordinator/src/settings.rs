@@ -169,7 +169,7 @@ mod tests {
     #[test]
     fn a_timeout_of_the_configuration_can_only_be_lowered() {
         let limit = Some(Duration::from_secs(30));
-        let defaults = SessionSettings { execution: Settings::default(), query_timeout: limit, hedge: true };
+        let defaults = SessionSettings { query_timeout: limit, ..SessionSettings::default() };
         let mut settings = defaults.clone();
         settings.set("query_timeout", Some("20s"), &defaults).unwrap();
         for raised in ["0", "31s", "1h"] {

@@ -37,6 +37,7 @@ pub(crate) fn statement(
     let named = |name: &ast::ObjectName| -> Result<TableName> { Ok(table_name(name)?.0) };
     Ok(match syntax {
         Syntax::Query(query) => Statement::Query(plan_query(binder, query, options)?),
+        Syntax::ExplainCost(query) => Statement::ExplainCost(plan_query(binder, query, options)?),
         Syntax::Explain { route: true, query, .. } => {
             Statement::ExplainRoute { query: plan_query(binder, query, options)? }
         }

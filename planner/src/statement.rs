@@ -22,6 +22,8 @@ pub enum Statement {
     ExplainRoute {
         query: PlannedQuery,
     },
+    /// What the query would use and cost.
+    ExplainCost(PlannedQuery),
     CreateExternalTable(CreateExternalTable),
     CreateTable {
         name: TableName,

@@ -5,8 +5,7 @@ use control_plane::json::TenantSettings;
 
 use crate::size::Size;
 
-/// Flags that were given change something; 0 takes a limit away. Limits of memory, data and spending are published, and
-/// not enforced yet.
+/// Flags that were given change something; 0 takes a limit away.
 #[derive(Args)]
 pub(super) struct Settings {
     /// What it pays for, by which rules tell tenants apart
@@ -33,10 +32,10 @@ pub(super) struct Settings {
     /// Of its datasets in the memory of shards, one copy of each counted; not enforced yet
     #[arg(long, value_name = "SIZE", value_parser = bytes)]
     resident: Option<u64>,
-    /// Read by its statements in a day (UTC); not enforced yet
+    /// Read by its statements in a day (UTC); what goes beyond is refused
     #[arg(long, value_name = "SIZE", value_parser = bytes)]
     scanned_per_day: Option<u64>,
-    /// Spent in a month (UTC), such as 1500.50; not enforced yet
+    /// Spent in a month (UTC), such as 1500.50; what goes beyond is refused
     #[arg(long, value_name = "AMOUNT", value_parser = micros)]
     spend_per_month: Option<u64>,
     /// A prefix of URLs that its tables may be read from, beside its own folder; in place of those before, '' for none
@@ -78,7 +77,7 @@ fn bytes(text: &str) -> Result<u64, String> {
 }
 
 /// An amount of money in millionths.
-fn micros(text: &str) -> Result<u64, String> {
+pub(crate) fn micros(text: &str) -> Result<u64, String> {
     let wrong = || format!("expected an amount such as 1500.50 with at most 6 decimals, got '{text}'");
     let (whole, part) = text.split_once('.').unwrap_or((text, "0"));
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());

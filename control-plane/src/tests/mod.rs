@@ -9,3 +9,4 @@ mod publishing;
 mod restored;
 mod scaling;
 mod stored;
+mod usage;

@@ -27,17 +27,39 @@ impl Session {
     /// Refuses a statement whose budget is spent.
     fn check_budgets(&self, planned: &Planned, call: &Call) -> Result<()> {
         let Some(query) = explain::query_of(&planned.routed.statement) else { return Ok(()) };
-        if matches!(&*planned.routed.statement, Statement::Explain { analyze: false, .. }) {
+        let runs = !matches!(
+            &*planned.routed.statement,
+            Statement::Explain { analyze: false, .. }
+                | Statement::ExplainCost(_)
+                | Statement::ExplainRoute { .. }
+        );
+        if !runs {
             return Ok(());
         }
         let snapshot = self.coordinator.tenants.catalog().snapshot();
         match self.coordinator.usage.verdict(snapshot.policy(), call.account.who()) {
-            Verdict::Stop(why) if !is_small(query) => Err(Error::Overloaded(why)),
+            Verdict::Stop(why) if planned.changes() || !is_small(query) => Err(Error::Overloaded(why)),
             Verdict::Stop(_) => {
                 call.account.let_in();
                 Ok(())
             }
             Verdict::Free | Verdict::Throttle => Ok(()),
+        }
+    }
+
+    /// Refuses what would have shards hold more of the tenant than its quota; `more` is what is known of it, in bytes of
+    /// Parquet.
+    pub(super) fn check_resident(&self, more: u64) -> Result<()> {
+        let snapshot = self.coordinator.tenants.catalog().snapshot();
+        let tenant = snapshot.policy().tenant(self.tenant());
+        let most = tenant.and_then(|tenant| tenant.quotas).map_or(0, |quotas| quotas.resident_bytes);
+        let held = self.tenant.datasets.view().resident_bytes();
+        match most > 0 && held.saturating_add(more.max(1)) > most {
+            true => Err(Error::Overloaded(format!(
+                "the tenant's tables take {held} bytes of the memory of shards, and may take {most}: this would be more; \
+                 drop what is not needed, or have an operator raise the quota resident_bytes"
+            ))),
+            false => Ok(()),
         }
     }
 

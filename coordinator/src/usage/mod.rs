@@ -7,6 +7,7 @@
 mod account;
 mod budgets;
 mod ledger;
+pub(crate) mod predict;
 
 pub(crate) use account::Account;
 pub(crate) use budgets::{Level, State};

@@ -261,6 +261,7 @@ fn heartbeats(samples: &mut Samples) {
         hydrations: Some(Hydrations { hydrations: vec![hydration] }),
         speaks: None,
         load: None,
+        store: Vec::new(),
     };
     samples.check("Heartbeat", heartbeat.clone());
     samples.check("Heartbeat of no news", Heartbeat { holdings: None, hydrations: None, ..heartbeat });
@@ -322,6 +323,7 @@ fn queries(samples: &mut Samples) {
         batch_rows: 2048,
         parallelism: 8,
         disturb: Some(5),
+        usage_every_ms: 0,
     };
     samples.check("Run", run.clone());
     samples.check("Run without bounds", Run { milliseconds_left: None, disturb: None, ..run });

@@ -8,12 +8,13 @@ use flight_proto::catalog::{
 use flight_proto::manifest::{File, Manifest};
 use flight_proto::node::{
     AskQuarantine, AskRefreshes, AskWaiting, Edge, Heartbeat, Input, Load, Orders, Quarantine, Quarantined,
-    RefreshCause, RefreshOutcome, RefreshRun, Refreshes, Rows, RunningQuery, Speaks, Stage, Waiting,
-    WantedKeys,
+    Ran, RefreshCause, RefreshOutcome, RefreshRun, Refreshes, Rows, Run, RunningQuery, Speaks, Stage,
+    StoreUse, Told, Used, Waiting, WantedKeys,
 };
 use flight_proto::policy::Signed;
 use flight_proto::replication::{Answer, AskVersions, Question, Request, Response};
 use flight_proto::schema::{Column, ColumnType, TypeKind};
+use flight_proto::spending::{Budget, Budgets, OnLimit, Period, Price, Prices, Spend, Spent, SpentBy};
 
 pub(crate) fn samples(samples: &mut Samples) {
     let speaks = Speaks { least: 1, most: 2 };
@@ -42,6 +43,52 @@ pub(crate) fn samples(samples: &mut Samples) {
     samples.check("WantedKeys", keys);
     tenants(samples);
     foreign(samples);
+    usage(samples);
+}
+
+/// What queries use, and what it may cost.
+fn usage(samples: &mut Samples) {
+    samples.check("Run that tells its use", Run { usage_every_ms: 500, ..Run::default() });
+    let used = Used { processor_us: 5_000_000, scanned_bytes: 1 << 30, exchanged_bytes: 300 };
+    samples.check("Ran Used", Ran { told: Some(Told::Used(used)) });
+    let store = vec![StoreUse { tenant: "acme".into(), requests: 300, bytes: 1 << 20 }];
+    samples.check("Heartbeat with its store", Heartbeat { shard: 1, store, ..Heartbeat::default() });
+    let price = Price {
+        from_us: 1_700_000_000_000_000,
+        processor_hour_micros: 1,
+        resident_gib_hour_micros: 2,
+        scanned_gib_micros: 3,
+        exchanged_gib_micros: 4,
+        returned_gib_micros: 5,
+        thousand_requests_micros: 6,
+        foreign_second_micros: 7,
+    };
+    samples.check("Prices", Prices { prices: vec![price] });
+    let budget = |period: Period, on_limit: OnLimit| Budget {
+        name: "analysts".into(),
+        user: "ann".into(),
+        label: "etl".into(),
+        period: period.into(),
+        limit_micros: 20_000_000,
+        warn_percent: 80,
+        on_limit: on_limit.into(),
+    };
+    let budgets = vec![
+        budget(Period::Unknown, OnLimit::Unknown),
+        budget(Period::Hour, OnLimit::Warn),
+        budget(Period::Day, OnLimit::Throttle),
+        budget(Period::Month, OnLimit::Stop),
+    ];
+    samples.check("Budgets", Budgets { tenant: "acme".into(), budgets });
+    let spent = Spent {
+        user: "ann".into(),
+        label: "etl".into(),
+        period: Period::Day.into(),
+        began_us: 1_700_006_400_000_000,
+        held_micros: 9,
+        by: vec![SpentBy { source: "0f".into(), micros: 300, scanned_bytes: 1 << 30 }],
+    };
+    samples.check("Spend", Spend { tenant: "acme".into(), spent: vec![spent] });
 }
 
 /// Servers beside Tundra, and their tables.

@@ -48,6 +48,7 @@ pub(crate) enum Syntax {
         route: bool,
         query: Box<Query>,
     },
+    ExplainCost(Box<Query>),
     CreateExternalTable {
         name: ObjectName,
         if_not_exists: bool,
@@ -148,6 +149,7 @@ impl Parsed {
             self.syntax,
             Syntax::Query(_)
                 | Syntax::Explain { .. }
+                | Syntax::ExplainCost(_)
                 | Syntax::ShowTables { .. }
                 | Syntax::Describe { .. }
                 | Syntax::Show { .. }
@@ -229,6 +231,9 @@ fn statement(parser: &mut Parser<'_>) -> Result<Syntax> {
         None if parser.peek_token_ref().token == Token::LParen => return Ok(Syntax::Query(query(parser)?)),
         Some("EXPLAIN") => {
             parser.next_token();
+            if take_word(parser, "COST") {
+                return Ok(Syntax::ExplainCost(query(parser)?));
+            }
             let analyze = take_word(parser, "ANALYZE");
             let route = !analyze && take_word(parser, "ROUTE");
             return Ok(Syntax::Explain { analyze, route, query: query(parser)? });
