@@ -317,7 +317,8 @@ mod tests {
         entering.now_or_never().map(Result::unwrap)
     }
 
-    const FREE: Limits = Limits { concurrency: 0, queue: 0, queue_timeout: Duration::ZERO, share: 0 };
+    const FREE: Limits =
+        Limits { concurrency: 0, queue: 0, queue_timeout: Duration::ZERO, share: 0, last: false };
 
     #[tokio::test]
     async fn the_others_wait_their_turn() {
@@ -451,7 +452,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn groups_have_limits_of_their_own() {
         let admission = Admission::new(4);
-        let limits = Limits { concurrency: 1, queue: 1, queue_timeout: Duration::from_secs(5), share: 1 };
+        let limits =
+            Limits { concurrency: 1, queue: 1, queue_timeout: Duration::from_secs(5), share: 1, last: false };
         let first = slot(&mut enter(&admission, "a", limits)).unwrap();
         let mut second = enter(&admission, "a", limits);
         assert!(slot(&mut second).is_none(), "one at once");

@@ -28,7 +28,7 @@ use axum::routing::get;
 use axum::{Json, Router};
 use flight_proto::admin::Failure;
 use flight_proto::policy::DEFAULT_TENANT;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -75,22 +75,32 @@ pub(crate) fn router(readiness: Readiness) -> Router {
         .fallback(unknown)
 }
 
-/// Writes down calls that may change something, and who was not let in.
-async fn write_down(State(readiness): State<Readiness>, request: Request, next: Next) -> Response {
+/// Who a call was admitted as, once it was.
+#[derive(Clone, Default)]
+struct AdmittedAs(Arc<OnceLock<String>>);
+
+/// Writes down calls that may change something, in the name of who was admitted, and who was not let in.
+async fn write_down(State(readiness): State<Readiness>, mut request: Request, next: Next) -> Response {
     let shown = request.headers().get(header::AUTHORIZATION).map(|shown| shown.to_str().unwrap_or_default());
-    let user = Credentials::of_header(shown).map(|shown| shown.user().to_string()).unwrap_or_default();
+    let claimed = Credentials::of_header(shown).map(|shown| shown.user().to_string()).unwrap_or_default();
     let call = format!("{} {}", request.method(), request.uri());
     let changes = !request.method().is_safe();
+    let admitted = AdmittedAs::default();
+    request.extensions_mut().insert(admitted.clone());
     let response = next.run(request).await;
     let Some(coordinator) = readiness.coordinator() else { return response };
     let status = response.status();
-    if status == StatusCode::UNAUTHORIZED {
-        coordinator.trail.add_failed_login(&user, call);
-    } else if changes {
-        let (principal, text) = (user.into(), call.into());
-        let detail = status.to_string();
-        let deed = Deed { principal, action: Action::Admin, subject: String::new(), text, detail };
-        coordinator.trail.add(trail::SYSTEM, deed);
+    match admitted.0.get() {
+        Some(principal) if changes => {
+            let (principal, text) = (principal.as_str().into(), call.into());
+            let detail = status.to_string();
+            let deed = Deed { principal, action: Action::Admin, subject: String::new(), text, detail };
+            coordinator.trail.add(trail::SYSTEM, deed);
+        }
+        None if [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN].contains(&status) => {
+            coordinator.trail.add_failed_login(&claimed, call);
+        }
+        _ => {}
     }
     response
 }
@@ -162,13 +172,17 @@ impl FromRequestParts<Readiness> for Admitted {
         let starting = || Error::Unavailable("the coordinator is starting, or stops; try again".into());
         let coordinator = readiness.coordinator().ok_or_else(starting)?;
         check_origin(&parts.headers)?;
-        log_in(&coordinator, &parts.headers)?;
+        let principal = log_in(&coordinator, &parts.headers)?;
+        if let Some(admitted) = parts.extensions.get::<AdmittedAs>() {
+            // It is admitted once.
+            let _ = admitted.0.set(principal);
+        }
         Ok(Admitted(coordinator))
     }
 }
 
-/// An error unless an operator asks.
-pub(crate) fn log_in(coordinator: &Coordinator, headers: &HeaderMap) -> Result<()> {
+/// The operator that asks, or an error.
+pub(crate) fn log_in(coordinator: &Coordinator, headers: &HeaderMap) -> Result<String> {
     // What is no text is no header that anybody could log in with.
     let shown = headers.get(header::AUTHORIZATION).map(|shown| shown.to_str().unwrap_or_default());
     let credentials = Credentials::of_header(shown)?;
@@ -178,11 +192,9 @@ pub(crate) fn log_in(coordinator: &Coordinator, headers: &HeaderMap) -> Result<(
     let policy = coordinator.tenants.catalog().snapshot().policy().clone();
     // Those of the default tenant that the configuration names are the operators.
     let caller = credentials.caller(Some(DEFAULT_TENANT), &coordinator.config.users, &policy, now_us())?;
-    match caller.is_some_and(|caller| caller.is_operator()) {
-        true => Ok(()),
-        false => {
-            Err(Error::Denied("operators log in here: users that the configuration names".into()).into())
-        }
+    match caller.filter(|caller| caller.is_operator()) {
+        Some(operator) => Ok(operator.principal),
+        None => Err(Error::Denied("operators log in here: users that the configuration names".into()).into()),
     }
 }
 

@@ -38,13 +38,29 @@ pub(crate) async fn run(trail: Arc<Trail>, root: Place, interval: Duration) {
 /// Writes what waits, a file a tenant.
 pub(crate) async fn write(trail: &Trail, root: &Place) -> Result<()> {
     let mut failure = None;
-    for waiting in trail.take() {
-        if let Err(error) = write_one(trail, root, &waiting).await {
-            trail.give_back(waiting);
-            failure = Some(error);
+    for tenant in trail.waiting() {
+        let mut taken = Taken { trail, waiting: Some(trail.take(&tenant)) };
+        let Some(waiting) = &taken.waiting else { continue };
+        match write_one(trail, root, waiting).await {
+            Ok(()) => taken.waiting = None,
+            Err(error) => failure = Some(error),
         }
     }
     failure.map_or(Ok(()), Err)
+}
+
+/// Rows on their way, which wait again unless they were written: also where nobody polls that any more.
+struct Taken<'a> {
+    trail: &'a Trail,
+    waiting: Option<Waiting>,
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        if let Some(waiting) = self.waiting.take() {
+            self.trail.give_back(waiting);
+        }
+    }
 }
 
 async fn write_one(trail: &Trail, root: &Place, waiting: &Waiting) -> Result<()> {

@@ -27,6 +27,8 @@ const RECENT: (usize, usize) = (10_000, 4 << 20);
 const WAITING_BYTES: usize = 64 << 20;
 /// Bytes of a statement that are written down.
 const TEXT_BYTES: usize = 64 << 10;
+/// Bytes of a name that are.
+const NAME_BYTES: usize = 256;
 /// Logins that failed and are written down, a second; the others are counted.
 const FAILURES_A_SECOND: u32 = 20;
 
@@ -71,8 +73,8 @@ impl Rows {
 }
 
 fn bytes(entry: &Entry) -> usize {
-    let Deed { subject, text, detail, .. } = &entry.deed;
-    size_of::<Entry>() + subject.len() + text.len() + detail.len()
+    let Deed { principal, subject, text, detail, .. } = &entry.deed;
+    size_of::<Entry>() + principal.len() + subject.len() + text.len() + detail.len()
 }
 
 /// How many logins failed in this second.
@@ -174,16 +176,26 @@ impl Trail {
             .collect()
     }
 
-    /// What waits for the object store; who takes it writes it, or gives it back.
-    pub(crate) fn take(&self) -> Vec<Waiting> {
+    /// Forgets what was done in the name of a tenant that is no more: who has the name next sees nothing of it. The chain goes on,
+    /// and what waits is written.
+    pub(crate) fn forget(&self, tenant: &str) {
+        if let Some(chain) = self.chains.lock().get_mut(tenant) {
+            chain.recent = Rows::default();
+        }
+    }
+
+    /// The tenants of which rows wait for the object store.
+    pub(crate) fn waiting(&self) -> Vec<Arc<str>> {
+        let chains = self.chains.lock();
+        let waiting = chains.iter().filter(|(_, chain)| !chain.waiting.rows.is_empty());
+        waiting.map(|(tenant, _)| tenant.clone()).collect()
+    }
+
+    /// The rows of a tenant that wait; who takes them writes them, or gives them back.
+    pub(crate) fn take(&self, tenant: &Arc<str>) -> Waiting {
         let mut chains = self.chains.lock();
-        let waiting = chains.iter_mut().filter(|(_, chain)| !chain.waiting.rows.is_empty());
-        waiting
-            .map(|(tenant, chain)| Waiting {
-                tenant: tenant.clone(),
-                rows: std::mem::take(&mut chain.waiting).rows.into(),
-            })
-            .collect()
+        let rows = chains.get_mut(tenant).map(|chain| std::mem::take(&mut chain.waiting).rows.into());
+        Waiting { tenant: tenant.clone(), rows: rows.unwrap_or_default() }
     }
 
     /// Has rows that could not be written wait again.
@@ -224,8 +236,8 @@ fn cut(deed: &mut Deed) {
     if deed.detail.len() > TEXT_BYTES {
         deed.detail.truncate(deed.detail.floor_char_boundary(TEXT_BYTES));
     }
-    if deed.principal.len() > TEXT_BYTES {
-        deed.principal = deed.principal[..deed.principal.floor_char_boundary(TEXT_BYTES)].into();
+    if deed.principal.len() > NAME_BYTES {
+        deed.principal = deed.principal[..deed.principal.floor_char_boundary(NAME_BYTES)].into();
     }
 }
 

@@ -135,7 +135,7 @@ impl Ledger {
     }
 
     /// What users and labels of a tenant have used in the periods of now.
-    pub(super) fn totals(&self, tenant: &str) -> impl Iterator<Item = (&Who, &Totals)> {
+    pub(super) fn totals(&self, tenant: &str) -> impl Iterator<Item = (&Who, &Totals)> + Clone {
         self.totals.get(tenant).into_iter().flatten()
     }
 

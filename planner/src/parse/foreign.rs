@@ -30,42 +30,59 @@ impl std::fmt::Debug for ServerOption {
     }
 }
 
-/// The text of a statement as others may see it: the options of a server, which may be secrets, are left out.
+/// The text of a statement as others may see it: options of servers and passwords are left out, and what follows them, also of
+/// statements that are refused.
 pub fn listed_text(sql: &str) -> Cow<'_, str> {
-    if !has_secrets(sql) {
-        return Cow::Borrowed(sql);
+    match before_secrets(sql) {
+        None => Cow::Borrowed(sql),
+        Some(head) => Cow::Owned(format!("{} …", head.join(" "))),
     }
-    let words = words(sql);
-    let head = words.iter().take_while(|word| !word.eq_ignore_ascii_case("options"));
-    let head: Vec<&str> = head.map(String::as_str).collect();
-    Cow::Owned(format!("{} OPTIONS (…)", head.join(" ")))
 }
 
 /// Whether the text has a statement that may name secrets.
 pub(crate) fn has_secrets(sql: &str) -> bool {
-    let bytes = sql.as_bytes();
-    let may = bytes.windows(6).any(|word| word.eq_ignore_ascii_case(b"server"))
-        && bytes.windows(6).any(|word| word.eq_ignore_ascii_case(b"create"));
-    if !may {
-        return false;
-    }
-    let words = words(sql);
-    words
-        .windows(2)
-        .any(|pair| pair[0].eq_ignore_ascii_case("create") && pair[1].eq_ignore_ascii_case("server"))
+    before_secrets(sql).is_some()
 }
 
-/// The words of a text, up to where it is no SQL any more.
-fn words(sql: &str) -> Vec<String> {
+/// The words of a text up to its first secret, where a statement in it may name one: `CREATE` or `ALTER` of a server, a user
+/// mapping, a user or a role, with `OPTIONS` or `PASSWORD`.
+fn before_secrets(sql: &str) -> Option<Vec<String>> {
+    const NAMES: [&str; 3] = ["server", "user", "role"];
+    const SECRETS: [&str; 2] = ["options", "password"];
+    let has = |word: &str| {
+        sql.as_bytes().windows(word.len()).any(|part| part.eq_ignore_ascii_case(word.as_bytes()))
+    };
+    if !NAMES.iter().any(|name| has(name)) || !SECRETS.iter().any(|secret| has(secret)) {
+        return None;
+    }
+    let (mut words, whole) = words(sql);
+    let is_one = |word: &String, names: &[&str]| names.iter().any(|name| word.eq_ignore_ascii_case(name));
+    let names_one = |at: usize| {
+        let mut rest = words[at + 1..].iter().skip_while(|word| is_one(word, &["or", "replace"]));
+        is_one(&words[at], &["create", "alter"]) && rest.next().is_some_and(|word| is_one(word, &NAMES))
+    };
+    let begins = (0..words.len()).find(|&at| names_one(at));
+    let secret = begins.and_then(|at| Some(at + words[at..].iter().position(|word| is_one(word, &SECRETS))?));
+    match secret {
+        Some(secret) => words.truncate(secret + 1),
+        // It may stand in what is no SQL.
+        None if !whole => {}
+        None => return None,
+    }
+    Some(words)
+}
+
+/// The words of a text, up to where it is no SQL any more, and whether that is its end.
+fn words(sql: &str) -> (Vec<String>, bool) {
     let mut tokens = Vec::new();
     // What was read before a fault stands in `tokens`.
-    let _ = Tokenizer::new(&TundraDialect, sql).tokenize_with_location_into_buf(&mut tokens);
+    let read = Tokenizer::new(&TundraDialect, sql).tokenize_with_location_into_buf(&mut tokens);
     let words = tokens.into_iter().filter_map(|token| match token.token {
         Token::Word(word) => Some(word.to_string()),
         Token::Whitespace(_) => None,
         other => Some(other.to_string()),
     });
-    words.collect()
+    (words.collect(), read.is_ok())
 }
 
 /// `OPTIONS (name 'value', …)`, where it is there.
@@ -190,7 +207,23 @@ mod tests {
         let text = |sql: &'static str| listed_text(sql).into_owned();
         assert_eq!(text("SELECT 'server', 'create'"), "SELECT 'server', 'create'");
         let create = "create  server s FOREIGN DATA WRAPPER postgresql OPTIONS (password 'x''y')";
-        assert_eq!(text(create), "create server s FOREIGN DATA WRAPPER postgresql OPTIONS (…)");
+        assert_eq!(text(create), "create server s FOREIGN DATA WRAPPER postgresql OPTIONS …");
+        for plain in [
+            "CREATE TABLE t AS SELECT server, options FROM u",
+            "SELECT password FROM user",
+            "CREATE USER ann",
+        ] {
+            assert_eq!(text(plain), plain);
+        }
+        for secret in [
+            "CREATE USER MAPPING FOR ann SERVER s OPTIONS (password 'secret')",
+            "ALTER SERVER s OPTIONS (SET password 'secret')",
+            "create or replace server s options (password 'secret')",
+            "ALTER USER ann PASSWORD 'secret'; SELECT 'secret'",
+            "CREATE \"SERVER s OPTIONS (password 'secret')",
+        ] {
+            assert!(!text(secret).contains("secret"), "{}", text(secret));
+        }
         let broken = "CREATE /* a */ SERVER s TYPE 'a' options (password 'secret";
         assert!(!text(broken).contains("secret"), "{}", text(broken));
         assert!(!text("SELECT 1; CREATE SERVER s OPTIONS (password 'secret')").contains("secret"));
