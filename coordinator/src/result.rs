@@ -1,11 +1,11 @@
 //! What a statement gives: a schema and a stream of Arrow batches.
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::usage::Account;
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, RecordBatchOptions, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use futures::stream::BoxStream;
-use futures::{Stream, StreamExt, stream};
+use futures::{Stream, StreamExt, TryStreamExt, stream};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -52,6 +52,12 @@ impl Rows {
             Err(error) => Err(account.cause(error)),
         });
         Rows { stream: counted.boxed(), ..self }
+    }
+
+    /// Has somebody told of an error that comes in place of rows.
+    pub(crate) fn on_error(self, told: impl Fn(&Error) + Send + 'static) -> Rows {
+        let stream = self.stream.inspect_err(move |error| told(error));
+        Rows { stream: stream.boxed(), ..self }
     }
 
     pub fn schema(&self) -> &SchemaRef {

@@ -271,7 +271,9 @@ impl Session {
         let counted = counted.inspect_err(|error| self.note(Action::StatementFailed, query_id, &sql, error));
         let outcome = if counted.is_ok() { "started" } else { "failed" };
         metrics::counter!("tundra_statements_total", "outcome" => outcome).increment(1);
-        counted
+        let session = self.clone();
+        let told = move |error: &Error| session.note(Action::StatementFailed, query_id, &sql, error);
+        counted.map(|rows| rows.on_error(told))
     }
 
     /// Writes down what is done with a statement; `query`: 0 where it has no number.

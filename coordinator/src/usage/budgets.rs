@@ -162,7 +162,7 @@ mod tests {
 
     fn ledger() -> Ledger {
         let price = Price { from_us: 0, processor_hour_micros: 3_600_000_000, ..Price::default() };
-        let mut ledger = Ledger { prices: Prices { prices: vec![price] }, ..Ledger::default() };
+        let mut ledger = Ledger::priced(Prices { prices: vec![price] });
         for (user, label, amount) in [("ann", "", 10), ("ann", "etl", 5), ("bob", "etl", 2)] {
             let who = Who { tenant: "acme".into(), user: user.into(), label: label.into() };
             let used = Measures { processor_us: amount, scanned_bytes: amount, ..Measures::default() };

@@ -73,6 +73,11 @@ impl Totals {
 }
 
 impl Ledger {
+    #[cfg(test)]
+    pub(super) fn priced(prices: Prices) -> Ledger {
+        Ledger { prices, ..Ledger::default() }
+    }
+
     /// Under whom it is counted: the names as they are while there are few.
     pub(super) fn known(&mut self, who: Who) -> Who {
         let of_tenant = self.totals.entry(who.tenant.clone()).or_default();
