@@ -34,7 +34,7 @@ impl PartialEq for Asked {
             (Some(a), Some(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.is_identical(b)),
             (a, b) => a.is_none() == b.is_none(),
         };
-        same && self.sql == other.sql
+        same && self.sql == other.sql && self.routes == other.routes
     }
 }
 
@@ -42,7 +42,7 @@ impl Eq for Asked {}
 
 impl Hash for Asked {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        (&self.sql, &self.parameters).hash(state);
+        (&self.sql, &self.parameters, self.routes).hash(state);
     }
 }
 
