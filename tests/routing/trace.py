@@ -4,8 +4,8 @@
     trace.py --binary target/release/tundra --record tests/routing/trace.json
     trace.py --binary target/release/tundra --quick
 
-A PostgreSQL of its own and a Tundra have the same tables: those of TPC-H, and `events`, which is large, has a random text as
-its key, and is more than Tundra's `--memory` holds beside the others. PostgreSQL has indexes on the keys that look-ups use.
+A PostgreSQL of its own and a Tundra have the same tables: those of TPC-H, and `events`, which is large and has a random text as
+its key. PostgreSQL has indexes on the keys that look-ups use.
 The trace is drawn by a seed: look-ups by key, small ranges, and analytical queries, by several clients. Each query is first
 asked alone on both engines; what was quickest there is the best choice in hindsight. Answers of both are compared.
 
@@ -216,9 +216,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--binary", required=True)
     parser.add_argument("--scale", default="0.1")
-    parser.add_argument("--events", type=int, default=2_000_000)
-    parser.add_argument("--memory", default="200MB")
-    parser.add_argument("--queries", type=int, default=300)
+    parser.add_argument("--events", type=int, default=1_500_000)
+    parser.add_argument("--memory", default="400MB")
+    parser.add_argument("--queries", type=int, default=200)
     parser.add_argument("--clients", type=int, default=3)
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--seed", type=int, default=1)
