@@ -158,11 +158,12 @@ fn a_decision_takes_no_time() {
         (0..100).map(|_| rule("pg", vec![word(Feature::Shape, &["lookup"]), never.clone()])).collect();
     let rules = Routes { otherwise: FASTEST.into(), ..routes(rules) };
     let features = features(both());
-    const TIMES: u32 = 2_000;
-    let begun = Instant::now();
-    for _ in 0..TIMES {
+    // Of many, since others use the processor, too.
+    let each = || {
+        let begun = Instant::now();
         assert_eq!(std::hint::black_box(decide(&rules, &features)).because, Because::Otherwise);
-    }
-    let each = begun.elapsed() / TIMES;
-    assert!(each < Duration::from_micros(100), "a decision by 100 rules takes {each:?}");
+        begun.elapsed()
+    };
+    let least = (0..1_000).map(|_| each()).min().unwrap();
+    assert!(least < Duration::from_micros(100), "a decision by 100 rules takes {least:?}");
 }
