@@ -28,6 +28,7 @@ use crate::s3::LocalS3;
 use crate::sample::Sample;
 use crate::size::Size;
 use crate::sql::client::{Client, Login};
+use crate::trail::TrailOptions;
 use crate::up::check_store;
 use crate::users::UserOptions;
 
@@ -71,6 +72,8 @@ pub(crate) struct Options {
     limits: LimitOptions,
     #[command(flatten)]
     users: UserOptions,
+    #[command(flatten)]
+    trail: TrailOptions,
     #[command(flatten)]
     foreign: ForeignOptions,
     #[command(flatten)]
@@ -230,6 +233,7 @@ fn plan(options: &Options, objects: &Objects) -> Result<Cluster, Failure> {
         arguments.extend(options.quarantine.arguments());
         arguments.extend(options.limits.arguments());
         arguments.extend(options.foreign.arguments());
+        arguments.extend(options.trail.arguments());
         for url in &options.allow_location {
             arguments.extend(texts(&["--allow-location", url]));
         }
@@ -244,7 +248,7 @@ fn plan(options: &Options, objects: &Objects) -> Result<Cluster, Failure> {
         add(format!("shard-{id}"), [texts(&["shard"]), shard.clone()].concat(), &[])?;
     }
     // One certificate is enough for them: it tells that they are of this cluster.
-    let own = certificates.join("shard-further");
+    let own = std::path::absolute(certificates.join("shard-further"))?;
     authority.issue("shard-further")?.store(&own)?;
     shard.extend(texts(&["--certificates", &own.display().to_string()]));
     shard.extend(options.transport.arguments());

@@ -14,6 +14,7 @@ use crate::machine;
 use crate::node::NodeOptions;
 use crate::process::{self, Stop};
 use crate::size::Size;
+use crate::trail::TrailOptions;
 use crate::up::{announce, check_store};
 use crate::users::UserOptions;
 
@@ -40,6 +41,8 @@ pub(crate) struct Options {
     allow_location: Vec<String>,
     #[command(flatten)]
     users: UserOptions,
+    #[command(flatten)]
+    trail: TrailOptions,
     #[command(flatten)]
     foreign: ForeignOptions,
     #[command(flatten)]
@@ -163,6 +166,7 @@ async fn serve(options: Options, mut stop: Stop) -> Result<(), Failure> {
         allow_locations: options.allow_location,
         foreign: options.foreign.access(),
         users: options.users.users(),
+        audit_export: options.trail.interval(),
         memory_bytes: options.memory.bytes(machine::memory_bytes()),
         concurrency: options.concurrency.map_or(defaults.concurrency, usize::from),
         quarantine: Duration::from_secs(options.quarantine.quarantine.into()),

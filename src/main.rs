@@ -21,6 +21,7 @@ mod size;
 mod sql;
 mod table;
 mod tenant;
+mod trail;
 mod up;
 mod users;
 

@@ -17,6 +17,7 @@ use crate::process::{self, Stop};
 use crate::s3::LocalS3;
 use crate::sample::Sample;
 use crate::size::Size;
+use crate::trail::TrailOptions;
 use crate::users::UserOptions;
 
 /// Start the engine in this process and serve it.
@@ -58,6 +59,8 @@ pub(crate) struct Options {
     users: UserOptions,
     #[command(flatten)]
     limits: LimitOptions,
+    #[command(flatten)]
+    trail: TrailOptions,
     #[command(flatten)]
     foreign: ForeignOptions,
     #[command(flatten)]
@@ -113,6 +116,7 @@ impl Options {
             object_store: self.object_store,
             foreign: self.foreign.access(),
             users: self.users.users(),
+            audit_export: self.trail.interval(),
             allow_locations: self.allow_location,
             query_timeout: self.limits.query_timeout(),
             shards: usize::from(self.shards),

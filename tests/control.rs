@@ -139,6 +139,70 @@ fn users_with_passwords_are_asked_for_theirs() {
 }
 
 #[test]
+fn who_did_what_is_seen_written_and_verified() {
+    let data = tempfile::tempdir().unwrap();
+    let mut command = process::up(data.path(), &["--threads", "1", "--audit-export", "1"]);
+    command.args(["--control", "127.0.0.1:0", "--users", "root:secret"]);
+    let server = process::Server::of(&mut command);
+    let control = server.control.clone().unwrap();
+    let run = |arguments: &[&str]| {
+        Command::new(TUNDRA).args(arguments).env("TUNDRA_CONTROL_URL", &control).output().unwrap()
+    };
+    let told = |output: Output| {
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    for tenant in ["acme", "zenith"] {
+        told(run(&["tenant", "create", tenant]));
+    }
+    let token = |tenant, user| told(run(&["tenant", "token", tenant, "--user", user]));
+    let (ann, zoe) = (token("acme", "ann"), token("zenith", "zoe"));
+    let sql = |shown: &[&str], text: &str| {
+        run(&[&["sql", "--url", &server.url, "--format", "csv"], shown, &["-c", text]].concat())
+    };
+    let began = Instant::now();
+    while !sql(&["--token", &zoe], "SELECT 1").status.success() {
+        assert!(began.elapsed() < Duration::from_secs(20));
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    told(sql(&["--token", &ann], "CREATE TABLE t AS SELECT 7 AS a"));
+    let server_of = "CREATE SERVER w FOREIGN DATA WRAPPER postgresql OPTIONS (host 'h', password 'hidden')";
+    assert!(!sql(&["--token", &ann], server_of).status.success());
+    assert!(!sql(&["--token", &ann], "SELECT b FROM t").status.success());
+    assert!(!sql(&["--user", "root:wrong"], "SELECT 1").status.success());
+
+    // Each tenant sees what was done in its name; what is nobody's, those who operate.
+    let seen = "SELECT action, principal, text, detail FROM system.audit";
+    let own = told(sql(&["--token", &ann], seen));
+    for part in
+        ["login,ann,,an access token", "CREATE TABLE t AS SELECT 7 AS a", "statement failed,ann,SELECT b"]
+    {
+        assert!(own.contains(part), "{part}: {own}");
+    }
+    assert!(!own.contains("zoe") && !own.contains("hidden") && !own.contains("PUT"), "{own}");
+    assert!(!told(sql(&["--token", &zoe], seen)).contains("ann"));
+    let all = told(sql(&["--user", "root:secret"], seen));
+    assert!(all.contains("login failed,root") && all.contains("PUT /api/v1/policy"), "{all}");
+    server.stop();
+
+    let folder = data.path().join("objects/system/audit");
+    let verified = told(run(&["audit", "files", folder.to_str().unwrap()]));
+    for tenant in ["acme", "system", "zenith"] {
+        let row =
+            verified.lines().find(|line| line.starts_with(tenant)).unwrap_or_else(|| panic!("{verified}"));
+        assert!(row.contains("as it was written"), "{row}");
+    }
+    let acme = std::fs::read_dir(folder.join("acme")).unwrap().next().unwrap().unwrap().path();
+    let mut files: Vec<_> = std::fs::read_dir(acme).unwrap().map(|file| file.unwrap().path()).collect();
+    files.sort();
+    std::fs::remove_file(&files[0]).unwrap();
+    let rest = run(&["audit", "files", folder.to_str().unwrap()]);
+    let text = String::from_utf8_lossy(&rest.stdout).into_owned();
+    assert!(!text.lines().any(|line| line.starts_with("acme") && line.contains(" 0 to ")), "{text}");
+    assert!(run(&["audit", "files", data.path().join("objects").to_str().unwrap()]).status.code() == Some(1));
+}
+
+#[test]
 fn tenants_keys_tokens_and_the_audit() {
     let data = tempfile::tempdir().unwrap();
     let control = Control::start(data.path(), &[]);

@@ -51,6 +51,8 @@ pub struct Config {
     pub bucket_rows: u64,
     /// Which engines beside Tundra may be reached.
     pub foreign: ForeignAccess,
+    /// How often the trail of logins and statements is written to the object store; `None`: never.
+    pub audit_export: Option<Duration>,
 }
 
 /// Which engines beside Tundra tenants may reach. Nothing is allowed that is not named.
@@ -112,6 +114,7 @@ impl Config {
             replicated_rows: hydration.replicated_rows,
             bucket_rows: hydration.bucket_rows,
             foreign: ForeignAccess::default(),
+            audit_export: None,
         }
     }
 }

@@ -9,6 +9,7 @@ use crate::hedge::Hedging;
 use crate::quarantine::Quarantine;
 use crate::refreshes::Refreshes;
 use crate::tenants::Tenants;
+use crate::trail::Trail;
 use exec::context::Cancel;
 use exec::memory::MemoryPool;
 use exec::runtime::Workers;
@@ -32,6 +33,7 @@ pub(crate) struct Coordinator {
     pub(crate) quarantine: Quarantine,
     pub(crate) hedging: Hedging,
     pub(crate) foreign: Arc<Foreign>,
+    pub(crate) trail: Arc<Trail>,
     random: Random,
     /// By number, and by a count of those of this process: a ticket may be redeemed while its query runs.
     queries: Mutex<BTreeMap<(u128, u64), Running>>,
@@ -81,6 +83,7 @@ impl Coordinator {
         workers: Arc<Workers>,
         memory: Arc<MemoryPool>,
         foreign: Arc<Foreign>,
+        trail: Arc<Trail>,
         random: Random,
     ) -> Coordinator {
         let admission = Admission::new(config.concurrency);
@@ -98,6 +101,7 @@ impl Coordinator {
             quarantine,
             hedging: Hedging::new(),
             foreign,
+            trail,
             random,
             queries,
             listed: AtomicU64::new(0),

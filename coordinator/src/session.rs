@@ -16,6 +16,7 @@ use crate::result::{Rows, changed_schema, text_rows, text_schema, written_schema
 use crate::settings::SessionSettings;
 use crate::system::Names;
 use crate::tenants::Tenant;
+use crate::trail::{Action, Deed};
 use crate::view::View;
 use crate::write::collect_parquet;
 use arrow::datatypes::SchemaRef;
@@ -24,6 +25,7 @@ use exec::context::{Cancel, QueryContext};
 use exec::memory::MemoryPool;
 use parking_lot::Mutex;
 use planner::{PlannedQuery, PlannerOptions, Statement};
+use std::fmt::Display;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Wake, Waker};
@@ -185,7 +187,9 @@ impl Session {
 
     pub(crate) async fn plan(&self, sql: &str, parameters: Vec<Value>) -> Result<Planned> {
         let begun = Instant::now();
-        let (statement, view) = self.bind(sql, Some(parameters.clone())).await?;
+        let bound = self.bind(sql, Some(parameters.clone())).await;
+        let (statement, view) =
+            bound.inspect_err(|error| self.note(Action::StatementFailed, 0, sql, error))?;
         Ok(Planned { sql: sql.into(), parameters, statement, view, planning: begun.elapsed() })
     }
 
@@ -226,10 +230,25 @@ impl Session {
 
     /// Runs a planned statement. What it was planned against may have changed since: then it is planned anew.
     pub(crate) async fn run(&self, planned: Planned, query_id: u128) -> Result<Rows> {
+        let sql = planned.sql.clone();
+        self.note(Action::Statement, query_id, &sql, &"");
         let counted = self.run_planned(planned, query_id).await;
+        let counted = counted.inspect_err(|error| self.note(Action::StatementFailed, query_id, &sql, error));
         let outcome = if counted.is_ok() { "started" } else { "failed" };
         metrics::counter!("tundra_statements_total", "outcome" => outcome).increment(1);
         counted
+    }
+
+    /// Writes down what is done with a statement; `query`: 0 where it has no number.
+    fn note(&self, action: Action, query: u128, sql: &str, detail: &dyn Display) {
+        let deed = Deed {
+            principal: self.principal.clone(),
+            action,
+            subject: if query == 0 { String::new() } else { format!("{query:032x}") },
+            text: planner::listed_text(sql).into(),
+            detail: detail.to_string(),
+        };
+        self.coordinator.trail.add(self.tenant(), deed);
     }
 
     /// Lists a statement, from now on until its rows are read.

@@ -13,6 +13,7 @@ use crate::shards::here::ShardsHere;
 use crate::shards::nodes::Nodes;
 use crate::shards::{Shards, words};
 use crate::tenants::{Tenants, closing};
+use crate::trail::{self, Trail};
 use crate::{flight, http, metrics, upgrade};
 use exec::memory::MemoryPool;
 use exec::runtime::Workers;
@@ -111,6 +112,9 @@ impl Handle {
             let _ = task.await;
         }
         let tenants = &self.coordinator.tenants;
+        if let Err(error) = trail::export::write(&self.coordinator.trail, tenants.root()).await {
+            tracing::error!("the end of the trail is not written: {error}");
+        }
         tenants.publish_pending().await;
         if let Err(error) = tenants.copy_catalog_now().await {
             tracing::warn!("the catalog could not be copied to the object store: {error}");
@@ -180,7 +184,13 @@ pub async fn start(config: Config, environment: Environment) -> Result<Handle> {
     let snapshots = tenants.clone();
     background.push(tokio::spawn(foreign.clone().sweep(move || snapshots.catalog().snapshot())));
     let (of_all, refresher) = (tenants.clone(), refreshes.clone());
-    let coordinator = Arc::new(Coordinator::new(config, of_all, refresher, workers, memory, foreign, random));
+    let id = config.cluster.as_ref().map_or(1, |cluster| cluster.id);
+    let trail = Arc::new(Trail::new(id, random()? as u64, config.audit_export.is_some()));
+    if let Some(interval) = config.audit_export {
+        background.push(tokio::spawn(trail::export::run(trail.clone(), tenants.root().clone(), interval)));
+    }
+    let coordinator =
+        Arc::new(Coordinator::new(config, of_all, refresher, workers, memory, foreign, trail, random));
     background.extend([
         tokio::spawn(refreshes.run()),
         tokio::spawn(tenants.clone().publish_all()),

@@ -1,6 +1,8 @@
 //! The schema `system`: what the coordinator knows of the cluster, as tables. They are of the moment in which a query
 //! is planned, so plans that read them are not kept.
 
+mod audit;
+
 use crate::catalog::SYSTEM_SCHEMA;
 use crate::coordinator::Coordinator;
 use crate::facts;
@@ -247,6 +249,7 @@ impl Catalog for Names {
         }
         self.momentary.store(true, Ordering::Relaxed);
         match name.to_ascii_lowercase().as_str() {
+            "audit" => Some(self.audit()),
             "coordinators" => Some(self.coordinators()),
             "datasets" => Some(self.datasets()),
             "foreign_servers" => Some(self.foreign_servers()),

@@ -95,8 +95,13 @@ class Shell:
         for number in (signal.SIGTERM, signal.SIGKILL):
             try:
                 os.killpg(self.process.pid, number)
-                self.process.wait(timeout=30)
-            except (ProcessLookupError, subprocess.TimeoutExpired):
+                # A cluster ends its nodes before itself.
+                deadline = time.monotonic() + 30
+                while time.monotonic() < deadline:
+                    self.process.poll()
+                    os.killpg(self.process.pid, 0)
+                    time.sleep(0.1)
+            except ProcessLookupError:
                 pass
 
 

@@ -16,10 +16,12 @@ use crate::datasets::now_us;
 use crate::error::Error;
 use crate::http::Readiness;
 use crate::login::Credentials;
-use axum::extract::FromRequestParts;
+use crate::trail::{self, Action, Deed};
 use axum::extract::rejection::{BytesRejection, JsonRejection, QueryRejection};
+use axum::extract::{FromRequestParts, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
+use axum::middleware::{self, Next};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
@@ -64,10 +66,31 @@ pub(crate) fn router(readiness: Readiness) -> Router {
         .routes(routes!(quarantine::list))
         .routes(routes!(quarantine::release))
         .split_for_parts();
-    api.with_state(readiness)
+    api.layer(middleware::from_fn_with_state(readiness.clone(), write_down))
+        .with_state(readiness)
         .route("/openapi.json", get(|| async move { Json(description) }))
         .route("/docs", get(|| async { Html(PAGE) }))
         .fallback(unknown)
+}
+
+/// Writes down calls that may change something, and who was not let in.
+async fn write_down(State(readiness): State<Readiness>, request: Request, next: Next) -> Response {
+    let shown = request.headers().get(header::AUTHORIZATION).map(|shown| shown.to_str().unwrap_or_default());
+    let user = Credentials::of_header(shown).map(|shown| shown.user().to_string()).unwrap_or_default();
+    let call = format!("{} {}", request.method(), request.uri());
+    let changes = !request.method().is_safe();
+    let response = next.run(request).await;
+    let Some(coordinator) = readiness.coordinator() else { return response };
+    let status = response.status();
+    if status == StatusCode::UNAUTHORIZED {
+        coordinator.trail.add_failed_login(&user, call);
+    } else if changes {
+        let (principal, text) = (user.into(), call.into());
+        let detail = status.to_string();
+        let deed = Deed { principal, action: Action::Admin, subject: String::new(), text, detail };
+        coordinator.trail.add(trail::SYSTEM, deed);
+    }
+    response
 }
 
 async fn unknown(method: Method, uri: Uri) -> Failed {

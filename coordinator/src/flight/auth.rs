@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::login::{Caller, Credentials};
 use crate::random::random_u128;
 use crate::session::Session;
+use crate::trail::{Action, Deed};
 use flight_proto::policy::DEFAULT_TENANT;
 use flight_proto::ticket::Ticket;
 use parking_lot::Mutex;
@@ -155,7 +156,13 @@ impl Sessions {
 
     /// Whom credentials stand for; `None`: they are a session's.
     fn caller(&self, credentials: &Credentials, tenant: Option<&str>) -> Result<Option<Caller>> {
-        credentials.caller(tenant, self.users(), &self.policy(), now_us())
+        let caller = credentials.caller(tenant, self.users(), &self.policy(), now_us());
+        caller.inspect_err(|error| self.refused(credentials.user(), error))
+    }
+
+    /// Writes down that somebody was not let in.
+    fn refused(&self, user: &str, error: &Error) {
+        self.coordinator.trail.add_failed_login(user, error.to_string());
     }
 
     fn by_token(&self, token: &str) -> Result<Session> {
@@ -171,9 +178,10 @@ impl Sessions {
         // have been of any.
         let open = self.coordinator.tenants.catalog().snapshot().policy_key().is_none();
         let caller = open.then(|| self.caller(&Credentials::Nothing, None).ok().flatten());
-        let caller = caller.flatten().ok_or_else(|| {
+        let unknown = || {
             Error::Unauthenticated("the token is not known, or its session has ended; log in again".into())
-        })?;
+        };
+        let caller = caller.flatten().ok_or_else(unknown).inspect_err(|error| self.refused("", error))?;
         self.begin(key, caller)
     }
 
@@ -202,7 +210,16 @@ impl Sessions {
     }
 
     fn session(&self, caller: &Caller) -> Result<Session> {
-        let tenant = self.coordinator.tenants.serving(&caller.tenant)?;
+        let tenant = self.coordinator.tenants.serving(&caller.tenant);
+        let tenant = tenant.inspect_err(|error| self.refused(&caller.principal, error))?;
+        let login = Deed {
+            principal: caller.principal.as_str().into(),
+            action: Action::Login,
+            subject: String::new(),
+            text: "".into(),
+            detail: caller.shown().into(),
+        };
+        self.coordinator.trail.add(tenant.name(), login);
         Ok(Session::new(self.coordinator.clone(), tenant, &caller.principal, &caller.roles))
     }
 

@@ -82,6 +82,14 @@ impl Credentials {
         }
     }
 
+    /// Whom they name; nobody where a token does.
+    pub(crate) fn user(&self) -> &str {
+        match self {
+            Credentials::Password { user, .. } => user,
+            Credentials::Nothing | Credentials::Bearer(_) => "",
+        }
+    }
+
     /// Whom they stand for, of the tenant that the caller names (by itself, or as `TENANT/USER`). A bearer token that is
     /// neither API key nor access token is a session's, which is not looked at here: `None`.
     pub(crate) fn caller(
@@ -121,6 +129,16 @@ impl Caller {
     /// Whether it may do as operators do: who the configuration names, or anybody where it names nobody.
     pub(crate) fn is_operator(&self) -> bool {
         matches!(self.proof, Proof::Open | Proof::Password)
+    }
+
+    /// What it has shown.
+    pub(crate) fn shown(&self) -> &'static str {
+        match &self.proof {
+            Proof::Open => "nothing",
+            Proof::Password => "a password",
+            Proof::ApiKey { .. } => "an API key",
+            Proof::Token(_) => "an access token",
+        }
     }
 
     /// An error where what the caller has shown is good no longer.
