@@ -252,6 +252,8 @@ class Run:
         expected = ["issuers", "keys/acme", "keys/ended", "keys/rival", "tenant/ended", "tenant/rival", "tenant/shut"]
         check("what the backup had lost is told, each thing", names_of(losses) == expected, names_of(losses))
         issuers = next((loss["told"] for loss in losses if loss["name"] == "issuers"), "")
+        lines = plane.run("audit", "losses").splitlines()
+        check("the command tells each, too", len(lines) == len(losses) and all("was taken over" in line for line in lines), lines)
         check("that a secret half is lost is told", f"signing key {self.new_signing[0]} is lost" in issuers, issuers)
         check("versions go on", status["version"] > max(before.values()), (status["version"], before))
         after = policy(self.cluster)
