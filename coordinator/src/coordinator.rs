@@ -83,14 +83,13 @@ impl Coordinator {
         workers: Arc<Workers>,
         memory: Arc<MemoryPool>,
         foreign: Arc<Foreign>,
-        usage: Arc<Usage>,
         random: Random,
-    ) -> Coordinator {
+    ) -> Result<Coordinator> {
         let admission = Admission::new(config.concurrency);
         let started = Instant::now();
         let (queries, stopping) = (Mutex::default(), AtomicBool::new(false));
         let quarantine = Quarantine::new(config.quarantine);
-        Coordinator {
+        Ok(Coordinator {
             config,
             tenants,
             refreshes,
@@ -101,12 +100,12 @@ impl Coordinator {
             quarantine,
             hedging: Hedging::new(),
             foreign,
-            usage,
+            usage: Usage::new(random()?),
             random,
             queries,
             listed: AtomicU64::new(0),
             stopping,
-        }
+        })
     }
 
     /// An identity that nobody guesses.

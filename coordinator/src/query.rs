@@ -101,8 +101,7 @@ impl RunningQuery {
         query: Arc<QueryContext>,
         slot: Slot,
         registered: Registered,
-        losses: &Arc<Losses>,
-        account: &Arc<Account>,
+        (losses, account): (&Arc<Losses>, &Arc<Account>),
     ) -> Result<RunningQuery> {
         let sources = Arc::new(Sources {
             coordinator: coordinator.clone(),

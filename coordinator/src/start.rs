@@ -13,7 +13,6 @@ use crate::shards::here::ShardsHere;
 use crate::shards::nodes::Nodes;
 use crate::shards::{Shards, words};
 use crate::tenants::{Tenants, closing};
-use crate::usage::Usage;
 use crate::{flight, http, metrics, upgrade, usage};
 use exec::memory::MemoryPool;
 use exec::runtime::Workers;
@@ -181,9 +180,8 @@ pub async fn start(config: Config, environment: Environment) -> Result<Handle> {
     let snapshots = tenants.clone();
     background.push(tokio::spawn(foreign.clone().sweep(move || snapshots.catalog().snapshot())));
     let (of_all, refresher) = (tenants.clone(), refreshes.clone());
-    let usage = Usage::new(random()?);
-    let coordinator =
-        Arc::new(Coordinator::new(config, of_all, refresher, workers, memory, foreign, usage, random));
+    let coordinator = Coordinator::new(config, of_all, refresher, workers, memory, foreign, random)?;
+    let coordinator = Arc::new(coordinator);
     background.extend([
         tokio::spawn(refreshes.run()),
         tokio::spawn(tenants.clone().publish_all()),
