@@ -20,10 +20,12 @@ use process::{Server, TUNDRA};
 use tonic::transport::{Channel, Endpoint};
 
 const PATIENCE: Duration = Duration::from_secs(60);
+/// Of which the planner does not know the answer.
+const COUNT: &str = "SELECT count(*) FROM n WHERE i % 2 = 0";
 const NUMBERS: &str = "CREATE TABLE n AS SELECT a.i * 10 + b.i AS i FROM \
                        (VALUES (0), (1), (2), (3), (4), (5), (6), (7), (8), (9)) a (i), \
                        (VALUES (0), (1), (2), (3), (4), (5), (6), (7), (8), (9)) b (i)";
-const ENDLESS: &str = "SELECT count(*) FROM n a, n b, n c, n d, n e WHERE a.i + b.i + c.i + d.i + e.i < 0";
+const ENDLESS: &str = "SELECT count(*) FROM n a, n b, n c, n d, n e WHERE (a.i + b.i * 3 + c.i * 5 + d.i * 7 + e.i * 11) % 13 = 5";
 const SUMS: &str = "SELECT user_name, label, sum(statements), sum(processor_us), sum(scanned_bytes), \
                     sum(returned_rows), sum(returned_bytes), sum(store_requests), sum(store_bytes) \
                     FROM system.usage GROUP BY user_name, label ORDER BY user_name, label";
@@ -157,7 +159,7 @@ async fn a_budget_stops_a_runaway_and_the_months_chargeback_adds_up() {
     // The control plane dies; whoever spends too much is stopped all the same.
     drop(control);
     while !running.is_finished() {
-        assert_eq!(ann.rows("SELECT count(*) FROM n").await, [["100"]]);
+        assert_eq!(ann.rows(COUNT).await, [["50"]]);
         assert!(begun.elapsed() < PATIENCE, "it runs on");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
@@ -167,7 +169,7 @@ async fn a_budget_stops_a_runaway_and_the_months_chargeback_adds_up() {
         "{why}"
     );
     let mut bob = User::log_in(&server, &bob).await;
-    assert!(bob.ask("SELECT count(*) FROM n").await.unwrap_err().contains("bobs"));
+    assert!(bob.ask(COUNT).await.unwrap_err().contains("bobs"));
     assert_eq!(bob.rows("SELECT budget, state FROM system.budgets").await, [["bobs", "stopped"]]);
     let touched = bob.rows("EXPLAIN COST SELECT sum(i) FROM n").await;
     assert!(touched.iter().any(|row| row[0] == "budget" && row[3].contains("stop")), "{touched:?}");
@@ -223,7 +225,7 @@ async fn a_budget_stops_a_runaway_and_the_months_chargeback_adds_up() {
     assert!(control.told(&["usage", "budget", "list"]).contains("bobs"));
     assert!(control.told(&["usage", "budget", "remove", "acme", "bobs"]).contains("removed"));
     let begun = Instant::now();
-    while bob.ask("SELECT count(*) FROM n").await.is_err() {
+    while bob.ask(COUNT).await.is_err() {
         assert!(begun.elapsed() < PATIENCE, "bob stays stopped");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }

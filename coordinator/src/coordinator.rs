@@ -85,15 +85,15 @@ impl Coordinator {
         workers: Arc<Workers>,
         memory: Arc<MemoryPool>,
         foreign: Arc<Foreign>,
-        trail: Arc<Trail>,
-        usage: Arc<Usage>,
         random: Random,
-    ) -> Coordinator {
+    ) -> Result<Coordinator> {
         let admission = Admission::new(config.concurrency);
         let started = Instant::now();
         let (queries, stopping) = (Mutex::default(), AtomicBool::new(false));
         let quarantine = Quarantine::new(config.quarantine);
-        Coordinator {
+        let id = config.cluster.as_ref().map_or(1, |cluster| cluster.id);
+        let trail = Arc::new(Trail::new(id, random()? as u64, config.audit_export.is_some()));
+        Ok(Coordinator {
             config,
             tenants,
             refreshes,
@@ -105,12 +105,12 @@ impl Coordinator {
             hedging: Hedging::new(),
             foreign,
             trail,
-            usage,
+            usage: Usage::new(random()?),
             random,
             queries,
             listed: AtomicU64::new(0),
             stopping,
-        }
+        })
     }
 
     /// An identity that nobody guesses.

@@ -110,8 +110,7 @@ impl RunningQuery {
         query: Arc<QueryContext>,
         slot: Slot,
         registered: Registered,
-        losses: &Arc<Losses>,
-        account: &Arc<Account>,
+        (losses, account): (&Arc<Losses>, &Arc<Account>),
     ) -> Result<RunningQuery> {
         let began = query.now();
         let sources = Arc::new(Sources {

@@ -500,16 +500,8 @@ impl Session {
         // A client may have cancelled it while it queued.
         context.check()?;
         let registered: Registered = Box::new(call.listed.clone());
-        let running = RunningQuery::start(
-            query,
-            view,
-            coordinator,
-            context.clone(),
-            slot,
-            registered,
-            &call.losses,
-            &call.account,
-        )?;
+        let told = (&call.losses, &call.account);
+        let running = RunningQuery::start(query, view, coordinator, context.clone(), slot, registered, told)?;
         Ok(Started { query: context, memory, running })
     }
 

@@ -13,8 +13,7 @@ use crate::shards::here::ShardsHere;
 use crate::shards::nodes::Nodes;
 use crate::shards::{Shards, words};
 use crate::tenants::{Tenants, closing};
-use crate::trail::{self, Trail};
-use crate::usage::Usage;
+use crate::trail;
 use crate::{flight, http, metrics, upgrade, usage};
 use exec::memory::MemoryPool;
 use exec::runtime::Workers;
@@ -185,14 +184,12 @@ pub async fn start(config: Config, environment: Environment) -> Result<Handle> {
     let snapshots = tenants.clone();
     background.push(tokio::spawn(foreign.clone().sweep(move || snapshots.catalog().snapshot())));
     let (of_all, refresher) = (tenants.clone(), refreshes.clone());
-    let usage = Usage::new(random()?);
-    let id = config.cluster.as_ref().map_or(1, |cluster| cluster.id);
-    let trail = Arc::new(Trail::new(id, random()? as u64, config.audit_export.is_some()));
-    if let Some(interval) = config.audit_export {
-        background.push(tokio::spawn(trail::export::run(trail.clone(), tenants.root().clone(), interval)));
+    let coordinator = Coordinator::new(config, of_all, refresher, workers, memory, foreign, random)?;
+    let coordinator = Arc::new(coordinator);
+    if let Some(interval) = coordinator.config.audit_export {
+        let (trail, root) = (coordinator.trail.clone(), tenants.root().clone());
+        background.push(tokio::spawn(trail::export::run(trail, root, interval)));
     }
-    let coordinator =
-        Arc::new(Coordinator::new(config, of_all, refresher, workers, memory, foreign, trail, usage, random));
     background.extend([
         tokio::spawn(refreshes.run()),
         tokio::spawn(tenants.clone().publish_all()),

@@ -60,7 +60,7 @@ pub(crate) async fn report(database: &Database, asked: Asked) -> Result<Report> 
         }
         let sum = sums.entry(key).or_default();
         sum.0.add(&row.used);
-        sum.1 += picos;
+        sum.1 = sum.1.saturating_add(picos);
     }
     let rows = sums.into_iter().map(|(key, (used, picos))| {
         let [tenant, user, label, day, month] = key;

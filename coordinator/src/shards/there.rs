@@ -324,18 +324,18 @@ async fn follow(
     loop {
         let message = tokio::select! {
             biased;
+            () = sender.closed() => {
+                // Nobody follows the query any more; what it has used is of interest still.
+                let last = last_words(&mut stream, finished, account, &mut used);
+                let _ = tokio::time::timeout(LAST_WORDS, last).await;
+                return Ok(());
+            }
             message = stream.receiver.receive() => message?,
             // It tells a last word, or has done so already.
             () = enough(&mut is_enough), if !finished => {
                 stream.sender.finish()?;
                 finished = true;
                 continue;
-            }
-            () = sender.closed() => {
-                // Nobody follows the query any more; what it has used is of interest still.
-                let last = last_words(&mut stream, finished, account, &mut used);
-                let _ = tokio::time::timeout(LAST_WORDS, last).await;
-                return Ok(());
             }
         };
         let told = told_in(address, message)?;

@@ -117,10 +117,10 @@ pub(crate) fn states<'a>(
     let state = |(budget, of_bytes): (Budget, bool)| {
         let period = budget.period();
         let (began_us, until_us) = period.around(now_us);
-        let (mut picos, mut scanned) = (0, 0_u64);
+        let (mut picos, mut scanned) = (0_u128, 0_u64);
         for (_, totals) in own.clone().filter(|(who, _)| budget.is_of(&who.user, &who.label)) {
             let total = totals.of(period, began_us);
-            picos += total.picos;
+            picos = total.picos.saturating_add(picos);
             scanned = scanned.saturating_add(total.scanned_bytes);
         }
         let mut spent = micros(picos);
