@@ -173,9 +173,11 @@ async fn what_others_spent_counts_and_quotas_are_budgets() {
         let spent = Spent { period: Period::Month.into(), began_us, by: by.into(), ..Spent::default() };
         Subject::Spend(Spend { tenant: "acme".into(), spent: vec![spent] })
     };
-    // Its own part it knows better than what it is told.
-    publish(&mut acme.control, &acme.server, "spend/acme", spend([9_000_000, 1_000_000])).await;
+    // Its own part counts once: it is the greater of what it knows and what it is told.
+    publish(&mut acme.control, &acme.server, "spend/acme", spend([1_000_000, 1_000_000])).await;
     assert_eq!(ask(&mut acme.ann, "SELECT count(*) FROM n").await.unwrap(), ["100"]);
+    publish(&mut acme.control, &acme.server, "spend/acme", spend([5_000_000, 0])).await;
+    assert!(ask(&mut acme.ann, "SELECT count(*) FROM n").await.unwrap_err().contains("budget 'b' is spent"));
     publish(&mut acme.control, &acme.server, "spend/acme", spend([0, 5_000_000])).await;
     assert!(ask(&mut acme.ann, "SELECT count(*) FROM n").await.unwrap_err().contains("budget 'b' is spent"));
     acme.budgets(vec![budget("", 5_000_000, OnLimit::Warn)]).await;

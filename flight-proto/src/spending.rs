@@ -139,24 +139,29 @@ pub struct SpentBy {
 }
 
 impl Price {
-    /// What was used is worth, in millionths of a millionth: sums of many small amounts are not rounded away.
+    /// What was used is worth, in millionths of a millionth: sums of many small amounts are not rounded away. Amounts
+    /// beyond all measure are as much as can be told.
     pub fn picos(&self, used: &Measures) -> u128 {
         let worth = |amount: u64, price: u64, unit: u64| {
-            u128::from(amount) * u128::from(price) * 1_000_000 / u128::from(unit)
+            let product = u128::from(amount) * u128::from(price);
+            product.saturating_mul(1_000_000) / u128::from(unit)
         };
-        worth(used.processor_us, self.processor_hour_micros, HOUR_US as u64)
-            + worth(used.resident_mib_s, self.resident_gib_hour_micros, 1_024 * 3_600)
-            + worth(used.scanned_bytes, self.scanned_gib_micros, GIB)
-            + worth(used.exchanged_bytes, self.exchanged_gib_micros, GIB)
-            + worth(used.returned_bytes, self.returned_gib_micros, GIB)
-            + worth(used.store_requests, self.thousand_requests_micros, 1_000)
-            + worth(used.foreign_us, self.foreign_second_micros, 1_000_000)
+        let all = [
+            worth(used.processor_us, self.processor_hour_micros, HOUR_US as u64),
+            worth(used.resident_mib_s, self.resident_gib_hour_micros, 1_024 * 3_600),
+            worth(used.scanned_bytes, self.scanned_gib_micros, GIB),
+            worth(used.exchanged_bytes, self.exchanged_gib_micros, GIB),
+            worth(used.returned_bytes, self.returned_gib_micros, GIB),
+            worth(used.store_requests, self.thousand_requests_micros, 1_000),
+            worth(used.foreign_us, self.foreign_second_micros, 1_000_000),
+        ];
+        all.into_iter().fold(0, u128::saturating_add)
     }
 }
 
 /// Millionths, of millionths of them.
 pub fn micros(picos: u128) -> u64 {
-    u64::try_from((picos + 500_000) / 1_000_000).unwrap_or(u64::MAX)
+    u64::try_from(picos.saturating_add(500_000) / 1_000_000).unwrap_or(u64::MAX)
 }
 
 impl Prices {
@@ -295,7 +300,8 @@ mod tests {
         assert_eq!(worth(Measures { store_requests: 1, ..Measures::default() }), 5_000_000);
         assert_eq!(worth(Measures { foreign_us: 1_000_000, ..Measures::default() }), 6_000_000);
         let most = Measures { processor_us: u64::MAX, scanned_bytes: u64::MAX, ..Measures::default() };
-        assert!(micros(Price { processor_hour_micros: u64::MAX, ..price }.picos(&most)) == u64::MAX);
+        assert_eq!(micros(Price { processor_hour_micros: u64::MAX, ..price }.picos(&most)), u64::MAX);
+        assert_eq!(micros(u128::MAX), u64::MAX);
         assert_eq!((micros(499_999), micros(500_000)), (0, 1));
     }
 

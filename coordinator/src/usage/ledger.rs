@@ -64,8 +64,8 @@ impl Totals {
             if total.began_us != began_us {
                 *total = Total { began_us, ..Total::default() };
             }
-            total.picos += picos;
-            total.scanned_bytes += scanned_bytes;
+            total.picos = total.picos.saturating_add(picos);
+            total.scanned_bytes = total.scanned_bytes.saturating_add(scanned_bytes);
         }
     }
 
@@ -153,7 +153,8 @@ impl Ledger {
     pub(super) fn spent(&self, at_us: i64) -> Vec<(Arc<str>, u64)> {
         let (began_us, _) = Period::Month.around(at_us);
         let spent = self.totals.iter().map(|(tenant, all)| {
-            let picos = all.values().map(|totals| totals.of(Period::Month, began_us).picos).sum();
+            let picos = all.values().map(|totals| totals.of(Period::Month, began_us).picos);
+            let picos = picos.fold(0, u128::saturating_add);
             (tenant.clone(), flight_proto::spending::micros(picos))
         });
         spent.collect()
