@@ -160,7 +160,7 @@ fn sum(limit: &Limit, began_us: i64, rows: &[DayRow], prices: &Prices, apart: &B
     for row in rows {
         let picos = prices.at(row.day_us).picos(&row.used);
         if row.source == SHARDS {
-            held = held.saturating_add(picos);
+            held = picos.saturating_add(held);
             continue;
         }
         let source = apart.get(row.source.as_str()).copied().unwrap_or(FORMER);

@@ -120,7 +120,7 @@ pub(crate) fn states<'a>(
         let (mut picos, mut scanned) = (0_u128, 0_u64);
         for (_, totals) in own.clone().filter(|(who, _)| budget.is_of(&who.user, &who.label)) {
             let total = totals.of(period, began_us);
-            picos = picos.saturating_add(total.picos);
+            picos = total.picos.saturating_add(picos);
             scanned = scanned.saturating_add(total.scanned_bytes);
         }
         let mut spent = micros(picos);

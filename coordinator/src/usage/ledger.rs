@@ -153,8 +153,10 @@ impl Ledger {
     pub(super) fn spent(&self, at_us: i64) -> Vec<(Arc<str>, u64)> {
         let (began_us, _) = Period::Month.around(at_us);
         let spent = self.totals.iter().map(|(tenant, all)| {
-            let picos = all.values().map(|totals| totals.of(Period::Month, began_us).picos);
-            let picos = picos.fold(0, u128::saturating_add);
+            let picos = all
+                .values()
+                .map(|totals| totals.of(Period::Month, began_us).picos)
+                .fold(0, u128::saturating_add);
             (tenant.clone(), flight_proto::spending::micros(picos))
         });
         spent.collect()
