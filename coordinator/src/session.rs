@@ -28,6 +28,7 @@ use arrow::datatypes::SchemaRef;
 use columnar::{DataType, Value};
 use exec::context::{Cancel, QueryContext};
 use exec::memory::MemoryPool;
+use exec::meter::thread_time;
 use parking_lot::Mutex;
 use planner::{PlannedQuery, PlannerOptions, Statement};
 use std::fmt::Display;
@@ -247,14 +248,17 @@ impl Session {
         };
         // It is never closed.
         let _turn = self.tenant.planning.acquire().await;
+        let (usage, who) = (self.coordinator.usage.clone(), self.who());
         let planned = shard::blocking(move || {
-            let parsed = planner::parse_one(&sql)?;
-            match twins {
+            let begun = thread_time();
+            let planned = planner::parse_one(&sql).and_then(|parsed| match twins {
                 Some((routes, twins)) if parsed.reads() => {
                     choice::plan(&sql, &parsed, &catalog, &options, &routes, &twins)
                 }
                 _ => planner::bind(&parsed, &*catalog, &options).map(Routed::as_written),
-            }
+            });
+            usage.add_planning(who, thread_time().saturating_sub(begun));
+            planned
         });
         match planned.await {
             Ok(Ok(routed)) => Ok((routed, !names.are_momentary())),
@@ -288,6 +292,15 @@ impl Session {
         self.coordinator.trail.add(self.tenant(), deed);
     }
 
+    /// Whose use its statements are.
+    fn who(&self) -> Who {
+        let label = match &self.label {
+            Some(label) => label.clone(),
+            None => self.settings.lock().query_label.as_str().into(),
+        };
+        Who { tenant: self.tenant.name().clone(), user: self.principal.clone(), label }
+    }
+
     /// Lists a statement, from now on until its rows are read.
     fn call(&self, id: u128, planned: &Planned) -> Result<Call> {
         let cancel = Cancel::default();
@@ -299,14 +312,8 @@ impl Session {
         let listed = Arc::new(self.coordinator.list(id, asked, cancel.clone())?);
         // Listed by now, it ends as the tenant is suspended.
         self.coordinator.tenants.check_open(self.tenant())?;
-        let (timeout, label) = {
-            let settings = self.settings.lock();
-            let label = self.label.clone().unwrap_or_else(|| settings.query_label.as_str().into());
-            (settings.query_timeout, label)
-        };
-        let who = Who { tenant: self.tenant.name().clone(), user: self.principal.clone(), label };
-        let account = self.coordinator.usage.open(who, cancel.clone());
-        account.add_processor(planned.planning);
+        let timeout = self.settings.lock().query_timeout;
+        let account = self.coordinator.usage.open(self.who(), cancel.clone());
         let deadline = timeout.map(|timeout| self.coordinator.now() + timeout);
         let deleted = self.coordinator.tenants.catalog().snapshot().deleted_up_to(self.tenant());
         let statement = statement_id(self.tenant(), deleted, &planned.sql, &planned.parameters);

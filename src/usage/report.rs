@@ -111,7 +111,10 @@ pub(super) fn csv(report: &Report, by: &str) -> String {
     text
 }
 
+/// Names and labels are free texts: spreadsheets must not take them for formulas.
 fn quoted(text: &str) -> String {
+    let guarded = text.starts_with(['=', '+', '-', '@', '\t', '\r']).then(|| format!("'{text}"));
+    let text = guarded.as_deref().unwrap_or(text);
     match text.contains(['"', ',', '\r', '\n']) || text.is_empty() {
         true => format!("\"{}\"", text.replace('"', "\"\"")),
         false => text.into(),
@@ -180,6 +183,15 @@ mod tests {
             lines[1].starts_with("acme,\"o\"\"bob, jr\",1,1500000,0,") && lines[1].ends_with(",0.000007")
         );
         assert!(lines[2].starts_with("acme,\"\",1,0,"));
+    }
+
+    #[test]
+    fn names_are_no_formulas() {
+        for (name, cell) in
+            [("=1+1", "'=1+1"), ("@a,b", "\"'@a,b\""), ("-", "'-"), ("+", "'+"), ("a=b", "a=b"), ("", "\"\"")]
+        {
+            assert_eq!(quoted(name), cell);
+        }
     }
 
     #[test]

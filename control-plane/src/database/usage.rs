@@ -3,6 +3,7 @@
 use super::{Change, Database, number, signed_number};
 use crate::error::Result;
 use flight_proto::usage::{MEASURES, Measures, Resident, ShardUsage, Usage, UsageRow};
+use serde_json::json;
 use sqlx::any::AnyRow;
 use sqlx::{AssertSqlSafe, Row};
 use std::collections::BTreeMap;
@@ -48,9 +49,9 @@ impl Database {
         rows.iter().map(|row| Ok((row.try_get(0)?, number(row.try_get(1)?)?))).collect()
     }
 
-    /// Starts of coordinators that were heard of lately.
-    pub(crate) async fn sources_since(&self, at_us: i64) -> Result<Vec<String>> {
-        let query = sqlx::query("SELECT source FROM usage_sources WHERE seen_at_us >= $1").bind(at_us);
+    /// Starts of coordinators, those that were heard of last first.
+    pub(crate) async fn sources_heard(&self) -> Result<Vec<String>> {
+        let query = sqlx::query("SELECT source FROM usage_sources ORDER BY seen_at_us DESC, source");
         let rows = query.fetch_all(self.pool()).await?;
         rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
     }
@@ -72,21 +73,55 @@ impl Database {
             .bind(part.label);
         query.fetch_all(self.pool()).await?.iter().map(day_row).collect()
     }
+
+    /// Sums by day and source alone; the names of the rows are those of the part.
+    pub(crate) async fn usage_by_source(&self, part: &Part<'_>) -> Result<Vec<DayRow>> {
+        let sums: Vec<String> = MEASURES.iter().map(|name| format!("CAST(SUM({name}) AS BIGINT)")).collect();
+        let query = AssertSqlSafe(format!(
+            "SELECT hour_us / {DAY_US}, source, {} FROM usage_hours \
+             WHERE hour_us >= $1 AND hour_us < $2 AND ($3 = '' OR tenant = $3) AND ($4 = '' OR user_name = $4) \
+             AND ($5 = '' OR label = $5) GROUP BY 1, 2",
+            sums.join(", ")
+        ));
+        let query = sqlx::query(query)
+            .bind(part.from_us)
+            .bind(part.to_us)
+            .bind(part.tenant)
+            .bind(part.user)
+            .bind(part.label);
+        let rows = query.fetch_all(self.pool()).await?;
+        let row = |row: &AnyRow| -> Result<DayRow> {
+            Ok(DayRow {
+                day_us: row.try_get::<i64, _>(0)? * DAY_US,
+                tenant: part.tenant.into(),
+                user: part.user.into(),
+                label: part.label.into(),
+                source: row.try_get(1)?,
+                used: measures(row, 2)?,
+            })
+        };
+        rows.iter().map(row).collect()
+    }
 }
 
 fn day_row(row: &AnyRow) -> Result<DayRow> {
-    let mut values = [0; MEASURES.len()];
-    for (at, value) in values.iter_mut().enumerate() {
-        *value = number(row.try_get(5 + at)?)?;
-    }
     Ok(DayRow {
         day_us: row.try_get::<i64, _>(0)? * DAY_US,
         tenant: row.try_get(1)?,
         user: row.try_get(2)?,
         label: row.try_get(3)?,
         source: row.try_get(4)?,
-        used: Measures::of(values),
+        used: measures(row, 5)?,
     })
+}
+
+/// The measures of a row, from a column on.
+fn measures(row: &AnyRow, first: usize) -> Result<Measures> {
+    let mut values = [0; MEASURES.len()];
+    for (at, value) in values.iter_mut().enumerate() {
+        *value = number(row.try_get(first + at)?)?;
+    }
+    Ok(Measures::of(values))
 }
 
 impl Change<'_> {
@@ -128,6 +163,9 @@ impl Change<'_> {
             if batch.sequence <= taken {
                 continue;
             }
+            if batch.sequence > taken + 1 {
+                self.note_gap(&usage.source, taken, batch.sequence).await?;
+            }
             for row in &batch.rows {
                 self.add_usage(row, &usage.source).await?;
             }
@@ -139,6 +177,13 @@ impl Change<'_> {
             sqlx::query(query).bind(usage.source.as_str()).bind(signed_number(taken)?).bind(self.now_us);
         query.execute(&mut *self.transaction).await?;
         Ok(())
+    }
+
+    /// Batches that were acknowledged and are not here are lost: others acknowledged them, or the database is an older one.
+    async fn note_gap(&mut self, source: &str, kept: u64, next: u64) -> Result<()> {
+        tracing::warn!("what '{source}' told was used is not all here: after batch {kept} it gives {next}");
+        let told = json!({ "source": source, "kept": kept, "next": next });
+        self.record("usage lost", &format!("usage/{source}"), None, Some(told)).await
     }
 
     async fn take_shard(&mut self, source: &str, tenant: &str, requests: u64, bytes: u64) -> Result<()> {

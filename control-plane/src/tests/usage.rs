@@ -76,6 +76,10 @@ async fn a_batch_is_kept_once(place: &Place) {
         .collect();
     assert_eq!(rows, [("ann", "", 27, 3), ("o'bob", "ü", 7, 1)]);
     assert_eq!((told.used.processor_us, told.rows[0].tenant.clone()), (34, None));
+    assert!(database.audit(0, 100, Some("usage lost")).await.unwrap().is_empty());
+    take(&database, &[usage("a", vec![(4, vec![row(hour, "acme", "ann", "", used(1))])])]).await;
+    let lost = database.audit(0, 100, Some("usage lost")).await.unwrap();
+    assert!(lost.len() == 1 && lost[0].after.contains("\"kept\":2"), "the third is not there");
     assert!(database.verify_audit().await.unwrap().broken.is_none());
 }
 
@@ -127,6 +131,8 @@ async fn reports_sum_up_and_keep_their_prices(place: &Place) {
         ]
     );
     assert_eq!(told.cost_micros, standard + 1_500_000);
+    let dear = NewPrice { processor_hour_micros: Some(u64::MAX), ..NewPrice::default() };
+    assert!(matches!(prices::set(&database, "ann", dear).await, Err(Error::Invalid(_))));
     let past = NewPrice { from: Some(yesterday), ..new };
     assert!(matches!(prices::set(&database, "ann", past).await, Err(Error::Invalid(_))));
     let one = report(&database, Asked { tenant: Some("beta".into()), ..all("user") }).await.unwrap();
@@ -171,6 +177,7 @@ async fn budgets_are_set_and_removed(place: &Place) {
         assert!(matches!(put("acme", "x", wrong).await, Err(Error::Invalid(_))));
     }
     assert!(matches!(put("acme", "", budget(1)).await, Err(Error::Invalid(_))));
+    assert!(matches!(put("acme", "quota spend_per_month", budget(1)).await, Err(Error::Invalid(_))));
     let listed = budgets::list(&database, "").await.unwrap();
     let names: Vec<_> =
         listed.iter().map(|one| (&*one.tenant, &*one.name, one.budget.limit_micros)).collect();

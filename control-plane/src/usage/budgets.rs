@@ -11,6 +11,8 @@ use flight_proto::spending;
 pub(crate) const QUOTA_WARN_PERCENT: u32 = 80;
 /// The most budgets of a tenant.
 const BUDGETS_MOST: usize = 200;
+/// How the names of those begin that a tenant's quotas are.
+const OF_QUOTAS: &str = "quota ";
 
 /// The budgets of a tenant, or of all.
 pub(crate) async fn list(database: &Database, tenant: &str) -> Result<Vec<BudgetOf>> {
@@ -40,6 +42,9 @@ pub(crate) async fn put(
     budget: Budget,
 ) -> Result<BudgetOf> {
     check_name("the name of a budget", name)?;
+    if name.starts_with(OF_QUOTAS) {
+        return Err(Error::Invalid(format!("names that begin with '{OF_QUOTAS}' are those of quotas")));
+    }
     for (what, text) in [("a user", &budget.user), ("a label", &budget.label)] {
         if !text.is_empty() {
             check_name(what, text)?;

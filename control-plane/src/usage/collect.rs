@@ -6,6 +6,7 @@ use crate::database::Database;
 use crate::decisions::ITSELF;
 use crate::error::Result;
 use crate::lease::Lease;
+use flight_proto::usage::Usage;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,8 +32,8 @@ impl Collector {
                 done = self.turn() => done,
             };
             match &done {
-                Err(error) if !failed => tracing::warn!("what was used is not kept: {error}"),
-                Ok(()) if failed => tracing::warn!("what was used is kept again"),
+                Err(error) if !failed => tracing::warn!("what was used is not kept, or not told: {error}"),
+                Ok(()) if failed => tracing::warn!("what was used is kept and told again"),
                 _ => {}
             }
             failed = done.is_err();
@@ -43,8 +44,21 @@ impl Collector {
     pub(crate) async fn turn(&self) -> Result<()> {
         let taken = self.database.usage_taken().await?;
         let told = self.cluster.usage(taken).await;
+        // One transaction a batch: what has waited for long would hold up everybody else, the lease among them.
+        let mut rest = Vec::new();
+        for usage in told {
+            let source = usage.source.clone();
+            for batch in usage.batches {
+                let batches = vec![batch];
+                let one = Usage { source: source.clone(), batches, shards: Vec::new(), resident: Vec::new() };
+                let mut change = self.database.change(ITSELF).await?;
+                change.take_usage(&[one]).await?;
+                change.commit().await?;
+            }
+            rest.push(Usage { source, batches: Vec::new(), shards: usage.shards, resident: usage.resident });
+        }
         let mut change = self.database.change(ITSELF).await?;
-        change.take_usage(&told).await?;
+        change.take_usage(&rest).await?;
         change.forget_sources().await?;
         change.commit().await?;
         spend::publish(&self.database).await

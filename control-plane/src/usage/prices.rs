@@ -8,6 +8,8 @@ use flight_proto::spending::{self, Period, Prices};
 
 /// The most changes of prices.
 const PRICES_MOST: usize = 1_000;
+/// The highest price, a million: what is used stays an amount that can be told.
+const PRICE_MOST: u64 = 1_000_000_000_000;
 
 /// All prices, the standard ones where nobody set any.
 pub(crate) async fn load(database: &Database) -> Result<Prices> {
@@ -52,6 +54,18 @@ pub(crate) async fn set(database: &Database, who: &str, new: NewPrice) -> Result
         thousand_requests_micros: new.thousand_requests_micros.unwrap_or(before.thousand_requests_micros),
         foreign_second_micros: new.foreign_second_micros.unwrap_or(before.foreign_second_micros),
     };
+    let all = [
+        price.processor_hour_micros,
+        price.resident_gib_hour_micros,
+        price.scanned_gib_micros,
+        price.exchanged_gib_micros,
+        price.returned_gib_micros,
+        price.thousand_requests_micros,
+        price.foreign_second_micros,
+    ];
+    if let Some(dear) = all.into_iter().find(|&micros| micros > PRICE_MOST) {
+        return Err(Error::Invalid(format!("a price is at most {PRICE_MOST} millionths, not {dear}")));
+    }
     prices.prices.retain(|known| known.from_us != from_us);
     prices.prices.push(price);
     prices.prices.sort_by_key(|price| price.from_us);

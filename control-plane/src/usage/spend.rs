@@ -11,9 +11,12 @@ use flight_proto::spending::{Budget, Period, Prices, Spend, Spent, SpentBy, micr
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Starts of coordinators that were not heard of for so long are told together.
-const FORMER_US: i64 = 3_600_000_000;
-/// The name that they have then.
+/// What is spent is told by the start of each coordinator: one that was not heard of for long may live all the same, and
+/// knows its own part by that. Of so many of all limits together; the oldest of more are told together.
+const TOLD_MOST: usize = 4_000;
+/// Of one limit it is never fewer, and never more.
+const SOURCES: (usize, usize) = (16, 128);
+/// The name of those that are told together.
 const FORMER: &str = "former";
 /// What is spent is told again once it has grown by this part of the limit.
 const STEP: u64 = 100;
@@ -51,15 +54,15 @@ pub(super) async fn publish(database: &Database) -> Result<()> {
     }
     let prices = prices::load(database).await?;
     let now_us = database.now_us().await?;
+    let heard = database.sources_heard().await?;
+    let mut failed = None;
     for (tenant, limits) in &limits {
-        let spend = spent_of(database, tenant, limits, &prices, now_us).await?;
-        let differs = told.remove(tenant).is_none_or(|before| differs(&before, &spend, limits));
-        let mut change = database.change(ITSELF).await?;
-        notice(&mut change, tenant, limits, &spend).await?;
-        if differs {
-            change.publish(&spend_document(tenant), Subject::Spend(spend)).await?;
+        let before = told.remove(tenant);
+        // One tenant's trouble is not that of the others.
+        if let Err(error) = tell(database, tenant, limits, before, &prices, &heard, now_us).await {
+            tracing::debug!("what the tenant '{tenant}' has spent is not told: {error}");
+            failed = failed.or(Some(error));
         }
-        change.commit().await?;
     }
     // What nobody limits any more need not be known.
     for tenant in told.keys() {
@@ -67,7 +70,27 @@ pub(super) async fn publish(database: &Database) -> Result<()> {
         change.publish(&spend_document(tenant), Subject::Gone(Gone {})).await?;
         change.commit().await?;
     }
-    Ok(())
+    failed.map_or(Ok(()), Err)
+}
+
+/// Has coordinators know what one tenant has spent, where that is another amount than `before`.
+async fn tell(
+    database: &Database,
+    tenant: &str,
+    limits: &[Limit],
+    before: Option<Spend>,
+    prices: &Prices,
+    heard: &[String],
+    now_us: i64,
+) -> Result<()> {
+    let spend = spent_of(database, tenant, limits, prices, heard, now_us).await?;
+    let differs = before.is_none_or(|before| differs(&before, &spend, limits));
+    let mut change = database.change(ITSELF).await?;
+    notice(&mut change, tenant, limits, &spend).await?;
+    if differs {
+        change.publish(&spend_document(tenant), Subject::Spend(spend)).await?;
+    }
+    change.commit().await
 }
 
 fn of_budget(budget: Budget) -> Limit {
@@ -103,10 +126,10 @@ async fn spent_of(
     tenant: &str,
     limits: &[Limit],
     prices: &Prices,
+    heard: &[String],
     now_us: i64,
 ) -> Result<Spend> {
-    let lately = database.sources_since(now_us - FORMER_US).await?;
-    let lately: BTreeSet<String> = lately.into_iter().collect();
+    let most = (TOLD_MOST / limits.len().max(1)).clamp(SOURCES.0, SOURCES.1);
     let mut seen = BTreeSet::new();
     let mut spent = Vec::new();
     for limit in limits {
@@ -115,24 +138,34 @@ async fn spent_of(
         }
         let (from_us, to_us) = limit.period.around(now_us);
         let part = Part { from_us, to_us, tenant, user: &limit.user, label: &limit.label };
-        let rows = database.usage_days(&part).await?;
-        spent.push(sum(limit, from_us, &rows, prices, &lately));
+        let rows = database.usage_by_source(&part).await?;
+        spent.push(sum(limit, from_us, &rows, prices, &told_apart(&rows, heard, most)));
     }
     Ok(Spend { tenant: tenant.into(), spent })
 }
 
-fn sum(limit: &Limit, began_us: i64, rows: &[DayRow], prices: &Prices, lately: &BTreeSet<String>) -> Spent {
-    let mut held = 0;
+/// The sources of rows that are told by themselves: all of them, or `most` that were heard last; `heard` begins with these.
+fn told_apart<'a>(rows: &'a [DayRow], heard: &[String], most: usize) -> BTreeSet<&'a str> {
+    let rows = rows.iter().filter(|row| row.source != SHARDS);
+    let all: BTreeSet<&str> = rows.map(|row| row.source.as_str()).collect();
+    if all.len() <= most {
+        return all;
+    }
+    heard.iter().filter_map(|source| all.get(source.as_str()).copied()).take(most).collect()
+}
+
+fn sum(limit: &Limit, began_us: i64, rows: &[DayRow], prices: &Prices, apart: &BTreeSet<&str>) -> Spent {
+    let mut held = 0_u128;
     let mut by: BTreeMap<&str, (u128, u64)> = BTreeMap::new();
     for row in rows {
         let picos = prices.at(row.day_us).picos(&row.used);
         if row.source == SHARDS {
-            held += picos;
+            held = picos.saturating_add(held);
             continue;
         }
-        let source = lately.get(&row.source).map_or(FORMER, |source| source);
+        let source = apart.get(row.source.as_str()).copied().unwrap_or(FORMER);
         let sum = by.entry(source).or_default();
-        *sum = (sum.0 + picos, sum.1.saturating_add(row.used.scanned_bytes));
+        *sum = (sum.0.saturating_add(picos), sum.1.saturating_add(row.used.scanned_bytes));
     }
     let by = by.into_iter().map(|(source, (picos, scanned_bytes))| SpentBy {
         source: source.into(),
@@ -171,6 +204,12 @@ fn differs(before: &Spend, now: &Spend, limits: &[Limit]) -> bool {
             return amounts[1] >= (limit.limit / STEP).max(1);
         }
         let step = (limit.limit / STEP).max(1);
+        // Which part is whose counts for coordinators: each knows its own.
+        let sources = [before, now]
+            .map(|spent| spent.by.iter().map(|by| by.source.as_str()).collect::<BTreeSet<&str>>());
+        if sources[0] != sources[1] {
+            return true;
+        }
         // Beyond the limit nothing changes any more.
         let counted = amounts.map(|amount| amount.min(limit.limit));
         counted[0].abs_diff(counted[1]) >= step || level(limit, amounts[0]) != level(limit, amounts[1])
@@ -244,10 +283,13 @@ mod tests {
         assert!(!tells((0, 1_000), (7, 9)), "a new period");
         assert!(tells((0, 1_000), (7, 10)));
         assert!(differs(&Spend::default(), &spend(0, 0), &[limit(1_000)]), "a new budget");
+        let mut other = spend(0, 100);
+        other.spent[0].by[0].source = "b".into();
+        assert!(differs(&spend(0, 100), &other, &[limit(1_000)]), "another coordinator's");
     }
 
     #[test]
-    fn starts_that_are_over_are_told_together() {
+    fn the_oldest_of_very_many_starts_are_told_together() {
         let row = |source: &str, processor_us| DayRow {
             day_us: 0,
             tenant: "acme".into(),
@@ -260,7 +302,11 @@ mod tests {
             [row("a", 1_000_000), row("old", 2_000_000), row("older", 4_000_000), row(SHARDS, 8_000_000)];
         let price = flight_proto::spending::Price { processor_hour_micros: 3_600_000, ..Default::default() };
         let prices = Prices { prices: vec![price] };
-        let spent = sum(&limit(1), 0, &rows, &prices, &["a".to_string()].into());
+        let heard = ["older", "a", "old", "elsewhere"].map(String::from);
+        assert_eq!(told_apart(&rows, &heard, 3), ["a", "old", "older"].into());
+        assert_eq!(told_apart(&rows, &[], 3).len(), 3, "whether they were heard or not");
+        assert_eq!(told_apart(&rows, &heard, 2), ["a", "older"].into());
+        let spent = sum(&limit(1), 0, &rows, &prices, &["a"].into());
         let by: Vec<_> = spent.by.iter().map(|by| (&*by.source, by.micros)).collect();
         assert_eq!((by, spent.held_micros), (vec![("a", 1_000), (FORMER, 6_000)], 8_000));
         assert_eq!(total(&spent, false), 15_000);

@@ -81,7 +81,8 @@ impl Session {
         if !readable || schema_of(statement) != planned.schema() {
             return None;
         }
-        let slot = coordinator.admission.try_enter(self.tenant.name(), self.limits())?;
+        let (group, limits) = self.group(call);
+        let slot = coordinator.admission.try_enter(&group, limits)?;
         if !coordinator.hedging.budget.take() {
             return None;
         }

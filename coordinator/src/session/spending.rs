@@ -26,7 +26,10 @@ impl Session {
 
     /// Refuses a statement whose budget is spent.
     fn check_budgets(&self, planned: &Planned, call: &Call) -> Result<()> {
-        let Some(query) = explain::query_of(&planned.routed.statement) else { return Ok(()) };
+        let Some(query) = explain::query_of(&planned.routed.statement) else {
+            call.account.exempt();
+            return Ok(());
+        };
         let runs = !matches!(
             &*planned.routed.statement,
             Statement::Explain { analyze: false, .. }
@@ -34,6 +37,7 @@ impl Session {
                 | Statement::ExplainRoute { .. }
         );
         if !runs {
+            call.account.exempt();
             return Ok(());
         }
         let snapshot = self.coordinator.tenants.catalog().snapshot();
@@ -72,7 +76,12 @@ impl Session {
                 let limits = Limits { concurrency: 1, last: true, ..limits };
                 (format!("{tenant} (throttled)").into(), limits)
             }
-            Verdict::Free | Verdict::Stop(_) => (tenant.clone(), limits),
+            // Those that run all the same are small; one at a time, they come to little.
+            Verdict::Stop(_) => {
+                let limits = Limits { concurrency: 1, last: true, ..limits };
+                (format!("{tenant} (stopped)").into(), limits)
+            }
+            Verdict::Free => (tenant.clone(), limits),
         }
     }
 }

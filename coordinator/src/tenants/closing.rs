@@ -33,6 +33,7 @@ pub(crate) async fn follow(coordinator: Arc<Coordinator>) {
                 let up_to = snapshot.deleted_up_to(datasets.tenant());
                 if forgotten.insert(datasets.tenant().clone(), up_to).is_some_and(|known| known != up_to) {
                     coordinator.quarantine.forget(datasets.tenant());
+                    coordinator.usage.forget_tenant(datasets.tenant());
                     coordinator.trail.forget(datasets.tenant());
                 }
             }

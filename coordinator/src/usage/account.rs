@@ -11,7 +11,7 @@ use flight_proto::usage::Measures;
 use parking_lot::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// The account of a statement; who holds it may still add to it. What was added is summed up now and then, and when the
 /// last of them lets go.
@@ -32,6 +32,8 @@ pub(crate) struct Account {
     settled: Mutex<Measures>,
     /// It was let in though a budget is spent.
     small: AtomicBool,
+    /// No budget holds it up.
+    exempt: AtomicBool,
     /// Why it was ended, where a budget did that.
     stopped: OnceLock<String>,
 }
@@ -61,6 +63,7 @@ impl Account {
             foreign: Mutex::default(),
             settled: Mutex::default(),
             small: AtomicBool::new(false),
+            exempt: AtomicBool::new(false),
             stopped: OnceLock::new(),
         }
     }
@@ -79,13 +82,17 @@ impl Account {
         self.small.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn who(&self) -> &Who {
-        &self.who
+    /// Lets it run though a budget is spent, for as long as it takes.
+    pub(crate) fn exempt(&self) {
+        self.exempt.store(true, Ordering::Relaxed);
     }
 
-    /// Processor time beside that of workers.
-    pub(crate) fn add_processor(&self, time: Duration) {
-        self.meter.add_processor(time);
+    pub(super) fn is_exempt(&self) -> bool {
+        self.exempt.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn who(&self) -> &Who {
+        &self.who
     }
 
     /// Takes in what a shard has used so far, of which `before` was taken in already.
@@ -162,11 +169,13 @@ impl Account {
         }
     }
 
-    /// Ends the statement, which then fails with `why`.
-    pub(super) fn stop(&self, why: &str) {
-        if self.stopped.set(why.into()).is_ok() {
+    /// Ends the statement, which then fails with `why`; whether that is new.
+    pub(super) fn stop(&self, why: &str) -> bool {
+        let is_new = self.stopped.set(why.into()).is_ok();
+        if is_new {
             self.cancel.cancel();
         }
+        is_new
     }
 
     /// What a statement fails with, where the budget was the cause of it.

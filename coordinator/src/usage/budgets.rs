@@ -104,7 +104,7 @@ pub(crate) fn has_any(budgets: &[Budget], quotas: &Quotas) -> bool {
 }
 
 /// Every budget of a tenant as it is now. `own` is what was used through this coordinator, whose start is `source`; what it
-/// told the control plane of that is in `spend` as well, and counts once.
+/// told the control plane of that is in `spend` as well, and counts once: the greater of the two.
 pub(crate) fn states<'a>(
     budgets: &[Budget],
     quotas: &Quotas,
@@ -129,8 +129,13 @@ pub(crate) fn states<'a>(
                 == (&budget.user, &budget.label, budget.period, began_us)
         });
         if let Some(told) = told {
+            // Its own part is mostly known better here, but for what was forgotten; a start before this one has no
+            // other place.
+            if let Some(own) = told.by.iter().find(|by| by.source == source) {
+                spent = spent.max(own.micros);
+                scanned = scanned.max(own.scanned_bytes);
+            }
             spent = spent.saturating_add(told.held_micros);
-            // Its own part is known better here; a start before this one has no other place.
             for by in told.by.iter().filter(|by| by.source != source) {
                 spent = spent.saturating_add(by.micros);
                 scanned = scanned.saturating_add(by.scanned_bytes);
@@ -186,6 +191,13 @@ mod tests {
                     ..Spent::default()
                 },
                 Spent {
+                    label: "etl".into(),
+                    period: Period::Hour.into(),
+                    began_us: 5 * HOUR_US,
+                    by: vec![by("here", 70), by("there", 100)],
+                    ..Spent::default()
+                },
+                Spent {
                     user: "ann".into(),
                     period: Period::Hour.into(),
                     began_us: 4 * HOUR_US,
@@ -201,6 +213,7 @@ mod tests {
         let now = 5 * HOUR_US + 7;
         assert_eq!(spent(budget("", "", Period::Hour, 1), now), 1_117);
         assert_eq!(spent(budget("ann", "", Period::Hour, 1), now), 15, "what was told is of the hour before");
+        assert_eq!(spent(budget("", "etl", Period::Hour, 1), now), 170, "more was told than is known here");
         assert_eq!(spent(budget("", "etl", Period::Day, 1), now), 7);
         assert_eq!(spent(budget("bob", "", Period::Month, 1), now), 2);
         assert_eq!(spent(budget("ann", "etl", Period::Hour, 1), now), 5);

@@ -15,6 +15,8 @@ const KEYS: usize = 2_000;
 const WAITING: usize = 100_000;
 /// Rows of a batch.
 const BATCH: usize = 5_000;
+/// While so many batches wait only full ones are begun: who asks often and acknowledges nothing makes no more of them.
+const SMALL_BATCHES: usize = 20;
 /// Minutes that people see, and rows of them.
 const MINUTES: i64 = 24 * 60;
 const MINUTE_ROWS: usize = 50_000;
@@ -26,6 +28,8 @@ pub(super) struct Ledger {
     open: BTreeMap<(i64, Who), Measures>,
     /// What was not acknowledged.
     batches: VecDeque<UsageBatch>,
+    /// Rows of these.
+    batched: usize,
     sequence: u64,
     /// By the beginning of the minute.
     minutes: BTreeMap<(i64, Who), Measures>,
@@ -98,7 +102,7 @@ impl Ledger {
         let of_tenant = self.totals.entry(who.tenant.clone()).or_default();
         of_tenant.entry(who.clone()).or_default().add(picos, used.scanned_bytes, at_us);
         let (hour_us, _) = Period::Hour.around(at_us);
-        let full = self.open.len() + self.batches.len() * BATCH >= WAITING;
+        let full = self.open.len() + self.batched >= WAITING;
         let mut key = (hour_us, who.clone());
         if full && !self.open.contains_key(&key) {
             key.1 = Who { user: OTHER.into(), label: OTHER.into(), tenant: who.tenant.clone() };
@@ -115,10 +119,15 @@ impl Ledger {
 
     /// What was not acknowledged, once what has a number up to `taken` is; it comes again until it is.
     pub(super) fn give(&mut self, taken: u64) -> Vec<UsageBatch> {
-        while self.batches.front().is_some_and(|batch| batch.sequence <= taken) {
+        // A number that was never given acknowledges nothing.
+        let taken = if taken <= self.sequence { taken } else { 0 };
+        while let Some(first) = self.batches.front()
+            && first.sequence <= taken
+        {
+            self.batched -= first.rows.len();
             self.batches.pop_front();
         }
-        while !self.open.is_empty() && self.batches.len() * BATCH < WAITING {
+        while self.open.len() >= BATCH || (!self.open.is_empty() && self.batches.len() < SMALL_BATCHES) {
             let mut rows = Vec::new();
             while rows.len() < BATCH
                 && let Some(((hour_us, who), used)) = self.open.pop_first()
@@ -128,6 +137,7 @@ impl Ledger {
                 rows.push(UsageRow { hour_us, tenant, user, label, used });
             }
             self.sequence += 1;
+            self.batched += rows.len();
             self.batches.push_back(UsageBatch { sequence: self.sequence, rows });
         }
         self.batches.iter().cloned().collect()
@@ -155,6 +165,12 @@ impl Ledger {
             (tenant.clone(), flight_proto::spending::micros(picos))
         });
         spent.collect()
+    }
+
+    /// Forgets what people of a tenant see, and what counts for its budgets. What waits for the control plane stays.
+    pub(super) fn forget_tenant(&mut self, tenant: &str) {
+        self.minutes.retain(|(_, who), _| &*who.tenant != tenant);
+        self.totals.remove(tenant);
     }
 
     /// Forgets who has used nothing this month and is not `open` either.
@@ -200,6 +216,36 @@ mod tests {
         ledger.add(&who("ann", ""), &used(8), HOUR_US);
         let third = ledger.give(2);
         assert_eq!((third[0].sequence, third[0].rows[0].hour_us), (3, HOUR_US));
+        assert_eq!(ledger.give(4), third, "that number was never given");
+        assert!(ledger.give(3).is_empty());
+    }
+
+    #[test]
+    fn who_asks_and_acknowledges_nothing_stops_no_names() {
+        let mut ledger = Ledger::default();
+        let asks = 10 * SMALL_BATCHES as u64;
+        for _ in 0..asks {
+            ledger.add(&who("ann", ""), &used(1), 0);
+            ledger.give(0);
+        }
+        assert_eq!((ledger.batches.len(), ledger.batched), (SMALL_BATCHES, SMALL_BATCHES));
+        ledger.add(&who("bob", ""), &used(1), 0);
+        assert!(ledger.open.contains_key(&(0, who("bob", ""))));
+        let given = sum(&ledger.give(0));
+        let rest = ledger.give(ledger.sequence);
+        assert_eq!((given + sum(&rest), ledger.batched), (asks + 1, 2));
+    }
+
+    #[test]
+    fn a_tenant_that_is_made_anew_begins_with_nothing() {
+        let mut ledger = Ledger::default();
+        let other = Who { tenant: "other".into(), ..who("ann", "") };
+        ledger.add(&who("ann", ""), &used(1), 0);
+        ledger.add(&other, &used(2), 0);
+        ledger.forget_tenant("acme");
+        assert!(ledger.minutes("acme").is_empty() && ledger.totals("acme").next().is_none());
+        assert_eq!((ledger.minutes("other").len(), ledger.totals("other").count()), (1, 1));
+        assert_eq!(sum(&ledger.give(0)), 3, "the control plane is told all the same");
     }
 
     #[test]

@@ -23,7 +23,7 @@ use parking_lot::Mutex;
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How often accounts of running statements are summed up, and budgets looked at.
 pub(crate) const SETTLE_EVERY: Duration = Duration::from_millis(250);
@@ -33,6 +33,8 @@ const SETTLES_A_TIDY: u32 = 4;
 pub(crate) const SHARDS_TELL_MS: u32 = 500;
 /// The longest label, in bytes.
 pub(crate) const LABEL_MOST: usize = 64;
+/// Budgets of tenants that nobody asked for so long are not remembered.
+const REMEMBERED: Duration = Duration::from_secs(60);
 /// A statement that may run though a budget is spent ends after so long all the same.
 const GRACE: Duration = Duration::from_secs(1);
 
@@ -52,8 +54,19 @@ pub(crate) struct Usage {
     ledger: Mutex<Ledger>,
     open: Mutex<HashMap<u64, Weak<Account>>>,
     next: AtomicU64,
+    /// The budgets of tenants as they were looked at last.
+    known: Mutex<HashMap<Arc<str>, Known>>,
+    /// Budgets and tenants that have gauges.
+    shown: Mutex<HashSet<(String, Option<String>)>>,
     /// Budgets that were told as warned of or spent, by tenant, name and end of the period.
     told: Mutex<HashMap<(Arc<str>, String), (Level, i64)>>,
+}
+
+/// The budgets of a tenant, as they were at a moment.
+struct Known {
+    policy: Arc<Policy>,
+    at: Instant,
+    states: Arc<[State]>,
 }
 
 /// What budgets have to say to a statement.
@@ -73,6 +86,8 @@ impl Usage {
             ledger: Mutex::default(),
             open: Mutex::default(),
             next: AtomicU64::new(0),
+            known: Mutex::default(),
+            shown: Mutex::default(),
             told: Mutex::default(),
         })
     }
@@ -99,6 +114,23 @@ impl Usage {
         self.ledger.lock().give(taken)
     }
 
+    /// Counts the planning of a statement, which may never run.
+    pub(crate) fn add_planning(&self, who: Who, time: Duration) {
+        let processor_us = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        if processor_us > 0 {
+            let mut ledger = self.ledger.lock();
+            let who = ledger.known(who);
+            ledger.add(&who, &Measures { processor_us, ..Measures::default() }, now_us());
+        }
+    }
+
+    /// Forgets what a tenant used that is made anew: what counts from now on is the new one's.
+    pub(crate) fn forget_tenant(&self, tenant: &str) {
+        self.ledger.lock().forget_tenant(tenant);
+        self.known.lock().remove(tenant);
+        self.told.lock().retain(|(of, _), _| &**of != tenant);
+    }
+
     /// What a tenant has used through this coordinator, by minute.
     pub(crate) fn minutes(&self, tenant: &str) -> Vec<(i64, Who, Measures)> {
         self.ledger.lock().minutes(tenant)
@@ -117,18 +149,31 @@ impl Usage {
         budgets::states(budgets, &quotas, spend, own.iter().copied(), &self.source, now_us())
     }
 
-    /// What budgets have to say to a statement of somebody.
-    pub(crate) fn verdict(&self, policy: &Policy, who: &Who) -> Verdict {
-        verdict(&self.budgets(policy, &who.tenant), who)
+    /// What budgets have to say to a statement of somebody, by what was known of them a moment ago: to sum up all that
+    /// a tenant used is too much for each statement.
+    pub(crate) fn verdict(&self, policy: &Arc<Policy>, who: &Who) -> Verdict {
+        let known = self.known.lock().get(&who.tenant).and_then(|known| {
+            let holds = Arc::ptr_eq(&known.policy, policy) && known.at.elapsed() < SETTLE_EVERY;
+            holds.then(|| known.states.clone())
+        });
+        verdict(&known.unwrap_or_else(|| self.look(policy, &who.tenant)), who)
+    }
+
+    /// The budgets of a tenant as they are now, which are remembered.
+    fn look(&self, policy: &Arc<Policy>, tenant: &Arc<str>) -> Arc<[State]> {
+        let states: Arc<[State]> = self.budgets(policy, tenant).into();
+        let known = Known { policy: policy.clone(), at: Instant::now(), states: states.clone() };
+        self.known.lock().insert(tenant.clone(), known);
+        states
     }
 
     /// Sums up what running statements have used, and ends those whose budget is spent.
-    pub(crate) fn settle(&self, policy: &Policy) {
+    pub(crate) fn settle(&self, policy: &Arc<Policy>) {
         let open: Vec<Arc<Account>> = self.open.lock().values().filter_map(Weak::upgrade).collect();
         open.iter().for_each(|account| account.settle(false));
         let tenants: HashSet<&Arc<str>> = open.iter().map(|account| &account.who.tenant).collect();
         for tenant in tenants {
-            let states = self.budgets(policy, tenant);
+            let states = self.look(policy, tenant);
             if states.is_empty() {
                 continue;
             }
@@ -136,8 +181,8 @@ impl Usage {
             for account in open.iter().filter(|account| account.who.tenant == *tenant) {
                 if let Verdict::Stop(why) = verdict(&states, &account.who)
                     && account.outlasts(GRACE)
+                    && account.stop(&why)
                 {
-                    account.stop(&why);
                     metrics::counter!("tundra_statements_stopped_total", "tenant" => tenant.to_string())
                         .increment(1);
                 }
@@ -165,7 +210,7 @@ impl Usage {
     }
 
     /// Takes prices in, forgets who is idle, and tells what tenants have spent.
-    pub(crate) fn tidy(&self, policy: &Policy) {
+    pub(crate) fn tidy(&self, policy: &Arc<Policy>) {
         let open: Vec<Arc<Account>> = self.open.lock().values().filter_map(Weak::upgrade).collect();
         let names: HashSet<&Who> = open.iter().map(|account| &account.who).collect();
         let spent = {
@@ -174,14 +219,35 @@ impl Usage {
             ledger.forget_idle(now_us, |who| names.contains(who));
             ledger.spent(now_us)
         };
+        self.known.lock().retain(|_, known| known.at.elapsed() < REMEMBERED);
+        let mut shown = HashSet::new();
         for (tenant, micros) in spent {
-            let labels = [("tenant", tenant.to_string())];
-            metrics::gauge!("tundra_tenant_spent_this_month", &labels).set(micros as f64 / 1e6);
-            for state in self.budgets(policy, &tenant).iter().filter(|state| state.budget.limit_micros > 0) {
-                let labels = [("tenant", tenant.to_string()), ("budget", state.budget.name.clone())];
-                let part = state.spent as f64 / state.budget.limit_micros as f64;
-                metrics::gauge!("tundra_budget_spent_ratio", &labels).set(part);
+            show(&tenant, None, micros as f64 / 1e6);
+            shown.insert((tenant.to_string(), None));
+            for state in self.look(policy, &tenant).iter().filter(|state| state.budget.limit_micros > 0) {
+                let name = state.budget.name.clone();
+                show(&tenant, Some(&name), state.spent as f64 / state.budget.limit_micros as f64);
+                shown.insert((tenant.to_string(), Some(name)));
             }
+        }
+        // What is over has no value any more, and a gauge cannot be taken back.
+        let before = std::mem::replace(&mut *self.shown.lock(), shown.clone());
+        for (tenant, budget) in before.difference(&shown) {
+            show(tenant, budget.as_deref(), 0.0);
+        }
+    }
+}
+
+/// Sets the gauge of a tenant, or of a budget of it.
+fn show(tenant: &str, budget: Option<&str>, value: f64) {
+    match budget {
+        None => {
+            let labels = [("tenant", tenant.to_string())];
+            metrics::gauge!("tundra_tenant_spent_this_month", &labels).set(value);
+        }
+        Some(budget) => {
+            let labels = [("tenant", tenant.to_string()), ("budget", budget.to_string())];
+            metrics::gauge!("tundra_budget_spent_ratio", &labels).set(value);
         }
     }
 }
@@ -230,9 +296,10 @@ pub(crate) async fn watch(coordinator: Arc<Coordinator>) {
 }
 
 impl Account {
-    /// Whether it is to be ended where its budget is spent: at once, but those that were let in all the same after a while.
+    /// Whether it is to be ended where its budget is spent: at once, but those that were let in all the same after a
+    /// while, and those that define something not at all.
     fn outlasts(&self, grace: Duration) -> bool {
-        !self.is_small() || self.begun.elapsed() >= grace
+        !self.is_exempt() && (!self.is_small() || self.begun.elapsed() >= grace)
     }
 }
 

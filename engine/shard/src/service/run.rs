@@ -18,6 +18,7 @@ use network::{Sender, Stream};
 use std::collections::HashMap;
 use std::future::poll_fn;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 use storage::Table;
@@ -61,6 +62,28 @@ struct Part {
     _running: Running,
 }
 
+/// How long rows that are on their way may take, once nobody wants more.
+const LAST_ROWS: Duration = Duration::from_secs(1);
+
+/// What becomes of the messages of a part.
+#[derive(Default)]
+struct Sending {
+    /// One is half sent; it stays so where that failed.
+    under_way: AtomicBool,
+    /// No more are wanted.
+    over: AtomicBool,
+}
+
+impl Sending {
+    /// Sends a message; `None`: nobody listens any more, or wants more.
+    async fn send(&self, sender: &mut dyn Sender, message: Vec<u8>) -> Option<()> {
+        self.under_way.store(true, Ordering::Relaxed);
+        sender.send(message.into()).await.ok()?;
+        self.under_way.store(false, Ordering::Relaxed);
+        (!self.over.load(Ordering::Relaxed)).then_some(())
+    }
+}
+
 /// Serves the stream by which a coordinator runs a part of a query. The end of the stream ends the part.
 pub(super) async fn serve(node: &Arc<Node>, mut stream: Stream) {
     let Ok(Some(request)) = stream.receiver.receive().await else { return };
@@ -78,19 +101,28 @@ pub(super) async fn serve(node: &Arc<Node>, mut stream: Stream) {
         }
     };
     let (sender, receiver) = (&mut *stream.sender, &mut *stream.receiver);
-    let told = tokio::select! {
-        biased;
-        said = receiver.receive() => {
-            part.exchange.fail(Error::Cancelled);
-            part.query.cancel.cancel();
-            match said {
-                // The coordinator has all that it wants, and asks whether what it got was sound.
-                Ok(None) => Some(part.ended()),
-                _ => None,
+    let (exchange, query, sending) = (part.exchange.clone(), part.query.clone(), Sending::default());
+    let (told, enough) = {
+        let run = part.run(sender, &sending);
+        tokio::pin!(run);
+        tokio::select! {
+            biased;
+            said = receiver.receive() => {
+                sending.over.store(true, Ordering::Relaxed);
+                exchange.fail(Error::Cancelled);
+                query.cancel.cancel();
+                // Nothing can be said after half a message: what is under way goes out first.
+                if sending.under_way.load(Ordering::Relaxed) {
+                    let _ = tokio::time::timeout(LAST_ROWS, &mut run).await;
+                }
+                let whole = !sending.under_way.load(Ordering::Relaxed);
+                (None, whole && matches!(said, Ok(None)))
             }
+            told = &mut run => (told, false),
         }
-        told = part.run(sender) => told,
     };
+    // The coordinator has all that it wants, and asks whether what it got was sound.
+    let told = if enough { Some(part.ended()) } else { told };
     if let Some(told) = told {
         if part.usage_every.is_some() {
             let used = Ran { told: Some(Told::Used(part.used())) };
@@ -199,7 +231,7 @@ fn shares(shard: &Shard, run: &Run) -> std::result::Result<Shares, Failure> {
 
 impl Part {
     /// Runs to the end and tells what came of it; `None`: nobody listens any more.
-    async fn run(&mut self, sender: &mut dyn Sender) -> Option<Told> {
+    async fn run(&mut self, sender: &mut dyn Sender, sending: &Sending) -> Option<Told> {
         let mut encoder = FrameEncoder::new(FRAMES);
         let mut told = vec![Told::Started(Started {})];
         let mut tell_at = Instant::now() + self.usage_every.unwrap_or_default();
@@ -210,7 +242,15 @@ impl Part {
                     let message = format!("a row of {} bytes is more than nodes send", message.len());
                     return Some(Told::Failed(failure_of(&Error::Unsupported(message))));
                 }
-                sender.send(message.into()).await.ok()?;
+                sending.send(sender, message).await?;
+            }
+            // While rows are always ready the timer below is never looked at.
+            if let Some(every) = self.usage_every
+                && Instant::now() >= tell_at
+            {
+                let used = Ran { told: Some(Told::Used(self.used())) };
+                sending.send(sender, used.encode_to_vec()).await?;
+                tell_at = Instant::now() + every;
             }
             let next = match self.usage_every {
                 None => self.next().await,
@@ -220,7 +260,7 @@ impl Part {
                         next = self.next() => break next,
                         () = tokio::time::sleep_until(tell_at) => {
                             let used = Ran { told: Some(Told::Used(self.used())) };
-                            sender.send(used.encode_to_vec().into()).await.ok()?;
+                            sending.send(sender, used.encode_to_vec()).await?;
                             tell_at = Instant::now() + every;
                         }
                     }
