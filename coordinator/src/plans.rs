@@ -34,7 +34,7 @@ impl PartialEq for Asked {
             (Some(a), Some(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.is_identical(b)),
             (a, b) => a.is_none() == b.is_none(),
         };
-        same && self.sql == other.sql
+        same && self.sql == other.sql && self.routes == other.routes
     }
 }
 

@@ -34,6 +34,7 @@ pub(crate) async fn follow(coordinator: Arc<Coordinator>) {
                 if forgotten.insert(datasets.tenant().clone(), up_to).is_some_and(|known| known != up_to) {
                     coordinator.quarantine.forget(datasets.tenant());
                     coordinator.trail.forget(datasets.tenant());
+                    tenants.forget_routes(datasets.tenant());
                 }
             }
             tenants.forget_dropped();
