@@ -53,6 +53,8 @@ pub(crate) struct RunningQuery {
     ended: bool,
     /// What is done with how long it took, once it has given all rows.
     done: Option<Done>,
+    /// What is done where it fails after its first rows.
+    failed: Option<Failed>,
     /// When it was started, by its clock.
     began: Duration,
     query: Arc<QueryContext>,
@@ -66,6 +68,8 @@ pub(crate) struct RunningQuery {
 
 /// See [`RunningQuery::when_done`].
 type Done = Box<dyn FnOnce(Duration) + Send>;
+/// See [`RunningQuery::when_failed`].
+type Failed = Box<dyn FnOnce(&Error) + Send>;
 
 /// Where its fragments run.
 enum Running {
@@ -159,6 +163,7 @@ impl RunningQuery {
             ahead: None,
             ended: false,
             done: None,
+            failed: None,
             began,
             query,
             sources,
@@ -218,6 +223,11 @@ impl RunningQuery {
         self.done = Some(Box::new(done));
     }
 
+    /// Has `failed` called with why, where it fails while its rows are on their way.
+    pub(crate) fn when_failed(&mut self, failed: impl FnOnce(&Error) + Send + 'static) {
+        self.failed = Some(Box::new(failed));
+    }
+
     /// Waits for the first rows of a query that runs on nodes, so that it can be run again where one is lost.
     pub(crate) async fn begin(&mut self) -> Result<()> {
         if !matches!(self.running, Running::Nodes(_)) {
@@ -273,13 +283,17 @@ impl RunningQuery {
     }
 
     /// Its rows as a stream; a task of its own drives it.
-    pub(crate) fn into_rows(self, schema: SchemaRef) -> Rows {
+    pub(crate) fn into_rows(mut self, schema: SchemaRef) -> Rows {
         let (sender, receiver) = mpsc::channel(QUEUE_BATCHES);
         let sources = self.sources.clone();
         let (failed, failure) = oneshot::channel();
+        let when_failed = self.failed.take();
         let driver = self.drive(schema.clone(), sender);
         tokio::spawn(async move {
             if let Err(error) = driver.await {
+                if let Some(when_failed) = when_failed {
+                    when_failed(&error);
+                }
                 // Who does not listen any more has gone.
                 let _ = failed.send(error);
             }

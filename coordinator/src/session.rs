@@ -29,6 +29,7 @@ use columnar::{DataType, Value};
 use exec::context::{Cancel, QueryContext};
 use exec::memory::MemoryPool;
 use exec::meter::thread_time;
+use flight_proto::policy::Routes;
 use parking_lot::Mutex;
 use planner::{PlannedQuery, PlannerOptions, Statement};
 use std::fmt::Display;
@@ -218,12 +219,13 @@ impl Session {
     /// Planning takes milliseconds of pure computation: it happens beside the tasks that serve.
     async fn bind(&self, sql: &str, parameters: Option<Vec<Value>>) -> Result<(Routed, Arc<View>, u64)> {
         let view = self.current_view().await?;
-        let routes = self.routes_version();
+        let known = self.routes();
+        let routes = known.as_ref().map_or(0, |(version, _)| *version);
         let asked = Asked { sql: sql.into(), parameters, routes };
         if let Some(routed) = self.tenant.plans.get(&asked, &view) {
             return Ok((routed, view, routes));
         }
-        let (routed, lasts) = self.plan_on(&view, asked.clone()).await?;
+        let (routed, lasts) = self.plan_on(&view, asked.clone(), known).await?;
         if lasts {
             self.tenant.plans.keep(asked, &view, &routed);
         }
@@ -231,15 +233,16 @@ impl Session {
     }
 
     /// Plans against a view; whether the plan holds for longer than this moment.
-    async fn plan_on(&self, view: &Arc<View>, asked: Asked) -> Result<(Routed, bool)> {
+    async fn plan_on(
+        &self,
+        view: &Arc<View>,
+        asked: Asked,
+        routes: Option<(u64, Arc<Routes>)>,
+    ) -> Result<(Routed, bool)> {
         let Asked { sql, parameters, .. } = asked;
         let names = Arc::new(Names::new(view.clone(), self.coordinator.clone(), self.tenant.clone()));
         let catalog = names.clone();
         let snapshot = self.coordinator.tenants.catalog().snapshot();
-        let routes = snapshot.policy().routes(self.tenant()).cloned();
-        let twins = routes
-            .as_ref()
-            .map(|(version, routes)| (routes.clone(), self.tenant.routing.twins(view, *version, routes)));
         let options = PlannerOptions {
             shards: view.shards(self.coordinator.config.shards),
             version: snapshot.cluster_version(),
@@ -249,10 +252,13 @@ impl Session {
         // It is never closed.
         let _turn = self.tenant.planning.acquire().await;
         let (usage, who) = (self.coordinator.usage.clone(), self.who());
+        let (tenant, of_view) = (self.tenant.clone(), view.clone());
         let planned = shard::blocking(move || {
             let begun = thread_time();
-            let planned = planner::parse_one(&sql).and_then(|parsed| match twins {
-                Some((routes, twins)) if parsed.reads() => {
+            let planned = planner::parse_one(&sql).and_then(|parsed| match routes {
+                Some((version, routes)) if parsed.reads() => {
+                    // There may be thousands.
+                    let twins = tenant.routing.twins(&of_view, version, &routes);
                     choice::plan(&sql, &parsed, &catalog, &options, &routes, &twins)
                 }
                 _ => planner::bind(&parsed, &*catalog, &options).map(Routed::as_written),

@@ -113,26 +113,30 @@ async fn rules_decide_and_reasons_are_shown() {
     assert!(plan.contains("Foreign other"), "{plan}");
 
     // What has no choice runs where it is.
-    for (sql, because) in [
-        ("SELECT * FROM alone", "its tables have no twins"),
-        ("SELECT 1", "it reads no tables"),
-        ("SELECT count(*) FROM system.shards", "it reads no tables"),
-    ] {
+    let shown = route(&ann, "SELECT * FROM alone").await;
+    assert!(shown.starts_with("engine: tundra\nbecause: its tables have no twins"), "{shown}");
+    let shown = route(&ann, "SELECT * FROM differs").await;
+    let fault = "main.differs and there.differs: column 1 is \"id\" INTEGER and \"id\" BIGINT";
+    assert!(shown.starts_with("engine: tundra\nbecause: its tables have no twins"), "{shown}");
+    assert!(shown.contains(fault), "{shown}");
+    for (sql, because) in
+        [("SELECT 1", "it reads no tables"), ("SELECT count(*) FROM system.shards", "it reads no tables")]
+    {
         assert_eq!(route(&ann, sql).await, format!("engine: tundra\nbecause: {because}"), "{sql}");
     }
-    assert_eq!(
-        route(&ann, "SELECT * FROM there.apart").await,
-        "engine: other\nbecause: its tables have no twins"
-    );
+    let shown = route(&ann, "SELECT * FROM there.apart").await;
+    assert!(shown.starts_with("engine: other\nbecause: its tables have no twins"), "{shown}");
     let shown = route(&ann, "SELECT * FROM t, differs").await;
     assert!(shown.starts_with("engine: tundra"), "{shown}");
     assert!(
-        shown.contains("other: cannot answer: table main.differs and its twin there.differs: column 1"),
+        shown.contains("other: cannot answer: table main.differs has no twin in server other"),
         "{shown}"
     );
 
     // Tables of both kinds, where one engine has all of them.
     rows(&ann, "RESET query_label").await.unwrap();
+    let shown = route(&ann, "SELECT * FROM there.t").await;
+    assert!(shown.starts_with("engine: other\nbecause: no rule fits"), "where they are: {shown}");
     let both = "SELECT a.word FROM there.t a JOIN alone b ON a.id = b.id";
     assert_eq!(rows(&ann, both).await.unwrap(), ["a"]);
     assert!(
@@ -164,6 +168,17 @@ async fn an_engine_is_forced_by_those_who_may() {
         "{refused}"
     );
     rows(&bob, "SET engine = 'auto'").await.unwrap();
+    // That tables are read where they are named is everybody's to say.
+    rows(&bob, "SET engine = 'named'").await.unwrap();
+    rows(&bob, "SET query_label = 'out'").await.unwrap();
+    assert_eq!(rows(&bob, QUERY).await.unwrap(), ["b"]);
+    let shown = route(&bob, QUERY).await;
+    assert!(shown.starts_with("engine: tundra\nbecause: the query names its tables"), "{shown}");
+    let shown = route(&bob, "SELECT * FROM there.t").await;
+    assert!(shown.starts_with("engine: other\nbecause: the query names its tables"), "{shown}");
+    let several = rows(&bob, "SELECT a.word FROM there.t a JOIN t b ON a.id = b.id").await.unwrap_err();
+    assert!(several.contains("its tables are of several engines"), "{several}");
+    assert_eq!(rows(&bob, "SELECT id FROM alone").await.unwrap(), ["1"]);
     let unknown = rows(&ann, "SET engine = 'nobody'").await.unwrap_err();
     assert!(unknown.contains("there is no server 'nobody'"), "{unknown}");
 
@@ -175,7 +190,7 @@ async fn an_engine_is_forced_by_those_who_may() {
     assert!(rows(&ann, QUERY).await.unwrap_err().contains("cannot be loaded"));
     for (sql, why) in [
         ("SELECT * FROM alone", "table main.alone has no twin there"),
-        ("SELECT * FROM t, differs", "column 1 is"),
+        ("SELECT * FROM t, differs", "table main.differs has no twin in server other"),
         ("SELECT t.id FROM t, system.shards", "reads tables of the system"),
     ] {
         let impossible = rows(&ann, sql).await.unwrap_err();

@@ -162,7 +162,11 @@ impl Remote {
             arrow::error::ArrowError::CDataInterface(message) => message.clone(),
             other => other.to_string(),
         };
-        told(&self.server, &message)
+        // PostgreSQL's word for what ends a statement, and not the connection; its code does not come with rows.
+        match message.contains("ERROR:") {
+            true => Error::Statement(told(&self.server, &message)),
+            false => Error::Environment(told(&self.server, &message)),
+        }
     }
 
     pub(super) fn server(&self) -> &ForeignServer {
@@ -172,10 +176,20 @@ impl Remote {
 
 /// What a driver says, as users may see it.
 pub(super) fn failed(server: &ForeignServer, error: &adbc_core::error::Error) -> Error {
-    told(server, &error.message)
+    let message = told(server, &error.message);
+    match blames_statement(&error.sqlstate.map(|byte| byte as u8)) {
+        true => Error::Statement(message),
+        false => Error::Environment(message),
+    }
 }
 
-fn told(server: &ForeignServer, message: &str) -> Error {
+/// Whether a server that is well answers so: faults of values (22), of rows that are one too many (21), of constraints
+/// (23), of names and rights (42), and a statement that was ended.
+fn blames_statement(sqlstate: &[u8; 5]) -> bool {
+    matches!(&sqlstate[..2], b"21" | b"22" | b"23" | b"42") || sqlstate == b"57014"
+}
+
+fn told(server: &ForeignServer, message: &str) -> String {
     let mut message = message.trim().to_string();
     for secret in server.secrets.values().filter(|secret| !secret.is_empty()) {
         message = message.replace(secret.as_str(), "…");
@@ -185,7 +199,7 @@ fn told(server: &ForeignServer, message: &str) -> Error {
         message.truncate(message.floor_char_boundary(1500));
         message.push('…');
     }
-    Error::Environment(format!("server {}: {message}", server.name))
+    format!("server {}: {message}", server.name)
 }
 
 fn encoded(text: &str) -> String {
@@ -275,7 +289,22 @@ mod tests {
     #[test]
     fn secrets_are_not_told() {
         let message = "invalid: p&x=y@h and p%26x%3Dy%40h";
-        let error = told(&server(), message).to_string();
-        assert_eq!(error, "server s: invalid: … and …");
+        assert_eq!(told(&server(), message), "server s: invalid: … and …");
+    }
+
+    #[test]
+    fn a_server_is_not_to_blame_for_values() {
+        let mut error =
+            adbc_core::error::Error::with_message_and_status("m", adbc_core::error::Status::Internal);
+        for (sqlstate, is_statements) in
+            [(b"22003", true), (b"21000", true), (b"42501", true), (b"57014", true), (b"57P01", false)]
+        {
+            error.sqlstate = sqlstate.map(|byte| byte as std::ffi::c_char);
+            let failed = failed(&server(), &error);
+            assert_eq!(matches!(failed, Error::Statement(_)), is_statements, "{failed:?}");
+            assert_eq!(failed.to_string(), "server s: m");
+        }
+        error.sqlstate = [0; 5];
+        assert!(matches!(failed(&server(), &error), Error::Environment(_)));
     }
 }

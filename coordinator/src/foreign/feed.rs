@@ -19,7 +19,7 @@ use planner::catalog::Engine;
 use std::collections::{HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Wake, Waker};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
@@ -37,9 +37,25 @@ pub(crate) struct Moved {
     begun: Instant,
     /// How long it took, in microseconds; 0: it goes on.
     took_us: AtomicU64,
+    /// It failed by what was asked or by a limit of ours, and not since the server is not well.
+    blameless: AtomicBool,
 }
 
 impl Moved {
+    /// Whether it failed through no fault of the server.
+    pub(crate) fn is_blameless(&self) -> bool {
+        self.blameless.load(Ordering::Acquire)
+    }
+
+    /// Before the query learns of the error.
+    fn fails(&self, error: &Error) {
+        let servers = matches!(
+            error,
+            Error::Environment(_) | Error::Unavailable(_) | Error::Execution(_) | Error::Internal(_)
+        );
+        self.blameless.store(!servers, Ordering::Release);
+    }
+
     pub(crate) fn rows(&self) -> u64 {
         self.rows.load(Ordering::Relaxed)
     }
@@ -96,6 +112,7 @@ impl Foreign {
                 bytes: AtomicU64::new(0),
                 begun: Instant::now(),
                 took_us: AtomicU64::new(0),
+                blameless: AtomicBool::new(false),
             })
         };
         let moved: Vec<Arc<Moved>> = asked.iter().map(moved).collect();
@@ -110,6 +127,7 @@ impl Foreign {
         });
         let feeds: Vec<Feed> = feeds.collect();
         let (foreign, query, exchange) = (self.clone(), query.clone(), exchange.clone());
+        let all = moved.clone();
         tokio::spawn(async move {
             let started = tokio::select! {
                 biased;
@@ -117,6 +135,7 @@ impl Foreign {
                 started = foreign.start(feeds) => started,
             };
             if let Err(error) = started {
+                all.iter().for_each(|moved| moved.fails(&error));
                 exchange.fail((&error).into());
             }
         });
@@ -163,6 +182,7 @@ impl Feed {
         match fed {
             Ok(Ok(())) => self.exchange.finish(edge),
             Ok(Err(error)) => {
+                self.moved.fails(&error);
                 let error = match self.query.check() {
                     // What it fails with then is that it was ended.
                     Err(ended) => ended,

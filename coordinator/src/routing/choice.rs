@@ -17,6 +17,8 @@ pub(crate) struct Routed {
     pub(crate) statement: Arc<Statement>,
     /// `None`: there is none, and it runs as it was written.
     pub(crate) choice: Option<Arc<Choice>>,
+    /// Engines that cannot answer though tables have twins there, and why; where there is no choice.
+    pub(crate) refused: Vec<(String, String)>,
 }
 
 /// The engines for a query.
@@ -26,6 +28,8 @@ pub(crate) struct Choice {
     pub(crate) candidates: Vec<Candidate>,
     /// Engines that cannot answer, and why.
     pub(crate) refused: Vec<(String, String)>,
+    /// The engine of the tables that the query names; `None`: they are of several.
+    pub(crate) named: Option<Arc<str>>,
     pub(crate) shape: Shape,
     pub(crate) outline: Arc<Outline>,
     pub(crate) twins: Arc<Twins>,
@@ -72,7 +76,7 @@ impl Choice {
 
 impl Routed {
     pub(crate) fn as_written(statement: Statement) -> Routed {
-        Routed { statement: Arc::new(statement), choice: None }
+        Routed { statement: Arc::new(statement), choice: None, refused: Vec::new() }
     }
 
     /// As Tundra would run it.
@@ -117,11 +121,22 @@ pub(crate) fn plan(
     let first = candidates.first().map(|first| (first.outline.clone(), first.statement.clone()));
     let Some((outline, statement)) = first else {
         let plain = PlannerOptions { outline: false, ..options };
-        return planner::bind(parsed, names, &plain).map(Routed::as_written);
+        let statement = planner::bind(parsed, names, &plain)?;
+        return Ok(Routed { refused, ..Routed::as_written(statement) });
     };
     let shape = Shape::of(sql, &outline);
-    let choice = Choice { routes: routes.clone(), candidates, refused, shape, outline, twins: twins.clone() };
-    Ok(Routed { statement, choice: Some(Arc::new(choice)) })
+    let (routes, twins, named) = (routes.clone(), twins.clone(), engine_of(&named));
+    let choice = Choice { routes, candidates, refused, named, shape, outline, twins };
+    Ok(Routed { statement, choice: Some(Arc::new(choice)), refused: Vec::new() })
+}
+
+/// The engine that has these tables; `None`: several have.
+fn engine_of(tables: &[Arc<Table>]) -> Option<Arc<str>> {
+    let of = |table: &Arc<Table>| -> Arc<str> {
+        table.foreign.as_ref().map_or(TUNDRA.into(), |foreign| foreign.server.as_str().into())
+    };
+    let first = of(tables.first()?);
+    tables.iter().all(|table| of(table) == first).then_some(first)
 }
 
 fn on_server(
@@ -133,7 +148,7 @@ fn on_server(
     server: &str,
     reads_virtual_tables: bool,
 ) -> Result<Statement, String> {
-    if [TUNDRA, super::FASTEST, super::CHEAPEST, super::AUTO]
+    if [TUNDRA, super::FASTEST, super::CHEAPEST, super::AUTO, super::NAMED]
         .iter()
         .any(|word| server.eq_ignore_ascii_case(word))
     {

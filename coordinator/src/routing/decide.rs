@@ -20,6 +20,8 @@ pub(crate) struct Decision {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Because {
     Forced,
+    /// The session wants the engine of the tables that are named.
+    Named,
     /// This rule, from 0.
     Rule(usize),
     /// No rule fits.
@@ -45,13 +47,30 @@ pub(crate) fn decide(routes: &Routes, features: &Features) -> Decision {
             return Decision { engine, because: Because::Rule(place), explores };
         }
     }
-    let otherwise = if routes.otherwise.is_empty() { TUNDRA } else { &routes.otherwise };
-    match pick(otherwise, routes, features) {
+    match pick(otherwise(routes, features), routes, features) {
         Some((engine, explores)) => Decision { engine, because: Because::Otherwise, explores },
         None => {
             Decision { engine: best(routes, features, false), because: Because::OnlyOne, explores: false }
         }
     }
+}
+
+/// The engine where no rule decides: unless the policy gives one, that of the tables which the query names.
+pub(crate) fn otherwise<'a>(routes: &'a Routes, features: &'a Features) -> &'a str {
+    match routes.otherwise.is_empty() {
+        true => features.named.as_deref().unwrap_or(TUNDRA),
+        false => &routes.otherwise,
+    }
+}
+
+/// Whether the engine was picked by what is expected of each: then it may be another one's turn to be measured.
+pub(crate) fn is_compared(routes: &Routes, because: &Because) -> bool {
+    let engine = match because {
+        Because::Rule(place) => routes.rules.get(*place).map_or("", |rule| &rule.engine),
+        Because::Otherwise => &routes.otherwise,
+        Because::Forced | Because::Named | Because::OnlyOne => "",
+    };
+    engine.eq_ignore_ascii_case(FASTEST) || engine.eq_ignore_ascii_case(CHEAPEST)
 }
 
 /// What becomes of a rule, and the engine that it picks.

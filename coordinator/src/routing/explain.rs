@@ -1,21 +1,72 @@
 //! `EXPLAIN ROUTE`: a decision and its reasons, as lines of text.
 
 use super::choice::Choice;
-use super::decide::{Because, Decision, Outcome, try_rule};
+use super::decide::{Because, Decision, Outcome, otherwise, try_rule};
 use super::features::Features;
+use super::twins::Twins;
 use flight_proto::policy::{Condition, Feature};
 use planner::Pushed;
 
-/// Where a query has no choice.
-pub(crate) fn without_choice(engine: &str, why: &str) -> Vec<String> {
-    vec![format!("engine: {engine}"), format!("because: {why}")]
+/// What is not told to everybody.
+pub(crate) struct Hidden {
+    /// What others do on the coordinator, and who they are.
+    pub(crate) others: bool,
+    /// How much is in memory: of nodes, that of all tenants.
+    pub(crate) resident: bool,
 }
 
-pub(crate) fn lines(choice: &Choice, features: &Features, decision: &Decision) -> Vec<String> {
+impl Hidden {
+    fn has(&self, feature: Feature) -> bool {
+        match feature {
+            Feature::Running | Feature::Waiting | Feature::OldestWaitMs => self.others,
+            Feature::Resident => self.resident,
+            _ => false,
+        }
+    }
+}
+
+/// Where a query has no choice.
+pub(crate) fn without_choice(
+    engine: &str,
+    why: &str,
+    refused: &[(String, String)],
+    twins: Option<&Twins>,
+) -> Vec<String> {
+    let mut lines = vec![format!("engine: {engine}"), format!("because: {why}")];
+    if !refused.is_empty() {
+        lines.push("engines:".into());
+        lines.extend(cannot(refused));
+    }
+    lines.extend(twins.into_iter().flat_map(faults));
+    lines
+}
+
+fn cannot(refused: &[(String, String)]) -> impl Iterator<Item = String> {
+    refused
+        .iter()
+        .map(|(engine, why)| format!("  {engine}: cannot answer: {}", why.lines().next().unwrap_or_default()))
+}
+
+/// Twins of the policy that are not there, or not as it says.
+fn faults(twins: &Twins) -> Vec<String> {
+    if twins.faults.is_empty() {
+        return Vec::new();
+    }
+    let head = std::iter::once("twins that do not count:".to_string());
+    head.chain(twins.faults.iter().map(|fault| format!("  {fault}"))).collect()
+}
+
+pub(crate) fn lines(
+    choice: &Choice,
+    features: &Features,
+    decision: &Decision,
+    hidden: &Hidden,
+) -> Vec<String> {
     let routes = &choice.routes;
     let engine = features.engines.get(decision.engine).map_or("", |engine| &*engine.engine);
     let because = match decision.because {
         Because::Forced => "the session says so (SET engine)".to_string(),
+        Because::Named => "the query names its tables (SET engine = 'named')".to_string(),
         Because::Rule(place) => {
             let rule = routes.rules.get(place);
             let (name, says) = rule.map_or(("", ""), |rule| (&rule.name, &rule.engine));
@@ -30,13 +81,14 @@ pub(crate) fn lines(choice: &Choice, features: &Features, decision: &Decision) -
     lines.push("features:".into());
     for (feature, name) in Feature::NAMES {
         let value = match feature.is_word() {
+            _ if hidden.has(feature) => Some("not shown".to_string()),
             true => features.word(feature).map(String::from),
             false => features.number(feature).map(short),
         };
         lines.push(format!("  {name} = {}", value.as_deref().unwrap_or("not known")));
     }
     lines.push("rules:".into());
-    let forced = decision.because == Because::Forced;
+    let forced = matches!(decision.because, Because::Forced | Because::Named);
     let decided = match decision.because {
         Because::Rule(place) => place,
         _ => usize::MAX,
@@ -47,12 +99,13 @@ pub(crate) fn lines(choice: &Choice, features: &Features, decision: &Decision) -
             _ if place > decided => "not asked, since one before decides".into(),
             Outcome::Decides => "decides".into(),
             Outcome::NoEngine => "fits, but its engine cannot answer".into(),
-            Outcome::Misses(condition) => rule.when.get(condition).map(missed).unwrap_or_default(),
+            Outcome::Misses(condition) => {
+                rule.when.get(condition).map(|condition| missed(condition, hidden)).unwrap_or_default()
+            }
         };
         lines.push(format!("  {} \"{}\" for {}: {outcome}", place + 1, rule.name, rule.engine));
     }
-    let otherwise = if routes.otherwise.is_empty() { super::TUNDRA } else { &routes.otherwise };
-    lines.push(format!("  otherwise {otherwise}"));
+    lines.push(format!("  otherwise {}", otherwise(routes, features)));
     lines.push("engines:".into());
     for engine in &features.engines {
         let measured = match engine.measured.count {
@@ -78,21 +131,22 @@ pub(crate) fn lines(choice: &Choice, features: &Features, decision: &Decision) -
             failed.unwrap_or_default()
         ));
     }
-    lines.extend(choice.refused.iter().map(|(engine, why)| {
-        format!("  {engine}: cannot answer: {}", why.lines().next().unwrap_or_default())
-    }));
-    if !choice.twins.faults.is_empty() {
-        lines.push("twins that do not count:".into());
-        lines.extend(choice.twins.faults.iter().take(100).map(|fault| format!("  {fault}")));
-    }
+    lines.extend(cannot(&choice.refused));
+    lines.extend(faults(&choice.twins));
     lines
 }
 
 /// Why a condition does not hold.
-fn missed(condition: &Condition) -> String {
+fn missed(condition: &Condition, hidden: &Hidden) -> String {
     let feature = condition.feature();
     if feature == Feature::Unknown {
         return "asks for what this version does not know".into();
+    }
+    if hidden.has(feature) {
+        return format!("{} does not fit", feature.name());
+    }
+    if feature == Feature::User && hidden.others {
+        return "user is another".into();
     }
     if feature.is_word() {
         return format!("{} is none of {}", feature.name(), condition.words.join(", "));

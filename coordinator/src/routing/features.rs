@@ -45,8 +45,10 @@ pub(crate) struct Features {
     pub(crate) label: String,
     /// In the order of [`Choice::candidates`].
     pub(crate) engines: Vec<EngineFeatures>,
-    /// How many decisions there were for queries of this shape.
+    /// How many decisions by what is expected there were for queries of this shape.
     pub(crate) turn: u64,
+    /// The engine of the tables that are named; `None`: they are of several.
+    pub(crate) named: Option<Arc<str>>,
 }
 
 /// What is known of one engine that can answer.
@@ -128,6 +130,7 @@ impl Features {
             label: asking.label,
             engines: engines.collect(),
             turn,
+            named: choice.named.clone(),
         }
     }
 

@@ -2,6 +2,7 @@
 //!
 //! It is a coordinator's own and begins anew with it. Shapes that were not seen for longest make room.
 
+use super::TUNDRA;
 use super::choice::Shape;
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -12,8 +13,12 @@ use std::time::{Duration, Instant};
 const SHAPES: usize = 1_000;
 /// Samples of a shape and engine that are kept.
 const SAMPLES: usize = 32;
+/// Engines of a shape that are kept: those of servers that were dropped make room.
+const ENGINES: usize = 16;
 /// How long a server that failed is not asked again: at first, and at most.
 const REST: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(60));
+/// A failure that nothing has followed for so long is forgotten.
+const FORGOTTEN: Duration = Duration::from_secs(3600);
 
 #[derive(Default)]
 pub(crate) struct History {
@@ -58,6 +63,22 @@ pub(crate) struct Measured {
 struct Failed {
     at: Instant,
     rest: Duration,
+    /// After its rest one query tries it.
+    tried: bool,
+}
+
+/// The turn of the one query that tries a server after its rest; it ends as this is dropped.
+pub(crate) struct Trial<'a> {
+    history: &'a History,
+    engine: Arc<str>,
+}
+
+impl Drop for Trial<'_> {
+    fn drop(&mut self) {
+        if let Some(failed) = self.history.failed.lock().get_mut(&self.engine) {
+            failed.tried = false;
+        }
+    }
 }
 
 /// A row of `system.routes`.
@@ -85,9 +106,12 @@ impl History {
         (measured.collect(), seen.map_or(0, |seen| seen.turns))
     }
 
-    /// Counts a decision.
-    pub(crate) fn decided(&self, shape: &Shape) {
-        self.shapes.lock().seen(shape).turns += 1;
+    /// Counts a decision by what is expected, and gives how many there were before: no two have the same turn.
+    pub(crate) fn turn(&self, shape: &Shape) -> u64 {
+        let mut shapes = self.shapes.lock();
+        let seen = shapes.seen(shape);
+        seen.turns += 1;
+        seen.turns - 1
     }
 
     /// Keeps what a query took.
@@ -96,20 +120,49 @@ impl History {
         self.failed.lock().remove(engine);
     }
 
-    /// A server did not answer: it rests for a while.
+    /// A server did not answer: it rests for a while. Queries that fail together lengthen its rest once.
     pub(crate) fn failed(&self, shape: &Shape, engine: &Arc<str>) {
         self.shapes.lock().seen(shape).samples(engine).failures += 1;
         let mut failed = self.failed.lock();
-        let before = failed.get(engine).map(|before| before.rest * 2);
-        let rest = before.unwrap_or(REST.0).min(REST.1);
-        failed.insert(engine.clone(), Failed { at: Instant::now(), rest });
+        let before = failed.get(engine);
+        if before.is_some_and(Failed::rests) {
+            return;
+        }
+        let rest = before.map_or(REST.0, |before| before.rest * 2).min(REST.1);
+        failed.retain(|_, one| one.at.elapsed() < FORGOTTEN);
+        failed.insert(engine.clone(), Failed { at: Instant::now(), rest, tried: false });
     }
 
-    /// How long ago an engine failed that still rests.
+    /// As [`History::failed`], of a server that gave no row in this time: what it takes is that at least.
+    pub(crate) fn late(&self, shape: &Shape, engine: &Arc<str>, waited: Duration) {
+        self.shapes.lock().seen(shape).samples(engine).add(waited.as_secs_f64() * 1e3);
+        self.failed(shape, engine);
+    }
+
+    /// How long ago an engine failed that still rests, or that one query tries just now.
     pub(crate) fn failed_ago(&self, engine: &str) -> Option<Duration> {
         let failed = self.failed.lock();
-        let known = failed.get(engine)?;
-        Some(known.at.elapsed()).filter(|ago| *ago < known.rest)
+        let known = failed.get(engine).filter(|known| known.rests() || known.tried)?;
+        Some(known.at.elapsed())
+    }
+
+    /// Leave to ask an engine. `Err`: another query tries it after its rest; `Ok(Some(_))`: this one does.
+    pub(crate) fn try_again(&self, engine: &Arc<str>) -> Result<Option<Trial<'_>>, ()> {
+        let mut failed = self.failed.lock();
+        match failed.get_mut(engine) {
+            None => Ok(None),
+            Some(known) if known.tried => Err(()),
+            Some(known) => {
+                known.tried = true;
+                Ok(Some(Trial { history: self, engine: engine.clone() }))
+            }
+        }
+    }
+
+    /// Forgets everything: the tenant is no more.
+    pub(crate) fn clear(&self) {
+        *self.shapes.lock() = Shapes::default();
+        self.failed.lock().clear();
     }
 
     /// Everything, by shape and engine.
@@ -149,9 +202,20 @@ impl Shapes {
     }
 }
 
+impl Failed {
+    fn rests(&self) -> bool {
+        self.at.elapsed() < self.rest
+    }
+}
+
 impl Seen {
     fn samples(&mut self, engine: &Arc<str>) -> &mut Samples {
         let place = self.engines.iter().position(|(known, _)| known == engine).unwrap_or_else(|| {
+            // Those that came first, Tundra aside.
+            let oldest = self.engines.iter().position(|(known, _)| &**known != TUNDRA);
+            if let Some(oldest) = oldest.filter(|_| self.engines.len() >= ENGINES) {
+                self.engines.remove(oldest);
+            }
             self.engines.push((engine.clone(), Samples::default()));
             self.engines.len() - 1
         });
@@ -201,8 +265,8 @@ mod tests {
         assert_eq!(measured.p95_ms.round(), 99.0);
         assert_eq!(of(&history, 1, "tundra"), Measured::default());
         assert_eq!(of(&history, 2, "pg"), Measured::default());
-        history.decided(&shape(1));
-        assert_eq!(history.of(&shape(1), [].into_iter()).1, 1);
+        assert_eq!((history.turn(&shape(1)), history.turn(&shape(1))), (0, 1));
+        assert_eq!(history.of(&shape(1), [].into_iter()).1, 2);
     }
 
     #[test]
@@ -227,7 +291,60 @@ mod tests {
         history.failed(&shape(1), &engine);
         assert!(history.failed_ago("pg").is_some() && history.failed_ago("other").is_none());
         assert_eq!(history.list()[0].failures, 2);
+        assert_eq!(history.failed.lock()["pg"].rest, REST.0, "failures at once lengthen the rest once");
         history.add(&shape(1), &engine, Duration::from_millis(1));
         assert!(history.failed_ago("pg").is_none());
+    }
+
+    #[test]
+    fn one_query_tries_a_server_after_its_rest() {
+        let history = History::default();
+        let engine: Arc<str> = "pg".into();
+        assert!(history.try_again(&engine).unwrap().is_none(), "it did not fail");
+        history.failed(&shape(1), &engine);
+        history.failed.lock().get_mut("pg").unwrap().rest = Duration::ZERO;
+        assert!(history.failed_ago("pg").is_none());
+        let trial = history.try_again(&engine).unwrap();
+        assert!(trial.is_some() && history.try_again(&engine).is_err());
+        assert!(history.failed_ago("pg").is_some(), "others go elsewhere");
+        drop(trial);
+        assert!(history.failed_ago("pg").is_none());
+        history.failed.lock().get_mut("pg").unwrap().rest = Duration::from_nanos(1);
+        std::thread::sleep(Duration::from_millis(1));
+        history.failed(&shape(1), &engine);
+        assert_eq!(history.failed.lock()["pg"].rest, Duration::from_nanos(2), "it failed again");
+    }
+
+    #[test]
+    fn a_server_that_is_late_is_known_to_be_slow() {
+        let history = History::default();
+        let engine: Arc<str> = "pg".into();
+        history.late(&shape(1), &engine, Duration::from_secs(10));
+        assert_eq!((of(&history, 1, "pg").count, of(&history, 1, "pg").last_ms), (1, 10_000.0));
+        assert!(history.failed_ago("pg").is_some());
+        assert_eq!(history.list()[0].failures, 1);
+    }
+
+    #[test]
+    fn engines_of_a_shape_are_bounded() {
+        let history = History::default();
+        for name in ["tundra".to_string()].into_iter().chain((0..100).map(|number| format!("pg{number}"))) {
+            history.add(&shape(1), &name.as_str().into(), Duration::from_millis(1));
+        }
+        let engines: Vec<_> = history.list().into_iter().map(|row| row.engine).collect();
+        assert_eq!(engines.len(), ENGINES);
+        assert!(engines.iter().any(|engine| &**engine == "tundra"));
+        assert!(engines.iter().any(|engine| &**engine == "pg99"));
+    }
+
+    #[test]
+    fn nothing_is_left_of_a_tenant_that_is_no_more() {
+        let history = History::default();
+        let engine: Arc<str> = "pg".into();
+        history.add(&shape(1), &engine, Duration::from_millis(1));
+        history.failed(&shape(2), &engine);
+        history.clear();
+        assert!(history.list().is_empty() && history.failed_ago("pg").is_none());
+        assert_eq!(history.of(&shape(1), ["pg"].into_iter()), (vec![Measured::default()], 0));
     }
 }

@@ -30,3 +30,13 @@ pub(crate) const TUNDRA: &str = "tundra";
 const FASTEST: &str = "fastest";
 const CHEAPEST: &str = "cheapest";
 pub(crate) const AUTO: &str = "auto";
+/// The engine of the tables that a query names.
+pub(crate) const NAMED: &str = "named";
+
+impl Routing {
+    /// Forgets what was learned: the tenant is no more, and another may have its name.
+    pub(crate) fn forget(&self) {
+        self.history.clear();
+        *self.twins.lock() = None;
+    }
+}

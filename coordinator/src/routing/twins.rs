@@ -7,6 +7,9 @@ use planner::catalog::{Catalog, Table};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Weak};
 
+/// Faults that are kept: for people.
+const FAULTS: usize = 100;
+
 /// By lower-case schema and name.
 pub(super) type Key = (String, String);
 
@@ -66,7 +69,7 @@ impl Twins {
                 }
             }
             if !found {
-                twins.faults.push(format!("{} and {} have no tables of one name", pair.table, pair.foreign));
+                twins.fault(format!("{} and {} have no tables of one name", pair.table, pair.foreign));
             }
         }
         twins
@@ -75,22 +78,22 @@ impl Twins {
     fn add(&mut self, own: &str, table: Option<&Arc<Table>>, other: &str, foreign: Option<&Arc<Table>>) {
         let (Some(table), Some(foreign)) = (table, foreign) else {
             let missing = if table.is_none() { own } else { other };
-            return self.faults.push(format!("{own} and {other}: there is no table {missing}"));
+            return self.fault(format!("{own} and {other}: there is no table {missing}"));
         };
         if table.foreign.is_some() || foreign.foreign.is_none() {
             let (is, expected) =
                 if table.foreign.is_some() { (own, "one of Tundra") } else { (other, "foreign") };
-            return self.faults.push(format!("{own} and {other}: {is} is not {expected}"));
+            return self.fault(format!("{own} and {other}: {is} is not {expected}"));
         }
         if let Err(why) = same_columns(table, foreign) {
-            self.faults.push(format!("{own} and {other}: {why}"));
+            // It would stand in the way of one that fits.
+            return self.fault(format!("{own} and {other}: {why}"));
         }
         let (of_table, of_foreign) = (key(table), key(foreign));
         if let Some(known) = self.resident.get(&of_foreign).filter(|known| key(known) != of_table) {
             let (schema, name) = (&known.schema, &known.name);
-            return self
-                .faults
-                .push(format!("{own} and {other}: {other} is the twin of {schema}.{name} already"));
+            let why = format!("{own} and {other}: {other} is the twin of {schema}.{name} already");
+            return self.fault(why);
         }
         self.resident.insert(of_foreign.clone(), table.clone());
         let others = self.foreign.entry(of_table).or_default();
@@ -99,7 +102,13 @@ impl Twins {
         }
     }
 
-    /// Whether a table has a twin, as far as names say.
+    fn fault(&mut self, why: String) {
+        if self.faults.len() < FAULTS {
+            self.faults.push(why);
+        }
+    }
+
+    /// Whether a table has a twin.
     pub(super) fn concern(&self, table: &Table) -> bool {
         let key = key(table);
         self.resident.contains_key(&key) || self.foreign.contains_key(&key)

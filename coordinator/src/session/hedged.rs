@@ -73,7 +73,7 @@ impl Session {
             parameters: Some(planned.parameters.clone()),
             routes: planned.routes,
         };
-        let (routed, _) = self.plan_on(&view, asked).await.ok()?;
+        let (routed, _) = self.plan_on(&view, asked, self.routes()).await.ok()?;
         let statement = routed.on_tundra();
         let Statement::Query(query) = &**statement else { return None };
         // A bucket that no other shard holds cannot be read without it.

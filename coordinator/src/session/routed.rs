@@ -1,17 +1,42 @@
 //! Queries that several engines can answer: one is decided on, and Tundra answers where another fails.
 
-use super::{Call, Planned, Session, schema_of};
+use super::{Call, Planned, Session, Started, schema_of};
 use crate::error::{Error, Result};
 use crate::explain::{self, query_of};
 use crate::result::Rows;
 use crate::routing::choice::{Candidate, Choice};
-use crate::routing::decide::{Because, Decision, decide};
-use crate::routing::features::{Asking, Features, Ground};
-use crate::routing::forced::{Who, check, is_forced};
+use crate::routing::decide::{Because, Decision, decide, is_compared};
+use crate::routing::explain::Hidden;
+use crate::routing::features::{Asking, EngineFeatures, Features, Ground};
+use crate::routing::forced::{Who, check, is_forced, is_named};
 use crate::routing::{TUNDRA, explain as explained};
 use exec::error::Error as Execution;
+use flight_proto::policy::{DEFAULT_TENANT, Routes};
 use planner::PlannedQuery;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+/// How long another engine may take for its first row where Tundra can answer: at least so long, and so many times what
+/// is expected.
+const FIRST_ROW_WITHIN: Duration = Duration::from_secs(10);
+const FIRST_ROW_TIMES: f64 = 20.0;
+/// Who has less patience learns nothing of the engine: short timeouts of one are no matter of others.
+const LATE: Duration = Duration::from_secs(1);
+
+/// Why an engine does not answer.
+struct Failed {
+    error: Error,
+    /// It gave no row for so long.
+    waited: Option<Duration>,
+    /// It is well, and what was asked of it is not.
+    blameless: bool,
+}
+
+impl From<Error> for Failed {
+    fn from(error: Error) -> Failed {
+        Failed { error, waited: None, blameless: false }
+    }
+}
 
 impl Session {
     /// Refuses an engine that the session may not have.
@@ -23,30 +48,47 @@ impl Session {
     /// Runs a query on the engine that is decided on.
     pub(super) async fn run_routed(&self, planned: &Planned, choice: &Choice, call: &Call) -> Result<Rows> {
         let schema = schema_of(&planned.routed.statement);
-        let (_, decision) = self.decide(planned, choice)?;
         let history = &self.tenant.routing.history;
-        history.decided(&choice.shape);
+        let (features, mut decision) = self.decide_in_turn(planned, choice)?;
+        let mut turn = history.try_again(&candidate(choice, &decision)?.engine);
+        if turn.is_err() && !is_wanted(&decision) {
+            // Another query tries that server just now: by now it counts as one that failed.
+            decision = self.decide(planned, choice)?.1;
+            turn = history.try_again(&candidate(choice, &decision)?.engine);
+        }
         let chosen = candidate(choice, &decision)?;
-        let error = match self.begin_on(chosen, choice, planned, call, schema.clone()).await {
+        let tundra = choice.tundra().filter(|_| !chosen.is_tundra() && !is_wanted(&decision));
+        let expected_ms = features.engines.get(decision.engine).map_or(0.0, EngineFeatures::expected_ms);
+        let most = tundra.map(|_| first_row_within(expected_ms));
+        let begun = self.begin_on(chosen, choice, planned, call, schema.clone(), most).await;
+        let Failed { error, waited, blameless } = match begun {
             Ok(rows) => return Ok(rows),
-            Err(error) => error,
+            Err(failed) => failed,
         };
-        if chosen.is_tundra() || !is_engines_fault(&error) {
+        if chosen.is_tundra() {
             return Err(error);
         }
-        history.failed(&choice.shape, &chosen.engine);
-        let kind = chosen.kind;
-        metrics::counter!("tundra_routes_failed_total", "engine" => kind).increment(1);
-        match choice.tundra().filter(|_| decision.because != Because::Forced) {
+        match waited {
+            Some(waited) if waited >= LATE => history.late(&choice.shape, &chosen.engine, waited),
+            None if is_engines_fault(&error) && !blameless => history.failed(&choice.shape, &chosen.engine),
+            _ => {}
+        }
+        drop(turn);
+        let late = waited.is_some();
+        if late || is_engines_fault(&error) {
+            metrics::counter!("tundra_routes_failed_total", "engine" => chosen.kind).increment(1);
+        }
+        match tundra.filter(|_| late || is_engines_fault(&error)) {
             Some(tundra) => {
                 tracing::warn!("Tundra answers in place of the server {}: {error}", chosen.engine);
-                self.begin_on(tundra, choice, planned, call, schema).await
+                let begun = self.begin_on(tundra, choice, planned, call, schema, None).await;
+                begun.map_err(|failed| failed.error)
             }
             None => Err(error),
         }
     }
 
-    /// Starts the query on one engine, and waits for its first rows.
+    /// Starts the query on one engine, and waits for its first rows; `most`: of another engine no longer than so.
     async fn begin_on(
         &self,
         candidate: &Candidate,
@@ -54,7 +96,8 @@ impl Session {
         planned: &Planned,
         call: &Call,
         schema: arrow::datatypes::SchemaRef,
-    ) -> Result<Rows> {
+        most: Option<Duration>,
+    ) -> std::result::Result<Rows, Failed> {
         let none = || Error::Internal("a route without a query".into());
         let query = candidate.query().ok_or_else(none)?;
         self.coordinator.does(call.id, &candidate.statement);
@@ -62,7 +105,7 @@ impl Session {
             true => self.begin(query, planned, call).await?,
             false => {
                 let mut started = self.start(query, &planned.view, call).await?;
-                started.running.wait_for_rows().await?;
+                self.first_row(&mut started, call, most).await?;
                 started
             }
         };
@@ -73,7 +116,53 @@ impl Session {
             tenant.routing.history.add(&shape, &engine, took);
             metrics::histogram!("tundra_route_seconds", "engine" => kind).record(took.as_secs_f64());
         });
+        if !candidate.is_tundra() {
+            let (tenant, shape, engine) =
+                (self.tenant.clone(), choice.shape.clone(), candidate.engine.clone());
+            let moved = started.running.moved().to_vec();
+            started.running.when_failed(move |error| {
+                if is_engines_fault(error) && !moved.iter().any(|moved| moved.is_blameless()) {
+                    tenant.routing.history.failed(&shape, &engine);
+                    metrics::counter!("tundra_routes_failed_total", "engine" => kind).increment(1);
+                }
+            });
+        }
         Ok(started.running.into_rows(schema))
+    }
+
+    /// Waits for the first rows of another engine, with time left for Tundra where `most` says that it can answer.
+    async fn first_row(
+        &self,
+        started: &mut Started,
+        call: &Call,
+        most: Option<Duration>,
+    ) -> std::result::Result<(), Failed> {
+        let begun = Instant::now();
+        let left = call.deadline.map(|deadline| deadline.saturating_sub(self.coordinator.now()));
+        let most = most.map(|most| left.map_or(most, |left| most.min(left / 2)));
+        let answered = match most {
+            None => started.running.wait_for_rows().await,
+            Some(most) => match tokio::time::timeout(most, started.running.wait_for_rows()).await {
+                Ok(answered) => answered,
+                Err(_) => Err(Execution::DeadlineExceeded.into()),
+            },
+        };
+        let Err(error) = answered else { return Ok(()) };
+        // What it still does there is of no use.
+        started.query.cancel.cancel();
+        let late = matches!(error, Error::Execution(Execution::DeadlineExceeded));
+        let blameless = started.running.moved().iter().any(|moved| moved.is_blameless());
+        Err(Failed { error, waited: late.then(|| begun.elapsed()), blameless })
+    }
+
+    /// As [`Session::decide`], for a query that runs: what is decided by what is expected has a turn of its own.
+    fn decide_in_turn(&self, planned: &Planned, choice: &Choice) -> Result<(Features, Decision)> {
+        let (mut features, mut decision) = self.decide(planned, choice)?;
+        if is_compared(&choice.routes, &decision.because) {
+            features.turn = self.tenant.routing.history.turn(&choice.shape);
+            decision = decide(&choice.routes, &features);
+        }
+        Ok((features, decision))
     }
 
     /// Decides which engine answers, by what is known now.
@@ -81,7 +170,8 @@ impl Session {
         let coordinator = &self.coordinator;
         let (engine, label) = {
             let settings = self.settings.lock();
-            (settings.engine.clone(), settings.query_label.clone())
+            let label = self.label.as_deref().unwrap_or(&settings.query_label);
+            (settings.engine.clone(), label.to_string())
         };
         let snapshot = coordinator.tenants.catalog().snapshot();
         let tier = snapshot.policy().tenant(self.tenant()).map(|tenant| tenant.tier.clone());
@@ -98,6 +188,16 @@ impl Session {
             return Ok((features, decision));
         }
         self.check_engine(&engine)?;
+        if is_named(&engine) {
+            let named = choice.named.as_deref();
+            let place = choice.candidates.iter().position(|one| Some(&*one.engine) == named);
+            return match place {
+                Some(engine) => Ok((features, Decision { engine, because: Because::Named, explores: false })),
+                None => {
+                    Err(impossible(&engine, "its tables are of several engines, or their engine refuses it"))
+                }
+            };
+        }
         let place = choice.candidates.iter().position(|one| one.engine.eq_ignore_ascii_case(&engine));
         match place {
             Some(engine) => Ok((features, Decision { engine, because: Because::Forced, explores: false })),
@@ -112,7 +212,7 @@ impl Session {
     /// What a statement without a choice is: that the engine which the session forces is the one that it is for.
     pub(super) fn check_forced(&self, query: &PlannedQuery) -> Result<()> {
         let engine = self.settings.lock().engine.clone();
-        if !is_forced(&engine) {
+        if !is_forced(&engine) || is_named(&engine) {
             return Ok(());
         }
         self.check_engine(&engine)?;
@@ -156,22 +256,30 @@ impl Session {
             let begun = Instant::now();
             let (features, decision) = self.decide(planned, choice)?;
             let took = begun.elapsed();
-            let mut lines = explained::lines(choice, &features, &decision);
+            let is_operators = self.tenant() == DEFAULT_TENANT;
+            let nodes = self.coordinator.tenants.shards().nodes().is_some();
+            let hidden = Hidden { others: !is_operators, resident: !is_operators && nodes };
+            let mut lines = explained::lines(choice, &features, &decision, &hidden);
             lines.push(format!("decided in {} us", took.as_micros()));
             return Ok(lines);
         }
         self.check_forced(query)?;
         let mut servers: Vec<&str> = query.foreign.iter().map(|remote| remote.server.as_str()).collect();
         servers.dedup();
-        let snapshot = self.coordinator.tenants.catalog().snapshot();
-        let why = match (snapshot.policy().routes(self.tenant()), query.tables.is_empty(), servers.as_slice())
-        {
+        let routes = self.routes();
+        let why = match (&routes, query.tables.is_empty(), servers.as_slice()) {
             (None, ..) => "the tenant has no routes",
             (_, true, []) => "it reads no tables",
             _ => "its tables have no twins",
         };
         let engine = if servers.is_empty() { TUNDRA.into() } else { servers.join(", ") };
-        Ok(explained::without_choice(&engine, why))
+        let twins = routes.map(|(version, routes)| {
+            // Where no tables are read they say nothing.
+            let reads = !query.tables.is_empty() || !servers.is_empty();
+            reads.then(|| self.tenant.routing.twins(&planned.view, version, &routes))
+        });
+        let twins = twins.flatten();
+        Ok(explained::without_choice(&engine, why, &planned.routed.refused, twins.as_deref()))
     }
 
     /// The lines of `EXPLAIN`, where the statement is one.
@@ -192,9 +300,25 @@ impl Session {
 
     /// The version of the routes that plans are made by; 0: there are none.
     pub(super) fn routes_version(&self) -> u64 {
-        let snapshot = self.coordinator.tenants.catalog().snapshot();
-        snapshot.policy().routes(self.tenant()).map_or(0, |(version, _)| *version)
+        self.routes().map_or(0, |(version, _)| version)
     }
+
+    /// The tenant's routes and their version.
+    pub(super) fn routes(&self) -> Option<(u64, Arc<Routes>)> {
+        let snapshot = self.coordinator.tenants.catalog().snapshot();
+        snapshot.policy().routes(self.tenant()).cloned()
+    }
+}
+
+/// The longest that another engine may take for its first row where Tundra can answer, too.
+fn first_row_within(expected_ms: f64) -> Duration {
+    let expected = expected_ms * FIRST_ROW_TIMES / 1e3;
+    FIRST_ROW_WITHIN.max(Duration::try_from_secs_f64(expected).unwrap_or(FIRST_ROW_WITHIN))
+}
+
+/// Whether the session says which engine answers: then no other one does.
+fn is_wanted(decision: &Decision) -> bool {
+    matches!(decision.because, Because::Forced | Because::Named)
 }
 
 fn candidate<'a>(choice: &'a Choice, decision: &Decision) -> Result<&'a Candidate> {
@@ -227,5 +351,18 @@ fn is_engines_fault(error: &Error) -> bool {
         | Error::Denied(_) => true,
         Error::Unsupported(_) | Error::Internal(_) => true,
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn first_rows_have_time_by_what_is_expected() {
+        assert_eq!(first_row_within(3.0), FIRST_ROW_WITHIN);
+        assert_eq!(first_row_within(1_000.0), Duration::from_secs(20));
+        assert_eq!(first_row_within(f64::INFINITY), FIRST_ROW_WITHIN);
+        assert_eq!(first_row_within(f64::NAN), FIRST_ROW_WITHIN);
     }
 }

@@ -35,6 +35,7 @@ pub(crate) async fn follow(coordinator: Arc<Coordinator>) {
                     coordinator.quarantine.forget(datasets.tenant());
                     coordinator.usage.forget_tenant(datasets.tenant());
                     coordinator.trail.forget(datasets.tenant());
+                    tenants.forget_routes(datasets.tenant());
                 }
             }
             tenants.forget_dropped();

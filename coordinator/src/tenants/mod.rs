@@ -108,6 +108,14 @@ impl Tenants {
         opened
     }
 
+    /// Forgets how queries of a tenant of this name were routed.
+    pub(crate) fn forget_routes(&self, tenant: &str) {
+        let known = self.open.lock().get(tenant).cloned();
+        if let Some(known) = known {
+            known.routing.forget();
+        }
+    }
+
     /// The versions that queries of any tenant may read, or soon will; those that they may read on `shard`, where it is
     /// given.
     pub(crate) fn in_use(&self, shard: Option<u64>) -> Vec<VersionId> {

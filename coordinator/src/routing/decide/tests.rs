@@ -33,6 +33,7 @@ fn features(engines: Vec<EngineFeatures>) -> Features {
         label: "nightly".into(),
         engines,
         turn: 0,
+        named: Some(TUNDRA.into()),
     }
 }
 
@@ -115,6 +116,28 @@ fn the_first_rule_that_fits_and_can_decides() {
     assert_eq!(decided(&routes(vec![]), &failed), (TUNDRA.into(), Because::Otherwise));
     let alone = features(vec![engine("pg", 3.0, None)]);
     assert_eq!(decided(&routes(vec![]), &alone), ("pg".into(), Because::OnlyOne));
+}
+
+#[test]
+fn where_no_rule_decides_tables_are_read_where_they_are() {
+    let foreign = Features { named: Some("pg".into()), ..features(both()) };
+    assert_eq!(decided(&routes(vec![]), &foreign), ("pg".into(), Because::Otherwise));
+    let several = Features { named: None, ..features(both()) };
+    assert_eq!(decided(&routes(vec![]), &several), (TUNDRA.into(), Because::Otherwise));
+    let given = Routes { otherwise: TUNDRA.into(), ..routes(vec![]) };
+    assert_eq!(decided(&given, &foreign), (TUNDRA.into(), Because::Otherwise));
+    let mut failed = foreign;
+    failed.engines[1].failed_ago = Some(Duration::from_secs(1));
+    assert_eq!(decided(&routes(vec![]), &failed), (TUNDRA.into(), Because::OnlyOne));
+}
+
+#[test]
+fn turns_are_those_of_engines_that_are_compared() {
+    let rules =
+        Routes { otherwise: FASTEST.into(), ..routes(vec![rule("pg", vec![]), rule("Cheapest", vec![])]) };
+    assert!(!is_compared(&rules, &Because::Rule(0)) && is_compared(&rules, &Because::Rule(1)));
+    assert!(is_compared(&rules, &Because::Otherwise) && !is_compared(&rules, &Because::Forced));
+    assert!(!is_compared(&routes(vec![]), &Because::Otherwise));
 }
 
 #[test]
