@@ -122,17 +122,17 @@ async fn spent_of(
 }
 
 fn sum(limit: &Limit, began_us: i64, rows: &[DayRow], prices: &Prices, lately: &BTreeSet<String>) -> Spent {
-    let mut held = 0;
+    let mut held = 0_u128;
     let mut by: BTreeMap<&str, (u128, u64)> = BTreeMap::new();
     for row in rows {
         let picos = prices.at(row.day_us).picos(&row.used);
         if row.source == SHARDS {
-            held += picos;
+            held = picos.saturating_add(held);
             continue;
         }
         let source = lately.get(&row.source).map_or(FORMER, |source| source);
         let sum = by.entry(source).or_default();
-        *sum = (sum.0 + picos, sum.1.saturating_add(row.used.scanned_bytes));
+        *sum = (sum.0.saturating_add(picos), sum.1.saturating_add(row.used.scanned_bytes));
     }
     let by = by.into_iter().map(|(source, (picos, scanned_bytes))| SpentBy {
         source: source.into(),
