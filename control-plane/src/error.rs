@@ -26,6 +26,9 @@ pub enum Error {
     /// The coordinators do not answer, or take nothing from this control plane.
     #[error("{0}")]
     Cluster(String),
+    /// Coordinators do not take what they were given: an older release of them may not know what it is.
+    #[error("{0}")]
+    NotTaken(String),
     /// The world around: a port, a folder, random numbers.
     #[error("{0}")]
     Environment(String),

@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::json::Publication;
 use crate::lease::Lease;
 use crate::reconcile::{self, Step};
-use flight_proto::admin::PublishOutcome;
+use flight_proto::admin::{PublishOutcome, PublishedDocument};
 use prost::Message;
 use sqlx::Row;
 use std::sync::Arc;
@@ -34,6 +34,9 @@ pub(crate) struct Publisher {
     /// Nothing is tried before.
     retry_at: Instant,
     failures: u32,
+    /// Documents that the cluster does not take, and why: an older release may not know them. They are tried again as
+    /// everything is compared.
+    refused: Vec<String>,
     report: Publication,
 }
 
@@ -54,6 +57,7 @@ impl Publisher {
             compare_at: now,
             retry_at: now,
             failures: 0,
+            refused: Vec::new(),
             report: Publication::default(),
         }
     }
@@ -97,7 +101,10 @@ impl Publisher {
                 }
                 self.failures = 0;
                 let at_us = self.database.now_us().await.unwrap_or(self.report.at_us);
-                (self.report.version, self.report.at_us, self.report.failure) = (self.published, at_us, None);
+                let told = self.refused[..self.refused.len().min(3)].join("; ");
+                let refused = format!("{} documents are not taken: {told}", self.refused.len());
+                self.report.failure = (!self.refused.is_empty()).then_some(refused);
+                (self.report.version, self.report.at_us) = (self.published, at_us);
             }
             Err(error) => {
                 if self.failures == 0 {
@@ -131,7 +138,7 @@ impl Publisher {
                 publish.push(*held);
             }
         }
-        self.publish(&publish).await?;
+        self.refused = self.publish(&publish).await?;
         self.published = version;
         self.compare_at = Instant::now() + self.intervals.compare;
         Ok(true)
@@ -145,30 +152,56 @@ impl Publisher {
         }
         let new = self.database.documents_after(self.published).await?;
         let latest = new.last().map_or(version, |held| held.document.version);
-        self.publish(&new.iter().collect::<Vec<_>>()).await?;
+        let refused = self.publish(&new.iter().collect::<Vec<_>>()).await?;
+        self.refused.extend(refused);
         self.published = latest.max(version);
         Ok(true)
     }
 
-    /// Has the cluster take documents, a part at a time.
-    async fn publish(&self, documents: &[&Held]) -> Result<()> {
-        let (mut batch, mut bytes) = (Vec::new(), 0);
+    /// Has the cluster take documents, a part at a time. Gives those that it does not take, and why.
+    async fn publish(&self, documents: &[&Held]) -> Result<Vec<String>> {
+        let (mut batch, mut bytes, mut refused) = (Vec::new(), 0, Vec::new());
         for (at, held) in documents.iter().enumerate() {
             bytes += held.signed.encoded_len();
-            batch.push(held.signed.clone());
+            batch.push(*held);
             let next = documents.get(at + 1).map(|held| held.signed.encoded_len());
             if batch.len() < BATCH_DOCUMENTS && next.is_some_and(|next| bytes + next <= BATCH_BYTES) {
                 continue;
             }
             bytes = 0;
-            let answer = self.cluster.publish(std::mem::take(&mut batch)).await?;
-            if let Some(stale) = answer.documents.iter().find(|one| one.outcome == PublishOutcome::Stale) {
+            let (documents, not_taken) = self.publish_batch(&std::mem::take(&mut batch)).await?;
+            refused.extend(not_taken);
+            if let Some(stale) = documents.iter().find(|one| one.outcome == PublishOutcome::Stale) {
                 let (name, version) = (&stale.name, stale.version);
                 let why = format!("the cluster has version {version} of '{name}', which is later");
                 return Err(Error::Cluster(why));
             }
         }
-        Ok(())
+        Ok(refused)
+    }
+
+    /// Publishes documents together; where one is not understood each alone, so that it holds up no other: keys that are
+    /// taken back, say.
+    async fn publish_batch(&self, batch: &[&Held]) -> Result<(Vec<PublishedDocument>, Vec<String>)> {
+        let signed = batch.iter().map(|held| held.signed.clone()).collect();
+        match self.cluster.publish(signed).await {
+            Ok(published) => return Ok((published.documents, Vec::new())),
+            Err(Error::NotTaken(_)) => {}
+            Err(error) => return Err(error),
+        }
+        let (mut taken, mut refused) = (Vec::new(), Vec::new());
+        for held in batch {
+            match self.cluster.publish(vec![held.signed.clone()]).await {
+                Ok(published) => taken.extend(published.documents),
+                Err(Error::NotTaken(why)) => {
+                    let name = &held.document.name;
+                    tracing::warn!("the cluster does not take '{name}', which is tried again later: {why}");
+                    refused.push(format!("'{name}': {why}"));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok((taken, refused))
     }
 }
 

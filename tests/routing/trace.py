@@ -149,7 +149,7 @@ def trace(arguments):
 
 
 def alone(client, queries, failures):
-    """What each query takes alone on each engine, and which is quicker."""
+    """What each query takes alone on each engine, and what it gives."""
     took = {}
     for engine in ["tundra", "pg"]:
         client.rows(f"SET engine = '{engine}'")
@@ -168,12 +168,13 @@ def alone(client, queries, failures):
         problem = difference(actual, wanted)
         if problem:
             failures.append(f"{kind}: {problem}: {sql}")
-    return took
+    return took, dict(zip(queries, expected))
 
 
-def replay(data, queries, choose):
+def replay(data, queries, choose, expected, failures):
     """The latency of each query, asked by several clients in turn; `choose` says which engine a query is forced to."""
     latencies, lock, left = [0.0] * len(queries), threading.Lock(), iter(range(len(queries)))
+    answers = [None] * len(queries)
     errors = []
 
     def ask():
@@ -191,7 +192,7 @@ def replay(data, queries, choose):
                     clients[wanted] = data.client()
                     clients[wanted].rows(f"SET engine = '{wanted}'")
                 begun = time.perf_counter()
-                clients[wanted].rows(query[1])
+                answers[place] = clients[wanted].rows(query[1])
                 latencies[place] = time.perf_counter() - begun
             except Exception as error:
                 errors.append(f"{query}: {error}")
@@ -205,7 +206,12 @@ def replay(data, queries, choose):
         thread.join()
     if errors:
         raise RuntimeError(errors[0])
-    return latencies, time.perf_counter() - begun
+    wall = time.perf_counter() - begun
+    for query, rows in zip(queries, answers):
+        problem = difference(rows, expected[query])
+        if problem:
+            failures.append(f"replayed {query[0]}: {problem}: {query[1]}")
+    return latencies, wall
 
 
 def by_kind(queries, latencies):
@@ -244,7 +250,7 @@ def main():
         try:
             client, queries = data.client(), trace(arguments)
             data.route(RULES)
-            took = alone(client, queries, failures)
+            took, expected = alone(client, queries, failures)
             client.rows("SET engine = 'auto'")
             best = {query: min(engines, key=engines.get) for query, engines in took.items()}
             policies = {
@@ -260,7 +266,7 @@ def main():
             for turn in range(arguments.turns):
                 for name, (choose, rules, otherwise, explore_every) in policies.items():
                     data.route(rules, otherwise, explore_every)
-                    latencies, wall = replay(data, queries, choose)
+                    latencies, wall = replay(data, queries, choose, expected, failures)
                     totals[name].append(sum(latencies))
                     walls[name].append(wall)
                     kinds[name] = by_kind(queries, latencies)
@@ -272,9 +278,9 @@ def main():
                 print(f"rules: {kind:10} {engine:7} {count:4}, in hindsight {chosen[(kind, engine)]:4}")
             event = next(sql for kind, sql in queries if kind == "event")
             analysis = next(sql for kind, sql in queries if kind == "analysis")
-            for sql, expected in [(event, "pg"), (analysis, "tundra")]:
-                if routed(client, sql) != expected:
-                    failures.append(f"not on {expected}: " + "\n".join(line for (line,) in client.rows(f"EXPLAIN ROUTE {sql}")))
+            for sql, engine in [(event, "pg"), (analysis, "tundra")]:
+                if routed(client, sql) != engine:
+                    failures.append(f"not on {engine}: " + "\n".join(line for (line,) in client.rows(f"EXPLAIN ROUTE {sql}")))
             lines = lambda sql: [line for (line,) in client.rows(f"EXPLAIN ROUTE {sql}")]
             decisions = [int(line.split()[2]) for _, sql in queries[:200] for line in lines(sql) if line.startswith("decided in ")]
             shapes = client.rows("SELECT count(*) FROM system.routes WHERE samples > 0")[0][0]
@@ -285,8 +291,9 @@ def main():
             fallen = client.rows(event)
             failed = client.rows("SELECT sum(failures) FROM system.routes")[0][0]
             data.postgres.start()
-            if len(fallen) != 1 or not failed:
-                failures.append(f"no answer while the server was away: {fallen}, {failed} failures recorded")
+            problem = difference(fallen, expected[("event", event)])
+            if problem or len(fallen) != 1 or not failed:
+                failures.append(f"not answered while the server was away: {problem}: {fallen}, {failed} failures recorded")
         finally:
             data.stop()
     medians = {name: statistics.median(all) for name, all in totals.items()}

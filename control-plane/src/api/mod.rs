@@ -120,7 +120,7 @@ impl IntoResponse for Failed {
             Error::Conflict(_) => StatusCode::CONFLICT,
             Error::Denied(_) => StatusCode::FORBIDDEN,
             Error::Unauthenticated(_) => StatusCode::UNAUTHORIZED,
-            Error::Provider(_) | Error::Cluster(_) => StatusCode::BAD_GATEWAY,
+            Error::Provider(_) | Error::Cluster(_) | Error::NotTaken(_) => StatusCode::BAD_GATEWAY,
             Error::Database(_) | Error::Environment(_) => StatusCode::SERVICE_UNAVAILABLE,
             Error::Damaged(_) | Error::Migration(_) | Error::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         };

@@ -48,6 +48,8 @@ pub(super) enum Refusal {
     Away(String),
     /// No other one would.
     Refused(String),
+    /// Nor this, whose content is not understood.
+    NotUnderstood(String),
 }
 
 impl HttpCluster {
@@ -90,7 +92,9 @@ impl HttpCluster {
         let answered = self.ask(method, url, path, body).await;
         let failure = match &answered {
             Ok(_) => None,
-            Err(Refusal::Away(why) | Refusal::Refused(why)) => Some(why.clone()),
+            Err(Refusal::Away(why) | Refusal::Refused(why) | Refusal::NotUnderstood(why)) => {
+                Some(why.clone())
+            }
         };
         if let Some(node) = self.nodes.lock().iter_mut().find(|node| node.url == *url) {
             node.failure = Some(failure);
@@ -134,7 +138,11 @@ impl HttpCluster {
         let why = format!("it answered {status} {told}").trim_end().to_string();
         let refused = status.is_client_error()
             && !matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS);
-        Err(if refused { Refusal::Refused(why) } else { Refusal::Away(why) })
+        Err(match refused {
+            true if status == StatusCode::BAD_REQUEST => Refusal::NotUnderstood(why),
+            true => Refusal::Refused(why),
+            false => Refusal::Away(why),
+        })
     }
 }
 
@@ -149,7 +157,9 @@ impl Cluster for HttpCluster {
             let mut latest: Option<Policy> = None;
             for (url, answer) in urls.iter().zip(answers) {
                 match answer {
-                    Err(Refusal::Away(why) | Refusal::Refused(why)) => failures.push(format!("{url}: {why}")),
+                    Err(Refusal::Away(why) | Refusal::Refused(why) | Refusal::NotUnderstood(why)) => {
+                        failures.push(format!("{url}: {why}"));
+                    }
                     Ok(policy) if latest.as_ref().is_none_or(|latest| policy.version > latest.version) => {
                         latest = Some(policy);
                     }
@@ -171,6 +181,7 @@ impl Cluster for HttpCluster {
                 match self.call(Method::PUT, &url, POLICY, Some(body.clone())).await {
                     Ok(published) => return Ok(published),
                     Err(Refusal::Refused(why)) => return Err(Error::Cluster(format!("{url}: {why}"))),
+                    Err(Refusal::NotUnderstood(why)) => return Err(Error::NotTaken(format!("{url}: {why}"))),
                     Err(Refusal::Away(why)) => failures.push(format!("{url}: {why}")),
                 }
                 // The others are tried first from now on.

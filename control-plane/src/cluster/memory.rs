@@ -27,12 +27,19 @@ struct State {
     /// Names and versions, in the order in which they were taken.
     history: Vec<(String, u64)>,
     usage: Vec<Usage>,
+    /// The name of documents that it does not know what to make of.
+    not_understood: String,
 }
 
 impl MemoryCluster {
     /// Has it not answer any more, or again.
     pub fn set_away(&self, away: bool) {
         self.state.lock().away = away;
+    }
+
+    /// Has it refuse documents of a name, as an older release does; empty: none.
+    pub fn set_not_understood(&self, name: &str) {
+        self.state.lock().not_understood = name.into();
     }
 
     /// Has its coordinators tell this; what was acknowledged they do not tell again.
@@ -64,6 +71,9 @@ impl State {
             return Err(Error::Cluster("the document is signed with another key".into()));
         }
         let name = document.name.clone();
+        if name == self.not_understood {
+            return Err(Error::NotTaken(format!("policy document '{name}': it is not understood")));
+        }
         let known = self.taken.get(&name).map(|(document, _)| document);
         let (outcome, version) = match known {
             Some(known) if *known == document => (PublishOutcome::Known, known.version),

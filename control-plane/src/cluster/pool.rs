@@ -20,7 +20,7 @@ impl HttpCluster {
         let load = match load {
             Ok(load) => load,
             // One of a release before does not tell.
-            Err(Refusal::Refused(_)) => Load::default(),
+            Err(Refusal::Refused(_) | Refusal::NotUnderstood(_)) => Load::default(),
             Err(Refusal::Away(_)) => return None,
         };
         let (nodes, hydrations) = (nodes.ok()?, hydrations.ok()?);
@@ -33,7 +33,9 @@ impl HttpCluster {
         for url in self.urls() {
             match self.ask(method.clone(), &url, path, None).await {
                 Ok(done) => return Ok(done),
-                Err(Refusal::Refused(why)) => return Err(Error::Cluster(format!("{url}: {why}"))),
+                Err(Refusal::Refused(why) | Refusal::NotUnderstood(why)) => {
+                    return Err(Error::Cluster(format!("{url}: {why}")));
+                }
                 Err(Refusal::Away(why)) => failures.push(format!("{url}: {why}")),
             }
         }

@@ -20,7 +20,7 @@ impl HttpCluster {
                     Some(usage)
                 }
                 // What it has is fetched once it answers; one of a release before has nothing.
-                Err(Refusal::Away(why) | Refusal::Refused(why)) => {
+                Err(Refusal::Away(why) | Refusal::Refused(why) | Refusal::NotUnderstood(why)) => {
                     tracing::debug!("{url} does not tell what was used: {why}");
                     None
                 }

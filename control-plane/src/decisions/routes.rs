@@ -4,11 +4,17 @@ use super::tenants;
 use crate::database::{Database, Held};
 use crate::error::{Error, Result};
 use crate::json::{Routes, TenantRoutes};
-use flight_proto::policy::{Document, Gone, Subject, routes_document};
+use flight_proto::policy::{Document, Feature, Gone, Subject, routes_document};
 
 pub(crate) async fn show(database: &Database, tenant: &str) -> Result<TenantRoutes> {
     tenants::show(database, tenant).await?;
     let held = database.document(&routes_document(tenant)).await?;
+    // Who sets what was shown would set it without them.
+    if held.as_ref().is_some_and(|held| has_unknown_conditions(&held.document)) {
+        return Err(Error::Conflict(format!(
+            "the routes of the tenant '{tenant}' have conditions that this release does not know; a later one shows them"
+        )));
+    }
     held.as_ref().and_then(|held| told(&held.document)).ok_or_else(|| unknown(tenant))
 }
 
@@ -57,6 +63,12 @@ pub(crate) async fn delete(database: &Database, who: &str, tenant: &str) -> Resu
 
 fn is_live(held: &Held) -> bool {
     matches!(held.document.subject, Some(Subject::Routes(_)))
+}
+
+fn has_unknown_conditions(document: &Document) -> bool {
+    let Some(Subject::Routes(routes)) = &document.subject else { return false };
+    let mut conditions = routes.rules.iter().flat_map(|rule| &rule.when);
+    conditions.any(|condition| condition.feature() == Feature::Unknown)
 }
 
 fn told(document: &Document) -> Option<TenantRoutes> {

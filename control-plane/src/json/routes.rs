@@ -2,7 +2,8 @@
 
 use crate::error::{Error, Result};
 use flight_proto::policy::{self, Condition, Feature};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
+use std::collections::HashSet;
 use utoipa::ToSchema;
 
 const TWINS_MOST: usize = 10_000;
@@ -22,7 +23,8 @@ pub struct Routes {
     pub twins: Vec<Twin>,
     /// Tried in order; the first that fits, and whose engine can answer, decides.
     pub rules: Vec<Rule>,
-    /// The engine where no rule decides: `tundra`, a server, `fastest` or `cheapest`; empty: `tundra`.
+    /// The engine where no rule decides: `tundra`, a server, `fastest` or `cheapest`; empty: that of the tables which the
+    /// query names, and `tundra` where they are of several.
     pub otherwise: String,
     /// Who may force an engine by `SET engine`.
     pub may_force: MayForce,
@@ -88,18 +90,18 @@ pub struct When {
     pub oldest_wait_ms: Option<Range>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub measured: Option<MeasuredRange>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "some")]
     pub shape: Vec<Shape>,
     /// Tiers of tenants.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "some")]
     pub tier: Vec<String>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "some")]
     pub user: Vec<String>,
     /// What `SET query_label` says.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "some")]
     pub label: Vec<String>,
     /// How much of it another engine computes.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "some")]
     pub pushed: Vec<Pushed>,
 }
 
@@ -174,8 +176,12 @@ impl Routes {
                 return refuse(format!("there are {count} {what}; at most {most} are taken"));
             }
         }
+        let mut pairs = HashSet::new();
         for (at, twin) in self.twins.iter().enumerate() {
             let place = format!("twin {} ('{}' and '{}')", at + 1, twin.table, twin.foreign);
+            if !pairs.insert((twin.table.to_lowercase(), twin.foreign.to_lowercase())) {
+                return refuse(format!("{place}: it is there before"));
+            }
             let all = |name: &str| parts(name).map(|(_, table)| table == "*");
             match (all(&twin.table), all(&twin.foreign)) {
                 (Some(own), Some(other)) if own == other => {}
@@ -194,6 +200,9 @@ impl Routes {
             let invalid = |why: String| Error::Invalid(format!("{place}: {why}"));
             check_text("name", &rule.name).map_err(invalid)?;
             self.check_engine("engine", &rule.engine).map_err(invalid)?;
+            if rule.when.measured == Some(MeasuredRange::default()) {
+                return Err(invalid("measured: expected tundra_ms, foreign_ms or both".into()));
+            }
             for (feature, range) in rule.when.ranges() {
                 let name = feature.name();
                 check_range(range).map_err(|why| invalid(format!("{name}: {why}")))?;
@@ -215,6 +224,14 @@ impl Routes {
             if !(0.0..=1e6).contains(price) {
                 return refuse(format!("prices: '{engine}' costs {price}: expected 0 to 1000000"));
             }
+            if is_lost(*price) {
+                return refuse(format!("prices: '{engine}' costs {price}: expected 0, or 0.001 and more"));
+            }
+        }
+        if self.explore_every == 1 {
+            return refuse(
+                "explore_every is 1: then the best is never used; expected 0, or 2 and more".into(),
+            );
         }
         Ok(())
     }
@@ -222,7 +239,8 @@ impl Routes {
     /// Which servers a tenant has is for coordinators to know; what is no server's name is known here.
     fn check_engine(&self, what: &str, engine: &str) -> std::result::Result<(), String> {
         check_text(what, engine)?;
-        match engine.eq_ignore_ascii_case("auto") || engine.contains(['.', '*']) {
+        let is_word = ["auto", "named"].iter().any(|word| engine.eq_ignore_ascii_case(word));
+        match is_word || engine.contains(['.', '*']) {
             true => Err(format!(
                 "{what} is '{engine}': expected tundra, fastest, cheapest or the name of a server"
             )),
@@ -357,6 +375,20 @@ impl Pushed {
     }
 }
 
+/// Words of a condition. None at all would be taken for that nothing is asked.
+fn some<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> std::result::Result<Vec<T>, D::Error> {
+    let words = Vec::<T>::deserialize(from)?;
+    match words.is_empty() {
+        true => Err(serde::de::Error::custom("no query has one of no words; leave the condition out")),
+        false => Ok(words),
+    }
+}
+
+/// Whether a number is lost in what is published, which are thousandths.
+fn is_lost(number: f64) -> bool {
+    number > 0.0 && (number * 1e3).round() < 1.0
+}
+
 /// `SCHEMA.TABLE`
 fn parts(name: &str) -> Option<(&str, &str)> {
     let (schema, table) = name.split_once('.')?;
@@ -387,6 +419,9 @@ fn check_range(range: Range) -> std::result::Result<(), String> {
     for number in at_least.into_iter().chain(below) {
         if !(0.0..=NUMBER_MOST).contains(&number) {
             return Err(format!("{number}: expected a number from 0 to {NUMBER_MOST}"));
+        }
+        if is_lost(number) {
+            return Err(format!("{number}: expected 0, or 0.001 and more"));
         }
     }
     match (at_least, below) {

@@ -24,6 +24,7 @@ use tokio::net::TcpListener;
 on_both_databases! {
     what_is_decided_is_published_within_a_second,
     what_was_decided_while_the_cluster_was_away_is_published_later,
+    a_document_that_is_not_taken_holds_up_no_other,
     a_lot_is_published_in_parts,
 }
 
@@ -110,6 +111,29 @@ async fn what_was_decided_while_the_cluster_was_away_is_published_later(place: &
         report.version == version && report.failure.is_none() && report.coordinators[0].reachable
     };
     until("a report", well).await;
+    served.shutdown().await.unwrap();
+}
+
+async fn a_document_that_is_not_taken_holds_up_no_other(place: &Place) {
+    let cluster = Arc::new(MemoryCluster::default());
+    cluster.set_not_understood("tenant/acme");
+    let served = instance(place, &cluster, soon()).await;
+    let database = served.database();
+    has(&cluster, ISSUERS, 2).await;
+    let refused = put(database, "acme", "gold").await;
+    let other = put(database, "other", "gold").await;
+    has(&cluster, "tenant/other", other).await;
+    assert!(cluster.document("tenant/acme").is_none());
+    let told = async || {
+        let report = database.publication().await.unwrap();
+        report.and_then(|report| report.failure).is_some_and(|why| why.contains("'tenant/acme'"))
+    };
+    until("a report", told).await;
+    // With the next release it is taken.
+    cluster.set_not_understood("");
+    has(&cluster, "tenant/acme", refused).await;
+    let well = async || database.publication().await.unwrap().unwrap().failure.is_none();
+    until("a report that is well", well).await;
     served.shutdown().await.unwrap();
 }
 

@@ -168,3 +168,27 @@ fn short(number: f64) -> String {
     };
     format!("{number:.digits$}")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_others_do_is_not_told() {
+        let running = Condition {
+            feature: Feature::Running.into(),
+            at_least_milli: Some(7_000),
+            ..Condition::default()
+        };
+        let words = vec!["ann".to_string(), "bob".to_string()];
+        let user = Condition { feature: Feature::User.into(), words, ..Condition::default() };
+        let told = Hidden { others: false, resident: false };
+        assert_eq!(missed(&running, &told), "running is not at least 7.0");
+        assert_eq!(missed(&user, &told), "user is none of ann, bob");
+        let hidden = Hidden { others: true, resident: true };
+        assert_eq!(missed(&running, &hidden), "running does not fit");
+        assert_eq!(missed(&user, &hidden), "user is another");
+        assert!(hidden.has(Feature::Resident) && !told.has(Feature::Resident));
+        assert!(!hidden.has(Feature::TableRows));
+    }
+}

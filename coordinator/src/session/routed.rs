@@ -50,8 +50,12 @@ impl Session {
         let schema = schema_of(&planned.routed.statement);
         let history = &self.tenant.routing.history;
         let (features, mut decision) = self.decide_in_turn(planned, choice)?;
-        let mut turn = history.try_again(&candidate(choice, &decision)?.engine);
-        if turn.is_err() && !is_wanted(&decision) {
+        // Who has no other engine is not kept from this one, and does not keep others from it.
+        let mut turn = match choice.tundra().is_some() && !is_wanted(&decision) {
+            true => history.try_again(&candidate(choice, &decision)?.engine),
+            false => Ok(None),
+        };
+        if turn.is_err() {
             // Another query tries that server just now: by now it counts as one that failed.
             decision = self.decide(planned, choice)?.1;
             turn = history.try_again(&candidate(choice, &decision)?.engine);

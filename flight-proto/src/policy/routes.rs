@@ -10,7 +10,8 @@ pub struct Routes {
     /// Tried in order; the first that fits, and whose engine can answer, decides.
     #[prost(message, repeated, tag = "3")]
     pub rules: Vec<Rule>,
-    /// The engine where no rule decides, as in [`Rule::engine`]; empty: `tundra`.
+    /// The engine where no rule decides, as in [`Rule::engine`]; empty: that of the tables which the query names, and
+    /// `tundra` where they are of several.
     #[prost(string, tag = "4")]
     pub otherwise: String,
     #[prost(message, optional, tag = "5")]

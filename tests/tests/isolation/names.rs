@@ -70,7 +70,7 @@ const MADE: [(&str, &str); 3] = [
 ];
 
 /// What lists things; the second tells whether acme sees its own there.
-const LISTS: [(&str, bool); 24] = [
+const LISTS: [(&str, bool); 26] = [
     ("SHOW TABLES", true),
     ("SHOW ALL", false),
     ("SELECT * FROM information_schema.tables", true),
@@ -92,6 +92,8 @@ const LISTS: [(&str, bool); 24] = [
     ("SELECT * FROM system.refreshes", false),
     ("SELECT * FROM system.queries", false),
     ("SELECT * FROM system.quarantine", false),
+    ("SELECT * FROM system.routes", false),
+    ("SELECT * FROM system.usage", false),
     ("SELECT * FROM system.foreign_servers", false),
     ("SELECT * FROM system.foreign_tables", false),
     ("EXPLAIN SELECT * FROM item", false),
