@@ -108,6 +108,9 @@ class Load:
         turn = 0
         while not self.stopped:
             turn += 1
+            # Tokens of a provider are good for two minutes: sessions are begun anew before.
+            if turn % 5 == 0:
+                client.leave()
             row = number * 1_000_000 + turn
             try:
                 client.ask(f"INSERT INTO serial VALUES ({row})")
