@@ -175,7 +175,7 @@ fn who_did_what_is_seen_written_and_verified() {
     let seen = "SELECT action, principal, text, detail FROM system.audit";
     let own = told(sql(&["--token", &ann], seen));
     for part in
-        ["login,ann,,an access token", "CREATE TABLE t AS SELECT 7 AS a", "statement failed,ann,SELECT b"]
+        ["login,ann,\"\",an access token", "CREATE TABLE t AS SELECT 7 AS a", "statement failed,ann,SELECT b"]
     {
         assert!(own.contains(part), "{part}: {own}");
     }
