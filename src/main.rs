@@ -15,6 +15,7 @@ mod process;
 mod s3;
 mod sample;
 mod scale;
+mod schedule;
 mod shard;
 mod size;
 mod sql;
@@ -61,6 +62,7 @@ enum Command {
     Tenant(tenant::Options),
     Audit(audit::Options),
     Scale(scale::Options),
+    Schedule(schedule::Options),
     Config(config::Options),
 }
 
@@ -87,6 +89,7 @@ fn main() -> ExitCode {
         Command::Tenant(options) => tenant::run(options),
         Command::Audit(options) => audit::run(options),
         Command::Scale(options) => scale::run(options),
+        Command::Schedule(options) => schedule::run(options),
         Command::Config(options) => config::run(options),
     };
     match done {

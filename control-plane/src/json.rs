@@ -2,9 +2,11 @@
 
 mod policies;
 mod scaling;
+mod schedules;
 
 pub(crate) use policies::{describe, status};
 pub use scaling::{Phase, PoolNode, PoolPolicy, PoolStatus, Step};
+pub use schedules::{Schedule, ScheduleMode, ScheduleSettings};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

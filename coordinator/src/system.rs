@@ -2,6 +2,7 @@
 //! is planned, so plans that read them are not kept.
 
 mod audit;
+mod schedules;
 
 use crate::catalog::SYSTEM_SCHEMA;
 use crate::coordinator::Coordinator;
@@ -257,7 +258,9 @@ impl Catalog for Names {
             "hydrations" => Some(self.hydrations()),
             "quarantine" => Some(self.quarantine()),
             "queries" => Some(self.queries()),
+            "refresh_history" => Some(self.refresh_history()),
             "refreshes" => Some(self.refreshes()),
+            "schedules" => Some(self.schedules()),
             "shards" => Some(self.shards()),
             _ => None,
         }

@@ -7,10 +7,12 @@ mod issuers;
 mod keys;
 mod login;
 mod scaling;
+mod schedules;
 mod status;
 mod tenants;
 mod tokens;
 
+use crate::cluster::Cluster;
 use crate::config::Login;
 use crate::database::Database;
 use crate::error::Error;
@@ -44,8 +46,8 @@ pub(crate) struct Api {
     pub(crate) operators: Vec<Login>,
     /// For the keys of OpenID providers.
     pub(crate) http: reqwest::Client,
-    /// There are coordinators to publish to.
-    pub(crate) publishes: bool,
+    /// The coordinators that are published to, where there are any.
+    pub(crate) cluster: Option<Arc<dyn Cluster>>,
 }
 
 /// The routes of the API, of its description and of its page.
@@ -68,6 +70,12 @@ pub(crate) fn router(api: Arc<Api>) -> Router {
         .routes(routes!(scaling::show, scaling::put, scaling::delete))
         .routes(routes!(scaling::show_status))
         .routes(routes!(scaling::history))
+        .routes(routes!(schedules::list))
+        .routes(routes!(schedules::show, schedules::put, schedules::remove))
+        .routes(routes!(schedules::pause))
+        .routes(routes!(schedules::resume))
+        .routes(routes!(schedules::run))
+        .routes(routes!(schedules::history))
         .split_for_parts();
     routes
         .route("/.well-known/jwks.json", get(issuers::jwks))

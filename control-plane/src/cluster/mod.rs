@@ -9,7 +9,7 @@ pub use memory::MemoryCluster;
 
 use crate::error::Result;
 use crate::json::Coordinator;
-use flight_proto::admin::{Policy, Published};
+use flight_proto::admin::{PastRefresh, Policy, Published, RunSchedule};
 use flight_proto::policy::Signed;
 use futures::future::BoxFuture;
 
@@ -20,6 +20,12 @@ pub trait Cluster: Send + Sync {
 
     /// Has it take documents, in this order. An error where it took none or where that is not known: publish them again.
     fn publish(&self, documents: Vec<Signed>) -> BoxFuture<'_, Result<Published>>;
+
+    /// Has it run a schedule now. It knows those that were published.
+    fn run_schedule(&self, wanted: RunSchedule) -> BoxFuture<'_, Result<()>>;
+
+    /// What has been refreshed of a tenant's tables lately, the latest first, `limit` at most.
+    fn past_refreshes(&self, tenant: String, limit: usize) -> BoxFuture<'_, Result<Vec<PastRefresh>>>;
 
     /// Its coordinators, as they were when they were asked last.
     fn coordinators(&self) -> Vec<Coordinator>;

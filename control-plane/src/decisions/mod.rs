@@ -6,6 +6,7 @@ pub(crate) mod jwt;
 pub(crate) mod keys;
 pub(crate) mod pools;
 pub(crate) mod providers;
+pub(crate) mod schedules;
 pub(crate) mod tenants;
 pub(crate) mod tokens;
 

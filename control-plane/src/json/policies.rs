@@ -1,6 +1,6 @@
 //! Policy documents as JSON, and back.
 
-use super::{ApiKey, Issuer, Quotas, TenantSettings, TenantStatus, TokenKey, Workload};
+use super::{ApiKey, Issuer, Quotas, ScheduleSettings, TenantSettings, TenantStatus, TokenKey, Workload};
 use flight_proto::policy::{self, Algorithm, Document, Subject};
 use serde_json::{Value, json};
 
@@ -20,6 +20,15 @@ pub(crate) fn describe(document: &Document) -> Value {
         Some(Subject::Issuers(issuers)) => {
             let issuers: Vec<Issuer> = issuers.issuers.iter().map(Issuer::from).collect();
             json!({ "version": version, "issuers": issuers })
+        }
+        Some(Subject::Schedules(decided)) => {
+            let one = |one: &policy::Schedule| {
+                let (schema, table, name) = (&one.schema, &one.table, &one.name);
+                let settings = ScheduleSettings::from(one);
+                json!({ "schema": schema, "table": table, "name": name, "settings": settings })
+            };
+            let schedules: Vec<Value> = decided.schedules.iter().map(one).collect();
+            json!({ "version": version, "schedules": schedules })
         }
     }
 }

@@ -8,4 +8,5 @@ mod providers;
 mod publishing;
 mod restored;
 mod scaling;
+mod schedules;
 mod stored;

@@ -1,11 +1,12 @@
 //! The policy that a catalog holds: documents as they were published, and what they say.
 
 use super::reply::Refusal;
+use super::schedules::{self, TableSchedule};
 use flight_proto::Message;
 use flight_proto::catalog::CatalogState;
 use flight_proto::policy::{
     ApiKey, DEFAULT_TENANT, Document, ISSUERS, Issuer, Signed, Subject, Tenant, TenantStatus, keys_document,
-    tenant_document,
+    schedules_document, tenant_document,
 };
 use ring::signature::{ED25519, UnparsedPublicKey};
 use std::collections::BTreeMap;
@@ -18,6 +19,8 @@ pub struct Policy {
     /// By tenant.
     keys: BTreeMap<String, Arc<Vec<ApiKey>>>,
     issuers: Arc<Vec<Issuer>>,
+    /// By tenant.
+    schedules: BTreeMap<String, Arc<Vec<Arc<TableSchedule>>>>,
 }
 
 impl Policy {
@@ -36,12 +39,18 @@ impl Policy {
             Some(Subject::Tenant(tenant)) => drop(self.tenants.insert(about, Arc::new(tenant))),
             Some(Subject::ApiKeys(keys)) => drop(self.keys.insert(about, Arc::new(keys.keys))),
             Some(Subject::Issuers(issuers)) => self.issuers = Arc::new(issuers.issuers),
+            Some(Subject::Schedules(decided)) => {
+                self.schedules.insert(about, Arc::new(schedules::of(decided)));
+            }
             Some(Subject::Gone(_)) if document.name == ISSUERS => self.issuers = Arc::default(),
             Some(Subject::Gone(_)) if document.name == tenant_document(&about) => {
                 self.tenants.remove(&about);
             }
             Some(Subject::Gone(_)) if document.name == keys_document(&about) => {
                 self.keys.remove(&about);
+            }
+            Some(Subject::Gone(_)) if document.name == schedules_document(&about) => {
+                self.schedules.remove(&about);
             }
             Some(Subject::Gone(_)) => {}
             None => {}
@@ -72,6 +81,14 @@ impl Policy {
 
     pub fn issuers(&self) -> &Arc<Vec<Issuer>> {
         &self.issuers
+    }
+
+    /// The schedules of all tenants that are there, or of one.
+    pub fn schedules(&self, tenant: Option<&str>) -> impl Iterator<Item = &Arc<TableSchedule>> {
+        let wanted = move |name: &&String| tenant.is_none_or(|tenant| tenant == name.as_str());
+        let names = self.schedules.keys().filter(wanted);
+        let names = names.filter(move |name| self.closed(name) != Some(Closed::Unknown));
+        names.flat_map(move |name| self.schedules[name].iter())
     }
 }
 
@@ -121,8 +138,9 @@ pub(super) fn publish(
     {
         return Err(Refusal::BadDocument(format!("the tenant '{DEFAULT_TENANT}' cannot be deleted")));
     }
-    // Keys of a tenant that was deleted since are not those of one that has its name now.
-    if let Some(tenant) = document.tenant().filter(|tenant| name == keys_document(tenant))
+    // Keys and schedules of a tenant that was deleted since are not those of one that has its name now.
+    let hangs = |tenant: &&str| [keys_document(tenant), schedules_document(tenant)].contains(&name);
+    if let Some(tenant) = document.tenant().filter(hangs)
         && let Some(Ok(known)) = state.policy.get(&tenant_document(tenant)).map(Signed::read)
         && matches!(known.subject, Some(Subject::Gone(_)))
         && known.version > document.version
