@@ -17,6 +17,7 @@ mod route;
 mod s3;
 mod sample;
 mod scale;
+mod schedule;
 mod shard;
 mod size;
 mod sql;
@@ -66,6 +67,7 @@ enum Command {
     Scale(scale::Options),
     Route(route::Options),
     Usage(usage::Options),
+    Schedule(schedule::Options),
     Config(config::Options),
 }
 
@@ -94,6 +96,7 @@ fn main() -> ExitCode {
         Command::Scale(options) => scale::run(options),
         Command::Route(options) => route::run(options),
         Command::Usage(options) => usage::run(options),
+        Command::Schedule(options) => schedule::run(options),
         Command::Config(options) => config::run(options),
     };
     match done {

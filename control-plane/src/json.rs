@@ -3,11 +3,13 @@
 mod policies;
 mod routes;
 mod scaling;
+mod schedules;
 mod usage;
 
 pub(crate) use policies::{describe, status};
 pub use routes::{MayForce, MeasuredRange, Pushed, Range, Routes, Rule, Shape, TenantRoutes, Twin, When};
 pub use scaling::{Phase, PoolNode, PoolPolicy, PoolStatus, Step};
+pub use schedules::{Schedule, ScheduleMode, ScheduleSettings};
 pub use usage::{Budget, BudgetOf, NewPrice, OnLimit, Period, Price, Report, ReportRow};
 
 use serde::{Deserialize, Serialize};

@@ -92,13 +92,12 @@ pub async fn start(config: Config, environment: Environment) -> Result<Handle> {
     let lease = Arc::new(Lease::new(database.clone(), &config.intervals)?);
 
     let (stop, mut stopped) = watch::channel(false);
-    let publishes = cluster.is_some();
     let api = Api {
         database: database.clone(),
         lease: lease.clone(),
         operators: config.operators,
         http: http.clone(),
-        publishes,
+        cluster: cluster.clone(),
     };
     let router = api::router(Arc::new(api));
     let server = tokio::spawn(async move {

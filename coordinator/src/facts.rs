@@ -146,7 +146,7 @@ fn refresh(summary: RefreshSummary) -> admin::Refresh {
     }
 }
 
-fn refresh_run(run: RefreshRun) -> admin::RefreshRun {
+pub(crate) fn refresh_run(run: RefreshRun) -> admin::RefreshRun {
     let (cause, mode) = (run.cause(), run.mode());
     let (state, version, error) = match run.outcome {
         None => ("running", None, String::new()),
@@ -158,21 +158,25 @@ fn refresh_run(run: RefreshRun) -> admin::RefreshRun {
         began_at_us: run.began_us,
         elapsed_ms: run.elapsed_ms,
         started_by: match cause {
-            RefreshCause::Unknown => "",
-            RefreshCause::Schedule => "schedule",
-            RefreshCause::Event => "event",
-            RefreshCause::Statement => "statement",
-        }
-        .into(),
+            RefreshCause::Unknown => String::new(),
+            RefreshCause::Schedule if run.schedule.is_empty() => "clock".into(),
+            RefreshCause::Schedule => format!("schedule {}", run.schedule),
+            RefreshCause::Event => "event".into(),
+            RefreshCause::Statement => "statement".into(),
+            RefreshCause::Manifest => "manifest".into(),
+            RefreshCause::Operator => "operator".into(),
+        },
         mode: mode_text(mode).into(),
         state: state.into(),
         version,
         error,
         failures: run.failures,
+        attempt: run.attempt,
+        files_changed: run.files_changed,
     }
 }
 
-fn mode_text(mode: RefreshMode) -> &'static str {
+pub(crate) fn mode_text(mode: RefreshMode) -> &'static str {
     match mode {
         RefreshMode::Incremental => "incremental",
         RefreshMode::Full => "full",

@@ -2,6 +2,7 @@
 //! is planned, so plans that read them are not kept.
 
 mod audit;
+mod schedules;
 mod usage;
 
 use crate::catalog::SYSTEM_SCHEMA;
@@ -279,8 +280,10 @@ impl Catalog for Names {
             "hydrations" => Some(self.hydrations()),
             "quarantine" => Some(self.quarantine()),
             "queries" => Some(self.queries()),
+            "refresh_history" => Some(self.refresh_history()),
             "refreshes" => Some(self.refreshes()),
             "routes" => Some(self.routes()),
+            "schedules" => Some(self.schedules()),
             "shards" => Some(self.shards()),
             "usage" => Some(self.usage()),
             "budgets" => Some(self.budgets()),

@@ -163,7 +163,7 @@ pub struct RefreshRun {
     /// Microseconds since 1970.
     pub began_at_us: i64,
     pub elapsed_ms: u64,
-    /// `schedule`, `event` or `statement`.
+    /// `clock`, `schedule NAME`, `event`, `manifest`, `operator` or `statement`.
     pub started_by: String,
     /// `incremental` or `full`.
     pub mode: String,
@@ -175,6 +175,54 @@ pub struct RefreshRun {
     pub error: String,
     /// How many have failed one after the other.
     pub failures: u32,
+    /// Which attempt of a schedule it is, from 1.
+    #[serde(default)]
+    pub attempt: u32,
+    /// Files that were added, replaced or removed.
+    #[serde(default)]
+    pub files_changed: u64,
+}
+
+/// A refresh that has ended, and the table's names as it ran.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PastRefresh {
+    pub tenant: String,
+    pub dataset: u64,
+    pub schema: String,
+    pub table: String,
+    /// The schedule that had it run; empty: none by a name.
+    pub schedule: String,
+    pub run: RefreshRun,
+}
+
+/// A schedule that was decided, and what comes of it here.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct TableSchedule {
+    pub tenant: String,
+    pub schema: String,
+    pub table: String,
+    pub name: String,
+    pub cron: String,
+    /// Of the IANA database.
+    pub zone: String,
+    /// `incremental` or `full`.
+    pub mode: String,
+    /// `waiting`, `paused`, or why it does not come.
+    pub state: String,
+    /// When it comes next, in microseconds since 1970; absent: it does not.
+    pub next_at_us: Option<i64>,
+    /// The last run that it had, as far as this coordinator has heard.
+    pub last: Option<RefreshRun>,
+}
+
+/// Which schedule is to run now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RunSchedule {
+    pub tenant: String,
+    pub schema: String,
+    pub table: String,
+    pub name: String,
 }
 
 /// What comes of changes that an object store has told of.

@@ -1,9 +1,10 @@
 //! The words that nodes and clients say to each other, and the formats that outlive a process: catalog
-//! commands, catalog snapshots, manifests, policy documents, tickets. All but [`admin`], which is JSON, are protobuf, written here as
+//! commands, catalog snapshots, manifests, policy documents, tickets. All but [`admin`], which is JSON, and [`cron`], which is text, are protobuf, written here as
 //! Rust structs; golden tests hold their bytes. Nothing here knows the engine.
 
 pub mod admin;
 pub mod catalog;
+pub mod cron;
 pub mod log;
 pub mod manifest;
 pub mod node;

@@ -49,6 +49,22 @@ pub struct AskRefreshes {
     /// Whose those of `manifests` are, in their order; the default tenant's where this is shorter.
     #[prost(string, repeated, tag = "3")]
     pub tenants: Vec<String>,
+    /// Schedules that run now. Such are of documents that a leader of a version before would not know.
+    #[prost(message, repeated, tag = "4")]
+    pub schedules: Vec<ScheduleName>,
+}
+
+/// A schedule of [`crate::policy::Schedules`].
+#[derive(Clone, PartialEq, Eq, Hash, prost::Message)]
+pub struct ScheduleName {
+    #[prost(string, tag = "1")]
+    pub tenant: String,
+    #[prost(string, tag = "2")]
+    pub schema: String,
+    #[prost(string, tag = "3")]
+    pub table: String,
+    #[prost(string, tag = "4")]
+    pub name: String,
 }
 
 /// Refreshes that have begun or ended.
@@ -81,6 +97,22 @@ pub struct RefreshRun {
     /// When the next one is due, in microseconds since 1970; absent: none is, or it goes by the clock alone.
     #[prost(int64, optional, tag = "10")]
     pub next_us: Option<i64>,
+    /// The schedule that had it run; empty: none by a name.
+    #[prost(string, tag = "11")]
+    pub schedule: String,
+    /// Which attempt it is, from 1; 0: of one that a node of a version before tells.
+    #[prost(uint32, tag = "12")]
+    pub attempt: u32,
+    /// Files that were added, replaced or removed.
+    #[prost(uint64, tag = "13")]
+    pub files_changed: u64,
+    /// Whose table it was, and its names as it ran; empty where a node of a version before tells.
+    #[prost(string, tag = "14")]
+    pub tenant: String,
+    #[prost(string, tag = "15")]
+    pub schema: String,
+    #[prost(string, tag = "16")]
+    pub table: String,
 }
 
 #[derive(Clone, PartialEq, Eq, Hash, prost::Oneof)]
@@ -102,10 +134,15 @@ pub enum RefreshOutcome {
 pub enum RefreshCause {
     /// One that this version does not know.
     Unknown = 0,
+    /// The clock: the table's interval, or the schedule that the run names.
     Schedule = 1,
     /// The object store told of a change.
     Event = 2,
     Statement = 3,
+    /// Another cluster has committed a version.
+    Manifest = 4,
+    /// An operator has a schedule run now.
+    Operator = 5,
 }
 
 /// One version of a dataset.

@@ -15,6 +15,7 @@
 //! | `budgets/NAME` | [`Budgets`] of that tenant |
 //! | `prices` | [`Prices`] |
 //! | `spend/NAME` | [`Spend`] of that tenant |
+//! | `schedules/NAME` | [`Schedules`] of that tenant |
 
 mod routes;
 
@@ -61,7 +62,7 @@ pub struct Document {
     /// When it was decided, in microseconds since 1970.
     #[prost(int64, tag = "3")]
     pub decided_at_us: i64,
-    #[prost(oneof = "Subject", tags = "4, 5, 6, 7, 8, 9, 10, 11")]
+    #[prost(oneof = "Subject", tags = "4, 5, 6, 7, 8, 9, 10, 11, 12")]
     pub subject: Option<Subject>,
 }
 
@@ -84,6 +85,8 @@ pub enum Subject {
     Prices(Prices),
     #[prost(message, tag = "11")]
     Spend(Spend),
+    #[prost(message, tag = "12")]
+    Schedules(Schedules),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, prost::Message)]
@@ -243,6 +246,47 @@ pub enum Algorithm {
     Rs256 = 3,
 }
 
+/// When tables of a tenant are refreshed, beside what is set of the tables themselves.
+#[derive(Clone, PartialEq, Eq, Hash, prost::Message)]
+pub struct Schedules {
+    #[prost(string, tag = "1")]
+    pub tenant: String,
+    #[prost(message, repeated, tag = "2")]
+    pub schedules: Vec<Schedule>,
+}
+
+/// A schedule of a table, which is known by its name: one that was dropped and made again has it, too.
+#[derive(Clone, PartialEq, Eq, Hash, prost::Message)]
+pub struct Schedule {
+    #[prost(string, tag = "1")]
+    pub schema: String,
+    #[prost(string, tag = "2")]
+    pub table: String,
+    /// Unique among those of the table.
+    #[prost(string, tag = "3")]
+    pub name: String,
+    /// As [`crate::cron::Cron`] reads it.
+    #[prost(string, tag = "4")]
+    pub cron: String,
+    /// As [`crate::cron::Zone`] reads it.
+    #[prost(string, tag = "5")]
+    pub zone: String,
+    #[prost(enumeration = "crate::catalog::RefreshMode", tag = "6")]
+    pub mode: i32,
+    /// It does not come until it is resumed.
+    #[prost(bool, tag = "7")]
+    pub paused: bool,
+    /// How often a run that has failed is tried again.
+    #[prost(uint32, tag = "8")]
+    pub retries: u32,
+    /// How long after a failure, in seconds; 0 counts as 60.
+    #[prost(uint32, tag = "9")]
+    pub retry_pause_s: u32,
+    /// How long files are listed and read before the run is given up, in seconds; 0: as long as it takes.
+    #[prost(uint32, tag = "10")]
+    pub limit_s: u32,
+}
+
 /// Why bytes are no document.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PolicyError {
@@ -277,6 +321,7 @@ impl Document {
                 Some(("routes", tenant)) => routes_document(tenant),
                 Some(("budgets", tenant)) => budgets_document(tenant),
                 Some(("spend", tenant)) => spend_document(tenant),
+                Some(("schedules", tenant)) => schedules_document(tenant),
                 _ => return invalid("this version of Tundra knows of no such thing".into()),
             },
             Some(Subject::Tenant(tenant)) => tenant_document(&tenant.name),
@@ -286,6 +331,7 @@ impl Document {
             Some(Subject::Budgets(budgets)) => budgets_document(&budgets.tenant),
             Some(Subject::Prices(_)) => PRICES.into(),
             Some(Subject::Spend(spend)) => spend_document(&spend.tenant),
+            Some(Subject::Schedules(schedules)) => schedules_document(&schedules.tenant),
         };
         if self.name != expected {
             return invalid(format!("what it is about is named '{expected}'"));
@@ -343,6 +389,11 @@ pub fn keys_document(tenant: &str) -> String {
 /// The name of the document about which engines answer a tenant's queries.
 pub fn routes_document(tenant: &str) -> String {
     format!("routes/{tenant}")
+}
+
+/// The name of the document about a tenant's schedules.
+pub fn schedules_document(tenant: &str) -> String {
+    format!("schedules/{tenant}")
 }
 
 /// The name of the document about prices.
@@ -435,6 +486,7 @@ mod tests {
             ("issuers", true),
             ("keys/acme", true),
             ("routes/acme", true),
+            ("schedules/acme", true),
             ("tenant/A", false),
             ("tenant/a/b", false),
             ("x", false),
@@ -463,5 +515,33 @@ mod tests {
         let bytes = document().encode_to_vec();
         let expected = b"\x0a\x0btenant/acme\x10\xac\x02\x18\x05\x2a\x08\x0a\x04acme\x10\x01";
         assert_eq!(bytes, expected, "{}", bytes.escape_ascii());
+    }
+
+    #[test]
+    fn golden_schedules() {
+        let schedule = Schedule {
+            schema: "main".into(),
+            table: "t".into(),
+            name: "nightly".into(),
+            cron: "0 3 * * *".into(),
+            zone: "UTC".into(),
+            mode: crate::catalog::RefreshMode::Full.into(),
+            paused: true,
+            retries: 2,
+            retry_pause_s: 300,
+            limit_s: 5,
+        };
+        let schedules = Schedules { tenant: "acme".into(), schedules: vec![schedule] };
+        let subject = Some(Subject::Schedules(schedules));
+        let document = Document { name: "schedules/acme".into(), version: 1, decided_at_us: 5, subject };
+        let bytes = document.encode_to_vec();
+        let expected = b"\x0a\x0eschedules/acme\x10\x01\x18\x05b5\x0a\x04acme\x12-\x0a\x04main\x12\x01t\x1a\x07nightly\x22\x090 3 * * **\x03UTC0\x018\x01@\x02H\xac\x02P\x05";
+        assert_eq!(bytes, expected, "{}", bytes.escape_ascii());
+        assert_eq!(Document::decode(&*bytes).unwrap(), document);
+        assert!(document.sign(&[7; KEY_BYTES], sign).read().is_ok());
+        let other = Document { name: "schedules/zeta".into(), ..document };
+        assert!(
+            other.sign(&[7; KEY_BYTES], sign).read().unwrap_err().to_string().contains("'schedules/acme'")
+        );
     }
 }

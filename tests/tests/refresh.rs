@@ -15,13 +15,14 @@ use serde_json::{Value, json};
 use shard::Stores;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tundra_tests::cluster::ProcessCluster;
+use tundra_tests::cluster::{FurtherNode, ProcessCluster, start_node, tundra};
 use tundra_tests::connection::{Connection, number};
 use tundra_tests::http::post;
 use tundra_tests::s3::{Faults, S3Server};
 use tundra_tests::server::{TestServer, Variation};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Longer than a minute, in which schedules of every minute come.
+const PATIENCE: Duration = Duration::from_secs(90);
 
 /// A Parquet file of a column `i`; files of as many values have the same size.
 fn parquet(values: impl IntoIterator<Item = i64>) -> Vec<u8> {
@@ -126,7 +127,7 @@ async fn by_the_clock() {
     let version = one(&mut connection, VERSION).await;
     tokio::time::sleep(Duration::from_millis(2_500)).await;
     assert_eq!(one(&mut connection, VERSION).await, version, "nothing changed, nothing is committed");
-    assert_eq!(one(&mut connection, CAUSE).await, "schedule");
+    assert_eq!(one(&mut connection, CAUSE).await, "clock");
     let due = "SELECT next_at > last_at AND last_elapsed_ms >= 0 FROM system.refreshes";
     becomes(&mut connection, due, "true").await;
 
@@ -152,7 +153,7 @@ async fn by_the_clock() {
     assert_eq!(one(&mut connection, CAUSE).await, "statement");
 
     connection.execute("ALTER TABLE t SET (refresh_every = '1 second')").await.unwrap();
-    becomes(&mut connection, CAUSE, "schedule").await;
+    becomes(&mut connection, CAUSE, "clock").await;
     connection.execute("DROP TABLE t").await.unwrap();
     assert_eq!(number(&mut connection, "SELECT count(*) FROM system.refreshes").await.unwrap(), 0);
     // A refresh that had begun may still ask.
@@ -295,7 +296,127 @@ async fn by_events() {
     let (status, taken) = send(&event.to_string()).await;
     assert_eq!((status, &taken["reconcile"][0]["dataset"]), (200, &json!(dataset)), "{taken}");
     becomes(&mut connection, COUNT, "50").await;
+    let taken_in =
+        "SELECT cause || ' ' || outcome FROM system.refresh_history ORDER BY started_at DESC LIMIT 1";
+    becomes(&mut connection, taken_in, "manifest refreshed").await;
     server.stop().await.unwrap();
+}
+
+/// `tundra control` beside a cluster.
+struct Control {
+    _node: FurtherNode,
+    url: String,
+}
+
+impl Control {
+    async fn start(cluster: &ProcessCluster, data: &str) -> Control {
+        let coordinators = cluster.http.join(",");
+        let words = ["control", "--data", data, "--listen", "127.0.0.1:0", "--coordinators", &coordinators];
+        let words: Vec<String> = words.into_iter().map(str::to_string).collect();
+        let mut node = start_node(&tundra().unwrap(), &words, false).unwrap();
+        let url = node.ready("http=").await.unwrap();
+        Control { _node: node, url }
+    }
+
+    /// What `tundra schedule` prints, or complains of.
+    async fn schedule(&self, arguments: &[&str]) -> Result<String, String> {
+        let mut command = tokio::process::Command::new(tundra().unwrap());
+        command.arg("schedule").args(arguments).env("TUNDRA_CONTROL_URL", &self.url);
+        let output = command.output().await.unwrap();
+        let told = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        match output.status.success() {
+            true => Ok(told(&output.stdout)),
+            false => Err(told(&output.stderr)),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn by_schedules_of_the_control_plane() {
+    let s3 = S3Server::start().await.unwrap();
+    let lake = Lake::of(&s3);
+    let location = s3.location("tundra");
+    let arguments = ["--coordinators", "3", "--shards", "2", "--memory", "2GB", "--object-store", &location];
+    let folder = tempfile::tempdir().unwrap();
+    let cluster = ProcessCluster::start_with(folder, &arguments, &s3.settings()).await.unwrap();
+    let data = tempfile::tempdir().unwrap();
+    let control = Control::start(&cluster, &data.path().display().to_string()).await;
+    let mut connection = cluster.connect().await.unwrap();
+    lake.put("a.parquet", 0..10).await;
+    let create = format!("CREATE EXTERNAL TABLE t STORED AS PARQUET LOCATION '{}'", lake.location());
+    connection.execute(&create).await.unwrap();
+
+    // What an operator has run, which is of a mode of its own.
+    let yearly = ["set", "default", "t", "--name", "yearly", "--cron", "0 3 1 jan *"];
+    let more = ["--mode", "full", "--retries", "1", "--retry-pause", "1", "--limit", "2"];
+    control.schedule(&[&yearly[..], &more].concat()).await.unwrap();
+    let shown = control.schedule(&["show", "default", "t", "--name", "yearly"]).await.unwrap();
+    assert_eq!(shown.matches("-01-01T03:00:00").count(), 5, "{shown}");
+    control.schedule(&["set", "default", "ghost", "--cron", "@daily", "--zone", "Asia/Tokyo"]).await.unwrap();
+    let state = "SELECT state FROM system.schedules WHERE schedule = 'yearly'";
+    let ghost = "SELECT state FROM system.schedules WHERE table_name = 'ghost'";
+    for _ in 0..6 {
+        becomes(&mut connection, state, "waiting").await;
+        becomes(&mut connection, ghost, "there is no such table").await;
+    }
+    lake.put("b.parquet", 10..20).await;
+    control.schedule(&["run", "default", "t", "--name", "yearly"]).await.unwrap();
+    becomes(&mut connection, COUNT, "20").await;
+    let latest = "SELECT cause || ' ' || mode || ' ' || outcome || ' ' || files_changed || ' ' || attempt \
+                  FROM system.refresh_history ORDER BY started_at DESC LIMIT 1";
+    // All coordinators hear of it.
+    for _ in 0..6 {
+        becomes(&mut connection, latest, "operator full refreshed 2 1").await;
+    }
+    let refused = control.schedule(&["run", "default", "ghost"]).await.unwrap_err();
+    assert!(refused.contains("there is no such table"), "{refused}");
+    let refused = control.schedule(&["set", "default", "t", "--cron", "61 * * * *"]).await.unwrap_err();
+    assert!(refused.contains("no minute"), "{refused}");
+
+    // What fails is tried again, once.
+    s3.set(Faults { down: true, ..Faults::default() });
+    control.schedule(&["run", "default", "t", "--name", "yearly"]).await.unwrap();
+    becomes(&mut connection, latest, "operator full failed 0 2").await;
+    let late = one(&mut connection, "SELECT max(error) FROM system.refresh_history").await;
+    assert!(late.contains("within 2 s") || late.contains("error sending request"), "{late}");
+    s3.set(Faults::default());
+
+    // By the calendar, also where another coordinator leads.
+    control.schedule(&["set", "default", "t", "--name", "often", "--cron", "* * * * *"]).await.unwrap();
+    lake.put("c.parquet", 20..30).await;
+    becomes(&mut connection, COUNT, "30").await;
+    becomes(&mut connection, latest, "schedule often incremental refreshed 1 1").await;
+    let second = "SELECT extract(second FROM max(started_at)) < 10 FROM system.refresh_history";
+    becomes(&mut connection, second, "true").await;
+    let leader = cluster.admin(0, &["leader"]).await.unwrap()["coordinator"].as_u64().unwrap();
+    let name = format!("coordinator-{leader}");
+    cluster.kill(&name).unwrap();
+    cluster.wait_for(&name).await.unwrap();
+    connection = connect_again(&cluster).await;
+    lake.put("d.parquet", 30..40).await;
+    becomes(&mut connection, COUNT, "40").await;
+    let begun = Instant::now();
+    loop {
+        let history = control.schedule(&["history", "default", "--json"]).await.unwrap();
+        let history: Value = serde_json::from_str(&history).unwrap();
+        if history[0]["schedule"] == "often" && history[0]["run"]["state"] != "failed" {
+            break;
+        }
+        assert!(begun.elapsed() < PATIENCE, "{history}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+
+    // Paused, and gone.
+    control.schedule(&["pause", "default", "t", "--name", "often"]).await.unwrap();
+    becomes(&mut connection, "SELECT state FROM system.schedules WHERE schedule = 'often'", "paused").await;
+    control.schedule(&["remove", "default", "t", "--name", "often"]).await.unwrap();
+    becomes(&mut connection, "SELECT count(*) FROM system.schedules", "2").await;
+    // A table that was dropped and made again has its schedules.
+    connection.execute("DROP TABLE t").await.unwrap();
+    becomes(&mut connection, state, "there is no such table").await;
+    connection.execute(&create).await.unwrap();
+    becomes(&mut connection, state, "waiting").await;
+    cluster.stop().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -348,7 +469,7 @@ async fn on_a_cluster_that_loses_its_leader() {
         (&json!("00:00:01"), &json!("incremental")),
         "{datasets}"
     );
-    assert_eq!(refresh["last"]["started_by"], "schedule", "{datasets}");
+    assert_eq!(refresh["last"]["started_by"], "clock", "{datasets}");
 
     connection.execute("ALTER TABLE t RESET (refresh_every)").await.unwrap();
     tokio::time::sleep(Duration::from_secs(2)).await;

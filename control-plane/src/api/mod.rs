@@ -8,11 +8,13 @@ mod keys;
 mod login;
 mod routes;
 mod scaling;
+mod schedules;
 mod status;
 mod tenants;
 mod tokens;
 mod usage;
 
+use crate::cluster::Cluster;
 use crate::config::Login;
 use crate::database::Database;
 use crate::error::Error;
@@ -46,8 +48,8 @@ pub(crate) struct Api {
     pub(crate) operators: Vec<Login>,
     /// For the keys of OpenID providers.
     pub(crate) http: reqwest::Client,
-    /// There are coordinators to publish to.
-    pub(crate) publishes: bool,
+    /// The coordinators that are published to, where there are any.
+    pub(crate) cluster: Option<Arc<dyn Cluster>>,
 }
 
 /// The routes of the API, of its description and of its page.
@@ -71,6 +73,12 @@ pub(crate) fn router(api: Arc<Api>) -> Router {
         .routes(routes!(scaling::show, scaling::put, scaling::delete))
         .routes(routes!(scaling::show_status))
         .routes(routes!(scaling::history))
+        .routes(routes!(schedules::list))
+        .routes(routes!(schedules::show, schedules::put, schedules::remove))
+        .routes(routes!(schedules::pause))
+        .routes(routes!(schedules::resume))
+        .routes(routes!(schedules::run))
+        .routes(routes!(schedules::history))
         .routes(routes!(usage::show))
         .routes(routes!(usage::list_prices, usage::set_prices))
         .routes(routes!(usage::list_budgets))

@@ -11,7 +11,7 @@ use axum::Json;
 pub(crate) async fn show(caller: Admitted) -> Result<Json<Status>> {
     let api = &caller.api;
     let leader = api.lease.leader().await?;
-    let published = if api.publishes { api.database.publication().await? } else { None };
+    let published = if api.cluster.is_some() { api.database.publication().await? } else { None };
     let behind = api.database.count_after(published.as_ref().map_or(0, |report| report.version)).await?;
     Ok(Json(Status {
         instance: api.lease.holder.clone(),
@@ -19,7 +19,7 @@ pub(crate) async fn show(caller: Admitted) -> Result<Json<Status>> {
         leader: leader.holder,
         term: leader.term.try_into().unwrap_or(0),
         version: api.database.version().await?,
-        behind: if api.publishes { behind } else { 0 },
+        behind: if api.cluster.is_some() { behind } else { 0 },
         policy_key: hex::encode(api.database.policy_key()),
         published,
     }))

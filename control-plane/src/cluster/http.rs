@@ -6,7 +6,7 @@ use crate::decisions::providers::cause;
 use crate::error::{Error, Result};
 use crate::hex;
 use crate::json::Coordinator;
-use flight_proto::admin::{Failure, Policy, Publish, Published};
+use flight_proto::admin::{Failure, PastRefresh, Policy, Publish, Published, RunSchedule};
 use flight_proto::policy::Signed;
 use flight_proto::usage::Usage;
 use futures::FutureExt;
@@ -90,7 +90,13 @@ impl HttpCluster {
         body: Option<Vec<u8>>,
     ) -> std::result::Result<T, Refusal> {
         let answered = self.ask(method, url, path, body).await;
-        let failure = match &answered {
+        self.note(url, &answered);
+        answered
+    }
+
+    /// Keeps how a coordinator has answered.
+    fn note<T>(&self, url: &Url, answered: &std::result::Result<T, Refusal>) {
+        let failure = match answered {
             Ok(_) => None,
             Err(Refusal::Away(why) | Refusal::Refused(why) | Refusal::NotUnderstood(why)) => {
                 Some(why.clone())
@@ -99,7 +105,34 @@ impl HttpCluster {
         if let Some(node) = self.nodes.lock().iter_mut().find(|node| node.url == *url) {
             node.failure = Some(failure);
         }
-        answered
+    }
+
+    /// Asks one coordinator after the other, until one has answered.
+    async fn first<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &[&str],
+        query: &[(&str, String)],
+        body: Option<Vec<u8>>,
+    ) -> Result<T> {
+        let mut failures = Vec::new();
+        for url in self.urls() {
+            let mut asked = url.clone();
+            if !query.is_empty() {
+                asked.query_pairs_mut().extend_pairs(query);
+            }
+            let answered = self.ask(method.clone(), &asked, path, body.clone()).await;
+            self.note(&url, &answered);
+            match answered {
+                Ok(answer) => return Ok(answer),
+                Err(Refusal::Refused(why)) => return Err(Error::Cluster(format!("{url}: {why}"))),
+                Err(Refusal::NotUnderstood(why)) => return Err(Error::NotTaken(format!("{url}: {why}"))),
+                Err(Refusal::Away(why)) => failures.push(format!("{url}: {why}")),
+            }
+            // The others are tried first from now on.
+            self.nodes.lock().rotate_left(1);
+        }
+        Err(none(&failures))
     }
 
     pub(super) async fn ask<T: DeserializeOwned>(
@@ -176,18 +209,24 @@ impl Cluster for HttpCluster {
             let documents = documents.iter().map(|signed| hex::encode(&signed.encode_to_vec())).collect();
             let body = serde_json::to_vec(&Publish { documents });
             let body = body.map_err(|error| Error::Internal(error.to_string()))?;
-            let mut failures = Vec::new();
-            for url in self.urls() {
-                match self.call(Method::PUT, &url, POLICY, Some(body.clone())).await {
-                    Ok(published) => return Ok(published),
-                    Err(Refusal::Refused(why)) => return Err(Error::Cluster(format!("{url}: {why}"))),
-                    Err(Refusal::NotUnderstood(why)) => return Err(Error::NotTaken(format!("{url}: {why}"))),
-                    Err(Refusal::Away(why)) => failures.push(format!("{url}: {why}")),
-                }
-                // The others are tried first from now on.
-                self.nodes.lock().rotate_left(1);
-            }
-            Err(none(&failures))
+            self.first(Method::PUT, POLICY, &[], Some(body)).await
+        }
+        .boxed()
+    }
+
+    fn run_schedule(&self, wanted: RunSchedule) -> BoxFuture<'_, Result<()>> {
+        async move {
+            let body = serde_json::to_vec(&wanted).map_err(|error| Error::Internal(error.to_string()))?;
+            let path = &["schedules", "run"];
+            self.first::<RunSchedule>(Method::POST, path, &[], Some(body)).await.map(drop)
+        }
+        .boxed()
+    }
+
+    fn past_refreshes(&self, tenant: String, limit: usize) -> BoxFuture<'_, Result<Vec<PastRefresh>>> {
+        async move {
+            let query = [("tenant", tenant), ("limit", limit.to_string())];
+            self.first(Method::GET, &["refreshes"], &query, None).await
         }
         .boxed()
     }

@@ -4,7 +4,9 @@ use super::Cluster;
 use crate::error::{Error, Result};
 use crate::json::Coordinator;
 use crate::{hex, signing};
-use flight_proto::admin::{Policy, PolicyDocument, PublishOutcome, Published, PublishedDocument};
+use flight_proto::admin::{
+    PastRefresh, Policy, PolicyDocument, PublishOutcome, Published, PublishedDocument, RunSchedule,
+};
 use flight_proto::policy::{Document, Signed, Subject};
 use flight_proto::usage::Usage;
 use futures::FutureExt;
@@ -29,6 +31,8 @@ struct State {
     usage: Vec<Usage>,
     /// The name of documents that it does not know what to make of.
     not_understood: String,
+    /// Schedules that were to run, in order.
+    runs: Vec<RunSchedule>,
 }
 
 impl MemoryCluster {
@@ -50,6 +54,11 @@ impl MemoryCluster {
     /// What it has of a name.
     pub fn document(&self, name: &str) -> Option<Document> {
         self.state.lock().taken.get(name).map(|(document, _)| document.clone())
+    }
+
+    /// Schedules that were to run, in order.
+    pub fn runs(&self) -> Vec<RunSchedule> {
+        self.state.lock().runs.clone()
     }
 
     /// Names and versions of all documents in the order in which they were taken.
@@ -117,6 +126,16 @@ impl Cluster for MemoryCluster {
         .boxed()
     }
 
+    fn run_schedule(&self, wanted: RunSchedule) -> BoxFuture<'_, Result<()>> {
+        async move {
+            let mut state = self.state.lock();
+            state.reached()?;
+            state.runs.push(wanted);
+            Ok(())
+        }
+        .boxed()
+    }
+
     fn usage(&self, taken: BTreeMap<String, u64>) -> BoxFuture<'_, Vec<Usage>> {
         async move {
             let mut state = self.state.lock();
@@ -130,6 +149,11 @@ impl Cluster for MemoryCluster {
             state.usage.clone()
         }
         .boxed()
+    }
+
+    /// It has no tables.
+    fn past_refreshes(&self, _tenant: String, _limit: usize) -> BoxFuture<'_, Result<Vec<PastRefresh>>> {
+        async move { self.state.lock().reached().map(|()| Vec::new()) }.boxed()
     }
 
     fn coordinators(&self) -> Vec<Coordinator> {

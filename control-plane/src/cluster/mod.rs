@@ -10,7 +10,7 @@ pub use memory::MemoryCluster;
 
 use crate::error::Result;
 use crate::json::Coordinator;
-use flight_proto::admin::{Policy, Published};
+use flight_proto::admin::{PastRefresh, Policy, Published, RunSchedule};
 use flight_proto::policy::Signed;
 use flight_proto::usage::Usage;
 use futures::future::BoxFuture;
@@ -26,6 +26,12 @@ pub trait Cluster: Send + Sync {
 
     /// What was used, of each coordinator that answers; `taken` has the last batch that was kept of each of their starts.
     fn usage(&self, taken: BTreeMap<String, u64>) -> BoxFuture<'_, Vec<Usage>>;
+
+    /// Has it run a schedule now. It knows those that were published.
+    fn run_schedule(&self, wanted: RunSchedule) -> BoxFuture<'_, Result<()>>;
+
+    /// What has been refreshed of a tenant's tables lately, the latest first, `limit` at most.
+    fn past_refreshes(&self, tenant: String, limit: usize) -> BoxFuture<'_, Result<Vec<PastRefresh>>>;
 
     /// Its coordinators, as they were when they were asked last.
     fn coordinators(&self) -> Vec<Coordinator>;

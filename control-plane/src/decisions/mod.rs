@@ -7,6 +7,7 @@ pub(crate) mod keys;
 pub(crate) mod pools;
 pub(crate) mod providers;
 pub(crate) mod routes;
+pub(crate) mod schedules;
 pub(crate) mod tenants;
 pub(crate) mod tokens;
 

@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::json::{self, Tenant, TenantSettings};
 use flight_proto::policy::{
     self, DEFAULT_TENANT, Document, Gone, Subject, TenantStatus, budgets_document, check_tenant_name,
-    keys_document, routes_document, tenant_document,
+    keys_document, routes_document, schedules_document, tenant_document,
 };
 
 const TIER: &str = "standard";
@@ -111,8 +111,10 @@ pub(crate) async fn delete(database: &Database, who: &str, name: &str) -> Result
         return Err(Error::Conflict(why));
     }
     change.decide(&tenant_document(name), "delete", Subject::Gone(Gone {})).await?;
-    if change.document(&keys_document(name)).await?.is_some() {
-        change.decide(&keys_document(name), "delete", Subject::Gone(Gone {})).await?;
+    for document in [keys_document(name), schedules_document(name)] {
+        if change.document(&document).await?.is_some() {
+            change.decide(&document, "delete", Subject::Gone(Gone {})).await?;
+        }
     }
     if change.document(&budgets_document(name)).await?.is_some() {
         change.decide(&budgets_document(name), "delete", Subject::Gone(Gone {})).await?;

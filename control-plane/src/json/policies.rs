@@ -1,7 +1,8 @@
 //! Policy documents as JSON, and back.
 
 use super::{
-    ApiKey, Budget, Issuer, Price, Quotas, Routes, TenantSettings, TenantStatus, TokenKey, Workload,
+    ApiKey, Budget, Issuer, Price, Quotas, Routes, ScheduleSettings, TenantSettings, TenantStatus, TokenKey,
+    Workload,
 };
 use flight_proto::policy::{self, Algorithm, Document, Subject};
 use serde_json::{Value, json};
@@ -37,6 +38,15 @@ pub(crate) fn describe(document: &Document) -> Value {
             json!({ "version": version, "prices": prices })
         }
         Some(Subject::Spend(spend)) => json!({ "version": version, "spent_of": spend.spent.len() }),
+        Some(Subject::Schedules(decided)) => {
+            let one = |one: &policy::Schedule| {
+                let (schema, table, name) = (&one.schema, &one.table, &one.name);
+                let settings = ScheduleSettings::from(one);
+                json!({ "schema": schema, "table": table, "name": name, "settings": settings })
+            };
+            let schedules: Vec<Value> = decided.schedules.iter().map(one).collect();
+            json!({ "version": version, "schedules": schedules })
+        }
     }
 }
 

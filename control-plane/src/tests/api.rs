@@ -223,7 +223,7 @@ async fn operators_log_in_and_pages_of_others_are_refused() {
             calls += 1;
         }
     }
-    assert_eq!(calls, 33);
+    assert_eq!(calls, 41);
     for path in ["/healthz", "/docs", "/openapi.json", "/.well-known/jwks.json"] {
         assert_eq!(status(path, None).await.status(), 200, "{path}");
     }

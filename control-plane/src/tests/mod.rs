@@ -8,5 +8,6 @@ mod providers;
 mod publishing;
 mod restored;
 mod scaling;
+mod schedules;
 mod stored;
 mod usage;

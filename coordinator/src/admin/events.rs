@@ -58,7 +58,7 @@ fn concerned(coordinator: &Coordinator, changes: &[Change]) -> (AskRefreshes, u6
         manifests.extend(manifest);
     }
     let (manifests, tenants) = manifests.into_iter().unzip();
-    (AskRefreshes { files: files.into_iter().collect(), manifests, tenants }, unconcerned)
+    (AskRefreshes { files: files.into_iter().collect(), manifests, tenants, schedules: vec![] }, unconcerned)
 }
 
 /// The dataset whose manifest an object below the root is, and its tenant.

@@ -10,6 +10,7 @@ pub(crate) mod others;
 mod policy;
 pub(crate) mod quarantine;
 pub(crate) mod queries;
+mod schedules;
 mod usage;
 
 use crate::coordinator::Coordinator;
@@ -67,6 +68,9 @@ pub(crate) fn router(readiness: Readiness) -> Router {
         .routes(routes!(quarantine::list))
         .routes(routes!(quarantine::release))
         .routes(routes!(usage::give))
+        .routes(routes!(schedules::list))
+        .routes(routes!(schedules::run))
+        .routes(routes!(schedules::history))
         .split_for_parts();
     api.layer(middleware::from_fn_with_state(readiness.clone(), write_down))
         .with_state(readiness)

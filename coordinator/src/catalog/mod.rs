@@ -8,6 +8,7 @@ mod foreign;
 mod policy;
 mod raft;
 mod reply;
+mod schedules;
 mod state;
 
 pub use policy::{Closed, Policy};
@@ -16,6 +17,7 @@ pub use raft::{
     Timings, Transport,
 };
 pub use reply::{Refusal, Reply};
+pub use schedules::TableSchedule;
 pub use state::{CatalogState, DEFAULT_SCHEMA, INFORMATION_SCHEMA, SYSTEM_SCHEMA, is_built_in};
 
 use crate::error::Result;

@@ -1,12 +1,13 @@
 //! The policy that a catalog holds: documents as they were published, and what they say.
 
 use super::reply::Refusal;
+use super::schedules::{self, TableSchedule};
 use flight_proto::Message;
 use flight_proto::catalog::CatalogState;
 use flight_proto::policy::{
     ApiKey, Budget, DEFAULT_TENANT, Document, ISSUERS, Issuer, PRICES, Prices, Routes, Signed, Spend,
-    Subject, Tenant, TenantStatus, budgets_document, keys_document, routes_document, spend_document,
-    tenant_document,
+    Subject, Tenant, TenantStatus, budgets_document, keys_document, routes_document, schedules_document,
+    spend_document, tenant_document,
 };
 use ring::signature::{ED25519, UnparsedPublicKey};
 use std::collections::BTreeMap;
@@ -25,6 +26,8 @@ pub struct Policy {
     budgets: BTreeMap<String, Arc<Vec<Budget>>>,
     spend: BTreeMap<String, Arc<Spend>>,
     prices: Arc<Prices>,
+    /// By tenant.
+    schedules: BTreeMap<String, Arc<Vec<Arc<TableSchedule>>>>,
 }
 
 impl Policy {
@@ -43,6 +46,9 @@ impl Policy {
             Some(Subject::Tenant(tenant)) => drop(self.tenants.insert(about, Arc::new(tenant))),
             Some(Subject::ApiKeys(keys)) => drop(self.keys.insert(about, Arc::new(keys.keys))),
             Some(Subject::Issuers(issuers)) => self.issuers = Arc::new(issuers.issuers),
+            Some(Subject::Schedules(decided)) => {
+                self.schedules.insert(about, Arc::new(schedules::of(decided)));
+            }
             Some(Subject::Budgets(budgets)) => {
                 drop(self.budgets.insert(about, Arc::new(budgets.budgets)));
             }
@@ -61,6 +67,9 @@ impl Policy {
             }
             Some(Subject::Gone(_)) if document.name == keys_document(&about) => {
                 self.keys.remove(&about);
+            }
+            Some(Subject::Gone(_)) if document.name == schedules_document(&about) => {
+                self.schedules.remove(&about);
             }
             Some(Subject::Routes(routes)) => {
                 self.routes.insert(about, (document.version, Arc::new(routes)));
@@ -123,6 +132,14 @@ impl Policy {
     pub fn issuers(&self) -> &Arc<Vec<Issuer>> {
         &self.issuers
     }
+
+    /// The schedules of all tenants that are there, or of one.
+    pub fn schedules(&self, tenant: Option<&str>) -> impl Iterator<Item = &Arc<TableSchedule>> {
+        let wanted = move |name: &&String| tenant.is_none_or(|tenant| tenant == name.as_str());
+        let names = self.schedules.keys().filter(wanted);
+        let names = names.filter(move |name| self.closed(name) != Some(Closed::Unknown));
+        names.flat_map(move |name| self.schedules[name].iter())
+    }
 }
 
 /// Why nobody of a tenant may be served.
@@ -171,9 +188,11 @@ pub(super) fn publish(
     {
         return Err(Refusal::BadDocument(format!("the tenant '{DEFAULT_TENANT}' cannot be deleted")));
     }
-    // Keys and routes of a tenant that was deleted since are not those of one that has its name now.
-    let of_tenant = |tenant: &&str| name == keys_document(tenant) || name == routes_document(tenant);
-    if let Some(tenant) = document.tenant().filter(of_tenant)
+    // Keys, routes and schedules of a tenant that was deleted since are not those of one that has its name now.
+    let hangs = |tenant: &&str| {
+        [keys_document(tenant), routes_document(tenant), schedules_document(tenant)].contains(&name)
+    };
+    if let Some(tenant) = document.tenant().filter(hangs)
         && let Some(Ok(known)) = state.policy.get(&tenant_document(tenant)).map(Signed::read)
         && matches!(known.subject, Some(Subject::Gone(_)))
         && known.version > document.version

@@ -6,11 +6,14 @@ use super::{COMMIT_ATTEMPTS, Datasets, shard_error, too_many_writers};
 use crate::error::{Error, Result};
 use crate::manifests::Commit;
 use flight_proto::catalog::{Change, Dataset, DropDataset, Refresh, RefreshMode, SetRefresh};
-use flight_proto::manifest::Manifest;
+use flight_proto::manifest::{File, Manifest};
 use planner::RefreshOptions;
 use planner::catalog::Table;
 use shard::schema::{columns_from_stored, columns_to_stored};
+use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// What a refresh has found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,7 +21,7 @@ pub(crate) enum Refreshed {
     /// The files are those of the version that queries see.
     Unchanged,
     /// They are those of this version, which was made, or was still to be switched on.
-    Version(u64),
+    Version { version: u64, files_changed: u64 },
 }
 
 impl Datasets {
@@ -40,23 +43,31 @@ impl Datasets {
         self.propose(Change::SetRefresh(set)).await.map(drop)
     }
 
-    /// Lists the files of a dataset anew, and switches to them where they have changed or are all to be read anew.
-    pub(crate) async fn refresh(&self, dataset: u64, mode: RefreshMode) -> Result<Refreshed> {
+    /// Lists the files of a dataset anew, and switches to them where they have changed or are all to be read anew. Within
+    /// `limit` there is to be a version to commit; bringing it in takes as long as it takes.
+    pub(crate) async fn refresh(
+        &self,
+        dataset: u64,
+        mode: RefreshMode,
+        limit: Option<Duration>,
+    ) -> Result<Refreshed> {
+        let until = limit.map(|limit| (limit, Instant::now() + limit));
         let known = self.catalog().snapshot().dataset(&self.tenant, dataset).cloned();
         let known = known.ok_or_else(|| Error::NotFound(format!("dataset {dataset} was dropped")))?;
-        let _turn = self.turn(&known.schema, &known.name).await;
+        let turn = async { Ok(self.turn(&known.schema, &known.name).await) };
+        let _turn = in_time(until, turn).await?;
         if self.catalog().snapshot().dataset(&self.tenant, dataset).is_none() {
             return Err(dropped(&known.name));
         }
         // Known before the files are: what others commit meanwhile may have newer ones.
-        let mut head = self.head(dataset).await?;
+        let mut head = in_time(until, self.head(dataset)).await?;
         if known.location.is_empty() {
             // Its files are known; it may have to be brought in again.
             return self.bring_in_again(&head).await;
         }
         self.check_location(&known.location)?;
         for _ in 0..COMMIT_ATTEMPTS {
-            let next = match self.next(&known, &head, mode).await? {
+            let next = match in_time(until, self.next(&known, &head, mode)).await? {
                 None => return self.bring_in_again(&head).await,
                 Some(next) => Arc::new(next),
             };
@@ -64,7 +75,8 @@ impl Datasets {
                 Commit::Done => {
                     self.state.lock().heads.insert(dataset, next.clone());
                     self.switch(&next).await?;
-                    return Ok(Refreshed::Version(next.version));
+                    let files_changed = files_changed(&head.files, &next.files);
+                    return Ok(Refreshed::Version { version: next.version, files_changed });
                 }
                 Commit::Conflict => {
                     head = Arc::new(self.manifests.read(&self.tenant, dataset, next.version).await?);
@@ -114,7 +126,7 @@ impl Datasets {
             return Ok(Refreshed::Unchanged);
         }
         self.switch_again(head).await?;
-        Ok(Refreshed::Version(head.version))
+        Ok(Refreshed::Version { version: head.version, files_changed: 0 })
     }
 
     /// Whether queries do not see what was committed.
@@ -124,9 +136,11 @@ impl Datasets {
     }
 
     /// Takes in what others have committed of one dataset: its latest manifest.
-    pub(crate) async fn reconcile_one(&self, dataset: u64) -> Result<()> {
+    pub(crate) async fn reconcile_one(&self, dataset: u64) -> Result<Refreshed> {
         self.catalog().linearize().await?;
-        let Some(manifest) = self.manifests.latest(&self.tenant, dataset).await? else { return Ok(()) };
+        let Some(manifest) = self.manifests.latest(&self.tenant, dataset).await? else {
+            return Ok(Refreshed::Unchanged);
+        };
         self.see(&[dataset]);
         let snapshot = self.catalog().snapshot();
         if snapshot.is_restoring() {
@@ -140,23 +154,47 @@ impl Datasets {
         let _turn = self.turn(&manifest.schema, &manifest.name).await;
         // What this process has committed meanwhile is no news.
         self.publish_pending().await;
-        let Some(manifest) = self.manifests.latest(&self.tenant, dataset).await? else { return Ok(()) };
+        let Some(manifest) = self.manifests.latest(&self.tenant, dataset).await? else {
+            return Ok(Refreshed::Unchanged);
+        };
         let known = self.catalog().snapshot().dataset(&self.tenant, dataset).cloned();
         if is_known(&manifest, known.as_ref()) {
-            return Ok(());
+            return Ok(Refreshed::Unchanged);
         }
+        let taken = Refreshed::Version { version: manifest.version, files_changed: 0 };
         if manifest.tombstone {
             let dropped = DropDataset { dataset, version: manifest.version };
             self.propose(Change::DropDataset(dropped)).await?;
             self.forget(dataset);
-            return Ok(());
+            return Ok(taken);
         }
         if known.is_none() && self.bury(&manifest, &found).await? {
-            return Ok(());
+            return Ok(Refreshed::Unchanged);
         }
         // Queries do not see it before the shards have it.
-        self.switch(&Arc::new(manifest)).await
+        self.switch(&Arc::new(manifest)).await?;
+        Ok(taken)
     }
+}
+
+/// Runs what only looks until a moment, and gives it up then.
+async fn in_time<T>(until: Option<(Duration, Instant)>, work: impl Future<Output = Result<T>>) -> Result<T> {
+    let Some((limit, until)) = until else { return work.await };
+    let late = |_| {
+        let limit_s = limit.as_secs();
+        Error::Unavailable(format!(
+            "its files were not listed and read within {limit_s} s, the limit of its schedule"
+        ))
+    };
+    tokio::time::timeout_at(until, work).await.map_err(late)?
+}
+
+/// How many files were added, replaced or removed.
+fn files_changed(before: &[File], after: &[File]) -> u64 {
+    let known: HashMap<&str, &File> = before.iter().map(|file| (file.url.as_str(), file)).collect();
+    let changed = after.iter().filter(|file| known.get(file.url.as_str()) != Some(file)).count();
+    let kept = after.iter().filter(|file| known.contains_key(file.url.as_str())).count();
+    (changed + known.len().saturating_sub(kept)) as u64
 }
 
 /// What a `CREATE` sets.

@@ -5,9 +5,11 @@
 //! store takes one. What is accepted is run also by one that does not lead any more. Each tells the others what it has
 //! done ([`Refreshes::heard`]): all show it, and whoever leads next knows what was missed.
 
+mod history;
+mod schedules;
 mod timetable;
 
-use crate::catalog::CatalogState;
+use crate::catalog::{CatalogState, TableSchedule};
 use crate::datasets::{Datasets, Refreshed, now_us, to_the_end};
 use crate::error::{Error, Result};
 use crate::tenants::Tenants;
@@ -17,6 +19,7 @@ use flight_proto::node::{
     AskRefreshes, RefreshCause, RefreshOutcome, RefreshRun, Refreshes as Told, Service,
 };
 use flight_proto::policy::DEFAULT_TENANT;
+use history::History;
 use parking_lot::Mutex;
 use planner::catalog::Table;
 use std::collections::{BTreeMap, HashMap};
@@ -31,6 +34,8 @@ use tokio::time::Instant;
 const AT_ONCE: usize = 4;
 /// How soon another leader is noticed.
 const LOOK: Duration = Duration::from_millis(250);
+/// How soon it is noticed that the clock on the wall was set.
+const LOOK_AT_CLOCK: Duration = Duration::from_secs(30);
 /// How long another coordinator may take to answer.
 const ANSWER: Duration = Duration::from_secs(2);
 
@@ -49,6 +54,7 @@ struct State {
     timetable: Timetable,
     /// The latest of each dataset, on whatever coordinator.
     runs: BTreeMap<u64, RefreshRun>,
+    history: History,
     /// What the others are to be told.
     untold: Vec<RefreshRun>,
     /// Whose datasets are that were told of by their manifests; the catalog may not know them yet.
@@ -80,9 +86,10 @@ impl Refreshes {
 
     /// `REFRESH TABLE`.
     pub(crate) async fn by_statement(&self, table: &Table) -> Result<()> {
-        let run = self.begin(table.dataset, RefreshCause::Statement, RefreshMode::Incremental);
+        let mode = RefreshMode::Incremental;
+        let run = self.begin(table.dataset, RefreshCause::Statement, mode, None, 1);
         let begun = Instant::now();
-        let outcome = self.datasets_of(table.dataset)?.refresh(table.dataset, RefreshMode::Incremental).await;
+        let outcome = self.datasets_of(table.dataset)?.refresh(table.dataset, mode, None).await;
         self.end(run, begun, &outcome, u32::from(outcome.is_err()));
         outcome.map(drop)
     }
@@ -119,19 +126,26 @@ impl Refreshes {
         for task in tasks.chain(ask.manifests.iter().map(|&dataset| Task::Reconcile(dataset))) {
             state.timetable.ask(task, now);
         }
+        let snapshot = self.tenants.catalog().snapshot();
+        for name in &ask.schedules {
+            if let Some((dataset, schedule)) = schedules::named(&snapshot, name) {
+                state.timetable.run(dataset, schedule.clone(), now);
+            }
+        }
         drop(state);
         self.changed.notify_one();
     }
 
     /// Takes in what another coordinator tells.
     pub(crate) fn heard(&self, told: Told) {
+        let snapshot = self.tenants.catalog().snapshot();
         let mut state = self.state.lock();
         for run in told.runs {
             let known = state.runs.get(&run.dataset);
             // That one has begun may be heard of after its end.
             let is_late = |known: &RefreshRun| known.began_us == run.began_us && known.outcome.is_some();
             if run.outcome.is_some() || !known.is_some_and(is_late) {
-                state.runs.insert(run.dataset, run);
+                state.keep(run, &snapshot);
             }
         }
     }
@@ -165,12 +179,12 @@ impl Refreshes {
             let snapshot = catalog.borrow_and_update().clone();
             let (begun, next, is_scheduled) = self.look(&snapshot);
             for begun in begun {
-                let work = running.spawn(self.clone().work(begun));
+                let work = running.spawn(self.clone().work(begun.clone()));
                 tasks.insert(work.id(), begun);
             }
             self.tell(&mut telling);
             let is_clustered = self.tenants.shards().nodes().is_some();
-            let look = (is_clustered && is_scheduled).then(|| Instant::now() + LOOK);
+            let look = is_scheduled.then(|| Instant::now() + if is_clustered { LOOK } else { LOOK_AT_CLOCK });
             let until = next.map(|next| self.started + next).into_iter().chain(look).min();
             tokio::select! {
                 biased;
@@ -196,24 +210,29 @@ impl Refreshes {
         let datasets: BTreeMap<u64, Refresh> =
             known.map(|dataset| (dataset.id, dataset.refresh.unwrap_or_default())).collect();
         let leads = self.tenants.catalog().leadership().leads;
+        let schedules = schedules::by_dataset(snapshot);
         let mut state = self.state.lock();
-        let State { timetable, runs, .. } = &mut *state;
+        let State { timetable, runs, history, .. } = &mut *state;
         runs.retain(|dataset, _| datasets.contains_key(dataset));
+        history.forget_deleted(snapshot);
         let last_us = |dataset| runs.get(&dataset).map(|run| run.began_us);
         timetable.follow(&datasets, leads, now, last_us);
-        let is_scheduled = datasets.values().any(|refresh| refresh.every_us > 0);
-        (timetable.begin(now), timetable.next(), is_scheduled)
+        timetable.follow_schedules(&schedules, now, |schedule| history.last_us(schedule));
+        let is_scheduled = !schedules.is_empty() || datasets.values().any(|refresh| refresh.every_us > 0);
+        (timetable.begin(now), timetable.next(now), is_scheduled)
     }
 
     async fn work(self: Arc<Refreshes>, begun: Begun) {
         // The semaphore is never closed.
         let _slot = self.slots.acquire().await;
         let (datasets, mode) = (self.datasets_of(begun.task.dataset()), begun.mode);
+        let schedule = begun.schedule.as_deref();
+        let run = self.begin(begun.task.dataset(), begun.cause, mode, schedule, begun.attempt);
+        let began = Instant::now();
         match begun.task {
             Task::Refresh(dataset) => {
-                let run = self.begin(dataset, begun.cause, mode);
-                let began = Instant::now();
-                let outcome = to_the_end(async move { datasets?.refresh(dataset, mode).await }).await;
+                let limit = schedule.and_then(TableSchedule::limit);
+                let outcome = to_the_end(async move { datasets?.refresh(dataset, mode, limit).await }).await;
                 // One that was dropped has nothing to be refreshed.
                 let succeeded = matches!(outcome, Ok(_) | Err(Error::NotFound(_)));
                 let failures = self.state.lock().timetable.ended(begun.task, succeeded, self.now());
@@ -228,10 +247,12 @@ impl Refreshes {
                     tracing::warn!("dataset {dataset} could not be compared with the object store: {error}");
                 }
                 let mut state = self.state.lock();
-                state.timetable.ended(begun.task, outcome.is_ok(), self.now());
+                let failures = state.timetable.ended(begun.task, outcome.is_ok(), self.now());
                 if outcome.is_ok() {
                     state.tenants.remove(&dataset);
                 }
+                drop(state);
+                self.end(run, began, &outcome, failures);
             }
         }
     }
@@ -252,30 +273,57 @@ impl Refreshes {
         snapshot.find(dataset).map_or_else(|| dataset.to_string(), name)
     }
 
-    fn begin(&self, dataset: u64, cause: RefreshCause, mode: RefreshMode) -> RefreshRun {
+    fn begin(
+        &self,
+        dataset: u64,
+        cause: RefreshCause,
+        mode: RefreshMode,
+        schedule: Option<&TableSchedule>,
+        attempt: u32,
+    ) -> RefreshRun {
         let (cause, mode) = (cause.into(), mode.into());
-        let run = RefreshRun { dataset, began_us: now_us(), cause, mode, ..RefreshRun::default() };
+        let schedule = schedule.map(|schedule| schedule.schedule.name.clone()).unwrap_or_default();
+        let run = RefreshRun {
+            dataset,
+            began_us: now_us(),
+            cause,
+            mode,
+            schedule,
+            attempt,
+            ..RefreshRun::default()
+        };
         self.note_run(run.clone());
         run
     }
 
     fn end(&self, run: RefreshRun, begun: Instant, outcome: &Result<Refreshed>, failures: u32) {
-        let outcome = match outcome {
-            Ok(Refreshed::Unchanged) => RefreshOutcome::Unchanged(true),
-            Ok(Refreshed::Version(version)) => RefreshOutcome::Version(*version),
-            Err(error) => RefreshOutcome::Failed(error.to_string()),
+        let (outcome, files_changed) = match outcome {
+            Ok(Refreshed::Unchanged) => (RefreshOutcome::Unchanged(true), 0),
+            &Ok(Refreshed::Version { version, files_changed }) => {
+                (RefreshOutcome::Version(version), files_changed)
+            }
+            Err(error) => (RefreshOutcome::Failed(error.to_string()), 0),
         };
         let elapsed_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
         let next_us = self.state.lock().timetable.next_of(run.dataset, self.now());
-        self.note_run(RefreshRun { outcome: Some(outcome), elapsed_ms, failures, next_us, ..run });
+        self.note_run(RefreshRun {
+            outcome: Some(outcome),
+            elapsed_ms,
+            failures,
+            next_us,
+            files_changed,
+            ..run
+        });
     }
 
     fn note_run(&self, run: RefreshRun) {
+        let snapshot = self.tenants.catalog().snapshot();
+        let run = history::with_names(run, &snapshot);
         let mut state = self.state.lock();
         if self.tenants.shards().nodes().is_some() {
             state.untold.push(run.clone());
         }
-        state.runs.insert(run.dataset, run);
+        state.keep(run, &snapshot);
         drop(state);
         self.changed.notify_one();
     }
@@ -295,5 +343,16 @@ impl Refreshes {
                 }
             });
         }
+    }
+}
+
+impl State {
+    /// Keeps what was done here or elsewhere.
+    fn keep(&mut self, run: RefreshRun, snapshot: &CatalogState) {
+        // A version that others committed tells nothing of when files were looked at.
+        if run.cause() != RefreshCause::Manifest {
+            self.runs.insert(run.dataset, run.clone());
+        }
+        self.history.add(history::with_names(run, snapshot));
     }
 }

@@ -2,11 +2,16 @@
 //!
 //! A dataset of an interval is due at certain moments of the clock on the wall, which follow from the interval and the
 //! dataset's number alone: all who lead one after the other know the same ones, and datasets of one interval are spread
-//! over it. Moments that were missed are not made up.
+//! over it. Schedules ([`schedules`]) come beside it. Moments that were missed are not made up.
 
+mod schedules;
+
+use crate::catalog::TableSchedule;
 use flight_proto::catalog::{Refresh, RefreshMode};
 use flight_proto::node::RefreshCause;
+use schedules::{Again, Planned};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What comes within this time of an event is joined with it.
@@ -43,17 +48,23 @@ impl Task {
 }
 
 /// What is to be done now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Begun {
     pub(super) task: Task,
     pub(super) cause: RefreshCause,
     pub(super) mode: RefreshMode,
+    /// The schedule that has it run, where one does.
+    pub(super) schedule: Option<Arc<TableSchedule>>,
+    /// From 1; of what is no schedule's it is always that.
+    pub(super) attempt: u32,
 }
 
 #[derive(Default)]
 pub(super) struct Timetable {
     entries: BTreeMap<Task, Entry>,
     leads: bool,
+    /// Since the last look.
+    took_over: bool,
 }
 
 #[derive(Default)]
@@ -63,9 +74,20 @@ struct Entry {
     scheduled: Option<Duration>,
     /// When it runs since an event asked for it.
     asked: Option<Duration>,
-    /// What runs.
-    running: Option<RefreshCause>,
+    schedules: Vec<Planned>,
+    /// What a schedule has run beside its moments.
+    again: Option<Again>,
+    running: Option<Running>,
     failures: u32,
+}
+
+/// What runs, and what else it does at once.
+struct Running {
+    begun: Begun,
+    /// The interval's moment had come.
+    interval: bool,
+    /// An event had asked for it.
+    event: bool,
 }
 
 impl Entry {
@@ -75,6 +97,15 @@ impl Entry {
             every_us => Duration::from_micros(every_us).min(AGAIN.1),
         };
         AGAIN.0.saturating_mul(1 << self.failures.saturating_sub(1).min(16)).min(most)
+    }
+
+    /// When it runs next, by the clock that only goes forward.
+    fn next(&self, now: Now) -> Option<Duration> {
+        [self.scheduled, self.asked, self.next_scheduled(now)].into_iter().flatten().min()
+    }
+
+    fn has_interval_run(&self) -> bool {
+        self.running.as_ref().is_some_and(|running| running.interval)
     }
 
     fn is_idle(&self) -> bool {
@@ -97,7 +128,7 @@ impl Timetable {
             Task::Reconcile(_) => !entry.is_idle(),
         });
         let took_over = leads && !self.leads;
-        self.leads = leads;
+        (self.leads, self.took_over) = (leads, took_over);
         for (&dataset, &refresh) in datasets {
             if refresh.every_us == 0 && !self.entries.contains_key(&Task::Refresh(dataset)) {
                 continue;
@@ -106,7 +137,7 @@ impl Timetable {
             let changed = std::mem::replace(&mut entry.refresh, refresh).every_us != refresh.every_us;
             if !leads || refresh.every_us == 0 {
                 entry.scheduled = None;
-            } else if changed || entry.scheduled.is_none() && entry.running != Some(RefreshCause::Schedule) {
+            } else if changed || entry.scheduled.is_none() && !entry.has_interval_run() {
                 let missed = last_us(dataset).is_some_and(|last| {
                     took_over && next_tick(dataset, refresh.every_us, last) < now.wall_us
                 });
@@ -130,24 +161,35 @@ impl Timetable {
     pub(super) fn begin(&mut self, now: Now) -> Vec<Begun> {
         let mut begun = Vec::new();
         for (&task, entry) in &mut self.entries {
-            let is_due = |at: Option<Duration>| at.is_some_and(|at| at <= now.running);
             if entry.running.is_some() {
                 continue;
             }
-            let (cause, mode) = if is_due(entry.scheduled) {
-                // It does what was asked for, too.
-                (RefreshCause::Schedule, entry.refresh.mode())
-            } else if is_due(entry.asked) {
-                (RefreshCause::Event, RefreshMode::Incremental)
-            } else {
+            let is_due = |at: Option<Duration>| at.is_some_and(|at| at <= now.running);
+            let (interval, asked) = (is_due(entry.scheduled), is_due(entry.asked));
+            let begin = |cause, mode, schedule, attempt| Begun { task, cause, mode, schedule, attempt };
+            let mut due: Vec<Begun> = entry.take_schedules(now, begin);
+            if interval {
+                due.push(begin(RefreshCause::Schedule, entry.refresh.mode(), None, 1));
+            }
+            if asked {
+                let cause = match task {
+                    Task::Refresh(_) => RefreshCause::Event,
+                    Task::Reconcile(_) => RefreshCause::Manifest,
+                };
+                due.push(begin(cause, RefreshMode::Incremental, None, 1));
+            }
+            // One does for all, if it is the fullest.
+            let fullest = due.iter().position(|begun| begun.mode == RefreshMode::Full).unwrap_or(0);
+            if due.is_empty() {
                 continue;
-            };
-            if cause == RefreshCause::Schedule {
+            }
+            let chosen = due.swap_remove(fullest);
+            if interval {
                 entry.scheduled = None;
             }
-            entry.asked = None;
-            entry.running = Some(cause);
-            begun.push(Begun { task, cause, mode });
+            let event = entry.asked.take().is_some();
+            entry.running = Some(Running { begun: chosen.clone(), interval, event });
+            begun.push(chosen);
         }
         begun
     }
@@ -156,33 +198,34 @@ impl Timetable {
     pub(super) fn ended(&mut self, task: Task, succeeded: bool, now: Now) -> u32 {
         let leads = self.leads;
         let Some(entry) = self.entries.get_mut(&task) else { return 0 };
-        let cause = entry.running.take();
+        let Some(running) = entry.running.take() else { return entry.failures };
         entry.failures = if succeeded { 0 } else { entry.failures + 1 };
         let again = now.running + entry.pause();
-        match (task, cause) {
-            (Task::Refresh(dataset), Some(RefreshCause::Schedule)) if leads && entry.refresh.every_us > 0 => {
-                let wait_us = until_tick(dataset, entry.refresh.every_us, now.wall_us);
-                let tick = now.running + Duration::from_micros(wait_us);
-                entry.scheduled = Some(if succeeded { tick } else { tick.min(again) });
-            }
-            (_, Some(RefreshCause::Event)) if !succeeded && entry.failures < ATTEMPTS => {
-                entry.asked.get_or_insert(again);
-            }
-            _ => {}
+        if let Task::Refresh(dataset) = task
+            && running.interval
+            && leads
+            && entry.refresh.every_us > 0
+        {
+            let wait_us = until_tick(dataset, entry.refresh.every_us, now.wall_us);
+            let tick = now.running + Duration::from_micros(wait_us);
+            entry.scheduled = Some(if succeeded { tick } else { tick.min(again) });
+        } else if running.event && !succeeded && entry.failures < ATTEMPTS {
+            entry.asked.get_or_insert(again);
         }
+        entry.schedule_ended(&running.begun, succeeded, leads, now);
         entry.failures
     }
 
     /// When there is something to do next.
-    pub(super) fn next(&self) -> Option<Duration> {
+    pub(super) fn next(&self, now: Now) -> Option<Duration> {
         let waiting = self.entries.values().filter(|entry| entry.running.is_none());
-        waiting.flat_map(|entry| [entry.scheduled, entry.asked]).flatten().min()
+        waiting.filter_map(|entry| entry.next(now)).min()
     }
 
     /// When a dataset is refreshed next, by the clock on the wall, as far as it is known here.
     pub(super) fn next_of(&self, dataset: u64, now: Now) -> Option<i64> {
         let entry = self.entries.get(&Task::Refresh(dataset))?;
-        let next = [entry.scheduled, entry.asked].into_iter().flatten().min()?;
+        let next = entry.next(now)?;
         let wait = next.saturating_sub(now.running).as_micros();
         now.wall_us.checked_add(i64::try_from(wait).ok()?)
     }

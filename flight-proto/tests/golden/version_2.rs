@@ -8,8 +8,8 @@ use flight_proto::catalog::{
 use flight_proto::manifest::{File, Manifest};
 use flight_proto::node::{
     AskQuarantine, AskRefreshes, AskWaiting, Edge, Heartbeat, Input, Load, Orders, Quarantine, Quarantined,
-    Ran, RefreshCause, RefreshOutcome, RefreshRun, Refreshes, Rows, Run, RunningQuery, Speaks, Stage,
-    StoreUse, Told, Used, Waiting, WantedKeys,
+    Ran, RefreshCause, RefreshOutcome, RefreshRun, Refreshes, Rows, Run, RunningQuery, ScheduleName, Speaks,
+    Stage, StoreUse, Told, Used, Waiting, WantedKeys,
 };
 use flight_proto::policy::Signed;
 use flight_proto::replication::{Answer, AskVersions, Question, Request, Response};
@@ -143,7 +143,12 @@ fn tenants(samples: &mut Samples) {
             Command { at_us: 1_700_000_000_000_000, tenant: "default".into(), change: Some(change) };
         samples.check(name.split('(').next().unwrap(), command);
     }
-    let ask = AskRefreshes { files: vec![], manifests: vec![3], tenants: vec!["acme".into()] };
+    let ask = AskRefreshes {
+        files: vec![],
+        manifests: vec![3],
+        tenants: vec!["acme".into()],
+        ..AskRefreshes::default()
+    };
     samples.check("AskRefreshes of tenants", ask);
     let quarantined = Quarantined { tenant: "acme".into(), ..Quarantined::default() };
     samples.check("Quarantined of a tenant", quarantined);
@@ -164,7 +169,20 @@ fn refreshes(samples: &mut Samples) {
     let change = Some(Change::SetRefresh(set));
     let command = Command { at_us: 1_700_000_000_000_000, tenant: "default".into(), change };
     samples.check("Command SetRefresh", command);
-    samples.check("AskRefreshes", AskRefreshes { files: vec![1, 2], manifests: vec![3], tenants: vec![] });
+    samples.check(
+        "AskRefreshes",
+        AskRefreshes { files: vec![1, 2], manifests: vec![3], ..AskRefreshes::default() },
+    );
+    let schedule = ScheduleName {
+        tenant: "acme".into(),
+        schema: "main".into(),
+        table: "t".into(),
+        name: "nightly".into(),
+    };
+    samples.check(
+        "AskRefreshes of schedules",
+        AskRefreshes { schedules: vec![schedule], ..AskRefreshes::default() },
+    );
     let run = |cause: RefreshCause, mode: RefreshMode, outcome| RefreshRun {
         dataset: 4,
         began_us: 1_700_000_000_000_000,
@@ -174,6 +192,7 @@ fn refreshes(samples: &mut Samples) {
         elapsed_ms: 12,
         failures: 1,
         next_us: Some(1_700_000_900_000_000),
+        ..RefreshRun::default()
     };
     let runs = vec![
         run(RefreshCause::Unknown, RefreshMode::Incremental, None),
@@ -182,6 +201,17 @@ fn refreshes(samples: &mut Samples) {
         run(RefreshCause::Statement, RefreshMode::Full, Some(RefreshOutcome::Failed("no such file".into()))),
     ];
     samples.check("Refreshes", Refreshes { runs });
+    let named = |cause| RefreshRun {
+        schedule: "nightly".into(),
+        attempt: 2,
+        files_changed: 300,
+        tenant: "acme".into(),
+        schema: "main".into(),
+        table: "t".into(),
+        ..run(cause, RefreshMode::Full, Some(RefreshOutcome::Version(5)))
+    };
+    let runs = [RefreshCause::Schedule, RefreshCause::Manifest, RefreshCause::Operator].map(named).into();
+    samples.check("Refreshes of schedules", Refreshes { runs });
 }
 
 fn statements(samples: &mut Samples) {

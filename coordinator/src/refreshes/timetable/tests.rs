@@ -33,7 +33,7 @@ impl Clock {
     /// Goes on until something is begun, within a day.
     fn next(&mut self) -> Vec<Begun> {
         self.follow();
-        let Some(next) = self.timetable.next() else { return Vec::new() };
+        let Some(next) = self.timetable.next(self.now) else { return Vec::new() };
         self.go(next.saturating_sub(self.now.running));
         self.timetable.begin(self.now)
     }
@@ -55,7 +55,7 @@ fn an_interval_is_kept_by_the_clock_on_the_wall() {
         assert_eq!(refreshed(&clock.next()), [(Task::Refresh(7), RefreshCause::Schedule, RefreshMode::Full)]);
         times.push(clock.now.wall_us);
         clock.go(Duration::from_secs(5));
-        assert!(clock.timetable.begin(clock.now).is_empty() && clock.timetable.next().is_none());
+        assert!(clock.timetable.begin(clock.now).is_empty() && clock.timetable.next(clock.now).is_none());
         assert_eq!(clock.end(7, true), 0);
     }
     assert_eq!(times[1] - times[0], MINUTE_US as i64);
@@ -117,7 +117,7 @@ fn events_are_joined_and_one_more_comes_after_what_runs() {
 fn what_is_scheduled_does_what_was_asked_for() {
     let mut clock = Clock::new(&[(7, MINUTE_US)]);
     clock.follow();
-    let due = clock.timetable.next().unwrap();
+    let due = clock.timetable.next(clock.now).unwrap();
     clock.go(due - Duration::from_millis(1));
     clock.timetable.ask(Task::Refresh(7), clock.now);
     assert_eq!(clock.next()[0].cause, RefreshCause::Schedule);
