@@ -21,6 +21,8 @@ use tundra_tests::mutation::{EVERY_TYPE, Mutator};
 use tundra_tests::random::{Random, Run};
 use tundra_tests::server::{TestServer, Variation};
 
+/// How long a statement that fills a table may run.
+const FILLING: Duration = Duration::from_secs(60);
 /// How long a query may run.
 const DEADLINE: Duration = Duration::from_millis(300);
 /// How long after that a statement counts as stuck; a busy machine plans a long one in seconds.
@@ -77,7 +79,7 @@ async fn statements_at_random_do_no_harm() {
     let panics = watch_panics();
     let variation = Variation::shards(2);
     let server = TestServer::start_with(&variation, |config| {
-        config.query_timeout = Some(DEADLINE);
+        config.query_timeout = Some(FILLING);
         config.memory_bytes = 512 << 20;
     });
     let server = server.await.unwrap();
@@ -132,7 +134,6 @@ fn is_first(sql: &str, words: &[&str]) -> bool {
 /// Creates the tables that the statements speak of; of two of one name, the first.
 async fn fill(server: &TestServer, corpus: &[String]) {
     let mut session = server.session();
-    session.execute("SET query_timeout = '1min'").await.unwrap();
     for sql in TPCH.iter().chain(&EVERY_TYPE) {
         session.execute(sql).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
     }
@@ -146,6 +147,7 @@ async fn fill(server: &TestServer, corpus: &[String]) {
 async fn execute(server: &TestServer, sql: &str) -> Result<bool, String> {
     let Connection::Session(session) = server.session() else { return Err("no session".into()) };
     let run = async {
+        session.execute(&format!("SET query_timeout = '{}ms'", DEADLINE.as_millis())).await?;
         let mut rows = session.execute(sql).await?;
         while rows.try_next().await?.is_some() {}
         Ok::<_, Error>(())

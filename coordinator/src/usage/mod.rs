@@ -47,6 +47,9 @@ pub(crate) struct Who {
     pub(crate) label: Arc<str>,
 }
 
+/// A tenant, and what it calls a budget.
+type BudgetName = (Arc<str>, String);
+
 /// The use of a coordinator's statements.
 pub(crate) struct Usage {
     /// This start of it.
@@ -59,7 +62,7 @@ pub(crate) struct Usage {
     /// Budgets and tenants that have gauges.
     shown: Mutex<HashSet<(String, Option<String>)>>,
     /// Budgets that were told as warned of or spent, by tenant, name and end of the period.
-    told: Mutex<HashMap<(Arc<str>, String), (Level, i64)>>,
+    told: Mutex<HashMap<BudgetName, (Level, i64)>>,
 }
 
 /// The budgets of a tenant, as they were at a moment.

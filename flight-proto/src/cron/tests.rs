@@ -113,7 +113,7 @@ fn field(least: u32, most: u32) -> impl Strategy<Value = (String, Vec<u32>)> {
     prop_oneof![
         3 => Just(("*".to_string(), (least..=most).collect())),
         2 => (2..=most).prop_map(move |step| {
-            (format!("*/{step}"), (least..=most).filter(|number| (number - least) % step == 0).collect())
+            (format!("*/{step}"), (least..=most).filter(|number| (number - least).is_multiple_of(step)).collect())
         }),
         3 => proptest::collection::vec(number.clone(), 1..4).prop_map(|numbers| {
             let words: Vec<String> = numbers.iter().map(u32::to_string).collect();
