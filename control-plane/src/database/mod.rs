@@ -84,7 +84,7 @@ impl Database {
                 Box::pin(async move {
                     if sqlite {
                         let settings = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
-                                        PRAGMA foreign_keys = ON; PRAGMA busy_timeout = 10000";
+                                        PRAGMA foreign_keys = ON; PRAGMA busy_timeout = 30000";
                         connection.execute(settings).await?;
                     }
                     Ok(())

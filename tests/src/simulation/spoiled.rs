@@ -115,6 +115,9 @@ impl Sender for SpoiledSender {
     }
 
     fn finish(&mut self) -> Result<()> {
+        if self.half.spoiler.keeps(self.half.service()) {
+            return Ok(());
+        }
         self.sender()?.finish()
     }
 
