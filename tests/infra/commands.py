@@ -27,11 +27,21 @@ class Help:
         self.binary = binary
         self.known = {}
 
-    def of(self, subcommand):
+    def of(self, *subcommand):
         if subcommand not in self.known:
-            done = subprocess.run([self.binary, subcommand, "--help"], capture_output=True, text=True)
+            done = subprocess.run([self.binary, *subcommand, "--help"], capture_output=True, text=True)
             self.known[subcommand] = done.stdout if done.returncode == 0 else None
         return self.known[subcommand]
+
+    def subcommand(self, words):
+        """The words that name a subcommand, such as `schedule set`."""
+        path = words[:1]
+        for word in words[1:]:
+            commands = (self.of(*path) or "").partition("Commands:")[2].partition("Options:")[0]
+            if not re.search(rf"^  {re.escape(word)}( |$)", commands, re.M):
+                break
+            path.append(word)
+        return path
 
     def variables(self, subcommand):
         """The environment variables that a subcommand takes options from."""
@@ -41,7 +51,7 @@ class Help:
         """What a command line has that the binary does not."""
         if self.of(words[0]) is None:
             return [f"subcommand {words[0]}"]
-        known = set(re.findall(r"^ +(?:-\w, )?(--[\w-]+)", self.of(words[0]), re.M))
+        known = set(re.findall(r"^ +(?:-\w, )?(--[\w-]+)", self.of(*self.subcommand(words)), re.M))
         return [word for word in words[1:] if word.startswith("--") and word.split("=")[0] not in known]
 
 

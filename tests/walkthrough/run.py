@@ -24,6 +24,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PAGE = ROOT / "docs" / "walkthrough.md"
+# What the cluster logs meanwhile is not what a block prints.
+LOGGED = re.compile(r"\d{4}-\d\d-\d\dT\S+Z +(WARN|ERROR) ")
 # No block takes that long, in seconds.
 PATIENCE = 180
 
@@ -83,7 +85,8 @@ class Shell:
             for line in self.process.stdout:
                 if line.rstrip("\n") == mark:
                     return "".join(printed), True
-                printed.append(line)
+                if not LOGGED.match(line):
+                    printed.append(line)
         except BrokenPipeError:
             pass
         finally:
