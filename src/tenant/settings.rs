@@ -29,7 +29,7 @@ pub(super) struct Settings {
     /// What its statements may hold together on a node: bytes, 2GB or 512MiB; not enforced yet
     #[arg(long, value_name = "SIZE", value_parser = bytes)]
     memory: Option<u64>,
-    /// Of its datasets in the memory of shards, one copy of each counted; not enforced yet
+    /// Of its datasets in the memory of shards, one copy of each counted; tables beyond it are refused
     #[arg(long, value_name = "SIZE", value_parser = bytes)]
     resident: Option<u64>,
     /// Read by its statements in a day (UTC); what goes beyond is refused

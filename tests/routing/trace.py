@@ -33,7 +33,7 @@ from pathlib import Path
 import adbc_driver_postgresql
 
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE.parent / "tpch"))
+sys.path[:0] = [str(HERE.parent / "tpch"), str(HERE.parent / "foreign")]
 specification = importlib.util.spec_from_file_location("foreign_check", HERE.parent / "foreign" / "check.py")
 foreign = importlib.util.module_from_spec(specification)
 specification.loader.exec_module(foreign)

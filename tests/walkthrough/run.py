@@ -9,7 +9,6 @@ its own. `--keep` leaves the folder there; `--until WORD` ends before the first 
 """
 
 import argparse
-import importlib.util
 import os
 import re
 import shutil
@@ -21,6 +20,11 @@ import threading
 import time
 import urllib.parse
 from pathlib import Path
+
+import adbc_driver_postgresql
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "foreign"))
+from postgres import PASSWORD, Postgres  # noqa: E402
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PAGE = ROOT / "docs" / "walkthrough.md"
@@ -108,15 +112,6 @@ class Shell:
                 pass
 
 
-def postgres():
-    """The class of private instances that the checks of foreign servers have."""
-    path = ROOT / "tests" / "foreign" / "check.py"
-    spec = importlib.util.spec_from_file_location("foreign_check", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--binary", required=True, type=Path)
@@ -124,14 +119,11 @@ def main():
     parser.add_argument("--until", default=None)
     parser.add_argument("--verbose", action="store_true", help="print what each block prints")
     options = parser.parse_args()
-    foreign = postgres()
-    import adbc_driver_postgresql
-
-    warehouse = foreign.Postgres()
+    warehouse = Postgres()
     folder = tempfile.mkdtemp(prefix="tundra-walkthrough.")
     os.mkdir(f"{folder}/bin")
     os.symlink(options.binary.resolve(), f"{folder}/bin/tundra")
-    password = urllib.parse.quote(foreign.PASSWORD, safe="")
+    password = urllib.parse.quote(PASSWORD, safe="")
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith(("TUNDRA_", "PG"))},
         "PATH": f"{folder}/bin:{warehouse.bin}:{os.environ['PATH']}",
