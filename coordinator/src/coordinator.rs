@@ -170,9 +170,11 @@ impl Coordinator {
         cancels.iter().for_each(Cancel::cancel);
     }
 
-    /// Whose query it is, where it is listed.
-    pub(crate) fn tenant_of(&self, query_id: u128) -> Option<Arc<str>> {
-        self.queries.lock().range(runs_of(query_id)).next().map(|(_, running)| running.asked.tenant.clone())
+    /// Whose query it is, where it is listed: the tenant and the user.
+    pub(crate) fn asked_by(&self, query_id: u128) -> Option<(Arc<str>, Arc<str>)> {
+        let queries = self.queries.lock();
+        let (_, running) = queries.range(runs_of(query_id)).next()?;
+        Some((running.asked.tenant.clone(), running.asked.principal.clone()))
     }
 
     /// The queries that run or wait, the oldest first.

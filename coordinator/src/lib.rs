@@ -4,6 +4,7 @@
 //! [`start`] brings up a coordinator with its shards in this process and serves until
 //! [`Handle::shutdown`]. Everything a client can do, [`Session::execute`] can do without a network.
 
+mod access;
 mod admin;
 mod admission;
 mod blame;
@@ -19,6 +20,7 @@ mod folder;
 mod foreign;
 mod hedge;
 mod http;
+mod information_schema;
 mod login;
 mod losses;
 mod manifests;

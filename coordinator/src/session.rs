@@ -1,16 +1,19 @@
 //! A session: who asks, with which settings, and the statements it runs.
 
+mod allowed;
 mod hedged;
 mod predicted;
 mod retries;
 mod routed;
 mod spending;
 
+use crate::access::Rights;
 use crate::admission::{Limits, Slot};
 use crate::coordinator::{AskedBy, Coordinator, ListedQuery};
 use crate::datasets::to_the_end;
 use crate::error::{Error, Result};
 use crate::explain::{self, Measured};
+use crate::login::Caller;
 use crate::losses::Losses;
 use crate::plans::Asked;
 use crate::quarantine::statement_id;
@@ -48,6 +51,8 @@ pub struct Session {
     principal: Arc<str>,
     /// Those that the login gives, beside those that the principal has by itself.
     roles: Arc<[String]>,
+    /// Whether it may do everything, whatever the catalog says.
+    is_admin: bool,
     settings: Arc<Mutex<SessionSettings>>,
     /// Of a call, in place of the setting.
     label: Option<Arc<str>>,
@@ -114,12 +119,7 @@ struct Started {
 }
 
 impl Session {
-    pub(crate) fn new(
-        coordinator: Arc<Coordinator>,
-        tenant: Arc<Tenant>,
-        principal: &str,
-        roles: &[String],
-    ) -> Session {
+    pub(crate) fn new(coordinator: Arc<Coordinator>, tenant: Arc<Tenant>, caller: &Caller) -> Session {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
         let settings = defaults(&coordinator);
@@ -127,8 +127,9 @@ impl Session {
             id,
             coordinator,
             tenant,
-            principal: principal.into(),
-            roles: roles.into(),
+            principal: caller.principal.as_str().into(),
+            roles: caller.roles.as_slice().into(),
+            is_admin: caller.is_admin(),
             settings: Arc::new(Mutex::new(settings)),
             label: None,
         }
@@ -172,9 +173,13 @@ impl Session {
         self.run(planned, self.coordinator.random()?).await
     }
 
-    /// Ends a query that runs in any session of the tenant.
+    /// Ends a query that runs in any session of the tenant, of another user where this one administers.
     pub(crate) fn cancel(&self, query_id: u128) -> bool {
-        let own = self.coordinator.tenant_of(query_id).is_some_and(|tenant| &*tenant == self.tenant());
+        let asked_by = self.coordinator.asked_by(query_id);
+        let own = asked_by.is_some_and(|(tenant, principal)| {
+            *tenant == *self.tenant()
+                && (principal == self.principal || self.rights().is_ok_and(|rights| rights.are_all()))
+        });
         own && self.coordinator.cancel(query_id)
     }
 
@@ -219,13 +224,17 @@ impl Session {
     /// Planning takes milliseconds of pure computation: it happens beside the tasks that serve.
     async fn bind(&self, sql: &str, parameters: Option<Vec<Value>>) -> Result<(Routed, Arc<View>, u64)> {
         let view = self.current_view().await?;
+        let rights = Arc::new(self.rights()?);
         let known = self.routes();
         let routes = known.as_ref().map_or(0, |(version, _)| *version);
         let asked = Asked { sql: sql.into(), parameters, routes };
         if let Some(routed) = self.tenant.plans.get(&asked, &view) {
+            // Whoever it was planned for, it means the same; not everybody may run it.
+            rights.check(&routed.statement, routed.reads.as_deref())?;
             return Ok((routed, view, routes));
         }
-        let (routed, lasts) = self.plan_on(&view, asked.clone(), known).await?;
+        let (routed, lasts) = self.plan_on(&view, asked.clone(), known, &rights).await?;
+        rights.check(&routed.statement, routed.reads.as_deref())?;
         if lasts {
             self.tenant.plans.keep(asked, &view, &routed);
         }
@@ -238,9 +247,11 @@ impl Session {
         view: &Arc<View>,
         asked: Asked,
         routes: Option<(u64, Arc<Routes>)>,
+        rights: &Arc<Rights>,
     ) -> Result<(Routed, bool)> {
         let Asked { sql, parameters, .. } = asked;
-        let names = Arc::new(Names::new(view.clone(), self.coordinator.clone(), self.tenant.clone()));
+        let (coordinator, tenant) = (self.coordinator.clone(), self.tenant.clone());
+        let names = Arc::new(Names::new(view.clone(), coordinator, tenant, rights.clone()));
         let catalog = names.clone();
         let snapshot = self.coordinator.tenants.catalog().snapshot();
         let options = PlannerOptions {
@@ -334,6 +345,9 @@ impl Session {
             false => self.plan(&planned.sql, planned.parameters).await?,
         };
         let statement = &planned.routed.statement;
+        // Rights may have changed since it was planned.
+        let rights = self.rights()?;
+        rights.check(statement, planned.routed.reads.as_deref())?;
         let schema = schema_of(statement);
         self.coordinator.does(call.id, statement);
         match &**statement {
@@ -352,12 +366,15 @@ impl Session {
                 text_rows(schema, vec![self.explain_route(&planned, query)?])
             }
             Statement::ExplainCost(query) => self.predict(query, &planned, call),
-            Statement::ShowTables { schema: of } => show_tables(schema, &planned.view, of.as_deref()),
+            Statement::ShowTables { schema: of } => {
+                show_tables(schema, &planned.view, &rights, of.as_deref())
+            }
             Statement::Describe { table } => {
-                let columns = &table.columns;
-                let names = columns.iter().map(|column| column.name.clone());
-                let types = columns.iter().map(|column| column.data_type.to_string());
-                let nulls = columns.iter().map(|column| yes_or_no(column.nullable));
+                let columns =
+                    || table.columns.iter().filter(|column| rights.sees_column(table, &column.name));
+                let names = columns().map(|column| column.name.clone());
+                let types = columns().map(|column| column.data_type.to_string());
+                let nulls = columns().map(|column| yes_or_no(column.nullable));
                 text_rows(schema, vec![names.collect(), types.collect(), nulls.collect()])
             }
             Statement::Set { name, value } => {
@@ -373,13 +390,20 @@ impl Session {
                 let (names, values) = shown.into_iter().unzip();
                 text_rows(schema, vec![names, values])
             }
-            _ => self.change(statement, &planned.view, call).await,
+            Statement::Access(access) => self.change_access(access, &rights, &planned.view, call).await,
+            _ => self.change(statement, &planned.view, &rights, call).await,
         }
     }
 
     /// Runs a statement that changes something. Its query ends with the client; the change itself does not.
-    async fn change(&self, statement: &Arc<Statement>, view: &Arc<View>, call: &Call) -> Result<Rows> {
-        let datasets = self.tenant.datasets.clone();
+    async fn change(
+        &self,
+        statement: &Arc<Statement>,
+        view: &Arc<View>,
+        rights: &Rights,
+        call: &Call,
+    ) -> Result<Rows> {
+        let (datasets, owner) = (self.tenant.datasets.clone(), rights.owner().to_string());
         match &**statement {
             Statement::CreateTableAs { name, if_not_exists, columns, query } => {
                 if !datasets.check_creatable(name, *if_not_exists, columns)? {
@@ -391,11 +415,12 @@ impl Session {
                 self.check_resident(files.iter().map(|file| file.len() as u64).sum())?;
                 call.account.add_files(&files);
                 let (name, if_not_exists, columns) = (name.clone(), *if_not_exists, columns.clone());
-                let create =
-                    async move { datasets.create_managed(&name, if_not_exists, columns, files).await };
+                let create = async move {
+                    datasets.create_managed(&name, if_not_exists, columns, files, &owner).await
+                };
                 Rows::written(to_the_end(create).await?.unwrap_or(0))
             }
-            Statement::Insert { table, query } => {
+            Statement::Insert { table, query, .. } => {
                 datasets.check_writable(table)?;
                 let mut started = self.start(query, view, call).await?;
                 let files = collect_parquet(&mut started.running, &table.columns).await?;
@@ -409,27 +434,23 @@ impl Session {
                 let foreign = &self.coordinator.foreign;
                 let asked = datasets.describe_foreign(foreign, create, &call.cancel);
                 let Some(create) = self.in_time(call, asked).await? else { return Ok(Rows::changed()) };
-                to_the_end(async move { datasets.create_foreign(create).await }).await?;
+                to_the_end(async move { datasets.create_foreign(create, &owner).await }).await?;
                 Ok(Rows::changed())
             }
             Statement::ImportForeignSchema(import) => {
                 let foreign = &self.coordinator.foreign;
                 let asked = datasets.describe_schema(foreign, import, &call.cancel);
                 let create = self.in_time(call, asked).await?;
-                to_the_end(async move { datasets.create_foreign(create).await }).await?;
+                to_the_end(async move { datasets.create_foreign(create, &owner).await }).await?;
                 Ok(Rows::changed())
             }
             _ => {
-                let turn = self.in_time(call, async { Ok(self.tenant.defining.acquire().await) });
-                let _turn = tokio::select! {
-                    biased;
-                    () = cancelled(&call.cancel) => return Err(exec::error::Error::Cancelled.into()),
-                    turn = turn => turn?,
-                };
+                let _turn = self.turn_to_define(call).await?;
                 if matches!(**statement, Statement::CreateExternalTable(_) | Statement::RefreshTable { .. }) {
                     self.check_resident(0)?;
                 }
-                to_the_end(define(self.coordinator.clone(), self.tenant.clone(), statement.clone())).await?;
+                let (coordinator, tenant) = (self.coordinator.clone(), self.tenant.clone());
+                to_the_end(define(coordinator, tenant, statement.clone(), owner)).await?;
                 Ok(Rows::changed())
             }
         }
@@ -583,14 +604,16 @@ fn schema_of(statement: &Statement) -> SchemaRef {
     }
 }
 
-fn show_tables(schema: SchemaRef, view: &View, of: Option<&str>) -> Result<Rows> {
+fn show_tables(schema: SchemaRef, view: &View, rights: &Rights, of: Option<&str>) -> Result<Rows> {
+    let sees = |schema: &String| rights.sees_schema(schema);
     if let Some(name) = of
-        && !view.schemas.iter().any(|schema| schema.eq_ignore_ascii_case(name))
+        && !view.schemas.iter().any(|schema| schema.eq_ignore_ascii_case(name) && sees(schema))
     {
         return Err(Error::NotFound(format!("there is no schema '{name}'")));
     }
     let tables =
         view.tables_of_all().filter(|table| of.is_none_or(|name| table.schema.eq_ignore_ascii_case(name)));
+    let tables = tables.filter(|table| rights.sees(table));
     let (schemas, names) = tables.map(|table| (table.schema.clone(), table.name.clone())).unzip();
     text_rows(schema, vec![schemas, names])
 }
@@ -600,12 +623,18 @@ fn yes_or_no(yes: bool) -> String {
 }
 
 /// Runs a statement that defines or removes something.
-async fn define(coordinator: Arc<Coordinator>, tenant: Arc<Tenant>, statement: Arc<Statement>) -> Result<()> {
+async fn define(
+    coordinator: Arc<Coordinator>,
+    tenant: Arc<Tenant>,
+    statement: Arc<Statement>,
+    owner: String,
+) -> Result<()> {
     let (datasets, refreshes) = (&tenant.datasets, &coordinator.refreshes);
     match &*statement {
-        Statement::CreateExternalTable(create) => datasets.create_external(create).await,
+        Statement::CreateExternalTable(create) => datasets.create_external(create, &owner).await,
         Statement::CreateTable { name, if_not_exists, columns } => {
-            datasets.create_managed(name, *if_not_exists, columns.clone(), Vec::new()).await.map(drop)
+            let (columns, files) = (columns.clone(), Vec::new());
+            datasets.create_managed(name, *if_not_exists, columns, files, &owner).await.map(drop)
         }
         Statement::DropTable { names, if_exists } => {
             for name in names {
@@ -613,11 +642,13 @@ async fn define(coordinator: Arc<Coordinator>, tenant: Arc<Tenant>, statement: A
             }
             Ok(())
         }
-        Statement::CreateSchema { name, if_not_exists } => datasets.create_schema(name, *if_not_exists).await,
+        Statement::CreateSchema { name, if_not_exists } => {
+            datasets.create_schema(name, *if_not_exists, &owner).await
+        }
         Statement::DropSchema { name, if_exists, cascade } => {
             datasets.drop_schema(name, *if_exists, *cascade).await
         }
-        Statement::CreateServer(create) => datasets.create_server(&coordinator.foreign, create).await,
+        Statement::CreateServer(create) => datasets.create_server(&coordinator.foreign, create, &owner).await,
         Statement::DropServer { name, if_exists, cascade } => {
             datasets.drop_server(name, *if_exists, *cascade).await
         }
@@ -638,6 +669,7 @@ fn plan_error(error: planner::Error) -> Error {
     let message = error.to_string();
     match error.kind {
         planner::ErrorKind::Unsupported => Error::Refused(message),
+        planner::ErrorKind::Denied => Error::Denied(message),
         planner::ErrorKind::Internal => Error::Internal(message),
         planner::ErrorKind::Name => Error::NotFound(message),
         planner::ErrorKind::Syntax | planner::ErrorKind::Value => Error::Statement(message),

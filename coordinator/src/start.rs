@@ -7,6 +7,7 @@ use crate::datasets::{Ground, Shared, TableSummary, shard_error};
 use crate::error::{Error, Result};
 use crate::folder::FolderLock;
 use crate::foreign::Foreign;
+use crate::login::Caller;
 use crate::refreshes::Refreshes;
 use crate::session::Session;
 use crate::shards::here::ShardsHere;
@@ -50,7 +51,7 @@ impl Handle {
 
     /// A session in this process.
     pub fn session(&self, principal: &str) -> Session {
-        Session::new(self.coordinator.clone(), self.coordinator.tenants.default(), principal, &[])
+        Session::new(self.coordinator.clone(), self.coordinator.tenants.default(), &Caller::open(principal))
     }
 
     /// Whether statements are served.

@@ -1,15 +1,19 @@
 //! The schema `system`: what the coordinator knows of the cluster, as tables. They are of the moment in which a query
 //! is planned, so plans that read them are not kept.
 
+mod access;
 mod audit;
 mod schedules;
 mod usage;
 
+use crate::access::Rights;
 use crate::catalog::SYSTEM_SCHEMA;
 use crate::coordinator::Coordinator;
 use crate::facts;
+use crate::information_schema;
+use crate::quarantine::Refused;
 use crate::tenants::Tenant;
-use crate::view::{View, text, wide};
+use crate::view::{View, named, text, wide};
 use columnar::{DataType, Scalar, Value};
 use flight_proto::admin::Speaks;
 use flight_proto::policy::DEFAULT_TENANT;
@@ -23,13 +27,19 @@ pub(crate) struct Names {
     view: Arc<View>,
     coordinator: Arc<Coordinator>,
     tenant: Arc<Tenant>,
+    rights: Arc<Rights>,
     /// A table of the system was read.
     momentary: AtomicBool,
 }
 
 impl Names {
-    pub(crate) fn new(view: Arc<View>, coordinator: Arc<Coordinator>, tenant: Arc<Tenant>) -> Names {
-        Names { view, coordinator, tenant, momentary: AtomicBool::new(false) }
+    pub(crate) fn new(
+        view: Arc<View>,
+        coordinator: Arc<Coordinator>,
+        tenant: Arc<Tenant>,
+        rights: Arc<Rights>,
+    ) -> Names {
+        Names { view, coordinator, tenant, rights, momentary: AtomicBool::new(false) }
     }
 
     /// Whether what was planned holds for this moment alone.
@@ -42,11 +52,22 @@ impl Names {
         tenant == &**self.tenant.name()
     }
 
+    /// Whether the user may see what concerns a table.
+    fn sees(&self, schema: &str, table: &str) -> bool {
+        self.rights.sees_name(schema, table, &self.view)
+    }
+
+    /// Whether the user may see what a user has done.
+    fn sees_user(&self, user: &str) -> bool {
+        self.rights.are_all() || user == self.rights.principal()
+    }
+
     fn datasets(&self) -> VirtualTable {
         let mut columns: Vec<ColumnSchema> =
             ["schema_name", "table_name", "placement", "state", "location"].into_iter().map(text).collect();
         columns.extend(["dataset", "version", "rows", "size_bytes"].into_iter().map(wide));
-        let rows = facts::datasets(&self.view, &self.coordinator).into_iter().map(|dataset| {
+        let rows = facts::datasets(&self.view, &self.coordinator).into_iter();
+        let rows = rows.filter(|dataset| self.sees(&dataset.schema, &dataset.table)).map(|dataset| {
             let texts = [dataset.schema, dataset.table, dataset.placement, dataset.state, dataset.location];
             let counts = [dataset.dataset, dataset.version, dataset.rows, dataset.size_bytes];
             row(&texts, &counts)
@@ -102,7 +123,9 @@ impl Names {
         let columns = texts.into_iter().map(text).chain(counts.into_iter().map(wide)).collect();
         let rows = facts::hydrations(&self.coordinator.tenants).into_iter().filter(|one| {
             // Those that the tenant of that name had before have no names any more.
-            self.owns(&one.tenant) && (!one.table.is_empty() || self.owns(DEFAULT_TENANT))
+            self.owns(&one.tenant)
+                && (!one.table.is_empty() || self.owns(DEFAULT_TENANT))
+                && self.sees(&one.schema, &one.table)
         });
         let rows = rows.map(|one| {
             let counts = [one.rows_done, one.rows_total, one.bytes_read, one.elapsed_ms];
@@ -126,7 +149,7 @@ impl Names {
         let words = |words: Option<&str>| words.map_or(Value::null(DataType::Varchar), Value::varchar);
         let number = |number: Option<u64>| number.map_or(Value::null(DataType::Int64), count);
         let rows = facts::datasets(&self.view, &self.coordinator).into_iter().filter_map(|dataset| {
-            let refresh = dataset.refresh?;
+            let refresh = dataset.refresh.filter(|_| self.sees(&dataset.schema, &dataset.table))?;
             let last = refresh.last.as_ref();
             Some(vec![
                 Value::varchar(&dataset.schema),
@@ -154,21 +177,21 @@ impl Names {
         columns.extend(["since", "until"].into_iter().map(timestamp));
         columns.push(text("shards"));
         let refused = facts::quarantine(&self.coordinator).into_iter();
-        let rows = refused.filter(|(_, refused, _)| self.owns(&refused.tenant)).map(
-            |(statement, refused, until_us)| {
-                let mut row = row(&[statement, refused.principal, refused.sql], &[]);
-                row.extend([refused.since_us, until_us].map(|at_us| moment(Some(at_us))));
-                row.push(Value::varchar(&refused.shards.join(", ")));
-                row
-            },
-        );
+        let own = |refused: &Refused| self.owns(&refused.tenant) && self.sees_user(&refused.principal);
+        let rows = refused.filter(|(_, refused, _)| own(refused)).map(|(statement, refused, until_us)| {
+            let mut row = row(&[statement, refused.principal, refused.sql], &[]);
+            row.extend([refused.since_us, until_us].map(|at_us| moment(Some(at_us))));
+            row.push(Value::varchar(&refused.shards.join(", ")));
+            row
+        });
         VirtualTable { name: "quarantine".into(), rows: rows.collect(), columns }
     }
 
     fn foreign_servers(&self) -> VirtualTable {
         let snapshot = self.coordinator.tenants.catalog().snapshot();
         let columns = ["server_name", "wrapper", "options"].into_iter().map(text).collect();
-        let rows = snapshot.servers(self.tenant.name()).map(|server| {
+        let servers = snapshot.servers(self.tenant.name());
+        let rows = servers.filter(|server| self.rights.uses_server(&server.name)).map(|server| {
             let options = server.options.iter().map(|(name, value)| format!("{name}={value}"));
             let hidden = server.secrets.keys().map(|name| format!("{name}=…"));
             let options: Vec<String> = options.chain(hidden).collect();
@@ -181,7 +204,8 @@ impl Names {
         let snapshot = self.coordinator.tenants.catalog().snapshot();
         let texts = ["schema_name", "table_name", "server_name", "remote_schema", "remote_table"];
         let columns = texts.into_iter().map(text).chain([wide("rows_about")]).collect();
-        let rows = snapshot.foreign_tables(self.tenant.name()).map(|table| {
+        let tables = snapshot.foreign_tables(self.tenant.name());
+        let rows = tables.filter(|table| self.sees(&table.schema, &table.name)).map(|table| {
             let texts = [&table.schema, &table.name, &table.server, &table.remote_schema, &table.remote_name];
             row(&texts.map(String::clone), &[table.rows])
         });
@@ -192,7 +216,9 @@ impl Names {
         let mut columns: Vec<ColumnSchema> = ["shape", "engine", "sql"].into_iter().map(text).collect();
         columns.extend(["samples", "failures"].into_iter().map(wide));
         columns.extend(["median_ms", "p95_ms", "last_ms"].map(real).map(or_null));
-        let rows = self.tenant.routing.history.list().into_iter().map(|one| {
+        // They have the texts of everybody's queries.
+        let known = if self.rights.are_all() { self.tenant.routing.history.list() } else { Vec::new() };
+        let rows = known.into_iter().map(|one| {
             let texts = [format!("{:016x}", one.fingerprint), one.engine.to_string(), one.text.to_string()];
             let mut row = row(&texts, &[one.measured.count, one.failures]);
             let times = [one.measured.median_ms, one.measured.p95_ms, one.measured.last_ms];
@@ -208,7 +234,9 @@ impl Names {
     fn queries(&self) -> VirtualTable {
         let mut columns: Vec<ColumnSchema> = ["query", "principal", "sql"].into_iter().map(text).collect();
         columns.push(wide("elapsed_ms"));
-        let queries = facts::queries(&self.coordinator).into_iter().filter(|query| self.owns(&query.tenant));
+        let queries = facts::queries(&self.coordinator)
+            .into_iter()
+            .filter(|query| self.owns(&query.tenant) && self.sees_user(&query.principal));
         let rows = queries.map(|query| row(&[query.query, query.principal, query.sql], &[query.elapsed_ms]));
         VirtualTable { name: "queries".into(), rows: rows.collect(), columns }
     }
@@ -262,19 +290,31 @@ impl Catalog for Names {
         self.view.table(schema, name)
     }
 
+    fn refusal(&self, table: &Table) -> Option<String> {
+        self.rights.refusal(table)
+    }
+
     fn table_names(&self) -> Vec<String> {
-        self.view.table_names()
+        let seen = self.view.tables_of_all().filter(|table| self.rights.sees(table));
+        seen.map(|table| named(table)).collect()
     }
 
     fn virtual_table(&self, schema: Option<&str>, name: &str) -> Option<VirtualTable> {
         if !schema.is_some_and(|schema| schema.eq_ignore_ascii_case(SYSTEM_SCHEMA)) {
-            return self.view.virtual_table(schema, name);
+            let found = information_schema::table(&self.view, &self.rights, schema?, name);
+            // Others see others.
+            if found.is_some() && self.rights.are_restricted() {
+                self.momentary.store(true, Ordering::Relaxed);
+            }
+            return found;
         }
         self.momentary.store(true, Ordering::Relaxed);
         match name.to_ascii_lowercase().as_str() {
             "audit" => Some(self.audit()),
             "coordinators" => Some(self.coordinators()),
             "datasets" => Some(self.datasets()),
+            "grants" => Some(self.grants()),
+            "roles" => Some(self.roles()),
             "foreign_servers" => Some(self.foreign_servers()),
             "foreign_tables" => Some(self.foreign_tables()),
             "hydrations" => Some(self.hydrations()),

@@ -3,15 +3,15 @@
 //! A view never changes. Whoever plans against one holds it, and with it the segments of every version in
 //! it, until the query is done.
 
-use columnar::{DataType, Value};
+use columnar::DataType;
 use exec::plan::TableRef;
-use planner::catalog::{Catalog, Partitioning, Table, VirtualTable};
+use planner::catalog::{Catalog, Partitioning, Table};
 use shard::VersionId;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use storage::ColumnSchema;
 
-use crate::catalog::{DEFAULT_SCHEMA, INFORMATION_SCHEMA};
+use crate::catalog::DEFAULT_SCHEMA;
 use crate::error::Error;
 use crate::shards::seating::Seating;
 use crate::shards::there::id_of;
@@ -185,95 +185,21 @@ impl Catalog for View {
     }
 
     fn table_names(&self) -> Vec<String> {
-        self.tables_of_all()
-            .map(|table| match table.schema.as_str() {
-                DEFAULT_SCHEMA => table.name.clone(),
-                schema => format!("{schema}.{}", table.name),
-            })
-            .collect()
-    }
-
-    fn virtual_table(&self, schema: Option<&str>, name: &str) -> Option<VirtualTable> {
-        if !schema.is_some_and(|schema| schema.eq_ignore_ascii_case(INFORMATION_SCHEMA)) {
-            return None;
-        }
-        match name.to_ascii_lowercase().as_str() {
-            "schemata" => Some(self.schemata()),
-            "tables" => Some(self.tables()),
-            "columns" => Some(self.columns()),
-            _ => None,
-        }
+        self.tables_of_all().map(|table| named(table)).collect()
     }
 }
 
-/// `information_schema`: the columns of SQL:2016 that Tundra can fill.
-impl View {
-    fn schemata(&self) -> VirtualTable {
-        let built_in = [INFORMATION_SCHEMA.to_string()];
-        let rows = self.schemas.iter().chain(&built_in);
-        VirtualTable {
-            name: "schemata".into(),
-            columns: vec![text("catalog_name"), text("schema_name")],
-            rows: rows.map(|schema| vec![Value::varchar(&self.tenant), Value::varchar(schema)]).collect(),
-        }
-    }
-
-    fn tables(&self) -> VirtualTable {
-        let columns = ["table_catalog", "table_schema", "table_name", "table_type"];
-        VirtualTable {
-            name: "tables".into(),
-            columns: columns.into_iter().map(text).collect(),
-            rows: self
-                .tables_of_all()
-                .map(|table| {
-                    let kind = if table.foreign.is_some() { "FOREIGN" } else { "BASE TABLE" };
-                    let values = [&self.tenant, &table.schema, &table.name, kind];
-                    values.into_iter().map(Value::varchar).collect()
-                })
-                .collect(),
-        }
-    }
-
-    fn columns(&self) -> VirtualTable {
-        let texts = ["table_catalog", "table_schema", "table_name", "column_name"];
-        let mut columns: Vec<_> = texts.into_iter().map(text).collect();
-        columns.push(number("ordinal_position"));
-        columns.extend(["is_nullable", "data_type"].into_iter().map(text));
-        columns.extend(["numeric_precision", "numeric_scale"].into_iter().map(number));
-        let mut rows = Vec::new();
-        for table in self.tables_of_all() {
-            for (position, column) in table.columns.iter().enumerate() {
-                let (precision, scale) = match column.data_type {
-                    DataType::Decimal { precision, scale } => (Some(precision), Some(scale)),
-                    _ => (None, None),
-                };
-                let digits = |digits: Option<u8>| {
-                    digits.map_or(Value::null(DataType::Int32), |digits| Value::int32(digits.into()))
-                };
-                rows.push(vec![
-                    Value::varchar(&self.tenant),
-                    Value::varchar(&table.schema),
-                    Value::varchar(&table.name),
-                    Value::varchar(&column.name),
-                    Value::int32(position as i32 + 1),
-                    Value::varchar(if column.nullable { "YES" } else { "NO" }),
-                    Value::varchar(&column.data_type.to_string()),
-                    digits(precision),
-                    digits(scale),
-                ]);
-            }
-        }
-        VirtualTable { name: "columns".into(), columns, rows }
+/// A table as queries name it.
+pub(crate) fn named(table: &Table) -> String {
+    match table.schema.as_str() {
+        DEFAULT_SCHEMA => table.name.clone(),
+        schema => format!("{schema}.{}", table.name),
     }
 }
 
 /// A column of text without nulls.
 pub(crate) fn text(name: &str) -> ColumnSchema {
     ColumnSchema { name: name.into(), data_type: DataType::Varchar, nullable: false }
-}
-
-fn number(name: &str) -> ColumnSchema {
-    ColumnSchema { name: name.into(), data_type: DataType::Int32, nullable: true }
 }
 
 /// A column of 64-bit counts without nulls.

@@ -1,5 +1,6 @@
 //! The catalog: its state, as snapshots hold it, and the commands that change it, as the log holds them.
 
+use crate::access::{Access, AccessChange, Grants};
 use crate::policy::Signed;
 use crate::schema::Column;
 use std::collections::BTreeMap;
@@ -50,6 +51,9 @@ pub struct Tenant {
     /// Engines beside Tundra, by lower-case name.
     #[prost(btree_map = "string, message", tag = "20")]
     pub servers: BTreeMap<String, ForeignServer>,
+    /// Absent: the tenant is open, and whoever is let in may do everything.
+    #[prost(message, optional, tag = "21")]
+    pub access: Option<Access>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -67,6 +71,8 @@ pub struct Schema {
     /// Tables of foreign servers by lower-case name; none of them is in `tables`.
     #[prost(btree_map = "string, message", tag = "20")]
     pub foreign_tables: BTreeMap<String, ForeignTable>,
+    #[prost(message, optional, tag = "21")]
+    pub grants: Option<Grants>,
 }
 
 /// An engine beside Tundra that a tenant reads tables of.
@@ -88,6 +94,8 @@ pub struct ForeignServer {
     /// The revision of the catalog that created it, which tells it from others of that name.
     #[prost(uint64, tag = "5")]
     pub created_revision: u64,
+    #[prost(message, optional, tag = "6")]
+    pub grants: Option<Grants>,
 }
 
 /// Secrets are in no log.
@@ -99,6 +107,7 @@ impl std::fmt::Debug for ForeignServer {
             .field("options", &self.options)
             .field("secrets", &self.secrets.keys().collect::<Vec<_>>())
             .field("created_revision", &self.created_revision)
+            .field("grants", &self.grants)
             .finish()
     }
 }
@@ -122,6 +131,8 @@ pub struct ForeignTable {
     /// About, when it was described; 0: not known.
     #[prost(uint64, tag = "7")]
     pub rows: u64,
+    #[prost(message, optional, tag = "8")]
+    pub grants: Option<Grants>,
 }
 
 /// A dataset and the version of it that queries see.
@@ -145,6 +156,8 @@ pub struct Dataset {
     /// Absent: nothing was set.
     #[prost(message, optional, tag = "8")]
     pub refresh: Option<Refresh>,
+    #[prost(message, optional, tag = "9")]
+    pub grants: Option<Grants>,
 }
 
 /// When a dataset's files are looked at again, and what is done with them.
@@ -187,7 +200,7 @@ pub struct Command {
     pub at_us: i64,
     #[prost(string, tag = "2")]
     pub tenant: String,
-    #[prost(oneof = "Change", tags = "3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 20, 21, 22, 23, 60, 61, 62, 63")]
+    #[prost(oneof = "Change", tags = "3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 20, 21, 22, 23, 60, 61, 62, 63, 70")]
     pub change: Option<Change>,
 }
 
@@ -202,7 +215,8 @@ impl Command {
                 | Change::CreateServer(_)
                 | Change::DropServer(_)
                 | Change::CreateForeignTables(_)
-                | Change::DropForeignTable(_),
+                | Change::DropForeignTable(_)
+                | Change::Access(_),
             ) => 2,
             // All nodes know the version that they go over to.
             _ => 1,
@@ -251,6 +265,8 @@ pub enum Change {
     CreateForeignTables(CreateForeignTables),
     #[prost(message, tag = "63")]
     DropForeignTable(DropForeignTable),
+    #[prost(message, tag = "70")]
+    Access(AccessChange),
 }
 
 /// Removes a foreign server.
@@ -346,6 +362,9 @@ pub struct SetClusterVersion {
 pub struct CreateSchema {
     #[prost(string, tag = "1")]
     pub name: String,
+    /// A role; empty: none.
+    #[prost(string, tag = "2")]
+    pub owner: String,
 }
 
 /// Only an empty schema can be dropped.
@@ -377,6 +396,9 @@ pub struct AllocateDataset {
     /// Empty in logs of versions that gave numbers without names.
     #[prost(string, tag = "3")]
     pub name: String,
+    /// The role that will own the table; empty: none.
+    #[prost(string, tag = "4")]
+    pub owner: String,
 }
 
 /// Makes a committed and hydrated version the one that queries see; the first one creates the dataset.
@@ -470,4 +492,17 @@ pub enum Reason {
     /// Tables of it are there.
     ServerInUse = 62,
     NoForeignTable = 63,
+    RoleExists = 70,
+    NoRole = 71,
+    /// It owns something.
+    RoleInUse = 72,
+    /// Nothing is restricted: there are no roles.
+    NotRestricted = 73,
+    /// A role would be a member of itself.
+    CircularRoles = 74,
+    LastSuperuser = 75,
+    ReservedName = 76,
+    NoTable = 77,
+    NoColumn = 78,
+    TooManyRoles = 79,
 }

@@ -2,6 +2,7 @@
 //! commands, catalog snapshots, manifests, policy documents, tickets. All but [`admin`], which is JSON, and [`cron`], which is text, are protobuf, written here as
 //! Rust structs; golden tests hold their bytes. Nothing here knows the engine.
 
+pub mod access;
 pub mod admin;
 pub mod catalog;
 pub mod cron;

@@ -11,6 +11,10 @@ pub trait Catalog {
     fn table(&self, schema: Option<&str>, name: &str) -> Option<Arc<Table>>;
     /// Every table name, for suggestions.
     fn table_names(&self) -> Vec<String>;
+    /// Why the user may do nothing at all with a table that [`Catalog::table`] gave; `None`: it may do something.
+    fn refusal(&self, _table: &Table) -> Option<String> {
+        None
+    }
     /// A table whose rows the catalog knows itself, such as `information_schema.tables`.
     fn virtual_table(&self, _schema: Option<&str>, _name: &str) -> Option<VirtualTable> {
         None

@@ -31,6 +31,8 @@ pub enum ErrorKind {
     Name,
     /// Operands of the wrong type, a literal that is no value of its type, a fault of a constant expression.
     Value,
+    /// What the user may not do.
+    Denied,
     /// SQL that is right and not built.
     Unsupported,
     /// A defect of ours.

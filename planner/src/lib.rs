@@ -19,6 +19,7 @@ mod parse;
 mod physical;
 mod planning;
 mod proven;
+mod reads;
 mod refresh;
 mod rules;
 mod shapes;
@@ -31,9 +32,10 @@ pub use error::{Error, ErrorKind, Result};
 pub use outline::{Outline, OutlinedScan, Pushed, QueryShape, shape_text};
 pub use parse::{Parsed, listed_text, parse};
 pub use statement::{
-    CreateExternalTable, CreateForeignTable, CreateServer, FragmentNotes, ImportForeignSchema, OperatorNote,
-    PLAN_VERSION, PartitionBy, PlannedQuery, PlannerOptions, RefreshMode, RefreshOptions, RemoteQuery,
-    ResultColumn, Statement, TableName,
+    Access, CreateExternalTable, CreateForeignTable, CreateServer, FragmentNotes, GrantOn, Grantee,
+    ImportForeignSchema, OperatorNote, PLAN_VERSION, PartitionBy, Password, PlannedQuery, PlannerOptions,
+    Privilege, PrivilegeSet, RefreshMode, RefreshOptions, RemoteQuery, ResultColumn, RoleOptions, Statement,
+    TableName, TableRead,
 };
 
 use catalog::Catalog;

@@ -1,6 +1,6 @@
 //! From a parsed statement to one that can be run: the passes in their order.
 
-use crate::binder::{Binder, BoundQuery, OutputColumn, same_name, suggest, types};
+use crate::binder::{Binder, BoundQuery, OutputColumn, access, same_name, suggest, types};
 use crate::catalog::{Catalog, Table};
 use crate::error::{Error, Result};
 use crate::estimate::Estimator;
@@ -11,7 +11,7 @@ use crate::refresh::refresh_options;
 use crate::statement::{
     CreateExternalTable, PartitionBy, PlannedQuery, PlannerOptions, ResultColumn, Statement, TableName,
 };
-use crate::{distribute, foreign, known, nullability, outline, physical, rules, share, unnest};
+use crate::{distribute, foreign, known, nullability, outline, physical, reads, rules, share, unnest};
 use columnar::{DataType, Value};
 use exec::Expr;
 use sqlparser::ast::{self, Spanned};
@@ -132,6 +132,7 @@ pub(crate) fn statement(
         }
         Syntax::Set { name, value } => Statement::Set { name: name.clone(), value: value.clone() },
         Syntax::Show { name } => Statement::Show { name: name.clone() },
+        Syntax::Access(syntax) => Statement::Access(access::statement(&binder, syntax)?),
         Syntax::CreateServer { .. }
         | Syntax::DropServer { .. }
         | Syntax::CreateForeignTable { .. }
@@ -151,6 +152,7 @@ fn finish(mut binder: Binder<'_>, bound: BoundQuery, options: &PlannerOptions) -
     let parameters = binder.parameter_types.iter().map(|known| known.unwrap_or(DataType::Varchar)).collect();
     let columns = &mut binder.columns;
     let plan = unnest::unnest(bound.plan, columns)?;
+    let (plan, reads) = reads::of(plan, &results, columns);
     let is_foreign = foreign::check(&plan)?;
     // Other engines' rows come to the coordinator.
     let shards = if is_foreign { 1 } else { options.shards };
@@ -204,6 +206,7 @@ fn finish(mut binder: Binder<'_>, bound: BoundQuery, options: &PlannerOptions) -
         notes: lowered.notes,
         tables: lowered.tables,
         foreign: lowered.foreign,
+        reads,
         outline: outlined.map(Arc::new),
     })
 }
@@ -274,7 +277,7 @@ fn insert(
         plan.project(exprs)
     };
     let query = finish(binder, BoundQuery { plan, columns: outputs }, options)?;
-    Ok(Statement::Insert { table, query })
+    Ok(Statement::Insert { table, columns: targets, query })
 }
 
 /// Column definitions as a schema.

@@ -1,7 +1,10 @@
 //! Statements as the coordinator runs them: bound, and planned where they query.
 
+mod access;
+
 use crate::catalog::{Engine, Table};
 use crate::outline::Outline;
+pub use access::{Access, GrantOn, Grantee, Password, Privilege, PrivilegeSet, RoleOptions};
 use columnar::{DataType, Value};
 use exec::plan::{Fragment, TableRef};
 use std::fmt;
@@ -40,6 +43,8 @@ pub enum Statement {
     /// The query gives the table's columns, all of them, in order and with their types.
     Insert {
         table: Arc<Table>,
+        /// Positions of the columns that are named, or all: the others get nulls.
+        columns: Vec<usize>,
         query: PlannedQuery,
     },
     /// Several names are dropped in order. Whether they exist is the coordinator's to see.
@@ -92,6 +97,8 @@ pub enum Statement {
         if_exists: bool,
     },
     ImportForeignSchema(ImportForeignSchema),
+    /// Of roles and grants.
+    Access(Access),
 }
 
 /// `CREATE SERVER`. Which options there are is the wrapper's to say.
@@ -206,8 +213,18 @@ pub struct PlannedQuery {
     pub tables: Vec<TableRef>,
     /// What other engines are asked. A query that asks any runs on the coordinator.
     pub foreign: Vec<RemoteQuery>,
+    /// What may be read of the tables that the query names, whatever becomes of them in its plan.
+    pub reads: Vec<TableRead>,
     /// Where it was asked for.
     pub outline: Option<Arc<Outline>>,
+}
+
+/// A table that a query names.
+#[derive(Debug, Clone)]
+pub struct TableRead {
+    pub table: Arc<Table>,
+    /// Positions of the columns that its answer hangs on. Empty: on how many rows there are, if on anything.
+    pub columns: Vec<u32>,
 }
 
 /// A query that a foreign server answers.

@@ -123,7 +123,7 @@ impl Session {
                 self.data.insert(dataset, Vec::new());
                 Ok(Vec::new())
             }
-            Statement::Insert { table, query } => {
+            Statement::Insert { table, query, .. } => {
                 let rows = run(&query, &catalog, &self.data, shards)?;
                 self.data.entry(table.dataset).or_default().extend(rows);
                 Ok(Vec::new())

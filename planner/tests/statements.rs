@@ -78,7 +78,7 @@ fn tables_schemas_and_settings() {
 
 #[test]
 fn inserts_give_all_columns_with_the_types_of_the_table() {
-    let Statement::Insert { table, query } =
+    let Statement::Insert { table, query, .. } =
         plan("insert into nation values (1, 'a', 2, 'c'), (2, 'b', 3, null)")
     else {
         panic!("another statement")

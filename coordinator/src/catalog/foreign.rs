@@ -1,7 +1,10 @@
 //! What the catalog knows of engines beside Tundra: servers of a tenant, and tables of theirs in its schemas.
 
+use super::access;
 use super::reply::Refusal;
-use flight_proto::catalog::{CreateForeignTables, DropForeignTable, DropServer, ForeignServer, Tenant};
+use flight_proto::catalog::{
+    CreateForeignTables, DropForeignTable, DropServer, ForeignServer, ForeignTable, Tenant,
+};
 
 type Changed = std::result::Result<(), Refusal>;
 
@@ -19,7 +22,7 @@ pub(super) fn drop_server(tenant: &mut Tenant, drop: &DropServer) -> Changed {
     if !tenant.servers.contains_key(&key) {
         return Err(Refusal::NoServer(drop.name.clone()));
     }
-    let uses = |table: &flight_proto::catalog::ForeignTable| table.server.to_lowercase() == key;
+    let uses = |table: &ForeignTable| table.server.to_lowercase() == key;
     let used = tenant.schemas.values().flat_map(|schema| schema.foreign_tables.values()).any(uses);
     if used && !drop.cascade {
         return Err(Refusal::ServerInUse(drop.name.clone()));
@@ -41,7 +44,9 @@ pub(super) fn create_tables(tenant: &mut Tenant, create: &CreateForeignTables) -
 }
 
 fn add_tables(tenant: &mut Tenant, create: &CreateForeignTables) -> Changed {
-    for table in &create.tables {
+    let owner = |table: &ForeignTable| table.grants.as_ref().map_or("", |grants| &grants.owner).to_string();
+    let grants: Vec<_> = create.tables.iter().map(|table| access::owned_by(tenant, &owner(table))).collect();
+    for (place, table) in create.tables.iter().enumerate() {
         let server = tenant.servers.get(&table.server.to_lowercase());
         if server.is_none_or(|server| server.created_revision != create.server_revision) {
             return Err(Refusal::NoServer(table.server.clone()));
@@ -54,6 +59,7 @@ fn add_tables(tenant: &mut Tenant, create: &CreateForeignTables) -> Changed {
         }
         let mut table = table.clone();
         table.schema = schema.name.clone();
+        table.grants.clone_from(&grants[place]);
         schema.foreign_tables.insert(key, table);
     }
     Ok(())
@@ -87,6 +93,7 @@ mod tests {
             options,
             secrets,
             created_revision: 0,
+            grants: None,
         })
     }
 
@@ -100,6 +107,7 @@ mod tests {
             remote_name: name.to_string(),
             columns: Vec::new(),
             rows: 0,
+            grants: None,
         };
         let tables = names.iter().map(table).collect();
         Change::CreateForeignTables(CreateForeignTables { tables, server_revision: revision })
@@ -166,7 +174,7 @@ mod tests {
     fn names_are_shared_with_other_tables() {
         let mut state = CatalogState::default();
         apply(&mut state, server("pg"));
-        apply(&mut state, Change::CreateSchema(CreateSchema { name: "s".into() }));
+        apply(&mut state, Change::CreateSchema(CreateSchema { name: "s".into(), owner: String::new() }));
         let create = tables(&state, "pg", "s", &["t"]);
         apply(&mut state, create);
         let version = Some(Version { number: 1, ..Version::default() });

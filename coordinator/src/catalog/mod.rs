@@ -4,6 +4,7 @@
 //! [`RaftCatalog`] does so with openraft over redb, on one coordinator or several. Nothing outside `raft` knows
 //! either.
 
+mod access;
 mod foreign;
 mod policy;
 mod raft;
@@ -11,6 +12,8 @@ mod reply;
 mod schedules;
 mod state;
 
+pub use access::ADMIN;
+pub(crate) use access::closure;
 pub use policy::{Closed, Policy};
 pub use raft::{
     Device, MemberState, Nobody, OnFatal, RaftCatalog, RaftMember, RaftOptions, RaftStatus, Random, Storage,

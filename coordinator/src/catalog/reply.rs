@@ -63,6 +63,28 @@ pub enum Refusal {
     ServerInUse(String),
     #[error("there is no foreign table '{0}'")]
     NoForeignTable(String),
+    #[error("role '{0}' already exists")]
+    RoleExists(String),
+    #[error("there is no role '{0}': CREATE ROLE or CREATE USER makes one")]
+    NoRole(String),
+    #[error(
+        "role '{0}' cannot be dropped: it owns something; REASSIGN OWNED BY {0} TO another role, or drop what it owns"
+    )]
+    RoleInUse(String),
+    #[error("there are no roles, and everybody may do everything: CREATE USER or CREATE ROLE restricts that")]
+    NotRestricted,
+    #[error("role '{0}' would be a member of itself")]
+    CircularRoles(String),
+    #[error("the last superuser that can log in with a password must stay one")]
+    LastSuperuser,
+    #[error("a role cannot have the name '{0}', which means something else")]
+    ReservedName(String),
+    #[error("there is no table '{0}' any more")]
+    NoTable(String),
+    #[error("there is no column '{0}'")]
+    NoColumn(String),
+    #[error("a tenant has 10,000 roles at most")]
+    TooManyRoles,
     #[error("the command is not known to this version of Tundra")]
     UnknownCommand,
 }
@@ -71,22 +93,32 @@ impl From<Refusal> for Error {
     fn from(refusal: Refusal) -> Error {
         let message = refusal.to_string();
         match refusal {
-            Refusal::SchemaExists(_) | Refusal::TableExists(_) | Refusal::ServerExists(_) => {
-                Error::AlreadyExists(message)
-            }
+            Refusal::SchemaExists(_)
+            | Refusal::TableExists(_)
+            | Refusal::ServerExists(_)
+            | Refusal::RoleExists(_) => Error::AlreadyExists(message),
             Refusal::Restoring => Error::Unavailable(message),
             Refusal::NoSchema(_)
             | Refusal::NoDataset
             | Refusal::NoShard(_)
             | Refusal::NoTenant(_)
             | Refusal::NoServer(_)
-            | Refusal::NoForeignTable(_) => Error::NotFound(message),
+            | Refusal::NoForeignTable(_)
+            | Refusal::NoRole(_)
+            | Refusal::NoTable(_)
+            | Refusal::NoColumn(_) => Error::NotFound(message),
+            Refusal::TooManyRoles => Error::Overloaded(message),
             Refusal::BadDocument(_) => Error::Statement(message),
             Refusal::NoNumbers => Error::Environment(message),
             Refusal::ForeignKey(_) => Error::Denied(message),
-            Refusal::SchemaNotEmpty(_) | Refusal::BuiltIn(_) | Refusal::ServerInUse(_) => {
-                Error::Statement(message)
-            }
+            Refusal::SchemaNotEmpty(_)
+            | Refusal::BuiltIn(_)
+            | Refusal::ServerInUse(_)
+            | Refusal::RoleInUse(_)
+            | Refusal::NotRestricted
+            | Refusal::CircularRoles(_)
+            | Refusal::LastSuperuser
+            | Refusal::ReservedName(_) => Error::Statement(message),
             Refusal::StaleVersion { .. }
             | Refusal::Overtaken(_)
             | Refusal::LastShard(_)
@@ -162,6 +194,16 @@ impl From<&Refusal> for Refused {
             Refusal::NoServer(name) => named(Reason::NoServer, name),
             Refusal::ServerInUse(name) => named(Reason::ServerInUse, name),
             Refusal::NoForeignTable(name) => named(Reason::NoForeignTable, name),
+            Refusal::RoleExists(name) => named(Reason::RoleExists, name),
+            Refusal::NoRole(name) => named(Reason::NoRole, name),
+            Refusal::RoleInUse(name) => named(Reason::RoleInUse, name),
+            Refusal::NotRestricted => plain(Reason::NotRestricted),
+            Refusal::CircularRoles(name) => named(Reason::CircularRoles, name),
+            Refusal::LastSuperuser => plain(Reason::LastSuperuser),
+            Refusal::ReservedName(name) => named(Reason::ReservedName, name),
+            Refusal::NoTable(name) => named(Reason::NoTable, name),
+            Refusal::NoColumn(name) => named(Reason::NoColumn, name),
+            Refusal::TooManyRoles => plain(Reason::TooManyRoles),
             Refusal::UnknownCommand => plain(Reason::UnknownCommand),
         }
     }
@@ -202,6 +244,16 @@ impl From<&Refused> for Refusal {
             Reason::NoServer => Refusal::NoServer(name()),
             Reason::ServerInUse => Refusal::ServerInUse(name()),
             Reason::NoForeignTable => Refusal::NoForeignTable(name()),
+            Reason::RoleExists => Refusal::RoleExists(name()),
+            Reason::NoRole => Refusal::NoRole(name()),
+            Reason::RoleInUse => Refusal::RoleInUse(name()),
+            Reason::NotRestricted => Refusal::NotRestricted,
+            Reason::CircularRoles => Refusal::CircularRoles(name()),
+            Reason::LastSuperuser => Refusal::LastSuperuser,
+            Reason::ReservedName => Refusal::ReservedName(name()),
+            Reason::NoTable => Refusal::NoTable(name()),
+            Reason::NoColumn => Refusal::NoColumn(name()),
+            Reason::TooManyRoles => Refusal::TooManyRoles,
             Reason::UnknownCommand => Refusal::UnknownCommand,
         }
     }
@@ -249,6 +301,16 @@ mod tests {
         check(named(Refusal::NoServer), b"\x1a\x05\x08\x3d\x12\x01s");
         check(named(Refusal::ServerInUse), b"\x1a\x05\x08\x3e\x12\x01s");
         check(named(Refusal::NoForeignTable), b"\x1a\x05\x08\x3f\x12\x01s");
+        check(named(Refusal::RoleExists), b"\x1a\x05\x08F\x12\x01s");
+        check(named(Refusal::NoRole), b"\x1a\x05\x08G\x12\x01s");
+        check(named(Refusal::RoleInUse), b"\x1a\x05\x08H\x12\x01s");
+        check(Reply::Refused(Refusal::NotRestricted), b"\x1a\x02\x08I");
+        check(named(Refusal::CircularRoles), b"\x1a\x05\x08J\x12\x01s");
+        check(Reply::Refused(Refusal::LastSuperuser), b"\x1a\x02\x08K");
+        check(named(Refusal::ReservedName), b"\x1a\x05\x08L\x12\x01s");
+        check(named(Refusal::NoTable), b"\x1a\x05\x08M\x12\x01s");
+        check(named(Refusal::NoColumn), b"\x1a\x05\x08N\x12\x01s");
+        check(Reply::Refused(Refusal::TooManyRoles), b"\x1a\x02\x08O");
         check(Reply::Refused(Refusal::UnknownCommand), b"\x1a\x00");
     }
 

@@ -3,11 +3,12 @@
 //! Names are looked up by their lower-case form and kept as they were created. A dataset appears with its
 //! first version and goes with its tombstone; its number is never used again.
 
-use super::foreign;
 use super::policy::{self, Policy, Taken};
 use super::reply::{Refusal, Reply};
+use super::{access, foreign};
 use crate::error::{Error, Result};
 use flight_proto::Message;
+use flight_proto::access::{Access, Grants};
 use flight_proto::catalog::{
     self as stored, Change, Command, Dataset, ForeignServer, ForeignTable, Schema, ShardStatus, Tenant,
 };
@@ -42,6 +43,12 @@ impl CatalogState {
     pub fn from_stored(stored: stored::CatalogState) -> CatalogState {
         let policy = Arc::new(Policy::of(&stored));
         CatalogState { stored, policy }
+    }
+
+    /// A catalog of nothing but a policy.
+    #[cfg(test)]
+    pub(crate) fn of_policy(policy: Policy) -> CatalogState {
+        CatalogState { policy: Arc::new(policy), ..CatalogState::default() }
     }
 
     pub fn stored(&self) -> &stored::CatalogState {
@@ -192,6 +199,16 @@ impl CatalogState {
         schema.foreign_tables.get(&name.to_lowercase())
     }
 
+    /// A tenant's roles and what was granted; `None`: it is open.
+    pub fn access(&self, tenant: &str) -> Option<&Access> {
+        self.tenant(tenant)?.access.as_ref()
+    }
+
+    /// What was granted on a schema.
+    pub fn schema_grants(&self, tenant: &str, schema: &str) -> Option<&Grants> {
+        self.tenant(tenant)?.schemas.get(&schema.to_lowercase())?.grants.as_ref()
+    }
+
     /// The shards that are known, by number.
     pub fn shards(&self) -> &BTreeMap<u64, stored::Shard> {
         &self.stored.shards
@@ -230,8 +247,9 @@ impl CatalogState {
                 let number = self.stored.last_dataset.max(allocate.above).checked_add(1);
                 let number = number.ok_or(Refusal::NoNumbers)?;
                 if !allocate.name.is_empty() {
-                    let tenant = self.tenant_mut(&command.tenant)?;
-                    tenant.give_number(&allocate.schema, &allocate.name, number)?;
+                    let tenant = self.tenant_mut(&command.tenant)?.0;
+                    TenantChange(tenant).give_number(&allocate.schema, &allocate.name, number)?;
+                    access::will_own(tenant, number, &allocate.owner);
                 }
                 self.stored.last_dataset = number;
                 Ok(Reply::Dataset(number))
@@ -259,7 +277,7 @@ impl CatalogState {
                 Ok(Reply::Done)
             }
             Change::CreateSchema(create) => {
-                self.tenant_mut(&command.tenant)?.create_schema(&create.name)?;
+                self.tenant_mut(&command.tenant)?.create_schema(&create.name, &create.owner)?;
                 Ok(Reply::Done)
             }
             Change::DropSchema(drop) => {
@@ -316,8 +334,10 @@ impl CatalogState {
             },
             Change::CreateServer(server) => {
                 let created_revision = self.stored.revision + 1;
-                let server = ForeignServer { created_revision, ..server.clone() };
-                foreign::create_server(self.tenant_mut(&command.tenant)?.0, server)?;
+                let tenant = self.tenant_mut(&command.tenant)?.0;
+                let owner = server.grants.as_ref().map_or("", |grants| &grants.owner);
+                let grants = access::owned_by(tenant, owner);
+                foreign::create_server(tenant, ForeignServer { created_revision, grants, ..server.clone() })?;
                 Ok(Reply::Done)
             }
             Change::DropServer(drop) => {
@@ -330,6 +350,11 @@ impl CatalogState {
             }
             Change::DropForeignTable(drop) => {
                 foreign::drop_table(self.tenant_mut(&command.tenant)?.0, drop)?;
+                Ok(Reply::Done)
+            }
+            Change::Access(change) => {
+                let keeps_superuser = command.tenant == DEFAULT_TENANT;
+                access::change(self.tenant_mut(&command.tenant)?.0, change, keeps_superuser)?;
                 Ok(Reply::Done)
             }
             Change::SetClusterVersion(set) => {
@@ -418,12 +443,13 @@ impl CatalogState {
 struct TenantChange<'a>(&'a mut Tenant);
 
 impl TenantChange<'_> {
-    fn create_schema(self, name: &str) -> std::result::Result<(), Refusal> {
+    fn create_schema(self, name: &str, owner: &str) -> std::result::Result<(), Refusal> {
         let key = name.to_lowercase();
         if is_built_in(&key) || self.0.schemas.contains_key(&key) {
             return Err(Refusal::SchemaExists(name.into()));
         }
-        self.0.schemas.insert(key, Schema { name: name.into(), ..Schema::default() });
+        let grants = access::owned_by(self.0, owner);
+        self.0.schemas.insert(key, Schema { name: name.into(), grants, ..Schema::default() });
         Ok(())
     }
 
@@ -471,7 +497,7 @@ impl TenantChange<'_> {
         }
     }
 
-    fn switch(self, dataset: Dataset) -> std::result::Result<(), Refusal> {
+    fn switch(self, mut dataset: Dataset) -> std::result::Result<(), Refusal> {
         let offered = dataset.version.map_or(0, |version| version.number);
         if dataset.id <= self.0.deleted_up_to || self.0.dropped.contains_key(&dataset.id) {
             return Err(Refusal::NoDataset);
@@ -496,6 +522,7 @@ impl TenantChange<'_> {
         }
         schema.tables.insert(key, dataset.id);
         let schema = schema.name.clone();
+        access::settle(self.0, &mut dataset);
         self.0.datasets.insert(dataset.id, Dataset { schema, ..dataset });
         Ok(())
     }
@@ -526,7 +553,7 @@ mod tests {
     }
 
     fn create_schema(name: &str) -> Command {
-        command(Change::CreateSchema(CreateSchema { name: name.into() }))
+        command(Change::CreateSchema(CreateSchema { name: name.into(), owner: String::new() }))
     }
 
     fn drop_schema(name: &str) -> Command {
@@ -601,7 +628,12 @@ mod tests {
     }
 
     fn allocate(above: u64, name: &str) -> Command {
-        command(Change::AllocateDataset(AllocateDataset { above, schema: "main".into(), name: name.into() }))
+        command(Change::AllocateDataset(AllocateDataset {
+            above,
+            schema: "main".into(),
+            name: name.into(),
+            ..AllocateDataset::default()
+        }))
     }
 
     #[test]
@@ -624,7 +656,7 @@ mod tests {
     fn what_was_to_be_created_goes_with_its_schema() {
         let mut state = CatalogState::default();
         state.apply(&create_schema("s"));
-        let allocate = AllocateDataset { above: 0, schema: "S".into(), name: "t".into() };
+        let allocate = AllocateDataset { schema: "S".into(), name: "t".into(), ..AllocateDataset::default() };
         assert_eq!(state.apply(&command(Change::AllocateDataset(allocate))), Reply::Dataset(1));
         state.apply(&drop_schema("s"));
         state.apply(&create_schema("s"));
@@ -764,7 +796,7 @@ mod tests {
         assert!(state.is_past("acme", 1, "main", "t") && !state.is_past("acme", 2, "main", "t"));
         assert_eq!(state.apply(&of("acme", switch(2, "main", "t", 1))), Reply::Done);
         assert_eq!((state.policy_version(), state.documents().len()), (3, 1));
-        let full = AllocateDataset { above: u64::MAX, schema: String::new(), name: String::new() };
+        let full = AllocateDataset { above: u64::MAX, ..AllocateDataset::default() };
         let full = state.apply(&command(Change::AllocateDataset(full)));
         assert_eq!(full, Reply::Refused(Refusal::NoNumbers));
         // One that was made anew while nobody told of the deletion has nothing either.

@@ -26,13 +26,14 @@ use tokio::sync::oneshot::error::TryRecvError;
 const SWITCHING: Duration = Duration::from_secs(60);
 
 impl Datasets {
-    pub(crate) async fn create_schema(&self, name: &str, if_not_exists: bool) -> Result<()> {
+    /// `owner` of what is created is a role, or empty.
+    pub(crate) async fn create_schema(&self, name: &str, if_not_exists: bool, owner: &str) -> Result<()> {
         let exists =
             self.catalog().snapshot().has_schema(&self.tenant, name) || is_built_in(&name.to_lowercase());
         if exists && if_not_exists {
             return Ok(());
         }
-        self.propose(Change::CreateSchema(CreateSchema { name: name.into() })).await?;
+        self.propose(Change::CreateSchema(CreateSchema { name: name.into(), owner: owner.into() })).await?;
         self.show();
         Ok(())
     }
@@ -59,7 +60,7 @@ impl Datasets {
         Ok(())
     }
 
-    pub(crate) async fn create_external(&self, create: &CreateExternalTable) -> Result<()> {
+    pub(crate) async fn create_external(&self, create: &CreateExternalTable, owner: &str) -> Result<()> {
         let schema = schema_of(&create.name);
         let _turn = self.turn(schema, &create.name.name).await;
         if !self.can_create(&create.name, create.if_not_exists)? {
@@ -83,7 +84,7 @@ impl Datasets {
             files,
             refresh: refresh::of_options(&create.refresh),
         };
-        let dataset = self.allocate(schema, &create.name.name).await?;
+        let dataset = self.allocate(schema, &create.name.name, owner).await?;
         self.create(dataset, definition).await
     }
 
@@ -108,13 +109,14 @@ impl Datasets {
         if_not_exists: bool,
         columns: Vec<ColumnSchema>,
         files: Vec<Bytes>,
+        owner: &str,
     ) -> Result<Option<u64>> {
         let schema = schema_of(name);
         let _turn = self.turn(schema, &name.name).await;
         if !self.check_creatable(name, if_not_exists, &columns)? {
             return Ok(None);
         }
-        let dataset = self.allocate(schema, &name.name).await?;
+        let dataset = self.allocate(schema, &name.name, owner).await?;
         let files = self.put(dataset, files).await?;
         let rows = files.iter().map(|file| file.rows).sum();
         let definition = Definition {

@@ -5,6 +5,7 @@ use crate::catalog::DEFAULT_SCHEMA;
 use crate::error::{Error, Result};
 use crate::foreign::{Foreign, RemoteTable, check_types};
 use exec::context::Cancel;
+use flight_proto::access::Grants;
 use flight_proto::catalog::{
     Change, CreateForeignTables, DropForeignTable, DropServer, ForeignServer, ForeignTable,
 };
@@ -18,12 +19,19 @@ const MOST_SERVERS: usize = 1_000;
 const MOST_TABLES: usize = 100_000;
 
 impl Datasets {
-    pub(crate) async fn create_server(&self, foreign: &Foreign, create: &CreateServer) -> Result<()> {
+    /// `owner` of what is created is a role, or empty.
+    pub(crate) async fn create_server(
+        &self,
+        foreign: &Foreign,
+        create: &CreateServer,
+        owner: &str,
+    ) -> Result<()> {
         let snapshot = self.catalog().snapshot();
         if create.if_not_exists && snapshot.server(&self.tenant, &create.name).is_some() {
             return Ok(());
         }
-        let server = foreign.server_of(create)?;
+        let mut server = foreign.server_of(create)?;
+        server.grants = Some(Grants { owner: owner.into(), ..Grants::default() });
         if snapshot.servers(&self.tenant).count() >= MOST_SERVERS {
             return Err(Error::Overloaded(format!("a tenant has {MOST_SERVERS} servers at most")));
         }
@@ -137,7 +145,10 @@ impl Datasets {
         }
     }
 
-    pub(crate) async fn create_foreign(&self, create: CreateForeignTables) -> Result<()> {
+    pub(crate) async fn create_foreign(&self, mut create: CreateForeignTables, owner: &str) -> Result<()> {
+        for table in &mut create.tables {
+            table.grants = Some(Grants { owner: owner.into(), ..Grants::default() });
+        }
         self.propose(Change::CreateForeignTables(create)).await?;
         self.show();
         Ok(())
@@ -188,5 +199,6 @@ fn stored(
         remote_name: remote_name.into(),
         columns: columns_to_stored(columns).map_err(shard_error)?,
         rows,
+        grants: None,
     })
 }

@@ -265,7 +265,7 @@ impl Datasets {
         turn.lock_owned().await
     }
 
-    async fn propose(&self, change: Change) -> Result<Reply> {
+    pub(crate) async fn propose(&self, change: Change) -> Result<Reply> {
         self.try_propose(change).await?.accepted()
     }
 
@@ -283,9 +283,10 @@ impl Datasets {
     }
 
     /// A number for a dataset that is about to be created under a name.
-    async fn allocate(&self, schema: &str, name: &str) -> Result<u64> {
+    async fn allocate(&self, schema: &str, name: &str, owner: &str) -> Result<u64> {
         let above = self.ground.shared.highest_seen.load(Ordering::Relaxed);
-        let allocate = AllocateDataset { above, schema: schema.into(), name: name.into() };
+        let allocate =
+            AllocateDataset { above, schema: schema.into(), name: name.into(), owner: owner.into() };
         match self.propose(Change::AllocateDataset(allocate)).await? {
             Reply::Dataset(dataset) => Ok(dataset),
             other => Err(Error::Internal(format!("a dataset without a number: {other:?}"))),

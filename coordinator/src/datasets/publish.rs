@@ -73,5 +73,6 @@ pub(super) fn dataset_of(manifest: &Manifest) -> Dataset {
             published_at_us: 0,
         }),
         refresh: manifest.refresh,
+        grants: None,
     }
 }

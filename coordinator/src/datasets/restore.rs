@@ -66,7 +66,10 @@ impl Datasets {
     pub(super) async fn restore_schema(&self, name: &str) -> Result<()> {
         let snapshot = self.catalog().snapshot();
         match snapshot.is_restoring() && !snapshot.has_schema(&self.tenant, name) {
-            true => self.propose(Change::CreateSchema(CreateSchema { name: name.into() })).await.map(drop),
+            true => {
+                let create = CreateSchema { name: name.into(), owner: String::new() };
+                self.propose(Change::CreateSchema(create)).await.map(drop)
+            }
             false => Ok(()),
         }
     }

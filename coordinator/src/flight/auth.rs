@@ -5,7 +5,7 @@
 //! session. The header `tenant` says whose datasets a caller means, where that is not told by what it logs in with.
 
 use super::kept::Kept;
-use crate::catalog::Policy;
+use crate::catalog::CatalogState;
 use crate::config::User;
 use crate::coordinator::Coordinator;
 use crate::datasets::now_us;
@@ -57,6 +57,8 @@ struct Open {
 impl Open {
     fn is_of(&self, caller: &Caller) -> bool {
         (&self.caller.tenant, &self.caller.principal) == (&caller.tenant, &caller.principal)
+            && self.caller.is_admin() == caller.is_admin()
+            && self.caller.roles == caller.roles
     }
 }
 
@@ -128,6 +130,7 @@ impl Sessions {
         let metadata = request.metadata();
         let credentials = credentials(metadata)?;
         let same = match &credentials {
+            // Of a session that shows nothing there is no principal to compare.
             Credentials::Nothing => true,
             Credentials::Bearer(_) => {
                 // Many connections may show one key or access token, any of which may end the session that they share.
@@ -135,10 +138,7 @@ impl Sessions {
                     || (session.principal() == ticket.principal
                         && self.caller(&credentials, tenant(metadata)?)?.is_some())
             }
-            Credentials::Password { .. } => {
-                session.principal() == ticket.principal
-                    || (self.users().is_empty() && session.tenant() == DEFAULT_TENANT)
-            }
+            Credentials::Password { .. } => session.principal() == ticket.principal || self.is_open(&session),
         };
         match same && session.tenant() == ticket.tenant {
             true => Ok(()),
@@ -159,17 +159,24 @@ impl Sessions {
         Ok(())
     }
 
+    /// Whether anybody may call, under whatever name.
+    fn is_open(&self, session: &Session) -> bool {
+        self.users().is_empty()
+            && session.tenant() == DEFAULT_TENANT
+            && self.state().access(DEFAULT_TENANT).is_none()
+    }
+
     fn users(&self) -> &[User] {
         &self.coordinator.config.users
     }
 
-    fn policy(&self) -> Arc<Policy> {
-        self.coordinator.tenants.catalog().snapshot().policy().clone()
+    fn state(&self) -> Arc<CatalogState> {
+        self.coordinator.tenants.catalog().snapshot()
     }
 
     /// Whom credentials stand for; `None`: they are a session's.
     fn caller(&self, credentials: &Credentials, tenant: Option<&str>) -> Result<Option<Caller>> {
-        let caller = credentials.caller(tenant, self.users(), &self.policy(), now_us());
+        let caller = credentials.caller(tenant, self.users(), &self.state(), now_us());
         caller.inspect_err(|error| self.refused(credentials.user(), error))
     }
 
@@ -181,7 +188,7 @@ impl Sessions {
     fn by_token(&self, token: &str) -> Result<Session> {
         let key = Key::Token(token.into());
         if let Some(Open { session, caller }) = self.find(&key) {
-            if let Err(error) = caller.check(&self.policy(), now_us()) {
+            if let Err(error) = caller.check(&self.state(), now_us()) {
                 self.open.lock().remove(&key);
                 return Err(error);
             }
@@ -233,7 +240,7 @@ impl Sessions {
             detail: caller.shown().into(),
         };
         self.coordinator.trail.add(tenant.name(), login);
-        Ok(Session::new(self.coordinator.clone(), tenant, &caller.principal, &caller.roles))
+        Ok(Session::new(self.coordinator.clone(), tenant, caller))
     }
 
     fn find(&self, key: &Key) -> Option<Open> {

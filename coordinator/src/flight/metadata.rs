@@ -2,13 +2,14 @@
 //! where there is nothing.
 
 use super::status::internal;
+use crate::access::Rights;
 use crate::catalog::INFORMATION_SCHEMA;
+use crate::information_schema;
 use crate::view::View;
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow_flight::sql::{CommandGetDbSchemas, CommandGetTables};
 use columnar::arrow::{Strings, arrow_type_of};
-use planner::catalog::Catalog;
 use std::collections::HashMap;
 use std::sync::Arc;
 use storage::ColumnSchema;
@@ -17,7 +18,6 @@ use tonic::Status;
 const TABLE: &str = "TABLE";
 const SYSTEM_TABLE: &str = "SYSTEM TABLE";
 const FOREIGN_TABLE: &str = "FOREIGN TABLE";
-const INFORMATION_TABLES: [&str; 3] = ["columns", "schemata", "tables"];
 
 pub(super) fn catalogs(view: &View) -> Result<RecordBatch, Status> {
     let mut builder = arrow_flight::sql::CommandGetCatalogs {}.into_builder();
@@ -25,26 +25,34 @@ pub(super) fn catalogs(view: &View) -> Result<RecordBatch, Status> {
     builder.build().map_err(internal)
 }
 
-pub(super) fn schemas(view: &View, command: CommandGetDbSchemas) -> Result<RecordBatch, Status> {
+pub(super) fn schemas(
+    view: &View,
+    rights: &Rights,
+    command: CommandGetDbSchemas,
+) -> Result<RecordBatch, Status> {
     let of_tenant = command.catalog.as_deref().is_none_or(|catalog| catalog == view.tenant);
     let mut builder = command.into_builder();
     if of_tenant {
-        for schema in view.schemas.iter().map(String::as_str).chain([INFORMATION_SCHEMA]) {
+        let seen = view.schemas.iter().filter(|schema| rights.sees_schema(schema));
+        for schema in seen.map(String::as_str).chain([INFORMATION_SCHEMA]) {
             builder.append(&view.tenant, schema);
         }
     }
     builder.build().map_err(internal)
 }
 
-pub(super) fn tables(view: &View, command: CommandGetTables) -> Result<RecordBatch, Status> {
+pub(super) fn tables(view: &View, rights: &Rights, command: CommandGetTables) -> Result<RecordBatch, Status> {
     let mut builder = command.into_builder();
-    for table in view.tables_of_all() {
+    for table in view.tables_of_all().filter(|table| rights.sees(table)) {
+        let columns = table.columns.iter().filter(|column| rights.sees_column(table, &column.name));
+        let columns: Vec<ColumnSchema> = columns.cloned().collect();
         let kind = if table.foreign.is_some() { FOREIGN_TABLE } else { TABLE };
-        let schema = table_schema(&view.tenant, &table.schema, &table.name, &table.columns);
+        let schema = table_schema(&view.tenant, &table.schema, &table.name, &columns);
         builder.append(&view.tenant, &table.schema, &table.name, kind, &schema).map_err(internal)?;
     }
-    for name in INFORMATION_TABLES {
-        let Some(table) = view.virtual_table(Some(INFORMATION_SCHEMA), name) else { continue };
+    for name in information_schema::TABLES {
+        let found = information_schema::table(view, rights, INFORMATION_SCHEMA, name);
+        let Some(table) = found else { continue };
         let schema = table_schema(&view.tenant, INFORMATION_SCHEMA, name, &table.columns);
         builder.append(&view.tenant, INFORMATION_SCHEMA, name, SYSTEM_TABLE, &schema).map_err(internal)?;
     }
@@ -123,13 +131,14 @@ mod tests {
     #[test]
     fn an_empty_catalog_still_answers() {
         let view = View::new("default", vec!["main".into()], [], None);
+        let rights = Rights::of_everything();
         assert_eq!(catalogs(&view).unwrap().num_rows(), 1);
-        assert_eq!(schemas(&view, CommandGetDbSchemas::default()).unwrap().num_rows(), 2);
+        assert_eq!(schemas(&view, &rights, CommandGetDbSchemas::default()).unwrap().num_rows(), 2);
         let other = CommandGetDbSchemas { catalog: Some("other".into()), db_schema_filter_pattern: None };
-        assert_eq!(schemas(&view, other).unwrap().num_rows(), 0);
+        assert_eq!(schemas(&view, &rights, other).unwrap().num_rows(), 0);
         let command = CommandGetTables { include_schema: true, ..CommandGetTables::default() };
-        let listed = tables(&view, command).unwrap();
-        assert_eq!((listed.num_rows(), listed.num_columns()), (INFORMATION_TABLES.len(), 5));
+        let listed = tables(&view, &rights, command).unwrap();
+        assert_eq!((listed.num_rows(), listed.num_columns()), (information_schema::TABLES.len(), 5));
         assert_eq!(table_types().unwrap().num_rows(), 3);
     }
 }

@@ -430,7 +430,8 @@ impl FlightSqlService for Service {
         command: CommandGetDbSchemas,
         request: Request<Ticket>,
     ) -> Result<Response<DataStream>, Status> {
-        batch(metadata::schemas(&*self.view(&request).await?, command))
+        let rights = self.session(&request)?.rights()?;
+        batch(metadata::schemas(&*self.view(&request).await?, &rights, command))
     }
 
     async fn get_flight_info_tables(
@@ -447,7 +448,8 @@ impl FlightSqlService for Service {
         command: CommandGetTables,
         request: Request<Ticket>,
     ) -> Result<Response<DataStream>, Status> {
-        batch(metadata::tables(&*self.view(&request).await?, command))
+        let rights = self.session(&request)?.rights()?;
+        batch(metadata::tables(&*self.view(&request).await?, &rights, command))
     }
 
     async fn get_flight_info_table_types(

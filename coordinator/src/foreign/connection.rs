@@ -273,6 +273,7 @@ mod tests {
             options: options.map(|(name, value)| (name.to_string(), value.to_string())).into(),
             secrets: [("password".to_string(), "p&x=y@h".to_string())].into(),
             created_revision: 0,
+            grants: None,
         }
     }
 

@@ -151,6 +151,7 @@ pub(super) fn server_of(create: &CreateServer) -> Result<ForeignServer> {
         options: given,
         secrets: password.map(|password| ("password".to_string(), password)).into_iter().collect(),
         created_revision: 0,
+        grants: None,
     };
     check(&server, wrapper)?;
     Ok(server)

@@ -1,13 +1,15 @@
 //! Who calls: what a caller shows, whom that stands for, and whether it still does.
 //!
-//! Nobody is asked: passwords come with the configuration, API keys and the keys of token issuers with the policy that the
-//! catalog holds. What a caller has shown is looked at again with each call, so that a key which is taken back, or a token
+//! Nobody is asked: passwords come with the configuration and, of users that SQL created, with the catalog; API keys and the
+//! keys of token issuers with the policy that the catalog holds. What a caller has shown is looked at again with each call, so that a key which is taken back, or a token
 //! which ends, is of no more use to a session that began with it.
 
 mod passwords;
+pub(crate) mod scram;
 mod tokens;
 
-use crate::catalog::Policy;
+use crate::access::role_of;
+use crate::catalog::{ADMIN, CatalogState, Policy};
 use crate::config::User;
 use crate::error::{Error, Result};
 use flight_proto::policy::{ApiKey, DEFAULT_TENANT};
@@ -18,7 +20,7 @@ use std::fmt;
 /// What API keys begin with.
 const API_KEY: &str = "tundra_";
 /// Who calls without saying who.
-const ANONYMOUS: &str = "anonymous";
+pub(crate) const ANONYMOUS: &str = "anonymous";
 
 /// What a caller shows.
 #[derive(Clone, PartialEq, Eq)]
@@ -48,7 +50,10 @@ pub(crate) struct Caller {
 enum Proof {
     /// Nothing is asked for.
     Open,
+    /// Of a user that the configuration names.
     Password,
+    /// Of a user that SQL created: what its password was compared with.
+    Verifier(String),
     ApiKey {
         id: String,
         sha256: Vec<u8>,
@@ -91,23 +96,25 @@ impl Credentials {
     }
 
     /// Whom they stand for, of the tenant that the caller names (by itself, or as `TENANT/USER`). A bearer token that is
-    /// neither API key nor access token is a session's, which is not looked at here: `None`.
+    /// neither API key nor access token is a session's, which is not looked at here: `None`. Where neither
+    /// the configuration nor SQL names users, anybody may call.
     pub(crate) fn caller(
         &self,
         tenant: Option<&str>,
         users: &[User],
-        policy: &Policy,
+        state: &CatalogState,
         now_us: i64,
     ) -> Result<Option<Caller>> {
+        let policy = state.policy();
         let caller = match self {
-            Credentials::Nothing => anonymous(tenant, users)?,
+            Credentials::Nothing => anonymous(tenant, users, state)?,
             Credentials::Bearer(shown) => match shown_key(shown, policy, now_us) {
                 Some(caller) => caller?,
                 None => return Ok(None),
             },
             Credentials::Password { user, password } => match shown_key(password, policy, now_us) {
                 Some(caller) => caller?,
-                None => by_password(tenant, user, password, users)?,
+                None => by_password(tenant, user, password, users, state)?,
             },
         };
         match tenant {
@@ -131,20 +138,32 @@ impl Caller {
         matches!(self.proof, Proof::Open | Proof::Password)
     }
 
+    /// Whether it may do everything with its tenant's objects, whatever the catalog says.
+    pub(crate) fn is_admin(&self) -> bool {
+        self.is_operator() || self.roles.iter().any(|role| role == ADMIN)
+    }
+
     /// What it has shown.
     pub(crate) fn shown(&self) -> &'static str {
         match &self.proof {
             Proof::Open => "nothing",
-            Proof::Password => "a password",
+            Proof::Password | Proof::Verifier(_) => "a password",
             Proof::ApiKey { .. } => "an API key",
             Proof::Token(_) => "an access token",
         }
     }
 
     /// An error where what the caller has shown is good no longer.
-    pub(crate) fn check(&self, policy: &Policy, now_us: i64) -> Result<()> {
+    pub(crate) fn check(&self, state: &CatalogState, now_us: i64) -> Result<()> {
+        let policy = state.policy();
         match &self.proof {
-            Proof::Open | Proof::Password => Ok(()),
+            Proof::Open if is_open(state) => Ok(()),
+            Proof::Open => Err(wrong_password()),
+            Proof::Password => Ok(()),
+            Proof::Verifier(verifier) => match verifier_of(state, &self.tenant, &self.principal) {
+                Some(known) if known == verifier => Ok(()),
+                _ => Err(wrong_password()),
+            },
             Proof::ApiKey { id, sha256 } => match policy.api_key(id) {
                 Some((_, key)) if key.sha256 == *sha256 && is_current(key, now_us) => Ok(()),
                 _ => Err(bad_key()),
@@ -185,26 +204,58 @@ fn bad_key() -> Error {
     Error::Unauthenticated("the API key is not known, was revoked, or has expired".into())
 }
 
-fn anonymous(tenant: Option<&str>, users: &[User]) -> Result<Caller> {
-    match users.is_empty() && tenant.is_none_or(|tenant| tenant == DEFAULT_TENANT) {
+/// Whether SQL names no users of the default tenant.
+fn is_open(state: &CatalogState) -> bool {
+    state.access(DEFAULT_TENANT).is_none()
+}
+
+/// What the password of a user that SQL created is compared with, where it may log in with one.
+fn verifier_of<'a>(state: &'a CatalogState, tenant: &str, user: &str) -> Option<&'a String> {
+    // Of a tenant that is not served nobody logs in.
+    let access = state.access(tenant).filter(|_| state.policy().closed(tenant).is_none())?;
+    let (_, role) = role_of(access, user)?;
+    Some(&role.verifier).filter(|verifier| role.login && !verifier.is_empty())
+}
+
+fn wrong_password() -> Error {
+    Error::Unauthenticated("the user name or the password is wrong".into())
+}
+
+fn anonymous(tenant: Option<&str>, users: &[User], state: &CatalogState) -> Result<Caller> {
+    match users.is_empty() && is_open(state) && tenant.is_none_or(|tenant| tenant == DEFAULT_TENANT) {
         true => Ok(Caller::open(ANONYMOUS)),
         false => Err(Error::Unauthenticated("log in with a user name and a password".into())),
     }
 }
 
-fn by_password(tenant: Option<&str>, user: &str, password: &str, users: &[User]) -> Result<Caller> {
+fn by_password(
+    tenant: Option<&str>,
+    user: &str,
+    password: &str,
+    users: &[User],
+    state: &CatalogState,
+) -> Result<Caller> {
     let (named, user) = match user.split_once('/') {
         Some((named, user)) => (Some(named), user),
         None => (None, user),
     };
-    let ours = [tenant, named].into_iter().flatten().all(|tenant| tenant == DEFAULT_TENANT);
-    if users.is_empty() && ours {
+    let of = tenant.or(named).unwrap_or(DEFAULT_TENANT);
+    let is_one = named.is_none_or(|named| named == of);
+    let ours = is_one && of == DEFAULT_TENANT;
+    if users.is_empty() && ours && is_open(state) {
         return Ok(Caller::open(if user.is_empty() { ANONYMOUS } else { user }));
     }
     // Compared in full whatever the tenant, so that time tells nothing.
-    match passwords::matches(users, user, password) & ours {
-        true => Ok(Caller { proof: Proof::Password, ..Caller::open(user) }),
-        false => Err(Error::Unauthenticated("the user name or the password is wrong".into())),
+    if passwords::matches(users, user, password) & ours {
+        return Ok(Caller { proof: Proof::Password, ..Caller::open(user) });
+    }
+    let verifier = verifier_of(state, of, user).filter(|_| is_one);
+    match (scram::matches(verifier.map(String::as_str), password), verifier) {
+        (true, Some(verifier)) => {
+            let proof = Proof::Verifier(verifier.clone());
+            Ok(Caller { tenant: of.into(), principal: user.into(), roles: Vec::new(), proof })
+        }
+        _ => Err(wrong_password()),
     }
 }
 

@@ -77,7 +77,7 @@ fn issuer(keys: Vec<TokenKey>) -> Issuer {
     }
 }
 
-fn policy_of(issuers: Vec<Issuer>) -> Policy {
+fn policy_of(issuers: Vec<Issuer>) -> CatalogState {
     let mut policy = Policy::default();
     let tenant = Tenant { name: "acme".into(), status: TenantStatus::Active.into(), ..Tenant::default() };
     let sha256 = digest(&SHA256, b"tundra_aa_secret").as_ref().to_vec();
@@ -90,22 +90,22 @@ fn policy_of(issuers: Vec<Issuer>) -> Policy {
     ] {
         policy.take(Document { name: name.into(), version: 1, decided_at_us: 0, subject: Some(subject) });
     }
-    policy
+    CatalogState::of_policy(policy)
 }
 
-fn policy() -> Policy {
+fn policy() -> CatalogState {
     policy_of(vec![issuer(vec![key("e", Algorithm::EdDsa, ed25519().public_key().as_ref(), 0)])])
 }
 
-fn shown(credentials: &Credentials, policy: &Policy) -> Result<Option<Caller>> {
+fn shown(credentials: &Credentials, policy: &CatalogState) -> Result<Option<Caller>> {
     credentials.caller(None, &[], policy, NOW * SECOND_US)
 }
 
-fn bearer(token: &str, policy: &Policy) -> Result<Caller> {
+fn bearer(token: &str, policy: &CatalogState) -> Result<Caller> {
     shown(&Credentials::Bearer(token.into()), policy).map(Option::unwrap)
 }
 
-fn refused(token: &str, policy: &Policy) -> String {
+fn refused(token: &str, policy: &CatalogState) -> String {
     bearer(token, policy).unwrap_err().to_string()
 }
 
@@ -229,7 +229,7 @@ fn api_keys() {
     for wrong in ["tundra_aa_secres", "tundra_bb_secret", "tundra_aa", "tundra_"] {
         assert!(refused(wrong, &policy).contains("API key"), "{wrong}");
     }
-    assert!(caller.check(&policy, 0).is_ok() && caller.check(&Policy::default(), 0).is_err());
+    assert!(caller.check(&policy, 0).is_ok() && caller.check(&CatalogState::default(), 0).is_err());
 }
 
 #[test]

@@ -6,7 +6,7 @@ use super::twins::Twins;
 use crate::system::Names;
 use flight_proto::policy::Routes;
 use planner::catalog::{Engine, Table};
-use planner::{Outline, Parsed, PlannedQuery, PlannerOptions, Pushed, Statement};
+use planner::{Outline, Parsed, PlannedQuery, PlannerOptions, Pushed, Statement, TableRead};
 use ring::digest::{SHA256, digest};
 use std::sync::Arc;
 
@@ -17,6 +17,8 @@ pub(crate) struct Routed {
     pub(crate) statement: Arc<Statement>,
     /// `None`: there is none, and it runs as it was written.
     pub(crate) choice: Option<Arc<Choice>>,
+    /// What it reads of the tables that it names; `None`: of those that its plan reads.
+    pub(crate) reads: Option<Arc<[TableRead]>>,
     /// Engines that cannot answer though tables have twins there, and why; where there is no choice.
     pub(crate) refused: Vec<(String, String)>,
 }
@@ -76,7 +78,7 @@ impl Choice {
 
 impl Routed {
     pub(crate) fn as_written(statement: Statement) -> Routed {
-        Routed { statement: Arc::new(statement), choice: None, refused: Vec::new() }
+        Routed { statement: Arc::new(statement), choice: None, reads: None, refused: Vec::new() }
     }
 
     /// As Tundra would run it.
@@ -124,10 +126,11 @@ pub(crate) fn plan(
         let statement = planner::bind(parsed, names, &plain)?;
         return Ok(Routed { refused, ..Routed::as_written(statement) });
     };
+    let reads = crate::explain::query_of(&statement).map(|query| own.reads_as_named(&query.reads));
     let shape = Shape::of(sql, &outline);
     let (routes, twins, named) = (routes.clone(), twins.clone(), engine_of(&named));
     let choice = Choice { routes, candidates, refused, named, shape, outline, twins };
-    Ok(Routed { statement, choice: Some(Arc::new(choice)), refused: Vec::new() })
+    Ok(Routed { statement, choice: Some(Arc::new(choice)), reads, refused: Vec::new() })
 }
 
 /// The engine that has these tables; `None`: several have.

@@ -3,6 +3,7 @@
 use super::twins::{Key, Twins, key};
 use crate::system::Names;
 use parking_lot::Mutex;
+use planner::TableRead;
 use planner::catalog::{Catalog, Table, VirtualTable};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -36,6 +37,29 @@ impl<'a> StandIns<'a> {
         self.read.lock().tables.values().map(|(named, _)| named.clone()).collect()
     }
 
+    /// What is read of the tables that were named, of what is read of those that stand in.
+    pub(super) fn reads_as_named(&self, reads: &[TableRead]) -> Arc<[TableRead]> {
+        let read = self.read.lock();
+        let named = |one: &TableRead| {
+            let of_it = read.tables.values().filter(|(_, stand_in)| Arc::ptr_eq(stand_in, &one.table));
+            let position = |table: &Table, position: u32| {
+                let wanted = &one.table.columns.get(position as usize)?.name;
+                table.columns.iter().position(|column| column.name.eq_ignore_ascii_case(wanted))
+            };
+            let as_named = of_it.map(|(table, _)| TableRead {
+                table: table.clone(),
+                columns: one
+                    .columns
+                    .iter()
+                    .filter_map(|&column| position(table, column))
+                    .map(|column| column as u32)
+                    .collect(),
+            });
+            as_named.collect::<Vec<_>>()
+        };
+        reads.iter().flat_map(named).collect()
+    }
+
     /// Why the engine cannot answer; `None`: it has all tables.
     pub(super) fn unmet(&self) -> Option<String> {
         self.read.lock().unmet.first().cloned()
@@ -61,6 +85,12 @@ impl Catalog for StandIns<'_> {
         });
         read.tables.insert(key, (named, stand_in.clone()));
         Some(stand_in)
+    }
+
+    fn refusal(&self, table: &Table) -> Option<String> {
+        let read = self.read.lock();
+        let named = read.tables.values().find(|(_, stand_in)| std::ptr::eq(&**stand_in, table));
+        named.and_then(|(named, _)| self.names.refusal(named))
     }
 
     fn table_names(&self) -> Vec<String> {

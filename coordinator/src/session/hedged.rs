@@ -5,6 +5,7 @@ use crate::error::{Error, Result};
 use crate::hedge::Parts;
 use crate::plans::Asked;
 use planner::{PlannedQuery, Statement};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
@@ -73,7 +74,9 @@ impl Session {
             parameters: Some(planned.parameters.clone()),
             routes: planned.routes,
         };
-        let (routed, _) = self.plan_on(&view, asked, self.routes()).await.ok()?;
+        let rights = Arc::new(self.rights().ok()?);
+        let (routed, _) = self.plan_on(&view, asked, self.routes(), &rights).await.ok()?;
+        rights.check(&routed.statement, routed.reads.as_deref()).ok()?;
         let statement = routed.on_tundra();
         let Statement::Query(query) = &**statement else { return None };
         // A bucket that no other shard holds cannot be read without it.

@@ -42,7 +42,9 @@ impl Session {
     /// Refuses an engine that the session may not have.
     pub(super) fn check_engine(&self, engine: &str) -> Result<()> {
         let snapshot = self.coordinator.tenants.catalog().snapshot();
-        check(&snapshot, &Who { tenant: self.tenant(), user: &self.principal, roles: &self.roles }, engine)
+        let mut roles = self.roles.to_vec();
+        roles.extend(self.rights()?.role_names());
+        check(&snapshot, &Who { tenant: self.tenant(), user: &self.principal, roles: &roles }, engine)
     }
 
     /// Runs a query on the engine that is decided on.

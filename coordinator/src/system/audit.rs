@@ -11,7 +11,8 @@ impl Names {
         let mut columns = vec![text("chain"), wide("sequence"), timestamp("at")];
         columns.extend(["tenant", "principal", "action", "subject", "text", "detail", "hash"].map(text));
         let trail = &self.coordinator.trail;
-        let rows = trail.recent(self.tenant.name()).into_iter().map(|(tenant, entry)| {
+        let rows = trail.recent(self.tenant.name()).into_iter();
+        let rows = rows.filter(|(_, entry)| self.sees_user(&entry.deed.principal)).map(|(tenant, entry)| {
             let Deed { principal, action, subject, text, detail } = &entry.deed;
             let texts = [
                 &tenant,

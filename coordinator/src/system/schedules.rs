@@ -13,7 +13,8 @@ impl Names {
         columns.extend([or_null(timestamp("next_at")), or_null(timestamp("last_at"))]);
         columns.push(or_null(text("last_state")));
         let schedules = self.coordinator.refreshes.schedules(Some(self.tenant.name()));
-        let rows = schedules.into_iter().map(|one| {
+        let schedules = schedules.into_iter().filter(|one| self.sees(&one.schema, &one.table));
+        let rows = schedules.map(|one| {
             let texts = [&one.schema, &one.table, &one.name, &one.cron, &one.zone, &one.mode, &one.state];
             let mut row: Vec<Value> = texts.into_iter().map(|text| Value::varchar(text)).collect();
             row.push(moment(one.next_at_us));
@@ -33,7 +34,8 @@ impl Names {
         columns.extend([or_null(wide("version")), wide("files_changed"), wide("attempt")]);
         columns.push(or_null(text("error")));
         let past = self.coordinator.refreshes.past(Some(self.tenant.name()), usize::MAX);
-        let rows = past.into_iter().map(|past| {
+        let past = past.into_iter().filter(|past| self.sees(&past.schema, &past.table));
+        let rows = past.map(|past| {
             let run = past.run;
             vec![
                 Value::varchar(&past.schema),

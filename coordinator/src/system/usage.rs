@@ -17,14 +17,14 @@ impl Names {
         columns.extend(MEASURES.map(wide));
         columns.push(money("cost"));
         let prices = self.coordinator.tenants.catalog().snapshot().policy().prices();
-        let rows =
-            self.coordinator.usage.minutes(self.tenant.name()).into_iter().map(|(minute_us, who, used)| {
-                let mut cells =
-                    vec![moment(Some(minute_us)), Value::varchar(&who.user), Value::varchar(&who.label)];
-                cells.extend(used.values().map(count));
-                cells.push(amount(flight_proto::spending::micros(prices.at(minute_us).picos(&used))));
-                cells
-            });
+        let minutes = self.coordinator.usage.minutes(self.tenant.name()).into_iter();
+        let rows = minutes.filter(|(_, who, _)| self.sees_user(&who.user)).map(|(minute_us, who, used)| {
+            let mut cells =
+                vec![moment(Some(minute_us)), Value::varchar(&who.user), Value::varchar(&who.label)];
+            cells.extend(used.values().map(count));
+            cells.push(amount(flight_proto::spending::micros(prices.at(minute_us).picos(&used))));
+            cells
+        });
         VirtualTable { name: "usage".into(), rows: rows.collect(), columns }
     }
 
@@ -36,7 +36,9 @@ impl Names {
         columns.push(timestamp("whole_again_at"));
         let snapshot = self.coordinator.tenants.catalog().snapshot();
         let states = self.coordinator.usage.budgets(snapshot.policy(), self.tenant.name());
-        let rows = states.into_iter().map(|state| {
+        // Those of the whole tenant and of labels concern everybody.
+        let own = |user: &String| user.is_empty() || self.sees_user(user);
+        let rows = states.into_iter().filter(|state| own(&state.budget.user)).map(|state| {
             let budget = &state.budget;
             let period = budget.period().name().to_string();
             let mut cells =

@@ -245,6 +245,7 @@ impl Binder<'_> {
             return derived(bound, Some(&cte.name), alias, span);
         }
         if let Some(table) = self.catalog.table(name.schema.as_deref(), &name.name) {
+            self.check_allowed(&table, span)?;
             let columns: Vec<(u32, u32)> = table
                 .columns
                 .iter()

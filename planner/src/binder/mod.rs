@@ -1,5 +1,6 @@
 //! Binds parsed queries: names to columns, text to types, SQL's clauses to the logical plan's operators.
 
+pub(crate) mod access;
 pub(crate) mod aggregate;
 pub(crate) mod expression;
 mod from;
@@ -10,7 +11,7 @@ mod subquery;
 pub(crate) mod types;
 
 use crate::catalog::{Catalog, Table};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::logical::{ColumnId, Columns, Logical};
 use crate::statement::{PlannerOptions, TableName};
 use columnar::DataType;
@@ -84,7 +85,18 @@ impl<'a> Binder<'a> {
 
     /// The table of that name, or an error that names a similar one.
     pub(crate) fn table(&self, name: &TableName, span: Span) -> Result<Arc<Table>> {
-        self.catalog.table(name.schema.as_deref(), &name.name).ok_or_else(|| self.unknown_table(name, span))
+        let table = self.catalog.table(name.schema.as_deref(), &name.name);
+        let table = table.ok_or_else(|| self.unknown_table(name, span))?;
+        self.check_allowed(&table, span)?;
+        Ok(table)
+    }
+
+    /// Refuses a table of which the user may not even know the columns.
+    fn check_allowed(&self, table: &Table, span: Span) -> Result<()> {
+        match self.catalog.refusal(table) {
+            Some(why) => Err(Error::new(ErrorKind::Denied, why).at(span)),
+            None => Ok(()),
+        }
     }
 
     fn unknown_table(&self, name: &TableName, span: Span) -> Error {

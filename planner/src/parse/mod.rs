@@ -1,6 +1,7 @@
 //! SQL text to statements not yet bound. Queries are parsed by `sqlparser`; the other statements by
 //! grammar of our own over its token stream.
 
+mod access;
 mod dialect;
 mod foreign;
 mod limits;
@@ -9,6 +10,7 @@ mod tokens;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::statement::TableName;
+pub(crate) use access::{AccessSyntax, GrantSyntax, OnSyntax};
 use dialect::TundraDialect;
 pub use foreign::listed_text;
 pub(crate) use foreign::{ServerOption, has_secrets};
@@ -135,6 +137,7 @@ pub(crate) enum Syntax {
         server: Ident,
         into: Ident,
     },
+    Access(AccessSyntax),
 }
 
 impl Parsed {
@@ -273,10 +276,22 @@ fn statement(parser: &mut Parser<'_>) -> Result<Syntax> {
             return options::alter(parser);
         }
         Some("SET" | "RESET") => return set(parser),
+        Some("GRANT") => {
+            parser.next_token();
+            return access::grant(parser);
+        }
+        Some("REVOKE") => {
+            parser.next_token();
+            return access::revoke(parser);
+        }
+        Some("REASSIGN") => {
+            parser.next_token();
+            return access::reassign(parser);
+        }
         Some(
             word @ ("UPDATE" | "DELETE" | "MERGE" | "COPY" | "TRUNCATE" | "BEGIN" | "START" | "COMMIT"
-            | "ROLLBACK" | "GRANT" | "REVOKE" | "ANALYZE" | "VACUUM" | "PREPARE" | "EXECUTE" | "CALL"
-            | "USE" | "ATTACH" | "PIVOT" | "FROM" | "TABLE"),
+            | "ROLLBACK" | "ANALYZE" | "VACUUM" | "PREPARE" | "EXECUTE" | "CALL" | "USE" | "ATTACH"
+            | "PIVOT" | "FROM" | "TABLE"),
         ) => return Err(Error::unsupported(word).at(span)),
         _ => {}
     }
@@ -324,6 +339,12 @@ fn create(parser: &mut Parser<'_>) -> Result<Syntax> {
     if take_word(parser, "SERVER") {
         return foreign::create_server(parser);
     }
+    if take_word(parser, "USER") {
+        return access::create_role(parser, true);
+    }
+    if take_word(parser, "ROLE") {
+        return access::create_role(parser, false);
+    }
     if take_word(parser, "FOREIGN") {
         return foreign::create_table(parser);
     }
@@ -332,7 +353,7 @@ fn create(parser: &mut Parser<'_>) -> Result<Syntax> {
         let what = peek_word(parser).unwrap_or_default();
         return match what.as_str() {
             "VIEW" | "OR" | "INDEX" | "SEQUENCE" | "TYPE" | "FUNCTION" | "MACRO" | "TEMP" | "TEMPORARY"
-            | "MATERIALIZED" | "UNIQUE" | "DATABASE" | "USER" | "ROLE" => {
+            | "MATERIALIZED" | "UNIQUE" | "DATABASE" => {
                 Err(Error::unsupported(format!("CREATE {what}")).at(span))
             }
             _ => Err(expected(parser, "TABLE, EXTERNAL TABLE or SCHEMA")),
@@ -464,12 +485,15 @@ fn drop(parser: &mut Parser<'_>) -> Result<Syntax> {
     if take_word(parser, "FOREIGN") {
         return foreign::drop_table(parser);
     }
+    if take_word(parser, "USER") || take_word(parser, "ROLE") {
+        return access::drop_role(parser);
+    }
     let schema = take_word(parser, "SCHEMA");
     if !schema && !take_word(parser, "TABLE") {
         return match peek_word(parser).as_deref() {
-            Some(
-                what @ ("VIEW" | "INDEX" | "DATABASE" | "FUNCTION" | "SEQUENCE" | "TYPE" | "ROLE" | "USER"),
-            ) => Err(Error::unsupported(format!("DROP {what}")).at(span)),
+            Some(what @ ("VIEW" | "INDEX" | "DATABASE" | "FUNCTION" | "SEQUENCE" | "TYPE" | "OWNED")) => {
+                Err(Error::unsupported(format!("DROP {what}")).at(span))
+            }
             _ => Err(expected(parser, "TABLE or SCHEMA")),
         };
     }

@@ -1,7 +1,7 @@
 //! Options of tables: `ALTER TABLE t SET (name = value, …)`, `ALTER TABLE t RESET (name, …)` and
 //! `CREATE … WITH (name = value, …)`.
 
-use super::{Syntax, expected, identifier, object_name, peek_word, take_word};
+use super::{Syntax, access, expected, identifier, object_name, peek_word, take_word};
 use crate::error::{Error, Result};
 use sqlparser::parser::Parser;
 use sqlparser::tokenizer::{Span, Token};
@@ -19,6 +19,15 @@ pub(crate) struct TableOption {
 
 pub(super) fn alter(parser: &mut Parser<'_>) -> Result<Syntax> {
     let span = parser.peek_token().span;
+    if take_word(parser, "USER") || take_word(parser, "ROLE") {
+        return access::alter_role(parser);
+    }
+    for what in ["SCHEMA", "SERVER"] {
+        if take_word(parser, what) {
+            return access::alter_owner(parser, what);
+        }
+    }
+    take_word(parser, "FOREIGN");
     if !take_word(parser, "TABLE") {
         let what = peek_word(parser).unwrap_or_default();
         return Err(Error::unsupported(format!("ALTER {what}").trim_end()).at(span));
@@ -38,6 +47,7 @@ pub(super) fn alter(parser: &mut Parser<'_>) -> Result<Syntax> {
             parser.next_token();
             Ok(Syntax::AlterTable { table, options: names(parser)? })
         }
+        Some("OWNER") => access::owner(parser, access::of_table(table)),
         Some(word) => Err(Error::unsupported(format!("ALTER TABLE … {word}")).at(span)),
         None => Err(expected(parser, "SET (option = value) or RESET (option)")),
     }

@@ -29,7 +29,7 @@ use crate::logical::{ColumnId, Columns, Logical};
 pub(crate) use distinct_aggregates::merge;
 pub(crate) use order_conditions::class;
 pub(crate) use outer_joins::null_rejected;
-pub(crate) use prune_columns::exactly;
+pub(crate) use prune_columns::{exactly, prune};
 
 /// What rules share.
 pub(crate) struct Context<'a> {

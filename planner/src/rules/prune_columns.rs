@@ -18,7 +18,8 @@ impl Rule for PruneColumns {
     }
 }
 
-fn prune(mut plan: Logical, required: &ColumnSet, columns: &Columns) -> Logical {
+/// The plan without what neither the columns that are required of it nor its rows hang on.
+pub(crate) fn prune(mut plan: Logical, required: &ColumnSet, columns: &Columns) -> Logical {
     let mut below = required.clone();
     for expr in plan.exprs() {
         collect_columns(expr, &mut below);

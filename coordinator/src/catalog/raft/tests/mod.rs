@@ -75,7 +75,7 @@ fn command(change: Change) -> Command {
 }
 
 fn create(name: impl Into<String>) -> Command {
-    command(Change::CreateSchema(CreateSchema { name: name.into() }))
+    command(Change::CreateSchema(CreateSchema { name: name.into(), owner: String::new() }))
 }
 
 fn allocate() -> Command {

@@ -1,0 +1,178 @@
+//! Whether a statement may be run.
+
+use super::Rights;
+use crate::catalog::DEFAULT_SCHEMA;
+use crate::error::{Error, Result};
+use flight_proto::access::{Grants, privilege};
+use planner::catalog::Table;
+use planner::{PlannedQuery, Statement, TableName, TableRead};
+
+impl Rights {
+    /// Refuses a statement that it may not run. `reads` are the tables of a query as they are named.
+    pub(crate) fn check(&self, statement: &Statement, reads: Option<&[TableRead]>) -> Result<()> {
+        if self.are_all() {
+            return Ok(());
+        }
+        match statement {
+            Statement::Query(query)
+            | Statement::Explain { query, .. }
+            | Statement::ExplainRoute { query }
+            | Statement::ExplainCost(query) => self.check_query(query, reads),
+            Statement::Insert { table, columns, query } => {
+                self.check_columns(table, privilege::INSERT, columns.iter().copied())?;
+                self.check_query(query, reads)
+            }
+            Statement::CreateTableAs { name, query, .. } => {
+                self.check_create(name)?;
+                self.check_query(query, reads)
+            }
+            Statement::CreateTable { name, .. } => self.check_create(name),
+            // Whoever names files reads them, whoever's they are.
+            Statement::CreateExternalTable(_) => Err(self.only_administrators("CREATE EXTERNAL TABLE")),
+            Statement::CreateServer(_) => Err(self.only_administrators("CREATE SERVER")),
+            Statement::CreateForeignTable(create) => {
+                self.check_create(&create.name)?;
+                self.check_server(&create.server)
+            }
+            Statement::ImportForeignSchema(import) => {
+                self.check_in_schema(&import.into, privilege::CREATE)?;
+                self.check_server(&import.server)
+            }
+            Statement::CreateSchema { .. } => match self.on_database() & privilege::CREATE {
+                0 => Err(self.denied(format!("database {}", self.tenant), "CREATE")),
+                _ => Ok(()),
+            },
+            Statement::DropTable { names, .. } | Statement::DropForeignTable { names, .. } => {
+                names.iter().try_for_each(|name| self.check_drop(name))
+            }
+            Statement::DropSchema { name, .. } => {
+                let exists = self.state.has_schema(&self.tenant, name);
+                let grants = self.state.schema_grants(&self.tenant, name);
+                self.check_owner(exists, grants, || format!("schema {name}"))
+            }
+            Statement::DropServer { name, .. } => {
+                let server = self.state.server(&self.tenant, name);
+                let grants = server.and_then(|server| server.grants.as_ref());
+                self.check_owner(server.is_some(), grants, || format!("server {name}"))
+            }
+            Statement::RefreshTable { table } | Statement::AlterTable { table, .. } => {
+                self.check_owner(true, self.grants_of(table), || named(table))
+            }
+            Statement::Describe { table } => match self.refusal(table) {
+                Some(why) => Err(Error::Denied(why)),
+                None => Ok(()),
+            },
+            // Looked at as it is made a change of the catalog.
+            Statement::Access(_) => Ok(()),
+            Statement::ShowTables { .. } | Statement::Set { .. } | Statement::Show { .. } => Ok(()),
+        }
+    }
+
+    /// Why it may do nothing with a table; `None`: it may do something.
+    pub(crate) fn refusal(&self, table: &Table) -> Option<String> {
+        (!self.sees(table)).then(|| self.denied(named(table), "any privilege").to_string())
+    }
+
+    fn check_query(&self, query: &PlannedQuery, reads: Option<&[TableRead]>) -> Result<()> {
+        for read in reads.unwrap_or(&query.reads) {
+            let columns = read.columns.iter().map(|&position| position as usize);
+            self.check_columns(&read.table, privilege::SELECT, columns)?;
+        }
+        Ok(())
+    }
+
+    /// One privilege on some columns, or on any where none is named.
+    fn check_columns(
+        &self,
+        table: &Table,
+        wanted: u32,
+        columns: impl ExactSizeIterator<Item = usize>,
+    ) -> Result<()> {
+        if self.on_table(table) & wanted != 0 {
+            return Ok(());
+        }
+        let name = privilege::names(wanted).next().unwrap_or_default();
+        if columns.len() == 0 || self.on_column(table, None) & wanted == 0 {
+            return match self.on_column(table, None) & wanted {
+                0 => Err(self.denied(named(table), name)),
+                _ => Ok(()),
+            };
+        }
+        for position in columns {
+            let Some(column) = table.columns.get(position) else { continue };
+            if self.on_column(table, Some(&column.name)) & wanted == 0 {
+                return Err(self.denied(format!("column {} of {}", column.name, named(table)), name));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_create(&self, name: &TableName) -> Result<()> {
+        self.check_in_schema(name.schema.as_deref().unwrap_or(DEFAULT_SCHEMA), privilege::CREATE)
+    }
+
+    /// A privilege on a schema; that there is none of that name is told by others.
+    fn check_in_schema(&self, schema: &str, wanted: u32) -> Result<()> {
+        if self.state.has_schema(&self.tenant, schema) && self.on_schema(schema) & wanted == 0 {
+            let name = privilege::names(wanted).next().unwrap_or_default();
+            return Err(self.denied(format!("schema {schema}"), name));
+        }
+        Ok(())
+    }
+
+    fn check_server(&self, server: &str) -> Result<()> {
+        match self.uses_server(server) {
+            true => Ok(()),
+            false => Err(self.denied(format!("server {server}"), "USAGE")),
+        }
+    }
+
+    /// Of a table to be dropped; whoever owns the schema may, too.
+    fn check_drop(&self, name: &TableName) -> Result<()> {
+        let schema = name.schema.as_deref().unwrap_or(DEFAULT_SCHEMA);
+        if self.owns(self.state.schema_grants(&self.tenant, schema)) {
+            return Ok(());
+        }
+        let own = self.state.table(&self.tenant, schema, &name.name);
+        let foreign = self.state.foreign_table(&self.tenant, schema, &name.name);
+        let grants = own.and_then(|table| table.grants.as_ref());
+        let grants = grants.or_else(|| foreign.and_then(|table| table.grants.as_ref()));
+        self.check_owner(own.is_some() || foreign.is_some(), grants, || {
+            format!("table {schema}.{}", name.name)
+        })
+    }
+
+    /// Refuses what only an owner may do with an object that is there.
+    pub(super) fn check_owner(
+        &self,
+        exists: bool,
+        grants: Option<&Grants>,
+        what: impl FnOnce() -> String,
+    ) -> Result<()> {
+        match !exists || self.owns(grants) {
+            true => Ok(()),
+            false => Err(Error::Denied(format!(
+                "permission denied: '{}' does not own {}, and is no administrator",
+                self.principal,
+                what()
+            ))),
+        }
+    }
+
+    pub(super) fn only_administrators(&self, statement: &str) -> Error {
+        Error::Denied(format!(
+            "permission denied: {statement} is for administrators, and '{}' is none: superusers are, and logins that \
+             have the role admin",
+            self.principal
+        ))
+    }
+
+    pub(super) fn denied(&self, what: String, privilege: &str) -> Error {
+        Error::Denied(format!("permission denied for {what}: '{}' has no {privilege} on it", self.principal))
+    }
+}
+
+/// A table, as errors name it.
+pub(super) fn named(table: &Table) -> String {
+    format!("table {}.{}", table.schema, table.name)
+}

@@ -1,0 +1,323 @@
+//! Roles and grants as the state machine changes them. Who may change them is looked at before ([`crate::access`]).
+
+use super::reply::Refusal;
+use super::state::DEFAULT_SCHEMA;
+use flight_proto::access::{
+    Access, AccessAction, AccessChange, AlterRole, DropRoles, Grant, Grants, Held, Membership, Object,
+    ObjectKind, Reassign, Role, SetOwner, privilege,
+};
+use flight_proto::catalog::{Dataset, Tenant};
+use std::collections::BTreeSet;
+
+type Changed = std::result::Result<(), Refusal>;
+
+/// What logins call administrators.
+pub const ADMIN: &str = "admin";
+/// Names that mean something else where a role may stand.
+const RESERVED: [&str; 5] = [ADMIN, "public", "none", "current_user", "session_user"];
+/// Roles that a tenant may have.
+const MOST_ROLES: usize = 10_000;
+/// Datasets with a number and no version whose owners are remembered.
+const REMEMBERED: usize = 10_000;
+
+pub(super) fn change(tenant: &mut Tenant, change: &AccessChange, keeps_superuser: bool) -> Changed {
+    let before = tenant.clone();
+    let changed = match change.action.as_ref().ok_or(Refusal::UnknownCommand)? {
+        AccessAction::CreateRole(role) => create_role(tenant, role),
+        AccessAction::AlterRole(alter) => alter_role(tenant, alter),
+        AccessAction::DropRoles(drop) => drop_roles(tenant, drop),
+        AccessAction::Grant(grant) => change_grants(tenant, grant),
+        AccessAction::Membership(membership) => change_members(tenant, membership),
+        AccessAction::SetOwner(set) => set_owner(tenant, set),
+        AccessAction::Reassign(reassign) => reassign_owned(tenant, reassign),
+    };
+    let changed = changed.and_then(|()| match keeps_superuser && has_superuser(&before) {
+        true if !has_superuser(tenant) => Err(Refusal::LastSuperuser),
+        _ => Ok(()),
+    });
+    if changed.is_err() {
+        *tenant = before;
+    }
+    changed
+}
+
+/// Whether there is somebody who may do everything and logs in with a password.
+fn has_superuser(tenant: &Tenant) -> bool {
+    let mut roles = tenant.access.iter().flat_map(|access| access.roles.values());
+    roles.any(|role| role.superuser && role.login && !role.verifier.is_empty())
+}
+
+fn roles(tenant: &mut Tenant) -> std::result::Result<&mut Access, Refusal> {
+    tenant.access.as_mut().ok_or(Refusal::NotRestricted)
+}
+
+/// The key of a role that is there.
+fn key_of(access: &Access, name: &str) -> std::result::Result<String, Refusal> {
+    let key = name.to_lowercase();
+    match access.roles.contains_key(&key) {
+        true => Ok(key),
+        false => Err(Refusal::NoRole(name.into())),
+    }
+}
+
+fn create_role(tenant: &mut Tenant, role: &Role) -> Changed {
+    let key = role.name.to_lowercase();
+    if key.is_empty() || RESERVED.contains(&&*key) {
+        return Err(Refusal::ReservedName(role.name.clone()));
+    }
+    if tenant.access.is_none() {
+        // As in PostgreSQL, everybody may name what is in the schema of names that give none.
+        if let Some(main) = tenant.schemas.get_mut(DEFAULT_SCHEMA) {
+            let held = Held { privileges: privilege::USAGE, ..Held::default() };
+            main.grants.get_or_insert_default().held.insert(String::new(), held);
+        }
+    }
+    let access = tenant.access.get_or_insert_default();
+    if access.roles.contains_key(&key) {
+        return Err(Refusal::RoleExists(role.name.clone()));
+    }
+    if access.roles.len() >= MOST_ROLES {
+        return Err(Refusal::TooManyRoles);
+    }
+    let mut role = role.clone();
+    role.member_of = std::mem::take(&mut role.member_of)
+        .into_iter()
+        .map(|(name, option)| Ok((key_of(access, &name)?, option)))
+        .collect::<std::result::Result<_, Refusal>>()?;
+    access.roles.insert(key, role);
+    Ok(())
+}
+
+fn alter_role(tenant: &mut Tenant, alter: &AlterRole) -> Changed {
+    let access = roles(tenant)?;
+    let key = key_of(access, &alter.role)?;
+    let Some(role) = access.roles.get_mut(&key) else { return Err(Refusal::NoRole(alter.role.clone())) };
+    role.login = alter.login.unwrap_or(role.login);
+    role.superuser = alter.superuser.unwrap_or(role.superuser);
+    if let Some(verifier) = &alter.verifier {
+        role.verifier.clone_from(verifier);
+    }
+    Ok(())
+}
+
+fn drop_roles(tenant: &mut Tenant, drop: &DropRoles) -> Changed {
+    let Some(access) = tenant.access.as_mut() else {
+        return if drop.if_exists { Ok(()) } else { Err(Refusal::NotRestricted) };
+    };
+    let mut gone = BTreeSet::new();
+    for name in &drop.roles {
+        match key_of(access, name) {
+            Ok(key) => drop_one(access, key, &mut gone),
+            Err(_) if drop.if_exists => {}
+            Err(refusal) => return Err(refusal),
+        }
+    }
+    if let Some(owner) = owners(tenant).into_iter().find(|owner| gone.contains(owner)) {
+        return Err(Refusal::RoleInUse(owner));
+    }
+    every_grants(tenant, |grants| grants.held.retain(|key, _| !gone.contains(key)));
+    if let Some(access) = tenant.access.as_mut() {
+        access.roles.values_mut().for_each(|role| role.member_of.retain(|key, _| !gone.contains(key)));
+    }
+    Ok(())
+}
+
+fn drop_one(access: &mut Access, key: String, gone: &mut BTreeSet<String>) {
+    access.roles.remove(&key);
+    gone.insert(key);
+}
+
+/// Those who own anything.
+fn owners(tenant: &mut Tenant) -> BTreeSet<String> {
+    let mut owners = BTreeSet::new();
+    every_grants(tenant, |grants| owners.extend([grants.owner.clone()]));
+    owners.extend(tenant.access.iter().flat_map(|access| access.owners.values().cloned()));
+    owners.remove("");
+    owners
+}
+
+/// The grants of all objects.
+fn every_grants(tenant: &mut Tenant, mut one: impl FnMut(&mut Grants)) {
+    let of_schemas = tenant.schemas.values_mut().flat_map(|schema| {
+        let of_tables = schema.foreign_tables.values_mut().filter_map(|table| table.grants.as_mut());
+        schema.grants.iter_mut().chain(of_tables)
+    });
+    of_schemas.for_each(&mut one);
+    tenant.datasets.values_mut().filter_map(|dataset| dataset.grants.as_mut()).for_each(&mut one);
+    tenant.servers.values_mut().filter_map(|server| server.grants.as_mut()).for_each(&mut one);
+    tenant.access.iter_mut().filter_map(|access| access.database.as_mut()).for_each(&mut one);
+}
+
+/// The grants of an object, and the lower-case names of its columns.
+fn grants_of<'a>(
+    tenant: &'a mut Tenant,
+    object: &Object,
+) -> std::result::Result<(&'a mut Grants, Vec<String>), Refusal> {
+    let key = object.name.to_lowercase();
+    let no_table = || Refusal::NoTable(object.name.clone());
+    let lower = |columns: &[flight_proto::schema::Column]| -> Vec<String> {
+        columns.iter().map(|column| column.name.to_lowercase()).collect()
+    };
+    let (grants, columns) = match object.kind() {
+        ObjectKind::Database => {
+            (tenant.access.as_mut().map(|access| &mut access.database).ok_or(Refusal::NotRestricted)?, vec![])
+        }
+        ObjectKind::Schema => {
+            let schema = tenant.schemas.get_mut(&key);
+            (&mut schema.ok_or_else(|| Refusal::NoSchema(object.name.clone()))?.grants, vec![])
+        }
+        ObjectKind::Server => {
+            let server = tenant.servers.get_mut(&key);
+            (&mut server.ok_or_else(|| Refusal::NoServer(object.name.clone()))?.grants, vec![])
+        }
+        ObjectKind::Table if object.dataset == 0 => {
+            let schema = tenant.schemas.get_mut(&object.schema.to_lowercase());
+            let table = schema.and_then(|schema| schema.foreign_tables.get_mut(&key)).ok_or_else(no_table)?;
+            let columns = lower(&table.columns);
+            (&mut table.grants, columns)
+        }
+        ObjectKind::Table => {
+            let dataset = tenant.datasets.get_mut(&object.dataset).ok_or_else(no_table)?;
+            let columns = lower(&dataset.columns);
+            (&mut dataset.grants, columns)
+        }
+        ObjectKind::Unknown => return Err(Refusal::UnknownCommand),
+    };
+    Ok((grants.get_or_insert_default(), columns))
+}
+
+fn change_grants(tenant: &mut Tenant, grant: &Grant) -> Changed {
+    let access = roles(tenant)?;
+    let grantees = grant.grantees.iter().map(|name| match name.is_empty() {
+        true => Ok(String::new()),
+        false => key_of(access, name),
+    });
+    let grantees = grantees.collect::<std::result::Result<Vec<_>, _>>()?;
+    for object in &grant.objects {
+        let (grants, known) = grants_of(tenant, object)?;
+        let columns = grant.columns.iter().map(|(name, set)| (name.to_lowercase(), *set));
+        let columns: Vec<(String, u32)> = columns.collect();
+        if let Some((column, _)) = columns.iter().find(|(column, _)| !known.contains(column)) {
+            return Err(Refusal::NoColumn(column.clone()));
+        }
+        for grantee in &grantees {
+            let held = grants.held.entry(grantee.clone()).or_default();
+            match grant.revoke {
+                true => take(held, grant, &columns),
+                false => give(held, grant, &columns),
+            }
+        }
+        grants.held.retain(|_, held| held.privileges != 0 || !held.columns.is_empty());
+    }
+    Ok(())
+}
+
+fn give(held: &mut Held, grant: &Grant, columns: &[(String, u32)]) {
+    let option = |set: u32| if grant.option { set } else { 0 };
+    held.privileges |= grant.privileges;
+    held.grantable |= option(grant.privileges);
+    for (column, set) in columns {
+        let of_column = held.columns.entry(column.clone()).or_default();
+        of_column.privileges |= set;
+        of_column.grantable |= option(*set);
+    }
+}
+
+fn take(held: &mut Held, grant: &Grant, columns: &[(String, u32)]) {
+    let left = |privileges: &mut u32, grantable: &mut u32, set: u32| {
+        *grantable &= !set;
+        if !grant.option {
+            *privileges &= !set;
+        }
+    };
+    left(&mut held.privileges, &mut held.grantable, grant.privileges);
+    for (column, of_column) in &mut held.columns {
+        let named = columns.iter().filter(|(name, _)| name == column).fold(0, |set, (_, more)| set | more);
+        left(&mut of_column.privileges, &mut of_column.grantable, grant.privileges | named);
+    }
+    held.columns.retain(|_, of_column| of_column.privileges != 0);
+}
+
+fn change_members(tenant: &mut Tenant, change: &Membership) -> Changed {
+    let access = roles(tenant)?;
+    for name in &change.roles {
+        let role = key_of(access, name)?;
+        for member in &change.members {
+            let member = key_of(access, member)?;
+            if !change.revoke && (member == role || closure(access, [&role]).contains(&member)) {
+                return Err(Refusal::CircularRoles(member));
+            }
+            let Some(member) = access.roles.get_mut(&member) else { continue };
+            match (change.revoke, change.option) {
+                (false, option) => *member.member_of.entry(role.clone()).or_default() |= option,
+                (true, true) => {
+                    if let Some(option) = member.member_of.get_mut(&role) {
+                        *option = false;
+                    }
+                }
+                (true, false) => {
+                    member.member_of.remove(&role);
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The roles of those keys that are there, and all that they are members of.
+pub(crate) fn closure<'a>(access: &Access, keys: impl IntoIterator<Item = &'a String>) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    let mut next: Vec<&String> = keys.into_iter().collect();
+    while let Some(key) = next.pop() {
+        let Some(role) = access.roles.get(key) else { continue };
+        if found.insert(key.clone()) {
+            next.extend(role.member_of.keys());
+        }
+    }
+    found
+}
+
+fn set_owner(tenant: &mut Tenant, set: &SetOwner) -> Changed {
+    let owner = key_of(roles(tenant)?, &set.owner)?;
+    let object = set.object.as_ref().ok_or(Refusal::UnknownCommand)?;
+    grants_of(tenant, object)?.0.owner = owner;
+    Ok(())
+}
+
+fn reassign_owned(tenant: &mut Tenant, reassign: &Reassign) -> Changed {
+    let access = roles(tenant)?;
+    let to = key_of(access, &reassign.to)?;
+    let from = reassign.from.iter().map(|name| key_of(access, name));
+    let from = from.collect::<std::result::Result<BTreeSet<_>, _>>()?;
+    let given = |owner: &mut String| {
+        if from.contains(owner) {
+            owner.clone_from(&to);
+        }
+    };
+    access.owners.values_mut().for_each(given);
+    every_grants(tenant, |grants| given(&mut grants.owner));
+    Ok(())
+}
+
+/// What an object begins with that the role of that name creates.
+pub(super) fn owned_by(tenant: &Tenant, owner: &str) -> Option<Grants> {
+    let owner = key_of(tenant.access.as_ref()?, owner).ok()?;
+    Some(Grants { owner, ..Grants::default() })
+}
+
+/// Remembers who will own a dataset.
+pub(super) fn will_own(tenant: &mut Tenant, dataset: u64, owner: &str) {
+    let Some(access) = tenant.access.as_mut() else { return };
+    if let Ok(owner) = key_of(access, owner) {
+        access.owners.insert(dataset, owner);
+        while access.owners.len() > REMEMBERED {
+            access.owners.pop_first();
+        }
+    }
+}
+
+/// What a dataset has of grants as its first version is switched on, whatever it comes with.
+pub(super) fn settle(tenant: &mut Tenant, dataset: &mut Dataset) {
+    let owner = tenant.access.as_mut().and_then(|access| access.owners.remove(&dataset.id));
+    dataset.grants = owner.map(|owner| Grants { owner, ..Grants::default() });
+}

@@ -1,0 +1,31 @@
+//! What a query reads of the tables that it names: whoever asks it must be allowed that much.
+
+use crate::logical::{ColumnId, Columns, Logical};
+use crate::rules;
+use crate::statement::TableRead;
+use std::sync::Arc;
+
+/// The plan without columns that nothing hangs on, and what it reads. This is asked before any rule: what these drop, since
+/// facts or conditions make it needless, is asked for all the same.
+pub(crate) fn of(plan: Logical, results: &[ColumnId], columns: &Columns) -> (Logical, Vec<TableRead>) {
+    let plan = rules::prune(plan, &results.iter().copied().collect(), columns);
+    let mut reads = Vec::new();
+    collect(&plan, &mut reads);
+    (plan, reads)
+}
+
+fn collect(plan: &Logical, reads: &mut Vec<TableRead>) {
+    if let Logical::Scan(scan) = plan {
+        let positions = scan.columns.iter().chain(&scan.filtered).map(|(position, _)| *position);
+        let known = reads.iter_mut().find(|read| Arc::ptr_eq(&read.table, &scan.table));
+        match known {
+            Some(read) => read.columns.extend(positions),
+            None => reads.push(TableRead { table: scan.table.clone(), columns: positions.collect() }),
+        }
+    }
+    plan.inputs().into_iter().for_each(|input| collect(input, reads));
+    for read in reads {
+        read.columns.sort_unstable();
+        read.columns.dedup();
+    }
+}
