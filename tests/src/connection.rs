@@ -6,6 +6,8 @@ use arrow_flight::error::FlightError;
 use arrow_flight::sql::{CommandStatementQuery, ProstMessageExt};
 use arrow_flight::{FlightClient, FlightDescriptor};
 use async_trait::async_trait;
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use coordinator::Session;
 use futures::TryStreamExt;
 use prost::Message;
@@ -58,6 +60,14 @@ impl Connection {
     pub async fn flight_as(address: &str, shown: &str) -> Result<Connection, Failure> {
         let mut client = client(address).await?;
         client.add_header("authorization", &format!("Bearer {shown}"))?;
+        Ok(Connection::Flight(Box::new(client)))
+    }
+
+    /// As [`Connection::flight`], showing a user's name and password with each call.
+    pub async fn flight_login(address: &str, user: &str, password: &str) -> Result<Connection, Failure> {
+        let mut client = client(address).await?;
+        let pair = BASE64_STANDARD.encode(format!("{user}:{password}"));
+        client.add_header("authorization", &format!("Basic {pair}"))?;
         Ok(Connection::Flight(Box::new(client)))
     }
 

@@ -90,6 +90,12 @@ impl TestServer {
         Connection::flight(&address.to_string()).await
     }
 
+    /// As [`TestServer::connect`], of a user.
+    pub async fn login(&self, user: &str, password: &str) -> Result<Connection, Failure> {
+        let address = self.handle.flight_address().ok_or_else(|| Failure::of("no Flight address"))?;
+        Connection::flight_login(&address.to_string(), user, password).await
+    }
+
     /// `HOST:PORT` of the Admin API.
     pub fn http(&self) -> Result<String, Failure> {
         let address = self.handle.http_address().ok_or_else(|| Failure::of("no HTTP address"))?;

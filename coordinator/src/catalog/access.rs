@@ -321,3 +321,177 @@ pub(super) fn settle(tenant: &mut Tenant, dataset: &mut Dataset) {
     let owner = tenant.access.as_mut().and_then(|access| access.owners.remove(&dataset.id));
     dataset.grants = owner.map(|owner| Grants { owner, ..Grants::default() });
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::{CatalogState, Reply};
+    use flight_proto::catalog::{AllocateDataset, Change, Command, CreateSchema, SwitchVersion, Version};
+    use flight_proto::schema::Column;
+
+    fn apply(state: &mut CatalogState, change: Change) -> Reply {
+        state.apply(&Command { at_us: 5, tenant: "default".into(), change: Some(change) })
+    }
+
+    fn act(state: &mut CatalogState, action: AccessAction) -> Reply {
+        apply(state, Change::Access(AccessChange { action: Some(action) }))
+    }
+
+    fn role(name: &str) -> Role {
+        Role { name: name.into(), login: true, verifier: "v".into(), ..Role::default() }
+    }
+
+    /// A table of two columns, which is to be the role's.
+    fn table(state: &mut CatalogState, owner: &str) -> Object {
+        let allocate =
+            AllocateDataset { schema: "main".into(), name: "t".into(), owner: owner.into(), above: 0 };
+        let Reply::Dataset(dataset) = apply(state, Change::AllocateDataset(allocate)) else { panic!() };
+        let column = |name: &str| Column { name: name.into(), ..Column::default() };
+        // What it comes with of grants is not believed.
+        let dataset = Dataset {
+            id: dataset,
+            schema: "main".into(),
+            name: "t".into(),
+            columns: vec![column("A"), column("b")],
+            version: Some(Version { number: 1, ..Version::default() }),
+            grants: Some(Grants { owner: "eve".into(), ..Grants::default() }),
+            ..Dataset::default()
+        };
+        let (id, switch) = (dataset.id, SwitchVersion { dataset: Some(dataset) });
+        assert_eq!(apply(state, Change::SwitchVersion(switch)), Reply::Done);
+        Object { kind: ObjectKind::Table.into(), schema: "main".into(), name: "t".into(), dataset: id }
+    }
+
+    fn grants<'a>(state: &'a CatalogState, object: &Object) -> &'a Grants {
+        state.dataset("default", object.dataset).unwrap().grants.as_ref().unwrap()
+    }
+
+    #[test]
+    fn the_first_role_closes_a_tenant() {
+        let mut state = CatalogState::default();
+        let grant = || AccessAction::Grant(Grant::default());
+        assert_eq!(act(&mut state, grant()), Reply::Refused(Refusal::NotRestricted));
+        for reserved in ["", "Public", "ADMIN"] {
+            let refused = Reply::Refused(Refusal::ReservedName(reserved.into()));
+            assert_eq!(act(&mut state, AccessAction::CreateRole(role(reserved))), refused);
+        }
+        assert!(state.access("default").is_none());
+        assert_eq!(act(&mut state, AccessAction::CreateRole(role("Ann"))), Reply::Done);
+        let again = act(&mut state, AccessAction::CreateRole(role("ann")));
+        assert_eq!(again, Reply::Refused(Refusal::RoleExists("ann".into())));
+        let main = &state.schema_grants("default", "main").unwrap().held[""];
+        assert_eq!(main.privileges, privilege::USAGE);
+        let drop = |name: &str| DropRoles { roles: vec![name.into()], if_exists: false };
+        assert_eq!(act(&mut state, AccessAction::DropRoles(drop("ANN"))), Reply::Done);
+        assert!(state.access("default").is_some(), "it stays closed");
+        let none = Reply::Refused(Refusal::NoRole("ann".into()));
+        assert_eq!(act(&mut state, AccessAction::DropRoles(drop("ann"))), none);
+        assert_eq!(CatalogState::from_bytes(&state.to_bytes()).unwrap(), state, "snapshots have it");
+    }
+
+    #[test]
+    fn who_creates_something_owns_it() {
+        let mut state = CatalogState::default();
+        act(&mut state, AccessAction::CreateRole(role("ann")));
+        let object = table(&mut state, "Ann");
+        assert_eq!(grants(&state, &object).owner, "ann");
+        assert!(state.access("default").unwrap().owners.is_empty());
+        apply(&mut state, Change::CreateSchema(CreateSchema { name: "s".into(), owner: "ann".into() }));
+        apply(&mut state, Change::CreateSchema(CreateSchema { name: "u".into(), owner: "eve".into() }));
+        assert_eq!(state.schema_grants("default", "s").unwrap().owner, "ann");
+        assert!(state.schema_grants("default", "u").is_none(), "there is no such role");
+        let drop = DropRoles { roles: vec!["ann".into()], if_exists: true };
+        let owns = Reply::Refused(Refusal::RoleInUse("ann".into()));
+        assert_eq!(act(&mut state, AccessAction::DropRoles(drop.clone())), owns);
+        act(&mut state, AccessAction::CreateRole(role("bob")));
+        let reassign = Reassign { from: vec!["ANN".into()], to: "Bob".into() };
+        assert_eq!(act(&mut state, AccessAction::Reassign(reassign)), Reply::Done);
+        assert_eq!(grants(&state, &object).owner, "bob");
+        assert_eq!(act(&mut state, AccessAction::DropRoles(drop)), Reply::Done);
+    }
+
+    #[test]
+    fn privileges_come_and_go() {
+        let mut state = CatalogState::default();
+        act(&mut state, AccessAction::CreateRole(role("ann")));
+        let object = table(&mut state, "");
+        assert!(state.dataset("default", object.dataset).unwrap().grants.is_none());
+        let grant = |privileges: u32, columns: &[&str], option: bool, revoke: bool| {
+            let of_columns = columns.iter().map(|name| (name.to_string(), privilege::SELECT));
+            AccessAction::Grant(Grant {
+                objects: vec![object.clone()],
+                grantees: vec!["Ann".into(), String::new()],
+                privileges,
+                columns: of_columns.collect(),
+                option,
+                revoke,
+            })
+        };
+        let (select, insert) = (privilege::SELECT, privilege::INSERT);
+        assert_eq!(act(&mut state, grant(insert, &["a", "B"], true, false)), Reply::Done);
+        let held = |state: &CatalogState| grants(state, &object).held.get("ann").cloned();
+        let found = held(&state).unwrap();
+        assert_eq!((found.privileges, found.grantable, found.columns.len()), (insert, insert, 2));
+        let unknown = Reply::Refused(Refusal::NoColumn("c".into()));
+        let before = state.stored().tenants.clone();
+        assert_eq!(act(&mut state, grant(select, &["a", "c"], false, false)), unknown);
+        assert_eq!(state.stored().tenants, before, "it is done whole or not at all");
+        // The option alone, then one column, then all of them with the table's.
+        act(&mut state, grant(insert, &[], true, true));
+        assert_eq!((held(&state).unwrap().privileges, held(&state).unwrap().grantable), (insert, 0));
+        act(&mut state, grant(0, &["a"], false, true));
+        assert_eq!(held(&state).unwrap().columns.keys().collect::<Vec<_>>(), ["b"]);
+        act(&mut state, grant(select | insert, &[], false, true));
+        assert_eq!(held(&state), None);
+        let gone = Object { dataset: 99, ..object.clone() };
+        let grant = Grant { objects: vec![gone], grantees: vec!["ann".into()], ..Grant::default() };
+        let no_table = Reply::Refused(Refusal::NoTable("t".into()));
+        assert_eq!(act(&mut state, AccessAction::Grant(grant)), no_table);
+    }
+
+    #[test]
+    fn members_are_of_no_circle() {
+        let mut state = CatalogState::default();
+        for name in ["a", "b", "c"] {
+            act(&mut state, AccessAction::CreateRole(role(name)));
+        }
+        let member = |role: &str, member: &str, option: bool, revoke: bool| {
+            let (roles, members) = (vec![role.to_string()], vec![member.to_string()]);
+            AccessAction::Membership(Membership { roles, members, option, revoke })
+        };
+        assert_eq!(act(&mut state, member("a", "b", true, false)), Reply::Done);
+        assert_eq!(act(&mut state, member("b", "c", false, false)), Reply::Done);
+        for (role, of) in [("c", "a"), ("b", "a"), ("a", "a")] {
+            let circle = Reply::Refused(Refusal::CircularRoles(of.into()));
+            assert_eq!(act(&mut state, member(role, of, false, false)), circle);
+        }
+        let all = |state: &CatalogState| closure(state.access("default").unwrap(), [&"c".to_string()]);
+        assert_eq!(all(&state).len(), 3);
+        // Taking an option from who is no member makes no member.
+        act(&mut state, member("a", "c", true, true));
+        act(&mut state, member("a", "b", true, true));
+        assert_eq!(state.access("default").unwrap().roles["b"].member_of, [("a".into(), false)].into());
+        assert!(!state.access("default").unwrap().roles["c"].member_of.contains_key("a"));
+        act(&mut state, member("a", "b", false, true));
+        assert_eq!(all(&state).len(), 2);
+    }
+
+    #[test]
+    fn one_superuser_stays() {
+        let mut state = CatalogState::default();
+        let root = Role { superuser: true, ..role("root") };
+        act(&mut state, AccessAction::CreateRole(root.clone()));
+        let last = Reply::Refused(Refusal::LastSuperuser);
+        let alter = |verifier: &str| AlterRole {
+            role: "root".into(),
+            verifier: Some(verifier.into()),
+            ..AlterRole::default()
+        };
+        assert_eq!(act(&mut state, AccessAction::AlterRole(alter(""))), last);
+        assert_eq!(act(&mut state, AccessAction::AlterRole(alter("w"))), Reply::Done);
+        let drop = DropRoles { roles: vec!["root".into()], if_exists: false };
+        assert_eq!(act(&mut state, AccessAction::DropRoles(drop.clone())), last);
+        act(&mut state, AccessAction::CreateRole(Role { name: "other".into(), ..root }));
+        assert_eq!(act(&mut state, AccessAction::DropRoles(drop)), Reply::Done);
+    }
+}

@@ -104,6 +104,7 @@ fn messages_are_written_and_read_as_ever() {
     std::mem::replace(&mut samples.golden, golden(2)).finish();
     version_2::samples(&mut samples);
     let sources = [
+        include_str!("../../src/access.rs"),
         include_str!("../../src/catalog.rs"),
         include_str!("../../src/log.rs"),
         include_str!("../../src/manifest.rs"),

@@ -53,6 +53,7 @@ fn dataset() -> Dataset {
         partition_by: vec!["int64".into(), "date".into()],
         version: Some(version()),
         refresh: None,
+        grants: None,
     }
 }
 
@@ -89,7 +90,7 @@ fn command(change: Change) -> Command {
 }
 
 fn create_schema() -> Change {
-    Change::CreateSchema(CreateSchema { name: "Sales".into() })
+    Change::CreateSchema(CreateSchema { name: "Sales".into(), owner: String::new() })
 }
 
 fn catalog(samples: &mut Samples) {
@@ -97,7 +98,8 @@ fn catalog(samples: &mut Samples) {
     samples.check("CatalogState of nothing", CatalogState::default());
     samples.check("Column", columns()[6].clone());
     samples.check("Command without a change", Command { change: None, ..command(create_schema()) });
-    let allocate = AllocateDataset { above: 8, schema: "Sales".into(), name: "Hits".into() };
+    let allocate =
+        AllocateDataset { above: 8, schema: "Sales".into(), name: "Hits".into(), owner: String::new() };
     let changes = [
         create_schema(),
         Change::DropSchema(DropSchema { name: "Sales".into() }),

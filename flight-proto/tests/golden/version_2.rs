@@ -1,5 +1,7 @@
 //! What version 2 has that version 1 had not.
 
+mod access;
+
 use super::Samples;
 use flight_proto::catalog::{
     CatalogState, Change, Command, CreateForeignTables, Dataset, DropForeignTable, DropServer, ForeignServer,
@@ -44,6 +46,7 @@ pub(crate) fn samples(samples: &mut Samples) {
     tenants(samples);
     foreign(samples);
     usage(samples);
+    access::samples(samples);
 }
 
 /// What queries use, and what it may cost.
@@ -99,6 +102,7 @@ fn foreign(samples: &mut Samples) {
         options: [("host".into(), "db".into()), ("user".into(), "ann".into())].into(),
         secrets: [("password".into(), "x".into())].into(),
         created_revision: 300,
+        grants: None,
     };
     let kind =
         ColumnType { kind: TypeKind::Decimal.into(), precision: 15, scale: 2, ..ColumnType::default() };
@@ -110,6 +114,7 @@ fn foreign(samples: &mut Samples) {
         remote_name: "orders".into(),
         columns: vec![Column { name: "price".into(), data_type: Some(kind), nullable: true }],
         rows: 300,
+        grants: None,
     };
     let servers = [("warehouse".into(), server())].into();
     samples.check("Tenant with a server", Tenant { servers, ..Tenant::default() });

@@ -392,3 +392,90 @@ pub(super) fn reassign(parser: &mut Parser<'_>) -> Result<Syntax> {
 pub(super) fn of_table(table: ObjectName) -> OnSyntax {
     OnSyntax::Tables(vec![table])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn access(sql: &str) -> AccessSyntax {
+        match crate::parse_one(sql).map(|parsed| parsed.syntax) {
+            Ok(Syntax::Access(access)) => access,
+            other => panic!("{sql}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn roles_have_options() {
+        let AccessSyntax::CreateRole { name, options, member_of, if_not_exists } = access(
+            "CREATE USER IF NOT EXISTS \"ann@x\" WITH ENCRYPTED PASSWORD 'secret' INHERIT IN ROLE a, b NOSUPERUSER",
+        ) else {
+            panic!()
+        };
+        assert_eq!((&*name.value, if_not_exists, member_of.len()), ("ann@x", true, 2));
+        assert_eq!((options.login, options.superuser), (Some(true), Some(false)));
+        assert_eq!(options.password, Some(Password(Some("secret".into()))));
+        assert!(!format!("{options:?}").contains("secret"));
+        let AccessSyntax::CreateRole { options, .. } = access("create role r") else { panic!() };
+        assert_eq!(options, RoleOptions { login: Some(false), ..RoleOptions::default() });
+        let AccessSyntax::AlterRole { options, role } = access("ALTER USER CURRENT_USER PASSWORD NULL")
+        else {
+            panic!()
+        };
+        assert_eq!((role, options.password), (Grantee::Oneself, Some(Password(None))));
+    }
+
+    #[test]
+    fn privileges_and_roles_are_told_apart() {
+        let AccessSyntax::Grant(grant) = access(
+            "GRANT SELECT (a, b), ALL PRIVILEGES ON TABLE s.t, u TO PUBLIC, GROUP g WITH GRANT OPTION",
+        ) else {
+            panic!()
+        };
+        assert_eq!(grant.privileges[0].0, Some(Privilege::Select));
+        assert_eq!((grant.privileges[0].1.len(), grant.privileges[1].0), (2, None));
+        assert_eq!(grant.grantees, [Grantee::Everybody, Grantee::Role("g".into())]);
+        assert!(
+            grant.option && !grant.revoke && matches!(&grant.on, OnSyntax::Tables(names) if names.len() == 2)
+        );
+        let AccessSyntax::Grant(grant) =
+            access("REVOKE GRANT OPTION FOR INSERT ON ALL TABLES IN SCHEMA s FROM g RESTRICT")
+        else {
+            panic!()
+        };
+        assert!(grant.option && grant.revoke && matches!(grant.on, OnSyntax::AllTables(_)));
+        for (sql, (options, revokes)) in [
+            ("GRANT a, b TO c WITH ADMIN OPTION", (true, false)),
+            ("REVOKE ADMIN OPTION FOR a FROM c", (true, true)),
+            ("REVOKE a FROM c", (false, true)),
+            // Names in quotes are names.
+            ("GRANT \"select\" TO c", (false, false)),
+        ] {
+            let AccessSyntax::Membership { option, revoke, .. } = access(sql) else { panic!("{sql}") };
+            assert_eq!((option, revoke), (options, revokes), "{sql}");
+        }
+    }
+
+    #[test]
+    fn mistakes_are_told() {
+        for (sql, words) in [
+            ("GRANT SELECT TO a", "expected ON"),
+            ("GRANT READ ON t TO a", "there is no privilege READ"),
+            ("GRANT SELECT ON t FROM a", "expected TO"),
+            ("GRANT SELECT ON t TO a WITH ADMIN OPTION", "expected GRANT"),
+            ("REVOKE ADMIN OPTION FOR SELECT ON t FROM a", "ADMIN OPTION is of roles"),
+            ("REVOKE SELECT ON t FROM a CASCADE", "REVOKE … CASCADE is not supported"),
+            ("GRANT EXECUTE ON FUNCTION f TO a", "there is no privilege EXECUTE"),
+            ("CREATE USER a LOGIN NOLOGIN", "LOGIN is said twice"),
+            ("CREATE USER a CREATEDB", "CREATEDB of a role is not supported"),
+            ("CREATE USER a PASSWORD", "expected a password in quotes, or NULL"),
+            ("ALTER USER a", "expected an option"),
+            ("ALTER USER a RENAME TO b", "ALTER ROLE … RENAME is not supported"),
+            ("CREATE USER MAPPING FOR a SERVER s", "CREATE USER MAPPING is not supported"),
+            ("ALTER SCHEMA s RENAME TO r", "ALTER SCHEMA … RENAME is not supported"),
+            ("DROP OWNED BY a", "DROP OWNED is not supported"),
+        ] {
+            let error = crate::parse(sql).unwrap_err().to_string();
+            assert!(error.contains(words), "{sql}: {error}");
+        }
+    }
+}

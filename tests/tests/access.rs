@@ -1,0 +1,396 @@
+//! Users, roles and grants: who may do what, as PostgreSQL has it.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
+use coordinator::config::User;
+use tundra_tests::connection::{Connection, Failure};
+use tundra_tests::server::{TestServer, Variation};
+
+/// A server whose operator is `root`, with two tables of two schemas.
+async fn start() -> TestServer {
+    let root = User { name: "root".into(), password: "secret".into() };
+    let server = TestServer::start_with(&Variation::shards(2), |config| config.users = vec![root]).await;
+    let server = server.unwrap();
+    let mut root = login(&server, "root", "secret").await;
+    for statement in [
+        "CREATE SCHEMA sales",
+        "CREATE TABLE sales.orders AS SELECT * FROM (VALUES (1, 10, 'a'), (2, 20, 'b')) AS t (id, price, note)",
+        "CREATE TABLE people AS SELECT 'ann' AS name, 5 AS salary",
+    ] {
+        root.execute(statement).await.unwrap();
+    }
+    server
+}
+
+async fn login(server: &TestServer, user: &str, password: &str) -> Connection {
+    server.login(user, password).await.unwrap()
+}
+
+async fn run(connection: &mut Connection, statements: &[&str]) {
+    for statement in statements {
+        let done = connection.execute(statement).await;
+        assert!(done.is_ok(), "{statement}: {}", done.err().unwrap());
+    }
+}
+
+/// Each statement is refused with an error that has the words before it.
+async fn refused(connection: &mut Connection, statements: &[(&str, &str)]) {
+    for (words, statement) in statements {
+        match connection.rows(statement).await {
+            Ok(rows) => panic!("{statement}: {rows:?}"),
+            Err(Failure(why)) => assert!(why.contains(words), "{statement}: {why}"),
+        }
+    }
+}
+
+async fn texts(connection: &mut Connection, sql: &str) -> Vec<String> {
+    let rows = connection.rows(sql).await;
+    rows.unwrap_or_else(|why| panic!("{sql}: {why}")).into_iter().map(|row| row.join(" ")).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_restricted_before_there_are_roles() {
+    let server = start().await;
+    let mut root = login(&server, "root", "secret").await;
+    refused(
+        &mut root,
+        &[
+            ("no roles", "GRANT SELECT ON people TO PUBLIC"),
+            ("no roles", "REVOKE SELECT ON people FROM PUBLIC"),
+            ("no roles", "GRANT a TO b"),
+            ("no roles", "DROP ROLE a"),
+        ],
+    )
+    .await;
+    run(&mut root, &["DROP ROLE IF EXISTS a"]).await;
+    assert_eq!(texts(&mut root, "SELECT count(*) FROM system.roles").await, ["0"]);
+    server.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn users_have_what_they_were_granted() {
+    let server = start().await;
+    let mut root = login(&server, "root", "secret").await;
+    run(
+        &mut root,
+        &[
+            "CREATE USER ann PASSWORD 'pw'",
+            "CREATE ROLE readers",
+            "CREATE USER bob WITH PASSWORD 'bw' IN ROLE readers",
+        ],
+    )
+    .await;
+    let (mut ann, mut bob) = (login(&server, "ann", "pw").await, login(&server, "bob", "bw").await);
+    let denied = "permission denied";
+    refused(
+        &mut ann,
+        &[
+            (denied, "SELECT * FROM people"),
+            (denied, "SELECT count(*) FROM sales.orders"),
+            (denied, "SELECT nothing FROM people"),
+            (denied, "SELECT 1 WHERE EXISTS (SELECT 1 FROM people)"),
+            (denied, "WITH p AS (SELECT salary FROM people) SELECT count(*) FROM p WHERE false"),
+            (denied, "EXPLAIN SELECT * FROM people"),
+            (denied, "EXPLAIN COST SELECT * FROM people"),
+            (denied, "EXPLAIN ROUTE SELECT * FROM people"),
+            (denied, "INSERT INTO people VALUES ('x', 1)"),
+            (denied, "CREATE TABLE mine (i INT)"),
+            (denied, "CREATE TABLE mine AS SELECT 1 AS i"),
+            (denied, "CREATE SCHEMA s"),
+            (denied, "CREATE EXTERNAL TABLE e STORED AS PARQUET LOCATION '/tmp/x.parquet'"),
+            (denied, "CREATE SERVER s FOREIGN DATA WRAPPER postgresql"),
+            (denied, "DROP TABLE people"),
+            (denied, "DROP SCHEMA sales CASCADE"),
+            (denied, "DESCRIBE people"),
+            (denied, "REFRESH TABLE people"),
+            (denied, "CREATE USER eve"),
+            (denied, "ALTER USER ann SUPERUSER"),
+            (denied, "ALTER USER bob PASSWORD 'x'"),
+            (denied, "DROP USER bob"),
+            (denied, "GRANT SELECT ON people TO ann"),
+            (denied, "GRANT SELECT ON SCHEMA sales TO ann"),
+            (denied, "GRANT readers TO ann"),
+            (denied, "ALTER TABLE people OWNER TO ann"),
+            (denied, "ALTER SCHEMA sales OWNER TO ann"),
+            (denied, "REASSIGN OWNED BY bob TO ann"),
+        ],
+    )
+    .await;
+    // Nor are they named to it, not even by mistakes.
+    assert_eq!(texts(&mut ann, "SHOW TABLES").await, [""; 0]);
+    assert_eq!(texts(&mut ann, "SELECT table_name FROM information_schema.tables").await, [""; 0]);
+    assert_eq!(texts(&mut ann, "SELECT table_name FROM information_schema.columns").await, [""; 0]);
+    assert_eq!(texts(&mut ann, "SELECT table_name FROM system.datasets").await, [""; 0]);
+    assert_eq!(
+        texts(&mut ann, "SELECT schema_name FROM information_schema.schemata ORDER BY 1").await,
+        ["information_schema", "main"]
+    );
+    let Err(Failure(why)) = ann.rows("SELECT * FROM peopl").await else { panic!() };
+    assert!(!why.contains("people"), "{why}");
+
+    run(&mut root, &["GRANT SELECT ON people TO ann", "GRANT SELECT ON SCHEMA sales TO readers"]).await;
+    assert_eq!(texts(&mut ann, "SELECT name, salary FROM people").await, ["ann 5"]);
+    assert_eq!(texts(&mut bob, "SELECT sum(price) FROM sales.orders").await, ["30"]);
+    refused(&mut bob, &[(denied, "SELECT * FROM people"), (denied, "SELECT * FROM sales.orders, people")])
+        .await;
+    // Tables that come later are of the schema, too.
+    run(&mut root, &["CREATE TABLE sales.later AS SELECT 7 AS i"]).await;
+    assert_eq!(texts(&mut bob, "SELECT i FROM sales.later").await, ["7"]);
+    assert_eq!(texts(&mut bob, "SHOW TABLES").await, ["sales later", "sales orders"]);
+
+    // A plan that is kept is not everybody's, and what is revoked is gone at once.
+    run(&mut root, &["REVOKE SELECT ON people FROM ann"]).await;
+    assert_eq!(texts(&mut root, "SELECT name, salary FROM people").await, ["ann 5"]);
+    refused(&mut ann, &[(denied, "SELECT name, salary FROM people")]).await;
+    run(&mut root, &["REVOKE readers FROM bob"]).await;
+    refused(&mut bob, &[(denied, "SELECT sum(price) FROM sales.orders")]).await;
+    server.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn columns_are_granted_one_by_one() {
+    let server = start().await;
+    let mut root = login(&server, "root", "secret").await;
+    run(
+        &mut root,
+        &[
+            "CREATE USER ann PASSWORD 'pw'",
+            "GRANT USAGE ON SCHEMA sales TO ann",
+            "GRANT SELECT (id, note), INSERT (id) ON sales.orders TO ann",
+        ],
+    )
+    .await;
+    let mut ann = login(&server, "ann", "pw").await;
+    assert_eq!(texts(&mut ann, "SELECT id FROM sales.orders WHERE note = 'b'").await, ["2"]);
+    assert_eq!(texts(&mut ann, "SELECT count(*) FROM sales.orders").await, ["2"]);
+    assert_eq!(texts(&mut ann, "DESCRIBE sales.orders").await.len(), 2);
+    let listed = "SELECT column_name FROM information_schema.columns ORDER BY 1";
+    assert_eq!(texts(&mut ann, listed).await, ["id", "note"]);
+    // What nothing hangs on is not read.
+    assert_eq!(texts(&mut ann, "SELECT id FROM (SELECT * FROM sales.orders) AS o WHERE id = 1").await, ["1"]);
+    let column = "column price of table sales.orders";
+    refused(
+        &mut ann,
+        &[
+            (column, "SELECT * FROM sales.orders"),
+            (column, "SELECT id FROM sales.orders WHERE price > 10"),
+            (column, "SELECT id FROM sales.orders ORDER BY price"),
+            (column, "SELECT count(price) FROM sales.orders"),
+            (column, "SELECT max(price) FROM sales.orders"),
+            (column, "SELECT count(*) FROM sales.orders GROUP BY price"),
+            (column, "SELECT a.id FROM sales.orders AS a JOIN sales.orders AS b USING (price)"),
+            (column, "SELECT id FROM sales.orders AS o WHERE EXISTS (SELECT 1 FROM sales.orders WHERE price > o.id)"),
+            (column, "SELECT id FROM sales.orders UNION ALL SELECT price FROM sales.orders"),
+            (column, "SELECT row_number() OVER (ORDER BY price) FROM sales.orders"),
+            (column, "INSERT INTO sales.orders (id, price) VALUES (3, 4)"),
+            ("permission denied", "INSERT INTO sales.orders VALUES (3, 4, 'c')"),
+        ],
+    )
+    .await;
+    run(&mut ann, &["INSERT INTO sales.orders (id) VALUES (3)"]).await;
+    // A privilege that is taken from the table is taken from its columns.
+    run(&mut root, &["REVOKE SELECT ON sales.orders FROM ann"]).await;
+    refused(&mut ann, &[("permission denied", "SELECT id FROM sales.orders")]).await;
+    refused(
+        &mut root,
+        &[
+            ("unknown column", "GRANT SELECT (prise) ON sales.orders TO ann"),
+            ("no privilege on columns", "GRANT DELETE (price) ON sales.orders TO ann"),
+            ("no privilege on a server", "GRANT SELECT ON FOREIGN SERVER s TO ann"),
+            ("no privilege on a table", "GRANT USAGE ON people TO ann"),
+            ("there is no privilege READ", "GRANT READ ON people TO ann"),
+            ("there is no role 'eve'", "GRANT SELECT ON people TO eve"),
+            ("unknown table", "GRANT SELECT ON peopl TO ann"),
+            ("no database 'other'", "GRANT CREATE ON DATABASE other TO ann"),
+            ("no schema 'none'", "GRANT USAGE ON SCHEMA none TO ann"),
+            ("not supported", "REVOKE SELECT ON people FROM ann CASCADE"),
+            ("PUBLIC is no role", "GRANT ann TO PUBLIC"),
+        ],
+    )
+    .await;
+    server.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn owners_may_do_everything_with_what_they_made() {
+    let server = start().await;
+    let mut root = login(&server, "root", "secret").await;
+    run(
+        &mut root,
+        &[
+            "CREATE ROLE makers",
+            "CREATE USER ann PASSWORD 'pw' IN ROLE makers",
+            "CREATE USER bob PASSWORD 'bw'",
+            "GRANT CREATE ON DATABASE default TO makers",
+        ],
+    )
+    .await;
+    let (mut ann, mut bob) = (login(&server, "ann", "pw").await, login(&server, "bob", "bw").await);
+    run(
+        &mut ann,
+        &[
+            "CREATE SCHEMA lab",
+            "CREATE TABLE lab.t AS SELECT 1 AS i",
+            "INSERT INTO lab.t VALUES (2)",
+            "GRANT USAGE ON SCHEMA lab TO bob",
+            "GRANT SELECT ON lab.t TO bob WITH GRANT OPTION",
+        ],
+    )
+    .await;
+    assert_eq!(texts(&mut bob, "SELECT sum(i) FROM lab.t").await, ["3"]);
+    let grants = "SELECT object_type, object_name, grantee, privilege, grantable FROM system.grants ORDER BY 1, 2, 3, 4";
+    assert_eq!(
+        texts(&mut bob, grants).await,
+        ["schema lab bob USAGE false", "schema main PUBLIC USAGE false", "table t bob SELECT true"]
+    );
+    let denied = "permission denied";
+    refused(
+        &mut bob,
+        &[
+            (denied, "DROP TABLE lab.t"),
+            (denied, "INSERT INTO lab.t VALUES (3)"),
+            (denied, "GRANT INSERT ON lab.t TO bob"),
+            (denied, "CREATE TABLE lab.u (i INT)"),
+        ],
+    )
+    .await;
+    run(&mut bob, &["GRANT SELECT ON lab.t TO PUBLIC"]).await;
+    // Whoever owns a schema has no rights to give on tables of others in it.
+    refused(
+        &mut ann,
+        &[(denied, "GRANT SELECT ON SCHEMA lab TO bob"), (denied, "ALTER TABLE lab.t OWNER TO bob")],
+    )
+    .await;
+    refused(&mut root, &[("it owns something", "DROP USER ann")]).await;
+    run(&mut root, &["REASSIGN OWNED BY ann TO bob", "DROP USER ann"]).await;
+    run(&mut bob, &["INSERT INTO lab.t VALUES (4)", "DROP SCHEMA lab CASCADE"]).await;
+    refused(&mut ann, &[("", "SELECT 1")]).await;
+    server.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn users_log_in_with_their_passwords_and_no_others() {
+    let server = start().await;
+    let mut root = login(&server, "root", "secret").await;
+    run(
+        &mut root,
+        &[
+            "CREATE USER ann PASSWORD 'pw'",
+            "CREATE USER none",
+            "CREATE ROLE \"group\" PASSWORD 'gw'",
+            "CREATE USER boss SUPERUSER PASSWORD 'bw'",
+        ],
+    )
+    .await;
+    for (user, password) in [
+        ("ann", "PW"),
+        ("ann", ""),
+        ("Ann", "pw"),
+        ("none", ""),
+        ("group", "gw"),
+        ("eve", "pw"),
+        ("acme/ann", "pw"),
+        ("", "pw"),
+    ] {
+        let mut wrong = login(&server, user, password).await;
+        refused(&mut wrong, &[("the user name or the password is wrong", "SELECT 1")]).await;
+    }
+    let mut ann = login(&server, "ann", "pw").await;
+    // Everybody may change its own password, which ends what the old one began.
+    run(&mut ann, &["SELECT 1", "ALTER USER ann PASSWORD 'new'"]).await;
+    refused(&mut ann, &[("wrong", "SELECT 1")]).await;
+    let mut ann = login(&server, "ann", "new").await;
+    run(&mut ann, &["ALTER USER CURRENT_USER PASSWORD 'newer'"]).await;
+    let mut ann = login(&server, "default/ann", "newer").await;
+    run(&mut ann, &["SELECT 1"]).await;
+    run(&mut root, &["ALTER USER ann NOLOGIN"]).await;
+    refused(&mut ann, &[("wrong", "SELECT 1")]).await;
+
+    let mut boss = login(&server, "boss", "bw").await;
+    run(&mut boss, &["SELECT * FROM people", "CREATE USER carl", "DROP ROLE \"group\", carl"]).await;
+    for last in [
+        "DROP USER boss",
+        "ALTER USER boss NOSUPERUSER",
+        "ALTER USER boss PASSWORD NULL",
+        "ALTER USER boss NOLOGIN",
+    ] {
+        refused(&mut root, &[("last superuser", last)]).await;
+    }
+    // Passwords are shown nowhere.
+    for table in ["system.audit", "system.queries", "system.roles", "system.grants"] {
+        let rows = root.rows(&format!("SELECT * FROM {table}")).await.unwrap();
+        let shown = format!("{rows:?}");
+        assert!(!shown.contains("'newer'") && !shown.contains("SCRAM"), "{table}: {shown}");
+    }
+    // What others do is not theirs to see.
+    let others = "SELECT count(*) FROM system.audit WHERE principal <> 'carla'";
+    run(&mut root, &["CREATE USER carla PASSWORD 'cw'"]).await;
+    let mut carla = login(&server, "carla", "cw").await;
+    assert_eq!(texts(&mut carla, others).await, ["0"]);
+    refused(
+        &mut root,
+        &[
+            ("already exists", "CREATE USER CARLA"),
+            ("means something else", "CREATE ROLE admin"),
+            ("means something else", "CREATE ROLE \"public\""),
+            ("1 to 1024 bytes", "CREATE USER dora PASSWORD ''"),
+            ("there is no role 'x'", "CREATE USER dora IN ROLE x"),
+            ("member of itself", "GRANT carla TO carla"),
+            ("not supported", "ALTER USER carla RENAME TO dora"),
+            ("not supported", "CREATE USER dora VALID UNTIL '2030-01-01'"),
+        ],
+    )
+    .await;
+    run(&mut root, &["CREATE USER IF NOT EXISTS carla"]).await;
+    server.stop().await.unwrap();
+}
+
+/// Without operators anybody may call, until the first user ends that.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_user_closes_an_open_server() {
+    let server = TestServer::start(&Variation::shards(1)).await.unwrap();
+    let mut anybody = server.connect().await.unwrap();
+    run(&mut anybody, &["CREATE TABLE t AS SELECT 1 AS i"]).await;
+    refused(
+        &mut anybody,
+        &[
+            ("the first user must", "CREATE USER ann PASSWORD 'pw'"),
+            ("the first user must", "CREATE USER ann SUPERUSER"),
+            ("the first user must", "CREATE ROLE readers"),
+        ],
+    )
+    .await;
+    run(&mut anybody, &["CREATE USER root SUPERUSER PASSWORD 'pw'"]).await;
+    refused(&mut anybody, &[("", "SELECT 1")]).await;
+    let mut named = login(&server, "whoever", "x").await;
+    refused(&mut named, &[("wrong", "SELECT 1")]).await;
+    let mut root = login(&server, "root", "pw").await;
+    assert_eq!(texts(&mut root, "SELECT i FROM t").await, ["1"]);
+    server.stop().await.unwrap();
+}
+
+/// Roles and grants are in the catalog: they outlive a restart, and come back from the object store with it.
+#[tokio::test(flavor = "multi_thread")]
+async fn grants_last() {
+    let server = start().await;
+    let mut root = login(&server, "root", "secret").await;
+    run(&mut root, &["CREATE USER ann PASSWORD 'pw'", "GRANT SELECT (name) ON people TO ann"]).await;
+    let folder = server.end().await.unwrap();
+    let again = |folder| async move {
+        let root = User { name: "root".into(), password: "secret".into() };
+        let stores = shard::Stores::new();
+        TestServer::start_in(folder, stores, &Variation::shards(2), |config| config.users = vec![root])
+            .await
+            .unwrap()
+    };
+    let server = again(folder).await;
+    let mut ann = login(&server, "ann", "pw").await;
+    assert_eq!(texts(&mut ann, "SELECT name FROM people").await, ["ann"]);
+    let folder = server.end().await.unwrap();
+    std::fs::remove_dir_all(folder.path().join("catalog")).unwrap();
+    let server = again(folder).await;
+    let mut ann = login(&server, "ann", "pw").await;
+    assert_eq!(texts(&mut ann, "SELECT name FROM people").await, ["ann"]);
+    refused(&mut ann, &[("permission denied", "SELECT salary FROM people")]).await;
+    server.stop().await.unwrap();
+}
