@@ -1,7 +1,7 @@
 //! Plans of a tenant's queries that were asked lately: a dashboard asks the same ones over and over, and planning takes as long
 //! as running a small one.
 //!
-//! Planning depends on nothing but the text, the parameters, the tenant's routes and the view; plans of a view that is no longer current
+//! Planning depends on nothing but the text, the parameters, the tenant's routes and policies of rows, and the view; plans of a view that is no longer current
 //! are dropped, and none keeps a view alive.
 
 use crate::routing::choice::Routed;
@@ -25,6 +25,8 @@ pub(crate) struct Asked {
     pub(crate) parameters: Option<Vec<Value>>,
     /// The version of the tenant's routes; 0: it has none.
     pub(crate) routes: u64,
+    /// The revision of its roles, grants and policies; 0: it has none.
+    pub(crate) access: u64,
 }
 
 impl PartialEq for Asked {
@@ -34,7 +36,7 @@ impl PartialEq for Asked {
             (Some(a), Some(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.is_identical(b)),
             (a, b) => a.is_none() == b.is_none(),
         };
-        same && self.sql == other.sql && self.routes == other.routes
+        same && self.sql == other.sql && (self.routes, self.access) == (other.routes, other.access)
     }
 }
 
@@ -42,7 +44,7 @@ impl Eq for Asked {}
 
 impl Hash for Asked {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        (&self.sql, &self.parameters, self.routes).hash(state);
+        (&self.sql, &self.parameters, self.routes, self.access).hash(state);
     }
 }
 
@@ -108,7 +110,7 @@ mod tests {
     use columnar::{DataType, Interval, Scalar};
 
     fn asked(sql: &str) -> Asked {
-        Asked { sql: sql.into(), parameters: Some(Vec::new()), routes: 0 }
+        Asked { sql: sql.into(), parameters: Some(Vec::new()), routes: 0, access: 0 }
     }
 
     fn plan(sql: &str, view: &View) -> Routed {
@@ -123,8 +125,9 @@ mod tests {
         plans.keep(asked("SELECT 1"), &view, &one);
         let kept = plans.get(&asked("SELECT 1"), &view).unwrap();
         assert!(Arc::ptr_eq(&kept.statement, &one.statement));
-        let later = Asked { routes: 1, ..asked("SELECT 1") };
-        assert!(plans.get(&later, &view).is_none());
+        for later in [Asked { routes: 1, ..asked("SELECT 1") }, Asked { access: 1, ..asked("SELECT 1") }] {
+            assert!(plans.get(&later, &view).is_none());
+        }
         assert!(plans.get(&asked("SELECT 2"), &view).is_none());
         let span = |months, days| {
             let span = Interval { months, days, micros: 0 };

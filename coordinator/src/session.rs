@@ -1,6 +1,7 @@
 //! A session: who asks, with which settings, and the statements it runs.
 
 mod allowed;
+mod change;
 mod hedged;
 mod predicted;
 mod retries;
@@ -10,7 +11,6 @@ mod spending;
 use crate::access::Rights;
 use crate::admission::{Limits, Slot};
 use crate::coordinator::{AskedBy, Coordinator, ListedQuery};
-use crate::datasets::to_the_end;
 use crate::error::{Error, Result};
 use crate::explain::{self, Measured};
 use crate::login::Caller;
@@ -26,7 +26,6 @@ use crate::tenants::Tenant;
 use crate::trail::{Action, Deed};
 use crate::usage::{Account, Who};
 use crate::view::View;
-use crate::write::collect_parquet;
 use arrow::datatypes::SchemaRef;
 use columnar::{DataType, Value};
 use exec::context::{Cancel, QueryContext};
@@ -65,8 +64,18 @@ pub(crate) struct Planned {
     routed: Routed,
     /// The version of the routes that it was planned by.
     routes: u64,
+    /// The revision of roles, grants and policies.
+    access: u64,
     view: Arc<View>,
     planning: Duration,
+}
+
+/// A planned statement, and what it was planned against.
+struct BoundTo {
+    routed: Routed,
+    view: Arc<View>,
+    routes: u64,
+    access: u64,
 }
 
 /// What is known of a statement before its parameters are.
@@ -203,8 +212,8 @@ impl Session {
 
     /// What a statement gives and takes; its parameters are not known yet.
     pub(crate) async fn outline(&self, sql: &str) -> Result<Outline> {
-        let (routed, ..) = self.bind(sql, None).await?;
-        let statement = &*routed.statement;
+        let bound = self.bind(sql, None).await?;
+        let statement = &*bound.routed.statement;
         let query = explain::query_of(statement);
         Ok(Outline {
             schema: schema_of(statement),
@@ -216,29 +225,30 @@ impl Session {
     pub(crate) async fn plan(&self, sql: &str, parameters: Vec<Value>) -> Result<Planned> {
         let begun = Instant::now();
         let bound = self.bind(sql, Some(parameters.clone())).await;
-        let (routed, view, routes) =
+        let BoundTo { routed, view, routes, access } =
             bound.inspect_err(|error| self.note(Action::StatementFailed, 0, sql, error))?;
-        Ok(Planned { sql: sql.into(), parameters, routed, routes, view, planning: begun.elapsed() })
+        Ok(Planned { sql: sql.into(), parameters, routed, routes, access, view, planning: begun.elapsed() })
     }
 
     /// Planning takes milliseconds of pure computation: it happens beside the tasks that serve.
-    async fn bind(&self, sql: &str, parameters: Option<Vec<Value>>) -> Result<(Routed, Arc<View>, u64)> {
+    async fn bind(&self, sql: &str, parameters: Option<Vec<Value>>) -> Result<BoundTo> {
         let view = self.current_view().await?;
         let rights = Arc::new(self.rights()?);
         let known = self.routes();
         let routes = known.as_ref().map_or(0, |(version, _)| *version);
-        let asked = Asked { sql: sql.into(), parameters, routes };
+        let access = rights.revision();
+        let asked = Asked { sql: sql.into(), parameters, routes, access };
         if let Some(routed) = self.tenant.plans.get(&asked, &view) {
             // Whoever it was planned for, it means the same; not everybody may run it.
             rights.check(&routed.statement, routed.reads.as_deref())?;
-            return Ok((routed, view, routes));
+            return Ok(BoundTo { routed, view, routes, access });
         }
         let (routed, lasts) = self.plan_on(&view, asked.clone(), known, &rights).await?;
         rights.check(&routed.statement, routed.reads.as_deref())?;
         if lasts {
             self.tenant.plans.keep(asked, &view, &routed);
         }
-        Ok((routed, view, routes))
+        Ok(BoundTo { routed, view, routes, access })
     }
 
     /// Plans against a view; whether the plan holds for longer than this moment.
@@ -339,7 +349,7 @@ impl Session {
 
     async fn run_once(&self, planned: Planned, call: &Call) -> Result<Rows> {
         let current = Arc::ptr_eq(&planned.view, &self.tenant.datasets.view())
-            && planned.routes == self.routes_version();
+            && (planned.routes, planned.access) == (self.routes_version(), self.rights()?.revision());
         let planned = match current {
             true => planned,
             false => self.plan(&planned.sql, planned.parameters).await?,
@@ -392,67 +402,6 @@ impl Session {
             }
             Statement::Access(access) => self.change_access(access, &rights, &planned.view, call).await,
             _ => self.change(statement, &planned.view, &rights, call).await,
-        }
-    }
-
-    /// Runs a statement that changes something. Its query ends with the client; the change itself does not.
-    async fn change(
-        &self,
-        statement: &Arc<Statement>,
-        view: &Arc<View>,
-        rights: &Rights,
-        call: &Call,
-    ) -> Result<Rows> {
-        let (datasets, owner) = (self.tenant.datasets.clone(), rights.owner().to_string());
-        match &**statement {
-            Statement::CreateTableAs { name, if_not_exists, columns, query } => {
-                if !datasets.check_creatable(name, *if_not_exists, columns)? {
-                    return Rows::written(0);
-                }
-                let mut started = self.start(query, view, call).await?;
-                let files = collect_parquet(&mut started.running, columns).await?;
-                drop(started);
-                self.check_resident(files.iter().map(|file| file.len() as u64).sum())?;
-                call.account.add_files(&files);
-                let (name, if_not_exists, columns) = (name.clone(), *if_not_exists, columns.clone());
-                let create = async move {
-                    datasets.create_managed(&name, if_not_exists, columns, files, &owner).await
-                };
-                Rows::written(to_the_end(create).await?.unwrap_or(0))
-            }
-            Statement::Insert { table, query, .. } => {
-                datasets.check_writable(table)?;
-                let mut started = self.start(query, view, call).await?;
-                let files = collect_parquet(&mut started.running, &table.columns).await?;
-                drop(started);
-                self.check_resident(files.iter().map(|file| file.len() as u64).sum())?;
-                call.account.add_files(&files);
-                let table = table.clone();
-                Rows::written(to_the_end(async move { datasets.append(&table, files).await }).await?)
-            }
-            Statement::CreateForeignTable(create) => {
-                let foreign = &self.coordinator.foreign;
-                let asked = datasets.describe_foreign(foreign, create, &call.cancel);
-                let Some(create) = self.in_time(call, asked).await? else { return Ok(Rows::changed()) };
-                to_the_end(async move { datasets.create_foreign(create, &owner).await }).await?;
-                Ok(Rows::changed())
-            }
-            Statement::ImportForeignSchema(import) => {
-                let foreign = &self.coordinator.foreign;
-                let asked = datasets.describe_schema(foreign, import, &call.cancel);
-                let create = self.in_time(call, asked).await?;
-                to_the_end(async move { datasets.create_foreign(create, &owner).await }).await?;
-                Ok(Rows::changed())
-            }
-            _ => {
-                let _turn = self.turn_to_define(call).await?;
-                if matches!(**statement, Statement::CreateExternalTable(_) | Statement::RefreshTable { .. }) {
-                    self.check_resident(0)?;
-                }
-                let (coordinator, tenant) = (self.coordinator.clone(), self.tenant.clone());
-                to_the_end(define(coordinator, tenant, statement.clone(), owner)).await?;
-                Ok(Rows::changed())
-            }
         }
     }
 
@@ -620,48 +569,6 @@ fn show_tables(schema: SchemaRef, view: &View, rights: &Rights, of: Option<&str>
 
 fn yes_or_no(yes: bool) -> String {
     if yes { "YES".into() } else { "NO".into() }
-}
-
-/// Runs a statement that defines or removes something.
-async fn define(
-    coordinator: Arc<Coordinator>,
-    tenant: Arc<Tenant>,
-    statement: Arc<Statement>,
-    owner: String,
-) -> Result<()> {
-    let (datasets, refreshes) = (&tenant.datasets, &coordinator.refreshes);
-    match &*statement {
-        Statement::CreateExternalTable(create) => datasets.create_external(create, &owner).await,
-        Statement::CreateTable { name, if_not_exists, columns } => {
-            let (columns, files) = (columns.clone(), Vec::new());
-            datasets.create_managed(name, *if_not_exists, columns, files, &owner).await.map(drop)
-        }
-        Statement::DropTable { names, if_exists } => {
-            for name in names {
-                datasets.drop_table(name, *if_exists).await?;
-            }
-            Ok(())
-        }
-        Statement::CreateSchema { name, if_not_exists } => {
-            datasets.create_schema(name, *if_not_exists, &owner).await
-        }
-        Statement::DropSchema { name, if_exists, cascade } => {
-            datasets.drop_schema(name, *if_exists, *cascade).await
-        }
-        Statement::CreateServer(create) => datasets.create_server(&coordinator.foreign, create, &owner).await,
-        Statement::DropServer { name, if_exists, cascade } => {
-            datasets.drop_server(name, *if_exists, *cascade).await
-        }
-        Statement::DropForeignTable { names, if_exists } => {
-            for name in names {
-                datasets.drop_foreign(name, *if_exists).await?;
-            }
-            Ok(())
-        }
-        Statement::RefreshTable { table } => refreshes.by_statement(table).await,
-        Statement::AlterTable { table, refresh } => datasets.set_refresh(table, refresh).await,
-        other => Err(Error::Internal(format!("a statement that defines nothing: {other:?}"))),
-    }
 }
 
 /// The planner's error by whose fault it is.

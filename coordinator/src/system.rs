@@ -17,7 +17,7 @@ use crate::view::{View, named, text, wide};
 use columnar::{DataType, Scalar, Value};
 use flight_proto::admin::Speaks;
 use flight_proto::policy::DEFAULT_TENANT;
-use planner::catalog::{Catalog, Table, VirtualTable};
+use planner::catalog::{Catalog, RowFilter, Table, VirtualTable};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use storage::ColumnSchema;
@@ -28,7 +28,7 @@ pub(crate) struct Names {
     coordinator: Arc<Coordinator>,
     tenant: Arc<Tenant>,
     rights: Arc<Rights>,
-    /// A table of the system was read.
+    /// Something was read that others see otherwise, or that is otherwise at another moment.
     momentary: AtomicBool,
 }
 
@@ -294,6 +294,19 @@ impl Catalog for Names {
         self.rights.refusal(table)
     }
 
+    fn row_filter(&self, table: &Table) -> Option<RowFilter> {
+        if self.rights.has_row_security(table) {
+            // Others read other rows.
+            self.momentary.store(true, Ordering::Relaxed);
+        }
+        self.rights.row_filter(table)
+    }
+
+    fn current_user(&self) -> Option<String> {
+        self.momentary.store(true, Ordering::Relaxed);
+        Some(self.rights.principal().into())
+    }
+
     fn table_names(&self) -> Vec<String> {
         let seen = self.view.tables_of_all().filter(|table| self.rights.sees(table));
         seen.map(|table| named(table)).collect()
@@ -314,6 +327,7 @@ impl Catalog for Names {
             "coordinators" => Some(self.coordinators()),
             "datasets" => Some(self.datasets()),
             "grants" => Some(self.grants()),
+            "policies" => Some(self.policies()),
             "roles" => Some(self.roles()),
             "foreign_servers" => Some(self.foreign_servers()),
             "foreign_tables" => Some(self.foreign_tables()),

@@ -52,6 +52,9 @@ pub struct Access {
     /// Who will own a dataset that has a number and no version yet: the lower-case name of a role.
     #[prost(btree_map = "uint64, string", tag = "3")]
     pub owners: BTreeMap<u64, String>,
+    /// The revision of the catalog that last changed roles, grants or policies.
+    #[prost(uint64, tag = "4")]
+    pub revision: u64,
 }
 
 /// A role; one that may log in is a user.
@@ -97,6 +100,29 @@ pub struct Grants {
     /// By the lower-case name of the role; empty: everybody.
     #[prost(btree_map = "string, message", tag = "2")]
     pub held: BTreeMap<String, Held>,
+    /// Of a table: which rows others than the owner may read, by lower-case name.
+    #[prost(btree_map = "string, message", tag = "3")]
+    pub policies: BTreeMap<String, RowPolicy>,
+    /// Whether the policies are in force. Without any, nobody but the owner reads a row.
+    #[prost(bool, tag = "4")]
+    pub row_security: bool,
+}
+
+/// Which rows of a table roles may read.
+#[derive(Clone, PartialEq, Eq, Hash, prost::Message)]
+pub struct RowPolicy {
+    /// As it was created.
+    #[prost(string, tag = "1")]
+    pub name: String,
+    /// The lower-case names of the roles that it is for; none: everybody.
+    #[prost(string, repeated, tag = "2")]
+    pub roles: Vec<String>,
+    /// The condition, as SQL over the table's columns.
+    #[prost(string, tag = "3")]
+    pub condition: String,
+    /// It must hold beside others; otherwise one of those must that are not.
+    #[prost(bool, tag = "4")]
+    pub restrictive: bool,
 }
 
 /// What a role holds on an object: sets of [`privilege`].
@@ -123,7 +149,7 @@ pub struct HeldColumn {
 /// A change of roles or grants.
 #[derive(Clone, PartialEq, Eq, Hash, prost::Message)]
 pub struct AccessChange {
-    #[prost(oneof = "AccessAction", tags = "1, 2, 3, 4, 5, 6, 7")]
+    #[prost(oneof = "AccessAction", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10")]
     pub action: Option<AccessAction>,
 }
 
@@ -144,6 +170,12 @@ pub enum AccessAction {
     SetOwner(SetOwner),
     #[prost(message, tag = "7")]
     Reassign(Reassign),
+    #[prost(message, tag = "8")]
+    CreatePolicy(CreatePolicy),
+    #[prost(message, tag = "9")]
+    DropPolicy(DropPolicy),
+    #[prost(message, tag = "10")]
+    SetRowSecurity(SetRowSecurity),
 }
 
 /// What is absent stays as it is.
@@ -262,4 +294,33 @@ pub struct Reassign {
     pub from: Vec<String>,
     #[prost(string, tag = "2")]
     pub to: String,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, prost::Message)]
+pub struct CreatePolicy {
+    /// A table.
+    #[prost(message, optional, tag = "1")]
+    pub table: Option<Object>,
+    #[prost(message, optional, tag = "2")]
+    pub policy: Option<RowPolicy>,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, prost::Message)]
+pub struct DropPolicy {
+    #[prost(message, optional, tag = "1")]
+    pub table: Option<Object>,
+    #[prost(string, tag = "2")]
+    pub name: String,
+    /// One that is not there is no fault.
+    #[prost(bool, tag = "3")]
+    pub if_exists: bool,
+}
+
+/// Has a table's policies be in force, or not.
+#[derive(Clone, PartialEq, Eq, Hash, prost::Message)]
+pub struct SetRowSecurity {
+    #[prost(message, optional, tag = "1")]
+    pub table: Option<Object>,
+    #[prost(bool, tag = "2")]
+    pub enabled: bool,
 }

@@ -505,4 +505,6 @@ pub enum Reason {
     NoTable = 77,
     NoColumn = 78,
     TooManyRoles = 79,
+    PolicyExists = 80,
+    NoPolicy = 81,
 }

@@ -15,10 +15,25 @@ pub trait Catalog {
     fn refusal(&self, _table: &Table) -> Option<String> {
         None
     }
+    /// Which rows of a table that [`Catalog::table`] gave the user may read; `None`: all.
+    fn row_filter(&self, _table: &Table) -> Option<RowFilter> {
+        None
+    }
+    /// Who asks.
+    fn current_user(&self) -> Option<String> {
+        None
+    }
     /// A table whose rows the catalog knows itself, such as `information_schema.tables`.
     fn virtual_table(&self, _schema: Option<&str>, _name: &str) -> Option<VirtualTable> {
         None
     }
+}
+
+/// Conditions on the rows of a table, as SQL over its columns: one of the permissive ones must hold, and all of the restrictive.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RowFilter {
+    pub permissive: Vec<String>,
+    pub restrictive: Vec<String>,
 }
 
 /// A table held in the catalog itself.

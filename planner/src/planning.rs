@@ -132,7 +132,7 @@ pub(crate) fn statement(
         }
         Syntax::Set { name, value } => Statement::Set { name: name.clone(), value: value.clone() },
         Syntax::Show { name } => Statement::Show { name: name.clone() },
-        Syntax::Access(syntax) => Statement::Access(access::statement(&binder, syntax)?),
+        Syntax::Access(syntax) => Statement::Access(access::statement(&mut binder, syntax)?),
         Syntax::CreateServer { .. }
         | Syntax::DropServer { .. }
         | Syntax::CreateForeignTable { .. }

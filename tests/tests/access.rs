@@ -345,6 +345,104 @@ async fn users_log_in_with_their_passwords_and_no_others() {
     server.stop().await.unwrap();
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn policies_say_which_rows_are_read() {
+    let server = start().await;
+    let mut root = login(&server, "root", "secret").await;
+    run(
+        &mut root,
+        &[
+            "CREATE TABLE bonus AS SELECT * FROM (VALUES ('ann', 'EU', '7'), ('bob', 'EU', 'x'), ('carl', 'US', '9')) \
+             AS t (name, region, amount)",
+            "CREATE ROLE leads",
+            "CREATE USER ann PASSWORD 'pw'",
+            "CREATE USER bob PASSWORD 'bw' IN ROLE leads",
+            "GRANT SELECT, INSERT ON bonus TO PUBLIC",
+        ],
+    )
+    .await;
+    let (mut ann, mut bob) = (login(&server, "ann", "pw").await, login(&server, "bob", "bw").await);
+    let all = "SELECT name FROM bonus ORDER BY name";
+    assert_eq!(texts(&mut ann, all).await, ["ann", "bob", "carl"]);
+    run(&mut root, &["ALTER TABLE bonus ENABLE ROW LEVEL SECURITY"]).await;
+    // Without a policy nobody but the owner and administrators reads a row, also by plans that were kept.
+    for connection in [&mut ann, &mut bob] {
+        assert_eq!(texts(connection, all).await, [""; 0]);
+        assert_eq!(texts(connection, "SELECT count(*), max(amount) FROM bonus").await, ["0 NULL"]);
+    }
+    assert_eq!(texts(&mut root, all).await, ["ann", "bob", "carl"]);
+    run(
+        &mut root,
+        &[
+            "CREATE POLICY own ON bonus FOR SELECT USING (name = current_user)",
+            "CREATE POLICY region ON bonus AS PERMISSIVE FOR SELECT TO leads USING (region = 'EU')",
+        ],
+    )
+    .await;
+    assert_eq!(texts(&mut ann, all).await, ["ann"]);
+    assert_eq!(texts(&mut bob, all).await, ["ann", "bob"]);
+    assert_eq!(texts(&mut root, all).await, ["ann", "bob", "carl"]);
+    for (query, answer) in [
+        ("SELECT current_user, count(*) FROM bonus", "ann 1"),
+        ("SELECT max(n) FROM bonus AS b (n, r, a)", "ann"),
+        ("SELECT count(*) FROM bonus AS a JOIN bonus AS b ON a.region = b.region", "1"),
+        ("SELECT (SELECT count(*) FROM bonus)", "1"),
+        // What fails of rows that are hidden does not fail, wherever it stands.
+        ("SELECT name FROM bonus WHERE CAST(amount AS INT) > 0", "ann"),
+        ("SELECT name FROM bonus WHERE CASE WHEN amount = 'x' THEN 1 / 0 ELSE 1 END = 1", "ann"),
+        ("SELECT sum(CAST(amount AS INT)) FROM bonus", "7"),
+        (
+            "SELECT a.name FROM bonus AS a JOIN bonus AS b ON CAST(a.amount AS INT) = CAST(b.amount AS INT)",
+            "ann",
+        ),
+        ("SELECT name FROM (SELECT name, CAST(amount AS INT) AS i FROM bonus) AS t WHERE i > 0", "ann"),
+        ("SELECT count(*) FROM bonus GROUP BY CAST(amount AS INT) HAVING CAST(amount AS INT) > 0", "1"),
+    ] {
+        assert_eq!(texts(&mut ann, query).await, [answer], "{query}");
+    }
+    refused(
+        &mut ann,
+        &[
+            ("row level security", "INSERT INTO bonus VALUES ('ann', 'US', '1')"),
+            ("permission denied", "DROP POLICY own ON bonus"),
+            ("permission denied", "ALTER TABLE bonus DISABLE ROW LEVEL SECURITY"),
+            ("permission denied", "CREATE POLICY mine ON bonus FOR SELECT USING (true)"),
+        ],
+    )
+    .await;
+    run(
+        &mut root,
+        &["CREATE POLICY cheap ON bonus AS RESTRICTIVE FOR SELECT USING (region <> 'EU' OR name = 'bob')"],
+    )
+    .await;
+    assert_eq!(texts(&mut ann, all).await, [""; 0]);
+    assert_eq!(texts(&mut bob, all).await, ["bob"]);
+    let policies = "SELECT policy, in_force, permissive, roles, condition FROM system.policies ORDER BY 1";
+    assert_eq!(texts(&mut root, policies).await[1], "own true true PUBLIC name = current_user");
+    assert_eq!(texts(&mut ann, policies).await, [""; 0]);
+    refused(
+        &mut root,
+        &[
+            ("already exists", "CREATE POLICY OWN ON bonus FOR SELECT USING (true)"),
+            ("no policy 'other'", "DROP POLICY other ON bonus"),
+            ("may fail", "CREATE POLICY p ON bonus FOR SELECT USING (CAST(amount AS INT) > 1)"),
+            ("subquery", "CREATE POLICY p ON bonus FOR SELECT USING (EXISTS (SELECT 1))"),
+            ("parameters", "CREATE POLICY p ON bonus FOR SELECT USING (name = $1)"),
+            ("unknown column", "CREATE POLICY p ON bonus FOR SELECT USING (nam = 'x')"),
+            ("boolean", "CREATE POLICY p ON bonus FOR SELECT USING (name)"),
+            ("not supported", "CREATE POLICY p ON bonus USING (true)"),
+            ("not supported", "CREATE POLICY p ON bonus FOR SELECT USING (true) WITH CHECK (true)"),
+        ],
+    )
+    .await;
+    // A policy for a role goes with it, and is nobody's then.
+    run(&mut root, &["DROP POLICY cheap ON bonus", "DROP ROLE leads"]).await;
+    assert_eq!(texts(&mut bob, all).await, ["bob"]);
+    run(&mut root, &["ALTER TABLE bonus DISABLE ROW LEVEL SECURITY"]).await;
+    assert_eq!(texts(&mut ann, all).await, ["ann", "bob", "carl"]);
+    server.stop().await.unwrap();
+}
+
 /// Without operators anybody may call, until the first user ends that.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_first_user_closes_an_open_server() {

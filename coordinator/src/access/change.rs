@@ -7,12 +7,13 @@ use crate::error::{Error, Result};
 use crate::login::scram;
 use crate::view::View;
 use flight_proto::access::{
-    AccessAction, AlterRole, DropRoles, Grant, Grants, Membership, Object, ObjectKind, Reassign, Role,
-    SetOwner, privilege,
+    AccessAction, AlterRole, CreatePolicy, DropPolicy, DropRoles, Grant, Grants, Membership, Object,
+    ObjectKind, Reassign, Role, RowPolicy, SetOwner, SetRowSecurity, privilege,
 };
 use planner::catalog::Table;
 use planner::{Access, GrantOn, Grantee, Password, Privilege, PrivilegeSet, RoleOptions};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// The longest name of a role, in bytes.
 const NAME_BYTES: usize = 256;
@@ -79,6 +80,29 @@ pub(crate) fn change_of(rights: &Rights, view: &View, statement: &Access) -> Res
             }
             AccessAction::SetOwner(SetOwner { object: Some(object), owner })
         }
+        Access::CreatePolicy { name, table, roles, condition, restrictive } => {
+            let roles = roles.iter().map(|role| rights.grantee(role, true)).collect::<Result<Vec<_>>>()?;
+            if name.is_empty() || name.len() > NAME_BYTES {
+                return Err(Error::Statement(format!("a policy's name has 1 to {NAME_BYTES} bytes")));
+            }
+            let policy = RowPolicy {
+                name: name.clone(),
+                // One that is for everybody is for whomever else it names.
+                roles: if roles.iter().any(String::is_empty) { Vec::new() } else { roles },
+                condition: condition.clone(),
+                restrictive: *restrictive,
+            };
+            let table = Some(rights.owned(table)?);
+            AccessAction::CreatePolicy(CreatePolicy { table, policy: Some(policy) })
+        }
+        Access::DropPolicy { name, table, if_exists } => {
+            let (table, name, if_exists) = (Some(rights.owned(table)?), name.clone(), *if_exists);
+            AccessAction::DropPolicy(DropPolicy { table, name, if_exists })
+        }
+        Access::SetRowSecurity { table, enabled } => {
+            let (table, enabled) = (Some(rights.owned(table)?), *enabled);
+            AccessAction::SetRowSecurity(SetRowSecurity { table, enabled })
+        }
         Access::Reassign { from, to } => {
             rights.check_admin("REASSIGN OWNED")?;
             let from = from.iter().map(|role| rights.grantee(role, false));
@@ -86,6 +110,13 @@ pub(crate) fn change_of(rights: &Rights, view: &View, statement: &Access) -> Res
             AccessAction::Reassign(Reassign { from, to: rights.grantee(to, false)? })
         }
     }))
+}
+
+fn of_table(table: &Arc<Table>) -> (Object, Option<Arc<Table>>) {
+    let kind = ObjectKind::Table.into();
+    let (schema, name) = (table.schema.clone(), table.name.clone());
+    let dataset = if table.foreign.is_some() { 0 } else { table.dataset };
+    (Object { kind, schema, name, dataset }, Some(table.clone()))
 }
 
 fn nothing() -> Error {
@@ -184,21 +215,15 @@ impl Rights {
     }
 
     /// The objects that a statement names, with the tables.
-    fn objects(&self, on: &GrantOn, view: &View) -> Result<Vec<(Object, Option<std::sync::Arc<Table>>)>> {
+    fn objects(&self, on: &GrantOn, view: &View) -> Result<Vec<(Object, Option<Arc<Table>>)>> {
         let plain = |kind: ObjectKind, name: &str| {
             (Object { kind: kind.into(), name: name.into(), ..Object::default() }, None)
-        };
-        let of_table = |table: &std::sync::Arc<Table>| {
-            let kind = ObjectKind::Table.into();
-            let (schema, name) = (table.schema.clone(), table.name.clone());
-            let dataset = if table.foreign.is_some() { 0 } else { table.dataset };
-            (Object { kind, schema, name, dataset }, Some(table.clone()))
         };
         match on {
             GrantOn::Tables(tables) => Ok(tables.iter().map(of_table).collect()),
             GrantOn::AllTables(schemas) => {
                 schemas.iter().try_for_each(|schema| self.check_schema(schema))?;
-                let within = |table: &&std::sync::Arc<Table>| {
+                let within = |table: &&Arc<Table>| {
                     schemas.iter().any(|schema| schema.eq_ignore_ascii_case(&table.schema))
                 };
                 Ok(view.tables_of_all().filter(within).map(of_table).collect())
@@ -216,6 +241,13 @@ impl Rights {
             },
             GrantOn::Servers(names) => Ok(names.iter().map(|name| plain(ObjectKind::Server, name)).collect()),
         }
+    }
+
+    /// A table, which must be its own.
+    fn owned(&self, table: &Arc<Table>) -> Result<Object> {
+        self.check_restricted()?;
+        self.check_owner(true, self.grants_of(table), || named(table))?;
+        Ok(of_table(table).0)
     }
 
     fn check_schema(&self, schema: &str) -> Result<()> {

@@ -20,6 +20,12 @@ impl Rights {
             | Statement::ExplainCost(query) => self.check_query(query, reads),
             Statement::Insert { table, columns, query } => {
                 self.check_columns(table, privilege::INSERT, columns.iter().copied())?;
+                if self.row_filter(table).is_some() {
+                    return Err(Error::Denied(format!(
+                        "permission denied for {}: it has row level security, and only its owner inserts into it",
+                        named(table)
+                    )));
+                }
                 self.check_query(query, reads)
             }
             Statement::CreateTableAs { name, query, .. } => {

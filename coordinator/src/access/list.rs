@@ -1,7 +1,7 @@
 //! Roles and grants as they are listed.
 
 use super::Rights;
-use flight_proto::access::{Grants, Held, Role, privilege};
+use flight_proto::access::{Grants, Held, Role, RowPolicy, privilege};
 
 /// A privilege that somebody has on an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,7 +19,41 @@ pub(crate) struct Granted {
     pub(crate) grantable: bool,
 }
 
+/// A policy of a table.
+pub(crate) struct Policy<'a> {
+    pub(crate) schema: &'a str,
+    pub(crate) table: &'a str,
+    pub(crate) in_force: bool,
+    pub(crate) policy: &'a RowPolicy,
+    /// Names; `PUBLIC` for everybody.
+    pub(crate) roles: Vec<&'a str>,
+}
+
 impl Rights {
+    /// The policies of tables that it owns.
+    pub(crate) fn policies(&self) -> Vec<Policy<'_>> {
+        let Some(access) = self.access() else { return Vec::new() };
+        let mut all = Vec::new();
+        for dataset in self.state.datasets(&self.tenant) {
+            let Some(grants) = dataset.grants.as_ref().filter(|grants| self.owns(Some(grants))) else {
+                continue;
+            };
+            all.extend(grants.policies.values().map(|policy| Policy {
+                schema: &dataset.schema,
+                table: &dataset.name,
+                in_force: grants.row_security,
+                policy,
+                roles: match policy.roles.is_empty() {
+                    true => vec!["PUBLIC"],
+                    false => {
+                        policy.roles.iter().filter_map(|key| Some(&*access.roles.get(key)?.name)).collect()
+                    }
+                },
+            }));
+        }
+        all
+    }
+
     /// The roles that it may know of, and the names of those that each is a member of: all, or its own.
     pub(crate) fn roles(&self) -> Vec<(&Role, Vec<&str>)> {
         let Some(access) = self.access() else { return Vec::new() };

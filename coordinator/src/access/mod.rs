@@ -13,8 +13,8 @@ pub(crate) use change::change_of;
 
 use crate::catalog::{CatalogState, closure};
 use crate::error::{Error, Result};
-use flight_proto::access::{Access, Grants, Role, privilege};
-use planner::catalog::Table;
+use flight_proto::access::{Access, Grants, Role, RowPolicy, privilege};
+use planner::catalog::{RowFilter, Table};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -173,6 +173,33 @@ impl Rights {
             0 => self.on_table(table),
             _ => self.on_table(table) | self.held_on_column(self.grants_of(table), column).0,
         }
+    }
+
+    /// When roles, grants or policies last changed; 0: there are no roles.
+    pub(crate) fn revision(&self) -> u64 {
+        self.access().map_or(0, |access| access.revision)
+    }
+
+    /// Whether what is read of a table hangs on who reads.
+    pub(crate) fn has_row_security(&self, table: &Table) -> bool {
+        self.grants_of(table).is_some_and(|grants| grants.row_security)
+    }
+
+    /// Which rows of a table it may read; `None`: all.
+    pub(crate) fn row_filter(&self, table: &Table) -> Option<RowFilter> {
+        let grants = self.grants_of(table).filter(|grants| grants.row_security)?;
+        if self.owns(Some(grants)) {
+            return None;
+        }
+        let mut filter = RowFilter::default();
+        let own = |policy: &&RowPolicy| {
+            policy.roles.is_empty() || policy.roles.iter().any(|role| self.has_role(role))
+        };
+        for policy in grants.policies.values().filter(own) {
+            let of_kind = if policy.restrictive { &mut filter.restrictive } else { &mut filter.permissive };
+            of_kind.push(policy.condition.clone());
+        }
+        Some(filter)
     }
 
     /// Whether it may know that there is a schema.

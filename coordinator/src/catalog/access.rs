@@ -3,8 +3,8 @@
 use super::reply::Refusal;
 use super::state::DEFAULT_SCHEMA;
 use flight_proto::access::{
-    Access, AccessAction, AccessChange, AlterRole, DropRoles, Grant, Grants, Held, Membership, Object,
-    ObjectKind, Reassign, Role, SetOwner, privilege,
+    Access, AccessAction, AccessChange, AlterRole, CreatePolicy, DropPolicy, DropRoles, Grant, Grants, Held,
+    Membership, Object, ObjectKind, Reassign, Role, SetOwner, privilege,
 };
 use flight_proto::catalog::{Dataset, Tenant};
 use std::collections::BTreeSet;
@@ -20,7 +20,13 @@ const MOST_ROLES: usize = 10_000;
 /// Datasets with a number and no version whose owners are remembered.
 const REMEMBERED: usize = 10_000;
 
-pub(super) fn change(tenant: &mut Tenant, change: &AccessChange, keeps_superuser: bool) -> Changed {
+/// Changes a tenant's roles and grants, or nothing. `keeps_superuser`: the last one who can log in must stay.
+pub(super) fn change(
+    tenant: &mut Tenant,
+    change: &AccessChange,
+    keeps_superuser: bool,
+    revision: u64,
+) -> Changed {
     let before = tenant.clone();
     let changed = match change.action.as_ref().ok_or(Refusal::UnknownCommand)? {
         AccessAction::CreateRole(role) => create_role(tenant, role),
@@ -30,13 +36,23 @@ pub(super) fn change(tenant: &mut Tenant, change: &AccessChange, keeps_superuser
         AccessAction::Membership(membership) => change_members(tenant, membership),
         AccessAction::SetOwner(set) => set_owner(tenant, set),
         AccessAction::Reassign(reassign) => reassign_owned(tenant, reassign),
+        AccessAction::CreatePolicy(create) => create_policy(tenant, create),
+        AccessAction::DropPolicy(drop) => drop_policy(tenant, drop),
+        AccessAction::SetRowSecurity(set) => {
+            let table = set.table.as_ref().ok_or(Refusal::UnknownCommand);
+            table
+                .and_then(|table| grants_of(tenant, table))
+                .map(|(grants, _)| grants.row_security = set.enabled)
+        }
     };
     let changed = changed.and_then(|()| match keeps_superuser && has_superuser(&before) {
         true if !has_superuser(tenant) => Err(Refusal::LastSuperuser),
         _ => Ok(()),
     });
-    if changed.is_err() {
-        *tenant = before;
+    match (&changed, &mut tenant.access) {
+        (Ok(()), Some(access)) => access.revision = revision,
+        (Ok(()), None) => {}
+        (Err(_), _) => *tenant = before,
     }
     changed
 }
@@ -115,7 +131,15 @@ fn drop_roles(tenant: &mut Tenant, drop: &DropRoles) -> Changed {
     if let Some(owner) = owners(tenant).into_iter().find(|owner| gone.contains(owner)) {
         return Err(Refusal::RoleInUse(owner));
     }
-    every_grants(tenant, |grants| grants.held.retain(|key, _| !gone.contains(key)));
+    every_grants(tenant, |grants| {
+        grants.held.retain(|key, _| !gone.contains(key));
+        // A policy of nobody must not become everybody's.
+        grants.policies.retain(|_, policy| {
+            let is_everybodys = policy.roles.is_empty();
+            policy.roles.retain(|key| !gone.contains(key));
+            is_everybodys || !policy.roles.is_empty()
+        });
+    });
     if let Some(access) = tenant.access.as_mut() {
         access.roles.values_mut().for_each(|role| role.member_of.retain(|key, _| !gone.contains(key)));
     }
@@ -275,6 +299,31 @@ pub(crate) fn closure<'a>(access: &Access, keys: impl IntoIterator<Item = &'a St
         }
     }
     found
+}
+
+fn create_policy(tenant: &mut Tenant, create: &CreatePolicy) -> Changed {
+    let access = roles(tenant)?;
+    let (Some(table), Some(policy)) = (&create.table, &create.policy) else {
+        return Err(Refusal::UnknownCommand);
+    };
+    let mut policy = policy.clone();
+    policy.roles =
+        policy.roles.iter().map(|name| key_of(access, name)).collect::<std::result::Result<_, _>>()?;
+    let (grants, _) = grants_of(tenant, table)?;
+    let key = policy.name.to_lowercase();
+    if grants.policies.contains_key(&key) {
+        return Err(Refusal::PolicyExists(policy.name));
+    }
+    grants.policies.insert(key, policy);
+    Ok(())
+}
+
+fn drop_policy(tenant: &mut Tenant, drop: &DropPolicy) -> Changed {
+    let table = drop.table.as_ref().ok_or(Refusal::UnknownCommand)?;
+    match grants_of(tenant, table)?.0.policies.remove(&drop.name.to_lowercase()) {
+        None if !drop.if_exists => Err(Refusal::NoPolicy(drop.name.clone())),
+        _ => Ok(()),
+    }
 }
 
 fn set_owner(tenant: &mut Tenant, set: &SetOwner) -> Changed {

@@ -83,6 +83,10 @@ pub enum Refusal {
     NoTable(String),
     #[error("there is no column '{0}'")]
     NoColumn(String),
+    #[error("policy '{0}' already exists for this table")]
+    PolicyExists(String),
+    #[error("there is no policy '{0}' for this table")]
+    NoPolicy(String),
     #[error("a tenant has 10,000 roles at most")]
     TooManyRoles,
     #[error("the command is not known to this version of Tundra")]
@@ -96,7 +100,8 @@ impl From<Refusal> for Error {
             Refusal::SchemaExists(_)
             | Refusal::TableExists(_)
             | Refusal::ServerExists(_)
-            | Refusal::RoleExists(_) => Error::AlreadyExists(message),
+            | Refusal::RoleExists(_)
+            | Refusal::PolicyExists(_) => Error::AlreadyExists(message),
             Refusal::Restoring => Error::Unavailable(message),
             Refusal::NoSchema(_)
             | Refusal::NoDataset
@@ -106,7 +111,8 @@ impl From<Refusal> for Error {
             | Refusal::NoForeignTable(_)
             | Refusal::NoRole(_)
             | Refusal::NoTable(_)
-            | Refusal::NoColumn(_) => Error::NotFound(message),
+            | Refusal::NoColumn(_)
+            | Refusal::NoPolicy(_) => Error::NotFound(message),
             Refusal::TooManyRoles => Error::Overloaded(message),
             Refusal::BadDocument(_) => Error::Statement(message),
             Refusal::NoNumbers => Error::Environment(message),
@@ -203,6 +209,8 @@ impl From<&Refusal> for Refused {
             Refusal::ReservedName(name) => named(Reason::ReservedName, name),
             Refusal::NoTable(name) => named(Reason::NoTable, name),
             Refusal::NoColumn(name) => named(Reason::NoColumn, name),
+            Refusal::PolicyExists(name) => named(Reason::PolicyExists, name),
+            Refusal::NoPolicy(name) => named(Reason::NoPolicy, name),
             Refusal::TooManyRoles => plain(Reason::TooManyRoles),
             Refusal::UnknownCommand => plain(Reason::UnknownCommand),
         }
@@ -253,6 +261,8 @@ impl From<&Refused> for Refusal {
             Reason::ReservedName => Refusal::ReservedName(name()),
             Reason::NoTable => Refusal::NoTable(name()),
             Reason::NoColumn => Refusal::NoColumn(name()),
+            Reason::PolicyExists => Refusal::PolicyExists(name()),
+            Reason::NoPolicy => Refusal::NoPolicy(name()),
             Reason::TooManyRoles => Refusal::TooManyRoles,
             Reason::UnknownCommand => Refusal::UnknownCommand,
         }
@@ -310,6 +320,8 @@ mod tests {
         check(named(Refusal::ReservedName), b"\x1a\x05\x08L\x12\x01s");
         check(named(Refusal::NoTable), b"\x1a\x05\x08M\x12\x01s");
         check(named(Refusal::NoColumn), b"\x1a\x05\x08N\x12\x01s");
+        check(named(Refusal::PolicyExists), b"\x1a\x05\x08P\x12\x01s");
+        check(named(Refusal::NoPolicy), b"\x1a\x05\x08Q\x12\x01s");
         check(Reply::Refused(Refusal::TooManyRoles), b"\x1a\x02\x08O");
         check(Reply::Refused(Refusal::UnknownCommand), b"\x1a\x00");
     }

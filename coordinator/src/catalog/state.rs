@@ -354,7 +354,8 @@ impl CatalogState {
             }
             Change::Access(change) => {
                 let keeps_superuser = command.tenant == DEFAULT_TENANT;
-                access::change(self.tenant_mut(&command.tenant)?.0, change, keeps_superuser)?;
+                let revision = self.stored.revision + 1;
+                access::change(self.tenant_mut(&command.tenant)?.0, change, keeps_superuser, revision)?;
                 Ok(Reply::Done)
             }
             Change::SetClusterVersion(set) => {

@@ -4,7 +4,7 @@ use super::twins::{Key, Twins, key};
 use crate::system::Names;
 use parking_lot::Mutex;
 use planner::TableRead;
-use planner::catalog::{Catalog, Table, VirtualTable};
+use planner::catalog::{Catalog, RowFilter, Table, VirtualTable};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -91,6 +91,21 @@ impl Catalog for StandIns<'_> {
         let read = self.read.lock();
         let named = read.tables.values().find(|(_, stand_in)| std::ptr::eq(&**stand_in, table));
         named.and_then(|(named, _)| self.names.refusal(named))
+    }
+
+    fn row_filter(&self, table: &Table) -> Option<RowFilter> {
+        let mut read = self.read.lock();
+        let named = read.tables.values().filter(|(_, stand_in)| std::ptr::eq(&**stand_in, table));
+        let filters: Vec<RowFilter> = named.filter_map(|(named, _)| self.names.row_filter(named)).collect();
+        if !filters.is_empty() && table.foreign.is_some() {
+            // An engine that fails of a row may tell of it.
+            read.unmet.push(format!("table {}.{} has row level security", table.schema, table.name));
+        }
+        filters.into_iter().next()
+    }
+
+    fn current_user(&self) -> Option<String> {
+        self.names.current_user()
     }
 
     fn table_names(&self) -> Vec<String> {

@@ -73,6 +73,7 @@ impl Session {
             sql: planned.sql.clone(),
             parameters: Some(planned.parameters.clone()),
             routes: planned.routes,
+            access: planned.access,
         };
         let rights = Arc::new(self.rights().ok()?);
         let (routed, _) = self.plan_on(&view, asked, self.routes(), &rights).await.ok()?;

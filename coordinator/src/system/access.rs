@@ -19,6 +19,21 @@ impl Names {
         VirtualTable { name: "roles".into(), rows: rows.collect(), columns }
     }
 
+    /// Of tables, those of the user's own.
+    pub(super) fn policies(&self) -> VirtualTable {
+        let mut columns: Vec<_> = ["schema_name", "table_name", "policy"].map(text).into();
+        columns.extend(["in_force", "permissive"].map(yes_or_no));
+        columns.extend(["roles", "condition"].map(text));
+        let rows = self.rights.policies().into_iter().map(|one| {
+            let policy = one.policy;
+            let mut cells = row(&[one.schema, one.table, &policy.name].map(str::to_string), &[]);
+            cells.extend([one.in_force, !policy.restrictive].map(Value::boolean));
+            cells.extend(row(&[one.roles.join(", "), policy.condition.clone()], &[]));
+            cells
+        });
+        VirtualTable { name: "policies".into(), rows: rows.collect(), columns }
+    }
+
     /// One row a privilege.
     pub(super) fn grants(&self) -> VirtualTable {
         let names = ["object_type", "schema_name", "object_name", "column_name", "grantee", "privilege"];

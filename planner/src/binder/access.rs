@@ -9,7 +9,7 @@ use sqlparser::ast::Ident;
 use sqlparser::tokenizer::Span;
 
 /// What a statement about roles and grants means.
-pub(crate) fn statement(binder: &Binder<'_>, syntax: &AccessSyntax) -> Result<Access> {
+pub(crate) fn statement(binder: &mut Binder<'_>, syntax: &AccessSyntax) -> Result<Access> {
     let names = |idents: &[Ident]| idents.iter().map(|ident| ident.value.clone()).collect::<Vec<_>>();
     Ok(match syntax {
         AccessSyntax::CreateRole { name, if_not_exists, options, member_of } => Access::CreateRole {
@@ -33,6 +33,34 @@ pub(crate) fn statement(binder: &Binder<'_>, syntax: &AccessSyntax) -> Result<Ac
         },
         AccessSyntax::AlterOwner { on, owner } => {
             Access::SetOwner { on: bind_on(binder, on)?, owner: owner.clone() }
+        }
+        AccessSyntax::CreatePolicy { name, table, restrictive, roles, condition } => {
+            let (table, span) = table_name(table)?;
+            let table = binder.table(&table, span)?;
+            if table.foreign.is_some() {
+                return Err(Error::unsupported("a policy of a foreign table").at(span));
+            }
+            binder.check_policy(&table, condition)?;
+            Access::CreatePolicy {
+                name: name.value.clone(),
+                table,
+                roles: roles.clone(),
+                condition: condition.to_string(),
+                restrictive: *restrictive,
+            }
+        }
+        AccessSyntax::DropPolicy { name, table, if_exists } => {
+            let (table, span) = table_name(table)?;
+            let (name, if_exists) = (name.value.clone(), *if_exists);
+            Access::DropPolicy { name, table: binder.table(&table, span)?, if_exists }
+        }
+        AccessSyntax::SetRowSecurity { table, enabled } => {
+            let (table, span) = table_name(table)?;
+            let table = binder.table(&table, span)?;
+            if table.foreign.is_some() {
+                return Err(Error::unsupported("row level security of a foreign table").at(span));
+            }
+            Access::SetRowSecurity { table, enabled: *enabled }
         }
         AccessSyntax::ReassignOwned { from, to } => Access::Reassign { from: from.clone(), to: to.clone() },
     })

@@ -233,8 +233,22 @@ impl Binder<'_> {
 
     fn column(&mut self, parts: &[ast::Ident], context: &mut Context<'_>) -> Result<Bound> {
         let span = span_of(parts);
-        let id = context.scope.resolve(parts).map_err(|error| error.at(span))?;
-        Ok(Bound::typed(self.columns.reference(id), span))
+        match context.scope.resolve(parts) {
+            Ok(id) => Ok(Bound::typed(self.columns.reference(id), span)),
+            Err(error) => match self.caller_named(parts) {
+                Some(user) => Ok(Bound::typed(Expr::Literal(Value::varchar(&user)), span)),
+                None => Err(error.at(span)),
+            },
+        }
+    }
+
+    /// Who asks, where a name that is no column's stands for it.
+    fn caller_named(&self, parts: &[ast::Ident]) -> Option<String> {
+        let [name] = parts else { return None };
+        let names = ["current_user", "session_user", "current_role"];
+        let is_one =
+            name.quote_style.is_none() && names.iter().any(|one| name.value.eq_ignore_ascii_case(one));
+        is_one.then(|| self.catalog.current_user()).flatten()
     }
 
     fn literal(&mut self, value: &ast::Value, span: Span) -> Result<Bound> {

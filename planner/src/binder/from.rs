@@ -267,7 +267,8 @@ impl Binder<'_> {
                 name: Some(alias.map_or_else(|| table.name.clone(), |alias| alias.name.value.clone())),
                 columns: names,
             };
-            let scan = Scan { table, columns, predicate: Vec::new(), filtered: Vec::new() };
+            let predicate = self.row_filter(&table, &columns)?;
+            let scan = Scan { table, columns, predicate, filtered: Vec::new() };
             return Ok((Logical::Scan(scan), vec![relation]));
         }
         if let Some(table) = self.catalog.virtual_table(name.schema.as_deref(), &name.name) {

@@ -4,6 +4,7 @@ pub(crate) mod access;
 pub(crate) mod aggregate;
 pub(crate) mod expression;
 mod from;
+mod policies;
 mod query;
 mod scope;
 mod select;

@@ -2,12 +2,12 @@
 //! `REVOKE`, `ALTER … OWNER TO`, `REASSIGN OWNED`.
 
 use super::{
-    Syntax, expect_word, expected, identifier, identifiers_in_parentheses, if_not_exists, peek_word,
-    take_word,
+    PARSER_DEPTH, Syntax, TundraDialect, expect_word, expected, identifier, identifiers_in_parentheses,
+    if_not_exists, object_name, peek_word, take_word,
 };
 use crate::error::{Error, Result};
 use crate::statement::{Grantee, Password, Privilege, RoleOptions};
-use sqlparser::ast::{Ident, ObjectName};
+use sqlparser::ast::{self, Ident, ObjectName};
 use sqlparser::keywords::Keyword;
 use sqlparser::parser::Parser;
 use sqlparser::tokenizer::{Span, Token};
@@ -44,6 +44,22 @@ pub(crate) enum AccessSyntax {
     ReassignOwned {
         from: Vec<Grantee>,
         to: Grantee,
+    },
+    CreatePolicy {
+        name: Ident,
+        table: ObjectName,
+        restrictive: bool,
+        roles: Vec<Grantee>,
+        condition: Box<ast::Expr>,
+    },
+    DropPolicy {
+        name: Ident,
+        table: ObjectName,
+        if_exists: bool,
+    },
+    SetRowSecurity {
+        table: ObjectName,
+        enabled: bool,
     },
 }
 
@@ -386,6 +402,72 @@ pub(super) fn reassign(parser: &mut Parser<'_>) -> Result<Syntax> {
     let from = grantees(parser)?;
     expect_word(parser, "TO")?;
     Ok(Syntax::Access(AccessSyntax::ReassignOwned { from, to: grantee(parser)? }))
+}
+
+/// After `CREATE POLICY`.
+pub(super) fn create_policy(parser: &mut Parser<'_>) -> Result<Syntax> {
+    let name = identifier(parser)?;
+    expect_word(parser, "ON")?;
+    let table = object_name(parser)?;
+    let restrictive = match take_word(parser, "AS") {
+        true if take_word(parser, "RESTRICTIVE") => true,
+        true => {
+            expect_word(parser, "PERMISSIVE")?;
+            false
+        }
+        false => false,
+    };
+    let span = parser.peek_token().span;
+    if !(take_word(parser, "FOR") && take_word(parser, "SELECT")) {
+        return Err(Error::unsupported("a policy of other statements than SELECT")
+            .at(span)
+            .hint("write FOR SELECT; only the owner of a table with row level security inserts into it"));
+    }
+    let roles = match take_word(parser, "TO") {
+        true => grantees(parser)?,
+        false => vec![Grantee::Everybody],
+    };
+    expect_word(parser, "USING")?;
+    parser.expect_token(&Token::LParen).map_err(Error::from_parser)?;
+    let condition = Box::new(parser.parse_expr().map_err(Error::from_parser)?);
+    parser.expect_token(&Token::RParen).map_err(Error::from_parser)?;
+    let span = parser.peek_token().span;
+    if take_word(parser, "WITH") {
+        return Err(Error::unsupported("WITH CHECK").at(span));
+    }
+    let policy = AccessSyntax::CreatePolicy { name, table, restrictive, roles, condition };
+    Ok(Syntax::Access(policy))
+}
+
+/// After `DROP POLICY`.
+pub(super) fn drop_policy(parser: &mut Parser<'_>) -> Result<Syntax> {
+    let if_exists = parser.parse_keywords(&[Keyword::IF, Keyword::EXISTS]);
+    let name = identifier(parser)?;
+    expect_word(parser, "ON")?;
+    let table = object_name(parser)?;
+    let _ = take_word(parser, "CASCADE") || take_word(parser, "RESTRICT");
+    Ok(Syntax::Access(AccessSyntax::DropPolicy { name, table, if_exists }))
+}
+
+/// `{ENABLE | DISABLE} ROW LEVEL SECURITY`, of which the first word was taken.
+pub(super) fn row_security(parser: &mut Parser<'_>, table: ObjectName, enabled: bool) -> Result<Syntax> {
+    for word in ["ROW", "LEVEL", "SECURITY"] {
+        expect_word(parser, word)?;
+    }
+    Ok(Syntax::Access(AccessSyntax::SetRowSecurity { table, enabled }))
+}
+
+/// A condition that was kept as text.
+pub(crate) fn condition(text: &str) -> Result<ast::Expr> {
+    let tokens = sqlparser::tokenizer::Tokenizer::new(&TundraDialect, text).tokenize_with_location();
+    let tokens = tokens.map_err(|error| Error::from_parser(error.into()))?;
+    let mut parser =
+        Parser::new(&TundraDialect).with_recursion_limit(PARSER_DEPTH).with_tokens_with_locations(tokens);
+    let condition = parser.parse_expr().map_err(Error::from_parser)?;
+    match parser.peek_token().token {
+        Token::EOF => Ok(condition),
+        _ => Err(expected(&parser, "the end of the condition")),
+    }
 }
 
 /// The table that `ALTER TABLE` names, as what has an owner.

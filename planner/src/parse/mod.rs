@@ -10,7 +10,7 @@ mod tokens;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::statement::TableName;
-pub(crate) use access::{AccessSyntax, GrantSyntax, OnSyntax};
+pub(crate) use access::{AccessSyntax, GrantSyntax, OnSyntax, condition};
 use dialect::TundraDialect;
 pub use foreign::listed_text;
 pub(crate) use foreign::{ServerOption, has_secrets};
@@ -345,6 +345,9 @@ fn create(parser: &mut Parser<'_>) -> Result<Syntax> {
     if take_word(parser, "ROLE") {
         return access::create_role(parser, false);
     }
+    if take_word(parser, "POLICY") {
+        return access::create_policy(parser);
+    }
     if take_word(parser, "FOREIGN") {
         return foreign::create_table(parser);
     }
@@ -487,6 +490,9 @@ fn drop(parser: &mut Parser<'_>) -> Result<Syntax> {
     }
     if take_word(parser, "USER") || take_word(parser, "ROLE") {
         return access::drop_role(parser);
+    }
+    if take_word(parser, "POLICY") {
+        return access::drop_policy(parser);
     }
     let schema = take_word(parser, "SCHEMA");
     if !schema && !take_word(parser, "TABLE") {

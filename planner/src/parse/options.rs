@@ -47,6 +47,10 @@ pub(super) fn alter(parser: &mut Parser<'_>) -> Result<Syntax> {
             parser.next_token();
             Ok(Syntax::AlterTable { table, options: names(parser)? })
         }
+        Some(word @ ("ENABLE" | "DISABLE")) => {
+            parser.next_token();
+            access::row_security(parser, table, word == "ENABLE")
+        }
         Some("OWNER") => access::owner(parser, access::of_table(table)),
         Some(word) => Err(Error::unsupported(format!("ALTER TABLE … {word}")).at(span)),
         None => Err(expected(parser, "SET (option = value) or RESET (option)")),

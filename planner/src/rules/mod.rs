@@ -30,6 +30,7 @@ pub(crate) use distinct_aggregates::merge;
 pub(crate) use order_conditions::class;
 pub(crate) use outer_joins::null_rejected;
 pub(crate) use prune_columns::{exactly, prune};
+pub(crate) use simplify::simplify;
 
 /// What rules share.
 pub(crate) struct Context<'a> {

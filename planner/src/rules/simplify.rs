@@ -40,7 +40,7 @@ impl Rule for Simplify {
 }
 
 /// The expression, made simpler from its leaves up.
-pub(super) fn simplify(expr: Expr) -> Expr {
+pub(crate) fn simplify(expr: Expr) -> Expr {
     expr.transform(&mut |node| fold(node_simplified(node)))
 }
 

@@ -47,6 +47,23 @@ pub enum Access {
         from: Vec<Grantee>,
         to: Grantee,
     },
+    CreatePolicy {
+        name: String,
+        table: Arc<Table>,
+        roles: Vec<Grantee>,
+        /// As SQL over the table's columns.
+        condition: String,
+        restrictive: bool,
+    },
+    DropPolicy {
+        name: String,
+        table: Arc<Table>,
+        if_exists: bool,
+    },
+    SetRowSecurity {
+        table: Arc<Table>,
+        enabled: bool,
+    },
 }
 
 /// Whom a privilege is granted to.

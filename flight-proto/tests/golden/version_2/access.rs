@@ -2,8 +2,9 @@
 
 use crate::Samples;
 use flight_proto::access::{
-    Access, AccessAction, AccessChange, AlterRole, DropRoles, Grant, Grants, Held, HeldColumn, Membership,
-    Object, ObjectKind, Reassign, Role, SetOwner, privilege,
+    Access, AccessAction, AccessChange, AlterRole, CreatePolicy, DropPolicy, DropRoles, Grant, Grants, Held,
+    HeldColumn, Membership, Object, ObjectKind, Reassign, Role, RowPolicy, SetOwner, SetRowSecurity,
+    privilege,
 };
 use flight_proto::catalog::{
     AllocateDataset, Change, Command, CreateSchema, Dataset, ForeignServer, ForeignTable, Schema, Tenant,
@@ -26,12 +27,24 @@ fn grants() -> Grants {
         grantable: privilege::SELECT,
         columns: [("price".into(), of_column)].into(),
     };
-    Grants { owner: "ann".into(), held: [(String::new(), held)].into() }
+    let held = [(String::new(), held)].into();
+    let policies = [("own".into(), policy())].into();
+    Grants { owner: "ann".into(), held, policies, row_security: true }
+}
+
+fn policy() -> RowPolicy {
+    RowPolicy {
+        name: "Own".into(),
+        roles: vec!["readers".into()],
+        condition: "name = current_user".into(),
+        restrictive: true,
+    }
 }
 
 pub(super) fn samples(samples: &mut Samples) {
     let roles = [("ann".into(), role())].into();
-    let access = Access { roles, database: Some(grants()), owners: [(7, "ann".into())].into() };
+    let access =
+        Access { roles, database: Some(grants()), owners: [(7, "ann".into())].into(), revision: 300 };
     samples.check("Tenant with roles", Tenant { access: Some(access), ..Tenant::default() });
     let grants = || Some(grants());
     samples.check("Schema with grants", Schema { grants: grants(), ..Schema::default() });
@@ -70,6 +83,7 @@ pub(super) fn samples(samples: &mut Samples) {
         revoke: true,
     };
     let (roles, members) = (vec!["readers".into()], vec!["ann".into()]);
+    let table = Some(object(ObjectKind::Table));
     let actions = [
         ("CreateRole", AccessAction::CreateRole(role())),
         ("AlterRole", AccessAction::AlterRole(alter)),
@@ -80,6 +94,19 @@ pub(super) fn samples(samples: &mut Samples) {
             "SetOwner",
             AccessAction::SetOwner(SetOwner { object: Some(object(ObjectKind::Table)), owner: "ann".into() }),
         ),
+        (
+            "CreatePolicy",
+            AccessAction::CreatePolicy(CreatePolicy { table: table.clone(), policy: Some(policy()) }),
+        ),
+        (
+            "DropPolicy",
+            AccessAction::DropPolicy(DropPolicy {
+                table: table.clone(),
+                name: "own".into(),
+                if_exists: true,
+            }),
+        ),
+        ("SetRowSecurity", AccessAction::SetRowSecurity(SetRowSecurity { table, enabled: true })),
         ("Reassign", AccessAction::Reassign(Reassign { from: vec!["ann".into()], to: "bob".into() })),
     ];
     for (name, action) in actions {

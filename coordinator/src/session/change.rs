@@ -1,0 +1,118 @@
+//! Statements that change something: tables, schemas and servers come and go, rows are added.
+
+use super::{Call, Session};
+use crate::access::Rights;
+use crate::coordinator::Coordinator;
+use crate::datasets::to_the_end;
+use crate::error::{Error, Result};
+use crate::result::Rows;
+use crate::tenants::Tenant;
+use crate::view::View;
+use crate::write::collect_parquet;
+use planner::Statement;
+use std::sync::Arc;
+
+impl Session {
+    /// Runs a statement that changes something. Its query ends with the client; the change itself does not.
+    pub(super) async fn change(
+        &self,
+        statement: &Arc<Statement>,
+        view: &Arc<View>,
+        rights: &Rights,
+        call: &Call,
+    ) -> Result<Rows> {
+        let (datasets, owner) = (self.tenant.datasets.clone(), rights.owner().to_string());
+        match &**statement {
+            Statement::CreateTableAs { name, if_not_exists, columns, query } => {
+                if !datasets.check_creatable(name, *if_not_exists, columns)? {
+                    return Rows::written(0);
+                }
+                let mut started = self.start(query, view, call).await?;
+                let files = collect_parquet(&mut started.running, columns).await?;
+                drop(started);
+                self.check_resident(files.iter().map(|file| file.len() as u64).sum())?;
+                call.account.add_files(&files);
+                let (name, if_not_exists, columns) = (name.clone(), *if_not_exists, columns.clone());
+                let create = async move {
+                    datasets.create_managed(&name, if_not_exists, columns, files, &owner).await
+                };
+                Rows::written(to_the_end(create).await?.unwrap_or(0))
+            }
+            Statement::Insert { table, query, .. } => {
+                datasets.check_writable(table)?;
+                let mut started = self.start(query, view, call).await?;
+                let files = collect_parquet(&mut started.running, &table.columns).await?;
+                drop(started);
+                self.check_resident(files.iter().map(|file| file.len() as u64).sum())?;
+                call.account.add_files(&files);
+                let table = table.clone();
+                Rows::written(to_the_end(async move { datasets.append(&table, files).await }).await?)
+            }
+            Statement::CreateForeignTable(create) => {
+                let foreign = &self.coordinator.foreign;
+                let asked = datasets.describe_foreign(foreign, create, &call.cancel);
+                let Some(create) = self.in_time(call, asked).await? else { return Ok(Rows::changed()) };
+                to_the_end(async move { datasets.create_foreign(create, &owner).await }).await?;
+                Ok(Rows::changed())
+            }
+            Statement::ImportForeignSchema(import) => {
+                let foreign = &self.coordinator.foreign;
+                let asked = datasets.describe_schema(foreign, import, &call.cancel);
+                let create = self.in_time(call, asked).await?;
+                to_the_end(async move { datasets.create_foreign(create, &owner).await }).await?;
+                Ok(Rows::changed())
+            }
+            _ => {
+                let _turn = self.turn_to_define(call).await?;
+                if matches!(**statement, Statement::CreateExternalTable(_) | Statement::RefreshTable { .. }) {
+                    self.check_resident(0)?;
+                }
+                let (coordinator, tenant) = (self.coordinator.clone(), self.tenant.clone());
+                to_the_end(define(coordinator, tenant, statement.clone(), owner)).await?;
+                Ok(Rows::changed())
+            }
+        }
+    }
+}
+
+/// Runs a statement that defines or removes something.
+async fn define(
+    coordinator: Arc<Coordinator>,
+    tenant: Arc<Tenant>,
+    statement: Arc<Statement>,
+    owner: String,
+) -> Result<()> {
+    let (datasets, refreshes) = (&tenant.datasets, &coordinator.refreshes);
+    match &*statement {
+        Statement::CreateExternalTable(create) => datasets.create_external(create, &owner).await,
+        Statement::CreateTable { name, if_not_exists, columns } => {
+            let (columns, files) = (columns.clone(), Vec::new());
+            datasets.create_managed(name, *if_not_exists, columns, files, &owner).await.map(drop)
+        }
+        Statement::DropTable { names, if_exists } => {
+            for name in names {
+                datasets.drop_table(name, *if_exists).await?;
+            }
+            Ok(())
+        }
+        Statement::CreateSchema { name, if_not_exists } => {
+            datasets.create_schema(name, *if_not_exists, &owner).await
+        }
+        Statement::DropSchema { name, if_exists, cascade } => {
+            datasets.drop_schema(name, *if_exists, *cascade).await
+        }
+        Statement::CreateServer(create) => datasets.create_server(&coordinator.foreign, create, &owner).await,
+        Statement::DropServer { name, if_exists, cascade } => {
+            datasets.drop_server(name, *if_exists, *cascade).await
+        }
+        Statement::DropForeignTable { names, if_exists } => {
+            for name in names {
+                datasets.drop_foreign(name, *if_exists).await?;
+            }
+            Ok(())
+        }
+        Statement::RefreshTable { table } => refreshes.by_statement(table).await,
+        Statement::AlterTable { table, refresh } => datasets.set_refresh(table, refresh).await,
+        other => Err(Error::Internal(format!("a statement that defines nothing: {other:?}"))),
+    }
+}
