@@ -57,8 +57,7 @@ fn columns(view: &View, rights: &Rights) -> VirtualTable {
     columns.extend(["numeric_precision", "numeric_scale"].into_iter().map(number));
     let mut rows = Vec::new();
     for table in view.tables_of_all() {
-        let all = table.columns.iter().enumerate();
-        for (position, column) in all.filter(|(_, column)| rights.sees_column(table, &column.name)) {
+        for (position, column) in rights.columns_seen(table) {
             let (precision, scale) = match column.data_type {
                 DataType::Decimal { precision, scale } => (Some(precision), Some(scale)),
                 _ => (None, None),

@@ -48,10 +48,7 @@ pub struct Session {
     coordinator: Arc<Coordinator>,
     tenant: Arc<Tenant>,
     principal: Arc<str>,
-    /// Those that the login gives, beside those that the principal has by itself.
-    roles: Arc<[String]>,
-    /// Whether it may do everything, whatever the catalog says.
-    is_admin: bool,
+    caller: Arc<Caller>,
     settings: Arc<Mutex<SessionSettings>>,
     /// Of a call, in place of the setting.
     label: Option<Arc<str>>,
@@ -137,8 +134,7 @@ impl Session {
             coordinator,
             tenant,
             principal: caller.principal.as_str().into(),
-            roles: caller.roles.as_slice().into(),
-            is_admin: caller.is_admin(),
+            caller: Arc::new(caller.clone()),
             settings: Arc::new(Mutex::new(settings)),
             label: None,
         }
@@ -380,8 +376,8 @@ impl Session {
                 show_tables(schema, &planned.view, &rights, of.as_deref())
             }
             Statement::Describe { table } => {
-                let columns =
-                    || table.columns.iter().filter(|column| rights.sees_column(table, &column.name));
+                let seen = rights.columns_seen(table);
+                let columns = || seen.iter().map(|(_, column)| column);
                 let names = columns().map(|column| column.name.clone());
                 let types = columns().map(|column| column.data_type.to_string());
                 let nulls = columns().map(|column| yes_or_no(column.nullable));
@@ -400,7 +396,7 @@ impl Session {
                 let (names, values) = shown.into_iter().unzip();
                 text_rows(schema, vec![names, values])
             }
-            Statement::Access(access) => self.change_access(access, &rights, &planned.view, call).await,
+            Statement::Access(access) => self.change_access(access, &planned.view, call).await,
             _ => self.change(statement, &planned.view, &rights, call).await,
         }
     }
@@ -470,7 +466,7 @@ impl Session {
             query_id: call.id,
             tenant: self.tenant().into(),
             principal: self.principal.to_string(),
-            roles: self.roles.to_vec(),
+            roles: self.caller.roles.clone(),
             workload_group: self.tenant().into(),
             epoch: 0,
             deadline,

@@ -51,7 +51,7 @@ impl Handle {
 
     /// A session in this process.
     pub fn session(&self, principal: &str) -> Session {
-        Session::new(self.coordinator.clone(), self.coordinator.tenants.default(), &Caller::open(principal))
+        Session::new(self.coordinator.clone(), self.coordinator.tenants.default(), &Caller::within(principal))
     }
 
     /// Whether statements are served.

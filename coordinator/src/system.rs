@@ -108,7 +108,7 @@ impl Names {
                 // It counts the changes of all tenants.
                 member
                     .applied
-                    .filter(|_| self.owns(DEFAULT_TENANT))
+                    .filter(|_| self.owns(DEFAULT_TENANT) && self.rights.are_all())
                     .map_or(Value::null(DataType::Int64), count),
             ];
             row.extend(spoken(member.speaks));
@@ -292,6 +292,10 @@ impl Catalog for Names {
 
     fn refusal(&self, table: &Table) -> Option<String> {
         self.rights.refusal(table)
+    }
+
+    fn sees_column(&self, table: &Table, column: &str) -> bool {
+        self.rights.sees_column(table, column)
     }
 
     fn row_filter(&self, table: &Table) -> Option<RowFilter> {

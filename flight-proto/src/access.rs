@@ -151,6 +151,9 @@ pub struct HeldColumn {
 pub struct AccessChange {
     #[prost(oneof = "AccessAction", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10")]
     pub action: Option<AccessAction>,
+    /// It is done only if this is [`Access::revision`] still (0: there are no roles): whoever asks was allowed to by that.
+    #[prost(uint64, optional, tag = "20")]
+    pub seen: Option<u64>,
 }
 
 #[derive(Clone, PartialEq, Eq, Hash, prost::Oneof)]

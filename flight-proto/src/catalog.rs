@@ -500,7 +500,8 @@ pub enum Reason {
     NotRestricted = 73,
     /// A role would be a member of itself.
     CircularRoles = 74,
-    LastSuperuser = 75,
+    /// Roles or grants, meanwhile.
+    AccessChanged = 75,
     ReservedName = 76,
     NoTable = 77,
     NoColumn = 78,

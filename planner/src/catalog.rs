@@ -15,6 +15,10 @@ pub trait Catalog {
     fn refusal(&self, _table: &Table) -> Option<String> {
         None
     }
+    /// Whether the user may know of a column of a table that [`Catalog::table`] gave.
+    fn sees_column(&self, _table: &Table, _column: &str) -> bool {
+        true
+    }
     /// Which rows of a table that [`Catalog::table`] gave the user may read; `None`: all.
     fn row_filter(&self, _table: &Table) -> Option<RowFilter> {
         None

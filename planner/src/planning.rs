@@ -237,7 +237,8 @@ fn insert(
         let Some(position) = position else {
             let message = format!("table \"{}\" has no column \"{}\"", table.name, ident.value);
             let error = Error::name(message).at(ident.span);
-            return Err(suggest(error, &ident.value, table.columns.iter().map(|c| c.name.as_str())));
+            let known = table.columns.iter().map(|column| column.name.as_str());
+            return Err(suggest(error, &ident.value, known.filter(|name| binder.sees_column(&table, name))));
         };
         if targets.contains(&position) {
             return Err(Error::name(format!("column \"{}\" is named twice", ident.value)).at(ident.span));

@@ -18,9 +18,13 @@ struct Control {
 
 impl Control {
     async fn start(cluster: &ProcessCluster, data: &str) -> Control {
+        Control::start_as(cluster, data, &[]).await
+    }
+
+    async fn start_as(cluster: &ProcessCluster, data: &str, further: &[&str]) -> Control {
         let coordinators = cluster.http.join(",");
         let words = ["control", "--data", data, "--listen", "127.0.0.1:0", "--coordinators", &coordinators];
-        let words: Vec<String> = words.into_iter().map(str::to_string).collect();
+        let words: Vec<String> = words.iter().chain(further).map(|word| word.to_string()).collect();
         let mut node = start_node(&tundra().unwrap(), &words, false).unwrap();
         let url = node.ready("http=").await.unwrap();
         Control { node, url }
@@ -141,5 +145,75 @@ async fn tenants_of_a_cluster_are_decided_beside_it() {
     let acme =
         policy["documents"].as_array().unwrap().iter().find(|one| one["name"] == "tenant/acme").unwrap();
     assert_eq!(acme["gone"], true);
+    cluster.stop().await.unwrap();
+}
+
+/// Roles and grants of a tenant, and who its keys and passwords stand for in them.
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_have_what_their_users_and_roles_were_granted() {
+    let operator = "root:secret";
+    let words = [&SMALL_PARTS[..], &["--users", operator]].concat();
+    let cluster = ProcessCluster::start(&words).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("control").display().to_string();
+    let control = Control::start_as(&cluster, &data, &["--coordinator-user", operator]).await;
+    control.run(&["tenant", "create", "acme"]).await;
+    let mut connections = Vec::new();
+    for (user, role) in [("boss", Some("admin")), ("etl", None), ("bi", Some("readers")), ("nobody", None)] {
+        let words = ["tenant", "key", "create", "acme", "--user", user];
+        let words: Vec<&str> =
+            words.into_iter().chain(role.into_iter().flat_map(|role| ["--role", role])).collect();
+        let key = control.run(&words).await;
+        let mut connection = connect(&cluster, &key).await;
+        until(&mut connection, "SELECT 1", Result::is_ok).await;
+        connections.push(connection);
+    }
+    let [boss, etl, bi, nobody] = &mut connections[..] else { panic!() };
+    async fn denied(connection: &mut Connection, words: &str, sql: &str) {
+        // By every coordinator, and at once.
+        for _ in 0..3 {
+            match connection.execute(sql).await {
+                Err(Failure(why)) => assert!(why.contains(words), "{sql}: {why}"),
+                Ok(_) => panic!("{sql}"),
+            }
+        }
+    }
+    nobody.execute("CREATE TABLE item AS SELECT 1 AS i").await.unwrap();
+    denied(nobody, "the first role takes everybody's rights", "CREATE ROLE readers").await;
+    for sql in [
+        "CREATE ROLE readers",
+        "GRANT SELECT ON item TO readers",
+        "CREATE USER etl",
+        "GRANT INSERT ON item TO etl",
+        "GRANT CREATE ON DATABASE acme TO readers",
+        "CREATE USER ann PASSWORD 'pw' IN ROLE readers",
+    ] {
+        boss.execute(sql).await.unwrap();
+    }
+    let (count, insert) = ("SELECT count(*) FROM item", "INSERT INTO item VALUES (2)");
+    assert_eq!(number(boss, count).await.unwrap(), 1);
+    denied(nobody, "permission denied", count).await;
+    denied(etl, "permission denied", count).await;
+    denied(bi, "permission denied", insert).await;
+    etl.execute(insert).await.unwrap();
+    assert_eq!(number(bi, count).await.unwrap(), 2);
+    // A role of the login makes nobody an owner, and a key makes itself no password.
+    denied(bi, "would be nobody's", "CREATE TABLE mine (i INT)").await;
+    denied(etl, "for administrators", "ALTER USER CURRENT_USER PASSWORD 'x'").await;
+    let mut ann = Connection::flight_login(&cluster.coordinators[1], "acme/ann", "pw").await.unwrap();
+    assert_eq!(number(&mut ann, count).await.unwrap(), 2);
+    ann.execute("CREATE TABLE mine AS SELECT 1 AS i").await.unwrap();
+    denied(bi, "permission denied", "SELECT * FROM mine").await;
+    let mut elsewhere = Connection::flight_login(&cluster.coordinators[0], "ann", "pw").await.unwrap();
+    denied(&mut elsewhere, "wrong", "SELECT 1").await;
+
+    cluster.kill("coordinator-1").unwrap();
+    eventually(boss, count).await.unwrap();
+    cluster.wait_for("coordinator-1").await.unwrap();
+    boss.execute("REVOKE SELECT ON item FROM readers").await.unwrap();
+    denied(bi, "permission denied", count).await;
+    boss.execute("ALTER USER etl NOLOGIN").await.unwrap();
+    denied(etl, "may not log in", insert).await;
+    control.node.end().await.unwrap();
     cluster.stop().await.unwrap();
 }

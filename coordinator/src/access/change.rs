@@ -23,6 +23,7 @@ pub(crate) fn change_of(rights: &Rights, view: &View, statement: &Access) -> Res
     Ok(Some(match statement {
         Access::CreateRole { name, if_not_exists, options, member_of } => {
             rights.check_admin("CREATE ROLE")?;
+            rights.check_closing()?;
             if *if_not_exists && rights.has(name) {
                 return Ok(None);
             }
@@ -36,8 +37,11 @@ pub(crate) fn change_of(rights: &Rights, view: &View, statement: &Access) -> Res
         Access::Grant { privileges, on, grantees, option, revoke } => {
             rights.check_restricted()?;
             let objects = rights.objects(on, view)?;
+            if objects.is_empty() {
+                return Ok(None);
+            }
             for (object, table) in &objects {
-                rights.check_grant(object, table.as_deref(), privileges)?;
+                rights.check_grant(object, table.as_deref(), privileges, *revoke)?;
             }
             let mut columns: BTreeMap<String, u32> = BTreeMap::new();
             for (privilege, column) in &privileges.columns {
@@ -184,6 +188,18 @@ impl Rights {
         }
     }
 
+    /// The first role takes from everybody what nobody gave.
+    fn check_closing(&self) -> Result<()> {
+        match self.are_restricted() || self.is_admin {
+            true => Ok(()),
+            false => Err(Error::Denied(
+                "permission denied: the first role takes everybody's rights but administrators', and is theirs to make: log in \
+                 with a key or token that has the role admin (tundra tenant key create TENANT --user USER --role admin)"
+                    .into(),
+            )),
+        }
+    }
+
     fn has(&self, role: &str) -> bool {
         self.access().is_some_and(|access| access.roles.contains_key(&role.to_lowercase()))
     }
@@ -191,7 +207,8 @@ impl Rights {
     fn alter(&self, role: &Grantee, options: &RoleOptions) -> Result<AlterRole> {
         let role = self.grantee(role, false)?;
         // Everybody may change its own password, and nothing else.
-        let own = self.own.as_ref().is_some_and(|own| *own == role.to_lowercase());
+        // A key or a token makes itself no password, which would outlive it.
+        let own = self.is_by_password && self.own.as_ref().is_some_and(|own| *own == role.to_lowercase());
         let password_alone = options.login.is_none() && options.superuser.is_none();
         if !(own && password_alone) {
             self.check_admin("ALTER ROLE")?;
@@ -226,7 +243,8 @@ impl Rights {
                 let within = |table: &&Arc<Table>| {
                     schemas.iter().any(|schema| schema.eq_ignore_ascii_case(&table.schema))
                 };
-                Ok(view.tables_of_all().filter(within).map(of_table).collect())
+                let seen = view.tables_of_all().filter(within).filter(|table| self.sees(table));
+                Ok(seen.map(of_table).collect())
             }
             GrantOn::Schemas(schemas) => {
                 schemas.iter().try_for_each(|schema| self.check_schema(schema))?;
@@ -251,7 +269,7 @@ impl Rights {
     }
 
     fn check_schema(&self, schema: &str) -> Result<()> {
-        match self.state.has_schema(&self.tenant, schema) {
+        match self.state.has_schema(&self.tenant, schema) && self.sees_schema(schema) {
             true => Ok(()),
             false => Err(Error::NotFound(format!("there is no schema '{schema}'"))),
         }
@@ -269,7 +287,13 @@ impl Rights {
 
     /// Whether it may grant and revoke privileges on an object: as its owner, or those that it was granted so. Those on
     /// tables that a schema or the database gives are of others' tables, which only administrators may.
-    fn check_grant(&self, object: &Object, table: Option<&Table>, privileges: &PrivilegeSet) -> Result<()> {
+    fn check_grant(
+        &self,
+        object: &Object,
+        table: Option<&Table>,
+        privileges: &PrivilegeSet,
+        revoke: bool,
+    ) -> Result<()> {
         if self.are_all() {
             return Ok(());
         }
@@ -277,7 +301,8 @@ impl Rights {
         let is_table = object.kind() == ObjectKind::Table;
         let may = |wanted: u32, grantable: u32| {
             let of_others = !is_table && wanted & privilege::OF_TABLES != 0;
-            grantable & wanted != 0 || (self.owns(grants) && !of_others)
+            // Who granted what is not kept, so that a grant option takes nothing from others.
+            (grantable & wanted != 0 && !revoke) || (self.owns(grants) && !of_others)
         };
         let (_, grantable) = self.held(grants);
         let whole = privileges.whole.iter().find(|privilege| !may(bit(**privilege), grantable));
@@ -287,8 +312,8 @@ impl Rights {
         let Some(missing) = whole.or(of_column.map(|(privilege, _)| privilege)) else { return Ok(()) };
         let what = table.map_or_else(|| described(object), named);
         Err(Error::Denied(format!(
-            "permission denied for {what}: '{}' may not grant or revoke {} on it: its owner may, administrators, and who was \
-             granted it WITH GRANT OPTION",
+            "permission denied for {what}: '{}' may not grant or revoke {} on it: its owner and administrators may, and who was \
+             granted it WITH GRANT OPTION may grant it",
             self.principal,
             missing.name()
         )))

@@ -41,12 +41,13 @@ impl Rights {
                 self.check_server(&create.server)
             }
             Statement::ImportForeignSchema(import) => {
+                self.check_may_own()?;
                 self.check_in_schema(&import.into, privilege::CREATE)?;
                 self.check_server(&import.server)
             }
             Statement::CreateSchema { .. } => match self.on_database() & privilege::CREATE {
                 0 => Err(self.denied(format!("database {}", self.tenant), "CREATE")),
-                _ => Ok(()),
+                _ => self.check_may_own(),
             },
             Statement::DropTable { names, .. } | Statement::DropForeignTable { names, .. } => {
                 names.iter().try_for_each(|name| self.check_drop(name))
@@ -76,7 +77,7 @@ impl Rights {
 
     /// Why it may do nothing with a table; `None`: it may do something.
     pub(crate) fn refusal(&self, table: &Table) -> Option<String> {
-        (!self.sees(table)).then(|| self.denied(named(table), "any privilege").to_string())
+        (!self.sees(table)).then(|| self.denied(named(table), "privilege").to_string())
     }
 
     fn check_query(&self, query: &PlannedQuery, reads: Option<&[TableRead]>) -> Result<()> {
@@ -88,32 +89,29 @@ impl Rights {
     }
 
     /// One privilege on some columns, or on any where none is named.
-    fn check_columns(
-        &self,
-        table: &Table,
-        wanted: u32,
-        columns: impl ExactSizeIterator<Item = usize>,
-    ) -> Result<()> {
+    fn check_columns(&self, table: &Table, wanted: u32, columns: impl Iterator<Item = usize>) -> Result<()> {
         if self.on_table(table) & wanted != 0 {
             return Ok(());
         }
         let name = privilege::names(wanted).next().unwrap_or_default();
-        if columns.len() == 0 || self.on_column(table, None) & wanted == 0 {
-            return match self.on_column(table, None) & wanted {
-                0 => Err(self.denied(named(table), name)),
-                _ => Ok(()),
-            };
+        if self.on_column(table, None) & wanted == 0 {
+            return Err(self.denied(named(table), name));
         }
         for position in columns {
-            let Some(column) = table.columns.get(position) else { continue };
+            let column = table.columns.get(position);
+            let column =
+                column.ok_or_else(|| Error::Internal("a column that is not there is read".into()))?;
             if self.on_column(table, Some(&column.name)) & wanted == 0 {
-                return Err(self.denied(format!("column {} of {}", column.name, named(table)), name));
+                // Which one is not told: it may be hidden.
+                let some = format!("{name} on all columns that it takes, but on some only,");
+                return Err(self.denied(named(table), &some));
             }
         }
         Ok(())
     }
 
     fn check_create(&self, name: &TableName) -> Result<()> {
+        self.check_may_own()?;
         self.check_in_schema(name.schema.as_deref().unwrap_or(DEFAULT_SCHEMA), privilege::CREATE)
     }
 
@@ -124,6 +122,18 @@ impl Rights {
             return Err(self.denied(format!("schema {schema}"), name));
         }
         Ok(())
+    }
+
+    /// What it creates must be somebody's.
+    fn check_may_own(&self) -> Result<()> {
+        match &self.own {
+            Some(_) => Ok(()),
+            None => Err(Error::Denied(format!(
+                "permission denied: what '{0}' creates would be nobody's, since there is no role of its name: \
+                 CREATE USER \"{0}\"",
+                self.principal
+            ))),
+        }
     }
 
     fn check_server(&self, server: &str) -> Result<()> {
@@ -146,6 +156,16 @@ impl Rights {
         self.check_owner(own.is_some() || foreign.is_some(), grants, || {
             format!("table {schema}.{}", name.name)
         })
+    }
+
+    /// The same of a dataset; the names that a statement has may be of another by now.
+    pub(crate) fn check_drop_dataset(&self, id: u64) -> Result<()> {
+        let Some(dataset) = self.state.dataset(&self.tenant, id) else { return Ok(()) };
+        if self.owns(self.state.schema_grants(&self.tenant, &dataset.schema)) {
+            return Ok(());
+        }
+        let what = || format!("table {}.{}", dataset.schema, dataset.name);
+        self.check_owner(true, dataset.grants.as_ref(), what)
     }
 
     /// Refuses what only an owner may do with an object that is there.

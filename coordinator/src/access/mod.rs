@@ -12,20 +12,20 @@ mod list;
 pub(crate) use change::change_of;
 
 use crate::catalog::{CatalogState, closure};
+use crate::datasets::now_us;
 use crate::error::{Error, Result};
+use crate::login::Caller;
 use flight_proto::access::{Access, Grants, Role, RowPolicy, privilege};
 use planner::catalog::{RowFilter, Table};
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use storage::ColumnSchema;
 
 /// Whose rights they are.
 pub(crate) struct Who<'a> {
     pub(crate) tenant: &'a Arc<str>,
     pub(crate) principal: &'a Arc<str>,
-    /// Of its login: names of roles as they were created.
-    pub(crate) roles: &'a [String],
-    /// Whatever the catalog says.
-    pub(crate) is_admin: bool,
+    pub(crate) caller: &'a Caller,
 }
 
 /// What a user may do.
@@ -37,34 +37,41 @@ pub(crate) struct Rights {
     own: Option<String>,
     /// Keys of its roles, and an empty one for what everybody has. `None`: it may do everything.
     roles: Option<BTreeSet<String>>,
+    /// Of an open tenant everybody may do everything, but not close it.
+    is_admin: bool,
+    is_by_password: bool,
 }
 
 impl Rights {
-    /// An error where the role of that name may not log in.
+    /// An error where what the caller has shown is good no longer, or where the role of its name may not log in.
     pub(crate) fn of(state: Arc<CatalogState>, who: &Who<'_>) -> Result<Rights> {
-        let (tenant, principal) = (who.tenant.clone(), who.principal.clone());
+        let (tenant, principal, caller) = (who.tenant.clone(), who.principal.clone(), who.caller);
+        caller.check(&state, now_us())?;
+        let (is_admin, is_by_password) = (caller.is_admin(), caller.is_by_password());
         let Some(access) = state.access(&tenant) else {
-            return Ok(Rights { state, tenant, principal, own: None, roles: None });
+            let (own, roles) = (None, None);
+            return Ok(Rights { state, tenant, principal, own, roles, is_admin, is_by_password });
         };
         let own = role_of(access, &principal).map(|(key, role)| (key, role.login, role.superuser));
-        if own.is_some_and(|(_, login, _)| !login) && !who.is_admin {
+        if own.is_some_and(|(_, login, _)| !login) && !is_admin {
             return Err(Error::Denied(format!("the role '{principal}' may not log in")));
         }
-        let is_admin = who.is_admin || own.is_some_and(|(_, _, superuser)| superuser);
+        let is_admin = is_admin || own.is_some_and(|(_, _, superuser)| superuser);
         let own = own.map(|(key, ..)| key.clone());
         let roles = (!is_admin).then(|| {
-            let of_login = who.roles.iter().filter_map(|name| role_of(access, name)).map(|(key, _)| key);
+            let of_login = caller.roles.iter().filter_map(|name| role_of(access, name)).map(|(key, _)| key);
             let mut roles = closure(access, own.iter().chain(of_login));
             roles.insert(String::new());
             roles
         });
-        Ok(Rights { state, tenant, principal, own, roles })
+        Ok(Rights { state, tenant, principal, own, roles, is_admin, is_by_password })
     }
 
     /// Of an open tenant without anything.
     #[cfg(test)]
     pub(crate) fn of_everything() -> Rights {
-        let who = Who { tenant: &"default".into(), principal: &"test".into(), roles: &[], is_admin: true };
+        let who =
+            Who { tenant: &"default".into(), principal: &"test".into(), caller: &Caller::within("test") };
         Rights::of(Arc::default(), &who).unwrap()
     }
 
@@ -99,9 +106,9 @@ impl Rights {
     /// The names of its roles.
     pub(crate) fn role_names(&self) -> Vec<String> {
         let Some(access) = self.access() else { return Vec::new() };
-        let keys = self.roles.iter().flatten().chain(&self.own);
-        let names = keys.filter_map(|key| access.roles.get(key)).map(|role| role.name.clone());
-        names.collect::<BTreeSet<_>>().into_iter().collect()
+        let mut keys = closure(access, &self.own);
+        keys.extend(self.roles.iter().flatten().cloned());
+        keys.iter().filter_map(|key| access.roles.get(key)).map(|role| role.name.clone()).collect()
     }
 
     fn owns(&self, grants: Option<&Grants>) -> bool {
@@ -214,6 +221,13 @@ impl Rights {
 
     pub(crate) fn sees_column(&self, table: &Table, column: &str) -> bool {
         self.on_column(table, Some(column)) != 0
+    }
+
+    /// The columns of a table that it may know of.
+    pub(crate) fn columns_seen<'a>(&self, table: &'a Table) -> Vec<(usize, &'a ColumnSchema)> {
+        let all = self.on_table(table) != 0;
+        let columns = table.columns.iter().enumerate();
+        columns.filter(|(_, column)| all || self.on_column(table, Some(&column.name)) != 0).collect()
     }
 
     /// As [`Rights::sees`], of a table of that name.

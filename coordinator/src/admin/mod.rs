@@ -195,7 +195,11 @@ pub(crate) fn log_in(coordinator: &Coordinator, headers: &HeaderMap) -> Result<S
     }
     let (users, state) = (&coordinator.config.users, coordinator.tenants.catalog().snapshot());
     if users.is_empty() {
-        // Users of SQL are no operators, and do not shut these out.
+        let restricted = state.tenants().any(|tenant| state.access(tenant).is_some());
+        if restricted {
+            let why = "users of SQL restrict each other, and the configuration names no operator: start coordinators with --users";
+            return Err(Error::Denied(why.into()).into());
+        }
         let name = Some(credentials.user()).filter(|user| !user.is_empty());
         return Ok(name.unwrap_or(ANONYMOUS).into());
     }

@@ -14,19 +14,18 @@ type Changed = std::result::Result<(), Refusal>;
 /// What logins call administrators.
 pub const ADMIN: &str = "admin";
 /// Names that mean something else where a role may stand.
-const RESERVED: [&str; 5] = [ADMIN, "public", "none", "current_user", "session_user"];
+const RESERVED: [&str; 6] = [ADMIN, "public", "none", "current_user", "current_role", "session_user"];
 /// Roles that a tenant may have.
 const MOST_ROLES: usize = 10_000;
 /// Datasets with a number and no version whose owners are remembered.
 const REMEMBERED: usize = 10_000;
 
-/// Changes a tenant's roles and grants, or nothing. `keeps_superuser`: the last one who can log in must stay.
-pub(super) fn change(
-    tenant: &mut Tenant,
-    change: &AccessChange,
-    keeps_superuser: bool,
-    revision: u64,
-) -> Changed {
+/// Changes a tenant's roles and grants, or nothing.
+pub(super) fn change(tenant: &mut Tenant, change: &AccessChange, revision: u64) -> Changed {
+    // Whoever asks was allowed to by what it saw.
+    if change.seen.is_some_and(|seen| seen != tenant.access.as_ref().map_or(0, |access| access.revision)) {
+        return Err(Refusal::AccessChanged);
+    }
     let before = tenant.clone();
     let changed = match change.action.as_ref().ok_or(Refusal::UnknownCommand)? {
         AccessAction::CreateRole(role) => create_role(tenant, role),
@@ -45,22 +44,12 @@ pub(super) fn change(
                 .map(|(grants, _)| grants.row_security = set.enabled)
         }
     };
-    let changed = changed.and_then(|()| match keeps_superuser && has_superuser(&before) {
-        true if !has_superuser(tenant) => Err(Refusal::LastSuperuser),
-        _ => Ok(()),
-    });
     match (&changed, &mut tenant.access) {
         (Ok(()), Some(access)) => access.revision = revision,
         (Ok(()), None) => {}
         (Err(_), _) => *tenant = before,
     }
     changed
-}
-
-/// Whether there is somebody who may do everything and logs in with a password.
-fn has_superuser(tenant: &Tenant) -> bool {
-    let mut roles = tenant.access.iter().flat_map(|access| access.roles.values());
-    roles.any(|role| role.superuser && role.login && !role.verifier.is_empty())
 }
 
 fn roles(tenant: &mut Tenant) -> std::result::Result<&mut Access, Refusal> {
@@ -383,7 +372,7 @@ mod tests {
     }
 
     fn act(state: &mut CatalogState, action: AccessAction) -> Reply {
-        apply(state, Change::Access(AccessChange { action: Some(action) }))
+        apply(state, Change::Access(AccessChange { action: Some(action), seen: None }))
     }
 
     fn role(name: &str) -> Role {
@@ -526,21 +515,17 @@ mod tests {
     }
 
     #[test]
-    fn one_superuser_stays() {
+    fn what_was_allowed_by_other_grants_is_not_done() {
         let mut state = CatalogState::default();
-        let root = Role { superuser: true, ..role("root") };
-        act(&mut state, AccessAction::CreateRole(root.clone()));
-        let last = Reply::Refused(Refusal::LastSuperuser);
-        let alter = |verifier: &str| AlterRole {
-            role: "root".into(),
-            verifier: Some(verifier.into()),
-            ..AlterRole::default()
+        let change = |seen: Option<u64>, name: &str| {
+            let action = Some(AccessAction::CreateRole(role(name)));
+            Change::Access(AccessChange { action, seen })
         };
-        assert_eq!(act(&mut state, AccessAction::AlterRole(alter(""))), last);
-        assert_eq!(act(&mut state, AccessAction::AlterRole(alter("w"))), Reply::Done);
-        let drop = DropRoles { roles: vec!["root".into()], if_exists: false };
-        assert_eq!(act(&mut state, AccessAction::DropRoles(drop.clone())), last);
-        act(&mut state, AccessAction::CreateRole(Role { name: "other".into(), ..root }));
-        assert_eq!(act(&mut state, AccessAction::DropRoles(drop)), Reply::Done);
+        let changed = Reply::Refused(Refusal::AccessChanged);
+        assert_eq!(apply(&mut state, change(Some(1), "a")), changed);
+        assert_eq!(apply(&mut state, change(Some(0), "a")), Reply::Done);
+        assert_eq!(apply(&mut state, change(Some(0), "b")), changed);
+        let seen = state.access("default").unwrap().revision;
+        assert_eq!((apply(&mut state, change(Some(seen), "b")), seen), (Reply::Done, 2));
     }
 }

@@ -75,8 +75,8 @@ pub enum Refusal {
     NotRestricted,
     #[error("role '{0}' would be a member of itself")]
     CircularRoles(String),
-    #[error("the last superuser that can log in with a password must stay one")]
-    LastSuperuser,
+    #[error("roles or grants were changed meanwhile; try again")]
+    AccessChanged,
     #[error("a role cannot have the name '{0}', which means something else")]
     ReservedName(String),
     #[error("there is no table '{0}' any more")]
@@ -123,9 +123,9 @@ impl From<Refusal> for Error {
             | Refusal::RoleInUse(_)
             | Refusal::NotRestricted
             | Refusal::CircularRoles(_)
-            | Refusal::LastSuperuser
             | Refusal::ReservedName(_) => Error::Statement(message),
             Refusal::StaleVersion { .. }
+            | Refusal::AccessChanged
             | Refusal::Overtaken(_)
             | Refusal::LastShard(_)
             | Refusal::ShardStatus { .. }
@@ -205,7 +205,7 @@ impl From<&Refusal> for Refused {
             Refusal::RoleInUse(name) => named(Reason::RoleInUse, name),
             Refusal::NotRestricted => plain(Reason::NotRestricted),
             Refusal::CircularRoles(name) => named(Reason::CircularRoles, name),
-            Refusal::LastSuperuser => plain(Reason::LastSuperuser),
+            Refusal::AccessChanged => plain(Reason::AccessChanged),
             Refusal::ReservedName(name) => named(Reason::ReservedName, name),
             Refusal::NoTable(name) => named(Reason::NoTable, name),
             Refusal::NoColumn(name) => named(Reason::NoColumn, name),
@@ -257,7 +257,7 @@ impl From<&Refused> for Refusal {
             Reason::RoleInUse => Refusal::RoleInUse(name()),
             Reason::NotRestricted => Refusal::NotRestricted,
             Reason::CircularRoles => Refusal::CircularRoles(name()),
-            Reason::LastSuperuser => Refusal::LastSuperuser,
+            Reason::AccessChanged => Refusal::AccessChanged,
             Reason::ReservedName => Refusal::ReservedName(name()),
             Reason::NoTable => Refusal::NoTable(name()),
             Reason::NoColumn => Refusal::NoColumn(name()),
@@ -316,7 +316,7 @@ mod tests {
         check(named(Refusal::RoleInUse), b"\x1a\x05\x08H\x12\x01s");
         check(Reply::Refused(Refusal::NotRestricted), b"\x1a\x02\x08I");
         check(named(Refusal::CircularRoles), b"\x1a\x05\x08J\x12\x01s");
-        check(Reply::Refused(Refusal::LastSuperuser), b"\x1a\x02\x08K");
+        check(Reply::Refused(Refusal::AccessChanged), b"\x1a\x02\x08K");
         check(named(Refusal::ReservedName), b"\x1a\x05\x08L\x12\x01s");
         check(named(Refusal::NoTable), b"\x1a\x05\x08M\x12\x01s");
         check(named(Refusal::NoColumn), b"\x1a\x05\x08N\x12\x01s");

@@ -353,9 +353,8 @@ impl CatalogState {
                 Ok(Reply::Done)
             }
             Change::Access(change) => {
-                let keeps_superuser = command.tenant == DEFAULT_TENANT;
                 let revision = self.stored.revision + 1;
-                access::change(self.tenant_mut(&command.tenant)?.0, change, keeps_superuser, revision)?;
+                access::change(self.tenant_mut(&command.tenant)?.0, change, revision)?;
                 Ok(Reply::Done)
             }
             Change::SetClusterVersion(set) => {

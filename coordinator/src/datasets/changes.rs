@@ -22,6 +22,9 @@ use storage::ColumnSchema;
 use tokio::sync::oneshot;
 use tokio::sync::oneshot::error::TryRecvError;
 
+/// Refuses to drop a dataset.
+pub(crate) type MayDrop<'a> = dyn Fn(u64) -> Result<()> + Send + Sync + 'a;
+
 /// How long the catalog is asked to switch a committed version on.
 const SWITCHING: Duration = Duration::from_secs(60);
 
@@ -38,7 +41,15 @@ impl Datasets {
         Ok(())
     }
 
-    pub(crate) async fn drop_schema(&self, name: &str, if_exists: bool, cascade: bool) -> Result<()> {
+    /// `may_drop` is asked of each dataset, `may_drop_schema` at the end: others may have created some of the name meanwhile.
+    pub(crate) async fn drop_schema(
+        &self,
+        name: &str,
+        if_exists: bool,
+        cascade: bool,
+        may_drop: &MayDrop<'_>,
+        may_drop_schema: &(dyn Fn() -> Result<()> + Send + Sync),
+    ) -> Result<()> {
         let snapshot = self.catalog().snapshot();
         if if_exists && !snapshot.has_schema(&self.tenant, name) {
             return Ok(());
@@ -47,7 +58,7 @@ impl Datasets {
             let inside = snapshot.datasets(&self.tenant).into_iter();
             for dataset in inside.filter(|dataset| dataset.schema.to_lowercase() == name.to_lowercase()) {
                 let schema = Some(dataset.schema.clone());
-                self.drop_table(&TableName { schema, name: dataset.name.clone() }, true).await?;
+                self.drop_table(&TableName { schema, name: dataset.name.clone() }, true, may_drop).await?;
             }
             let foreign = snapshot.foreign_tables(&self.tenant);
             for table in foreign.filter(|table| table.schema.to_lowercase() == name.to_lowercase()) {
@@ -55,6 +66,7 @@ impl Datasets {
                 self.drop_foreign(&TableName { schema, name: table.name.clone() }, true).await?;
             }
         }
+        may_drop_schema()?;
         self.propose(Change::DropSchema(DropSchema { name: name.into() })).await?;
         self.show();
         Ok(())
@@ -242,7 +254,12 @@ impl Datasets {
         }
     }
 
-    pub(crate) async fn drop_table(&self, name: &TableName, if_exists: bool) -> Result<()> {
+    pub(crate) async fn drop_table(
+        &self,
+        name: &TableName,
+        if_exists: bool,
+        may_drop: &MayDrop<'_>,
+    ) -> Result<()> {
         let _turn = self.turn(schema_of(name), &name.name).await;
         let Some(dataset) = self.known(name) else {
             if self.catalog().snapshot().foreign_table(&self.tenant, schema_of(name), &name.name).is_some() {
@@ -250,6 +267,7 @@ impl Datasets {
             }
             return if if_exists { Ok(()) } else { Err(not_found(name)) };
         };
+        may_drop(dataset.id)?;
         // A version that is published after the drop would bring the table back.
         self.publish_pending().await;
         let tombstone = self

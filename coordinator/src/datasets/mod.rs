@@ -265,12 +265,12 @@ impl Datasets {
         turn.lock_owned().await
     }
 
-    pub(crate) async fn propose(&self, change: Change) -> Result<Reply> {
+    async fn propose(&self, change: Change) -> Result<Reply> {
         self.try_propose(change).await?.accepted()
     }
 
     /// What the catalog answers, refusals included.
-    async fn try_propose(&self, change: Change) -> Result<Reply> {
+    pub(crate) async fn try_propose(&self, change: Change) -> Result<Reply> {
         let command = Command { at_us: now_us(), tenant: self.tenant.to_string(), change: Some(change) };
         let reply = self.ground.catalog.propose(command).await?;
         if self.ground.shards.nodes().is_some()

@@ -44,8 +44,8 @@ pub(super) fn schemas(
 pub(super) fn tables(view: &View, rights: &Rights, command: CommandGetTables) -> Result<RecordBatch, Status> {
     let mut builder = command.into_builder();
     for table in view.tables_of_all().filter(|table| rights.sees(table)) {
-        let columns = table.columns.iter().filter(|column| rights.sees_column(table, &column.name));
-        let columns: Vec<ColumnSchema> = columns.cloned().collect();
+        let columns = rights.columns_seen(table).into_iter().map(|(_, column)| column.clone());
+        let columns: Vec<ColumnSchema> = columns.collect();
         let kind = if table.foreign.is_some() { FOREIGN_TABLE } else { TABLE };
         let schema = table_schema(&view.tenant, &table.schema, &table.name, &columns);
         builder.append(&view.tenant, &table.schema, &table.name, kind, &schema).map_err(internal)?;

@@ -430,8 +430,9 @@ impl FlightSqlService for Service {
         command: CommandGetDbSchemas,
         request: Request<Ticket>,
     ) -> Result<Response<DataStream>, Status> {
-        let rights = self.session(&request)?.rights()?;
-        batch(metadata::schemas(&*self.view(&request).await?, &rights, command))
+        let session = self.session(&request)?;
+        let view = session.current_view().await?;
+        batch(metadata::schemas(&view, &session.rights()?, command))
     }
 
     async fn get_flight_info_tables(
@@ -448,8 +449,9 @@ impl FlightSqlService for Service {
         command: CommandGetTables,
         request: Request<Ticket>,
     ) -> Result<Response<DataStream>, Status> {
-        let rights = self.session(&request)?.rights()?;
-        batch(metadata::tables(&*self.view(&request).await?, &rights, command))
+        let session = self.session(&request)?;
+        let view = session.current_view().await?;
+        batch(metadata::tables(&view, &session.rights()?, command))
     }
 
     async fn get_flight_info_table_types(

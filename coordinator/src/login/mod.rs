@@ -8,10 +8,10 @@ mod passwords;
 pub(crate) mod scram;
 mod tokens;
 
-use crate::access::role_of;
 use crate::catalog::{ADMIN, CatalogState, Policy};
 use crate::config::User;
 use crate::error::{Error, Result};
+use flight_proto::access::Role;
 use flight_proto::policy::{ApiKey, DEFAULT_TENANT};
 use passwords::same;
 use ring::digest::{SHA256, digest};
@@ -50,6 +50,8 @@ pub(crate) struct Caller {
 enum Proof {
     /// Nothing is asked for.
     Open,
+    /// It calls within the process.
+    Process,
     /// Of a user that the configuration names.
     Password,
     /// Of a user that SQL created: what its password was compared with.
@@ -133,9 +135,19 @@ impl Caller {
         Caller { tenant: DEFAULT_TENANT.into(), principal, roles: Vec::new(), proof: Proof::Open }
     }
 
+    /// One that calls within the process.
+    pub(crate) fn within(principal: &str) -> Caller {
+        Caller { proof: Proof::Process, ..Caller::open(principal) }
+    }
+
+    /// Whether it is a user of SQL that has shown its password.
+    pub(crate) fn is_by_password(&self) -> bool {
+        matches!(self.proof, Proof::Verifier(_))
+    }
+
     /// Whether it may do as operators do: who the configuration names, or anybody where it names nobody.
     pub(crate) fn is_operator(&self) -> bool {
-        matches!(self.proof, Proof::Open | Proof::Password)
+        matches!(self.proof, Proof::Open | Proof::Process | Proof::Password)
     }
 
     /// Whether it may do everything with its tenant's objects, whatever the catalog says.
@@ -146,7 +158,7 @@ impl Caller {
     /// What it has shown.
     pub(crate) fn shown(&self) -> &'static str {
         match &self.proof {
-            Proof::Open => "nothing",
+            Proof::Open | Proof::Process => "nothing",
             Proof::Password | Proof::Verifier(_) => "a password",
             Proof::ApiKey { .. } => "an API key",
             Proof::Token(_) => "an access token",
@@ -159,9 +171,9 @@ impl Caller {
         match &self.proof {
             Proof::Open if is_open(state) => Ok(()),
             Proof::Open => Err(wrong_password()),
-            Proof::Password => Ok(()),
-            Proof::Verifier(verifier) => match verifier_of(state, &self.tenant, &self.principal) {
-                Some(known) if known == verifier => Ok(()),
+            Proof::Password | Proof::Process => Ok(()),
+            Proof::Verifier(verifier) => match user_of(state, &self.tenant, &self.principal) {
+                Some(role) if role.verifier == *verifier && role.name == self.principal => Ok(()),
                 _ => Err(wrong_password()),
             },
             Proof::ApiKey { id, sha256 } => match policy.api_key(id) {
@@ -209,12 +221,12 @@ fn is_open(state: &CatalogState) -> bool {
     state.access(DEFAULT_TENANT).is_none()
 }
 
-/// What the password of a user that SQL created is compared with, where it may log in with one.
-fn verifier_of<'a>(state: &'a CatalogState, tenant: &str, user: &str) -> Option<&'a String> {
+/// The user of a name, without regard to case, that SQL created and that may log in with a password.
+fn user_of<'a>(state: &'a CatalogState, tenant: &str, user: &str) -> Option<&'a Role> {
     // Of a tenant that is not served nobody logs in.
     let access = state.access(tenant).filter(|_| state.policy().closed(tenant).is_none())?;
-    let (_, role) = role_of(access, user)?;
-    Some(&role.verifier).filter(|verifier| role.login && !verifier.is_empty())
+    let role = access.roles.get(&user.to_lowercase())?;
+    (role.login && !role.verifier.is_empty()).then_some(role)
 }
 
 fn wrong_password() -> Error {
@@ -249,11 +261,11 @@ fn by_password(
     if passwords::matches(users, user, password) & ours {
         return Ok(Caller { proof: Proof::Password, ..Caller::open(user) });
     }
-    let verifier = verifier_of(state, of, user).filter(|_| is_one);
-    match (scram::matches(verifier.map(String::as_str), password), verifier) {
-        (true, Some(verifier)) => {
-            let proof = Proof::Verifier(verifier.clone());
-            Ok(Caller { tenant: of.into(), principal: user.into(), roles: Vec::new(), proof })
+    let role = user_of(state, of, user).filter(|_| is_one);
+    match (scram::matches(role.map(|role| &*role.verifier), password)?, role) {
+        (true, Some(role)) => {
+            let (principal, proof) = (role.name.clone(), Proof::Verifier(role.verifier.clone()));
+            Ok(Caller { tenant: of.into(), principal, roles: Vec::new(), proof })
         }
         _ => Err(wrong_password()),
     }

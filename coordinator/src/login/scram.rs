@@ -11,12 +11,15 @@ use ring::rand::{SecureRandom, SystemRandom};
 use ring::{hmac, pbkdf2};
 use std::collections::HashSet;
 use std::num::NonZeroU32;
+use std::time::{Duration, Instant};
 
 const SCHEME: &str = "SCRAM-SHA-256";
 /// As RFC 7677 asks for at least.
 const ITERATIONS: NonZeroU32 = NonZeroU32::new(4096).unwrap();
-/// A verifier that was made elsewhere may ask for so many: each login takes that long.
-const MOST_ITERATIONS: u32 = 1_000_000;
+/// A verifier that was made elsewhere may ask for so many: each login takes that long, some 10 ms.
+const MOST_ITERATIONS: u32 = 16_384;
+/// Passwords that are wrong, a second: what comes beyond is not looked at.
+const MOST_WRONG: u32 = 200;
 const SALT_BYTES: usize = 16;
 const KEY_BYTES: usize = 32;
 /// Longer passwords are refused.
@@ -60,18 +63,34 @@ pub(crate) fn verifier_of(password: &str) -> Result<String> {
     ))
 }
 
-/// Whether a password is the one of a verifier. It takes as long where there is none.
-pub(crate) fn matches(verifier: Option<&str>, password: &str) -> bool {
+/// Whether a password is the one of a verifier. It takes as long where there is none. An error where too many were wrong just
+/// now.
+pub(crate) fn matches(verifier: Option<&str>, password: &str) -> Result<bool> {
     static KNOWN: Mutex<Option<HashSet<[u8; 32]>>> = Mutex::new(None);
+    static WRONG: Mutex<Option<(Instant, u32)>> = Mutex::new(None);
     /// Pairs that are known to match: a client may show its password with each call.
     const KNOWN_MOST: usize = 1_000;
     if password.len() > LONGEST {
-        return false;
+        return Ok(false);
     }
     let shown = digest(&SHA256, [verifier.unwrap_or_default(), "\n", password].concat().as_bytes());
     let shown: [u8; 32] = shown.as_ref().try_into().unwrap_or_default();
     if verifier.is_some() && KNOWN.lock().as_ref().is_some_and(|known| known.contains(&shown)) {
-        return true;
+        return Ok(true);
+    }
+    {
+        let mut wrong = WRONG.lock();
+        let (since, count) = wrong.get_or_insert_with(|| (Instant::now(), 0));
+        if since.elapsed() >= Duration::from_secs(1) {
+            (*since, *count) = (Instant::now(), 0);
+        }
+        if *count >= MOST_WRONG {
+            return Err(Error::Overloaded(
+                "too many logins with wrong passwords; try again in a second".into(),
+            ));
+        }
+        // Taken back where it is right.
+        *count += 1;
     }
     let parsed = verifier.and_then(parse);
     let is_there = parsed.is_some();
@@ -88,8 +107,11 @@ pub(crate) fn matches(verifier: Option<&str>, password: &str) -> bool {
             known.clear();
         }
         known.insert(shown);
+        if let Some((_, count)) = WRONG.lock().as_mut() {
+            *count = count.saturating_sub(1);
+        }
     }
-    matches
+    Ok(matches)
 }
 
 fn salted(password: &str, salt: &[u8], iterations: NonZeroU32) -> [u8; KEY_BYTES] {
@@ -118,16 +140,20 @@ fn parse(verifier: &str) -> Option<Verifier> {
 mod tests {
     use super::*;
 
+    fn is(verifier: Option<&str>, password: &str) -> bool {
+        matches(verifier, password).unwrap()
+    }
+
     #[test]
     fn a_verifier_knows_its_password_alone() {
         let verifier = verifier_of("pencil").unwrap();
         assert!(!verifier.contains("pencil"));
         assert_ne!(verifier, verifier_of("pencil").unwrap(), "each has a salt of its own");
         for _ in 0..2 {
-            assert!(matches(Some(&verifier), "pencil"));
-            assert!(!matches(Some(&verifier), "Pencil") && !matches(Some(&verifier), ""));
+            assert!(is(Some(&verifier), "pencil"));
+            assert!(!is(Some(&verifier), "Pencil") && !is(Some(&verifier), ""));
         }
-        assert!(!matches(None, "pencil") && !matches(Some(""), "pencil") && !matches(Some("x"), "x"));
+        assert!(!is(None, "pencil") && !is(Some(""), "pencil") && !is(Some("x"), "x"));
         assert_eq!(verifier_of(&verifier).unwrap(), verifier, "one that was made elsewhere is kept");
     }
 
@@ -141,7 +167,7 @@ mod tests {
         let keys = format!("{stored}:wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU=");
         assert_eq!(stored, "WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=");
         let verifier = format!("SCRAM-SHA-256$4096:W22ZaJ0SNY7soEsUEjb6gQ==${keys}");
-        assert!(matches(Some(&verifier), "pencil"));
+        assert!(is(Some(&verifier), "pencil"));
     }
 
     #[test]

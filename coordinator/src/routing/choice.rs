@@ -104,10 +104,14 @@ pub(crate) fn plan(
     if !named.iter().any(|table| twins.concern(table)) {
         return planned.map(Routed::as_written);
     }
-    let (mut candidates, mut refused) = (Vec::new(), Vec::new());
+    // What each reads of the tables that are named is the same: one query is planned for all.
+    let (mut candidates, mut refused, mut reads) = (Vec::new(), Vec::new(), None);
     match (own.unmet(), planned) {
         (Some(why), _) => refused.push((TUNDRA.to_string(), why)),
-        (None, Ok(statement)) => candidates.extend(candidate(TUNDRA.into(), statement)),
+        (None, Ok(statement)) => {
+            reads = Some(own.reads_as_named(&statement)?);
+            candidates.extend(candidate(TUNDRA.into(), statement));
+        }
         (None, Err(error)) => return Err(error),
     }
     let mut servers: Vec<&str> = named.iter().flat_map(|table| twins.servers(table)).collect();
@@ -115,7 +119,10 @@ pub(crate) fn plan(
     servers.dedup();
     for server in servers {
         match on_server(parsed, names, &options, twins, &named, server, own.reads_virtual_tables()) {
-            Ok(statement) => candidates.extend(candidate(server.into(), statement)),
+            Ok((statement, named)) => {
+                reads.get_or_insert(named);
+                candidates.extend(candidate(server.into(), statement));
+            }
             Err(why) => refused.push((server.to_string(), why)),
         }
     }
@@ -126,7 +133,6 @@ pub(crate) fn plan(
         let statement = planner::bind(parsed, names, &plain)?;
         return Ok(Routed { refused, ..Routed::as_written(statement) });
     };
-    let reads = crate::explain::query_of(&statement).map(|query| own.reads_as_named(&query.reads));
     let shape = Shape::of(sql, &outline);
     let (routes, twins, named) = (routes.clone(), twins.clone(), engine_of(&named));
     let choice = Choice { routes, candidates, refused, named, shape, outline, twins };
@@ -150,7 +156,7 @@ fn on_server(
     named: &[Arc<Table>],
     server: &str,
     reads_virtual_tables: bool,
-) -> Result<Statement, String> {
+) -> Result<(Statement, Arc<[TableRead]>), String> {
     if [TUNDRA, super::FASTEST, super::CHEAPEST, super::AUTO, super::NAMED]
         .iter()
         .any(|word| server.eq_ignore_ascii_case(word))
@@ -167,7 +173,10 @@ fn on_server(
     let statement = planner::bind(parsed, &stand_ins, options).map_err(|error| error.to_string())?;
     match stand_ins.unmet() {
         Some(why) => Err(why),
-        None => Ok(statement),
+        None => {
+            let reads = stand_ins.reads_as_named(&statement).map_err(|error| error.to_string())?;
+            Ok((statement, reads))
+        }
     }
 }
 

@@ -61,6 +61,7 @@ pub(crate) fn lines(
     features: &Features,
     decision: &Decision,
     hidden: &Hidden,
+    with_faults: bool,
 ) -> Vec<String> {
     let routes = &choice.routes;
     let engine = features.engines.get(decision.engine).map_or("", |engine| &*engine.engine);
@@ -132,7 +133,9 @@ pub(crate) fn lines(
         ));
     }
     lines.extend(cannot(&choice.refused));
-    lines.extend(faults(&choice.twins));
+    if with_faults {
+        lines.extend(faults(&choice.twins));
+    }
     lines
 }
 

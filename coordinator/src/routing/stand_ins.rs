@@ -3,8 +3,8 @@
 use super::twins::{Key, Twins, key};
 use crate::system::Names;
 use parking_lot::Mutex;
-use planner::TableRead;
 use planner::catalog::{Catalog, RowFilter, Table, VirtualTable};
+use planner::{ErrorKind, Statement, TableRead};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -37,27 +37,29 @@ impl<'a> StandIns<'a> {
         self.read.lock().tables.values().map(|(named, _)| named.clone()).collect()
     }
 
-    /// What is read of the tables that were named, of what is read of those that stand in.
-    pub(super) fn reads_as_named(&self, reads: &[TableRead]) -> Arc<[TableRead]> {
+    /// What a statement that was planned with these names reads of the tables that it names.
+    pub(super) fn reads_as_named(&self, statement: &Statement) -> planner::Result<Arc<[TableRead]>> {
         let read = self.read.lock();
-        let named = |one: &TableRead| {
+        let lost = || planner::Error::new(ErrorKind::Internal, "a query reads a table that it does not name");
+        let mut reads = Vec::new();
+        for one in crate::explain::query_of(statement).into_iter().flat_map(|query| &query.reads) {
             let of_it = read.tables.values().filter(|(_, stand_in)| Arc::ptr_eq(stand_in, &one.table));
-            let position = |table: &Table, position: u32| {
-                let wanted = &one.table.columns.get(position as usize)?.name;
-                table.columns.iter().position(|column| column.name.eq_ignore_ascii_case(wanted))
-            };
-            let as_named = of_it.map(|(table, _)| TableRead {
-                table: table.clone(),
-                columns: one
-                    .columns
-                    .iter()
-                    .filter_map(|&column| position(table, column))
-                    .map(|column| column as u32)
-                    .collect(),
-            });
-            as_named.collect::<Vec<_>>()
-        };
-        reads.iter().flat_map(named).collect()
+            let before = reads.len();
+            for (table, _) in of_it {
+                let position = |position: &u32| {
+                    let wanted = &one.table.columns.get(*position as usize).ok_or_else(lost)?.name;
+                    let mut columns = table.columns.iter();
+                    let found = columns.position(|column| column.name.eq_ignore_ascii_case(wanted));
+                    found.map(|found| found as u32).ok_or_else(lost)
+                };
+                let columns = one.columns.iter().map(position).collect::<planner::Result<_>>()?;
+                reads.push(TableRead { table: table.clone(), columns });
+            }
+            if reads.len() == before {
+                return Err(lost());
+            }
+        }
+        Ok(reads.into())
     }
 
     /// Why the engine cannot answer; `None`: it has all tables.
@@ -91,6 +93,12 @@ impl Catalog for StandIns<'_> {
         let read = self.read.lock();
         let named = read.tables.values().find(|(_, stand_in)| std::ptr::eq(&**stand_in, table));
         named.and_then(|(named, _)| self.names.refusal(named))
+    }
+
+    fn sees_column(&self, table: &Table, column: &str) -> bool {
+        let read = self.read.lock();
+        let mut named = read.tables.values().filter(|(_, stand_in)| std::ptr::eq(&**stand_in, table));
+        named.all(|(named, _)| self.names.sees_column(named, column))
     }
 
     fn row_filter(&self, table: &Table) -> Option<RowFilter> {

@@ -2,11 +2,9 @@
 
 use super::{Call, Session};
 use crate::access::Rights;
-use crate::coordinator::Coordinator;
 use crate::datasets::to_the_end;
 use crate::error::{Error, Result};
 use crate::result::Rows;
-use crate::tenants::Tenant;
 use crate::view::View;
 use crate::write::collect_parquet;
 use planner::Statement;
@@ -32,6 +30,8 @@ impl Session {
                 drop(started);
                 self.check_resident(files.iter().map(|file| file.len() as u64).sum())?;
                 call.account.add_files(&files);
+                // The schema may be another by now, and rights may have changed.
+                self.rights()?.check(statement, None)?;
                 let (name, if_not_exists, columns) = (name.clone(), *if_not_exists, columns.clone());
                 let create = async move {
                     datasets.create_managed(&name, if_not_exists, columns, files, &owner).await
@@ -67,8 +67,8 @@ impl Session {
                 if matches!(**statement, Statement::CreateExternalTable(_) | Statement::RefreshTable { .. }) {
                     self.check_resident(0)?;
                 }
-                let (coordinator, tenant) = (self.coordinator.clone(), self.tenant.clone());
-                to_the_end(define(coordinator, tenant, statement.clone(), owner)).await?;
+                self.rights()?.check(statement, None)?;
+                to_the_end(define(self.clone(), statement.clone(), owner)).await?;
                 Ok(Rows::changed())
             }
         }
@@ -76,13 +76,11 @@ impl Session {
 }
 
 /// Runs a statement that defines or removes something.
-async fn define(
-    coordinator: Arc<Coordinator>,
-    tenant: Arc<Tenant>,
-    statement: Arc<Statement>,
-    owner: String,
-) -> Result<()> {
-    let (datasets, refreshes) = (&tenant.datasets, &coordinator.refreshes);
+async fn define(session: Session, statement: Arc<Statement>, owner: String) -> Result<()> {
+    let (coordinator, datasets) = (&session.coordinator, &session.tenant.datasets);
+    let refreshes = &coordinator.refreshes;
+    // A table that has a name by the time it is dropped may be another's.
+    let may_drop = |dataset: u64| session.rights()?.check_drop_dataset(dataset);
     match &*statement {
         Statement::CreateExternalTable(create) => datasets.create_external(create, &owner).await,
         Statement::CreateTable { name, if_not_exists, columns } => {
@@ -91,7 +89,7 @@ async fn define(
         }
         Statement::DropTable { names, if_exists } => {
             for name in names {
-                datasets.drop_table(name, *if_exists).await?;
+                datasets.drop_table(name, *if_exists, &may_drop).await?;
             }
             Ok(())
         }
@@ -99,7 +97,8 @@ async fn define(
             datasets.create_schema(name, *if_not_exists, &owner).await
         }
         Statement::DropSchema { name, if_exists, cascade } => {
-            datasets.drop_schema(name, *if_exists, *cascade).await
+            let may_drop_schema = || session.rights()?.check(&statement, None);
+            datasets.drop_schema(name, *if_exists, *cascade, &may_drop, &may_drop_schema).await
         }
         Statement::CreateServer(create) => datasets.create_server(&coordinator.foreign, create, &owner).await,
         Statement::DropServer { name, if_exists, cascade } => {
@@ -107,6 +106,7 @@ async fn define(
         }
         Statement::DropForeignTable { names, if_exists } => {
             for name in names {
+                session.rights()?.check(&statement, None)?;
                 datasets.drop_foreign(name, *if_exists).await?;
             }
             Ok(())

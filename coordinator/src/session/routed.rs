@@ -42,7 +42,7 @@ impl Session {
     /// Refuses an engine that the session may not have.
     pub(super) fn check_engine(&self, engine: &str) -> Result<()> {
         let snapshot = self.coordinator.tenants.catalog().snapshot();
-        let mut roles = self.roles.to_vec();
+        let mut roles = self.caller.roles.clone();
         roles.extend(self.rights()?.role_names());
         check(&snapshot, &Who { tenant: self.tenant(), user: &self.principal, roles: &roles }, engine)
     }
@@ -262,10 +262,11 @@ impl Session {
             let begun = Instant::now();
             let (features, decision) = self.decide(planned, choice)?;
             let took = begun.elapsed();
-            let is_operators = self.tenant() == DEFAULT_TENANT;
+            let rights = self.rights()?;
+            let is_operators = self.tenant() == DEFAULT_TENANT && rights.are_all();
             let nodes = self.coordinator.tenants.shards().nodes().is_some();
             let hidden = Hidden { others: !is_operators, resident: !is_operators && nodes };
-            let mut lines = explained::lines(choice, &features, &decision, &hidden);
+            let mut lines = explained::lines(choice, &features, &decision, &hidden, rights.are_all());
             lines.push(format!("decided in {} us", took.as_micros()));
             return Ok(lines);
         }
@@ -282,7 +283,9 @@ impl Session {
         let twins = routes.map(|(version, routes)| {
             // Where no tables are read they say nothing.
             let reads = !query.tables.is_empty() || !servers.is_empty();
-            reads.then(|| self.tenant.routing.twins(&planned.view, version, &routes))
+            // Twins are of tables that not everybody may know of.
+            let told = reads && self.rights().is_ok_and(|rights| rights.are_all());
+            told.then(|| self.tenant.routing.twins(&planned.view, version, &routes))
         });
         let twins = twins.flatten();
         Ok(explained::without_choice(&engine, why, &planned.routed.refused, twins.as_deref()))

@@ -165,6 +165,12 @@ impl Tenants {
         Ok((datasets, number))
     }
 
+    /// Copies the catalog to the object store as it is now, whoever leads.
+    pub(crate) async fn copy_catalog_soon(&self) -> Result<()> {
+        let state = self.catalog().snapshot();
+        self.manifests.put_catalog(state.revision(), state.to_bytes()).await.map(drop)
+    }
+
     /// Copies the catalog to the object store, with all that was acknowledged before.
     pub(crate) async fn copy_latest_catalog(&self) -> Result<admin::Snapshot> {
         self.publish_pending().await;

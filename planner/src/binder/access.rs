@@ -2,11 +2,13 @@
 //! are granted on. Roles, schemas and servers are the coordinator's to know.
 
 use crate::binder::{Binder, same_name, suggest};
+use crate::catalog::Table;
 use crate::error::{Error, Result};
 use crate::parse::{AccessSyntax, GrantSyntax, OnSyntax, table_name};
 use crate::statement::{Access, GrantOn, Privilege, PrivilegeSet};
 use sqlparser::ast::Ident;
 use sqlparser::tokenizer::Span;
+use std::sync::Arc;
 
 /// What a statement about roles and grants means.
 pub(crate) fn statement(binder: &mut Binder<'_>, syntax: &AccessSyntax) -> Result<Access> {
@@ -98,7 +100,7 @@ fn bind_grant(binder: &Binder<'_>, grant: &GrantSyntax) -> Result<Access> {
                 privileges.whole.push(privilege);
             }
             for column in columns {
-                privileges.columns.push((privilege, known_column(&on, column)?));
+                privileges.columns.push((privilege, known_column(binder, &on, column)?));
             }
         }
     }
@@ -141,14 +143,19 @@ fn check(privilege: Privilege, on: &GrantOn, columns: &[Ident], span: Span) -> R
 }
 
 /// The column's name as it was created.
-fn known_column(on: &GrantOn, column: &Ident) -> Result<String> {
+fn known_column(binder: &Binder<'_>, on: &GrantOn, column: &Ident) -> Result<String> {
     let GrantOn::Tables(tables) = on else { return Ok(column.value.clone()) };
-    let columns = || tables.iter().flat_map(|table| &table.columns);
-    match columns().find(|known| same_name(&known.name, &column.value)) {
-        Some(known) => Ok(known.name.clone()),
+    let of = |table| {
+        let table: &Arc<Table> = table;
+        table.columns.iter().map(move |column| (table, column.name.as_str()))
+    };
+    let columns = || tables.iter().flat_map(of);
+    match columns().find(|(_, known)| same_name(known, &column.value)) {
+        Some((_, known)) => Ok(known.into()),
         None => {
             let error = Error::name(format!("unknown column \"{}\"", column.value)).at(column.span);
-            Err(suggest(error, &column.value, columns().map(|known| known.name.as_str())))
+            let seen = columns().filter(|(table, name)| binder.sees_column(table, name));
+            Err(suggest(error, &column.value, seen.map(|(_, name)| name)))
         }
     }
 }

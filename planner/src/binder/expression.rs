@@ -237,6 +237,7 @@ impl Binder<'_> {
             Ok(id) => Ok(Bound::typed(self.columns.reference(id), span)),
             Err(error) => match self.caller_named(parts) {
                 Some(user) => Ok(Bound::typed(Expr::Literal(Value::varchar(&user)), span)),
+                None if self.hides_columns => Err(Error { hint: None, ..error.at(span) }),
                 None => Err(error.at(span)),
             },
         }

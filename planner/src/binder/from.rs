@@ -246,6 +246,7 @@ impl Binder<'_> {
         }
         if let Some(table) = self.catalog.table(name.schema.as_deref(), &name.name) {
             self.check_allowed(&table, span)?;
+            self.hides_columns |= !table.columns.iter().all(|column| self.sees_column(&table, &column.name));
             let columns: Vec<(u32, u32)> = table
                 .columns
                 .iter()

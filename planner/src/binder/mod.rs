@@ -37,6 +37,8 @@ pub(crate) struct Binder<'a> {
     ctes: Vec<Cte>,
     relations: usize,
     query_depth: usize,
+    /// Some tables have columns that the user may not know of: hints do not tell them.
+    hides_columns: bool,
 }
 
 /// A query of a `WITH` clause; it is bound anew wherever it is used.
@@ -81,6 +83,7 @@ impl<'a> Binder<'a> {
             ctes: Vec::new(),
             relations: 0,
             query_depth: 0,
+            hides_columns: false,
         }
     }
 
@@ -90,6 +93,11 @@ impl<'a> Binder<'a> {
         let table = table.ok_or_else(|| self.unknown_table(name, span))?;
         self.check_allowed(&table, span)?;
         Ok(table)
+    }
+
+    /// Whether the user may know of a column.
+    pub(crate) fn sees_column(&self, table: &Table, column: &str) -> bool {
+        self.catalog.sees_column(table, column)
     }
 
     /// Refuses a table of which the user may not even know the columns.

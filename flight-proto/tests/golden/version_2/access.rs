@@ -110,7 +110,7 @@ pub(super) fn samples(samples: &mut Samples) {
         ("Reassign", AccessAction::Reassign(Reassign { from: vec!["ann".into()], to: "bob".into() })),
     ];
     for (name, action) in actions {
-        let change = Some(Change::Access(AccessChange { action: Some(action) }));
+        let change = Some(Change::Access(AccessChange { action: Some(action), seen: Some(300) }));
         let command = Command { at_us: 1_700_000_000_000_000, tenant: "acme".into(), change };
         samples.check(&format!("Command Access {name}"), command);
     }
