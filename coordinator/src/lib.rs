@@ -36,6 +36,7 @@ mod shards;
 pub mod start;
 mod system;
 mod tenants;
+mod trace;
 mod trail;
 mod upgrade;
 mod usage;
