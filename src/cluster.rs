@@ -35,7 +35,10 @@ use crate::users::UserOptions;
 
 /// Start a cluster on this machine: coordinators and shards as processes, started again when they end.
 #[derive(Args)]
-#[command(after_help = "Example:\n  tundra cluster --coordinators 3 --shards 4 --sample tpch:1 --control")]
+#[command(
+    after_help = "Examples:\n  tundra cluster --coordinators 3 --shards 4 --sample tpch:1 --control\n  \
+                  tundra cluster --sample tpch:0.1 --otlp-endpoint http://127.0.0.1:4317 --trace-sample 1 --log-format json"
+)]
 pub(crate) struct Options {
     /// Folder for the nodes' folders, their certificates and, without --object-store, the object store
     #[arg(long, value_name = "DIR", default_value = "tundra-cluster", env = "TUNDRA_DATA")]

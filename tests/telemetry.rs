@@ -143,6 +143,7 @@ fn a_query_is_one_trace_from_its_caller_to_the_pipelines_of_both_shards() {
     // What cannot be planned says so, and the caller's fault is none of ours.
     let refused = below("planning", planned[1]);
     assert!(!refused[0].attribute("error.type").is_empty());
+    assert_eq!((statement.failure.as_str(), planned[1].failure.as_str()), ("", ""));
     // Writes reach the shards, too.
     for (name, least) in [("put files", 2), ("put manifest", 2), ("hydrate", 2), ("hydration", 3)] {
         let found = of(name);
@@ -287,4 +288,44 @@ fn settings_are_checked_and_printed() {
         let (good, text) = config(&[&["up"], &arguments[..]].concat(), None);
         assert!(!good && text.contains(told), "{text}");
     }
+}
+
+/// Medians of a small query over servers that tell nothing, a tenth, and all; asked in turns, so that all see the same machine.
+#[test]
+#[ignore = "measures: run it alone, with --nocapture"]
+#[allow(clippy::print_stdout)]
+fn what_traces_cost() {
+    let runtime = Runtime::new().unwrap();
+    let collector = Collector::start(&runtime);
+    let folder = tempfile::tempdir().unwrap();
+    let settings =
+        [("none", None), ("share 0", Some("0")), ("share 0.1", Some("0.1")), ("share 1", Some("1"))];
+    let mut asked: Vec<_> = settings
+        .iter()
+        .map(|(name, share)| {
+            let mut command = cluster(&folder.path().join(name), &[]);
+            if let Some(share) = share {
+                command.args(["--otlp-endpoint", &collector.url, "--trace-sample", share]);
+            }
+            let server = Server::of(&mut command);
+            let client = client(&runtime, &server.url, None);
+            (name, server, client, Vec::new())
+        })
+        .collect();
+    let query = "SELECT l_suppkey, count(*) FROM lineitem GROUP BY l_suppkey";
+    for round in 0..3_000 {
+        for (_, _, client, took) in &mut asked {
+            let began = Instant::now();
+            run(&runtime, client, query).unwrap();
+            if round >= 300 {
+                took.push(began.elapsed());
+            }
+        }
+    }
+    for (name, _, _, took) in &mut asked {
+        took.sort_unstable();
+        let at = |share: usize| took[took.len() * share / 100].as_secs_f64() * 1e3;
+        println!("{name}: median {:.3} ms, 10 % {:.3} ms, 90 % {:.3} ms", at(50), at(10), at(90));
+    }
+    println!("{} spans came", collector.told().len());
 }

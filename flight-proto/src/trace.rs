@@ -63,6 +63,11 @@ pub fn read_by(reader: Reader) {
     let _ = READER.set(reader);
 }
 
+/// Whether anybody listens.
+pub fn is_heard() -> bool {
+    READER.get().is_some()
+}
+
 /// The identity of a span, where it has one.
 pub fn of(span: &Span) -> Option<TraceParent> {
     READER.get()?(span)
@@ -76,7 +81,7 @@ pub fn kept(span: Span) -> Span {
 /// As [`kept`], of the span that is entered.
 pub fn current() -> Span {
     // Without a reader nothing is kept, and nothing need be looked up.
-    if READER.get().is_some() { kept(Span::current()) } else { Span::none() }
+    if is_heard() { kept(Span::current()) } else { Span::none() }
 }
 
 /// What others are sent of a span that [`kept`] gave: empty for none.

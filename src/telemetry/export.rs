@@ -36,6 +36,12 @@ impl Sender {
     }
 }
 
+/// A queue for so many spans, and what takes them out.
+pub(super) fn queue(spans: usize) -> (Sender, mpsc::Receiver<SpanData>) {
+    let (sender, queue) = mpsc::channel(spans);
+    (Sender(sender), queue)
+}
+
 /// The task that sends.
 pub(super) struct Exporting {
     end: oneshot::Sender<()>,
@@ -49,7 +55,8 @@ impl Exporting {
             .with_tonic()
             .with_endpoint(url)
             .with_protocol(opentelemetry_otlp::Protocol::Grpc);
-        if std::env::var_os("OTEL_EXPORTER_OTLP_TIMEOUT").is_none() {
+        let timeouts = ["OTEL_EXPORTER_OTLP_TIMEOUT", "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT"];
+        if timeouts.iter().all(|name| std::env::var_os(name).is_none()) {
             builder = builder.with_timeout(ANSWER);
         }
         if url.starts_with("https:") {
@@ -57,10 +64,10 @@ impl Exporting {
         }
         let mut exporter = builder.build().map_err(|error| error.to_string())?;
         exporter.set_resource(&resource(role));
-        let (sender, queue) = mpsc::channel(QUEUE);
+        let (sender, queue) = queue(QUEUE);
         let (end, ended) = oneshot::channel();
         let task = Task { exporter, queue, url: url.into(), away: false };
-        Ok((Sender(sender), Exporting { end, task: tokio::spawn(task.run(ended)) }))
+        Ok((sender, Exporting { end, task: tokio::spawn(task.run(ended)) }))
     }
 
     /// Sends what waits, for as long as [`END`].

@@ -4,6 +4,7 @@ use std::fmt::{self, Debug};
 
 use serde_json::{Map, Value};
 use tracing::field::{Field, Visit};
+use tracing::span::Record;
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::field::RecordFields;
@@ -29,10 +30,13 @@ pub(super) struct Query(pub(super) LogFormat);
 
 impl<'writer> FormatFields<'writer> for Query {
     fn format_fields<R: RecordFields>(&self, mut writer: Writer<'writer>, fields: R) -> fmt::Result {
-        let mut found = Fields::default();
+        let mut found = Fields { only: Some(&OF_QUERIES), ..Fields::default() };
         fields.record(&mut found);
-        found.0.retain(|name, _| OF_QUERIES.contains(&name.as_str()));
-        write_fields(&mut writer, self.0, &found.0)
+        write_fields(&mut writer, self.0, &found.values)
+    }
+
+    fn add_fields(&self, current: &'writer mut FormattedFields<Self>, fields: &Record<'_>) -> fmt::Result {
+        self.format_fields(current.as_writer(), fields)
     }
 }
 
@@ -52,7 +56,7 @@ where
     ) -> fmt::Result {
         let mut fields = Fields::default();
         event.record(&mut fields);
-        let message = match fields.0.remove("message") {
+        let message = match fields.values.remove("message") {
             Some(Value::String(message)) => message,
             other => other.map(|other| other.to_string()).unwrap_or_default(),
         };
@@ -63,7 +67,7 @@ where
             let written = extensions.get::<FormattedFields<F>>()?.fields.clone();
             (!written.is_empty()).then_some(written)
         });
-        let named = fields.0.keys().any(|name| OF_QUERIES.contains(&name.as_str()));
+        let named = fields.values.keys().any(|name| OF_QUERIES.contains(&name.as_str()));
         let query = if named { None } else { query.into_iter().next() };
         let metadata = event.metadata();
         let mut time = String::new();
@@ -90,10 +94,10 @@ where
                     before = ',';
                 }
                 // These are written already.
-                texts.iter().for_each(|(name, _)| drop(fields.0.remove(*name)));
+                texts.iter().for_each(|(name, _)| drop(fields.values.remove(*name)));
             }
         }
-        write_fields(&mut writer, self.0, &fields.0)?;
+        write_fields(&mut writer, self.0, &fields.values)?;
         writer.write_str(query.as_deref().unwrap_or_default())?;
         writer.write_str(if self.0 == LogFormat::Json { "}\n" } else { "\n" })
     }
@@ -126,37 +130,49 @@ fn colour(level: &Level) -> &'static str {
 
 /// The fields of an event or a span.
 #[derive(Default)]
-struct Fields(Map<String, Value>);
+struct Fields {
+    values: Map<String, Value>,
+    /// The names that are wanted; `None`: all.
+    only: Option<&'static [&'static str]>,
+}
 
 impl Fields {
-    fn add(&mut self, field: &Field, value: Value) {
-        self.0.insert(field.name().into(), value);
+    fn add(&mut self, field: &Field, value: impl Into<Value>) {
+        if self.wants(field) {
+            self.values.insert(field.name().into(), value.into());
+        }
+    }
+
+    fn wants(&self, field: &Field) -> bool {
+        self.only.is_none_or(|only| only.contains(&field.name()))
     }
 }
 
 impl Visit for Fields {
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        self.add(field, format!("{value:?}").into());
+        if self.wants(field) {
+            self.add(field, format!("{value:?}"));
+        }
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.add(field, value.into());
+        self.add(field, value);
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
-        self.add(field, value.into());
+        self.add(field, value);
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.add(field, value.into());
+        self.add(field, value);
     }
 
     fn record_f64(&mut self, field: &Field, value: f64) {
-        self.add(field, value.into());
+        self.add(field, value);
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
-        self.add(field, value.into());
+        self.add(field, value);
     }
 }
 

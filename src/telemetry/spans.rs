@@ -54,15 +54,12 @@ impl Traces {
     }
 
     /// The trace of a span, its parent's number, and whether that is elsewhere.
-    fn place<S>(
+    fn place(
         &self,
         metadata: &Metadata<'_>,
         sent: Option<TraceParent>,
         parent: Option<TraceParent>,
-    ) -> Place
-    where
-        S: Subscriber,
-    {
+    ) -> Place {
         let span = u64::from_be_bytes(self.ids.new_span_id().to_bytes());
         match (sent, parent) {
             (Some(sent), _) => Place { own: TraceParent { span, ..sent }, parent: sent.span, remote: true },
@@ -120,7 +117,7 @@ where
         let mut told = Told::default();
         attributes.record(&mut told);
         let parent = span.parent().and_then(|parent| parent.extensions().get::<Open>().map(|open| open.own));
-        let place = self.place::<S>(attributes.metadata(), told.sent.take(), parent);
+        let place = self.place(attributes.metadata(), told.sent.take(), parent);
         let kept = place.own.sampled.then(|| {
             let (parent, remote) = (place.parent, place.remote);
             Box::new(Kept { parent, remote, began: SystemTime::now(), since: Instant::now(), told })
@@ -229,5 +226,84 @@ impl Visit for Told {
 
     fn record_bool(&mut self, field: &Field, value: bool) {
         self.add(field, value.into());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use flight_proto::work;
+    use tracing::{Span, info_span};
+    use tracing_subscriber::layer::SubscriberExt;
+
+    use super::*;
+    use crate::telemetry::export;
+
+    const SENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+
+    /// What is sent of `work`, where such a share of traces is kept.
+    fn sent(ratio: f64, work: impl FnOnce()) -> Vec<SpanData> {
+        let (sender, mut queue) = export::queue(64);
+        let layer = Traces::new(sender, ratio).filtered();
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), work);
+        std::iter::from_fn(|| queue.try_recv().ok()).collect()
+    }
+
+    fn call(traceparent: &str) -> Span {
+        info_span!(target: trace::CALL, parent: None, "call", otel.name = "DoGet", otel.kind = "server", traceparent, tenant = "acme", error = tracing::field::Empty)
+    }
+
+    fn traced(traceparent: &str) {
+        let call = call(traceparent);
+        let kept = trace::kept(call.clone());
+        let inner = work!(&kept, "inner", rows = 1_u64);
+        inner.record("rows", 2_u64);
+        // What travels to another process, and comes from there.
+        let elsewhere = trace::sent(&kept);
+        info_span!(target: trace::WORK, parent: None, "elsewhere", traceparent = elsewhere);
+        drop(inner);
+        call.record("error", "it failed");
+    }
+
+    #[test]
+    fn a_caller_decides_for_its_trace() {
+        for ratio in [0.0, 1.0] {
+            let spans = sent(ratio, || traced(SENT));
+            let [elsewhere, inner, call] = &spans[..] else { panic!("{spans:#?}") };
+            let sent = TraceParent::parse(SENT).unwrap();
+            for span in &spans {
+                assert_eq!(span.span_context.trace_id().to_bytes(), sent.trace.to_be_bytes());
+            }
+            assert_eq!(call.parent_span_id.to_bytes(), sent.span.to_be_bytes());
+            assert_eq!((call.name.as_ref(), &call.span_kind), ("DoGet", &SpanKind::Server));
+            assert_eq!((inner.parent_span_id, inner.name.as_ref()), (call.span_context.span_id(), "inner"));
+            assert_eq!(elsewhere.parent_span_id, call.span_context.span_id());
+            assert!(
+                call.parent_span_is_remote && elsewhere.parent_span_is_remote && !inner.parent_span_is_remote
+            );
+            assert_eq!(call.attributes, [KeyValue::new("tundra.tenant", "acme")]);
+            assert_eq!(inner.attributes, [KeyValue::new("tundra.rows", 2)]);
+            assert_eq!(call.status, Status::error("it failed"));
+            assert_eq!(sent.to_string(), SENT);
+        }
+        assert_eq!(sent(1.0, || traced(&SENT.replace("-01", "-00"))), []);
+    }
+
+    #[test]
+    fn chance_decides_for_the_others() {
+        assert_eq!(sent(0.0, || traced("")), []);
+        // What is malformed is as none.
+        for traceparent in ["", "00-xyz"] {
+            let spans = sent(1.0, || traced(traceparent));
+            assert_eq!((spans.len(), spans[2].parent_span_id), (3, SpanId::INVALID));
+        }
+        let kept = sent(0.25, || (0..200).for_each(|_| drop(call("")))).len();
+        // 64 have room.
+        assert!((20..=64).contains(&kept), "{kept}");
+        // Work begins no trace, and neither does what is not meant for it.
+        let none = sent(1.0, || {
+            info_span!(target: trace::WORK, parent: None, "work");
+            info_span!("other");
+        });
+        assert_eq!(none, []);
     }
 }

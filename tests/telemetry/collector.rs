@@ -19,44 +19,44 @@ use tonic::{Request, Response, Status};
 
 /// A span as it was told; identities in hexadecimal digits.
 #[derive(Clone, Debug)]
-pub struct Told {
-    pub service: String,
-    pub process: String,
-    pub trace: String,
-    pub id: String,
+pub(crate) struct Told {
+    pub(crate) service: String,
+    pub(crate) process: String,
+    pub(crate) trace: String,
+    pub(crate) id: String,
     /// Empty: none.
-    pub parent: String,
-    pub name: String,
-    pub is_server: bool,
-    pub begins: u64,
-    pub ends: u64,
-    pub attributes: Vec<(String, String)>,
-    pub failure: String,
+    pub(crate) parent: String,
+    pub(crate) name: String,
+    pub(crate) is_server: bool,
+    pub(crate) begins: u64,
+    pub(crate) ends: u64,
+    pub(crate) attributes: Vec<(String, String)>,
+    pub(crate) failure: String,
 }
 
 impl Told {
     /// Empty where there is none.
-    pub fn attribute(&self, name: &str) -> &str {
+    pub(crate) fn attribute(&self, name: &str) -> &str {
         self.attributes.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value)
     }
 
-    pub fn number(&self, name: &str) -> i64 {
+    pub(crate) fn number(&self, name: &str) -> i64 {
         self.attribute(name).parse().unwrap_or_else(|_| panic!("{name} of {self:#?}"))
     }
 
     /// All that it says.
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         format!("{self:?}")
     }
 }
 
-pub struct Collector {
-    pub url: String,
+pub(crate) struct Collector {
+    pub(crate) url: String,
     told: Arc<Mutex<Vec<Told>>>,
 }
 
 impl Collector {
-    pub fn start(runtime: &Runtime) -> Collector {
+    pub(crate) fn start(runtime: &Runtime) -> Collector {
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let told = Arc::new(Mutex::new(Vec::new()));
@@ -67,7 +67,7 @@ impl Collector {
     }
 
     /// What it was told, in the order in which spans began.
-    pub fn told(&self) -> Vec<Told> {
+    pub(crate) fn told(&self) -> Vec<Told> {
         let mut told = self.told.lock().unwrap().clone();
         told.sort_by_key(|span| span.begins);
         told

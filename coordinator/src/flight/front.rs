@@ -11,6 +11,7 @@ use arrow_flight::{
     Action, ActionType, Criteria, Empty, FlightData, FlightDescriptor, FlightInfo, HandshakeRequest,
     HandshakeResponse, PollInfo, PutResult, SchemaResult, Ticket,
 };
+use flight_proto::trace;
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt, stream};
 use tonic::{Request, Response, Status, Streaming};
@@ -86,7 +87,7 @@ impl FlightService for Front {
 
     async fn do_get(&self, request: Request<Ticket>) -> Answer<Self::DoGetStream> {
         let span = match sent_by_client(request.metadata()) {
-            "" => {
+            "" if trace::is_heard() => {
                 let asked_by = self.service.asked_by(&request, request.get_ref());
                 of_call("DoGet", &asked_by.map(|parent| parent.to_string()).unwrap_or_default())
             }
