@@ -28,13 +28,17 @@ use crate::s3::LocalS3;
 use crate::sample::Sample;
 use crate::size::Size;
 use crate::sql::client::{Client, Login};
+use crate::telemetry::TelemetryOptions;
 use crate::trail::TrailOptions;
 use crate::up::check_store;
 use crate::users::UserOptions;
 
 /// Start a cluster on this machine: coordinators and shards as processes, started again when they end.
 #[derive(Args)]
-#[command(after_help = "Example:\n  tundra cluster --coordinators 3 --shards 4 --sample tpch:1 --control")]
+#[command(
+    after_help = "Examples:\n  tundra cluster --coordinators 3 --shards 4 --sample tpch:1 --control\n  \
+                  tundra cluster --sample tpch:0.1 --otlp-endpoint http://127.0.0.1:4317 --trace-sample 1 --log-format json"
+)]
 pub(crate) struct Options {
     /// Folder for the nodes' folders, their certificates and, without --object-store, the object store
     #[arg(long, value_name = "DIR", default_value = "tundra-cluster", env = "TUNDRA_DATA")]
@@ -80,6 +84,8 @@ pub(crate) struct Options {
     transport: TransportOptions,
     #[command(flatten)]
     control: EmbeddedOptions,
+    #[command(flatten)]
+    telemetry: TelemetryOptions,
 }
 
 /// Before a node that has ended is started again.
@@ -89,7 +95,8 @@ const END: Duration = Duration::from_secs(15);
 
 /// Runs until SIGINT or SIGTERM.
 pub(crate) fn run(options: Options) -> Result<(), Failure> {
-    process::run(|stop| serve(options, stop))
+    let telemetry = options.telemetry.clone();
+    process::run("tundra-cluster", &telemetry, |stop| serve(options, stop))
 }
 
 /// A node as it is started.
@@ -211,6 +218,7 @@ fn plan(options: &Options, objects: &Objects) -> Result<Cluster, Failure> {
                 "--with-parent".into(),
             ]);
             arguments.extend(options.transport.arguments());
+            arguments.extend(options.telemetry.arguments());
             let (settings, secrets) = (objects.settings.clone(), secrets.to_vec());
             nodes.push(Node { name, arguments, settings, secrets });
             Ok(())
@@ -252,6 +260,7 @@ fn plan(options: &Options, objects: &Objects) -> Result<Cluster, Failure> {
     authority.issue("shard-further")?.store(&own)?;
     shard.extend(texts(&["--certificates", &own.display().to_string()]));
     shard.extend(options.transport.arguments());
+    shard.extend(options.telemetry.arguments());
     let further = LocalOptions {
         folder: options.data.join("nodes"),
         program: std::env::current_exe()?,

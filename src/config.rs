@@ -77,9 +77,13 @@ fn with_settings(command: Command, file: Option<&File>) -> Command {
     let name = command.get_name().to_string();
     let command = command.mut_args(|argument| {
         let Some(long) = setting_of(&argument).map(str::to_string) else { return argument };
-        let argument = match argument.get_env() {
-            Some(_) => argument,
-            None => argument.env(format!("TUNDRA_{}", long.to_uppercase().replace('-', "_"))),
+        let variable = format!("TUNDRA_{}", long.to_uppercase().replace('-', "_"));
+        let argument = match argument.get_env().and_then(|declared| declared.to_str()) {
+            // Variables that other programs have, too, come after ours.
+            Some(declared) if declared.starts_with("TUNDRA_") || std::env::var_os(&variable).is_none() => {
+                argument
+            }
+            _ => argument.env(variable),
         };
         match file.and_then(|file| file.find(&name, &long)) {
             Some(setting) => argument.required(false).default_values(setting.values.clone()),

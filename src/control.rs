@@ -16,6 +16,7 @@ use control_plane::{Cluster, Config, Environment, HttpCluster, Login};
 
 use crate::Failure;
 use crate::process::{self, Stop};
+use crate::telemetry::TelemetryOptions;
 use embedded::OperatorOptions;
 use scale::ScaleOptions;
 
@@ -55,11 +56,14 @@ pub(crate) struct Options {
     operators: OperatorOptions,
     #[command(flatten)]
     scale: ScaleOptions,
+    #[command(flatten)]
+    telemetry: TelemetryOptions,
 }
 
 /// Runs until SIGINT or SIGTERM.
 pub(crate) fn run(options: Options) -> Result<(), Failure> {
-    process::run(|stop| serve(options, stop))
+    let telemetry = options.telemetry.clone();
+    process::run("tundra-control", &telemetry, |stop| serve(options, stop))
 }
 
 async fn serve(options: Options, mut stop: Stop) -> Result<(), Failure> {

@@ -14,6 +14,7 @@ use crate::machine;
 use crate::node::NodeOptions;
 use crate::process::{self, Stop};
 use crate::size::Size;
+use crate::telemetry::TelemetryOptions;
 use crate::trail::TrailOptions;
 use crate::up::{announce, check_store};
 use crate::users::UserOptions;
@@ -65,6 +66,8 @@ pub(crate) struct Options {
     /// Address of the Admin API, /healthz, /readyz and /metrics; port 0 takes a free one
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8080")]
     http: String,
+    #[command(flatten)]
+    telemetry: TelemetryOptions,
 }
 
 /// How datasets lie on the shards; the same on all coordinators.
@@ -147,7 +150,8 @@ fn peer(text: &str) -> Result<(u64, String), String> {
 
 /// Runs until SIGINT or SIGTERM.
 pub(crate) fn run(options: Options) -> Result<(), Failure> {
-    process::run(|stop| serve(options, stop))
+    let telemetry = options.telemetry.clone();
+    process::run("tundra-coordinator", &telemetry, |stop| serve(options, stop))
 }
 
 async fn serve(options: Options, mut stop: Stop) -> Result<(), Failure> {

@@ -22,6 +22,7 @@ mod shard;
 mod size;
 mod sql;
 mod table;
+mod telemetry;
 mod tenant;
 mod trail;
 mod up;

@@ -1,6 +1,6 @@
 //! What every serving process has: its log, its runtime, the signals that end it.
 
-use std::io::{IsTerminal, Read};
+use std::io::Read;
 use std::time::Duration;
 
 use ::coordinator::STACK_BYTES;
@@ -8,20 +8,26 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 
 use crate::Failure;
+use crate::telemetry::TelemetryOptions;
 
-/// Runs `serve` with the signals that end it, and the log on stderr as `TUNDRA_LOG` wants it.
+/// Runs `serve` with the signals that end it, telling what it does as a `role` by `telemetry`.
 pub(crate) fn run<F: Future<Output = Result<(), Failure>>>(
+    role: &'static str,
+    telemetry: &TelemetryOptions,
     serve: impl FnOnce(Stop) -> F,
 ) -> Result<(), Failure> {
-    let log = tracing_subscriber::EnvFilter::try_from_env("TUNDRA_LOG")
-        // openraft warns of every message that a node which is away does not answer.
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn,openraft=error"));
-    let colours = std::io::stderr().is_terminal();
-    tracing_subscriber::fmt().with_env_filter(log).with_writer(std::io::stderr).with_ansi(colours).init();
     let runtime =
         tokio::runtime::Builder::new_multi_thread().thread_stack_size(STACK_BYTES).enable_all().build()?;
-    // The handlers come first: a signal during the start is kept until it is asked for.
-    let served = runtime.block_on(async { serve(Stop::listen()?).await });
+    let served = runtime.block_on(async {
+        let telemetry = telemetry.begin(role)?;
+        // The handlers come first: a signal during the start is kept until it is asked for.
+        let served = match Stop::listen() {
+            Ok(stop) => serve(stop).await,
+            Err(error) => Err(error.into()),
+        };
+        telemetry.end().await;
+        served
+    });
     // Work that ignores its cancellation does not keep the process from ending.
     runtime.shutdown_timeout(Duration::from_secs(5));
     served

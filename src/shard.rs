@@ -16,6 +16,7 @@ use crate::machine;
 use crate::node::NodeOptions;
 use crate::process::{self, Stop};
 use crate::size::Size;
+use crate::telemetry::TelemetryOptions;
 
 /// Start one shard of a cluster: it holds parts of the datasets in memory and runs queries on them.
 #[derive(Args)]
@@ -39,11 +40,14 @@ pub(crate) struct Options {
     /// Address by which other nodes reach it, if it is not that of --listen
     #[arg(long, value_name = "HOST:PORT")]
     advertise: Option<String>,
+    #[command(flatten)]
+    telemetry: TelemetryOptions,
 }
 
 /// Runs until SIGINT or SIGTERM.
 pub(crate) fn run(options: Options) -> Result<(), Failure> {
-    process::run(|stop| serve(options, stop))
+    let telemetry = options.telemetry.clone();
+    process::run("tundra-shard", &telemetry, |stop| serve(options, stop))
 }
 
 async fn serve(options: Options, mut stop: Stop) -> Result<(), Failure> {

@@ -17,6 +17,7 @@ use crate::process::{self, Stop};
 use crate::s3::LocalS3;
 use crate::sample::Sample;
 use crate::size::Size;
+use crate::telemetry::TelemetryOptions;
 use crate::trail::TrailOptions;
 use crate::users::UserOptions;
 
@@ -65,11 +66,14 @@ pub(crate) struct Options {
     foreign: ForeignOptions,
     #[command(flatten)]
     control: EmbeddedOptions,
+    #[command(flatten)]
+    telemetry: TelemetryOptions,
 }
 
 /// Runs until SIGINT or SIGTERM.
 pub(crate) fn run(options: Options) -> Result<(), Failure> {
-    process::run(|stop| serve(options, stop))
+    let telemetry = options.telemetry.clone();
+    process::run("tundra", &telemetry, |stop| serve(options, stop))
 }
 
 async fn serve(options: Options, mut stop: Stop) -> Result<(), Failure> {

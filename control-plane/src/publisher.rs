@@ -10,11 +10,14 @@ use crate::json::Publication;
 use crate::lease::Lease;
 use crate::reconcile::{self, Step};
 use flight_proto::admin::{PublishOutcome, PublishedDocument};
+use flight_proto::trace::CALL;
 use prost::Message;
 use sqlx::Row;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
+use tracing::field::Empty;
+use tracing::{Instrument, info_span};
 
 /// Documents of a request: coordinators take no larger ones.
 const BATCH_DOCUMENTS: usize = 100;
@@ -92,7 +95,19 @@ impl Publisher {
         if now < self.retry_at {
             return;
         }
-        let done = if now >= self.compare_at { self.compare().await } else { self.publish_new().await };
+        let done = match now >= self.compare_at {
+            true => {
+                let span =
+                    info_span!(target: CALL, parent: None, "reconcile", version = Empty, error = Empty);
+                let done = self.compare().instrument(span.clone()).await;
+                span.record("version", self.published);
+                if let Err(error) = &done {
+                    span.record("error", tracing::field::display(error));
+                }
+                done
+            }
+            false => self.publish_new().await,
+        };
         match done {
             Ok(false) => return,
             Ok(true) => {
@@ -152,7 +167,12 @@ impl Publisher {
         }
         let new = self.database.documents_after(self.published).await?;
         let latest = new.last().map_or(version, |held| held.document.version);
-        let refused = self.publish(&new.iter().collect::<Vec<_>>()).await?;
+        let documents = new.len();
+        let span = info_span!(target: CALL, parent: None, "publish", documents, version, error = Empty);
+        let published = self.publish(&new.iter().collect::<Vec<_>>()).instrument(span.clone()).await;
+        let refused = published.inspect_err(|error| {
+            span.record("error", tracing::field::display(error));
+        })?;
         self.refused.extend(refused);
         self.published = latest.max(version);
         Ok(true)

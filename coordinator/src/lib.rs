@@ -38,6 +38,7 @@ mod shards;
 pub mod start;
 mod system;
 mod tenants;
+mod trace;
 mod trail;
 mod upgrade;
 mod usage;

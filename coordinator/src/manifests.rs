@@ -4,8 +4,8 @@
 //! is neither success nor failure: the object is read back, and it is ours if its bytes are.
 
 use crate::error::{Error, Result};
-use flight_proto::Message;
 use flight_proto::manifest::{MANIFEST_FORMAT, Manifest};
+use flight_proto::{Message, trace, work};
 use futures::{StreamExt, TryStreamExt};
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
@@ -50,6 +50,8 @@ impl Manifests {
     /// Commits the version that `manifest` holds, unless its number is taken.
     pub(crate) async fn commit(&self, manifest: &Manifest) -> Result<Commit> {
         let path = self.path(&manifest.tenant, manifest.dataset, manifest.version);
+        let (dataset, version) = (manifest.dataset, manifest.version);
+        let _span = work!(&trace::current(), "put manifest", table = manifest.name, dataset, version);
         let bytes = manifest.encode_to_vec();
         let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
         match self.store.put_opts(&path, PutPayload::from(bytes.clone()), options).await {

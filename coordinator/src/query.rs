@@ -14,6 +14,7 @@ use crate::losses::Losses;
 use crate::result::Rows;
 use crate::shards::Shards;
 use crate::shards::there::QueryThere;
+use crate::trace;
 use crate::usage::Account;
 use crate::view::View;
 use arrow::array::RecordBatch;
@@ -31,6 +32,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
+use tracing::Instrument;
 
 /// Batches between the driver and the client.
 const QUEUE_BATCHES: usize = 8;
@@ -208,6 +210,7 @@ impl RunningQuery {
             }
         };
         let batch = self.sources.vouch(batch);
+        let batch = batch.inspect_err(|error| trace::attempt_failed(&self.query.span, error));
         self.ended = matches!(batch, Ok(None));
         batch
     }
@@ -289,7 +292,7 @@ impl RunningQuery {
         let (failed, failure) = oneshot::channel();
         let when_failed = self.failed.take();
         let driver = self.drive(schema.clone(), sender);
-        tokio::spawn(async move {
+        let driven = async move {
             if let Err(error) = driver.await {
                 if let Some(when_failed) = when_failed {
                     when_failed(&error);
@@ -297,7 +300,9 @@ impl RunningQuery {
                 // Who does not listen any more has gone.
                 let _ = failed.send(error);
             }
-        });
+        };
+        // Its log lines are the statement's.
+        tokio::spawn(driven.in_current_span());
         // Values of a batch may lie in mapped files. Once its reader asks for more it has read them.
         let last = stream::once(async move {
             match failure.await {
@@ -427,5 +432,8 @@ impl Sources {
 impl Drop for RunningQuery {
     fn drop(&mut self) {
         self.query.cancel.cancel();
+        if let Some(bytes) = self.exchanged_bytes() {
+            self.query.span.record("exchanged_bytes", bytes);
+        }
     }
 }

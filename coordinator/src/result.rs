@@ -60,6 +60,16 @@ impl Rows {
         Rows { stream: stream.boxed(), ..self }
     }
 
+    /// Keeps something until they are read, or dropped.
+    pub(crate) fn until_read(self, kept: impl Send + 'static) -> Rows {
+        let mut kept = Some(kept);
+        let end = stream::poll_fn(move |_| {
+            drop(kept.take());
+            Poll::Ready(None)
+        });
+        Rows { stream: self.stream.chain(end).boxed(), ..self }
+    }
+
     pub fn schema(&self) -> &SchemaRef {
         &self.schema
     }

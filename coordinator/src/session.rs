@@ -19,10 +19,12 @@ use crate::plans::Asked;
 use crate::quarantine::statement_id;
 use crate::query::{Registered, RunningQuery, cancelled, result_schema};
 use crate::result::{Rows, changed_schema, text_rows, text_schema, written_schema};
+use crate::routing::TUNDRA;
 use crate::routing::choice::{self, Routed};
 use crate::settings::{SessionSettings, checked_label};
 use crate::system::Names;
 use crate::tenants::Tenant;
+use crate::trace;
 use crate::trail::{Action, Deed};
 use crate::usage::{Account, Who};
 use crate::view::View;
@@ -32,6 +34,8 @@ use exec::context::{Cancel, QueryContext};
 use exec::memory::MemoryPool;
 use exec::meter::thread_time;
 use flight_proto::policy::Routes;
+use flight_proto::trace as traces;
+use flight_proto::work;
 use parking_lot::Mutex;
 use planner::{PlannedQuery, PlannerOptions, Statement};
 use std::fmt::Display;
@@ -39,6 +43,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Wake, Waker};
 use std::time::{Duration, Instant};
+use tracing::field::Empty;
+use tracing::{Instrument, Span};
 
 /// A client's conversation with the coordinator; cheap to clone.
 #[derive(Clone)]
@@ -95,6 +101,8 @@ struct Call {
     deadline: Option<Duration>,
     listed: Arc<ListedQuery>,
     account: Arc<Account>,
+    /// Where its trace is kept.
+    span: Span,
 }
 
 /// Cancels an attempt with its statement.
@@ -208,7 +216,8 @@ impl Session {
 
     /// What a statement gives and takes; its parameters are not known yet.
     pub(crate) async fn outline(&self, sql: &str) -> Result<Outline> {
-        let bound = self.bind(sql, None).await?;
+        let span = work!(&traces::current(), "planning", cached = Empty, error.type = Empty);
+        let bound = self.bind(sql, None, &span).await?;
         let statement = &*bound.routed.statement;
         let query = explain::query_of(statement);
         Ok(Outline {
@@ -219,22 +228,32 @@ impl Session {
     }
 
     pub(crate) async fn plan(&self, sql: &str, parameters: Vec<Value>) -> Result<Planned> {
+        let planned = self.plan_numbered(sql, parameters).await;
+        planned.inspect_err(|error| trace::not_planned(self.tenant(), error))
+    }
+
+    /// Plans a statement that has a number already, by which its errors are logged.
+    async fn plan_numbered(&self, sql: &str, parameters: Vec<Value>) -> Result<Planned> {
         let begun = Instant::now();
-        let bound = self.bind(sql, Some(parameters.clone())).await;
+        let span = work!(&traces::current(), "planning", cached = Empty, error.type = Empty);
+        let bound = self.bind(sql, Some(parameters.clone()), &span).await;
+        let bound = bound.inspect_err(|error| trace::not_bound(&span, error));
         let BoundTo { routed, view, routes, access } =
             bound.inspect_err(|error| self.note(Action::StatementFailed, 0, sql, error))?;
         Ok(Planned { sql: sql.into(), parameters, routed, routes, access, view, planning: begun.elapsed() })
     }
 
     /// Planning takes milliseconds of pure computation: it happens beside the tasks that serve.
-    async fn bind(&self, sql: &str, parameters: Option<Vec<Value>>) -> Result<BoundTo> {
+    async fn bind(&self, sql: &str, parameters: Option<Vec<Value>>, span: &Span) -> Result<BoundTo> {
         let view = self.current_view().await?;
         let rights = Arc::new(self.rights()?);
         let known = self.routes();
         let routes = known.as_ref().map_or(0, |(version, _)| *version);
         let access = rights.revision();
         let asked = Asked { sql: sql.into(), parameters, routes, access };
-        if let Some(routed) = self.tenant.plans.get(&asked, &view) {
+        let known_plan = self.tenant.plans.get(&asked, &view);
+        span.record("cached", known_plan.is_some());
+        if let Some(routed) = known_plan {
             // Whoever it was planned for, it means the same; not everybody may run it.
             rights.check(&routed.statement, routed.reads.as_deref())?;
             return Ok(BoundTo { routed, view, routes, access });
@@ -294,12 +313,20 @@ impl Session {
     pub(crate) async fn run(&self, planned: Planned, query_id: u128) -> Result<Rows> {
         let sql = planned.sql.clone();
         self.note(Action::Statement, query_id, &sql, &"");
-        let counted = self.run_counted(planned, query_id).await;
-        let counted = counted.inspect_err(|error| self.note(Action::StatementFailed, query_id, &sql, error));
+        let span = trace::of_statement(query_id, self.tenant(), &self.principal, &sql);
+        let counted = self.run_counted(planned, query_id).instrument(span.clone()).await;
+        let failed = move |error: &Error| trace::failed(&span, error);
+        let counted = counted.inspect_err(|error| {
+            failed(error);
+            self.note(Action::StatementFailed, query_id, &sql, error);
+        });
         let outcome = if counted.is_ok() { "started" } else { "failed" };
         metrics::counter!("tundra_statements_total", "outcome" => outcome).increment(1);
         let session = self.clone();
-        let told = move |error: &Error| session.note(Action::StatementFailed, query_id, &sql, error);
+        let told = move |error: &Error| {
+            failed(error);
+            session.note(Action::StatementFailed, query_id, &sql, error);
+        };
         counted.map(|rows| rows.on_error(told))
     }
 
@@ -340,7 +367,8 @@ impl Session {
         let deadline = timeout.map(|timeout| self.coordinator.now() + timeout);
         let deleted = self.coordinator.tenants.catalog().snapshot().deleted_up_to(self.tenant());
         let statement = statement_id(self.tenant(), deleted, &planned.sql, &planned.parameters);
-        Ok(Call { id, statement, losses: Arc::default(), cancel, deadline, listed, account })
+        let span = traces::current();
+        Ok(Call { id, statement, losses: Arc::default(), cancel, deadline, listed, account, span })
     }
 
     async fn run_once(&self, planned: Planned, call: &Call) -> Result<Rows> {
@@ -348,7 +376,7 @@ impl Session {
             && (planned.routes, planned.access) == (self.routes_version(), self.rights()?.revision());
         let planned = match current {
             true => planned,
-            false => self.plan(&planned.sql, planned.parameters).await?,
+            false => self.plan_numbered(&planned.sql, planned.parameters).await?,
         };
         let statement = &planned.routed.statement;
         // Rights may have changed since it was planned.
@@ -362,6 +390,7 @@ impl Session {
                     return self.run_routed(&planned, choice, call).await;
                 }
                 self.check_forced(query)?;
+                call.span.record("engine", TUNDRA);
                 let started = self.begin(query, &planned, call).await?;
                 Ok(started.running.into_rows(schema))
             }
@@ -423,6 +452,7 @@ impl Session {
             view.check(table)?;
         }
         let (group, limits) = self.group(call);
+        let queued = work!(&call.span, "queue", workload_group = &*group);
         let entering = coordinator.admission.enter(&group, limits);
         let late = async {
             match call.deadline {
@@ -436,6 +466,7 @@ impl Session {
             () = cancelled(&call.cancel) => return Err(exec::error::Error::Cancelled.into()),
             () = late => return Err(exec::error::Error::DeadlineExceeded.into()),
         };
+        drop(queued);
         self.start_in(slot, query, view, call)
     }
 
@@ -475,6 +506,7 @@ impl Session {
             meter: call.account.meter().clone(),
             settings: settings.execution,
             clock: Arc::new(move || started.elapsed()),
+            span: trace::of_attempt(&call.span),
         });
         // A client may have cancelled it while it queued.
         context.check()?;

@@ -14,6 +14,7 @@ pub mod replication;
 pub mod schema;
 pub mod spending;
 pub mod ticket;
+pub mod trace;
 pub mod usage;
 
 pub use prost::Message;

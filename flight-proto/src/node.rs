@@ -416,6 +416,9 @@ pub struct Hydrate {
     pub manifest: Option<Manifest>,
     #[prost(message, optional, tag = "3")]
     pub dealing: Option<Dealing>,
+    /// As [`Run::traceparent`].
+    #[prost(string, tag = "4")]
+    pub traceparent: String,
 }
 
 /// Summarise buckets of a version.
@@ -555,6 +558,12 @@ pub struct Run {
     /// How often the shard tells what was used, and before its last word; 0: never.
     #[prost(uint32, tag = "21")]
     pub usage_every_ms: u32,
+    /// The statement that it is an attempt of, as clients know it: 16 bytes; empty where a node of a release before asks.
+    #[prost(bytes = "bytes", tag = "22")]
+    pub statement: prost::bytes::Bytes,
+    /// The span that this belongs to, as [`crate::trace::TraceParent`] writes it; empty: none that is kept.
+    #[prost(string, tag = "23")]
+    pub traceparent: String,
 }
 
 /// What does a query wait for?

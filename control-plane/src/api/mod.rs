@@ -19,13 +19,17 @@ use crate::config::Login;
 use crate::database::Database;
 use crate::error::Error;
 use crate::lease::Lease;
+use axum::extract::Request;
 use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
+use axum::middleware::{self, Next};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use flight_proto::admin::Failure;
+use flight_proto::trace;
 use std::sync::Arc;
+use tracing::Instrument;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -87,10 +91,24 @@ pub(crate) fn router(api: Arc<Api>) -> Router {
     routes
         .route("/.well-known/jwks.json", get(issuers::jwks))
         .with_state(api)
+        .layer(middleware::from_fn(traced))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/openapi.json", get(|| async move { Json(description) }))
         .route("/docs", get(|| async { Html(PAGE) }))
         .fallback(unknown)
+}
+
+/// Answers a call of the API within a span of its own.
+async fn traced(request: Request, next: Next) -> Response {
+    let path = request.uri().path();
+    if !path.starts_with("/api/") {
+        return next.run(request).await;
+    }
+    let sent = request.headers().get("traceparent").and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let span = trace::http_call(request.method().as_str(), path, sent);
+    let response = next.run(request).instrument(span.clone()).await;
+    trace::http_answered(&span, response.status().as_u16());
+    response
 }
 
 async fn unknown(method: Method, uri: Uri) -> Failed {

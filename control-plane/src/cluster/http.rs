@@ -8,6 +8,7 @@ use crate::hex;
 use crate::json::Coordinator;
 use flight_proto::admin::{Failure, PastRefresh, Policy, Publish, Published, RunSchedule};
 use flight_proto::policy::Signed;
+use flight_proto::trace;
 use flight_proto::usage::Usage;
 use futures::FutureExt;
 use futures::future::{BoxFuture, join_all};
@@ -150,6 +151,10 @@ impl HttpCluster {
         let mut request = self.http.request(method, place).timeout(TIMEOUT);
         if let Some(Login { name, password }) = &self.login {
             request = request.basic_auth(name, Some(password));
+        }
+        let traceparent = trace::sent(&trace::current());
+        if !traceparent.is_empty() {
+            request = request.header("traceparent", traceparent);
         }
         if let Some(body) = body {
             request = request.header(CONTENT_TYPE, "application/json").body(body);

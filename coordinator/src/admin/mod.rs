@@ -29,7 +29,9 @@ use axum::routing::get;
 use axum::{Json, Router};
 use flight_proto::admin::Failure;
 use flight_proto::policy::DEFAULT_TENANT;
+use flight_proto::trace;
 use std::sync::{Arc, OnceLock};
+use tracing::Instrument;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -73,10 +75,24 @@ pub(crate) fn router(readiness: Readiness) -> Router {
         .routes(routes!(schedules::history))
         .split_for_parts();
     api.layer(middleware::from_fn_with_state(readiness.clone(), write_down))
+        .layer(middleware::from_fn(traced))
         .with_state(readiness)
         .route("/openapi.json", get(|| async move { Json(description) }))
         .route("/docs", get(|| async { Html(PAGE) }))
         .fallback(unknown)
+}
+
+/// Answers a call of the API within a span of its own.
+async fn traced(request: Request, next: Next) -> Response {
+    let path = request.uri().path();
+    if !path.starts_with("/api/") {
+        return next.run(request).await;
+    }
+    let sent = request.headers().get("traceparent").and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let span = trace::http_call(request.method().as_str(), path, sent);
+    let response = next.run(request).instrument(span.clone()).await;
+    trace::http_answered(&span, response.status().as_u16());
+    response
 }
 
 /// Who a call was admitted as, once it was.

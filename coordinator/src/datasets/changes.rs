@@ -10,6 +10,7 @@ use bytes::Bytes;
 use flight_proto::catalog::{Change, CreateSchema, Dataset, DropDataset, DropSchema};
 use flight_proto::manifest::{File, Manifest};
 use flight_proto::policy::DEFAULT_TENANT;
+use flight_proto::{trace, work};
 use object_store::{ObjectStoreExt, PutPayload};
 use planner::catalog::Table;
 use planner::{CreateExternalTable, TableName};
@@ -437,6 +438,8 @@ impl Datasets {
 
     /// Puts Parquet files among the dataset's objects.
     async fn put(&self, dataset: u64, files: Vec<Bytes>) -> Result<Vec<File>> {
+        let bytes: usize = files.iter().map(Bytes::len).sum();
+        let _span = work!(&trace::current(), "put files", dataset, files = files.len(), bytes);
         let mut known = Vec::new();
         for bytes in files {
             let name = (self.ground.random)()?;

@@ -25,6 +25,7 @@ use crate::shards::{Brought, Shards};
 use crate::view::{Resident, View};
 use flight_proto::catalog::{AllocateDataset, Change, Command, Dataset, Refresh};
 use flight_proto::manifest::{File, MANIFEST_FORMAT, Manifest};
+use flight_proto::{trace, work};
 use parking_lot::Mutex;
 use planner::catalog::{Partitioning, Table};
 use publish::dataset_of;
@@ -37,6 +38,7 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use storage::ColumnSchema;
 use tokio::sync::{Notify, OwnedMutexGuard, oneshot, watch};
+use tracing::Instrument;
 
 /// How long a query waits until this coordinator sees what the catalog has.
 const FOLLOWING: Duration = Duration::from_secs(10);
@@ -396,7 +398,9 @@ impl Datasets {
     async fn hydrate(&self, manifest: &Manifest) -> Result<Arc<Resident>> {
         self.check_files(manifest)?;
         let version = Version::of_manifest(manifest).map_err(shard_error)?;
-        let brought = self.ground.shards.bring_in(manifest, &version).await?;
+        let (dataset, number) = (manifest.dataset, manifest.version);
+        let span = work!(&trace::current(), "hydrate", table = manifest.name, dataset, version = number);
+        let brought = self.ground.shards.bring_in(manifest, &version).instrument(span).await?;
         Ok(resident(&self.tenant, &dataset_of(manifest), version.schema.to_vec(), brought))
     }
 
@@ -460,7 +464,7 @@ fn resident(tenant: &str, dataset: &Dataset, columns: Vec<ColumnSchema>, brought
 pub(crate) async fn to_the_end<T: Send + 'static>(
     work: impl Future<Output = Result<T>> + Send + 'static,
 ) -> Result<T> {
-    tokio::spawn(work).await.map_err(|error| Error::Internal(error.to_string()))?
+    tokio::spawn(work.in_current_span()).await.map_err(|error| Error::Internal(error.to_string()))?
 }
 
 fn not_brought_in(manifest: &Manifest, error: &Error) -> Error {

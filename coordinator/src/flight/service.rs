@@ -37,10 +37,12 @@ use arrow_flight::{
 use columnar::Value;
 use columnar::arrow::Strings;
 use flight_proto::Message;
+use flight_proto::trace::TraceParent;
 use futures::{StreamExt, stream};
 use std::sync::Arc;
 use tonic::metadata::MetadataValue;
 use tonic::{Request, Response, Status, Streaming};
+use tracing::Span;
 
 /// The state behind the calls.
 #[derive(Clone)]
@@ -64,7 +66,18 @@ impl Service {
 
     /// The session of a call; an error where who calls may not.
     pub(super) fn session<T>(&self, request: &Request<T>) -> Result<Session, Status> {
-        Ok(self.sessions.of(request)?)
+        let session = self.sessions.of(request)?;
+        let call = Span::current();
+        call.record("tenant", session.tenant());
+        call.record("principal", session.principal());
+        Ok(session)
+    }
+
+    /// The span that a ticket is fetched below, where the client sends none: that of the call that gave it.
+    pub(super) fn asked_by<T>(&self, request: &Request<T>, ticket: &Ticket) -> Option<TraceParent> {
+        let any = Any::decode(&*ticket.ticket).ok()?;
+        let statement = any.unpack::<TicketStatementQuery>().ok().flatten()?;
+        self.statements.asked_by(self.statement_id(request, &statement).ok()?)
     }
 
     async fn view<T>(&self, request: &Request<T>) -> Result<Arc<View>, Status> {

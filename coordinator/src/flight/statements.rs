@@ -10,9 +10,11 @@ use crate::result::Rows;
 use crate::session::{Planned, Session};
 use arrow::datatypes::SchemaRef;
 use columnar::Value;
+use flight_proto::trace::{self, TraceParent};
 use futures::{StreamExt, stream};
 use parking_lot::Mutex;
 use std::time::Duration;
+use tracing::{Instrument, Span};
 
 /// A ticket is good for so long after it was last used.
 const LIFETIME: Duration = Duration::from_secs(600);
@@ -38,6 +40,8 @@ struct Open {
     changes: bool,
     schema: SchemaRef,
     progress: Progress,
+    /// The call that asked for it: who fetches it without a context of its own goes on with that one's trace.
+    asked_by: Option<TraceParent>,
 }
 
 enum Progress {
@@ -84,9 +88,15 @@ impl Statements {
             changes,
             schema: schema.clone(),
             progress: Progress::Planned(Some(Box::new(planned))),
+            asked_by: trace::of(&Span::current()),
         };
         self.open.lock().insert(&tenant, id, open);
         Ok((id, schema))
+    }
+
+    /// The call that asked for a ticket.
+    pub(super) fn asked_by(&self, id: u128) -> Option<TraceParent> {
+        self.open.lock().get(&id)?.asked_by
     }
 
     /// Forgets a ticket that nobody has.
@@ -161,14 +171,15 @@ async fn run_all(work: Work, id: u128) -> Result<Rows> {
         return rows_of(affected);
     }
     // One after another, each started when those before are read.
+    let span = Span::current();
     let results = stream::iter(parameters).then(move |values| {
-        let (session, sql) = (session.clone(), sql.clone());
+        let (session, sql, span) = (session.clone(), sql.clone(), span.clone());
         async move {
             let rows = async {
                 let planned = session.plan(&sql, values).await?;
                 session.run(planned, id).await
             };
-            match rows.await {
+            match rows.instrument(span).await {
                 Ok(rows) => rows.left_stream(),
                 Err(error) => stream::iter([Err(error)]).right_stream(),
             }

@@ -9,11 +9,13 @@ use super::options::Wrapper;
 use super::pool::{Key, Permits};
 use super::watch::Watch;
 use crate::error::{Error, Result};
+use crate::trace;
 use exec::QueryContext;
 use exec::memory::Reservation;
 use exec::operator::Progress;
 use exec::runtime::{Edge, Exchange, LocalExchange};
 use flight_proto::catalog::ForeignServer;
+use flight_proto::work;
 use planner::RemoteQuery;
 use planner::catalog::Engine;
 use std::collections::{HashMap, VecDeque};
@@ -23,6 +25,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Wake, Waker};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
+use tracing::field::Empty;
+use tracing::{Instrument, Span};
 
 /// How long a thread that waits for room sleeps before it looks by itself.
 const LOOK: Duration = Duration::from_millis(100);
@@ -128,7 +132,7 @@ impl Foreign {
         let feeds: Vec<Feed> = feeds.collect();
         let (foreign, query, exchange) = (self.clone(), query.clone(), exchange.clone());
         let all = moved.clone();
-        tokio::spawn(async move {
+        let feeding = async move {
             let started = tokio::select! {
                 biased;
                 () = crate::query::cancelled(&query.cancel) => return,
@@ -138,7 +142,8 @@ impl Foreign {
                 all.iter().for_each(|moved| moved.fails(&error));
                 exchange.fail((&error).into());
             }
-        });
+        };
+        tokio::spawn(feeding.in_current_span());
         moved
     }
 
@@ -159,9 +164,11 @@ impl Foreign {
 
 /// Runs what may block, for as long as a permit is held.
 pub(super) fn spawn(permit: Permits, work: impl FnOnce() + Send + 'static) -> Result<()> {
+    // Its log lines are the statement's that it works for.
+    let span = Span::current();
     let held = move || {
         let _permit = permit;
-        work();
+        span.in_scope(work);
     };
     let spawned = std::thread::Builder::new().name("foreign".into()).spawn(held);
     spawned.map(drop).map_err(|error| Error::Environment(format!("no thread for a foreign server: {error}")))
@@ -170,6 +177,17 @@ pub(super) fn spawn(permit: Permits, work: impl FnOnce() + Send + 'static) -> Re
 impl Feed {
     fn run(self, watch: &Watch) {
         let begun = Instant::now();
+        let (server, engine) = (&self.server.name, &self.server.wrapper);
+        let span = work!(
+            &self.query.span,
+            "remote query",
+            server,
+            engine,
+            rows = Empty,
+            bytes = Empty,
+            error = Empty,
+            error.type = Empty,
+        );
         let fed = catch_unwind(AssertUnwindSafe(|| self.send_all(watch)));
         watch.over();
         self.moved.ends();
@@ -178,11 +196,14 @@ impl Feed {
         metrics::counter!("tundra_foreign_rows_total", &labels).increment(self.moved.rows());
         metrics::counter!("tundra_foreign_bytes_total", &labels).increment(self.moved.bytes());
         metrics::histogram!("tundra_foreign_seconds", &labels).record(begun.elapsed().as_secs_f64());
+        span.record("rows", self.moved.rows());
+        span.record("bytes", self.moved.bytes());
         let edge = self.edge();
         match fed {
             Ok(Ok(())) => self.exchange.finish(edge),
             Ok(Err(error)) => {
                 self.moved.fails(&error);
+                trace::attempt_failed(&span, &error);
                 let error = match self.query.check() {
                     // What it fails with then is that it was ended.
                     Err(ended) => ended,

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::Notify;
+use tracing::{Instrument, Span};
 
 /// How soon a server is told again that a statement is not wanted: one that is just about to begin misses it.
 const AGAIN: Duration = Duration::from_millis(50);
@@ -37,7 +38,7 @@ impl Watch {
         let ends = watch.ends.clone();
         let watching = Arc::downgrade(&watch);
         let cancel = cancel.clone();
-        tokio::spawn(async move {
+        let ending = async move {
             tokio::select! {
                 () = cancelled(&cancel) => {}
                 () = ends.notified() => return,
@@ -52,7 +53,9 @@ impl Watch {
                 if let Some(running) = running {
                     // It speaks with the server, which may not answer.
                     let (done, wait) = tokio::sync::oneshot::channel::<()>();
+                    let span = Span::current();
                     let told = std::thread::Builder::new().name("foreign-cancel".into()).spawn(move || {
+                        let _entered = span.enter();
                         if let Err(error) = running.try_cancel() {
                             tracing::debug!(
                                 "a statement of a foreign server is not cancelled: {}",
@@ -69,7 +72,8 @@ impl Watch {
                 }
                 tokio::time::sleep(AGAIN).await;
             }
-        });
+        };
+        tokio::spawn(ending.in_current_span());
         watch
     }
 

@@ -13,12 +13,14 @@ use crate::catalog::{CatalogState, TableSchedule};
 use crate::datasets::{Datasets, Refreshed, now_us, to_the_end};
 use crate::error::{Error, Result};
 use crate::tenants::Tenants;
+use crate::trace;
 use flight_proto::Message;
 use flight_proto::catalog::{Dataset, Refresh, RefreshMode};
 use flight_proto::node::{
     AskRefreshes, RefreshCause, RefreshOutcome, RefreshRun, Refreshes as Told, Service,
 };
 use flight_proto::policy::DEFAULT_TENANT;
+use flight_proto::trace::CALL;
 use history::History;
 use parking_lot::Mutex;
 use planner::catalog::Table;
@@ -29,6 +31,8 @@ use timetable::{Begun, Now, Task, Timetable};
 use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
+use tracing::field::Empty;
+use tracing::{Instrument, Span, info_span};
 
 /// Refreshes that run at once.
 const AT_ONCE: usize = 4;
@@ -179,7 +183,7 @@ impl Refreshes {
             let snapshot = catalog.borrow_and_update().clone();
             let (begun, next, is_scheduled) = self.look(&snapshot);
             for begun in begun {
-                let work = running.spawn(self.clone().work(begun.clone()));
+                let work = running.spawn(self.clone().traced_work(begun.clone()));
                 tasks.insert(work.id(), begun);
             }
             self.tell(&mut telling);
@@ -222,6 +226,17 @@ impl Refreshes {
         (timetable.begin(now), timetable.next(now), is_scheduled)
     }
 
+    async fn traced_work(self: Arc<Refreshes>, begun: Begun) {
+        let dataset = begun.task.dataset();
+        let datasets = self.datasets_of(dataset);
+        let tenant = datasets.as_ref().map_or("", |datasets| datasets.tenant());
+        let cause = tracing::field::debug(begun.cause);
+        let table = self.name_of(dataset);
+        let span =
+            info_span!(target: CALL, parent: None, "refresh", tenant, dataset, table, cause, error = Empty);
+        self.work(begun).instrument(span).await;
+    }
+
     async fn work(self: Arc<Refreshes>, begun: Begun) {
         // The semaphore is never closed.
         let _slot = self.slots.acquire().await;
@@ -237,6 +252,7 @@ impl Refreshes {
                 let succeeded = matches!(outcome, Ok(_) | Err(Error::NotFound(_)));
                 let failures = self.state.lock().timetable.ended(begun.task, succeeded, self.now());
                 if let Err(error) = &outcome {
+                    trace::attempt_failed(&Span::current(), error);
                     tracing::warn!("table '{}' was not refreshed: {error}", self.name_of(dataset));
                 }
                 self.end(run, began, &outcome, failures);
@@ -244,6 +260,7 @@ impl Refreshes {
             Task::Reconcile(dataset) => {
                 let outcome = to_the_end(async move { datasets?.reconcile_one(dataset).await }).await;
                 if let Err(error) = &outcome {
+                    trace::attempt_failed(&Span::current(), error);
                     tracing::warn!("dataset {dataset} could not be compared with the object store: {error}");
                 }
                 let mut state = self.state.lock();

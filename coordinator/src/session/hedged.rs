@@ -93,7 +93,11 @@ impl Session {
         let begun = Instant::now();
         tracing::debug!("a query is tried without shard {slow:016x}, which holds it up");
         match self.start_in(slot, query, &view, call) {
-            Ok(started) => Some(Second { started, begun }),
+            Ok(started) => {
+                let span = &started.query.span;
+                span.record("without_shard", tracing::field::display(format_args!("{slow:016x}")));
+                Some(Second { started, begun })
+            }
             Err(error) => {
                 tracing::debug!("a query is not tried without shard {slow:016x}: {error}");
                 None

@@ -52,7 +52,7 @@ impl Session {
             pause = (pause * 2).min(AGAIN.1);
             // Who asked the same may have been blamed for it meanwhile.
             self.coordinator.quarantine.check(call.statement)?;
-            planned = self.plan(&sql, parameters).await?;
+            planned = self.plan_numbered(&sql, parameters).await?;
         }
     }
 

@@ -115,6 +115,7 @@ impl Session {
                 started
             }
         };
+        call.span.record("engine", &*candidate.engine);
         metrics::counter!("tundra_routes_total", "engine" => candidate.kind).increment(1);
         let (tenant, shape, engine) = (self.tenant.clone(), choice.shape.clone(), candidate.engine.clone());
         let kind = candidate.kind;

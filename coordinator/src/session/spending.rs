@@ -5,6 +5,7 @@ use crate::admission::Limits;
 use crate::error::{Error, Result};
 use crate::explain;
 use crate::result::Rows;
+use crate::trace::Ending;
 use crate::usage::Verdict;
 use planner::{PlannedQuery, Statement};
 use std::sync::Arc;
@@ -19,7 +20,13 @@ impl Session {
         self.check_budgets(&planned, &call)?;
         let rows = self.run_planned(planned, &call).await;
         match rows {
-            Ok(rows) => Ok(rows.counted(call.account)),
+            Ok(rows) => {
+                let rows = rows.counted(call.account.clone());
+                Ok(match call.span.is_disabled() {
+                    true => rows,
+                    false => rows.until_read(Ending { span: call.span, account: call.account }),
+                })
+            }
             Err(error) => Err(call.account.cause(error)),
         }
     }

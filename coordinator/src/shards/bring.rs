@@ -4,9 +4,9 @@ use super::Brought;
 use super::nodes::Nodes;
 use super::seating::NodeView;
 use crate::error::{Error, Result};
-use flight_proto::Message;
 use flight_proto::manifest::Manifest;
 use flight_proto::node::{Held, Hydrate, Service, Summaries, Summarize, VersionName};
+use flight_proto::{Message, trace};
 use futures::future::{join_all, try_join_all};
 use shard::service::words::dealing_of;
 use shard::{Placement, VersionId};
@@ -85,6 +85,7 @@ impl Nodes {
             epoch: self.catalog.leadership().term,
             manifest: Some(manifest.clone()),
             dealing: Some(dealing_of(&set, &self.options.hydration)),
+            traceparent: trace::sent(&trace::current()),
         };
         let request = bytes::Bytes::from(request.encode_to_vec());
         let calls = nodes.iter().map(|node| async {

@@ -11,8 +11,8 @@ use columnar::frame::FrameDecoder;
 use exec::QueryContext;
 use exec::plan::TableRef;
 use exec::runtime::{Profile, Topology};
-use flight_proto::Message;
 use flight_proto::node::{FailureKind, Ran, Run, Service, Share, Told, Used, VersionName};
+use flight_proto::{Message, trace};
 use network::{Peers, Stream};
 use planner::PlannedQuery;
 use shard::VersionId;
@@ -94,6 +94,7 @@ impl QueryThere {
             let mut fragments = plan.fragments.iter();
             fragments.any(|fragment| topology.senders(fragment.id).contains(&place))
         };
+        let traceparent = trace::sent(&query.span);
         let (sender, told) = mpsc::channel(QUEUE);
         let enough = watch::Sender::new(false);
         let mut tasks = JoinSet::new();
@@ -125,6 +126,8 @@ impl QueryThere {
                 parallelism: query.settings.parallelism as u64,
                 disturb: query.settings.disturb,
                 usage_every_ms: SHARDS_TELL_MS,
+                statement: query.query_id.to_be_bytes().to_vec().into(),
+                traceparent: traceparent.clone(),
             };
             let is_enough = enough.subscribe();
             let (peers, sender, seating) = (nodes.peers.clone(), sender.clone(), seating.clone());

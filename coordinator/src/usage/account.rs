@@ -137,7 +137,8 @@ impl Account {
         }
     }
 
-    fn measures(&self) -> Measures {
+    /// What was used so far.
+    pub(crate) fn measures(&self) -> Measures {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let here_us = u64::try_from(self.meter.processor().as_micros()).unwrap_or(u64::MAX);
         let mut used = Measures {

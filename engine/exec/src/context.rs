@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Waker;
 use std::time::Duration;
+use tracing::Span;
 
 /// The identity and the limits of one query. Every call that works for it carries this.
 #[derive(Clone)]
@@ -31,6 +32,8 @@ pub struct QueryContext {
     pub settings: Settings,
     /// Time since an arbitrary start; monotonic, given from above.
     pub clock: Arc<dyn Fn() -> Duration + Send + Sync>,
+    /// What fragments and pipelines are told below, where its trace is kept; else none.
+    pub span: Span,
 }
 
 /// What may be varied without changing an answer.
@@ -115,6 +118,7 @@ impl QueryContext {
             meter: Arc::default(),
             settings: Settings::default(),
             clock: Arc::new(move || start.elapsed()),
+            span: Span::none(),
         }
     }
 

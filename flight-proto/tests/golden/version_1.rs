@@ -292,7 +292,8 @@ fn segments(samples: &mut Samples) {
     samples.check("AskSegments", ask);
     samples.check("HaveSegments", HaveSegments { bytes: vec![0, 1 << 20] });
     samples.check("TakeSegment", TakeSegment { tenant: "default".into(), dataset: 7, key });
-    let hydrate = Hydrate { epoch: 3, manifest: Some(a_manifest()), dealing: Some(dealing()) };
+    let hydrate =
+        Hydrate { epoch: 3, manifest: Some(a_manifest()), dealing: Some(dealing()), ..Hydrate::default() };
     samples.check("Hydrate", hydrate);
     samples.check("Summarize", Summarize { version: Some(name()), buckets: vec![0, 2, 31] });
     samples.check("Summaries", Summaries { buckets: vec![b"abc"[..].into(), b""[..].into()] });
@@ -325,7 +326,7 @@ fn queries(samples: &mut Samples) {
         batch_rows: 2048,
         parallelism: 8,
         disturb: Some(5),
-        usage_every_ms: 0,
+        ..Run::default()
     };
     samples.check("Run", run.clone());
     samples.check("Run without bounds", Run { milliseconds_left: None, disturb: None, ..run });

@@ -9,9 +9,9 @@ use flight_proto::catalog::{
 };
 use flight_proto::manifest::{File, Manifest};
 use flight_proto::node::{
-    AskQuarantine, AskRefreshes, AskWaiting, Edge, Heartbeat, Input, Load, Orders, Quarantine, Quarantined,
-    Ran, RefreshCause, RefreshOutcome, RefreshRun, Refreshes, Rows, Run, RunningQuery, ScheduleName, Speaks,
-    Stage, StoreUse, Told, Used, Waiting, WantedKeys,
+    AskQuarantine, AskRefreshes, AskWaiting, Edge, Heartbeat, Hydrate, Input, Load, Orders, Quarantine,
+    Quarantined, Ran, RefreshCause, RefreshOutcome, RefreshRun, Refreshes, Rows, Run, RunningQuery,
+    ScheduleName, Speaks, Stage, StoreUse, Told, Used, Waiting, WantedKeys,
 };
 use flight_proto::policy::Signed;
 use flight_proto::replication::{Answer, AskVersions, Question, Request, Response};
@@ -47,6 +47,15 @@ pub(crate) fn samples(samples: &mut Samples) {
     foreign(samples);
     usage(samples);
     access::samples(samples);
+    traces(samples);
+}
+
+/// What says that calls of several nodes belong together.
+fn traces(samples: &mut Samples) {
+    let traceparent = String::from("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
+    let run = Run { statement: vec![9; 16].into(), traceparent: traceparent.clone(), ..Run::default() };
+    samples.check("Run of a trace", run);
+    samples.check("Hydrate of a trace", Hydrate { epoch: 3, traceparent, ..Hydrate::default() });
 }
 
 /// What queries use, and what it may cost.

@@ -7,6 +7,7 @@
 use super::lower::{Lowered, lower};
 use super::pipeline::{After, Node, Pipeline, PipelineTask, Stage};
 use super::profile::MorselCount;
+use super::spans::{self, Spans};
 use super::workers::{Job, JobStatus, STACK_BYTES};
 use super::{FragmentEnvironment, Profile, WorkDone};
 use crate::context::QueryContext;
@@ -20,6 +21,7 @@ use parking_lot::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::task::{Poll, Wake, Waker};
+use tracing::Span;
 
 /// Starts `fragment` on this shard and returns without waiting for any of it.
 pub fn run(fragment: &Fragment, environment: FragmentEnvironment) -> Result<RunningFragment> {
@@ -31,8 +33,9 @@ fn start(fragment: &Fragment, environment: FragmentEnvironment) -> Result<Runnin
     #[cfg(debug_assertions)]
     let fragment = &through_bytes(fragment)?;
     let results = ResultQueue::new();
-    let lowered = lower(fragment, &environment, &results)?;
-    let shared = Arc::new(Shared::new(environment, lowered, results));
+    let spans = Spans::begin(&environment, fragment);
+    let lowered = lower(fragment, &environment, &results).inspect_err(|error| spans.fail(error))?;
+    let shared = Arc::new(Shared::new(environment, lowered, results, spans));
     let on_cancel = Waker::from(Arc::new(OnCancel(Arc::downgrade(&shared))));
     shared.environment.query.cancel.on_cancel(&on_cancel);
     shared.start_ready();
@@ -99,6 +102,7 @@ struct Shared {
     /// Over, well or not: tasks that still wait shall end.
     stopped: AtomicBool,
     graph: Mutex<Graph>,
+    spans: Spans,
 }
 
 struct Graph {
@@ -115,6 +119,8 @@ struct PipelineNode {
     after: Vec<After>,
     /// Tasks not done; `None` before the start.
     tasks: Option<usize>,
+    /// From its start to its end.
+    span: Span,
 }
 
 struct SinkNode {
@@ -126,7 +132,12 @@ struct SinkNode {
 }
 
 impl Shared {
-    fn new(environment: FragmentEnvironment, lowered: Lowered, results: Arc<ResultQueue>) -> Shared {
+    fn new(
+        environment: FragmentEnvironment,
+        lowered: Lowered,
+        results: Arc<ResultQueue>,
+        spans: Spans,
+    ) -> Shared {
         let feeders =
             |sink: usize| lowered.pipelines.iter().filter(|pipeline| pipeline.sink_index == sink).count();
         let sinks =
@@ -136,7 +147,7 @@ impl Shared {
         let sinks = sinks.collect();
         let pipelines = lowered.pipelines.into_iter().map(|pipeline| {
             let after = pipeline.after.clone();
-            Some(PipelineNode { pipeline: Arc::new(pipeline), after, tasks: None })
+            Some(PipelineNode { pipeline: Arc::new(pipeline), after, tasks: None, span: Span::none() })
         });
         Shared {
             graph: Mutex::new(Graph { pipelines: pipelines.collect(), sinks, tasks: Vec::new() }),
@@ -145,6 +156,7 @@ impl Shared {
             morsels: lowered.morsels,
             results,
             stopped: AtomicBool::new(false),
+            spans,
         }
     }
 
@@ -168,6 +180,7 @@ impl Shared {
                         .min(self.environment.workers.threads())
                         .max(1);
                     node.tasks = Some(tasks);
+                    node.span = self.spans.pipeline(index, &node.pipeline, &self.nodes, tasks);
                     Some((index, node.pipeline.clone(), tasks))
                 })
                 .collect()
@@ -230,7 +243,9 @@ impl Shared {
             });
             (over, finalize)
         };
-        drop(over);
+        if let Some(PipelineNode { pipeline, span, .. }) = over {
+            spans::end_pipeline(span, &pipeline);
+        }
         if let Some((sink_index, sink)) = finalize {
             match sink.part.finalize() {
                 Ok(works) => self.finalize(sink_index, &sink, works),
@@ -280,6 +295,7 @@ impl Shared {
         };
         if complete {
             if !self.stopped.swap(true, Ordering::AcqRel) {
+                self.spans.end();
                 self.results.end(Ok(()));
             }
         } else if !self.is_stopped() {
@@ -292,6 +308,7 @@ impl Shared {
         if self.stopped.swap(true, Ordering::AcqRel) {
             return;
         }
+        self.spans.fail(&error);
         self.results.end(Err(error.clone()));
         self.environment.exchange.fail(error);
         let graph = {

@@ -11,6 +11,7 @@ pub mod local;
 mod lower;
 mod pipeline;
 pub mod profile;
+mod spans;
 pub mod waiters;
 pub mod wanted;
 pub mod workers;

@@ -6,6 +6,7 @@ mod load;
 mod orders;
 mod queries;
 mod run;
+mod spans;
 pub mod words;
 
 use crate::hydrate::Options;

@@ -5,6 +5,7 @@
 //! any coordinator that was heard of lately.
 
 use super::Node;
+use super::spans;
 use super::words::{from_dealing, held_of, speaks_of, told_hydration};
 use crate::{Error, Others, Result, Version, VersionId, hydrate_one};
 use flight_proto::Message;
@@ -18,6 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
+use tracing::Instrument;
 
 /// Between two heartbeats.
 const HEARTBEAT: Duration = Duration::from_millis(300);
@@ -244,7 +246,10 @@ impl Node {
             }
             let brought = async {
                 let manifest = self.manifest(name).await?;
-                self.bring_in(&manifest, dealing, keep, Some(&self.others())).await
+                let span = spans::of_hydration(self, &manifest, "");
+                let others = self.others();
+                let bringing = self.bring_in(&manifest, dealing, keep, Some(&others));
+                spans::of_outcome(bringing).instrument(span).await
             };
             if let Err(error) = brought.await {
                 // The others may fare better.
@@ -332,7 +337,9 @@ impl Node {
         };
         self.told.state.lock().prepared.insert(id.clone(), Instant::now());
         // Nobody has it before.
-        self.bring_in(&manifest, &dealing, true, None).await.map_err(|error| error.to_string())?;
+        let span = spans::of_hydration(self, &manifest, &request.traceparent);
+        let bringing = spans::of_outcome(self.bring_in(&manifest, &dealing, true, None)).instrument(span);
+        bringing.await.map_err(|error| error.to_string())?;
         self.told.state.lock().prepared.insert(id.clone(), Instant::now());
         let holding = self.shard.holding(&id).ok_or("the version was dropped meanwhile")?;
         Ok(held_of(&id, &holding))

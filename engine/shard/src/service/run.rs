@@ -3,6 +3,7 @@
 use super::Node;
 use super::exchange::NodeExchange;
 use super::queries::Running;
+use super::spans;
 use super::words::{FRAMES, failure_of, pieces, profile_of, query_id};
 use crate::{Shard, VersionId};
 use columnar::Batch;
@@ -12,8 +13,8 @@ use exec::context::{Cancel, Settings};
 use exec::error::{Error, Result};
 use exec::plan::{Fragment, TableRef};
 use exec::runtime::{Exchange, FragmentEnvironment, RunningQuery, Tables, Topology};
-use flight_proto::Message;
 use flight_proto::node::{Done, Failure, FailureKind, Ran, Run, Started, Told, Used};
+use flight_proto::{Message, trace};
 use network::{Sender, Stream};
 use std::collections::HashMap;
 use std::future::poll_fn;
@@ -23,6 +24,7 @@ use std::task::Poll;
 use std::time::Duration;
 use storage::Table;
 use tokio::time::Instant;
+use tracing::{Instrument, Span};
 
 /// What a shard reads for a query.
 struct Shares(HashMap<VersionId, Arc<Table>>);
@@ -87,13 +89,24 @@ impl Sending {
 /// Serves the stream by which a coordinator runs a part of a query. The end of the stream ends the part.
 pub(super) async fn serve(node: &Arc<Node>, mut stream: Stream) {
     let Ok(Some(request)) = stream.receiver.receive().await else { return };
-    let told = match Run::decode(request) {
-        Ok(run) => start(node, run),
-        Err(error) => Err(internal(format!("the start of a query is not understood: {error}"))),
-    };
-    let mut part = match told {
+    match Run::decode(request) {
+        Ok(run) => {
+            let span = spans::of_part(node, &run);
+            serve_part(node, run, stream).instrument(span).await;
+        }
+        Err(error) => {
+            let failure = internal(format!("the start of a query is not understood: {error}"));
+            end(&mut *stream.sender, Told::Failed(failure)).await;
+        }
+    }
+}
+
+async fn serve_part(node: &Arc<Node>, run: Run, mut stream: Stream) {
+    let span = Span::current();
+    let mut part = match start(node, run, &span) {
         Ok(part) => part,
         Err(failure) => {
+            spans::fail(&span, &failure);
             if failure.kind() == FailureKind::Damaged {
                 node.mend(node.shard.versions().into_iter());
             }
@@ -123,6 +136,7 @@ pub(super) async fn serve(node: &Arc<Node>, mut stream: Stream) {
     };
     // The coordinator has all that it wants, and asks whether what it got was sound.
     let told = if enough { Some(part.ended()) } else { told };
+    spans::end(&span, &part.used(), told.as_ref());
     if let Some(told) = told {
         if part.usage_every.is_some() {
             let used = Ran { told: Some(Told::Used(part.used())) };
@@ -150,7 +164,7 @@ fn internal(message: String) -> Failure {
 }
 
 /// Starts the fragments.
-fn start(node: &Arc<Node>, run: Run) -> std::result::Result<Part, Failure> {
+fn start(node: &Arc<Node>, run: Run, span: &Span) -> std::result::Result<Part, Failure> {
     node.fence(run.epoch)?;
     let failed = |error: Error| failure_of(&error);
     let id = query_id(&run.query).ok_or_else(|| internal("a query without identity".into()))?;
@@ -179,6 +193,7 @@ fn start(node: &Arc<Node>, run: Run) -> std::result::Result<Part, Failure> {
             disturb: run.disturb,
         },
         clock: Arc::new(move || started.elapsed()),
+        span: trace::kept(span.clone()),
         ..QueryContext::new(id, memory.clone())
     });
     let losses = storage::mapping::losses();
