@@ -290,7 +290,7 @@ async fn users_log_in_with_their_passwords_and_no_others() {
         &mut root,
         &[
             "CREATE USER ann PASSWORD 'pw'",
-            "CREATE USER none",
+            "CREATE USER nopassword",
             "CREATE ROLE \"group\" PASSWORD 'gw'",
             "CREATE USER boss SUPERUSER PASSWORD 'bw'",
         ],
@@ -434,7 +434,7 @@ async fn policies_say_which_rows_are_read() {
             ("no policy 'other'", "DROP POLICY other ON bonus"),
             ("may fail", "CREATE POLICY p ON bonus FOR SELECT USING (CAST(amount AS INT) > 1)"),
             ("subquery", "CREATE POLICY p ON bonus FOR SELECT USING (EXISTS (SELECT 1))"),
-            ("parameters", "CREATE POLICY p ON bonus FOR SELECT USING (name = $1)"),
+            ("parameter", "CREATE POLICY p ON bonus FOR SELECT USING (name = $1)"),
             ("unknown column", "CREATE POLICY p ON bonus FOR SELECT USING (nam = 'x')"),
             ("boolean", "CREATE POLICY p ON bonus FOR SELECT USING (name)"),
             ("not supported", "CREATE POLICY p ON bonus USING (true)"),
@@ -481,7 +481,7 @@ async fn grants_last() {
     let mut ann = login(&server, "ann", "pw").await;
     assert_eq!(texts(&mut ann, "SELECT name FROM people").await, ["ann"]);
     let folder = server.end().await.unwrap();
-    std::fs::remove_dir_all(folder.path().join("catalog")).unwrap();
+    std::fs::remove_file(folder.path().join("catalog.redb")).unwrap();
     let server = again(folder).await;
     let mut ann = login(&server, "ann", "pw").await;
     assert_eq!(texts(&mut ann, "SELECT name FROM people").await, ["ann"]);

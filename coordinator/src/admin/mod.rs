@@ -17,7 +17,7 @@ use crate::coordinator::Coordinator;
 use crate::datasets::now_us;
 use crate::error::Error;
 use crate::http::Readiness;
-use crate::login::{ANONYMOUS, Credentials};
+use crate::login::Credentials;
 use crate::trail::{self, Action, Deed};
 use axum::extract::rejection::{BytesRejection, JsonRejection, QueryRejection};
 use axum::extract::{FromRequestParts, Request, State};
@@ -210,14 +210,9 @@ pub(crate) fn log_in(coordinator: &Coordinator, headers: &HeaderMap) -> Result<S
         return Err(Error::Unauthenticated("log in with Basic".into()).into());
     }
     let (users, state) = (&coordinator.config.users, coordinator.tenants.catalog().snapshot());
-    if users.is_empty() {
-        let restricted = state.tenants().any(|tenant| state.access(tenant).is_some());
-        if restricted {
-            let why = "users of SQL restrict each other, and the configuration names no operator: start coordinators with --users";
-            return Err(Error::Denied(why.into()).into());
-        }
-        let name = Some(credentials.user()).filter(|user| !user.is_empty());
-        return Ok(name.unwrap_or(ANONYMOUS).into());
+    if users.is_empty() && state.tenants().any(|tenant| state.access(tenant).is_some()) {
+        let why = "users of SQL restrict each other, and the configuration names no operator: start coordinators with --users";
+        return Err(Error::Denied(why.into()).into());
     }
     // Those of the default tenant that the configuration names are the operators.
     let caller = credentials.caller(Some(DEFAULT_TENANT), users, &state, now_us())?;

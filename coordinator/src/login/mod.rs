@@ -20,7 +20,7 @@ use std::fmt;
 /// What API keys begin with.
 const API_KEY: &str = "tundra_";
 /// Who calls without saying who.
-pub(crate) const ANONYMOUS: &str = "anonymous";
+const ANONYMOUS: &str = "anonymous";
 
 /// What a caller shows.
 #[derive(Clone, PartialEq, Eq)]

@@ -70,7 +70,10 @@ unsafe extern "C" fn clock_gettime(clock: libc::clockid_t, time: *mut libc::time
         libc::CLOCK_MONOTONIC
         | libc::CLOCK_MONOTONIC_RAW
         | libc::CLOCK_MONOTONIC_COARSE
-        | libc::CLOCK_BOOTTIME => Some(clocks.monotonic),
+        | libc::CLOCK_BOOTTIME
+        // What is counted of processors must not hang on the machine: nodes tell each other.
+        | libc::CLOCK_THREAD_CPUTIME_ID
+        | libc::CLOCK_PROCESS_CPUTIME_ID => Some(clocks.monotonic),
         _ => None,
     });
     match shown {
