@@ -11,7 +11,7 @@ impl Names {
         columns.extend(["may_login", "superuser", "has_password"].map(yes_or_no));
         columns.push(text("member_of"));
         let rows = self.rights.roles().into_iter().map(|(role, member_of)| {
-            let mut cells = row(&[role.name.clone()], &[]);
+            let mut cells = row(std::slice::from_ref(&role.name), &[]);
             cells.extend([role.login, role.superuser, !role.verifier.is_empty()].map(Value::boolean));
             cells.push(Value::varchar(&member_of.join(", ")));
             cells

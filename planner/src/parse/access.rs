@@ -63,11 +63,13 @@ pub(crate) enum AccessSyntax {
     },
 }
 
+/// A privilege (`None`: all of them), the columns that it is limited to, and where it stands.
+pub(crate) type WantedPrivilege = (Option<Privilege>, Vec<Ident>, Span);
+
 /// `GRANT … ON … TO …`, or `REVOKE … ON … FROM …`.
 #[derive(Debug, Clone)]
 pub(crate) struct GrantSyntax {
-    /// `None`: all.
-    pub(crate) privileges: Vec<(Option<Privilege>, Vec<Ident>, Span)>,
+    pub(crate) privileges: Vec<WantedPrivilege>,
     pub(crate) on: OnSyntax,
     pub(crate) grantees: Vec<Grantee>,
     /// `WITH GRANT OPTION`, or `GRANT OPTION FOR`.
@@ -319,7 +321,7 @@ fn as_roles(parser: &Parser<'_>, wanted: Vec<(Ident, Vec<Ident>)>) -> Result<Vec
     Ok(wanted.into_iter().map(|(name, _)| name).collect())
 }
 
-fn as_privileges(wanted: Vec<(Ident, Vec<Ident>)>) -> Result<Vec<(Option<Privilege>, Vec<Ident>, Span)>> {
+fn as_privileges(wanted: Vec<(Ident, Vec<Ident>)>) -> Result<Vec<WantedPrivilege>> {
     let known = |(name, columns): (Ident, Vec<Ident>)| {
         let all = name.value.eq_ignore_ascii_case("ALL");
         let privilege = Privilege::named(&name.value);
