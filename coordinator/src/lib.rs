@@ -24,6 +24,8 @@ mod losses;
 mod manifests;
 mod metrics;
 mod plans;
+mod pool;
+mod progress;
 mod quarantine;
 mod query;
 mod random;

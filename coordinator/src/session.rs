@@ -5,6 +5,7 @@ mod predicted;
 mod retries;
 mod routed;
 mod spending;
+mod waking;
 
 use crate::admission::{Limits, Slot};
 use crate::coordinator::{AskedBy, Coordinator, ListedQuery};
@@ -13,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::explain::{self, Measured};
 use crate::losses::Losses;
 use crate::plans::Asked;
+use crate::progress::Stage;
 use crate::quarantine::statement_id;
 use crate::query::{Registered, RunningQuery, cancelled, result_schema};
 use crate::result::{Rows, changed_schema, text_rows, text_schema, written_schema};
@@ -380,6 +382,8 @@ impl Session {
     /// Runs a statement that changes something. Its query ends with the client; the change itself does not.
     async fn change(&self, statement: &Arc<Statement>, view: &Arc<View>, call: &Call) -> Result<Rows> {
         let datasets = self.tenant.datasets.clone();
+        self.need_shards_to_change(statement, call)?;
+        call.listed.progress().comes_to(Stage::Running);
         match &**statement {
             Statement::CreateTableAs { name, if_not_exists, columns, query } => {
                 if !datasets.check_creatable(name, *if_not_exists, columns)? {
@@ -453,9 +457,11 @@ impl Session {
     /// Waits for a slot and starts the fragments.
     async fn start(&self, query: &PlannedQuery, view: &Arc<View>, call: &Call) -> Result<Started> {
         let coordinator = &self.coordinator;
+        self.need_shards(query, call)?;
         for table in &query.tables {
             view.check(table)?;
         }
+        call.listed.progress().comes_to(Stage::Queued);
         let (group, limits) = self.group(call);
         let entering = coordinator.admission.enter(&group, limits);
         let late = async {
@@ -470,6 +476,7 @@ impl Session {
             () = cancelled(&call.cancel) => return Err(exec::error::Error::Cancelled.into()),
             () = late => return Err(exec::error::Error::DeadlineExceeded.into()),
         };
+        call.listed.progress().comes_to(Stage::Running);
         self.start_in(slot, query, view, call)
     }
 
