@@ -21,6 +21,7 @@ use settings::Settings;
 #[derive(Args)]
 #[command(
     after_help = "Examples:\n  tundra scale policy set --minimum 2 --maximum 8 --processor 60 --window 'mon-fri 08:00-18:00=4'\n  \
+                        tundra scale policy set --minimum 0 --idle-after 15m\n  \
                         tundra scale policy show --json\n  tundra scale status\n  tundra scale history --limit 20\n  \
                         tundra scale replay --seeds 5 --output replay.json"
 )]

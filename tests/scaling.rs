@@ -6,104 +6,16 @@
 mod process;
 
 use std::fs;
-use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
 
+use process::control::Control;
 use process::{Server, TUNDRA, get};
 use serde_json::Value;
 
 /// Pairs of rows: enough work that statements wait for each other.
 const QUERY: &str = "SELECT count(*) FROM lineitem a JOIN lineitem b ON a.l_suppkey = b.l_suppkey";
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// `tundra control`, and the nodes that it launches; all are killed when dropped.
-struct Control {
-    process: Child,
-    url: String,
-    nodes: PathBuf,
-}
-
-impl Control {
-    fn start(folder: &Path, cluster: &Server) -> Control {
-        let data = folder.join("cluster");
-        let coordinator = fs::read_to_string(data.join("coordinators")).unwrap();
-        let nodes = folder.join("nodes");
-        let mut command = Command::new(TUNDRA);
-        command.arg("control").arg("--data").arg(folder.join("control"));
-        command.args(["--listen", "127.0.0.1:0", "--scale-look", "200"]);
-        command
-            .arg("--coordinators")
-            .arg(format!("http://{}", cluster.http))
-            .arg("--scale-local")
-            .arg(&nodes);
-        let certificates = data.join("certificates/shard-1");
-        for argument in [
-            format!("--coordinators={}", coordinator.trim()),
-            format!("--certificates={}", certificates.display()),
-            "--memory=256MiB".into(),
-            "--threads=1".into(),
-        ] {
-            command.arg("--scale-shard").arg(argument);
-        }
-        let mut process = command.stdout(Stdio::piped()).spawn().unwrap();
-        let mut line = String::new();
-        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let url = line.trim().strip_prefix("tundra control ready http=").unwrap_or_else(|| panic!("{line}"));
-        Control { url: url.into(), process, nodes }
-    }
-
-    fn run(&self, arguments: &[&str]) -> String {
-        let mut command = Command::new(TUNDRA);
-        let output = command.args(arguments).env("TUNDRA_CONTROL_URL", &self.url).output().unwrap();
-        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).unwrap()
-    }
-
-    fn status(&self) -> Value {
-        let status: Value = serde_json::from_str(&self.run(&["scale", "status", "--json"])).unwrap();
-        status[0].clone()
-    }
-
-    /// Waits for the status to be so.
-    fn until(&self, what: &str, holds: impl Fn(&Value) -> bool) -> Value {
-        let began = Instant::now();
-        loop {
-            let status = self.status();
-            if holds(&status) {
-                return status;
-            }
-            assert!(began.elapsed() < PATIENCE, "{what}: {status:#}");
-            std::thread::sleep(Duration::from_millis(200));
-        }
-    }
-
-    /// The numbers of the processes that were launched, and run.
-    fn pids(&self) -> Vec<String> {
-        let folders = fs::read_dir(&self.nodes).unwrap().flatten();
-        let pids = folders.filter_map(|folder| {
-            let text = fs::read_to_string(folder.path().join("pid")).ok()?;
-            let pid = text.split(' ').next()?.to_string();
-            // Its number may be another process's by now.
-            let line = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
-            String::from_utf8_lossy(&line).contains(folder.path().to_str()?).then_some(pid)
-        });
-        pids.collect()
-    }
-}
-
-impl Drop for Control {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-        for pid in self.pids() {
-            let _ = Command::new("kill").args(["-KILL", &pid]).status();
-        }
-    }
-}
 
 /// Asks the query again and again.
 struct Clients {
@@ -163,7 +75,10 @@ fn load_brings_a_shard_quiet_takes_it_and_a_killed_one_is_replaced() {
         "2",
     ]);
     let cluster = Server::of(&mut command);
-    let control = Control::start(folder.path(), &cluster);
+    let data = folder.path().join("cluster");
+    let coordinator = fs::read_to_string(data.join("coordinators")).unwrap();
+    let certificates = data.join("certificates/shard-1");
+    let control = Control::start(folder.path(), &cluster, coordinator.trim(), &certificates);
     let right = ask(&cluster.url);
 
     control.run(&["tenant", "set", "default", "--concurrency", "1"]);

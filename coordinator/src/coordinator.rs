@@ -6,6 +6,8 @@ use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::foreign::Foreign;
 use crate::hedge::Hedging;
+use crate::pool::Pool;
+use crate::progress::{Progress, Stage};
 use crate::quarantine::Quarantine;
 use crate::refreshes::Refreshes;
 use crate::tenants::Tenants;
@@ -30,6 +32,7 @@ pub(crate) struct Coordinator {
     pub(crate) workers: Arc<Workers>,
     pub(crate) memory: Arc<MemoryPool>,
     pub(crate) admission: Arc<Admission>,
+    pub(crate) pool: Arc<Pool>,
     pub(crate) started: Instant,
     pub(crate) quarantine: Quarantine,
     pub(crate) hedging: Hedging,
@@ -50,6 +53,7 @@ struct Running {
     asked: AskedBy,
     /// As it was planned last.
     planned: Option<Arc<Statement>>,
+    progress: Arc<Progress>,
     started: Instant,
 }
 
@@ -68,12 +72,14 @@ pub(crate) struct QuerySummary {
     pub(crate) principal: Arc<str>,
     pub(crate) sql: Arc<str>,
     pub(crate) elapsed: Duration,
+    pub(crate) stage: Stage,
 }
 
 /// A query in the list of those that run; dropping it takes it off.
 pub(crate) struct ListedQuery {
     coordinator: Arc<Coordinator>,
     key: (u128, u64),
+    progress: Arc<Progress>,
     started: Instant,
 }
 
@@ -100,6 +106,7 @@ impl Coordinator {
             workers,
             memory,
             admission,
+            pool: Pool::new(),
             started,
             quarantine,
             hedging: Hedging::new(),
@@ -135,8 +142,9 @@ impl Coordinator {
             return Err(Error::ShuttingDown);
         }
         let key = (query_id, self.listed.fetch_add(1, Ordering::Relaxed));
-        queries.insert(key, Running { cancel, asked, planned: None, started: Instant::now() });
-        Ok(ListedQuery { coordinator: self.clone(), key, started: Instant::now() })
+        let (progress, started) = (Arc::<Progress>::default(), Instant::now());
+        queries.insert(key, Running { cancel, asked, planned: None, progress: progress.clone(), started });
+        Ok(ListedQuery { coordinator: self.clone(), key, progress, started })
     }
 
     /// Keeps what a listed query does, for who asks for its plan.
@@ -186,6 +194,7 @@ impl Coordinator {
             principal: running.asked.principal.clone(),
             sql: running.asked.sql.clone(),
             elapsed: running.started.elapsed(),
+            stage: running.progress.stage(),
         };
         let mut listed: Vec<QuerySummary> = queries.iter().map(summary).collect();
         listed.sort_by_key(|query| std::cmp::Reverse(query.elapsed));
@@ -213,6 +222,13 @@ impl Coordinator {
 /// Where the runs of a query are in the list.
 fn runs_of(query_id: u128) -> RangeInclusive<(u128, u64)> {
     (query_id, 0)..=(query_id, u64::MAX)
+}
+
+impl ListedQuery {
+    /// How far it is.
+    pub(crate) fn progress(&self) -> &Progress {
+        &self.progress
+    }
 }
 
 impl Drop for ListedQuery {

@@ -4,6 +4,7 @@ use crate::catalog::{CatalogStore, MemberState, RaftMember, RaftStatus};
 use crate::coordinator::{Coordinator, QuerySummary};
 use crate::datasets::now_us;
 use crate::explain::query_of;
+use crate::progress::Stage;
 use crate::quarantine::Refused;
 use crate::refreshes::RefreshSummary;
 use crate::shards::Shards;
@@ -277,6 +278,12 @@ pub(crate) fn queries(coordinator: &Coordinator) -> Vec<admin::Query> {
         principal: query.principal.to_string(),
         sql: query.sql.to_string(),
         elapsed_ms: u64::try_from(query.elapsed.as_millis()).unwrap_or(u64::MAX),
+        state: match query.stage {
+            Stage::Planning => "planning".into(),
+            Stage::Queued => "queued".into(),
+            Stage::Waking => coordinator.pool.waking_text(coordinator.tenants.shards()),
+            Stage::Running => "running".into(),
+        },
         plan: None,
     };
     coordinator.listed().into_iter().map(query).collect()

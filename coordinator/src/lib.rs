@@ -26,6 +26,8 @@ mod losses;
 mod manifests;
 mod metrics;
 mod plans;
+mod pool;
+mod progress;
 mod quarantine;
 mod query;
 mod random;

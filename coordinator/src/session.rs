@@ -7,6 +7,7 @@ mod predicted;
 mod retries;
 mod routed;
 mod spending;
+mod waking;
 
 use crate::access::Rights;
 use crate::admission::{Limits, Slot};
@@ -16,6 +17,7 @@ use crate::explain::{self, Measured};
 use crate::login::Caller;
 use crate::losses::Losses;
 use crate::plans::Asked;
+use crate::progress::Stage;
 use crate::quarantine::statement_id;
 use crate::query::{Registered, RunningQuery, cancelled, result_schema};
 use crate::result::{Rows, changed_schema, text_rows, text_schema, written_schema};
@@ -448,9 +450,11 @@ impl Session {
     /// Waits for a slot and starts the fragments.
     async fn start(&self, query: &PlannedQuery, view: &Arc<View>, call: &Call) -> Result<Started> {
         let coordinator = &self.coordinator;
+        self.need_shards(query, call)?;
         for table in &query.tables {
             view.check(table)?;
         }
+        call.listed.progress().comes_to(Stage::Queued);
         let (group, limits) = self.group(call);
         let queued = work!(&call.span, "queue", workload_group = &*group);
         let entering = coordinator.admission.enter(&group, limits);
@@ -467,6 +471,7 @@ impl Session {
             () = late => return Err(exec::error::Error::DeadlineExceeded.into()),
         };
         drop(queued);
+        call.listed.progress().comes_to(Stage::Running);
         self.start_in(slot, query, view, call)
     }
 

@@ -233,11 +233,15 @@ impl Names {
 
     fn queries(&self) -> VirtualTable {
         let mut columns: Vec<ColumnSchema> = ["query", "principal", "sql"].into_iter().map(text).collect();
-        columns.push(wide("elapsed_ms"));
+        columns.extend([wide("elapsed_ms"), text("state")]);
         let queries = facts::queries(&self.coordinator)
             .into_iter()
             .filter(|query| self.owns(&query.tenant) && self.sees_user(&query.principal));
-        let rows = queries.map(|query| row(&[query.query, query.principal, query.sql], &[query.elapsed_ms]));
+        let rows = queries.map(|query| {
+            let mut row = row(&[query.query, query.principal, query.sql], &[query.elapsed_ms]);
+            row.push(Value::varchar(&query.state));
+            row
+        });
         VirtualTable { name: "queries".into(), rows: rows.collect(), columns }
     }
 }

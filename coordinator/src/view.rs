@@ -141,6 +141,16 @@ impl View {
         self.seating.as_ref().map_or(here, |seating| seating.nodes.len().max(1))
     }
 
+    /// Whether queries have shards to run on.
+    pub(crate) fn has_shards(&self) -> bool {
+        self.seating.as_ref().is_none_or(|seating| !seating.nodes.is_empty())
+    }
+
+    /// Whether a dataset is known that cannot be read at the moment.
+    pub(crate) fn lacks(&self, dataset: u64) -> bool {
+        self.datasets.get(&dataset).is_some_and(|resident| self.state_of(resident).is_err())
+    }
+
     /// Whether a table can be read, or why not.
     pub(crate) fn state_of(&self, resident: &Resident) -> Result<(), String> {
         let table = &resident.table;

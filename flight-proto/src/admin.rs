@@ -85,13 +85,68 @@ pub struct ShardLoad {
 pub struct Load {
     /// Statements that run.
     pub running: u64,
-    /// Statements that wait for their turn.
+    /// Statements that wait for their turn, or for shards.
     pub queued: u64,
-    /// How long the one that has waited longest has, in milliseconds; 0: none waits.
+    /// How long the one that has waited longest for its turn has, in milliseconds; 0: none waits.
     pub oldest_wait_ms: u64,
     /// Statements that got their turn since the start, and how long they waited for it together.
     pub admitted: u64,
     pub waited_us: u64,
+    /// Of those that wait, how many wait until a pool that sleeps is woken.
+    #[serde(default)]
+    pub waking: u64,
+    /// Statements that need shards, whether they run or wait; absent where it does not tell.
+    #[serde(default)]
+    pub in_use: Option<u64>,
+    /// For how long none did, in milliseconds; 0: one does now.
+    #[serde(default)]
+    pub idle_ms: Option<u64>,
+    /// In how many milliseconds the next refresh is due, as far as it is known here; 0: one runs.
+    #[serde(default)]
+    pub refresh_in_ms: Option<u64>,
+}
+
+/// What the control plane that launches and ends shards says of them, for a while.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PoolState {
+    pub rest: PoolRest,
+    /// The shards that there are to be; while it sleeps, those that it will be woken to.
+    pub wanted: u32,
+    /// How long this holds unless it is said again, in milliseconds.
+    pub valid_ms: u64,
+}
+
+/// Whether a pool that may be scaled to zero has shards.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PoolRest {
+    /// Shards are there.
+    #[default]
+    Awake,
+    /// They are ended at once if no statement needs them: what comes now waits for what becomes of it.
+    Closing,
+    /// There are none; statements that need shards wait, and are what it is woken by.
+    Asleep,
+    /// Shards are launched.
+    Waking,
+}
+
+impl PoolRest {
+    pub fn name(self) -> &'static str {
+        match self {
+            PoolRest::Awake => "awake",
+            PoolRest::Closing => "closing",
+            PoolRest::Asleep => "asleep",
+            PoolRest::Waking => "waking",
+        }
+    }
+}
+
+/// What a coordinator answers to that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PoolUse {
+    /// Statements that need shards, whether they run or wait. Of a pool that closes none is added that runs.
+    pub in_use: u64,
 }
 
 /// What the cluster's version was, and is.
@@ -332,6 +387,9 @@ pub struct Query {
     pub principal: String,
     pub sql: String,
     pub elapsed_ms: u64,
+    /// What it does or waits for: `planning`, `queued`, `waking (…)` or `running`; empty where it is not told.
+    #[serde(default)]
+    pub state: String,
     /// As `EXPLAIN` gives it; given for a single query, once it is planned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<String>,

@@ -469,6 +469,9 @@ pub struct RunningQuery {
     pub plan: Option<String>,
     #[prost(string, tag = "6")]
     pub tenant: String,
+    /// What it does or waits for; empty: one of a release before does not tell.
+    #[prost(string, tag = "7")]
+    pub state: String,
 }
 
 /// What does a coordinator refuse, and what is it to do about it?

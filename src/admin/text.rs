@@ -154,9 +154,11 @@ pub(super) fn hydrations(hydrations: &[Hydration]) -> String {
 pub(super) fn queries(queries: &Queries) -> String {
     let rows = queries.queries.iter().map(|query| {
         let (query_id, principal) = (query.query.clone(), of_tenant(&query.tenant, &query.principal));
-        [query_id, query.coordinator.to_string(), principal, seconds(query.elapsed_ms), query.sql.clone()]
+        let (coordinator, elapsed) = (query.coordinator.to_string(), seconds(query.elapsed_ms));
+        let state = if query.state.is_empty() { "-".into() } else { query.state.clone() };
+        [query_id, coordinator, principal, elapsed, state, query.sql.clone()]
     });
-    let mut text = aligned(["QUERY", "COORDINATOR", "PRINCIPAL", "SECONDS", "SQL"], rows);
+    let mut text = aligned(["QUERY", "COORDINATOR", "PRINCIPAL", "SECONDS", "STATE", "SQL"], rows);
     add_silent(&mut text, &queries.silent);
     text
 }

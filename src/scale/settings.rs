@@ -6,7 +6,7 @@ use control_plane::scaling::{ScalePolicy, Window};
 /// Flags that were given change something.
 #[derive(Args)]
 pub(super) struct Settings {
-    /// The fewest nodes, from 1
+    /// The fewest nodes; 0: none while no statement needs them, and the next one waits until they are launched
     #[arg(long, value_name = "N")]
     minimum: Option<u32>,
     /// The most nodes, those on their way included
@@ -36,6 +36,9 @@ pub(super) struct Settings {
     /// Launch for what is to be expected, by trend and by what the same time needed before
     #[arg(long, value_name = "BOOL", action = clap::ArgAction::Set)]
     predict: Option<bool>,
+    /// With --minimum 0: after how long without a statement that needs nodes all of them end, such as 900s, 15m or 2h
+    #[arg(long, value_name = "TIME", value_parser = seconds)]
+    idle_after: Option<u64>,
     /// Hours (UTC) in which there are more nodes at least, such as 'mon-fri 08:00-18:00=6'; in place of those before, '' for none
     #[arg(long, value_name = "WINDOW", value_parser = window)]
     window: Vec<Option<Window>>,
@@ -52,6 +55,19 @@ fn window(text: &str) -> Result<MaybeWindow, String> {
         "" => Ok(None),
         text => text.parse().map(Some),
     }
+}
+
+/// A time in seconds: `900`, `900s`, `15m`, `2h`.
+fn seconds(text: &str) -> Result<u64, String> {
+    let wrong = || format!("expected a time such as 900s, 15m or 2h, got '{text}'");
+    let digits = text.trim_end_matches(|letter: char| !letter.is_ascii_digit());
+    let each = match &text[digits.len()..] {
+        "" | "s" => 1,
+        "m" => 60,
+        "h" => 3_600,
+        _ => return Err(wrong()),
+    };
+    digits.parse::<u64>().ok().and_then(|count| count.checked_mul(each)).ok_or_else(wrong)
 }
 
 impl Settings {
@@ -72,10 +88,26 @@ impl Settings {
         take(&mut policy.launch_s, self.launch);
         take(&mut policy.launch_limit_s, self.launch_limit);
         take(&mut policy.predict, self.predict);
+        take(&mut policy.idle_after_s, self.idle_after);
         take(&mut policy.paused, self.paused);
         if !self.window.is_empty() {
             policy.windows = self.window.into_iter().flatten().collect();
         }
         policy
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::seconds;
+
+    #[test]
+    fn times_have_units() {
+        let read: Vec<_> =
+            ["90", "90s", "15m", "2h"].into_iter().map(|text| seconds(text).unwrap()).collect();
+        assert_eq!(read, [90, 90, 900, 7_200]);
+        for wrong in ["", "m", "-1", "1.5h", "15min", "9999999999999999999h", "1d"] {
+            assert!(seconds(wrong).unwrap_err().contains("15m"), "{wrong}");
+        }
     }
 }

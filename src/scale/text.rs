@@ -42,6 +42,7 @@ pub(super) fn policy(one: &PoolPolicy) -> String {
         ("launch (s)", policy.launch_s.to_string()),
         ("launch limit (s)", policy.launch_limit_s.to_string()),
         ("predict", policy.predict.to_string()),
+        ("idle after (s)", if policy.minimum == 0 { policy.idle_after_s.to_string() } else { "-".into() }),
         ("windows (UTC)", if windows.is_empty() { "none".into() } else { windows.join("; ") }),
         ("paused", policy.paused.to_string()),
         ("version", one.version.to_string()),
@@ -57,12 +58,22 @@ pub(super) fn status(pools: &[PoolStatus]) -> String {
     pools.iter().map(pool).collect()
 }
 
+fn rest(pool: &PoolStatus) -> String {
+    match (pool.asleep_us, pool.rest.as_str()) {
+        (Some(since), _) => format!("asleep since {}: a statement that needs shards wakes it", time(since)),
+        (None, "waking") => format!("waking: {} of {} nodes are ready", pool.ready, pool.wanted),
+        (None, "") => "-".into(),
+        (None, rest) => rest.into(),
+    }
+}
+
 fn pool(pool: &PoolStatus) -> String {
     let gigabytes = |bytes: u64| format!("{:.1} GB", bytes as f64 / 1e9);
     let rows = [
         ("pool", pool.pool.clone()),
         ("looked at", if pool.at_us == 0 { "never".into() } else { time(pool.at_us) }),
         ("target", pool.target.clone().unwrap_or_else(|| "none: nodes are launched by somebody else".into())),
+        ("state", rest(pool)),
         ("wanted", pool.wanted.to_string()),
         ("ready, coming, leaving", format!("{}, {}, {}", pool.ready, pool.coming, pool.leaving)),
         ("busy nodes", format!("{:.2}", pool.busy)),

@@ -3,7 +3,7 @@
 use super::http::{HttpCluster, Refusal, none};
 use crate::error::{Error, Result};
 use crate::scaling::{Look, PoolView};
-use flight_proto::admin::{Hydration, Load, Nodes, Shard};
+use flight_proto::admin::{Hydration, Load, Nodes, PoolState, PoolUse, Shard};
 use futures::FutureExt;
 use futures::future::{BoxFuture, join_all};
 use reqwest::{Method, Url};
@@ -28,9 +28,10 @@ impl HttpCluster {
     }
 
     /// Has any coordinator do something.
-    async fn have<T: DeserializeOwned>(&self, method: Method, path: &[&str]) -> Result<T> {
+    async fn have<T: DeserializeOwned>(&self, method: Method, path: &[&str], query: &str) -> Result<T> {
         let mut failures = Vec::new();
-        for url in self.urls() {
+        for mut url in self.urls() {
+            url.set_query(Some(query).filter(|query| !query.is_empty()));
             match self.ask(method.clone(), &url, path, None).await {
                 Ok(done) => return Ok(done),
                 Err(Refusal::Refused(why) | Refusal::NotUnderstood(why)) => {
@@ -56,10 +57,22 @@ impl PoolView for HttpCluster {
 
     fn drain<'a>(&'a self, shard: &'a str, drain: bool) -> BoxFuture<'a, Result<()>> {
         let method = if drain { Method::PUT } else { Method::DELETE };
-        async move { self.have::<Shard>(method, &["shards", shard, "drain"]).await.map(drop) }.boxed()
+        async move { self.have::<Shard>(method, &["shards", shard, "drain"], "").await.map(drop) }.boxed()
     }
 
-    fn forget<'a>(&'a self, shard: &'a str) -> BoxFuture<'a, Result<()>> {
-        async move { self.have::<Nodes>(Method::DELETE, &["shards", shard]).await.map(drop) }.boxed()
+    fn forget<'a>(&'a self, shard: &'a str, force: bool) -> BoxFuture<'a, Result<()>> {
+        let query = if force { "force=true" } else { "" };
+        async move { self.have::<Nodes>(Method::DELETE, &["shards", shard], query).await.map(drop) }.boxed()
+    }
+
+    fn tell(&self, state: PoolState) -> BoxFuture<'_, (usize, Vec<PoolUse>)> {
+        async move {
+            let urls = self.urls();
+            let Ok(body) = serde_json::to_vec(&state) else { return (urls.len(), Vec::new()) };
+            let told = urls.iter().map(|url| self.ask(Method::PUT, url, &["pool"], Some(body.clone())));
+            let told = join_all(told).await.into_iter().filter_map(std::result::Result::ok);
+            (urls.len(), told.collect())
+        }
+        .boxed()
     }
 }

@@ -23,6 +23,10 @@ pub struct PoolStatus {
     pub at_us: i64,
     /// What nodes are launched on; absent: nowhere.
     pub target: Option<String>,
+    /// `awake`, `asleep` (no node is there until a statement needs one) or `waking`; empty: it was not looked at.
+    pub rest: String,
+    /// Since when it sleeps.
+    pub asleep_us: Option<i64>,
     /// The number of nodes that was decided last, and why.
     pub wanted: u32,
     pub reasons: Vec<String>,

@@ -26,12 +26,20 @@ const SHRINK: u32 = 4;
 
 /// What is remembered of a pool from one decision to the next.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub(crate) struct Pool {
     /// The number of nodes that was decided last.
     pub(crate) wanted: u32,
     /// When it was raised and lowered last, in microseconds since 1970.
     pub(crate) out_us: Option<i64>,
     pub(crate) in_us: Option<i64>,
+    /// Since when it sleeps; `None`: it does not.
+    pub(crate) asleep_us: Option<i64>,
+    /// When it was woken last, and whether nodes are still to come since.
+    pub(crate) woke_us: Option<i64>,
+    pub(crate) is_waking: bool,
+    /// How many nodes it is woken to: as many as its segments needed.
+    pub(crate) wake_nodes: u32,
 }
 
 /// What is decided, and why.
@@ -56,7 +64,7 @@ pub(crate) fn decide(
     days: &Minutes,
     now_us: i64,
 ) -> Decision {
-    let wanted = pool.wanted.clamp(policy.minimum, policy.maximum);
+    let wanted = pool.wanted.clamp(policy.floor(), policy.maximum);
     let Some(last) = recent.last().filter(|last| last.ready > 0) else {
         return Decision {
             wanted,
@@ -65,12 +73,12 @@ pub(crate) fn decide(
     };
     let mut needs = needs(policy, recent, last, days, now_us);
     needs.sort_by_key(|need| std::cmp::Reverse(need.nodes));
-    let most = needs.first().map_or(policy.minimum, |need| need.nodes);
+    let most = needs.first().map_or(policy.floor(), |need| need.nodes);
     let mut reasons: Vec<String> = needs.into_iter().map(|need| need.why).collect();
     if most > policy.maximum {
         reasons.push(format!("{most} nodes are more than the maximum of {}", policy.maximum));
     }
-    let target = most.clamp(policy.minimum, policy.maximum);
+    let target = most.clamp(policy.floor(), policy.maximum);
     let told = |wanted, reasons| Decision { wanted, reasons };
     if target > wanted {
         let since = pool.out_us.map(|out| now_us - out);
@@ -156,6 +164,14 @@ fn nodes_for(policy: &ScalePolicy, load: f64) -> u32 {
     let percent = f64::from(policy.processor_percent.max(1));
     // A thousandth too much is no node.
     whole(load * 100.0 / percent - 0.001)
+}
+
+/// How many nodes the segments of a pool need.
+pub(crate) fn nodes_for_memory(policy: &ScalePolicy, last: &Observation) -> u32 {
+    // Where memory is not looked at, what fits is enough.
+    let percent = if policy.resident_percent == 0 { 90 } else { policy.resident_percent };
+    let policy = ScalePolicy { resident_percent: percent, ..policy.clone() };
+    of_memory(&policy, last).map_or(last.ready, |need| need.nodes).max(1)
 }
 
 fn whole(nodes: f64) -> u32 {

@@ -42,7 +42,8 @@ impl Meter {
         let (mut waited_us, mut admitted) = (0, 0);
         for (coordinator, load) in &view.loads {
             seen.running += load.running as f64;
-            seen.queued += load.queued as f64;
+            // Those that wait until the pool is woken need no more nodes than come.
+            seen.queued += load.queued.saturating_sub(load.waking) as f64;
             seen.queue_ms = seen.queue_ms.max(load.oldest_wait_ms as f64);
             let before = self.coordinators.insert(coordinator.clone(), *load);
             // One that was started again counts anew.
@@ -78,6 +79,7 @@ mod tests {
         View {
             shards: [("1".into(), shard(Some(counts))), ("2".into(), shard(None))].into(),
             loads: [("a".into(), load)].into(),
+            asked: 1,
         }
     }
 
@@ -85,8 +87,15 @@ mod tests {
     fn counters_become_shares() {
         let mut meter = Meter::default();
         let ready = ["1".to_string(), "2".to_string()];
-        let load =
-            |admitted, waited_us| Load { running: 3, queued: 1, admitted, waited_us, oldest_wait_ms: 4 };
+        let load = |admitted, waited_us| Load {
+            running: 3,
+            queued: 3,
+            waking: 2,
+            admitted,
+            waited_us,
+            oldest_wait_ms: 4,
+            ..Load::default()
+        };
         assert_eq!(meter.observe(&view(1_000_000, 500_000, load(10, 0)), &ready, 1), None, "seen once");
         let seen = meter.observe(&view(2_000_000, 1_500_000, load(14, 40_000)), &ready, 2).unwrap();
         // One of two workers was busy, and the other shard is taken to be as busy.

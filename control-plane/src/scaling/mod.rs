@@ -12,6 +12,7 @@ mod plan;
 pub mod policy;
 pub mod replay;
 mod run;
+mod sleep;
 pub(crate) mod status;
 mod target;
 mod view;

@@ -18,7 +18,7 @@ const LAUNCH_S_LEAST: u64 = 1;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ScalePolicy {
-    /// The fewest nodes, from 1: scaling to zero is not built.
+    /// The fewest nodes; 0: none while nothing needs them, see `idle_after_s`.
     pub minimum: u32,
     /// The most nodes, those on their way included.
     pub maximum: u32,
@@ -38,6 +38,9 @@ pub struct ScalePolicy {
     pub launch_limit_s: u64,
     /// Launch for what is to be expected: by the trend of the load, and by what the same time needed before.
     pub predict: bool,
+    /// Where the minimum is 0: after so long without a statement that needs nodes all of them end, in seconds. The next
+    /// statement waits until they are there again.
+    pub idle_after_s: u64,
     /// Hours in which there are more nodes at least.
     pub windows: Vec<Window>,
     /// Decide and launch nothing.
@@ -57,6 +60,7 @@ impl Default for ScalePolicy {
             launch_s: 180,
             launch_limit_s: 900,
             predict: true,
+            idle_after_s: 900,
             windows: Vec::new(),
             paused: false,
         }
@@ -64,19 +68,18 @@ impl Default for ScalePolicy {
 }
 
 impl ScalePolicy {
+    /// The fewest nodes of a pool that does not sleep.
+    pub(crate) fn floor(&self) -> u32 {
+        self.minimum.max(1)
+    }
+
     /// Refuses what cannot be meant, with what is to be written instead.
     pub fn check(&self) -> Result<()> {
         let refuse = |why: String| Err(Error::Invalid(why));
-        if self.minimum == 0 {
-            return refuse(
-                "minimum is 0: scaling to zero and waking on the first query are not built; give a minimum of 1 or more"
-                    .into(),
-            );
-        }
-        if self.maximum < self.minimum || self.maximum > NODES_MOST {
+        if self.maximum < self.floor() || self.maximum > NODES_MOST {
             let (minimum, maximum) = (self.minimum, self.maximum);
             return refuse(format!(
-                "maximum is {maximum}: expected the minimum, which is {minimum}, up to {NODES_MOST}"
+                "maximum is {maximum}: expected at least 1 and the minimum, which is {minimum}, up to {NODES_MOST}"
             ));
         }
         for (name, percent) in
@@ -94,6 +97,7 @@ impl ScalePolicy {
             ("cooldown_in_s", self.cooldown_in_s, 0, DAY_S),
             ("launch_s", self.launch_s, LAUNCH_S_LEAST, DAY_S),
             ("launch_limit_s", self.launch_limit_s, self.launch_s, DAY_S),
+            ("idle_after_s", self.idle_after_s, 1, DAY_S),
         ];
         for (name, value, least, most) in times {
             if !(least..=most).contains(&value) {
@@ -139,9 +143,11 @@ mod tests {
         let good = ScalePolicy { minimum: 2, maximum: 8, ..ScalePolicy::default() };
         good.check().unwrap();
         ScalePolicy::default().check().unwrap();
+        ScalePolicy { minimum: 0, maximum: 1, ..good.clone() }.check().unwrap();
         let window = |text: &str| vec![text.parse::<Window>().unwrap()];
         let wrong = [
-            (ScalePolicy { minimum: 0, ..good.clone() }, "minimum"),
+            (ScalePolicy { minimum: 0, maximum: 0, ..good.clone() }, "maximum"),
+            (ScalePolicy { idle_after_s: 0, ..good.clone() }, "idle_after_s"),
             (ScalePolicy { maximum: 1, ..good.clone() }, "maximum"),
             (ScalePolicy { maximum: 1_001, ..good.clone() }, "maximum"),
             (ScalePolicy { processor_percent: 96, ..good.clone() }, "processor_percent"),

@@ -9,6 +9,7 @@ use super::observation::{KEPT_US, MINUTE_US, Minutes, Observation};
 use super::phase::phase_of;
 use super::plan::{Act, Member, launch_at_us, plan, stays};
 use super::policy::{POOL, ScalePolicy};
+use super::sleep::{Quiet, SLEEPS, Turn, ends, turn};
 use super::status::{GONE_US, Kept};
 use super::target::{Listing, ScaleTarget};
 use super::view::{PoolView, ShardSeen, View, merge};
@@ -18,6 +19,7 @@ use crate::decisions::{ITSELF, pools};
 use crate::error::{Error, Result};
 use crate::json::{Phase, PoolNode, PoolStatus, Step};
 use crate::lease::Lease;
+use flight_proto::admin::{PoolRest, PoolState};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -26,6 +28,10 @@ use tokio::time::Instant;
 
 /// Failures of so long count, before another node is launched.
 const FAILURES_US: i64 = 3_600_000_000;
+/// A pool that sleeps or is woken is looked at as often at least: somebody waits for it.
+const LOOK_ASLEEP: Duration = Duration::from_secs(1);
+/// How long coordinators go by what they were told of the pool, at least.
+const TOLD: Duration = Duration::from_secs(30);
 /// Between tries of what failed, the first and the longest.
 const RETRY: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(120));
 
@@ -52,6 +58,8 @@ pub(crate) struct Scaler {
     is_loaded: bool,
     /// The minute that was kept last.
     minute: i64,
+    /// What coordinators were told last by this instance.
+    told: PoolRest,
     /// Nothing is done before.
     act_at: Instant,
     failures: u32,
@@ -70,6 +78,7 @@ impl Scaler {
             kept: Kept::default(),
             is_loaded: false,
             minute: 0,
+            told: PoolRest::Awake,
             act_at: Instant::now(),
             failures: 0,
         }
@@ -89,7 +98,9 @@ impl Scaler {
             } else {
                 self.is_loaded = false;
             }
-            tokio::time::sleep(self.scaling.look).await;
+            let is_awake = self.kept.pool.rest() == PoolRest::Awake || !self.is_loaded;
+            let look = self.scaling.look;
+            tokio::time::sleep(if is_awake { look } else { look.min(LOOK_ASLEEP) }).await;
         }
     }
 
@@ -140,16 +151,27 @@ impl Scaler {
         let measured = self.measure(&policy, &view, &members, now_us).await?;
         self.note(&members, unnamed, now_us);
         let present = members.iter().filter(|member| stays(member.phase)).count() as u32 + unnamed;
-        if !measured {
+        let why_awake = match policy.paused {
+            true => None,
+            false => self.rest(&policy, &view, &members, unnamed, now_us).await?,
+        };
+        if self.kept.pool.asleep_us.is_some() {
+            let status = &mut self.kept.status;
+            (status.wanted, status.busy, status.running, status.queued) = (0, 0.0, 0.0, 0.0);
+            (status.queue_ms, status.resident_bytes, status.memory_bytes) = (0.0, 0, 0);
+        } else if !measured {
             // An empty pool comes to its minimum all the same.
             let pool = &mut self.kept.pool;
             pool.wanted = if pool.wanted == 0 { present } else { pool.wanted };
-            pool.wanted = pool.wanted.clamp(policy.minimum, policy.maximum);
+            pool.wanted = pool.wanted.clamp(policy.floor(), policy.maximum);
             self.kept.status.wanted = pool.wanted;
             self.kept.status.reasons = vec!["no shard has told how much of it is used yet".into()];
         } else {
             self.decide(&policy, present, now_us).await?;
         }
+        self.kept.status.reasons.extend(why_awake);
+        (self.kept.status.rest, self.kept.status.asleep_us) =
+            (self.kept.pool.rest().name().into(), self.kept.pool.asleep_us);
         if policy.paused {
             return Err(Error::Conflict("the policy is paused: nothing is done".into()));
         }
@@ -212,7 +234,8 @@ impl Scaler {
         }
         for node in self.nodes.values_mut() {
             let is_listed = listing.instances.iter().any(|instance| instance.name == node.instance);
-            if !is_listed && step(node, Phase::Gone, String::new(), now_us) {
+            let why = if self.kept.pool.asleep_us.is_some() { SLEEPS } else { "" };
+            if !is_listed && step(node, Phase::Gone, why.into(), now_us) {
                 changed.push(node.instance.clone());
             }
         }
@@ -335,6 +358,90 @@ impl Scaler {
         self.database.keep_pool_state(POOL, &self.kept).await
     }
 
+    /// Has the pool sleep or wake where that is to be, and tells coordinators; why one that might sleep does not.
+    async fn rest(
+        &mut self,
+        policy: &ScalePolicy,
+        view: &View,
+        members: &[Member],
+        unnamed: u32,
+        now_us: i64,
+    ) -> Result<Option<String>> {
+        let quiet = Quiet::of(view, members, unnamed, self.scaling.target.is_some());
+        let mut why_awake = None;
+        let before = self.kept.pool;
+        let decided = match turn(policy, &before, &quiet, now_us) {
+            Turn::Stay(why) => {
+                why_awake = why;
+                None
+            }
+            Turn::Sleep(why) => match self.close().await {
+                Ok(()) => {
+                    let last = self.recent.last().filter(|last| last.ready > 0);
+                    self.kept.pool.fall_asleep(policy, last, now_us);
+                    Some(why)
+                }
+                Err(why) => {
+                    why_awake = Some(why);
+                    None
+                }
+            },
+            Turn::Wake(why) => {
+                self.kept.pool.wake(policy, now_us);
+                Some(why)
+            }
+        };
+        if let Some(why) = decided
+            && let Err(error) = self.note_rest(before.wanted, why).await
+        {
+            // What is not written down is not done.
+            self.kept.pool = before;
+            return Err(error);
+        }
+        let ready = members.iter().filter(|member| member.phase == Phase::Ready).count() as u32;
+        self.kept.pool.follow_waking(policy, ready, now_us);
+        let rest = self.kept.pool.rest();
+        // Of a pool that never sleeps nothing is said.
+        if policy.minimum == 0 || rest != PoolRest::Awake || self.told != PoolRest::Awake {
+            self.tell(rest).await;
+        }
+        Ok(why_awake)
+    }
+
+    /// Has no statement begin that needs shards, for as long as it takes to end them; why that cannot be now.
+    async fn close(&mut self) -> std::result::Result<(), String> {
+        let (asked, uses) = self.tell(PoolRest::Closing).await;
+        if uses.len() < asked {
+            return Err(format!("{} of {asked} coordinators agree that the pool sleeps", uses.len()));
+        }
+        match uses.iter().map(|one| one.in_use).sum::<u64>() {
+            0 => Ok(()),
+            in_use => Err(format!("the pool does not sleep: {in_use} statements need shards")),
+        }
+    }
+
+    async fn tell(&mut self, rest: PoolRest) -> (usize, Vec<flight_proto::admin::PoolUse>) {
+        let pool = &self.kept.pool;
+        let wanted = if rest == PoolRest::Asleep { pool.wake_nodes } else { pool.wanted };
+        let valid = TOLD.max(self.scaling.look.saturating_mul(3));
+        let valid_ms = u64::try_from(valid.as_millis()).unwrap_or(u64::MAX);
+        self.told = rest;
+        self.scaling.view.tell(PoolState { rest, wanted, valid_ms }).await
+    }
+
+    /// Writes down that the pool sleeps or was woken, before anything is done.
+    async fn note_rest(&mut self, before: u32, why: String) -> Result<()> {
+        let wanted = self.kept.pool.wanted;
+        tracing::info!("pool {POOL} is {} now: {why}", self.kept.pool.rest().name());
+        (self.kept.status.wanted, self.kept.status.reasons) = (wanted, vec![why]);
+        let after = json!({ "wanted": wanted, "reasons": &self.kept.status.reasons });
+        let mut change = self.database.change(ITSELF).await?;
+        let told = json!({ "wanted": before });
+        change.record(&format!("{SCALE} decide"), &pools::subject(POOL), Some(told), Some(after)).await?;
+        change.commit().await?;
+        self.database.keep_pool_state(POOL, &self.kept).await
+    }
+
     async fn act(
         &mut self,
         policy: &ScalePolicy,
@@ -348,7 +455,8 @@ impl Scaler {
             return self.kept.status.failure.clone().map_or(Ok(()), |why| Err(Error::Environment(why)));
         }
         self.forget_ended(view).await;
-        if self.kept.pool.wanted == 0 {
+        let sleeps = self.kept.pool.asleep_us.is_some();
+        if self.kept.pool.wanted == 0 && !sleeps {
             return Ok(());
         }
         let failed = self.nodes.values().flat_map(|node| &node.steps);
@@ -357,7 +465,11 @@ impl Scaler {
         let failed = failed.filter(|one| one.phase == Phase::Failed).filter(of_late);
         let held = now_us < launch_at_us(&failed.map(|one| one.at_us).collect::<Vec<_>>());
         let mut failure = None;
-        for act in plan(policy, self.kept.pool.wanted, members, unnamed, held, measured) {
+        let acts = match sleeps {
+            true => ends(members),
+            false => plan(policy, self.kept.pool.wanted, members, unnamed, held, measured),
+        };
+        for act in acts {
             if let Err(error) = self.carry_out(&act).await {
                 failure.get_or_insert(error);
             }
@@ -400,11 +512,12 @@ impl Scaler {
     }
 
     /// Shards of nodes that are gone are forgotten by the cluster. One whose buckets nobody else holds is kept until somebody
-    /// does, and asked for again at the next look.
+    /// does, and asked for again at the next look; not where it was ended since the pool sleeps, whose buckets nobody holds.
     async fn forget_ended(&self, view: &View) {
         for node in self.nodes.values().filter(|node| node.phase == Phase::Gone) {
+            let force = node.steps.last().is_some_and(|last| last.detail == SLEEPS);
             if view.shards.get(&node.shard).is_some_and(|seen| !seen.by_any)
-                && let Err(error) = self.scaling.view.forget(&node.shard).await
+                && let Err(error) = self.scaling.view.forget(&node.shard, force).await
             {
                 tracing::debug!("shard {} is not forgotten yet: {error}", node.shard);
             }

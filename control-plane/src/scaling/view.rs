@@ -2,7 +2,7 @@
 //! less than half of them.
 
 use crate::error::{Error, Result};
-use flight_proto::admin::{Hydration, Load, Nodes, Shard, ShardLoad};
+use flight_proto::admin::{Hydration, Load, Nodes, PoolState, PoolUse, Shard, ShardLoad};
 use futures::future::BoxFuture;
 use std::collections::BTreeMap;
 
@@ -14,8 +14,11 @@ pub trait PoolView: Send + Sync {
     /// Has a shard give its buckets to others, or take buckets again.
     fn drain<'a>(&'a self, shard: &'a str, drain: bool) -> BoxFuture<'a, Result<()>>;
 
-    /// Has a shard forgotten that has ended.
-    fn forget<'a>(&'a self, shard: &'a str) -> BoxFuture<'a, Result<()>>;
+    /// Has a shard forgotten that has ended; with `force` also one with buckets that no other has.
+    fn forget<'a>(&'a self, shard: &'a str, force: bool) -> BoxFuture<'a, Result<()>>;
+
+    /// Tells all coordinators whether the pool sleeps. How many were asked, and what each answered that did.
+    fn tell(&self, state: PoolState) -> BoxFuture<'_, (usize, Vec<PoolUse>)>;
 }
 
 /// What a coordinator answers.
@@ -33,6 +36,8 @@ pub(crate) struct View {
     pub(crate) shards: BTreeMap<String, ShardSeen>,
     /// By coordinator.
     pub(crate) loads: BTreeMap<String, Load>,
+    /// How many coordinators were asked.
+    pub(crate) asked: usize,
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -72,7 +77,7 @@ pub(crate) fn merge(asked: usize, mut looks: Vec<Look>) -> Result<View> {
         look.nodes.coordinators.iter().find(|one| one.here).map_or((0, None), |one| (one.term, one.applied))
     };
     looks.sort_by_key(applied);
-    let mut view = View::default();
+    let mut view = View { asked, ..View::default() };
     for look in &looks {
         for shard in &look.nodes.shards {
             add(view.shards.entry(shard.id.clone()), shard);

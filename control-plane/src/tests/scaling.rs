@@ -24,7 +24,7 @@ async fn policies_are_set_changed_and_audited(place: &Place) {
         let late = pools::put(&database, "bob", POOL, policy(3), Some(expected)).await;
         assert!(matches!(late, Err(Error::Conflict(_))));
     }
-    assert!(matches!(pools::put(&database, "bob", POOL, policy(0), None).await, Err(Error::Invalid(_))));
+    assert!(matches!(pools::put(&database, "bob", POOL, policy(10), None).await, Err(Error::Invalid(_))));
     assert!(matches!(pools::put(&database, "bob", "acme", policy(2), None).await, Err(Error::NotFound(_))));
     let second = pools::put(&database, "bob", POOL, policy(3), Some(1)).await.unwrap();
     assert_eq!((second.version, pools::list(&database).await.unwrap()), (2, vec![second.clone()]));

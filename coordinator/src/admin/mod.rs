@@ -8,6 +8,7 @@ mod events;
 mod nodes;
 pub(crate) mod others;
 mod policy;
+mod pool;
 pub(crate) mod quarantine;
 pub(crate) mod queries;
 mod schedules;
@@ -64,6 +65,7 @@ pub(crate) fn router(readiness: Readiness) -> Router {
         .routes(routes!(events::take))
         .routes(routes!(policy::show, policy::publish))
         .routes(routes!(policy::change_key))
+        .routes(routes!(pool::tell))
         .routes(routes!(queries::list))
         .routes(routes!(queries::load))
         .routes(routes!(queries::show, queries::cancel))
@@ -104,7 +106,8 @@ async fn write_down(State(readiness): State<Readiness>, mut request: Request, ne
     let shown = request.headers().get(header::AUTHORIZATION).map(|shown| shown.to_str().unwrap_or_default());
     let claimed = Credentials::of_header(shown).map(|shown| shown.user().to_string()).unwrap_or_default();
     let call = format!("{} {}", request.method(), request.uri());
-    let changes = !request.method().is_safe();
+    // What a control plane says of its pool each second changes nothing that lasts, and would fill the trail.
+    let changes = !request.method().is_safe() && request.uri().path() != pool::PATH;
     let admitted = AdmittedAs::default();
     request.extensions_mut().insert(admitted.clone());
     let response = next.run(request).await;

@@ -9,6 +9,7 @@ use axum::Json;
 use axum::extract::Path;
 use flight_proto::admin::{Failure, Load, Queries, Query};
 use flight_proto::node::{self, AskQueries, RunningQuery, Service};
+use std::time::Duration;
 
 /// The queries that run or wait, on all coordinators.
 #[utoipa::path(get, path = "/api/v1/queries", tag = "queries", responses((status = OK, body = Queries)))]
@@ -19,13 +20,18 @@ pub(crate) async fn list(Admitted(coordinator): Admitted) -> Json<Queries> {
 /// The statements of this coordinator on their way in: how many run and wait, and how long they waited.
 #[utoipa::path(get, path = "/api/v1/load", tag = "queries", responses((status = OK, body = Load)))]
 pub(crate) async fn load(Admitted(coordinator): Admitted) -> Json<Load> {
-    let load = coordinator.admission.load();
+    let (load, pool) = (coordinator.admission.load(), coordinator.pool.load());
+    let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
     Json(Load {
         running: load.running as u64,
-        queued: load.waiting as u64,
-        oldest_wait_ms: u64::try_from(load.oldest_wait.as_millis()).unwrap_or(u64::MAX),
+        queued: (load.waiting + pool.waking) as u64,
+        oldest_wait_ms: millis(load.oldest_wait),
         admitted: load.admitted,
         waited_us: u64::try_from(load.waited.as_micros()).unwrap_or(u64::MAX),
+        waking: pool.waking as u64,
+        in_use: Some(pool.in_use as u64),
+        idle_ms: Some(millis(pool.idle)),
+        refresh_in_ms: coordinator.refreshes.next_in().map(millis),
     })
 }
 
@@ -80,6 +86,7 @@ async fn ask(coordinator: &Coordinator, ask: AskQueries) -> Queries {
                 principal: query.principal,
                 sql: query.sql,
                 elapsed_ms: query.elapsed_ms,
+                state: query.state,
                 plan: query.plan,
             })),
         }
@@ -107,6 +114,7 @@ pub(crate) fn answer(coordinator: &Coordinator, ask: &AskQueries) -> node::Queri
         principal: query.principal,
         sql: query.sql,
         elapsed_ms: query.elapsed_ms,
+        state: query.state,
         plan: query.plan,
     });
     node::Queries { queries: queries.collect() }

@@ -174,6 +174,15 @@ impl Refreshes {
         Some(RefreshSummary { refresh, last, next_us })
     }
 
+    /// How soon shards are needed for a refresh, as far as it is known here; zero: one runs.
+    pub(crate) fn next_in(&self) -> Option<Duration> {
+        let (now, state) = (self.now(), self.state.lock());
+        match state.timetable.is_running() {
+            true => Some(Duration::ZERO),
+            false => state.timetable.next(now).map(|next| next.saturating_sub(now.running)),
+        }
+    }
+
     /// Runs what is due, and tells the others, for as long as it is polled.
     pub(crate) async fn run(self: Arc<Refreshes>) {
         let mut catalog = self.tenants.catalog().changes();

@@ -222,6 +222,11 @@ impl Timetable {
         waiting.filter_map(|entry| entry.next(now)).min()
     }
 
+    /// Whether anything runs that was begun here.
+    pub(super) fn is_running(&self) -> bool {
+        self.entries.values().any(|entry| entry.running.is_some())
+    }
+
     /// When a dataset is refreshed next, by the clock on the wall, as far as it is known here.
     pub(super) fn next_of(&self, dataset: u64, now: Now) -> Option<i64> {
         let entry = self.entries.get(&Task::Refresh(dataset))?;

@@ -4,6 +4,7 @@ use super::{Call, Session};
 use crate::access::Rights;
 use crate::datasets::to_the_end;
 use crate::error::{Error, Result};
+use crate::progress::Stage;
 use crate::result::Rows;
 use crate::view::View;
 use crate::write::collect_parquet;
@@ -20,6 +21,8 @@ impl Session {
         call: &Call,
     ) -> Result<Rows> {
         let (datasets, owner) = (self.tenant.datasets.clone(), rights.owner().to_string());
+        self.need_shards_to_change(statement, call)?;
+        call.listed.progress().comes_to(Stage::Running);
         match &**statement {
             Statement::CreateTableAs { name, if_not_exists, columns, query } => {
                 if !datasets.check_creatable(name, *if_not_exists, columns)? {

@@ -41,8 +41,11 @@ impl Session {
                 judged = judged => judged?,
                 () = cancelled(&call.cancel) => return Err(exec::error::Error::Cancelled.into()),
             }
-            if begun.elapsed() >= RETRIES {
-                return Err(error);
+            if self.hold(call).await? {
+                // It waited for what is there now; time counts from here.
+                (since, pause) = (None, AGAIN.0);
+            } else if begun.elapsed() >= RETRIES {
+                return Err(self.coordinator.pool.explain(error));
             }
             tracing::debug!("a statement runs again: {error}");
             metrics::counter!("tundra_statements_repeated_total").increment(1);

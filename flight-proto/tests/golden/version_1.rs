@@ -309,6 +309,7 @@ fn queries(samples: &mut Samples) {
         elapsed_ms: 1500,
         plan: Some("Values".into()),
         tenant: String::new(),
+        state: String::new(),
     };
     samples.check("Queries", Queries { queries: vec![running] });
     let run = Run {

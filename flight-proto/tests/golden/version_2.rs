@@ -168,6 +168,8 @@ fn tenants(samples: &mut Samples) {
     samples.check("Quarantined of a tenant", quarantined);
     samples
         .check("RunningQuery of a tenant", RunningQuery { tenant: "acme".into(), ..RunningQuery::default() });
+    samples
+        .check("RunningQuery of a state", RunningQuery { state: "queued".into(), ..RunningQuery::default() });
 }
 
 fn refreshes(samples: &mut Samples) {

@@ -8,7 +8,7 @@ mod pool;
 
 use super::policy::ScalePolicy;
 use super::window::Window;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use demand::{Burst, Demand};
 use pool::{Done, Outcome};
 use serde::Serialize;
@@ -120,6 +120,10 @@ pub struct Figures {
 /// goes by thresholds alone, and pools of a fixed size: the mean and the most that the first one had.
 pub fn replay(scenario: &Scenario, policy: &ScalePolicy, seeds: &[u64]) -> Result<Report> {
     policy.check()?;
+    if policy.minimum == 0 {
+        let why = "minimum is 0: the demand that is replayed never pauses, and no pool sleeps in it; give 1 or more";
+        return Err(Error::Invalid(why.into()));
+    }
     let seeds: Vec<SeedReport> = seeds.iter().map(|&seed| of_seed(scenario, policy, seed)).collect();
     let count = seeds.len().max(1) as f64;
     let first = seeds.first().map_or(&[][..], |first| &first.policies);

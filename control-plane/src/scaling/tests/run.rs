@@ -6,7 +6,7 @@ use super::super::view::tests::{look, shard};
 use super::*;
 use crate::config::Intervals;
 use crate::tests::databases::{Place, on_both_databases};
-use flight_proto::admin::{Load, ShardLoad};
+use flight_proto::admin::{Load, PoolRest, PoolState, PoolUse, ShardLoad};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
@@ -34,6 +34,13 @@ struct State {
     launched: u32,
     drained: Vec<String>,
     forgotten: Vec<String>,
+    /// What coordinators tell of statements.
+    load: Load,
+    /// A statement begins as the pool is about to close.
+    late: bool,
+    told: Vec<PoolRest>,
+    /// Shards that were forgotten with buckets that no other has.
+    forced: u32,
 }
 
 impl World {
@@ -67,7 +74,7 @@ impl PoolView for World {
                 flight_proto::admin::Shard { load: Some(load), ..shard }
             });
             let look = look("a", looks, shards.collect());
-            (1, vec![Look { load: Load::default(), ..look }])
+            (1, vec![Look { load: state.load, ..look }])
         }
         .boxed()
     }
@@ -80,8 +87,21 @@ impl PoolView for World {
         async { Ok(()) }.boxed()
     }
 
-    fn forget<'a>(&'a self, shard: &'a str) -> BoxFuture<'a, Result<()>> {
+    fn tell(&self, told: PoolState) -> BoxFuture<'_, (usize, Vec<PoolUse>)> {
         let mut state = self.state.lock();
+        if state.told.last() != Some(&told.rest) {
+            state.told.push(told.rest);
+        }
+        if told.rest == PoolRest::Closing && std::mem::take(&mut state.late) {
+            state.load = Load { in_use: Some(1), idle_ms: Some(0), ..state.load };
+        }
+        let in_use = state.load.in_use.unwrap_or(0);
+        async move { (1, vec![PoolUse { in_use }]) }.boxed()
+    }
+
+    fn forget<'a>(&'a self, shard: &'a str, force: bool) -> BoxFuture<'a, Result<()>> {
+        let mut state = self.state.lock();
+        state.forced += u32::from(force);
         state.forgotten.push(shard.into());
         state.shards.remove(&shard.parse().unwrap());
         async { Ok(()) }.boxed()
@@ -179,6 +199,9 @@ on_both_databases! {
     the_maximum_holds_while_nodes_flap,
     without_a_view_nothing_is_done,
     what_the_target_refuses_is_told_and_tried_again_later,
+    an_idle_pool_sleeps_and_is_woken,
+    a_statement_that_comes_as_it_closes_keeps_it_awake,
+    whoever_leads_next_lets_it_sleep_and_wakes_it,
 }
 
 async fn load_brings_nodes_and_quiet_takes_them_away(place: &Place) {
@@ -317,4 +340,92 @@ async fn what_the_target_refuses_is_told_and_tried_again_later(place: &Place) {
     scaler.act_at = Instant::now();
     turns(&mut scaler, 2).await;
     assert_eq!((world.names().len(), scaler.kept.status.failure.as_ref()), (1, None));
+}
+
+/// A pool of nodes from here alone, two of which are ready.
+async fn two_nodes(scaler: &mut Scaler, world: &World) {
+    set(scaler, ScalePolicy { idle_after_s: 60, launch_s: 1, ..policy(2, 3) }).await;
+    turns(scaler, 4).await;
+    assert_eq!(world.names().len(), 2);
+    world.state.lock().load = quiet(0, 100);
+    set(scaler, ScalePolicy { idle_after_s: 60, launch_s: 1, ..policy(0, 3) }).await;
+}
+
+fn quiet(in_use: u64, idle_s: u64) -> Load {
+    let idle_ms = Some(if in_use > 0 { 0 } else { idle_s * 1_000 });
+    Load { in_use: Some(in_use), idle_ms, ..Load::default() }
+}
+
+async fn an_idle_pool_sleeps_and_is_woken(place: &Place) {
+    let world = Arc::new(World::default());
+    let mut scaler = scaler(place, &world).await;
+    two_nodes(&mut scaler, &world).await;
+    assert_eq!(world.state.lock().told, [], "of a pool that never sleeps nothing is said");
+    world.state.lock().load = quiet(0, 59);
+    turns(&mut scaler, 3).await;
+    assert_eq!(world.names().len(), 2, "it is idle for too short a time");
+    world.state.lock().load = quiet(0, 61);
+    scaler.turn().await;
+    let status = super::super::status::read(&scaler.database).await.unwrap().remove(0);
+    assert_eq!((status.rest.as_str(), status.wanted), ("asleep", 0), "{status:?}");
+    assert!(status.asleep_us.is_some() && status.reasons[0].contains("61 s"), "{status:?}");
+    turns(&mut scaler, 3).await;
+    {
+        let state = world.state.lock();
+        assert!(state.shards.is_empty(), "all are ended and forgotten: {:?}", state.shards);
+        assert_eq!((state.forced, state.drained.len()), (2, 0), "nobody takes their buckets over");
+        assert_eq!(state.told, [PoolRest::Awake, PoolRest::Closing, PoolRest::Asleep]);
+    }
+    turns(&mut scaler, 3).await;
+    assert_eq!(world.state.lock().launched, 2, "it sleeps on");
+
+    // A statement wakes it within the turn that sees it.
+    world.state.lock().load = quiet(1, 0);
+    world.state.lock().barren = true;
+    scaler.turn().await;
+    assert_eq!((world.state.lock().launched, scaler.kept.status.rest.as_str()), (3, "waking"));
+    turns(&mut scaler, 2).await;
+    assert_eq!((world.state.lock().launched, scaler.kept.status.coming), (3, 1), "one is on its way");
+    world.state.lock().barren = false;
+    turns(&mut scaler, 2).await;
+    assert_eq!((scaler.kept.status.rest.as_str(), scaler.kept.status.ready), ("awake", 1));
+    assert_eq!(world.state.lock().told.last(), Some(&PoolRest::Awake));
+    // As it is idle again at once, it stays for as long as `idle_after_s` all the same.
+    world.state.lock().load = quiet(0, 9_999);
+    turns(&mut scaler, 5).await;
+    assert_eq!(world.names().len(), 1);
+    assert!(scaler.kept.status.reasons.iter().any(|why| why.contains("a short while ago")));
+    let history = scaler.database.scale_history(100).await.unwrap();
+    let decided: Vec<&str> = history.iter().map(|row| row.action.as_str()).collect();
+    assert_eq!(decided.iter().filter(|action| **action == "scale terminate").count(), 2, "{decided:?}");
+}
+
+async fn a_statement_that_comes_as_it_closes_keeps_it_awake(place: &Place) {
+    let world = Arc::new(World::default());
+    let mut scaler = scaler(place, &world).await;
+    two_nodes(&mut scaler, &world).await;
+    world.state.lock().late = true;
+    turns(&mut scaler, 3).await;
+    let state = world.state.lock();
+    assert_eq!(state.shards.len(), 2, "nothing is ended");
+    assert_eq!(state.told, [PoolRest::Closing, PoolRest::Awake], "statements go on at once");
+}
+
+async fn whoever_leads_next_lets_it_sleep_and_wakes_it(place: &Place) {
+    let world = Arc::new(World::default());
+    let mut first = scaler(place, &world).await;
+    two_nodes(&mut first, &world).await;
+    turns(&mut first, 3).await;
+    assert!(world.names().is_empty());
+    let mut second = scaler(place, &world).await;
+    turns(&mut second, 3).await;
+    assert_eq!((world.state.lock().launched, second.kept.status.rest.as_str()), (2, "asleep"));
+    world.state.lock().load = quiet(1, 0);
+    second.turn().await;
+    assert_eq!(world.state.lock().launched, 3);
+    // A minimum wakes it, too.
+    world.state.lock().load = quiet(0, 0);
+    set(&second, ScalePolicy { idle_after_s: 60, ..policy(2, 3) }).await;
+    turns(&mut second, 3).await;
+    assert_eq!(world.names().len(), 2);
 }
