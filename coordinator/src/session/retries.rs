@@ -43,7 +43,7 @@ impl Session {
             }
             if self.hold(call).await? {
                 // It waited for what is there now; time counts from here.
-                (since, pause) = (None, AGAIN.0);
+                since = None;
             } else if begun.elapsed() >= RETRIES {
                 return Err(self.coordinator.pool.explain(error));
             }

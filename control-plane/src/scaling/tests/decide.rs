@@ -70,6 +70,7 @@ fn cool_downs_are_waited_for() {
         wanted,
         out_us: out_s.map(|s| NOW - s * SECOND_US),
         in_us: in_s.map(|s| NOW - s * SECOND_US),
+        ..Pool::default()
     };
     let busy = seen(4, |_| 3.6);
     let decided =
