@@ -160,6 +160,12 @@ impl Session {
         Ok(Session { label: Some(label.into()), ..self })
     }
 
+    /// Whether another session has logged in as the same, with the same roles.
+    pub(crate) fn is_as(&self, other: &Session) -> bool {
+        let (own, other) = (&self.caller, &other.caller);
+        own.is_admin() == other.is_admin() && own.roles == other.roles
+    }
+
     pub fn principal(&self) -> &str {
         &self.principal
     }

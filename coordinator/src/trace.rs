@@ -99,9 +99,10 @@ pub(crate) fn of_attempt(statement: &Span) -> Span {
 
 /// An attempt, or a refresh, has failed.
 pub(crate) fn attempt_failed(span: &Span, error: &Error) {
-    if !span.is_disabled() {
+    span.record("error.type", kind_of(error));
+    // What is wrong with a statement or its values may tell of rows.
+    if fault_of(error).is_some() {
         span.record("error", tracing::field::display(error));
-        span.record("error.type", kind_of(error));
     }
 }
 

@@ -175,7 +175,7 @@ impl<'a> Estimator<'a> {
         let mut estimate = Estimate { rows, ..Estimate::default() };
         for &(position, id) in scan.columns.iter().chain(&scan.filtered) {
             let data_type = self.columns.data_type(id);
-            let column = match statistics.columns.get(position as usize) {
+            let column = match statistics.columns.get(position as usize).filter(|_| !scan.hides_rows) {
                 Some(known) => {
                     let bounds = (number(&known.min), number(&known.max));
                     let distinct = if known.unique { rows } else { known.distinct };
@@ -209,7 +209,8 @@ impl<'a> Estimator<'a> {
     /// The share of a table's rows that its predicate keeps: of the sample where enough of it matches.
     fn scan_selectivity(&self, scan: &Scan, estimate: &Estimate) -> f64 {
         let computed = || estimate.conjunction(&scan.predicate);
-        let Some(sample) = scan.table.statistics.sample.as_ref().filter(|sample| sample.rows >= 64) else {
+        let sample = scan.table.statistics.sample.as_ref().filter(|sample| sample.rows >= 64);
+        let Some(sample) = sample.filter(|_| !scan.hides_rows) else {
             return computed();
         };
         let positions: HashMap<ColumnId, u32> =

@@ -151,6 +151,8 @@ pub(crate) struct Scan {
     pub(crate) predicate: Vec<Expr>,
     /// Columns that the predicate alone uses; the scan does not give them.
     pub(crate) filtered: Vec<(u32, ColumnId)>,
+    /// The user may not read all rows: estimates say nothing of their values.
+    pub(crate) hides_rows: bool,
 }
 
 impl PartialEq for Scan {

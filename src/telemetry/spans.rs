@@ -5,6 +5,7 @@
 //! `otel.name`, `otel.kind`, and `error` (it failed, and why).
 
 use std::fmt::Debug;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Instant, SystemTime};
 
 use flight_proto::trace::{self, TraceParent};
@@ -29,6 +30,7 @@ pub(super) struct Traces {
     sender: Sender,
     /// Traces whose last 8 bytes are below are kept, of those that nobody else decided on.
     keep_below: u64,
+    callers: Callers,
     ids: RandomIdGenerator,
     scope: InstrumentationScope,
 }
@@ -39,7 +41,7 @@ impl Traces {
         let keep_below = (ratio * u64::MAX as f64) as u64;
         trace::read_by(identity);
         let scope = InstrumentationScope::builder("tundra").with_version(env!("CARGO_PKG_VERSION")).build();
-        Traces { sender, keep_below, ids: RandomIdGenerator::default(), scope }
+        Traces { sender, keep_below, callers: Callers::new(), ids: RandomIdGenerator::default(), scope }
     }
 
     /// For the spans that are meant for it, and no others.
@@ -62,7 +64,11 @@ impl Traces {
     ) -> Place {
         let span = u64::from_be_bytes(self.ids.new_span_id().to_bytes());
         match (sent, parent) {
-            (Some(sent), _) => Place { own: TraceParent { span, ..sent }, parent: sent.span, remote: true },
+            (Some(sent), _) => {
+                let by_chance = || (sent.trace as u64) < self.keep_below;
+                let sampled = sent.sampled && (self.callers.may_decide() || by_chance());
+                Place { own: TraceParent { span, sampled, ..sent }, parent: sent.span, remote: true }
+            }
             (None, Some(parent)) => {
                 Place { own: TraceParent { span, ..parent }, parent: parent.span, remote: false }
             }
@@ -73,6 +79,30 @@ impl Traces {
                 Place { own: TraceParent { trace, span, sampled }, parent: 0, remote: false }
             }
         }
+    }
+}
+
+/// How many spans callers have kept this second: whoever reaches a port may ask for that.
+struct Callers {
+    begun: Instant,
+    /// The second since then, and the spans of it.
+    kept: AtomicU64,
+}
+
+impl Callers {
+    /// Spans of theirs that are kept a second.
+    const MOST: u64 = 1_000;
+
+    fn new() -> Callers {
+        Callers { begun: Instant::now(), kept: AtomicU64::new(0) }
+    }
+
+    fn may_decide(&self) -> bool {
+        let second = self.begun.elapsed().as_secs() << 32;
+        let next = |kept: u64| if kept >> 32 == second >> 32 { kept + 1 } else { second + 1 };
+        let (one, other) = (Ordering::Relaxed, Ordering::Relaxed);
+        let before = self.kept.fetch_update(one, other, |kept| Some(next(kept)));
+        before.is_ok_and(|before| next(before) - second <= Callers::MOST)
     }
 }
 

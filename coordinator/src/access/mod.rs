@@ -154,6 +154,15 @@ impl Rights {
         set
     }
 
+    /// Of a table that is there no longer, whoever may still see it, nothing is granted.
+    fn knows(&self, table: &Table) -> bool {
+        self.are_all()
+            || match table.foreign {
+                Some(_) => self.state.foreign_table(&self.tenant, &table.schema, &table.name).is_some(),
+                None => self.state.dataset(&self.tenant, table.dataset).is_some(),
+            }
+    }
+
     fn grants_of(&self, table: &Table) -> Option<&Grants> {
         match table.foreign {
             Some(_) => self.state.foreign_table(&self.tenant, &table.schema, &table.name)?.grants.as_ref(),
@@ -163,6 +172,9 @@ impl Rights {
 
     /// What it may do with all columns of a table.
     fn on_table(&self, table: &Table) -> u32 {
+        if !self.knows(table) {
+            return 0;
+        }
         let grants = self.grants_of(table);
         if self.owns(grants) {
             return u32::MAX;
@@ -177,6 +189,7 @@ impl Rights {
     /// What it may do with a column of a table; `None`: with any.
     fn on_column(&self, table: &Table, column: Option<&str>) -> u32 {
         match self.on_schema(&table.schema) & privilege::USAGE {
+            _ if !self.knows(table) => 0,
             0 => self.on_table(table),
             _ => self.on_table(table) | self.held_on_column(self.grants_of(table), column).0,
         }

@@ -120,15 +120,7 @@ fn drop_roles(tenant: &mut Tenant, drop: &DropRoles) -> Changed {
     if let Some(owner) = owners(tenant).into_iter().find(|owner| gone.contains(owner)) {
         return Err(Refusal::RoleInUse(owner));
     }
-    every_grants(tenant, |grants| {
-        grants.held.retain(|key, _| !gone.contains(key));
-        // A policy of nobody must not become everybody's.
-        grants.policies.retain(|_, policy| {
-            let is_everybodys = policy.roles.is_empty();
-            policy.roles.retain(|key| !gone.contains(key));
-            is_everybodys || !policy.roles.is_empty()
-        });
-    });
+    every_grants(tenant, |grants| grants.held.retain(|key, _| !gone.contains(key)));
     if let Some(access) = tenant.access.as_mut() {
         access.roles.values_mut().for_each(|role| role.member_of.retain(|key, _| !gone.contains(key)));
     }
@@ -140,10 +132,13 @@ fn drop_one(access: &mut Access, key: String, gone: &mut BTreeSet<String>) {
     gone.insert(key);
 }
 
-/// Those who own anything.
+/// Those who own anything, or whom a policy names.
 fn owners(tenant: &mut Tenant) -> BTreeSet<String> {
     let mut owners = BTreeSet::new();
-    every_grants(tenant, |grants| owners.extend([grants.owner.clone()]));
+    every_grants(tenant, |grants| {
+        owners.insert(grants.owner.clone());
+        owners.extend(grants.policies.values().flat_map(|policy| policy.roles.iter().cloned()));
+    });
     owners.extend(tenant.access.iter().flat_map(|access| access.owners.values().cloned()));
     owners.remove("");
     owners

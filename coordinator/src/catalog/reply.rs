@@ -68,7 +68,7 @@ pub enum Refusal {
     #[error("there is no role '{0}': CREATE ROLE or CREATE USER makes one")]
     NoRole(String),
     #[error(
-        "role '{0}' cannot be dropped: it owns something; REASSIGN OWNED BY {0} TO another role, or drop what it owns"
+        "role '{0}' cannot be dropped: it owns something (REASSIGN OWNED BY {0} TO another role), or a policy names it"
     )]
     RoleInUse(String),
     #[error("there are no roles, and everybody may do everything: CREATE USER or CREATE ROLE restricts that")]

@@ -227,14 +227,29 @@ impl Service {
     ) -> crate::error::Result<u128> {
         let ticket = self.tickets.read(&statement.statement_handle)?;
         self.sessions.check_owner(request, &ticket)?;
-        ticket.statement_id().map_err(bad_ticket)
+        let id = ticket.statement_id().map_err(bad_ticket)?;
+        self.check_same(request, self.statements.session_of(id))?;
+        Ok(id)
     }
 
     /// The prepared statement of a handle that the caller may use.
     fn prepared_handle<T>(&self, request: &Request<T>, handle: &[u8]) -> crate::error::Result<u128> {
         let ticket = self.tickets.read(handle)?;
         self.sessions.check_owner(request, &ticket)?;
-        ticket.prepared_handle().map_err(bad_ticket)
+        let handle = ticket.prepared_handle().map_err(bad_ticket)?;
+        self.check_same(request, self.prepared.get(handle).ok().map(|prepared| prepared.session))?;
+        Ok(handle)
+    }
+
+    /// What a session began runs with its rights: nobody goes on with it who has logged in with others.
+    fn check_same<T>(&self, request: &Request<T>, began: Option<Session>) -> crate::error::Result<()> {
+        let caller = self.sessions.of(request)?;
+        match began.is_none_or(|began| began.is_as(&caller)) {
+            true => Ok(()),
+            false => Err(Error::Denied(
+                "this was begun by a login with other roles; run the statement in this one".into(),
+            )),
+        }
     }
 }
 

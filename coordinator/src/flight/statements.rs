@@ -99,6 +99,11 @@ impl Statements {
         self.open.lock().get(&id)?.asked_by
     }
 
+    /// Who asked for a ticket.
+    pub(super) fn session_of(&self, id: u128) -> Option<Session> {
+        Some(self.open.lock().get(&id)?.session.clone())
+    }
+
     /// Forgets a ticket that nobody has.
     pub(super) fn close(&self, id: u128) {
         self.open.lock().remove(&id);

@@ -42,12 +42,12 @@ pub(crate) fn statement(binder: &mut Binder<'_>, syntax: &AccessSyntax) -> Resul
             if table.foreign.is_some() {
                 return Err(Error::unsupported("a policy of a foreign table").at(span));
             }
-            binder.check_policy(&table, condition)?;
+            let condition = binder.check_policy(&table, condition)?;
             Access::CreatePolicy {
                 name: name.value.clone(),
                 table,
                 roles: roles.clone(),
-                condition: condition.to_string(),
+                condition,
                 restrictive: *restrictive,
             }
         }

@@ -268,8 +268,10 @@ impl Binder<'_> {
                 name: Some(alias.map_or_else(|| table.name.clone(), |alias| alias.name.value.clone())),
                 columns: names,
             };
-            let predicate = self.row_filter(&table, &columns)?;
-            let scan = Scan { table, columns, predicate, filtered: Vec::new() };
+            let filter = self.row_filter(&table, &columns)?;
+            let hides_rows = filter.is_some();
+            let (predicate, filtered) = (filter.unwrap_or_default(), Vec::new());
+            let scan = Scan { table, columns, predicate, filtered, hides_rows };
             return Ok((Logical::Scan(scan), vec![relation]));
         }
         if let Some(table) = self.catalog.virtual_table(name.schema.as_deref(), &name.name) {

@@ -84,7 +84,7 @@ fn top_n(
         return plan;
     }
     let mut exprs: Vec<(ColumnId, Expr)> = passed.into_iter().map(|id| (id, columns.reference(id))).collect();
-    for Late { table, key, position, columns: wanted } in late {
+    for Late { table, hides_rows, key, position, columns: wanted } in late {
         let twin = columns.copy(key);
         let mut read = vec![(position, twin)];
         for (position, id) in wanted {
@@ -92,7 +92,7 @@ fn top_n(
             read.push((position, copy));
             exprs.push((id, columns.reference(copy)));
         }
-        let scan = Scan { table, columns: read, predicate: Vec::new(), filtered: Vec::new() };
+        let scan = Scan { table, columns: read, predicate: Vec::new(), filtered: Vec::new(), hides_rows };
         let on = Expr::compare(CompareOp::Equal, columns.reference(key), columns.reference(twin));
         plan = plan.join(Logical::Scan(scan), JoinKind::Inner, vec![on]);
     }
@@ -102,6 +102,8 @@ fn top_n(
 /// Columns of a table to read later.
 struct Late {
     table: Arc<Table>,
+    /// As [`crate::logical::Scan::hides_rows`].
+    hides_rows: bool,
     /// A column of the rows that has the values of the table's key, and the key's position in the table.
     key: ColumnId,
     position: u32,
@@ -155,6 +157,7 @@ fn worthwhile(plan: &Logical, wanted: &ColumnSet, rows: u64, columns: &Columns) 
         let table = scan.table.clone();
         (saved > MARGIN * again + LEAST_SAVED).then(|| Late {
             table,
+            hides_rows: scan.hides_rows,
             key: given.unwrap_or(key),
             position,
             columns: fetched,

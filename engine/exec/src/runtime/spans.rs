@@ -66,6 +66,8 @@ impl Spans {
         match error {
             // Nobody wants more: most often the result is whole.
             Error::Cancelled => span.record("outcome", "cancelled"),
+            // What is wrong with values tells of rows.
+            Error::Value(_) | Error::SubqueryRows => span.record("outcome", "failed by a value"),
             error => span.record("error", tracing::field::display(error)),
         };
     }

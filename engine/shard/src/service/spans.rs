@@ -4,7 +4,7 @@
 use super::Node;
 use crate::Result;
 use flight_proto::manifest::Manifest;
-use flight_proto::node::{Failure, Run, Told, Used};
+use flight_proto::node::{Failure, FailureKind, Run, Told, Used};
 use flight_proto::trace;
 use std::fmt::Display;
 use tracing::field::{Empty, display};
@@ -50,7 +50,10 @@ pub(super) fn end(span: &Span, used: &Used, told: Option<&Told>) {
 
 /// The part has failed. Who asked for it writes it to the log.
 pub(super) fn fail(span: &Span, failure: &Failure) {
-    span.record("error", &failure.message);
+    // What is wrong with values tells of rows.
+    if !matches!(failure.kind(), FailureKind::Value | FailureKind::SubqueryRows) {
+        span.record("error", &failure.message);
+    }
     span.record("error.type", display(format_args!("{:?}", failure.kind())));
 }
 
