@@ -3,7 +3,8 @@
 use crate::error::Error;
 use crate::usage::Account;
 use exec::error::Error as Execution;
-use flight_proto::{trace, work};
+use flight_proto::trace::{self, TraceParent};
+use flight_proto::work;
 use std::sync::Arc;
 use tonic::metadata::MetadataMap;
 use tonic::{Code, Status};
@@ -15,7 +16,9 @@ const TEXT_BYTES: usize = 4_096;
 
 /// The context that a client sends with a call; empty: none.
 pub(crate) fn sent_by_client(metadata: &MetadataMap) -> &str {
-    metadata.get("traceparent").and_then(|value| value.to_str().ok()).unwrap_or_default()
+    let sent = metadata.get("traceparent").and_then(|value| value.to_str().ok());
+    // One that is malformed is as none.
+    sent.filter(|text| TraceParent::parse(text).is_some()).unwrap_or_default()
 }
 
 /// The span of a call of Flight, below the one that `traceparent` names.

@@ -264,7 +264,7 @@ async fn pools_are_scaled_by_policies() {
     assert_eq!(served.call("PUT", "scaling/policies/default?version=0", Some(policy)).await.0, 409);
     assert_eq!(served.get("scaling/policies/default").await, set);
     for (wrong, place) in [
-        (json!({ "minimum": 0 }), "minimum"),
+        (json!({ "minimum": 7, "maximum": 6 }), "minimum"),
         (json!({ "minimun": 1 }), "minimun"),
         (json!({ "windows": [{ "days": "x", "from": "08:00", "to": "18:00", "minimum": 1 }] }), "window 1"),
     ] {
