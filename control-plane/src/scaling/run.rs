@@ -28,6 +28,8 @@ use tokio::time::Instant;
 
 /// Failures of so long count, before another node is launched.
 const FAILURES_US: i64 = 3_600_000_000;
+/// For so long coordinators may still say that a node lives which has ended.
+const ECHO_US: i64 = 10_000_000;
 /// A pool that sleeps or is woken is looked at as often at least: somebody waits for it.
 const LOOK_ASLEEP: Duration = Duration::from_secs(1);
 /// How long coordinators go by what they were told of the pool, at least.
@@ -275,8 +277,17 @@ impl Scaler {
         });
         let is_own = |id: &String| shards.values().any(|shard| shard == id);
         let was_own = |id: &String| self.nodes.values().any(|node| node.shard == *id);
+        // Coordinators hear for a moment of one that was just ended from here.
+        let just_ended = |id: &String| {
+            let mut known = self.nodes.values().filter(|node| node.shard == *id);
+            let last_us = |node: &PoolNode| node.steps.last().map_or(0, |last| last.at_us);
+            known.any(|node| node.phase != Phase::Gone || now_us.saturating_sub(last_us(node)) < ECHO_US)
+        };
         // One that lives, and that this target does not have, may be of another instance's machine: it counts.
-        let others = view.shards.iter().filter(|(id, seen)| !is_own(id) && (seen.by_any || !was_own(id)));
+        let others = view
+            .shards
+            .iter()
+            .filter(|(id, seen)| !is_own(id) && (seen.by_any && !just_ended(id) || !was_own(id)));
         let others = others.map(|(id, seen)| Member {
             instance: None,
             shard: Some(id.clone()),
