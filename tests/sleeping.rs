@@ -1,7 +1,7 @@
 //! A pool that is scaled to zero, with real processes: its shards end while nobody needs them, and statements wait until they
 //! are launched again.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod process;
 

@@ -1,6 +1,6 @@
 //! Traces and log lines of real processes: a collector of this test's own takes what a cluster sends.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 #[path = "telemetry/collector.rs"]
 mod collector;
@@ -292,7 +292,7 @@ fn settings_are_checked_and_printed() {
 /// Medians of a small query over servers that tell nothing, a tenth, and all; asked in turns, so that all see the same machine.
 #[test]
 #[ignore = "measures: run it alone, with --nocapture"]
-#[allow(clippy::print_stdout)]
+#[allow(clippy::print_stdout, reason = "the figures are what it is run for")]
 fn what_traces_cost() {
     let runtime = Runtime::new().unwrap();
     let collector = Collector::start(&runtime);
