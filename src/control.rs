@@ -16,7 +16,7 @@ use control_plane::{Cluster, Config, Environment, HttpCluster, Login};
 
 use crate::Failure;
 use crate::process::{self, Stop};
-use crate::telemetry::TelemetryOptions;
+use crate::telemetry::{TelemetryOptions, metrics};
 use embedded::OperatorOptions;
 use scale::ScaleOptions;
 
@@ -76,7 +76,9 @@ async fn serve(options: Options, mut stop: Stop) -> Result<(), Failure> {
     };
     let scaling = options.scale.scaling(http.clone())?;
     let cluster = http.map(|http| http as Arc<dyn Cluster>);
-    let environment = Environment { scaling, ..Environment::listen(&options.listen, cluster).await? };
+    let metrics: Option<control_plane::Metrics> = Some(Arc::new(metrics::text));
+    let environment =
+        Environment { scaling, metrics, ..Environment::listen(&options.listen, cluster).await? };
     let config = Config { database: options.database, operators, ..Config::new(options.data) };
     let handle = tokio::select! {
         handle = control_plane::start(config, environment) => handle?,

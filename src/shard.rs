@@ -17,6 +17,7 @@ use crate::node::NodeOptions;
 use crate::process::{self, Stop};
 use crate::size::Size;
 use crate::telemetry::TelemetryOptions;
+use crate::telemetry::metrics::Page;
 
 /// Start one shard of a cluster: it holds parts of the datasets in memory and runs queries on them.
 #[derive(Args)]
@@ -40,6 +41,9 @@ pub(crate) struct Options {
     /// Address by which other nodes reach it, if it is not that of --listen
     #[arg(long, value_name = "HOST:PORT")]
     advertise: Option<String>,
+    /// Address of /healthz, /readyz and /metrics; port 0 takes a free one [default: they are not served]
+    #[arg(long, value_name = "HOST:PORT")]
+    http: Option<String>,
     #[command(flatten)]
     telemetry: TelemetryOptions,
 }
@@ -51,6 +55,10 @@ pub(crate) fn run(options: Options) -> Result<(), Failure> {
 }
 
 async fn serve(options: Options, mut stop: Stop) -> Result<(), Failure> {
+    let page = match &options.http {
+        Some(address) => Some(Page::listen(address).await?),
+        None => None,
+    };
     let (listener, peers) = options.node.network(&mut stop).await?;
     let _folder = FolderLock::take(&options.data)?;
     let id = identity(&options.data)?;
@@ -71,12 +79,20 @@ async fn serve(options: Options, mut stop: Stop) -> Result<(), Failure> {
         incarnation: random()?,
         hydration,
     };
-    let handle = serve_node(shard, listener, peers, config);
-    announce(id, handle.address());
-    tokio::select! {
+    let mut handle = serve_node(shard, listener, peers, config);
+    announce(id, handle.address(), page.as_ref());
+    let page = page.map(|page| {
+        handle.gather_metrics();
+        page.serve(handle.is_heard())
+    });
+    let ended = tokio::select! {
         () = stop.requested() => Ok(()),
         why = handle.outdated() => Err(why.into()),
+    };
+    if let Some(page) = page {
+        page.abort();
     }
+    ended
 }
 
 /// The shard's number: drawn at its first start, and kept in its folder.
@@ -107,8 +123,9 @@ fn random() -> Result<u64, Failure> {
     Ok((u64::from_le_bytes(bytes) >> 1).max(1))
 }
 
-/// The line that says where nodes find the shard.
+/// The line that says where nodes find the shard, and those who watch it.
 #[allow(clippy::print_stdout)]
-fn announce(id: u64, address: &str) {
-    println!("tundra ready shard={id:016x} node={address}");
+fn announce(id: u64, address: &str, page: Option<&Page>) {
+    let http = page.map_or(String::new(), |page| format!(" http=http://{}", page.address()));
+    println!("tundra ready shard={id:016x} node={address}{http}");
 }

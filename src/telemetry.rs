@@ -1,10 +1,11 @@
-//! What a process tells of itself while it serves: log lines on stderr, and traces to a collector.
+//! What a process tells of itself while it serves: log lines on stderr, traces to a collector, and metrics to whoever asks.
 //!
 //! Everything below says what it does as spans and events of `tracing`; only here is it known where these go. Traces leave in
 //! the background: nothing waits for a collector, and without `--otlp-endpoint` no span is made for them.
 
 mod export;
 mod lines;
+pub(crate) mod metrics;
 mod spans;
 
 use std::io::IsTerminal;

@@ -88,13 +88,18 @@ pub struct Environment {
     pub cluster: Option<Arc<dyn Cluster>>,
     /// How pools are looked at and what their nodes are launched on; `None`: no pool is scaled.
     pub scaling: Option<Scaling>,
+    /// What `/metrics` gives, in Prometheus's text; `None`: they are not gathered.
+    pub metrics: Option<Metrics>,
 }
+
+/// Gives the process's metrics as everybody may see them.
+pub type Metrics = Arc<dyn Fn() -> Option<String> + Send + Sync>;
 
 impl Environment {
     /// Listens at `HOST:PORT`; port 0 takes a free one.
     pub async fn listen(address: &str, cluster: Option<Arc<dyn Cluster>>) -> Result<Environment> {
         let failed = |error| Error::Environment(format!("cannot listen on {address}: {error}"));
         let listener = TcpListener::bind(address).await.map_err(failed)?;
-        Ok(Environment { listener, cluster, scaling: None })
+        Ok(Environment { listener, cluster, scaling: None, metrics: None })
     }
 }

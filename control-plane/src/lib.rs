@@ -14,6 +14,7 @@ mod error;
 mod hex;
 pub mod json;
 mod lease;
+mod metrics;
 mod publisher;
 mod reconcile;
 pub mod scaling;
@@ -22,7 +23,7 @@ mod start;
 mod usage;
 
 pub use cluster::{Cluster, HttpCluster, MemoryCluster};
-pub use config::{Config, Environment, Intervals, Login};
+pub use config::{Config, Environment, Intervals, Login, Metrics};
 pub use error::{Error, Result};
 pub use scaling::Scaling;
 pub use start::{Handle, start};

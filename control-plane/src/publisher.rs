@@ -8,6 +8,7 @@ use crate::decisions::issuers;
 use crate::error::{Error, Result};
 use crate::json::Publication;
 use crate::lease::Lease;
+use crate::metrics;
 use crate::reconcile::{self, Step};
 use flight_proto::admin::{PublishOutcome, PublishedDocument};
 use flight_proto::trace::CALL;
@@ -95,7 +96,8 @@ impl Publisher {
         if now < self.retry_at {
             return;
         }
-        let done = match now >= self.compare_at {
+        let compares = now >= self.compare_at;
+        let done = match compares {
             true => {
                 let span =
                     info_span!(target: CALL, parent: None, "reconcile", version = Empty, error = Empty);
@@ -108,6 +110,12 @@ impl Publisher {
             }
             false => self.publish_new().await,
         };
+        let what = if compares { "all" } else { "news" };
+        match &done {
+            Ok(false) => {}
+            Ok(true) => metrics::published(what, "done"),
+            Err(_) => metrics::published(what, "failed"),
+        }
         match done {
             Ok(false) => return,
             Ok(true) => {
@@ -131,6 +139,7 @@ impl Publisher {
                 self.report.failure = Some(error.to_string());
             }
         }
+        metrics::policy(self.published, self.refused.len());
         self.report.coordinators = self.cluster.coordinators();
         if let Err(error) = self.database.report(&self.report).await {
             tracing::warn!("how publishing goes is not noted: {error}");

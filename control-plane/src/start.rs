@@ -7,6 +7,7 @@ use crate::database::{self, Database};
 use crate::decisions::{self, providers};
 use crate::error::{Error, Result};
 use crate::lease::Lease;
+use crate::metrics;
 use crate::publisher::Publisher;
 use crate::scaling::Scaler;
 use crate::usage::collect::Collector;
@@ -71,7 +72,7 @@ impl Handle {
 
 /// Opens the database, which is made where it is missing, and serves.
 pub async fn start(config: Config, environment: Environment) -> Result<Handle> {
-    let Environment { listener, cluster, scaling } = environment;
+    let Environment { listener, cluster, scaling, metrics } = environment;
     let failed = |error| Error::Environment(format!("the system does not tell an address: {error}"));
     let address = listener.local_addr().map_err(failed)?;
     if config.operators.is_empty() && !address.ip().is_loopback() {
@@ -98,6 +99,7 @@ pub async fn start(config: Config, environment: Environment) -> Result<Handle> {
         operators: config.operators,
         http: http.clone(),
         cluster: cluster.clone(),
+        metrics,
     };
     let router = api::router(Arc::new(api));
     let server = tokio::spawn(async move {
@@ -124,7 +126,9 @@ fn background(
     intervals: Intervals,
 ) -> Vec<JoinHandle<()>> {
     let (keeping, fetching) = (lease.clone(), (database.clone(), lease.clone()));
+    let watched = lease.clone();
     let mut tasks = vec![
+        tokio::spawn(async move { metrics::sample(&watched).await }),
         tokio::spawn(async move { keeping.keep().await }),
         tokio::spawn(async move { fetch(&fetching.0, &fetching.1, &http, intervals.fetch).await }),
     ];

@@ -24,7 +24,7 @@ mod information_schema;
 mod login;
 mod losses;
 mod manifests;
-mod metrics;
+pub mod metrics;
 mod plans;
 mod pool;
 mod progress;

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 const SAMPLE_EVERY: Duration = Duration::from_secs(1);
 
-/// The process's recorder; installed once, however many coordinators it runs.
-pub(crate) fn install() -> Option<PrometheusHandle> {
+/// The process's recorder; installed once, however many roles it runs. `None`: somebody else has installed another.
+pub fn recorder() -> Option<PrometheusHandle> {
     static RECORDER: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
     RECORDER
         .get_or_init(|| match PrometheusBuilder::new().install_recorder() {
@@ -27,7 +27,7 @@ pub(crate) fn install() -> Option<PrometheusHandle> {
 const OF_TENANTS: [&str; 2] = ["tenant=\"", "group=\""];
 
 /// What of the metrics everybody may see: all but those that name a tenant other than `default`.
-pub(crate) fn for_everybody(text: &str) -> String {
+pub fn for_everybody(text: &str) -> String {
     text.split_inclusive('\n').filter(|line| line.starts_with('#') || !names_a_tenant(line)).collect()
 }
 

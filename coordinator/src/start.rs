@@ -130,7 +130,7 @@ pub async fn start(config: Config, environment: Environment) -> Result<Handle> {
     if config.shards == 0 || config.threads == 0 || config.concurrency == 0 {
         return Err(Error::Statement("shards, threads and concurrency are at least 1".into()));
     }
-    let recorder = metrics::install();
+    let recorder = metrics::recorder();
     let reconcile = config.cluster.as_ref().map_or(Cluster::RECONCILE, |cluster| cluster.reconcile);
     let folder = FolderLock::take(&config.data)?;
     let Environment { listeners, network, stores, workers, catalog, random, on_fatal } = environment;

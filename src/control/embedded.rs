@@ -10,6 +10,7 @@ use control_plane::{Cluster, Config, Environment, Handle, HttpCluster, Login, Sc
 
 use super::scale::LOOK;
 use crate::Failure;
+use crate::telemetry::metrics;
 
 #[derive(Args)]
 pub(crate) struct EmbeddedOptions {
@@ -69,6 +70,7 @@ impl Embedded {
         let http = Arc::new(HttpCluster::new(coordinators, user)?);
         let environment = Environment {
             cluster: Some(http.clone() as Arc<dyn Cluster>),
+            metrics: Some(Arc::new(metrics::text)),
             scaling: Some(Scaling { view: http, target, look: LOOK }),
             ..self.environment
         };

@@ -15,7 +15,7 @@ mod tokens;
 mod usage;
 
 use crate::cluster::Cluster;
-use crate::config::Login;
+use crate::config::{Login, Metrics};
 use crate::database::Database;
 use crate::error::Error;
 use crate::lease::Lease;
@@ -54,6 +54,8 @@ pub(crate) struct Api {
     pub(crate) http: reqwest::Client,
     /// The coordinators that are published to, where there are any.
     pub(crate) cluster: Option<Arc<dyn Cluster>>,
+    /// What `/metrics` gives.
+    pub(crate) metrics: Option<Metrics>,
 }
 
 /// The routes of the API, of its description and of its page.
@@ -88,11 +90,13 @@ pub(crate) fn router(api: Arc<Api>) -> Router {
         .routes(routes!(usage::list_budgets))
         .routes(routes!(usage::put_budget, usage::remove_budget))
         .split_for_parts();
+    let metrics = api.metrics.clone();
     routes
         .route("/.well-known/jwks.json", get(issuers::jwks))
         .with_state(api)
         .layer(middleware::from_fn(traced))
         .route("/healthz", get(|| async { "ok\n" }))
+        .route("/metrics", get(|| async move { gathered(metrics.as_ref()) }))
         .route("/openapi.json", get(|| async move { Json(description) }))
         .route("/docs", get(|| async { Html(PAGE) }))
         .fallback(unknown)
@@ -106,9 +110,18 @@ async fn traced(request: Request, next: Next) -> Response {
     }
     let sent = request.headers().get("traceparent").and_then(|value| value.to_str().ok()).unwrap_or_default();
     let span = trace::http_call(request.method().as_str(), path, sent);
+    let reads = matches!(*request.method(), Method::GET | Method::HEAD);
     let response = next.run(request).instrument(span.clone()).await;
     trace::http_answered(&span, response.status().as_u16());
+    crate::metrics::call_answered(reads, response.status().as_u16());
     response
+}
+
+fn gathered(metrics: Option<&Metrics>) -> Response {
+    match metrics.and_then(|text| text()) {
+        Some(text) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response(),
+        None => (StatusCode::SERVICE_UNAVAILABLE, "metrics are not gathered\n").into_response(),
+    }
 }
 
 async fn unknown(method: Method, uri: Uri) -> Failed {

@@ -6,6 +6,7 @@ use crate::database::Database;
 use crate::decisions::ITSELF;
 use crate::error::Result;
 use crate::lease::Lease;
+use crate::metrics;
 use flight_proto::usage::Usage;
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,6 +32,7 @@ impl Collector {
                 () = self.lease.lost() => continue,
                 done = self.turn() => done,
             };
+            metrics::usage_fetched(if done.is_ok() { "done" } else { "failed" });
             match &done {
                 Err(error) if !failed => tracing::warn!("what was used is not kept, or not told: {error}"),
                 Ok(()) if failed => tracing::warn!("what was used is kept and told again"),

@@ -85,6 +85,11 @@ impl Hydrations {
         running.chain(state.ended.iter().rev().cloned()).collect()
     }
 
+    /// How many run.
+    pub fn running(&self) -> usize {
+        self.0.lock().running.len()
+    }
+
     /// What all of them have done.
     pub fn counts(&self) -> Counts {
         let state = self.0.lock();

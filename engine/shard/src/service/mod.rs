@@ -3,6 +3,7 @@
 mod contacts;
 mod exchange;
 mod load;
+mod metrics;
 mod orders;
 mod queries;
 mod run;
@@ -104,6 +105,17 @@ impl NodeHandle {
     /// Where other nodes reach it.
     pub fn address(&self) -> &str {
         &self.node.address
+    }
+
+    /// Whether a coordinator has answered lately.
+    pub fn is_heard(&self) -> impl Fn() -> bool + Clone + Send + Sync + use<> {
+        let node = self.node.clone();
+        move || node.heard() > 0
+    }
+
+    /// Keeps gauges of this shard in the process's metrics from now on.
+    pub fn gather_metrics(&mut self) {
+        self.tasks.push(tokio::spawn(metrics::sample(self.node.clone())));
     }
 
     /// Ready once a coordinator has said that the cluster is at a version that this node does not speak: why it is of no

@@ -27,6 +27,8 @@ const HEARTBEAT: Duration = Duration::from_millis(300);
 const LOAD: Duration = Duration::from_secs(1);
 /// How long a coordinator may take to answer one.
 const ANSWER: Duration = Duration::from_secs(1);
+/// How long a coordinator counts as heard after it has answered.
+const HEARD: Duration = Duration::from_secs(3);
 /// How long what a coordinator uses is kept after it was last heard of.
 const LEASE: Duration = Duration::from_secs(30);
 /// How long a version stays that was brought in before it is wanted.
@@ -182,6 +184,12 @@ impl Node {
         }
         drop(state);
         self.told.news.notify_one();
+    }
+
+    /// How many coordinators have answered lately.
+    pub(super) fn heard(&self) -> usize {
+        let state = self.told.state.lock();
+        state.in_use.values().filter(|(at, _)| at.elapsed() < HEARD).count()
     }
 
     /// Brings about what is wanted, for as long as it is polled.

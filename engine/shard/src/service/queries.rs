@@ -61,6 +61,11 @@ impl Queries {
         Some(Running { queries: self.clone(), id })
     }
 
+    /// How many run.
+    pub(super) fn running(&self) -> usize {
+        self.state.lock().running.len()
+    }
+
     pub(super) fn stage(&self, id: u128) -> Stage {
         let state = self.state.lock();
         match state.running.get(&id) {

@@ -2,6 +2,7 @@
 
 use super::Node;
 use super::exchange::NodeExchange;
+use super::metrics;
 use super::queries::Running;
 use super::spans;
 use super::words::{FRAMES, failure_of, pieces, profile_of, query_id};
@@ -103,10 +104,12 @@ pub(super) async fn serve(node: &Arc<Node>, mut stream: Stream) {
 
 async fn serve_part(node: &Arc<Node>, run: Run, mut stream: Stream) {
     let span = Span::current();
+    let began = Instant::now();
     let mut part = match start(node, run, &span) {
         Ok(part) => part,
         Err(failure) => {
             spans::fail(&span, &failure);
+            metrics::part_refused();
             if failure.kind() == FailureKind::Damaged {
                 node.mend(node.shard.versions().into_iter());
             }
@@ -137,6 +140,7 @@ async fn serve_part(node: &Arc<Node>, run: Run, mut stream: Stream) {
     // The coordinator has all that it wants, and asks whether what it got was sound.
     let told = if enough { Some(part.ended()) } else { told };
     spans::end(&span, &part.used(), told.as_ref());
+    metrics::part_ended(&part.used(), told.as_ref(), began.elapsed().as_secs_f64());
     if let Some(told) = told {
         if part.usage_every.is_some() {
             let used = Ran { told: Some(Told::Used(part.used())) };
