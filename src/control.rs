@@ -76,7 +76,7 @@ async fn serve(options: Options, mut stop: Stop) -> Result<(), Failure> {
     };
     let scaling = options.scale.scaling(http.clone())?;
     let cluster = http.map(|http| http as Arc<dyn Cluster>);
-    let metrics: Option<control_plane::Metrics> = Some(Arc::new(metrics::text));
+    let metrics: Option<control_plane::Metrics> = Some(Arc::new(metrics::gather()));
     let environment =
         Environment { scaling, metrics, ..Environment::listen(&options.listen, cluster).await? };
     let config = Config { database: options.database, operators, ..Config::new(options.data) };

@@ -70,7 +70,7 @@ impl Embedded {
         let http = Arc::new(HttpCluster::new(coordinators, user)?);
         let environment = Environment {
             cluster: Some(http.clone() as Arc<dyn Cluster>),
-            metrics: Some(Arc::new(metrics::text)),
+            metrics: Some(Arc::new(metrics::gather())),
             scaling: Some(Scaling { view: http, target, look: LOOK }),
             ..self.environment
         };

@@ -12,8 +12,14 @@ use tokio::task::JoinHandle;
 
 use crate::Failure;
 
+/// Gathers metrics from now on; gives what reads them.
+pub(crate) fn gather() -> fn() -> Option<String> {
+    let _ = recorder();
+    text
+}
+
 /// The process's metrics as text, but for those that name a tenant; `None` where they are not gathered.
-pub(crate) fn text() -> Option<String> {
+fn text() -> Option<String> {
     recorder().map(|recorder| for_everybody(&recorder.render()))
 }
 
@@ -21,6 +27,7 @@ pub(crate) fn text() -> Option<String> {
 pub(crate) struct Page {
     listener: TcpListener,
     address: SocketAddr,
+    text: fn() -> Option<String>,
 }
 
 impl Page {
@@ -29,9 +36,7 @@ impl Page {
         let failed = |error| format!("--http: cannot listen on {address}: {error}");
         let listener = TcpListener::bind(address).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        // What is counted before it is installed is lost.
-        let _ = recorder();
-        Ok(Page { listener, address })
+        Ok(Page { listener, address, text: gather() })
     }
 
     /// Where it is served, with the real port.
@@ -47,12 +52,13 @@ impl Page {
                 false => (StatusCode::SERVICE_UNAVAILABLE, "not ready\n"),
             }
         };
+        let Page { listener, text, .. } = self;
         let router = Router::new()
             .route("/healthz", get(|| async { "ok\n" }))
             .route("/readyz", get(ready))
-            .route("/metrics", get(|| async { page(text()) }));
+            .route("/metrics", get(move || async move { page(text()) }));
         tokio::spawn(async move {
-            if let Err(error) = axum::serve(self.listener, router).await {
+            if let Err(error) = axum::serve(listener, router).await {
                 tracing::error!("the HTTP service ended: {error}");
             }
         })
