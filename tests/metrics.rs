@@ -64,8 +64,10 @@ fn shards_coordinators_and_the_control_plane_tell_of_themselves() {
 
     assert!(get(&shard.http, "/healthz").ends_with("ok\n"));
     until("the shard is ready", || get(&shard.http, "/readyz").starts_with("HTTP/1.1 200"));
-    until("the shard holds rows", || {
-        value(&get(&shard.http, "/metrics"), "tundra_segment_bytes").is_some_and(|bytes| bytes > 0.0)
+    until("the shard holds its part of all tables", || {
+        let page = get(&shard.http, "/metrics");
+        value(&page, "tundra_segment_bytes").is_some_and(|bytes| bytes > 0.0)
+            && value(&page, "tundra_versions_held") == Some(8.0)
     });
     let query = "SELECT l_suppkey, count(*) FROM lineitem GROUP BY l_suppkey ORDER BY 1";
     until("the shard runs parts of queries", || {
@@ -83,7 +85,6 @@ fn shards_coordinators_and_the_control_plane_tell_of_themselves() {
         ("tundra_hydrated_rows_total", 1.0),
         ("tundra_processor_microseconds_total", 1.0),
         ("tundra_memory_limit_bytes", 256.0 * 1024.0 * 1024.0),
-        ("tundra_versions_held", 8.0),
         ("tundra_worker_threads", 1.0),
         ("tundra_coordinators_heard", 1.0),
         ("tundra_parts_running", 0.0),
