@@ -46,9 +46,9 @@ pub(super) fn shards(shards: &[Shard]) -> String {
         let (id, address, status) = (shard.id.clone(), shard.address.clone(), shard.status.clone());
         let counts = [shard.buckets, shard.rows].map(|count| count.to_string());
         let [buckets, rows] = counts;
-        [id, address, status, alive.into(), buckets, rows, speaks(shard.speaks)]
+        [id, address, status, alive.into(), buckets, rows, speaks(shard.speaks), shard.pool.clone()]
     });
-    aligned(["SHARD", "ADDRESS", "STATUS", "ALIVE", "BUCKETS", "ROWS", "SPEAKS"], rows)
+    aligned(["SHARD", "ADDRESS", "STATUS", "ALIVE", "BUCKETS", "ROWS", "SPEAKS", "POOL"], rows)
 }
 
 pub(super) fn leader(leader: &Leader) -> String {

@@ -8,6 +8,7 @@ use flight_proto::policy::{
     self, DEFAULT_TENANT, Document, Gone, Subject, TenantStatus, budgets_document, check_tenant_name,
     keys_document, routes_document, schedules_document, tenant_document,
 };
+use flight_proto::pool::{check_pool_name, in_message};
 
 const TIER: &str = "standard";
 /// What documents about tenants are named after.
@@ -43,6 +44,9 @@ pub(crate) async fn put(
         let why = format!("expected a prefix of URLs such as s3://bucket/folder, got '{location}'");
         return Err(Error::Invalid(why));
     }
+    if !settings.pool.is_empty() {
+        check_pool_name(&settings.pool).map_err(|error| Error::Invalid(error.to_string()))?;
+    }
     let mut change = database.change(who).await?;
     let held = change.document(&tenant_document(name)).await?;
     let before = held.as_ref().and_then(live);
@@ -63,10 +67,11 @@ pub(crate) async fn put(
         workload: Some(settings.workload.into()),
         quotas: Some(settings.quotas.into()),
         locations: settings.locations,
+        pool: in_message(&settings.pool).into(),
         created_version: before.map_or(change.next_version(), |before| before.created_version),
     };
     let action = if before.is_some() { "change" } else { "create" };
-    let document = change.decide(&tenant_document(name), action, Subject::Tenant(tenant)).await?;
+    let document = change.decide(&tenant_document(name), action, Subject::of_tenant(tenant)).await?;
     change.commit().await?;
     told_document(&document).ok_or_else(|| unknown(name))
 }
@@ -90,7 +95,7 @@ async fn set_status(
 ) -> Result<Tenant> {
     let mut change = database.change(who).await?;
     let tenant = policy::Tenant { status: status.into(), ..of(&mut change, name).await? };
-    let document = change.decide(&tenant_document(name), action, Subject::Tenant(tenant)).await?;
+    let document = change.decide(&tenant_document(name), action, Subject::of_tenant(tenant)).await?;
     change.commit().await?;
     told_document(&document).ok_or_else(|| unknown(name))
 }
@@ -138,7 +143,7 @@ pub(super) async fn make_default(change: &mut Change<'_>) -> Result<()> {
             quotas: Some(policy::Quotas::default()),
             ..policy::Tenant::default()
         };
-        change.decide(&name, "create", Subject::Tenant(tenant)).await?;
+        change.decide(&name, "create", Subject::of_tenant(tenant)).await?;
     }
     Ok(())
 }
@@ -155,10 +160,7 @@ fn unknown(name: &str) -> Error {
 }
 
 fn live(held: &Held) -> Option<&policy::Tenant> {
-    match &held.document.subject {
-        Some(Subject::Tenant(tenant)) => Some(tenant),
-        _ => None,
-    }
+    held.document.subject.as_ref().and_then(Subject::tenant)
 }
 
 /// A tenant as the API tells it.
@@ -167,7 +169,7 @@ fn told(held: &Held) -> Option<Tenant> {
 }
 
 fn told_document(document: &Document) -> Option<Tenant> {
-    let Some(Subject::Tenant(tenant)) = &document.subject else { return None };
+    let tenant = document.subject.as_ref().and_then(Subject::tenant)?;
     Some(Tenant {
         name: tenant.name.clone(),
         status: json::status(tenant),

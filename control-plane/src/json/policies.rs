@@ -5,6 +5,7 @@ use super::{
     Workload,
 };
 use flight_proto::policy::{self, Algorithm, Document, Subject};
+use flight_proto::pool::named;
 use serde_json::{Value, json};
 
 /// A document as the audit has it.
@@ -13,7 +14,7 @@ pub(crate) fn describe(document: &Document) -> Value {
     match &document.subject {
         None => json!({ "version": version }),
         Some(Subject::Gone(_)) => json!({ "version": version, "gone": true }),
-        Some(Subject::Tenant(tenant)) => {
+        Some(Subject::Tenant(tenant) | Subject::TenantInPool(tenant)) => {
             json!({ "version": version, "status": status(tenant), "settings": TenantSettings::from(tenant) })
         }
         Some(Subject::ApiKeys(keys)) => {
@@ -79,6 +80,7 @@ impl From<&policy::Tenant> for TenantSettings {
                 spend_per_month_micros: quotas.spend_per_month_micros,
             },
             locations: tenant.locations.clone(),
+            pool: named(&tenant.pool).into(),
         }
     }
 }

@@ -116,10 +116,11 @@ impl Tenants {
         }
     }
 
-    /// The versions that queries of any tenant may read, or soon will; those that they may read on `shard`, where it is
-    /// given.
-    pub(crate) fn in_use(&self, shard: Option<u64>) -> Vec<VersionId> {
-        self.all().iter().flat_map(|datasets| datasets.in_use(shard)).collect()
+    /// The versions that queries of any tenant may read, or soon will; those that they may read on a shard, where one is
+    /// given for the tenant.
+    pub(crate) fn in_use(&self, shard: impl Fn(&str) -> Option<u64>) -> Vec<VersionId> {
+        let all = self.all();
+        all.iter().flat_map(|datasets| datasets.in_use(shard(datasets.tenant()))).collect()
     }
 
     /// The manifest of a version, for a shard that is to bring it in.

@@ -1,12 +1,13 @@
 //! The loop, against a pool and a target in memory.
 
-use super::super::target::Instance;
+use super::super::target::{Instance, ScaleTarget};
 use super::super::view::Look;
 use super::super::view::tests::{look, shard};
 use super::*;
 use crate::config::Intervals;
 use crate::tests::databases::{Place, on_both_databases};
-use flight_proto::admin::{Load, PoolRest, PoolState, PoolUse, ShardLoad};
+use flight_proto::admin::{Load, Loads, PoolRest, PoolState, PoolUse, ShardLoad};
+use flight_proto::pool::DEFAULT_POOL as POOL;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
@@ -39,6 +40,8 @@ struct State {
     /// A statement begins as the pool is about to close.
     late: bool,
     told: Vec<PoolRest>,
+    /// The pool that launched nodes are of; empty: the default one.
+    pool: String,
     /// Shards that were forgotten with buckets that no other has.
     forced: u32,
 }
@@ -58,6 +61,8 @@ impl PoolView for World {
             }
             state.looks += 1;
             let (looks, busy, barren) = (state.looks, state.busy, state.barren);
+            let launched: Vec<u32> =
+                state.shards.iter().filter(|(_, one)| one.2).map(|(number, _)| *number).collect();
             let seen = state.shards.iter().filter(|(_, one)| !barren || !one.2);
             let shards = seen.map(|(number, (status, alive, _))| {
                 let load = ShardLoad {
@@ -71,10 +76,14 @@ impl PoolView for World {
                 if status == "drained" {
                     shard.buckets = 0;
                 }
+                if launched.contains(number) && !state.pool.is_empty() {
+                    shard.pool.clone_from(&state.pool);
+                }
                 flight_proto::admin::Shard { load: Some(load), ..shard }
             });
             let look = look("a", looks, shards.collect());
-            (1, vec![Look { load: state.load, ..look }])
+            let load = Loads { all: state.load, pools: BTreeMap::new() };
+            (1, vec![Look { load, ..look }])
         }
         .boxed()
     }
@@ -87,7 +96,7 @@ impl PoolView for World {
         async { Ok(()) }.boxed()
     }
 
-    fn tell(&self, told: PoolState) -> BoxFuture<'_, (usize, Vec<PoolUse>)> {
+    fn tell<'a>(&'a self, _pool: &'a str, told: PoolState) -> BoxFuture<'a, (usize, Vec<PoolUse>)> {
         let mut state = self.state.lock();
         if state.told.last() != Some(&told.rest) {
             state.told.push(told.rest);
@@ -155,11 +164,20 @@ impl ScaleTarget for World {
     }
 }
 
+/// The machines are those of any pool.
+struct Machines(Arc<World>);
+
+impl ScaleTargets for Machines {
+    fn of(&self, _pool: &str) -> Result<Option<Arc<dyn ScaleTarget>>> {
+        Ok(Some(self.0.clone()))
+    }
+}
+
 async fn scaler(place: &Place, world: &Arc<World>) -> Scaler {
     let database = place.open().await;
     let lease = Arc::new(Lease::new(database.clone(), &Intervals::default()).unwrap());
-    let (view, target) = (world.clone() as Arc<dyn PoolView>, world.clone() as Arc<dyn ScaleTarget>);
-    Scaler::new(database, lease, Scaling { view, target: Some(target), look: Duration::ZERO })
+    let (view, targets) = (world.clone() as Arc<dyn PoolView>, Arc::new(Machines(world.clone())));
+    Scaler::new(POOL, database, lease, Scaling { view, targets, look: Duration::ZERO })
 }
 
 fn policy(minimum: u32, maximum: u32) -> ScalePolicy {
@@ -192,6 +210,7 @@ async fn turns(scaler: &mut Scaler, count: usize) {
 
 on_both_databases! {
     load_brings_nodes_and_quiet_takes_them_away,
+    a_pool_is_scaled_by_its_own_shards,
     an_empty_pool_comes_to_its_minimum,
     a_restart_launches_nothing_twice,
     a_node_that_ends_is_replaced,
@@ -431,4 +450,29 @@ async fn whoever_leads_next_lets_it_sleep_and_wakes_it(place: &Place) {
     set(&second, ScalePolicy { idle_after_s: 60, ..policy(2, 3) }).await;
     turns(&mut second, 3).await;
     assert_eq!(world.names().len(), 2);
+}
+
+/// Shards of another pool count for nothing, and nothing is done to them.
+async fn a_pool_is_scaled_by_its_own_shards(place: &Place) {
+    let world = world();
+    world.state.lock().pool = "acme".into();
+    let mut scaler = scaler(place, &world).await;
+    scaler.pool = "acme".into();
+    pools::put(&scaler.database, "ann", "acme", policy(2, 3), None).await.unwrap();
+    turns(&mut scaler, 4).await;
+    let status = &scaler.kept.status;
+    assert_eq!((status.pool.as_str(), status.ready, status.wanted), ("acme", 2, 2));
+    let done = |state: &State| (state.launched, state.drained.len());
+    assert_eq!(done(&world.state.lock()), (2, 0));
+    // Each pool has a state of its own.
+    let status = super::super::status::read(&scaler.database).await.unwrap();
+    assert_eq!(
+        status.iter().map(|one| (one.pool.as_str(), one.nodes.len())).collect::<Vec<_>>(),
+        [("acme", 2)]
+    );
+    pools::put(&scaler.database, "ann", POOL, policy(1, 1), None).await.unwrap();
+    let mut other = Scaler::new(POOL, scaler.database.clone(), scaler.lease.clone(), scaler.scaling.clone());
+    other.turn().await;
+    assert_eq!(other.kept.status.pool, POOL);
+    assert_eq!(super::super::status::read(&scaler.database).await.unwrap().len(), 2);
 }
