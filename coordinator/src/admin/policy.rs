@@ -120,7 +120,21 @@ fn from_hex(text: &str) -> Option<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Failed;
     use super::*;
+    use flight_proto::catalog as stored;
+    use flight_proto::policy::Tenant;
+
+    #[test]
+    fn pools_are_taken_once_all_nodes_know_of_them() {
+        let of = |pool: &str| Some(Subject::of_tenant(Tenant { pool: pool.into(), ..Tenant::default() }));
+        let early = CatalogState::default();
+        assert!(check_known(&of(""), &early).is_ok());
+        let Err(Failed(why)) = check_known(&of("acme"), &early) else { panic!("it is taken") };
+        assert!(why.to_string().contains("raise it (tundra admin upgrade) first"), "{why}");
+        let stored = stored::CatalogState { cluster_version: 2, ..stored::CatalogState::default() };
+        assert!(check_known(&of("acme"), &CatalogState::from_stored(stored)).is_ok());
+    }
 
     #[test]
     fn hexadecimal_text() {

@@ -202,23 +202,23 @@ impl Datasets {
         }
     }
 
-    /// What queries would see at the moment if that shard were not there; `None`: shards are no nodes.
-    pub(crate) fn view_without(&self, shard: u64) -> Option<Arc<View>> {
+    /// What queries would see in a pool at the moment if that shard of it were not there; `None`: shards are no nodes.
+    pub(crate) fn view_without(&self, pool: &str, shard: u64) -> Option<Arc<View>> {
         self.ground.shards.nodes()?;
         let snapshot = self.ground.catalog.snapshot();
         let mut state = self.state.lock();
-        let view = Arc::new(self.view_of(&state, &snapshot, Some(shard)));
+        let view = Arc::new(self.view_of(&state, &snapshot, Some((pool, shard))));
         state.former_views.push(Arc::downgrade(&view));
         state.former_views.retain(|view| view.strong_count() > 0);
         Some(view)
     }
 
-    fn view_of(&self, state: &State, snapshot: &CatalogState, without: Option<u64>) -> View {
+    fn view_of(&self, state: &State, snapshot: &CatalogState, but: Option<(&str, u64)>) -> View {
         let residents: Vec<Arc<Resident>> = state.residents.values().cloned().collect();
         let seating = self.ground.shards.nodes().map(|nodes| {
             let there = residents.iter().filter(|resident| resident.shards.is_ok());
             let versions: Vec<VersionId> = there.map(|resident| id_of(&resident.table)).collect();
-            Arc::new(nodes.seating(&self.tenant, &versions, without))
+            Arc::new(nodes.seating(&self.tenant, &versions, but))
         });
         let foreign = snapshot.foreign_tables(&self.tenant).filter_map(|table| {
             crate::foreign::table(&self.tenant, snapshot.server(&self.tenant, &table.server)?, table)

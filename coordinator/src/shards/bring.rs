@@ -9,7 +9,7 @@ use flight_proto::node::{Held, Hydrate, Service, Summaries, Summarize, VersionNa
 use flight_proto::{Message, trace};
 use futures::future::{join_all, try_join_all};
 use shard::{Placement, VersionId};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use storage::{ColumnFacts, ColumnSchema, TableStatistics};
 
@@ -64,32 +64,38 @@ impl Nodes {
             dataset: manifest.dataset,
             version: manifest.version,
         };
-        let snapshot = self.catalog.snapshot();
-        let nodes = self.bringers(&snapshot, &id);
         let _bringing = self.bringing(&id);
-        if nodes.is_empty() {
-            let why = no_shard_of(snapshot.pool_of(&id.tenant));
-            return Err(Error::Unavailable(format!("{why}; try again once there is one")));
-        }
-        let calls = nodes.iter().map(|(node, dealing)| async {
-            let request = Hydrate {
-                epoch: self.catalog.leadership().term,
-                manifest: Some(manifest.clone()),
-                dealing: Some(dealing.clone()),
-                traceparent: trace::sent(&trace::current()),
-            };
-            let request = request.encode_to_vec().into();
-            let held = self.call(&node.address, Service::Hydrate, request, HYDRATION).await?;
-            Held::decode(held).map_err(|error| Error::Internal(error.to_string()))
-        });
-        let answers = join_all(calls).await;
         // A shard that was lost meanwhile, or refused, may have been one too many: whether all rows are there shows below.
-        let mut lost = None;
+        let (mut asked, mut lost) = (BTreeSet::new(), None);
         let mut brought = Vec::new();
-        for ((node, _), answer) in nodes.iter().zip(answers) {
-            match answer {
-                Ok(_) => brought.push(node.id),
-                Err(error) => lost = Some(error),
+        loop {
+            let snapshot = self.catalog.snapshot();
+            let mut nodes = self.bringers(&snapshot, &id);
+            if nodes.is_empty() && asked.is_empty() {
+                let why = no_shard_of(snapshot.pool_of(&id.tenant));
+                return Err(Error::Unavailable(format!("{why}; try again once there is one")));
+            }
+            // Meanwhile its tenant may have come to be read in another pool.
+            nodes.retain(|(node, _)| asked.insert(node.id));
+            if nodes.is_empty() {
+                break;
+            }
+            let calls = nodes.iter().map(|(node, dealing)| async {
+                let request = Hydrate {
+                    epoch: self.catalog.leadership().term,
+                    manifest: Some(manifest.clone()),
+                    dealing: Some(dealing.clone()),
+                    traceparent: trace::sent(&trace::current()),
+                };
+                let request = request.encode_to_vec().into();
+                let held = self.call(&node.address, Service::Hydrate, request, HYDRATION).await?;
+                Held::decode(held).map_err(|error| Error::Internal(error.to_string()))
+            });
+            for ((node, _), answer) in nodes.iter().zip(join_all(calls).await) {
+                match answer {
+                    Ok(_) => brought.push(node.id),
+                    Err(error) => lost = Some(error),
+                }
             }
         }
         let told = async {

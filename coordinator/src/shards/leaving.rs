@@ -17,8 +17,14 @@ impl Nodes {
         let snapshot = self.catalog.snapshot();
         let shards = snapshot.shards().iter();
         let draining = shards.filter(|(_, shard)| shard.status() == ShardStatus::Draining);
+        // Of one that was not heard of since this coordinator began, it is not known what it has.
+        let is_known = |id: &u64| {
+            let known = self.known.lock();
+            known.get(id).is_some_and(|node| !node.alive || node.has_told())
+        };
         let done = draining.filter(|(id, shard)| {
-            self.have_hydrated(&snapshot, named(&shard.pool), shard.ordered_revision)
+            is_known(id)
+                && self.have_hydrated(&snapshot, named(&shard.pool), shard.ordered_revision)
                 && self.only_at(&snapshot, **id) == 0
         });
         done.map(|(&id, _)| id).collect()

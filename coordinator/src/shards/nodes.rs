@@ -46,6 +46,8 @@ pub(crate) struct Nodes {
     pub(super) known: Mutex<BTreeMap<u64, Known>>,
     /// Versions that are being brought in, and are to be kept meanwhile.
     pub(super) bringing: Mutex<Vec<VersionId>>,
+    /// The pool that had all of a tenant's data when they were seated last. Once it is its own, it is not read elsewhere.
+    pub(super) read_in: Mutex<BTreeMap<String, String>>,
     /// Counts the changes of who lives and what is held.
     changes: watch::Sender<u64>,
 }
@@ -100,6 +102,7 @@ impl Nodes {
             options,
             known: Mutex::default(),
             bringing: Mutex::default(),
+            read_in: Mutex::default(),
             changes: watch::Sender::new(0),
         }
     }
@@ -208,7 +211,7 @@ impl Nodes {
         Wanted {
             revision: snapshot.revision(),
             dealing: Some(dealing_of(&self.set(snapshot, pool), &self.options.hydration)),
-            versions: wanted_in(snapshot, pool),
+            versions: [wanted_in(snapshot, pool), self.stranded_in(snapshot, pool)].concat(),
             nothing: is_drained(snapshot, shard),
         }
     }
@@ -370,13 +373,17 @@ impl Nodes {
             .collect()
     }
 
-    /// Who reads what of these versions of a tenant, all but the shard `without`.
-    pub(crate) fn seating(&self, tenant: &str, versions: &[VersionId], without: Option<u64>) -> Seating {
+    /// Who reads what of these versions of a tenant: all, or of those of one pool all but one shard.
+    pub(crate) fn seating(&self, tenant: &str, versions: &[VersionId], but: Option<(&str, u64)>) -> Seating {
+        let (within, without) = (but.map(|(pool, _)| pool), but.map(|(_, shard)| shard));
         let snapshot = self.catalog.snapshot();
-        let mut nodes = self.alive();
-        nodes.retain(|node| !is_drained(&snapshot, node.id) && Some(node.id) != without);
-        let (pool, slices) = (snapshot.pool_of(tenant), self.options.hydration.slices);
+        let mut nodes = self.readable(&snapshot, tenant);
+        nodes.retain(|node| Some(node.id) != without && within.is_none_or(|pool| *node.pool == *pool));
+        let (pool, slices) = (within.unwrap_or(snapshot.pool_of(tenant)), self.options.hydration.slices);
         let mut seating = seat_in_pool(nodes, pool, versions, slices);
+        if without.is_none() {
+            self.note_read_in(&snapshot, tenant, &seating);
+        }
         seating.add_failures(|id| self.failure_of(id));
         seating
     }

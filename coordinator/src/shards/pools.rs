@@ -3,7 +3,8 @@
 //! Where a tenant is to be in another pool than its data, these are brought in there at the pace of its shards, as the
 //! catalog wants, and read where they were until the other pool holds all of them. No query reads from two pools.
 
-use super::nodes::{Known, Nodes};
+use super::leaving::is_drained;
+use super::nodes::{Known, NodeOptions, Nodes};
 use super::seating::{NodeView, Seating, seat};
 use crate::catalog::CatalogState;
 use crate::error::{Error, Result};
@@ -135,39 +136,103 @@ impl Nodes {
         unmoved.flat_map(|tenant| latest(snapshot, tenant)).map(|id| VersionName::from(&id)).collect()
     }
 
+    /// Those that live and that a tenant's data may be read on: once all of them were read in its own pool, those of that.
+    pub(super) fn readable(&self, snapshot: &CatalogState, tenant: &str) -> Vec<NodeView> {
+        let pool = snapshot.pool_of(tenant);
+        let has_moved = self.read_in.lock().get(tenant).is_some_and(|read_in| read_in == pool);
+        let mut nodes = self.alive();
+        nodes.retain(|node| !is_drained(snapshot, node.id) && (!has_moved || *node.pool == *pool));
+        nodes
+    }
+
+    /// Keeps in which pool a tenant is read, where that has all of its data.
+    pub(super) fn note_read_in(&self, snapshot: &CatalogState, tenant: &str, seating: &Seating) {
+        let mut versions = latest(snapshot, tenant).peekable();
+        let has_data = versions.peek().is_some();
+        if !has_data || !versions.all(|id| seating.share_of(&id).is_ok()) {
+            return;
+        }
+        let mut read_in = self.read_in.lock();
+        if read_in.get(tenant) != Some(&seating.pool) {
+            read_in.insert(tenant.into(), seating.pool.clone());
+        }
+    }
+
+    /// What the shards of a pool are to hold beside what [`wanted_in`] says: data of tenants that are read there while their
+    /// own pool has no shard that could take them over.
+    pub(super) fn stranded_in(&self, snapshot: &CatalogState, pool: &str) -> Vec<VersionName> {
+        let slices = self.options.hydration.slices;
+        let is_read_here = |tenant: &&str| {
+            let known = self.read_in.lock().get(*tenant).cloned();
+            let nodes = || self.readable(snapshot, tenant);
+            known.unwrap_or_else(|| read_in(snapshot, &nodes(), tenant, slices)) == pool
+        };
+        let tenants = snapshot.tenants().filter(|tenant| {
+            let own = snapshot.pool_of(tenant);
+            own != pool && !takes_over(snapshot, own)
+        });
+        let stranded = tenants.filter(is_read_here).flat_map(|tenant| latest(snapshot, tenant));
+        stranded.map(|id| VersionName::from(&id)).collect()
+    }
+
     /// The shards that are to bring a version in before queries see it, each with how buckets are dealt in its pool. While
     /// its tenant's data are read in another pool than they are to be in, those of both.
     pub(super) fn bringers(&self, snapshot: &CatalogState, id: &VersionId) -> Vec<(NodeView, Dealing)> {
-        let (pool, alive) = (snapshot.pool_of(&id.tenant).to_string(), self.alive());
-        let of_tenant = |node: &&NodeView| node.holdings.keys().any(|held| held.tenant == id.tenant);
-        let mut read_in = pool.clone();
-        if alive.iter().filter(of_tenant).any(|node| *node.pool != *pool) {
-            let versions: Vec<VersionId> = latest(snapshot, &id.tenant).collect();
-            let seating = seat_in_pool(alive.clone(), &pool, &versions, self.options.hydration.slices);
-            read_in = seating.pool;
-        }
-        let had = |node: &NodeView| {
-            let mut held = node.holdings.keys();
-            held.any(|other| (&other.tenant, other.dataset) == (&id.tenant, id.dataset))
-        };
-        let moves = read_in != pool;
-        let mut bringers = Vec::new();
-        for pool in BTreeSet::from([&pool, &read_in]) {
-            let set = self.set(snapshot, pool);
-            let dealing = dealing_of(&set, &self.options.hydration);
-            let takes_part = |node: &&NodeView| *node.pool == **pool && set.position(node.id).is_some();
-            let mut nodes: Vec<&NodeView> = alive.iter().filter(takes_part).collect();
-            let is_read_here = *pool == read_in;
-            // A shard that has nothing of the dataset yet brings it in at its own pace.
-            if nodes.iter().any(|node| had(node)) || !is_read_here {
-                nodes.retain(|node| had(node));
-            } else if moves {
-                nodes.retain(of_tenant);
-            }
-            bringers.extend(nodes.into_iter().map(|node| (node.clone(), dealing.clone())));
-        }
-        bringers
+        bringers(snapshot, &self.readable(snapshot, &id.tenant), id, &self.options)
     }
+}
+
+/// Whether a pool has shards that data can be brought onto.
+fn takes_over(snapshot: &CatalogState, pool: &str) -> bool {
+    let mut shards = snapshot.shards().values();
+    shards.any(|shard| named(&shard.pool) == pool && shard.status() == ShardStatus::Active)
+}
+
+/// The pool that a tenant is read in, of those that these are of.
+fn read_in(snapshot: &CatalogState, nodes: &[NodeView], tenant: &str, slices: usize) -> String {
+    let pool = snapshot.pool_of(tenant);
+    let has_some = |node: &&NodeView| node.holdings.keys().any(|held| held.tenant == tenant);
+    if !nodes.iter().filter(has_some).any(|node| *node.pool != *pool) {
+        return pool.into();
+    }
+    let versions: Vec<VersionId> = latest(snapshot, tenant).collect();
+    seat_in_pool(nodes.to_vec(), pool, &versions, slices).pool
+}
+
+fn bringers(
+    snapshot: &CatalogState,
+    alive: &[NodeView],
+    id: &VersionId,
+    options: &NodeOptions,
+) -> Vec<(NodeView, Dealing)> {
+    let pool = snapshot.pool_of(&id.tenant).to_string();
+    let read_in = read_in(snapshot, alive, &id.tenant, options.hydration.slices);
+    let of_tenant = |node: &&NodeView| node.holdings.keys().any(|held| held.tenant == id.tenant);
+    let had = |node: &NodeView| {
+        let mut held = node.holdings.keys();
+        held.any(|other| (&other.tenant, other.dataset) == (&id.tenant, id.dataset))
+    };
+    let moves = read_in != pool;
+    let mut bringers = Vec::new();
+    for pool in BTreeSet::from([&pool, &read_in]) {
+        let mut set = members(snapshot, pool, options.replicas);
+        let takes_part = |node: &&NodeView| *node.pool == **pool && set.position(node.id).is_some();
+        let mut nodes: Vec<&NodeView> = alive.iter().filter(takes_part).collect();
+        let is_read_here = *pool == read_in;
+        // A shard that has nothing of the dataset yet brings it in at its own pace.
+        if nodes.iter().any(|node| had(node)) || !is_read_here {
+            nodes.retain(|node| had(node));
+        } else if moves {
+            nodes.retain(of_tenant);
+        }
+        if moves && is_read_here {
+            // No other shard of the pool that the tenant leaves is going to bring in what is dealt to it.
+            set.shards.retain(|member| nodes.iter().any(|node| node.id == member.id));
+        }
+        let dealing = dealing_of(&set, &options.hydration);
+        bringers.extend(nodes.into_iter().map(|node| (node.clone(), dealing.clone())));
+    }
+    bringers
 }
 
 /// Whether some of these hold each bucket of a version.
@@ -184,3 +249,7 @@ fn is_whole(nodes: &[&Known], id: &VersionId) -> bool {
 #[cfg(test)]
 #[path = "tests/pools.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "tests/moving.rs"]
+mod moving;
