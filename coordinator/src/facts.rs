@@ -42,6 +42,7 @@ pub(crate) fn nodes(coordinator: &Coordinator) -> admin::Nodes {
         cluster_version: tenants.catalog().snapshot().cluster_version().into(),
         coordinators: coordinators(tenants.catalog()),
         shards: shards(tenants.shards()),
+        moving: tenants.moving(),
     }
 }
 
@@ -97,11 +98,11 @@ pub(crate) fn shards(shards: &Shards) -> Vec<admin::Shard> {
     shards.summaries().into_iter().map(shard).collect()
 }
 
-/// The shards of a pool as a tenant of it sees them: what they hold of its own.
-pub(crate) fn shards_of(tenant: &str, pool: &str, all: &Shards) -> Vec<admin::Shard> {
+/// The shards of a tenant's pools as it sees them: what they hold of its own.
+pub(crate) fn shards_of(tenant: &str, pools: &[&str], all: &Shards) -> Vec<admin::Shard> {
     let holdings = all.holdings();
     let mut shards = shards(all);
-    shards.retain(|shard| shard.pool == pool);
+    shards.retain(|shard| pools.contains(&shard.pool.as_str()));
     for shard in &mut shards {
         let holdings = holdings.iter().find(|(id, _)| shard_text(*id) == shard.id).map(|(_, held)| held);
         let own = holdings.into_iter().flat_map(|held| held.iter()).filter(|(id, _)| id.tenant == tenant);

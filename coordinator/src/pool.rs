@@ -78,6 +78,12 @@ pub(crate) struct PoolLoad {
 }
 
 impl PoolLoad {
+    /// With so many that use it beside statements.
+    pub(crate) fn and_in_use(self, more: usize) -> PoolLoad {
+        let idle = if more > 0 { Duration::ZERO } else { self.idle };
+        PoolLoad { in_use: self.in_use + more, idle, ..self }
+    }
+
     fn plus(self, other: PoolLoad) -> PoolLoad {
         PoolLoad {
             in_use: self.in_use + other.in_use,

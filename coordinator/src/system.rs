@@ -84,7 +84,9 @@ impl Names {
         let (snapshot, all) =
             (self.coordinator.tenants.catalog().snapshot(), self.coordinator.tenants.shards());
         let (tenant, pool) = (self.tenant.name(), snapshot.pool_of(self.tenant.name()));
-        let rows = facts::shards_of(tenant, pool, all).into_iter().map(|shard| {
+        let view = self.tenant.datasets.view();
+        let read_in = view.seating.as_ref().map_or(pool, |seating| &seating.pool);
+        let rows = facts::shards_of(tenant, &[pool, read_in], all).into_iter().map(|shard| {
             let mut row = row(&[shard.id, shard.address, shard.status], &[shard.buckets, shard.rows]);
             row.insert(3, Value::boolean(shard.alive));
             row.extend(spoken(shard.speaks));

@@ -19,6 +19,19 @@ pub struct Nodes {
     pub cluster_version: u32,
     pub coordinators: Vec<Coordinator>,
     pub shards: Vec<Shard>,
+    /// Tenants whose data are on their way from one pool of shards to another.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub moving: Vec<Moving>,
+}
+
+/// A tenant whose data are on their way to its pool of shards.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Moving {
+    pub tenant: String,
+    /// Where they are to be.
+    pub pool: String,
+    /// Where its queries run until all of them are there.
+    pub read_in: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

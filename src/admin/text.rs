@@ -19,7 +19,13 @@ pub(super) fn nodes(nodes: &Nodes) -> String {
     let mut text = format!("The cluster is at version {}.\n\n", nodes.cluster_version);
     text += &aligned(["COORDINATOR", "ADDRESS", "ROLE", "TERM", "SPEAKS", "ASKED"], coordinators);
     text.push('\n');
-    text + &shards(&nodes.shards)
+    text += &shards(&nodes.shards);
+    if !nodes.moving.is_empty() {
+        let rows = nodes.moving.iter().map(|one| [one.tenant.clone(), one.pool.clone(), one.read_in.clone()]);
+        text.push('\n');
+        text += &aligned(["MOVING TENANT", "TO POOL", "READ IN"], rows);
+    }
+    text
 }
 
 /// The versions that a node speaks.

@@ -43,5 +43,7 @@ fn take(coordinator: &Coordinator, pool: &str, told: PoolState) -> Result<Json<P
         let why = "this is a single process (tundra up), whose shards neither come nor go";
         return Err(Error::Refused(why.into()).into());
     }
-    Ok(Json(coordinator.pools.of(pool).tell(told)))
+    let mut used = coordinator.pools.of(pool).tell(told);
+    used.in_use += coordinator.tenants.moving_from(pool) as u64;
+    Ok(Json(used))
 }

@@ -29,7 +29,8 @@ pub(crate) async fn load(Admitted(coordinator): Admitted) -> Json<Loads> {
     let pools: BTreeSet<&str> = shards.chain(tenants).chain([DEFAULT_POOL]).collect();
     let of = |pool: &str| {
         let is_of = |tenant: &str| snapshot.pool_of(tenant) == pool;
-        load_of(&coordinator, coordinator.pools.load(pool), is_of)
+        let moving = coordinator.tenants.moving_from(pool);
+        load_of(&coordinator, coordinator.pools.load(pool).and_in_use(moving), is_of)
     };
     let pools = pools.into_iter().map(|pool| (pool.to_string(), of(pool))).collect();
     Json(Loads { all: load_of(&coordinator, coordinator.pools.load_of_all(), |_| true), pools })

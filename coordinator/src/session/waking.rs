@@ -20,6 +20,14 @@ impl Session {
         self.coordinator.pools.of(snapshot.pool_of(self.tenant.name()))
     }
 
+    /// That pool, and the one that they are read in while they move.
+    fn pools(&self) -> Vec<Arc<Pool>> {
+        let (own, view) = (self.pool(), self.tenant.datasets.view());
+        let other = view.seating.as_ref().filter(|seating| seating.pool != own.name());
+        let other = other.map(|seating| self.coordinator.pools.of(&seating.pool));
+        [own].into_iter().chain(other).collect()
+    }
+
     /// Notes that a query needs shards, where it does. Fails where these are just being ended.
     pub(super) fn need_shards(&self, query: &PlannedQuery, call: &Call) -> Result<()> {
         let reads = !query.tables.is_empty() || query.fragments.len() > 1;
@@ -55,9 +63,9 @@ impl Session {
             return self.tenant.datasets.check_pool();
         }
         // Counted first: who ends shards either hears of it, or has said so before.
-        let pool = self.pool();
-        call.listed.progress().needs(datasets, || pool.begin());
-        match pool.is_closed() {
+        let pools = self.pools();
+        call.listed.progress().needs(datasets, pools.iter().map(Pool::begin).collect());
+        match pools.iter().any(|pool| pool.is_closed()) {
             true => Err(Error::Unavailable("the pool of shards sleeps".into())),
             false => Ok(()),
         }
@@ -66,8 +74,9 @@ impl Session {
     /// Waits, where the pool sleeps or is being woken, until shards hold what the statement needs; `false`: there is nothing
     /// to wait for.
     pub(super) async fn hold(&self, call: &Call) -> Result<bool> {
-        let (pool, progress) = (self.pool(), call.listed.progress());
-        let Some(datasets) = progress.needed().filter(|_| pool.is_away()) else { return Ok(false) };
+        let progress = call.listed.progress();
+        let Some(datasets) = progress.needed() else { return Ok(false) };
+        let Some(pool) = self.pools().into_iter().find(|pool| pool.is_away()) else { return Ok(false) };
         let held = pool.hold(self.tenant.name(), self.limits().queue)?;
         progress.comes_to(Stage::Waking);
         let are_there = || {

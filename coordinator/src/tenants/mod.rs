@@ -123,6 +123,23 @@ impl Tenants {
         all.iter().flat_map(|datasets| datasets.in_use(shard(datasets.tenant()))).collect()
     }
 
+    /// The tenants that are read in a pool that is not theirs, since their own does not have all of their data yet.
+    pub(crate) fn moving(&self) -> Vec<admin::Moving> {
+        let snapshot = self.catalog().snapshot();
+        let moving = |datasets: &Arc<Datasets>| {
+            let (view, tenant) = (datasets.view(), datasets.tenant().to_string());
+            let (pool, read_in) =
+                (snapshot.pool_of(&tenant).to_string(), view.seating.as_ref()?.pool.clone());
+            (pool != read_in).then_some(admin::Moving { tenant, pool, read_in })
+        };
+        self.all().iter().filter_map(moving).collect()
+    }
+
+    /// How many of these are read in that pool.
+    pub(crate) fn moving_from(&self, pool: &str) -> usize {
+        self.moving().iter().filter(|moving| moving.read_in == pool).count()
+    }
+
     /// The manifest of a version, for a shard that is to bring it in.
     pub(crate) async fn manifest(&self, name: &VersionName) -> Result<Arc<Manifest>> {
         match self.known(&name.tenant) {
