@@ -1,5 +1,6 @@
 //! `tundra cluster`: a whole cluster on one machine, each node a process of its own.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -291,9 +292,17 @@ fn plan(options: &Options, objects: &Objects) -> Result<Cluster, Failure> {
     if let Some(threads) = options.threads {
         shard.extend(texts(&["--threads", &threads.to_string()]));
     }
-    for (id, pool) in (1..).zip(&pools) {
+    // A folder is of a pool, so that other numbers of shards do not give one to another pool.
+    let mut numbers: BTreeMap<&str, u16> = BTreeMap::new();
+    for pool in &pools {
+        let id = numbers.entry(pool).or_default();
+        *id += 1;
+        let name = match pool.as_str() {
+            DEFAULT_POOL => format!("shard-{id}"),
+            pool => format!("shard-{pool}-{id}"),
+        };
         let arguments = [texts(&["shard", "--pool", pool]), shard.clone()].concat();
-        add(format!("shard-{id}"), arguments, &[])?;
+        add(name, arguments, &[])?;
     }
     // One certificate is enough for them: it tells that they are of this cluster.
     let own = std::path::absolute(certificates.join("shard-further"))?;

@@ -59,10 +59,18 @@ impl ScaleOptions {
 
     fn targets(&self) -> Result<Option<Arc<dyn ScaleTargets>>, Failure> {
         if let (false, Some(region)) = (self.scale_group.is_empty(), self.scale_region.clone()) {
-            let mut groups = BTreeMap::new();
+            let (mut groups, mut of_groups) = (BTreeMap::new(), Vec::new());
             for text in &self.scale_group {
                 let (name, group) = text.split_once('=').unwrap_or((DEFAULT_POOL, text));
                 let name = pool(name).map_err(|why| format!("--scale-group {text}: {why}"))?;
+                if let Some((other, _)) = of_groups.iter().find(|(_, other)| *other == group) {
+                    let why = format!(
+                        "--scale-group {text}: its machines are of the pool '{other}' already, and one is of one pool: \
+                         make a group for '{name}', with --pool {name} in its launch template"
+                    );
+                    return Err(why.into());
+                }
+                of_groups.push((name.clone(), group));
                 let (region, endpoint) = (region.clone(), self.scale_endpoint.clone());
                 let group = AutoScalingGroup::new(GroupOptions { group: group.into(), region, endpoint })?;
                 if groups.insert(name.clone(), Arc::new(group)).is_some() {

@@ -1,6 +1,7 @@
 //! Tenants: created, changed, suspended, resumed, deleted.
 
 use super::{check_name, issuers, tokens};
+use crate::cluster::Cluster;
 use crate::database::{Change, Database, Held};
 use crate::error::{Error, Result};
 use crate::json::{self, Tenant, TenantSettings};
@@ -11,6 +12,8 @@ use flight_proto::policy::{
 use flight_proto::pool::{check_pool_name, in_message};
 
 const TIER: &str = "standard";
+/// The first version of the cluster that knows of pools.
+const POOLS_SINCE: u32 = 2;
 /// What documents about tenants are named after.
 const TENANTS: &str = "tenant/";
 
@@ -26,6 +29,28 @@ pub(crate) async fn list(database: &Database) -> Result<Vec<Tenant>> {
 pub(crate) async fn show(database: &Database, name: &str) -> Result<Tenant> {
     let held = database.document(&tenant_document(name)).await?;
     held.as_ref().and_then(told).ok_or_else(|| unknown(name))
+}
+
+/// Refuses a tenant another pool than it has while nodes of the cluster may not know what that is: no coordinator would
+/// take what is decided of the tenant.
+pub(crate) async fn check_pool(
+    database: &Database,
+    cluster: &dyn Cluster,
+    name: &str,
+    settings: &TenantSettings,
+) -> Result<()> {
+    let wanted = in_message(&settings.pool);
+    let held = database.document(&tenant_document(name)).await?;
+    let has = held.as_ref().and_then(live).is_some_and(|tenant| tenant.pool == wanted);
+    if wanted.is_empty() || has {
+        return Ok(());
+    }
+    match cluster.version().await? {
+        version if version < POOLS_SINCE => Err(Error::Conflict(format!(
+            "the cluster is at version {version}, which knows of no pools: raise it (tundra admin upgrade) first"
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// Creates a tenant, or changes what it may use. `expected`: only where it has that version still, 0 where there is none.
@@ -58,6 +83,10 @@ pub(crate) async fn put(
         }
         _ => {}
     }
+    let pool = match (settings.pool.as_str(), before) {
+        ("", Some(before)) => before.pool.clone(),
+        (pool, _) => in_message(pool).into(),
+    };
     let tier = if settings.tier.is_empty() { TIER.into() } else { settings.tier };
     let tenant = policy::Tenant {
         name: name.into(),
@@ -67,7 +96,7 @@ pub(crate) async fn put(
         workload: Some(settings.workload.into()),
         quotas: Some(settings.quotas.into()),
         locations: settings.locations,
-        pool: in_message(&settings.pool).into(),
+        pool,
         created_version: before.map_or(change.next_version(), |before| before.created_version),
     };
     let action = if before.is_some() { "change" } else { "create" };

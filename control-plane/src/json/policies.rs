@@ -5,7 +5,6 @@ use super::{
     Workload,
 };
 use flight_proto::policy::{self, Algorithm, Document, Subject};
-use flight_proto::pool::named;
 use serde_json::{Value, json};
 
 /// A document as the audit has it.
@@ -80,7 +79,7 @@ impl From<&policy::Tenant> for TenantSettings {
                 spend_per_month_micros: quotas.spend_per_month_micros,
             },
             locations: tenant.locations.clone(),
-            pool: named(&tenant.pool).into(),
+            pool: tenant.pool.clone(),
         }
     }
 }

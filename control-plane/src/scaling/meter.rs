@@ -81,6 +81,7 @@ mod tests {
             loads: [("a".into(), load)].into(),
             asked: 1,
             hears: true,
+            of_others: Vec::new(),
         }
     }
 

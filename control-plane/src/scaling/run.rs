@@ -152,6 +152,7 @@ impl Scaler {
             Some(target) => target.list().await?,
             None => Listing::default(),
         };
+        self.check_pools(&listing, &view)?;
         let shards = self.follow(&listing, &view, &policy, now_us).await?;
         let members = self.members(&listing, &view, &shards, now_us);
         let unnamed = listing.expected.saturating_sub(running(&listing));
@@ -200,6 +201,26 @@ impl Scaler {
         self.database.forget_pool_before(&self.pool, now_us - GONE_US, first).await
     }
 
+    /// Refuses machines of the target that are of another pool: they have its data, and are not to be ended for this one.
+    fn check_pools(&self, listing: &Listing, view: &View) -> Result<()> {
+        for instance in listing.instances.iter().filter(|instance| instance.gone.is_none()) {
+            let Some(host) = instance.host.as_deref() else { continue };
+            let is_there = |seen: &&ShardSeen| seen.by_any && seen.host() == Some(host);
+            if view.shards.values().any(|seen| is_there(&seen)) {
+                continue;
+            }
+            if let Some(other) = view.of_others.iter().find(is_there) {
+                let (pool, name) = (&self.pool, &instance.name);
+                return Err(Error::Conflict(format!(
+                    "machine {name} ({host}) was launched for the pool '{pool}', and is of the pool '{}': start `tundra shard` \
+                     with --pool {pool} in the launch template, then end it; until then nothing is done for the pool '{pool}'",
+                    other.pool
+                )));
+            }
+        }
+        Ok(())
+    }
+
     /// Brings what is known of each node up to date; the shard of each instance.
     async fn follow(
         &mut self,
@@ -217,10 +238,8 @@ impl Scaler {
                 let (instance, shard) = (instance.name.clone(), String::new());
                 PoolNode { instance, shard, phase: Phase::Launching, steps: vec![step] }
             });
-            let on_host = |seen: &ShardSeen| {
-                let host = seen.address.rsplit_once(':').map(|(host, _)| host);
-                instance.host.is_some() && host == instance.host.as_deref()
-            };
+            let on_host =
+                |seen: &ShardSeen| instance.host.is_some() && seen.host() == instance.host.as_deref();
             // An address is given again: a shard that is not heard of is of this machine only if it was before.
             let was = node.shard.clone();
             let found = view.shards.iter().filter(|(id, seen)| on_host(seen) && (seen.by_any || **id == was));

@@ -41,6 +41,15 @@ pub(crate) struct View {
     pub(crate) asked: usize,
     /// A shard of whatever pool is heard of.
     pub(crate) hears: bool,
+    /// Shards of other pools that are heard of.
+    pub(crate) of_others: Vec<ShardSeen>,
+}
+
+impl ShardSeen {
+    /// The machine that it is on.
+    pub(crate) fn host(&self) -> Option<&str> {
+        self.address.rsplit_once(':').map(|(host, _)| host)
+    }
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -96,7 +105,11 @@ pub(crate) fn merge(pool: &str, asked: usize, mut looks: Vec<Look>) -> Result<Vi
         view.loads.insert(look.coordinator.clone(), load_of(&look.load, pool));
     }
     view.hears = view.shards.values().any(|shard| shard.by_any);
-    view.shards.retain(|_, shard| shard.pool == pool);
+    let (own, others) =
+        std::mem::take(&mut view.shards).into_iter().partition(|(_, shard)| shard.pool == pool);
+    view.shards = own;
+    let others: BTreeMap<String, ShardSeen> = others;
+    view.of_others = others.into_values().filter(|shard| shard.by_any).collect();
     Ok(view)
 }
 
@@ -154,7 +167,8 @@ pub(crate) mod tests {
             applied: Some(applied),
             speaks: None,
         };
-        let nodes = Nodes { cluster_version: 2, coordinators: vec![here], shards };
+        let coordinators = vec![here];
+        let nodes = Nodes { cluster_version: 2, coordinators, shards, moving: Vec::new() };
         Look { coordinator: coordinator.into(), nodes, load: Loads::default(), hydrations: Vec::new() }
     }
 
