@@ -152,6 +152,8 @@ async fn a_tenant_has_the_shards_of_its_pool_alone() {
         }
         stop.store(true, Ordering::Relaxed);
         assert!(asks.await.unwrap() > 0);
+        let count = "SELECT count(DISTINCT pool) FROM system.shards";
+        until(&mut acme, count, |seen| matches!(seen, Ok(1))).await.unwrap();
         let seen = acme.rows("SELECT DISTINCT pool FROM system.shards").await.unwrap();
         assert_eq!(seen, [[pool]]);
         assert_eq!(number(&mut acme, "SELECT sum(i) FROM log").await.unwrap(), inserted);
@@ -181,8 +183,19 @@ async fn a_pool_without_shards_is_named_and_gets_one() {
     let (_, mut acme) = tenant(&cluster, &control, "acme", "acme").await;
     fill(&mut acme).await;
     control.run(&["tenant", "set", "acme", "--pool", "ghost"]).await.unwrap();
-    until(&mut acme, "SELECT count(*) FROM system.shards", |seen| matches!(seen, Ok(0))).await.unwrap();
+    let moving = serde_json::json!([{ "tenant": "acme", "pool": "ghost", "read_in": "acme" }]);
+    let begun = Instant::now();
+    while cluster.admin(0, &["nodes"]).await.unwrap()["moving"] != moving {
+        assert!(begun.elapsed() < PATIENCE);
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
     assert_eq!(number(&mut acme, JOIN).await.unwrap(), ROWS);
+    assert_eq!(acme.rows("SELECT DISTINCT pool FROM system.shards").await.unwrap(), [["acme"]]);
+    // Also where all of these are started again.
+    for shard in ["shard-acme-1", "shard-acme-2"] {
+        cluster.kill(shard).unwrap();
+    }
+    assert_eq!(eventually(&mut acme, JOIN).await.unwrap(), ROWS);
 
     let members = cluster.members().unwrap().join(",");
     let words = ["--listen", "127.0.0.1:0", "--coordinators", &members, "--memory", "256MiB"];
