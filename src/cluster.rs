@@ -1,5 +1,6 @@
 //! `tundra cluster`: a whole cluster on one machine, each node a process of its own.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -8,7 +9,8 @@ use std::time::Duration;
 
 use ::shard::Stores;
 use clap::Args;
-use control_plane::scaling::{LocalOptions, LocalProcesses, ScaleTarget};
+use control_plane::scaling::{LocalOptions, LocalPools, NoTargets, ScaleTargets};
+use flight_proto::pool::DEFAULT_POOL;
 use network::{Authority, free_address};
 use object_store::prefix::PrefixStore;
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -26,6 +28,7 @@ use crate::node::TransportOptions;
 use crate::process::{self, Stop};
 use crate::s3::LocalS3;
 use crate::sample::Sample;
+use crate::shard::pool;
 use crate::size::Size;
 use crate::sql::client::{Client, Login};
 use crate::telemetry::TelemetryOptions;
@@ -37,6 +40,7 @@ use crate::users::UserOptions;
 #[derive(Args)]
 #[command(
     after_help = "Examples:\n  tundra cluster --coordinators 3 --shards 4 --sample tpch:1 --control\n  \
+                  tundra cluster --pools default=2,acme=1 --control\n  \
                   tundra cluster --sample tpch:0.1 --otlp-endpoint http://127.0.0.1:4317 --trace-sample 1 --log-format json"
 )]
 pub(crate) struct Options {
@@ -49,6 +53,9 @@ pub(crate) struct Options {
     /// Shards
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
     shards: u16,
+    /// Shards of each pool, such as default=2,acme=1, in place of --shards
+    #[arg(long, value_name = "POOL=N", value_delimiter = ',', conflicts_with = "shards", value_parser = pool_of_shards)]
+    pools: Vec<(String, u16)>,
     /// Where datasets live: s3://bucket/prefix or file:///folder [default: DIR/objects]
     #[arg(long, value_name = "URL", env = "TUNDRA_OBJECT_STORE")]
     object_store: Option<String>,
@@ -88,6 +95,37 @@ pub(crate) struct Options {
     telemetry: TelemetryOptions,
 }
 
+/// A pool, and how many shards it has.
+fn pool_of_shards(text: &str) -> Result<(String, u16), String> {
+    let wrong = || format!("expected a pool and its shards such as acme=2, got '{text}'");
+    let (name, count) = text.split_once('=').ok_or_else(wrong)?;
+    let count = count.parse().ok().filter(|count| (1..=SHARDS_MOST).contains(count)).ok_or_else(wrong)?;
+    Ok((pool(name)?, count))
+}
+
+impl Options {
+    /// The pool of each shard.
+    fn pools(&self) -> Result<Vec<String>, Failure> {
+        if self.pools.is_empty() {
+            return Ok(vec![DEFAULT_POOL.into(); usize::from(self.shards)]);
+        }
+        let mut pools: Vec<String> = Vec::new();
+        for (name, count) in &self.pools {
+            if pools.contains(name) {
+                return Err(format!("--pools names '{name}' twice").into());
+            }
+            pools.extend(vec![name.clone(); usize::from(*count)]);
+        }
+        match pools.len() {
+            count if count > usize::from(SHARDS_MOST) => {
+                Err(format!("--pools asks for {count} shards; there may be {SHARDS_MOST}").into())
+            }
+            _ => Ok(pools),
+        }
+    }
+}
+
+const SHARDS_MOST: u16 = 64;
 /// Before a node that has ended is started again.
 const RESTART: Duration = Duration::from_millis(500);
 /// How long nodes may take to end.
@@ -122,7 +160,7 @@ async fn serve(options: Options, mut stop: Stop) -> Result<(), Failure> {
     let objects = objects(&options, s3.as_ref())?;
     let Cluster { nodes, further } = plan(&options, &objects)?;
     // Shards beside those of the command, for as long as it runs.
-    let further = control.is_some().then(|| LocalProcesses::new(further)).transpose()?.map(Arc::new);
+    let further = control.is_some().then(|| LocalPools::new(further)).transpose()?.map(Arc::new);
     let (ready, mut lines) = mpsc::unbounded_channel();
     let (end, ended) = tokio::sync::watch::channel(false);
     let keepers: Vec<_> =
@@ -147,8 +185,9 @@ async fn serve(options: Options, mut stop: Stop) -> Result<(), Failure> {
         }
         let control = match control {
             Some(control) => {
-                let target = further.clone().map(|further| further as Arc<dyn ScaleTarget>);
-                Some(control.start(&options.data, &http, options.users.first(), target).await?)
+                let targets = further.clone().map(|further| further as Arc<dyn ScaleTargets>);
+                let targets = targets.unwrap_or_else(|| Arc::new(NoTargets));
+                Some(control.start(&options.data, &http, options.users.first(), targets).await?)
             }
             None => None,
         };
@@ -247,13 +286,23 @@ fn plan(options: &Options, objects: &Objects) -> Result<Cluster, Failure> {
         }
         add(format!("coordinator-{id}"), arguments, &users)?;
     }
-    let memory = options.memory.bytes(machine::memory_bytes()) / u64::from(options.shards);
+    let pools = options.pools()?;
+    let memory = options.memory.bytes(machine::memory_bytes()) / pools.len().max(1) as u64;
     let mut shard = texts(&["--coordinators", &addresses.join(","), "--memory", &memory.to_string()]);
     if let Some(threads) = options.threads {
         shard.extend(texts(&["--threads", &threads.to_string()]));
     }
-    for id in 1..=options.shards {
-        add(format!("shard-{id}"), [texts(&["shard"]), shard.clone()].concat(), &[])?;
+    // A folder is of a pool, so that other numbers of shards do not give one to another pool.
+    let mut numbers: BTreeMap<&str, u16> = BTreeMap::new();
+    for pool in &pools {
+        let id = numbers.entry(pool).or_default();
+        *id += 1;
+        let name = match pool.as_str() {
+            DEFAULT_POOL => format!("shard-{id}"),
+            pool => format!("shard-{pool}-{id}"),
+        };
+        let arguments = [texts(&["shard", "--pool", pool]), shard.clone()].concat();
+        add(name, arguments, &[])?;
     }
     // One certificate is enough for them: it tells that they are of this cluster.
     let own = std::path::absolute(certificates.join("shard-further"))?;

@@ -9,12 +9,14 @@ use clap::{Args, Subcommand};
 use control_plane::json::{AuditEntry, PoolPolicy, PoolStatus};
 use control_plane::scaling::ScalePolicy;
 use control_plane::scaling::replay::{self, Scenario};
+use flight_proto::pool::DEFAULT_POOL;
 use reqwest::Method;
 
 use crate::Failure;
 use crate::admin::Printer;
 use crate::admin::client::Client;
 use crate::control::Caller;
+use crate::shard::pool;
 use settings::Settings;
 
 /// Say how many nodes a pool has, and see what becomes of it.
@@ -22,6 +24,7 @@ use settings::Settings;
 #[command(
     after_help = "Examples:\n  tundra scale policy set --minimum 2 --maximum 8 --processor 60 --window 'mon-fri 08:00-18:00=4'\n  \
                         tundra scale policy set --minimum 0 --idle-after 15m\n  \
+                        tundra scale policy set --pool acme --minimum 1 --maximum 4\n  \
                         tundra scale policy show --json\n  tundra scale status\n  tundra scale history --limit 20\n  \
                         tundra scale replay --seeds 5 --output replay.json"
 )]
@@ -40,7 +43,11 @@ enum Command {
         command: PolicyCommand,
     },
     /// Show what was decided last, why, and how nodes are
-    Status,
+    Status {
+        /// Of this pool alone
+        #[arg(long, value_name = "POOL", value_parser = pool)]
+        pool: Option<String>,
+    },
     /// List what was decided and done, the latest first
     History {
         /// The most entries to list, up to 1000
@@ -77,9 +84,18 @@ enum PolicyCommand {
 
 #[derive(Args)]
 struct Pool {
-    /// The pool; there is one, of all shards
-    #[arg(value_name = "POOL", default_value = "default")]
-    name: String,
+    /// The pool [default: `default`]
+    #[arg(value_name = "POOL", value_parser = pool)]
+    place: Option<String>,
+    /// The pool, as well
+    #[arg(long = "pool", value_name = "POOL", conflicts_with = "place", value_parser = pool)]
+    flag: Option<String>,
+}
+
+impl Pool {
+    fn name(&self) -> &str {
+        self.place.as_deref().or(self.flag.as_deref()).unwrap_or(DEFAULT_POOL)
+    }
 }
 
 #[derive(Args)]
@@ -112,8 +128,17 @@ pub(crate) fn run(options: Options) -> Result<(), Failure> {
 async fn ask(client: Client, printer: Printer, command: Command) -> Result<(), Failure> {
     match command {
         Command::Policy { command } => ask_of_policies(&client, &printer, command).await,
-        Command::Status => {
-            let pools: Vec<PoolStatus> = client.get(&["scaling", "status"], &[]).await?;
+        Command::Status { pool } => {
+            let mut pools: Vec<PoolStatus> = client.get(&["scaling", "status"], &[]).await?;
+            if let Some(pool) = pool {
+                pools.retain(|one| one.pool == pool);
+                if pools.is_empty() {
+                    return Err(format!(
+                        "pool '{pool}' has no policy; `tundra scale policy set` gives it one"
+                    )
+                    .into());
+                }
+            }
             printer.print(&pools, |pools| text::status(pools))
         }
         Command::History { limit } => {
@@ -131,17 +156,17 @@ async fn ask_of_policies(client: &Client, printer: &Printer, command: PolicyComm
             let policies: Vec<PoolPolicy> = client.get(&["scaling", "policies"], &[]).await?;
             return printer.print(&policies, |policies| text::policies(policies));
         }
-        PolicyCommand::Show { pool } => client.get(&["scaling", "policies", &pool.name], &[]).await?,
+        PolicyCommand::Show { pool } => client.get(&["scaling", "policies", pool.name()], &[]).await?,
         PolicyCommand::Set { pool, settings } => {
             let policies: Vec<PoolPolicy> = client.get(&["scaling", "policies"], &[]).await?;
-            let before = policies.into_iter().find(|one| one.pool == pool.name);
+            let before = policies.into_iter().find(|one| one.pool == pool.name());
             let version = before.as_ref().map_or(0, |before| before.version);
             let policy = settings.over(before.map_or_else(ScalePolicy::default, |before| before.policy));
-            let path = ["scaling", "policies", &pool.name];
+            let path = ["scaling", "policies", pool.name()];
             client.send(Method::PUT, &path, &[("version", version.to_string())], &policy).await?
         }
         PolicyCommand::Delete { pool } => {
-            let deleted: PoolPolicy = client.delete(&["scaling", "policies", &pool.name], &[]).await?;
+            let deleted: PoolPolicy = client.delete(&["scaling", "policies", pool.name()], &[]).await?;
             return printer.print(&deleted, |one| {
                 format!("pool {} has no policy any more, and stays as it is\n", one.pool)
             });

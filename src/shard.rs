@@ -9,6 +9,7 @@ use ::shard::{Config, Environment, Shard, Stores};
 use clap::Args;
 use exec::memory::MemoryPool;
 use exec::runtime::Workers;
+use flight_proto::pool::{DEFAULT_POOL, check_pool_name};
 
 use crate::Failure;
 use crate::durable;
@@ -22,7 +23,9 @@ use crate::telemetry::metrics::Page;
 /// Start one shard of a cluster: it holds parts of the datasets in memory and runs queries on them.
 #[derive(Args)]
 #[command(after_help = "Example:\n  tundra shard --data s1 --listen 10.0.0.4:7000 --memory 200GB \\\n    \
-                  --coordinators 10.0.0.1:7000,10.0.0.2:7000,10.0.0.3:7000 --certificates certificates/node-4")]
+                  --coordinators 10.0.0.1:7000,10.0.0.2:7000,10.0.0.3:7000 --certificates certificates/node-4\n  \
+                  tundra shard --data s2 --listen 10.0.0.5:7000 --pool acme \\\n    \
+                  --coordinators 10.0.0.1:7000 --certificates certificates/node-5")]
 pub(crate) struct Options {
     /// Folder of its segments, and of its identity; no other process may use it
     #[arg(long, value_name = "DIR", env = "TUNDRA_DATA")]
@@ -44,8 +47,16 @@ pub(crate) struct Options {
     /// Address of /healthz, /readyz and /metrics; port 0 takes a free one [default: they are not served]
     #[arg(long, value_name = "HOST:PORT")]
     http: Option<String>,
+    /// The pool that it is of: it has the data of the tenants that name that pool, and runs their queries alone
+    #[arg(long, value_name = "NAME", default_value = DEFAULT_POOL, value_parser = pool, env = "TUNDRA_POOL")]
+    pool: String,
     #[command(flatten)]
     telemetry: TelemetryOptions,
+}
+
+/// The name of a pool.
+pub(crate) fn pool(text: &str) -> Result<String, String> {
+    check_pool_name(text).map(|()| text.into()).map_err(|error| error.to_string())
 }
 
 /// Runs until SIGINT or SIGTERM.
@@ -76,6 +87,7 @@ async fn serve(options: Options, mut stop: Stop) -> Result<(), Failure> {
         advertise: options.advertise,
         // What it can hold, in units of 256 MiB.
         weight: u32::try_from(memory_bytes >> 28).unwrap_or(u32::MAX).max(1),
+        pool: options.pool,
         incarnation: random()?,
         hydration,
     };

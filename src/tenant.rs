@@ -18,7 +18,7 @@ use settings::{Settings, lifetime};
 #[derive(Args)]
 #[command(
     after_help = "Examples:\n  tundra tenant create acme --tier gold --concurrency 8 --resident 200GB\n  \
-                        tundra tenant set acme --scanned-per-day 5TB\n  \
+                        tundra tenant set acme --scanned-per-day 5TB\n  tundra tenant set acme --pool acme\n  \
                         tundra tenant key create acme --user etl --role writer --lifetime 90d\n  \
                         tundra tenant token acme --user ann --lifetime 8h\n  \
                         tundra tenant list --json | jq -r '.[].name'"

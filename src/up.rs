@@ -6,6 +6,7 @@ use std::sync::Arc;
 use ::coordinator::{Config, Environment, Handle};
 use ::shard::Stores;
 use clap::Args;
+use control_plane::scaling::NoTargets;
 use object_store::prefix::PrefixStore;
 
 use crate::Failure;
@@ -95,7 +96,7 @@ async fn serve(options: Options, mut stop: Stop) -> Result<(), Failure> {
         }
         let control = match (control, handle.http_address()) {
             (Some(control), Some(http)) => {
-                Some(control.start(&folder, &[format!("http://{http}")], user, None).await?)
+                Some(control.start(&folder, &[format!("http://{http}")], user, Arc::new(NoTargets)).await?)
             }
             _ => None,
         };

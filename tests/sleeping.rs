@@ -177,3 +177,47 @@ fn a_pool_sleeps_and_the_next_statement_wakes_it() {
     }
     assert!(!history.contains("drain"), "nothing is moved to others: {history}");
 }
+
+/// A tenant's pool is woken by its own statements, and has nodes of its own.
+#[test]
+fn a_pool_of_a_tenant_sleeps_by_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let (server, address) = coordinator(folder.path());
+    let certificates = folder.path().join("certificates/s1");
+    let control = Control::start(folder.path(), &server, &address, &certificates);
+    control.run(&["tenant", "create", "acme", "--pool", "acme"]);
+    let key = control.run(&["tenant", "key", "create", "acme", "--user", "etl"]);
+    let as_acme = |sql: &[&str]| {
+        let mut command = asking(&server, sql);
+        command.args(["--token", key.trim()]);
+        command.output().unwrap()
+    };
+    until("the tenant is served", || as_acme(&["SELECT 1"]).status.success().then_some(()));
+    let policy =
+        ["--pool", "acme", "--minimum", "0", "--maximum", "1", "--idle-after", "4s", "--cooldown-in", "0"];
+    let rules =
+        ["--processor", "0", "--resident", "0", "--queue", "0", "--launch", "1", "--launch-limit", "60"];
+    control.run(&[&["scale", "policy", "set"], &policy[..], &rules[..]].concat());
+    asleep(&control, &server);
+    assert!(control.run(&["scale", "status", "--pool", "acme"]).contains("asleep since"));
+
+    // Nobody launches shards for the others, whose statements wake nobody.
+    let create = "CREATE TABLE t AS SELECT 7 AS n";
+    let why = failure(&try_ask(&server, &["SET query_timeout = '1s'", create]));
+    assert!(!why.contains("woken") && !why.contains("pool"), "{why}");
+    assert!(control.pids().is_empty());
+
+    let output = as_acme(&[create, "SELECT n FROM t", "SELECT pool, alive FROM system.shards"]);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success() && text.contains('7'), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(text.contains("acme,true"), "{text}");
+    assert_eq!(control.pids().len(), 1);
+    let load = json(&server, "/api/v1/load");
+    let used = |pool: &str| load["pools"][pool]["idle_ms"].as_u64().unwrap();
+    assert!(used("acme") < used("default"), "{load}");
+    let shards = json(&server, "/api/v1/nodes")["shards"].clone();
+    assert_eq!((shards.as_array().unwrap().len(), &shards[0]["pool"]), (1, &"acme".into()));
+    asleep(&control, &server);
+    let history = control.run(&["scale", "history"]);
+    assert!(history.contains("pool/acme"), "{history}");
+}

@@ -28,6 +28,10 @@ pub struct TenantSettings {
     pub quotas: Quotas,
     /// Prefixes of URLs that its tables may be read from, beside its own folder of the object store.
     pub locations: Vec<String>,
+    /// The pool of shards that has its data and runs its queries. Told where it is another than `default`; left out where it
+    /// is put: as it was.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub pool: String,
 }
 
 /// A tenant's share of what all tenants run on.

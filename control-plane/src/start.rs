@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::lease::Lease;
 use crate::metrics;
 use crate::publisher::Publisher;
-use crate::scaling::Scaler;
+use crate::scaling::scale;
 use crate::usage::collect::Collector;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -112,7 +112,7 @@ pub async fn start(config: Config, environment: Environment) -> Result<Handle> {
     });
     let mut background = background(&database, &lease, cluster, http, config.intervals);
     if let Some(scaling) = scaling {
-        background.push(tokio::spawn(Scaler::new(database.clone(), lease.clone(), scaling).run()));
+        background.push(tokio::spawn(scale(database.clone(), lease.clone(), scaling)));
     }
     Ok(Handle { address, database, lease, stop, server, background })
 }

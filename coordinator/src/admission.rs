@@ -42,12 +42,18 @@ struct State {
     /// The number of the next one that waits.
     next: u64,
     is_closed: bool,
-    /// Those that got their turn, and how long they waited for it together.
+    /// By group; also of those that have nothing to do.
+    served: BTreeMap<Arc<str>, Served>,
+}
+
+/// Those that got their turn, and how long they waited for it together.
+#[derive(Clone, Copy, Default)]
+struct Served {
     admitted: u64,
     waited: Duration,
 }
 
-/// The statements of all groups.
+/// The statements of groups.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Load {
     pub(crate) running: usize,
@@ -139,8 +145,7 @@ impl Admission {
             pass: 0,
             next: 0,
             is_closed: false,
-            admitted: 0,
-            waited: Duration::ZERO,
+            served: BTreeMap::new(),
         };
         Arc::new(Admission { state: Mutex::new(state) })
     }
@@ -198,16 +203,19 @@ impl Admission {
         self.take(&mut state, group)
     }
 
-    /// How many run and wait, and have.
-    pub(crate) fn load(&self) -> Load {
+    /// How many of these groups run and wait, and have.
+    pub(crate) fn load(&self, is_of: impl Fn(&str) -> bool) -> Load {
         let state = self.state.lock();
-        let waiting = || state.groups.values().flat_map(|group| &group.waiting);
+        let groups: Vec<&Group> =
+            state.groups.iter().filter(|(name, _)| is_of(name)).map(|(_, group)| group).collect();
+        let waiting = || groups.iter().flat_map(|group| &group.waiting);
+        let served = || state.served.iter().filter(|(name, _)| is_of(name)).map(|(_, served)| served);
         Load {
-            running: state.groups.values().map(|group| group.running).sum(),
+            running: groups.iter().map(|group| group.running).sum(),
             waiting: waiting().count(),
             oldest_wait: waiting().map(|one| one.since.elapsed()).max().unwrap_or_default(),
-            admitted: state.admitted,
-            waited: state.waited,
+            admitted: served().map(|served| served.admitted).sum(),
+            waited: served().map(|served| served.waited).sum(),
         }
     }
 
@@ -244,7 +252,7 @@ impl Admission {
             };
             let next = state.groups.get_mut(&group).and_then(|group| group.waiting.pop_front());
             let Some(next) = next else { break };
-            state.waited += next.since.elapsed();
+            state.served.entry(group.clone()).or_default().waited += next.since.elapsed();
             let slot = self.serve(state, &group);
             granted.push((next.turn, slot));
         }
@@ -253,7 +261,7 @@ impl Admission {
 
     fn serve(self: &Arc<Admission>, state: &mut State, group: &Arc<str>) -> Slot {
         state.free -= 1;
-        state.admitted += 1;
+        state.served.entry(group.clone()).or_default().admitted += 1;
         if let Some(of) = state.groups.get_mut(group) {
             of.running += 1;
             state.pass = state.pass.max(of.pass);
@@ -338,20 +346,25 @@ mod tests {
     #[tokio::test]
     async fn those_who_wait_are_counted() {
         let admission = Admission::new(1);
-        assert_eq!(admission.load(), Load::default());
+        let all = |_: &str| true;
+        assert_eq!(admission.load(all), Load::default());
         let first = slot(&mut enter(&admission, "a", FREE)).unwrap();
         let mut second = enter(&admission, "b", FREE);
         std::thread::sleep(Duration::from_millis(20));
-        let load = admission.load();
+        let load = admission.load(all);
         assert_eq!((load.running, load.waiting, load.admitted, load.waited), (1, 1, 1, Duration::ZERO));
+        let of = |group: &'static str| admission.load(move |name| name == group);
+        assert_eq!((of("a").running, of("a").waiting, of("a").admitted), (1, 0, 1));
+        assert_eq!((of("b").running, of("b").waiting, of("b").admitted), (0, 1, 0));
         assert!(load.oldest_wait >= Duration::from_millis(20));
         drop(first);
         let second = slot(&mut second).unwrap();
-        let load = admission.load();
+        let load = admission.load(all);
         assert_eq!((load.running, load.waiting, load.admitted), (1, 0, 2));
+        assert!(of("a").waited == Duration::ZERO && of("b").waited >= Duration::from_millis(20));
         assert!(load.waited >= Duration::from_millis(20) && load.oldest_wait == Duration::ZERO);
         drop(second);
-        assert_eq!(admission.load().running, 0);
+        assert_eq!(admission.load(all).running, 0);
     }
 
     /// Whoever leaves the queue, before or at its turn, takes nothing along.

@@ -6,7 +6,7 @@ use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::foreign::Foreign;
 use crate::hedge::Hedging;
-use crate::pool::Pool;
+use crate::pool::Pools;
 use crate::progress::{Progress, Stage};
 use crate::quarantine::Quarantine;
 use crate::refreshes::Refreshes;
@@ -32,7 +32,7 @@ pub(crate) struct Coordinator {
     pub(crate) workers: Arc<Workers>,
     pub(crate) memory: Arc<MemoryPool>,
     pub(crate) admission: Arc<Admission>,
-    pub(crate) pool: Arc<Pool>,
+    pub(crate) pools: Pools,
     pub(crate) started: Instant,
     pub(crate) quarantine: Quarantine,
     pub(crate) hedging: Hedging,
@@ -106,7 +106,7 @@ impl Coordinator {
             workers,
             memory,
             admission,
-            pool: Pool::new(),
+            pools: Pools::default(),
             started,
             quarantine,
             hedging: Hedging::new(),

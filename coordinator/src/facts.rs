@@ -42,6 +42,7 @@ pub(crate) fn nodes(coordinator: &Coordinator) -> admin::Nodes {
         cluster_version: tenants.catalog().snapshot().cluster_version().into(),
         coordinators: coordinators(tenants.catalog()),
         shards: shards(tenants.shards()),
+        moving: tenants.moving(),
     }
 }
 
@@ -84,6 +85,7 @@ pub(crate) fn shards(shards: &Shards) -> Vec<admin::Shard> {
         alive: node.alive,
         buckets: node.buckets as u64,
         rows: node.rows,
+        pool: node.pool,
         speaks: node.versions.map(speaks),
         load: node.load.map(|load| admin::ShardLoad {
             uptime_us: load.uptime_us,
@@ -96,10 +98,11 @@ pub(crate) fn shards(shards: &Shards) -> Vec<admin::Shard> {
     shards.summaries().into_iter().map(shard).collect()
 }
 
-/// The shards as a tenant sees them: what they hold of its own.
-pub(crate) fn shards_of(tenant: &str, all: &Shards) -> Vec<admin::Shard> {
+/// The shards of a tenant's pools as it sees them: what they hold of its own.
+pub(crate) fn shards_of(tenant: &str, pools: &[&str], all: &Shards) -> Vec<admin::Shard> {
     let holdings = all.holdings();
     let mut shards = shards(all);
+    shards.retain(|shard| pools.contains(&shard.pool.as_str()));
     for shard in &mut shards {
         let holdings = holdings.iter().find(|(id, _)| shard_text(*id) == shard.id).map(|(_, held)| held);
         let own = holdings.into_iter().flat_map(|held| held.iter()).filter(|(id, _)| id.tenant == tenant);
@@ -271,6 +274,7 @@ pub(crate) fn hydrations(tenants: &Tenants) -> Vec<admin::Hydration> {
 /// The queries of this coordinator, the oldest first.
 pub(crate) fn queries(coordinator: &Coordinator) -> Vec<admin::Query> {
     let own = coordinator.tenants.catalog().status().id;
+    let snapshot = coordinator.tenants.catalog().snapshot();
     let query = |query: QuerySummary| admin::Query {
         query: query_text(query.id),
         coordinator: own,
@@ -281,7 +285,10 @@ pub(crate) fn queries(coordinator: &Coordinator) -> Vec<admin::Query> {
         state: match query.stage {
             Stage::Planning => "planning".into(),
             Stage::Queued => "queued".into(),
-            Stage::Waking => coordinator.pool.waking_text(coordinator.tenants.shards()),
+            Stage::Waking => {
+                let pool = snapshot.pool_of(&query.tenant);
+                coordinator.pools.of(pool).waking_text(coordinator.tenants.shards())
+            }
             Stage::Running => "running".into(),
         },
         plan: None,

@@ -1,4 +1,4 @@
-//! What a coordinator knows of a pool that may be scaled to zero: what the control plane says of it, which statements need its
+//! What a coordinator knows of each pool that may be scaled to zero: what the control plane says of it, which statements need its
 //! shards, and which of these wait until it is woken.
 //!
 //! What is said holds for a while. Where no control plane says anything, nobody waits here.
@@ -6,6 +6,7 @@
 use crate::error::{Error, Result};
 use crate::shards::Shards;
 use flight_proto::admin::{PoolRest, PoolState, PoolUse};
+use flight_proto::pool::DEFAULT_POOL;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,7 +19,40 @@ const CLOSED: Duration = Duration::from_secs(3);
 /// What is said holds for so long at most.
 const VALID_MOST: Duration = Duration::from_secs(1_800);
 
+/// The pools that were spoken of, or are used.
+#[derive(Default)]
+pub(crate) struct Pools {
+    by_name: Mutex<BTreeMap<String, Arc<Pool>>>,
+}
+
+impl Pools {
+    /// The pool of that name.
+    pub(crate) fn of(&self, name: &str) -> Arc<Pool> {
+        let mut pools = self.by_name.lock();
+        if let Some(pool) = pools.get(name) {
+            return pool.clone();
+        }
+        let pool = Pool::new(name);
+        pools.insert(name.into(), pool.clone());
+        pool
+    }
+
+    /// What needs a pool's shards.
+    pub(crate) fn load(&self, name: &str) -> PoolLoad {
+        self.of(name).load()
+    }
+
+    /// What needs shards of any pool.
+    pub(crate) fn load_of_all(&self) -> PoolLoad {
+        // One is there at least, which is idle since the start if nothing else was.
+        self.of(DEFAULT_POOL);
+        let loads = self.by_name.lock().values().map(|pool| pool.load()).collect::<Vec<_>>();
+        loads.into_iter().reduce(PoolLoad::plus).unwrap_or_default()
+    }
+}
+
 pub(crate) struct Pool {
+    name: String,
     state: Mutex<State>,
 }
 
@@ -35,12 +69,28 @@ struct State {
 }
 
 /// Of the statements that need shards.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct PoolLoad {
     pub(crate) in_use: usize,
     /// For how long there was none.
     pub(crate) idle: Duration,
     pub(crate) waking: usize,
+}
+
+impl PoolLoad {
+    /// With so many that use it beside statements.
+    pub(crate) fn and_in_use(self, more: usize) -> PoolLoad {
+        let idle = if more > 0 { Duration::ZERO } else { self.idle };
+        PoolLoad { in_use: self.in_use + more, idle, ..self }
+    }
+
+    fn plus(self, other: PoolLoad) -> PoolLoad {
+        PoolLoad {
+            in_use: self.in_use + other.in_use,
+            idle: self.idle.min(other.idle),
+            waking: self.waking + other.waking,
+        }
+    }
 }
 
 /// A statement that needs shards, until it is dropped.
@@ -70,10 +120,14 @@ impl Drop for Held {
 }
 
 impl Pool {
-    pub(crate) fn new() -> Arc<Pool> {
+    fn new(name: &str) -> Arc<Pool> {
         let state =
             State { told: None, logged: None, in_use: 0, last_use: Instant::now(), held: BTreeMap::new() };
-        Arc::new(Pool { state: Mutex::new(state) })
+        Arc::new(Pool { name: name.into(), state: Mutex::new(state) })
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
     }
 
     /// Takes in what the control plane says. What begins from then on sees it; what began before is told of.
@@ -82,7 +136,8 @@ impl Pool {
         state.told = Some((told, Instant::now()));
         // It closes for a moment, before it sleeps or does not.
         if told.rest != PoolRest::Closing && state.logged.replace(told.rest) != Some(told.rest) {
-            tracing::info!("the control plane says that the pool of shards is {}", told.rest.name());
+            let (name, rest) = (&self.name, told.rest.name());
+            tracing::info!("the control plane says that the pool of shards '{name}' is {rest}");
         }
         PoolUse { in_use: state.in_use as u64 }
     }
@@ -105,7 +160,7 @@ impl Pool {
         }
         *count += 1;
         if is_first {
-            tracing::info!("statements wait until the pool of shards is woken");
+            tracing::info!("statements wait until the pool of shards '{}' is woken", self.name);
         }
         Ok(Held(self.clone(), group.clone()))
     }
@@ -145,14 +200,15 @@ impl Pool {
     /// How far the shards are that statements wait for.
     pub(crate) fn waking_text(&self, shards: &Shards) -> String {
         let wanted = self.state.lock().told.map_or(0, |(told, _)| told.wanted as usize);
-        let there = shards.summaries().iter().filter(|shard| shard.alive).count();
+        let own = shards.summaries().into_iter().filter(|shard| shard.alive && shard.pool == self.name);
+        let own: Vec<u64> = own.map(|shard| shard.id).collect();
         let (mut done, mut total) = (0, 0);
-        for (_, hydrations) in shards.hydrations() {
+        for (_, hydrations) in shards.hydrations().into_iter().filter(|(id, _)| own.contains(id)) {
             for one in hydrations {
                 (done, total) = (done + one.counts.rows_done, total + one.counts.rows_total);
             }
         }
-        waking_text(there, wanted, done, total)
+        waking_text(own.len(), wanted, done, total)
     }
 }
 
@@ -192,7 +248,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_is_said_holds_for_a_while() {
-        let pool = Pool::new();
+        let pool = Pool::new("default");
         assert!(!pool.is_away() && !pool.is_closed(), "nothing was said");
         let wait = async |seconds| tokio::time::advance(Duration::from_secs(seconds)).await;
         for (rest, away, closed, later) in [
@@ -217,7 +273,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn who_needs_shards_is_told_of_and_is_not_idle() {
-        let pool = Pool::new();
+        let pool = Pool::new("default");
         tokio::time::advance(Duration::from_secs(60)).await;
         assert_eq!(pool.load(), PoolLoad { in_use: 0, idle: Duration::from_secs(60), waking: 0 });
         let use_ = pool.begin();
@@ -231,7 +287,7 @@ mod tests {
 
     #[tokio::test]
     async fn so_many_wait_as_may() {
-        let (pool, group) = (Pool::new(), Arc::from("a"));
+        let (pool, group) = (Pool::new("default"), Arc::from("a"));
         let first = pool.hold(&group, 1).unwrap();
         assert!(matches!(pool.hold(&group, 1), Err(Error::Overloaded(_))));
         let other = pool.hold(&"b".into(), 1).unwrap();
@@ -240,6 +296,24 @@ mod tests {
         drop((first, other, free));
         assert_eq!(pool.load().waking, 0);
         drop(pool.hold(&group, 1).unwrap());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn pools_are_used_and_told_of_each_by_itself() {
+        let pools = Pools::default();
+        tokio::time::advance(Duration::from_secs(60)).await;
+        let use_ = pools.of("acme").begin();
+        pools.of("acme").tell(told(PoolRest::Asleep));
+        assert!(pools.of("acme").is_away() && !pools.of("default").is_away());
+        let held = pools.of("acme").hold(&"acme".into(), 1).unwrap();
+        assert_eq!((pools.load("acme").in_use, pools.load("acme").waking), (1, 1));
+        assert_eq!((pools.load("default").in_use, pools.load("default").waking), (0, 0));
+        tokio::time::advance(Duration::from_secs(5)).await;
+        assert_eq!(pools.load_of_all(), PoolLoad { in_use: 1, idle: Duration::ZERO, waking: 1 });
+        drop((use_, held));
+        tokio::time::advance(Duration::from_secs(5)).await;
+        assert_eq!(pools.load_of_all().idle, Duration::from_secs(5), "of the one that was used last");
+        assert_eq!(pools.load("default").idle, Duration::from_secs(10));
     }
 
     #[test]

@@ -31,7 +31,7 @@ struct State {
 struct Needs {
     /// Of what it reads.
     datasets: Vec<u64>,
-    _use: Use,
+    _uses: Vec<Use>,
 }
 
 impl Progress {
@@ -43,13 +43,9 @@ impl Progress {
         self.state.lock().stage = stage;
     }
 
-    /// It needs shards from now until it ends: for these datasets, if it reads any.
-    pub(crate) fn needs(&self, datasets: Vec<u64>, begin: impl FnOnce() -> Use) {
-        let mut state = self.state.lock();
-        match &mut state.needs {
-            Some(needs) => needs.datasets = datasets,
-            needs => *needs = Some(Needs { datasets, _use: begin() }),
-        }
+    /// It needs shards from now until it ends, of the pools that are used so: for these datasets, if it reads any.
+    pub(crate) fn needs(&self, datasets: Vec<u64>, uses: Vec<Use>) {
+        self.state.lock().needs = Some(Needs { datasets, _uses: uses });
     }
 
     /// The datasets that it needs shards for; `None`: it needs none.

@@ -80,14 +80,19 @@ impl Names {
         columns.push(yes_or_no("alive"));
         columns.extend(["buckets", "rows"].into_iter().map(wide));
         columns.extend(versions());
-        let rows = facts::shards_of(self.tenant.name(), self.coordinator.tenants.shards()).into_iter().map(
-            |shard| {
-                let mut row = row(&[shard.id, shard.address, shard.status], &[shard.buckets, shard.rows]);
-                row.insert(3, Value::boolean(shard.alive));
-                row.extend(spoken(shard.speaks));
-                row
-            },
-        );
+        columns.push(text("pool"));
+        let (snapshot, all) =
+            (self.coordinator.tenants.catalog().snapshot(), self.coordinator.tenants.shards());
+        let (tenant, pool) = (self.tenant.name(), snapshot.pool_of(self.tenant.name()));
+        let view = self.tenant.datasets.view();
+        let read_in = view.seating.as_ref().map_or(pool, |seating| &seating.pool);
+        let rows = facts::shards_of(tenant, &[pool, read_in], all).into_iter().map(|shard| {
+            let mut row = row(&[shard.id, shard.address, shard.status], &[shard.buckets, shard.rows]);
+            row.insert(3, Value::boolean(shard.alive));
+            row.extend(spoken(shard.speaks));
+            row.push(Value::varchar(&shard.pool));
+            row
+        });
         VirtualTable { name: "shards".into(), rows: rows.collect(), columns }
     }
 

@@ -2,6 +2,7 @@
 //! of JSON do not reach 64 bits.
 
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use utoipa::ToSchema;
 
 /// Why a call failed, and what to do.
@@ -18,6 +19,19 @@ pub struct Nodes {
     pub cluster_version: u32,
     pub coordinators: Vec<Coordinator>,
     pub shards: Vec<Shard>,
+    /// Tenants whose data are on their way from one pool of shards to another.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub moving: Vec<Moving>,
+}
+
+/// A tenant whose data are on their way to its pool of shards.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Moving {
+    pub tenant: String,
+    /// Where they are to be.
+    pub pool: String,
+    /// Where its queries run until all of them are there.
+    pub read_in: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -57,12 +71,20 @@ pub struct Shard {
     /// Buckets of all versions that it holds.
     pub buckets: u64,
     pub rows: u64,
+    /// The pool that it is of.
+    #[serde(default = "default_pool")]
+    pub pool: String,
     /// Absent where it was not heard of.
     #[serde(default)]
     pub speaks: Option<Speaks>,
     /// Absent where it does not tell.
     #[serde(default)]
     pub load: Option<ShardLoad>,
+}
+
+/// Of shards that a coordinator of a release before tells of.
+fn default_pool() -> String {
+    crate::pool::DEFAULT_POOL.into()
 }
 
 /// How much of a shard is used.
@@ -104,6 +126,16 @@ pub struct Load {
     /// In how many milliseconds the next refresh is due, as far as it is known here; 0: one runs.
     #[serde(default)]
     pub refresh_in_ms: Option<u64>,
+}
+
+/// Statements of a coordinator, all together and by the pool of shards that they need.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Loads {
+    #[serde(flatten)]
+    pub all: Load,
+    /// Empty where the coordinator knows of no pools.
+    #[serde(default)]
+    pub pools: BTreeMap<String, Load>,
 }
 
 /// What the control plane that launches and ends shards says of them, for a while.

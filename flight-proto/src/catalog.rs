@@ -311,6 +311,9 @@ pub struct Shard {
     /// The revision of the catalog that [`SetShardStatus`] last made of this shard; 0: none.
     #[prost(uint64, tag = "4")]
     pub ordered_revision: u64,
+    /// The pool that it is of; empty: the default one.
+    #[prost(string, tag = "5")]
+    pub pool: String,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, prost::Enumeration)]

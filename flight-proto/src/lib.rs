@@ -10,6 +10,7 @@ pub mod log;
 pub mod manifest;
 pub mod node;
 pub mod policy;
+pub mod pool;
 pub mod replication;
 pub mod schema;
 pub mod spending;

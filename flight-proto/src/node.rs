@@ -193,6 +193,9 @@ pub struct Heartbeat {
     /// Told with the load.
     #[prost(message, repeated, tag = "21")]
     pub store: Vec<StoreUse>,
+    /// The pool that it is of; empty: the default one, as of nodes that know of none.
+    #[prost(string, tag = "22")]
+    pub pool: String,
 }
 
 /// What a shard has asked of the object store for a tenant since its start.

@@ -21,6 +21,7 @@ mod routes;
 
 pub use routes::{Condition, EnginePrice, Feature, MayForce, Routes, Rule, Twin};
 
+use crate::pool::{DEFAULT_POOL, check_pool_name};
 pub use crate::spending::{Budget, Budgets, OnLimit, Period, Price, Prices, Spend, Spent, SpentBy};
 use prost::Message;
 use std::fmt;
@@ -62,7 +63,7 @@ pub struct Document {
     /// When it was decided, in microseconds since 1970.
     #[prost(int64, tag = "3")]
     pub decided_at_us: i64,
-    #[prost(oneof = "Subject", tags = "4, 5, 6, 7, 8, 9, 10, 11, 12")]
+    #[prost(oneof = "Subject", tags = "4, 5, 6, 7, 8, 9, 10, 11, 12, 15")]
     pub subject: Option<Subject>,
 }
 
@@ -87,6 +88,27 @@ pub enum Subject {
     Spend(Spend),
     #[prost(message, tag = "12")]
     Schedules(Schedules),
+    /// A tenant that names a pool: who knows of no pools does not take it, rather than have its data elsewhere.
+    #[prost(message, tag = "15")]
+    TenantInPool(Tenant),
+}
+
+impl Subject {
+    /// What says that there is such a tenant.
+    pub fn of_tenant(tenant: Tenant) -> Subject {
+        match tenant.pool.is_empty() {
+            true => Subject::Tenant(tenant),
+            false => Subject::TenantInPool(tenant),
+        }
+    }
+
+    /// The tenant that it says is there.
+    pub fn tenant(&self) -> Option<&Tenant> {
+        match self {
+            Subject::Tenant(tenant) | Subject::TenantInPool(tenant) => Some(tenant),
+            _ => None,
+        }
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, prost::Message)]
@@ -116,6 +138,9 @@ pub struct Tenant {
     /// has not heard that the former was deleted learns it by this.
     #[prost(uint64, tag = "8")]
     pub created_version: u64,
+    /// The pool of shards that has its data and runs its queries; empty: the default one.
+    #[prost(string, tag = "12")]
+    pub pool: String,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, prost::Enumeration)]
@@ -324,6 +349,18 @@ impl Document {
                 Some(("schedules", tenant)) => schedules_document(tenant),
                 _ => return invalid("this version of Tundra knows of no such thing".into()),
             },
+            Some(Subject::Tenant(tenant)) if !tenant.pool.is_empty() => {
+                return invalid("a tenant that names a pool is said in another way".into());
+            }
+            Some(Subject::TenantInPool(tenant)) if tenant.pool == DEFAULT_POOL => {
+                return invalid(format!("the pool '{DEFAULT_POOL}' is not named"));
+            }
+            Some(Subject::TenantInPool(tenant)) => {
+                if let Err(error) = check_pool_name(&tenant.pool) {
+                    return invalid(error.to_string());
+                }
+                tenant_document(&tenant.name)
+            }
             Some(Subject::Tenant(tenant)) => tenant_document(&tenant.name),
             Some(Subject::ApiKeys(keys)) => keys_document(&keys.tenant),
             Some(Subject::Issuers(_)) => ISSUERS.into(),
@@ -507,6 +544,29 @@ mod tests {
         {
             assert!(check_tenant_name(bad).is_err(), "{bad}");
         }
+    }
+
+    /// One that names a pool is nothing to those who know of none.
+    #[test]
+    fn a_pool_is_named_by_documents_of_its_own() {
+        let read = |subject| {
+            let document = Document { subject: Some(subject), ..document() };
+            document.sign(&[7; KEY_BYTES], sign).read()
+        };
+        let tenant = |pool: &str| Tenant { name: "acme".into(), pool: pool.into(), ..Tenant::default() };
+        for pool in ["", "acme"] {
+            let read = read(Subject::of_tenant(tenant(pool))).unwrap();
+            assert_eq!(read.subject.unwrap().tenant().unwrap().pool, pool);
+        }
+        let wrong = |subject| read(subject).unwrap_err().to_string();
+        assert!(wrong(Subject::Tenant(tenant("acme"))).contains("another way"));
+        assert!(wrong(Subject::TenantInPool(tenant("default"))).contains("not named"));
+        assert!(wrong(Subject::TenantInPool(tenant(""))).contains("no name of a pool"));
+        assert!(wrong(Subject::TenantInPool(tenant("A b"))).contains("no name of a pool"));
+        let subject = Some(Subject::of_tenant(tenant("acme")));
+        let bytes = Document { subject, ..document() }.encode_to_vec();
+        let expected = b"\x0a\x0btenant/acme\x10\xac\x02\x18\x05z\x0c\x0a\x04acmeb\x04acme";
+        assert_eq!(bytes, expected, "{}", bytes.escape_ascii());
     }
 
     /// Documents last: these bytes are fixed.

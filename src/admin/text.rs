@@ -19,7 +19,13 @@ pub(super) fn nodes(nodes: &Nodes) -> String {
     let mut text = format!("The cluster is at version {}.\n\n", nodes.cluster_version);
     text += &aligned(["COORDINATOR", "ADDRESS", "ROLE", "TERM", "SPEAKS", "ASKED"], coordinators);
     text.push('\n');
-    text + &shards(&nodes.shards)
+    text += &shards(&nodes.shards);
+    if !nodes.moving.is_empty() {
+        let rows = nodes.moving.iter().map(|one| [one.tenant.clone(), one.pool.clone(), one.read_in.clone()]);
+        text.push('\n');
+        text += &aligned(["MOVING TENANT", "TO POOL", "READ IN"], rows);
+    }
+    text
 }
 
 /// The versions that a node speaks.
@@ -46,9 +52,9 @@ pub(super) fn shards(shards: &[Shard]) -> String {
         let (id, address, status) = (shard.id.clone(), shard.address.clone(), shard.status.clone());
         let counts = [shard.buckets, shard.rows].map(|count| count.to_string());
         let [buckets, rows] = counts;
-        [id, address, status, alive.into(), buckets, rows, speaks(shard.speaks)]
+        [id, address, status, alive.into(), buckets, rows, speaks(shard.speaks), shard.pool.clone()]
     });
-    aligned(["SHARD", "ADDRESS", "STATUS", "ALIVE", "BUCKETS", "ROWS", "SPEAKS"], rows)
+    aligned(["SHARD", "ADDRESS", "STATUS", "ALIVE", "BUCKETS", "ROWS", "SPEAKS", "POOL"], rows)
 }
 
 pub(super) fn leader(leader: &Leader) -> String {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ::coordinator::User;
 use clap::Args;
-use control_plane::scaling::ScaleTarget;
+use control_plane::scaling::ScaleTargets;
 use control_plane::{Cluster, Config, Environment, Handle, HttpCluster, Login, Scaling};
 
 use super::scale::LOOK;
@@ -64,14 +64,14 @@ impl Embedded {
         folder: &Path,
         coordinators: &[String],
         user: Option<User>,
-        target: Option<Arc<dyn ScaleTarget>>,
+        targets: Arc<dyn ScaleTargets>,
     ) -> Result<Handle, Failure> {
         let user = user.map(|user| Login { name: user.name, password: user.password });
         let http = Arc::new(HttpCluster::new(coordinators, user)?);
         let environment = Environment {
             cluster: Some(http.clone() as Arc<dyn Cluster>),
             metrics: Some(Arc::new(metrics::gather())),
-            scaling: Some(Scaling { view: http, target, look: LOOK }),
+            scaling: Some(Scaling { view: http, targets, look: LOOK }),
             ..self.environment
         };
         let config = Config { operators: self.operators, ..Config::new(folder.join("control")) };

@@ -1,30 +1,37 @@
 //! What the control plane launches nodes on.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use control_plane::scaling::{AutoScalingGroup, GroupOptions, LocalOptions, LocalProcesses, ScaleTarget};
+use control_plane::scaling::{
+    AutoScalingGroup, GroupOptions, Groups, LocalOptions, LocalPools, NoTargets, ScaleTargets,
+};
 use control_plane::{HttpCluster, Scaling};
+use flight_proto::pool::DEFAULT_POOL;
 
 use crate::Failure;
+use crate::shard::pool;
 
 /// How often a pool with a policy is looked at.
 pub(super) const LOOK: Duration = Duration::from_secs(5);
 
 #[derive(Args)]
 pub(super) struct ScaleOptions {
-    /// Launch nodes as processes of this machine, each with a folder in DIR; they live on when the control plane ends
+    /// Launch nodes of all pools as processes of this machine, each with a folder in DIR; they live on when the control plane
+    /// ends
     #[arg(long, value_name = "DIR", requires = "scale_shard")]
     scale_local: Option<PathBuf>,
     /// An argument of `tundra shard` for these nodes, such as --certificates=DIR; once for each
     #[arg(long, value_name = "ARGUMENT", allow_hyphen_values = true, requires = "scale_local")]
     scale_shard: Vec<String>,
-    /// Launch nodes as machines of this EC2 Auto Scaling group, whose launch template starts `tundra shard`. Credentials are
-    /// those of AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or of the machine's role
+    /// Launch nodes as machines of this EC2 Auto Scaling group, whose launch template starts `tundra shard`; as POOL=NAME those
+    /// of another pool than `default`, once for each, with `--pool POOL` in its template. Credentials are those of
+    /// AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or of the machine's role
     #[arg(long, value_name = "NAME", conflicts_with = "scale_local", requires = "scale_region")]
-    scale_group: Option<String>,
+    scale_group: Vec<String>,
     /// The group's region of AWS
     #[arg(long, value_name = "REGION", env = "AWS_REGION")]
     scale_region: Option<String>,
@@ -39,24 +46,47 @@ pub(super) struct ScaleOptions {
 impl ScaleOptions {
     /// How pools are scaled, where there are coordinators.
     pub(super) fn scaling(self, view: Option<Arc<HttpCluster>>) -> Result<Option<Scaling>, Failure> {
-        let target = self.target()?;
+        let targets = self.targets()?;
         let Some(view) = view else {
-            return match target {
+            return match targets {
                 None => Ok(None),
                 Some(_) => Err("nodes are launched for a cluster: name its --coordinators".into()),
             };
         };
-        Ok(Some(Scaling { view, target, look: Duration::from_millis(self.scale_look) }))
+        let targets = targets.unwrap_or_else(|| Arc::new(NoTargets));
+        Ok(Some(Scaling { view, targets, look: Duration::from_millis(self.scale_look) }))
     }
 
-    fn target(&self) -> Result<Option<Arc<dyn ScaleTarget>>, Failure> {
-        if let (Some(group), Some(region)) = (self.scale_group.clone(), self.scale_region.clone()) {
-            let options = GroupOptions { group, region, endpoint: self.scale_endpoint.clone() };
-            return Ok(Some(Arc::new(AutoScalingGroup::new(options)?)));
+    fn targets(&self) -> Result<Option<Arc<dyn ScaleTargets>>, Failure> {
+        if let (false, Some(region)) = (self.scale_group.is_empty(), self.scale_region.clone()) {
+            let (mut groups, mut of_groups) = (BTreeMap::new(), Vec::new());
+            for text in &self.scale_group {
+                let (name, group) = text.split_once('=').unwrap_or((DEFAULT_POOL, text));
+                let name = pool(name).map_err(|why| format!("--scale-group {text}: {why}"))?;
+                if let Some((other, _)) = of_groups.iter().find(|(_, other)| *other == group) {
+                    let why = format!(
+                        "--scale-group {text}: its machines are of the pool '{other}' already, and one is of one pool: \
+                         make a group for '{name}', with --pool {name} in its launch template"
+                    );
+                    return Err(why.into());
+                }
+                of_groups.push((name.clone(), group));
+                let (region, endpoint) = (region.clone(), self.scale_endpoint.clone());
+                let group = AutoScalingGroup::new(GroupOptions { group: group.into(), region, endpoint })?;
+                if groups.insert(name.clone(), Arc::new(group)).is_some() {
+                    return Err(format!("--scale-group {text}: the pool '{name}' has a group already").into());
+                }
+            }
+            return Ok(Some(Arc::new(Groups(groups))));
+        }
+        if self.scale_shard.iter().any(|argument| argument == "--pool" || argument.starts_with("--pool=")) {
+            let why =
+                "--scale-shard takes no --pool: nodes are launched for the pool whose policy asks for them";
+            return Err(why.into());
         }
         let Some(folder) = self.scale_local.clone() else { return Ok(None) };
         let (program, arguments) = (std::env::current_exe()?, self.scale_shard.clone());
-        Ok(Some(Arc::new(LocalProcesses::new(LocalOptions {
+        Ok(Some(Arc::new(LocalPools::new(LocalOptions {
             folder,
             program,
             arguments,

@@ -3,6 +3,7 @@
 use clap::Args;
 use control_plane::json::TenantSettings;
 
+use crate::shard::pool;
 use crate::size::Size;
 
 /// Flags that were given change something; 0 takes a limit away.
@@ -41,6 +42,9 @@ pub(super) struct Settings {
     /// A prefix of URLs that its tables may be read from, beside its own folder; in place of those before, '' for none
     #[arg(long, value_name = "URL")]
     location: Vec<String>,
+    /// The pool of shards that has its data and runs its queries; data move there in the background
+    #[arg(long, value_name = "NAME", value_parser = pool)]
+    pool: Option<String>,
 }
 
 impl Settings {
@@ -52,6 +56,7 @@ impl Settings {
             }
         }
         take(&mut settings.tier, self.tier);
+        take(&mut settings.pool, self.pool);
         take(&mut settings.service_level_ms, self.service_level);
         take(&mut settings.workload.concurrency, self.concurrency);
         take(&mut settings.workload.queue, self.queue);
@@ -145,6 +150,7 @@ mod tests {
             scanned_per_day: None,
             spend_per_month: None,
             location: Vec::new(),
+            pool: None,
         };
         let mut before = TenantSettings { tier: "gold".into(), ..TenantSettings::default() };
         before.workload.concurrency = 8;

@@ -1,6 +1,7 @@
 //! Answers about tenants as aligned text.
 
 use control_plane::json::{ApiKey, Tenant, TenantStatus};
+use flight_proto::pool::named;
 
 use crate::admin::time;
 use crate::table::aligned;
@@ -12,13 +13,15 @@ pub(super) fn tenants(tenants: &[Tenant]) -> String {
             tenant.name.clone(),
             status(tenant.status).into(),
             settings.tier.clone(),
+            named(&settings.pool).into(),
             limit(settings.workload.concurrency.into()),
             limit(settings.quotas.resident_bytes),
             limit(settings.quotas.scanned_bytes_per_day),
             time(tenant.decided_at_us),
         ]
     });
-    let names = ["TENANT", "STATUS", "TIER", "CONCURRENCY", "RESIDENT BYTES", "SCANNED A DAY", "CHANGED"];
+    let names =
+        ["TENANT", "STATUS", "TIER", "POOL", "CONCURRENCY", "RESIDENT BYTES", "SCANNED A DAY", "CHANGED"];
     aligned(names, rows)
 }
 
@@ -31,6 +34,7 @@ pub(super) fn tenant(tenant: &Tenant) -> String {
         ("name", tenant.name.clone()),
         ("status", status(tenant.status).into()),
         ("tier", tenant.settings.tier.clone()),
+        ("pool", named(&tenant.settings.pool).into()),
         ("service level (ms)", if level == 0 { "none".into() } else { level.to_string() }),
         ("concurrency", limit(workload.concurrency.into())),
         ("queue", limit(workload.queue.into())),

@@ -72,9 +72,11 @@ impl Control {
         }
     }
 
-    /// The numbers of the processes that were launched, and run.
+    /// The numbers of the processes that were launched for whatever pool, and run.
     pub fn pids(&self) -> Vec<String> {
-        let folders = fs::read_dir(&self.nodes).unwrap().flatten();
+        let pools = fs::read_dir(self.nodes.join("pools")).into_iter().flatten().flatten();
+        let all = pools.map(|pool| pool.path()).chain([self.nodes.clone()]);
+        let folders = all.flat_map(|nodes| fs::read_dir(nodes).into_iter().flatten().flatten());
         let pids = folders.filter_map(|folder| {
             let text = fs::read_to_string(folder.path().join("pid")).ok()?;
             let pid = text.split(' ').next()?.to_string();

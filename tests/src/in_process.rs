@@ -229,6 +229,7 @@ impl Shards {
             coordinators: self.coordinators.clone(),
             advertise: None,
             weight: 1,
+            pool: flight_proto::pool::DEFAULT_POOL.into(),
             incarnation,
             hydration: hydration(),
         };

@@ -4,6 +4,7 @@
 
 pub mod cluster;
 pub mod connection;
+pub mod control;
 pub mod corpus;
 pub mod http;
 pub mod in_process;

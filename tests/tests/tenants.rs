@@ -3,78 +3,28 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::time::{Duration, Instant};
-use tokio::process::Command;
-use tundra_tests::cluster::{FurtherNode, ProcessCluster, SMALL_PARTS, start_node, tundra};
+use tundra_tests::cluster::{ProcessCluster, SMALL_PARTS};
 use tundra_tests::connection::{Connection, Failure, eventually, number};
+use tundra_tests::control::{Control, connect, until};
 
 /// How long a decision may take to be acted on.
 const PATIENCE: Duration = Duration::from_secs(20);
-
-/// `tundra control` beside a cluster.
-struct Control {
-    node: FurtherNode,
-    url: String,
-}
-
-impl Control {
-    async fn start(cluster: &ProcessCluster, data: &str) -> Control {
-        Control::start_as(cluster, data, &[]).await
-    }
-
-    async fn start_as(cluster: &ProcessCluster, data: &str, further: &[&str]) -> Control {
-        let coordinators = cluster.http.join(",");
-        let words = ["control", "--data", data, "--listen", "127.0.0.1:0", "--coordinators", &coordinators];
-        let words: Vec<String> = words.iter().chain(further).map(|word| word.to_string()).collect();
-        let mut node = start_node(&tundra().unwrap(), &words, false).unwrap();
-        let url = node.ready("http=").await.unwrap();
-        Control { node, url }
-    }
-
-    /// What a command that talks to it prints.
-    async fn run(&self, arguments: &[&str]) -> String {
-        let mut command = Command::new(tundra().unwrap());
-        let output = command.args(arguments).env("TUNDRA_CONTROL_URL", &self.url).output().await.unwrap();
-        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).unwrap().trim().to_string()
-    }
-}
-
-/// A connection to all coordinators, which take turns, that shows a key or a token.
-async fn connect(cluster: &ProcessCluster, shown: &str) -> Connection {
-    let mut connections = Vec::new();
-    for address in &cluster.coordinators {
-        connections.push(Connection::flight_as(address, shown).await.unwrap());
-    }
-    Connection::Turns(connections, 0)
-}
-
-/// Waits until a statement is answered as it is to be, three times in a row: by every coordinator.
-async fn until(connection: &mut Connection, sql: &str, wanted: impl Fn(&Result<i64, Failure>) -> bool) {
-    let (begun, mut agreed) = (Instant::now(), 0);
-    while agreed < 3 {
-        let answer = number(connection, sql).await;
-        agreed = if wanted(&answer) { agreed + 1 } else { 0 };
-        assert!(begun.elapsed() < PATIENCE, "{sql}: {answer:?}");
-        if agreed == 0 {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    }
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn tenants_of_a_cluster_are_decided_beside_it() {
     let cluster = ProcessCluster::start(&SMALL_PARTS).await.unwrap();
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("control").display().to_string();
-    let control = Control::start(&cluster, &data).await;
+    let control = Control::start(&cluster, &data, &[]).await.unwrap();
     let mut keys = Vec::new();
     for tenant in ["acme", "zeta"] {
-        control.run(&["tenant", "create", tenant, "--concurrency", "4"]).await;
-        keys.push(control.run(&["tenant", "key", "create", tenant, "--user", "etl"]).await);
+        control.run(&["tenant", "create", tenant, "--concurrency", "4"]).await.unwrap();
+        keys.push(control.run(&["tenant", "key", "create", tenant, "--user", "etl"]).await.unwrap());
     }
-    let (mut acme, mut zeta) = (connect(&cluster, &keys[0]).await, connect(&cluster, &keys[1]).await);
+    let (mut acme, mut zeta) =
+        (connect(&cluster, &keys[0]).await.unwrap(), connect(&cluster, &keys[1]).await.unwrap());
     for connection in [&mut acme, &mut zeta] {
-        until(connection, "SELECT 1", Result::is_ok).await;
+        until(connection, "SELECT 1", Result::is_ok).await.unwrap();
     }
     acme.execute("CREATE TABLE item AS SELECT i FROM (VALUES (1), (2), (3)) AS t (i)").await.unwrap();
     for _ in 0..8 {
@@ -87,9 +37,9 @@ async fn tenants_of_a_cluster_are_decided_beside_it() {
         assert_eq!(number(&mut zeta, count).await.unwrap(), 1);
         assert_eq!(number(&mut zeta, "SELECT sum(rows) FROM system.shards").await.unwrap(), 3);
     }
-    let token = control.run(&["tenant", "token", "acme", "--user", "ann"]).await;
-    let mut ann = connect(&cluster, &token).await;
-    until(&mut ann, count, |answer| matches!(answer, Ok(768))).await;
+    let token = control.run(&["tenant", "token", "acme", "--user", "ann"]).await.unwrap();
+    let mut ann = connect(&cluster, &token).await.unwrap();
+    until(&mut ann, count, |answer| matches!(answer, Ok(768))).await.unwrap();
 
     // While nobody decides everything goes on; a node is lost meanwhile.
     control.node.kill().await.unwrap();
@@ -106,18 +56,22 @@ async fn tenants_of_a_cluster_are_decided_beside_it() {
     cluster.wait_for("coordinator-1").await.unwrap();
 
     // It goes on with what it had decided.
-    let control = Control::start(&cluster, &data).await;
-    let mut acme = connect(&cluster, &keys[0]).await;
-    control.run(&["tenant", "suspend", "acme"]).await;
-    until(&mut acme, count, |answer| matches!(answer, Err(Failure(why)) if why.contains("not served"))).await;
-    control.run(&["tenant", "resume", "acme"]).await;
-    until(&mut acme, count, |answer| matches!(answer, Ok(768))).await;
+    let control = Control::start(&cluster, &data, &[]).await.unwrap();
+    let mut acme = connect(&cluster, &keys[0]).await.unwrap();
+    control.run(&["tenant", "suspend", "acme"]).await.unwrap();
+    until(&mut acme, count, |answer| matches!(answer, Err(Failure(why)) if why.contains("not served")))
+        .await
+        .unwrap();
+    control.run(&["tenant", "resume", "acme"]).await.unwrap();
+    until(&mut acme, count, |answer| matches!(answer, Ok(768))).await.unwrap();
     let id = keys[0].split('_').nth(1).unwrap();
-    control.run(&["tenant", "key", "revoke", "acme", id]).await;
-    until(&mut acme, count, |answer| matches!(answer, Err(Failure(why)) if why.contains("revoked"))).await;
-    control.run(&["tenant", "delete", "acme"]).await;
-    let mut zeta = connect(&cluster, &keys[1]).await;
-    until(&mut zeta, count, |answer| matches!(answer, Ok(1))).await;
+    control.run(&["tenant", "key", "revoke", "acme", id]).await.unwrap();
+    until(&mut acme, count, |answer| matches!(answer, Err(Failure(why)) if why.contains("revoked")))
+        .await
+        .unwrap();
+    control.run(&["tenant", "delete", "acme"]).await.unwrap();
+    let mut zeta = connect(&cluster, &keys[1]).await.unwrap();
+    until(&mut zeta, count, |answer| matches!(answer, Ok(1))).await.unwrap();
     let gone = |datasets: &serde_json::Value| {
         datasets.as_array().unwrap().iter().all(|dataset| dataset["tenant"] == "zeta")
     };
@@ -137,9 +91,9 @@ async fn tenants_of_a_cluster_are_decided_beside_it() {
         }
     }
     let cluster = ProcessCluster::start_in(folder, &SMALL_PARTS).await.unwrap();
-    let mut zeta = connect(&cluster, &keys[1]).await;
+    let mut zeta = connect(&cluster, &keys[1]).await.unwrap();
     assert_eq!(eventually(&mut zeta, count).await.unwrap(), 1);
-    let mut acme = connect(&cluster, &keys[0]).await;
+    let mut acme = connect(&cluster, &keys[0]).await.unwrap();
     assert!(number(&mut acme, count).await.is_err(), "what was deleted stays away");
     let policy = cluster.admin(0, &["policy"]).await.unwrap();
     let acme =
@@ -156,16 +110,16 @@ async fn keys_have_what_their_users_and_roles_were_granted() {
     let cluster = ProcessCluster::start(&words).await.unwrap();
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("control").display().to_string();
-    let control = Control::start_as(&cluster, &data, &["--coordinator-user", operator]).await;
-    control.run(&["tenant", "create", "acme"]).await;
+    let control = Control::start(&cluster, &data, &["--coordinator-user", operator]).await.unwrap();
+    control.run(&["tenant", "create", "acme"]).await.unwrap();
     let mut connections = Vec::new();
     for (user, role) in [("boss", Some("admin")), ("etl", None), ("bi", Some("readers")), ("nobody", None)] {
         let words = ["tenant", "key", "create", "acme", "--user", user];
         let words: Vec<&str> =
             words.into_iter().chain(role.into_iter().flat_map(|role| ["--role", role])).collect();
-        let key = control.run(&words).await;
-        let mut connection = connect(&cluster, &key).await;
-        until(&mut connection, "SELECT 1", Result::is_ok).await;
+        let key = control.run(&words).await.unwrap();
+        let mut connection = connect(&cluster, &key).await.unwrap();
+        until(&mut connection, "SELECT 1", Result::is_ok).await.unwrap();
         connections.push(connection);
     }
     let [boss, etl, bi, nobody] = &mut connections[..] else { panic!() };

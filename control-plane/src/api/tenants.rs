@@ -43,6 +43,9 @@ pub(crate) async fn put(
 ) -> Result<Json<Tenant>> {
     let (Query(expected), Json(settings)) = (expected?, settings?);
     let database = &caller.api.database;
+    if let Some(cluster) = &caller.api.cluster {
+        tenants::check_pool(database, &**cluster, &name, &settings).await?;
+    }
     Ok(Json(tenants::put(database, &caller.who, &name, settings, expected.version).await?))
 }
 

@@ -6,7 +6,7 @@ use crate::decisions::providers::cause;
 use crate::error::{Error, Result};
 use crate::hex;
 use crate::json::Coordinator;
-use flight_proto::admin::{Failure, PastRefresh, Policy, Publish, Published, RunSchedule};
+use flight_proto::admin::{Failure, Nodes, PastRefresh, Policy, Publish, Published, RunSchedule};
 use flight_proto::policy::Signed;
 use flight_proto::trace;
 use flight_proto::usage::Usage;
@@ -234,6 +234,11 @@ impl Cluster for HttpCluster {
             self.first(Method::GET, &["refreshes"], &query, None).await
         }
         .boxed()
+    }
+
+    fn version(&self) -> BoxFuture<'_, Result<u32>> {
+        let nodes = self.first::<Nodes>(Method::GET, &["nodes"], &[], None);
+        nodes.map(|nodes| Ok(nodes?.cluster_version)).boxed()
     }
 
     fn usage(&self, taken: BTreeMap<String, u64>) -> BoxFuture<'_, Vec<Usage>> {

@@ -20,9 +20,10 @@ pub struct MemoryCluster {
     state: Mutex<State>,
 }
 
-#[derive(Default)]
 struct State {
     away: bool,
+    /// What all of its nodes speak.
+    version: u32,
     /// The key that documents are taken of: that of the first one.
     key: Option<Vec<u8>>,
     taken: BTreeMap<String, (Document, Signed)>,
@@ -39,6 +40,11 @@ impl MemoryCluster {
     /// Has it not answer any more, or again.
     pub fn set_away(&self, away: bool) {
         self.state.lock().away = away;
+    }
+
+    /// Has its nodes speak that version.
+    pub fn set_version(&self, version: u32) {
+        self.state.lock().version = version;
     }
 
     /// Has it refuse documents of a name, as an older release does; empty: none.
@@ -64,6 +70,21 @@ impl MemoryCluster {
     /// Names and versions of all documents in the order in which they were taken.
     pub fn history(&self) -> Vec<(String, u64)> {
         self.state.lock().history.clone()
+    }
+}
+
+impl Default for State {
+    fn default() -> State {
+        State {
+            away: false,
+            version: 2,
+            key: None,
+            taken: BTreeMap::new(),
+            history: Vec::new(),
+            usage: Vec::new(),
+            not_understood: String::new(),
+            runs: Vec::new(),
+        }
     }
 }
 
@@ -132,6 +153,15 @@ impl Cluster for MemoryCluster {
             state.reached()?;
             state.runs.push(wanted);
             Ok(())
+        }
+        .boxed()
+    }
+
+    fn version(&self) -> BoxFuture<'_, Result<u32>> {
+        async move {
+            let state = self.state.lock();
+            state.reached()?;
+            Ok(state.version)
         }
         .boxed()
     }

@@ -24,6 +24,9 @@ pub trait Cluster: Send + Sync {
     /// Has it take documents, in this order. An error where it took none or where that is not known: publish them again.
     fn publish(&self, documents: Vec<Signed>) -> BoxFuture<'_, Result<Published>>;
 
+    /// What all of its nodes speak.
+    fn version(&self) -> BoxFuture<'_, Result<u32>>;
+
     /// What was used, of each coordinator that answers; `taken` has the last batch that was kept of each of their starts.
     fn usage(&self, taken: BTreeMap<String, u64>) -> BoxFuture<'_, Vec<Usage>>;
 

@@ -3,7 +3,8 @@
 use super::http::{HttpCluster, Refusal, none};
 use crate::error::{Error, Result};
 use crate::scaling::{Look, PoolView};
-use flight_proto::admin::{Hydration, Load, Nodes, PoolState, PoolUse, Shard};
+use flight_proto::admin::{Hydration, Loads, Nodes, PoolState, PoolUse, Shard};
+use flight_proto::pool::DEFAULT_POOL;
 use futures::FutureExt;
 use futures::future::{BoxFuture, join_all};
 use reqwest::{Method, Url};
@@ -14,13 +15,13 @@ impl HttpCluster {
     async fn look_at(&self, url: Url) -> Option<Look> {
         let (nodes, load, hydrations) = futures::join!(
             self.ask::<Nodes>(Method::GET, &url, &["nodes"], None),
-            self.ask::<Load>(Method::GET, &url, &["load"], None),
+            self.ask::<Loads>(Method::GET, &url, &["load"], None),
             self.ask::<Vec<Hydration>>(Method::GET, &url, &["hydrations"], None),
         );
         let load = match load {
             Ok(load) => load,
             // One of a release before does not tell.
-            Err(Refusal::Refused(_) | Refusal::NotUnderstood(_)) => Load::default(),
+            Err(Refusal::Refused(_) | Refusal::NotUnderstood(_)) => Loads::default(),
             Err(Refusal::Away(_)) => return None,
         };
         let (nodes, hydrations) = (nodes.ok()?, hydrations.ok()?);
@@ -65,11 +66,13 @@ impl PoolView for HttpCluster {
         async move { self.have::<Nodes>(Method::DELETE, &["shards", shard], query).await.map(drop) }.boxed()
     }
 
-    fn tell(&self, state: PoolState) -> BoxFuture<'_, (usize, Vec<PoolUse>)> {
+    fn tell<'a>(&'a self, pool: &'a str, state: PoolState) -> BoxFuture<'a, (usize, Vec<PoolUse>)> {
         async move {
             let urls = self.urls();
             let Ok(body) = serde_json::to_vec(&state) else { return (urls.len(), Vec::new()) };
-            let told = urls.iter().map(|url| self.ask(Method::PUT, url, &["pool"], Some(body.clone())));
+            // Those of a release before know of one pool alone, and refuse what is said of another.
+            let path = if pool == DEFAULT_POOL { vec!["pool"] } else { vec!["pools", pool] };
+            let told = urls.iter().map(|url| self.ask(Method::PUT, url, &path, Some(body.clone())));
             let told = join_all(told).await.into_iter().filter_map(std::result::Result::ok);
             (urls.len(), told.collect())
         }

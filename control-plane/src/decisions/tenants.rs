@@ -1,6 +1,7 @@
 //! Tenants: created, changed, suspended, resumed, deleted.
 
 use super::{check_name, issuers, tokens};
+use crate::cluster::Cluster;
 use crate::database::{Change, Database, Held};
 use crate::error::{Error, Result};
 use crate::json::{self, Tenant, TenantSettings};
@@ -8,8 +9,11 @@ use flight_proto::policy::{
     self, DEFAULT_TENANT, Document, Gone, Subject, TenantStatus, budgets_document, check_tenant_name,
     keys_document, routes_document, schedules_document, tenant_document,
 };
+use flight_proto::pool::{check_pool_name, in_message};
 
 const TIER: &str = "standard";
+/// The first version of the cluster that knows of pools.
+const POOLS_SINCE: u32 = 2;
 /// What documents about tenants are named after.
 const TENANTS: &str = "tenant/";
 
@@ -25,6 +29,28 @@ pub(crate) async fn list(database: &Database) -> Result<Vec<Tenant>> {
 pub(crate) async fn show(database: &Database, name: &str) -> Result<Tenant> {
     let held = database.document(&tenant_document(name)).await?;
     held.as_ref().and_then(told).ok_or_else(|| unknown(name))
+}
+
+/// Refuses a tenant another pool than it has while nodes of the cluster may not know what that is: no coordinator would
+/// take what is decided of the tenant.
+pub(crate) async fn check_pool(
+    database: &Database,
+    cluster: &dyn Cluster,
+    name: &str,
+    settings: &TenantSettings,
+) -> Result<()> {
+    let wanted = in_message(&settings.pool);
+    let held = database.document(&tenant_document(name)).await?;
+    let has = held.as_ref().and_then(live).is_some_and(|tenant| tenant.pool == wanted);
+    if wanted.is_empty() || has {
+        return Ok(());
+    }
+    match cluster.version().await? {
+        version if version < POOLS_SINCE => Err(Error::Conflict(format!(
+            "the cluster is at version {version}, which knows of no pools: raise it (tundra admin upgrade) first"
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// Creates a tenant, or changes what it may use. `expected`: only where it has that version still, 0 where there is none.
@@ -43,6 +69,9 @@ pub(crate) async fn put(
         let why = format!("expected a prefix of URLs such as s3://bucket/folder, got '{location}'");
         return Err(Error::Invalid(why));
     }
+    if !settings.pool.is_empty() {
+        check_pool_name(&settings.pool).map_err(|error| Error::Invalid(error.to_string()))?;
+    }
     let mut change = database.change(who).await?;
     let held = change.document(&tenant_document(name)).await?;
     let before = held.as_ref().and_then(live);
@@ -54,6 +83,10 @@ pub(crate) async fn put(
         }
         _ => {}
     }
+    let pool = match (settings.pool.as_str(), before) {
+        ("", Some(before)) => before.pool.clone(),
+        (pool, _) => in_message(pool).into(),
+    };
     let tier = if settings.tier.is_empty() { TIER.into() } else { settings.tier };
     let tenant = policy::Tenant {
         name: name.into(),
@@ -63,10 +96,11 @@ pub(crate) async fn put(
         workload: Some(settings.workload.into()),
         quotas: Some(settings.quotas.into()),
         locations: settings.locations,
+        pool,
         created_version: before.map_or(change.next_version(), |before| before.created_version),
     };
     let action = if before.is_some() { "change" } else { "create" };
-    let document = change.decide(&tenant_document(name), action, Subject::Tenant(tenant)).await?;
+    let document = change.decide(&tenant_document(name), action, Subject::of_tenant(tenant)).await?;
     change.commit().await?;
     told_document(&document).ok_or_else(|| unknown(name))
 }
@@ -90,7 +124,7 @@ async fn set_status(
 ) -> Result<Tenant> {
     let mut change = database.change(who).await?;
     let tenant = policy::Tenant { status: status.into(), ..of(&mut change, name).await? };
-    let document = change.decide(&tenant_document(name), action, Subject::Tenant(tenant)).await?;
+    let document = change.decide(&tenant_document(name), action, Subject::of_tenant(tenant)).await?;
     change.commit().await?;
     told_document(&document).ok_or_else(|| unknown(name))
 }
@@ -138,7 +172,7 @@ pub(super) async fn make_default(change: &mut Change<'_>) -> Result<()> {
             quotas: Some(policy::Quotas::default()),
             ..policy::Tenant::default()
         };
-        change.decide(&name, "create", Subject::Tenant(tenant)).await?;
+        change.decide(&name, "create", Subject::of_tenant(tenant)).await?;
     }
     Ok(())
 }
@@ -155,10 +189,7 @@ fn unknown(name: &str) -> Error {
 }
 
 fn live(held: &Held) -> Option<&policy::Tenant> {
-    match &held.document.subject {
-        Some(Subject::Tenant(tenant)) => Some(tenant),
-        _ => None,
-    }
+    held.document.subject.as_ref().and_then(Subject::tenant)
 }
 
 /// A tenant as the API tells it.
@@ -167,7 +198,7 @@ fn told(held: &Held) -> Option<Tenant> {
 }
 
 fn told_document(document: &Document) -> Option<Tenant> {
-    let Some(Subject::Tenant(tenant)) = &document.subject else { return None };
+    let tenant = document.subject.as_ref().and_then(Subject::tenant)?;
     Some(Tenant {
         name: tenant.name.clone(),
         status: json::status(tenant),

@@ -13,7 +13,7 @@ pub(crate) fn describe(document: &Document) -> Value {
     match &document.subject {
         None => json!({ "version": version }),
         Some(Subject::Gone(_)) => json!({ "version": version, "gone": true }),
-        Some(Subject::Tenant(tenant)) => {
+        Some(Subject::Tenant(tenant) | Subject::TenantInPool(tenant)) => {
             json!({ "version": version, "status": status(tenant), "settings": TenantSettings::from(tenant) })
         }
         Some(Subject::ApiKeys(keys)) => {
@@ -79,6 +79,7 @@ impl From<&policy::Tenant> for TenantSettings {
                 spend_per_month_micros: quotas.spend_per_month_micros,
             },
             locations: tenant.locations.clone(),
+            pool: tenant.pool.clone(),
         }
     }
 }

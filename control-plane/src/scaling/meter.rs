@@ -80,6 +80,8 @@ mod tests {
             shards: [("1".into(), shard(Some(counts))), ("2".into(), shard(None))].into(),
             loads: [("a".into(), load)].into(),
             asked: 1,
+            hears: true,
+            of_others: Vec::new(),
         }
     }
 

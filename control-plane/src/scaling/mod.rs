@@ -10,6 +10,7 @@ pub(crate) mod observation;
 mod phase;
 mod plan;
 pub mod policy;
+mod pools;
 pub mod replay;
 mod run;
 mod sleep;
@@ -19,10 +20,11 @@ mod view;
 pub(crate) mod window;
 
 pub use policy::ScalePolicy;
-pub(crate) use run::Scaler;
+pub(crate) use pools::scale;
 pub use run::Scaling;
 pub use target::{
-    AutoScalingGroup, GroupOptions, Instance, Listing, LocalOptions, LocalProcesses, ScaleTarget,
+    AutoScalingGroup, GroupOptions, Groups, Instance, Listing, LocalOptions, LocalPools, LocalProcesses,
+    NoTargets, ScaleTarget, ScaleTargets,
 };
 pub use view::{Look, PoolView};
 pub use window::Window;

@@ -2,11 +2,10 @@
 
 use super::window::Window;
 use crate::error::{Error, Result};
+use flight_proto::pool::check_pool_name;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// The pool that there is: all shards of the cluster.
-pub const POOL: &str = "default";
 /// The most nodes that a policy may allow.
 const NODES_MOST: u32 = 1_000;
 const WINDOWS_MOST: usize = 100;
@@ -124,14 +123,9 @@ impl ScalePolicy {
     }
 }
 
-/// Refuses pools that do not exist.
+/// Refuses what can be no pool's name.
 pub(crate) fn check_pool(pool: &str) -> Result<()> {
-    if pool == POOL {
-        return Ok(());
-    }
-    Err(Error::NotFound(format!(
-        "there is no pool '{pool}': pools of a tenant's own are not built; '{POOL}' has all shards"
-    )))
+    check_pool_name(pool).map_err(|error| Error::Invalid(error.to_string()))
 }
 
 #[cfg(test)]
@@ -162,6 +156,6 @@ mod tests {
             assert!(why.contains(place), "{place}: {why}");
         }
         assert!(serde_json::from_str::<ScalePolicy>(r#"{"minimun": 1}"#).is_err(), "a name that nobody has");
-        assert!(check_pool("acme").is_err());
+        assert!(check_pool("acme").is_ok() && check_pool("a pool").is_err());
     }
 }

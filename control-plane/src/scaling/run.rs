@@ -1,4 +1,4 @@
-//! The loop of the instance that leads: looks at the pool, decides, acts, and notes what it saw.
+//! The loop of the instance that leads, one for each pool: looks at it, decides, acts, and notes what it saw.
 //!
 //! What there is comes from the target and the coordinators each time, so that whoever leads next counts the same nodes. A turn
 //! that cannot see enough changes nothing.
@@ -8,10 +8,10 @@ use super::meter::Meter;
 use super::observation::{KEPT_US, MINUTE_US, Minutes, Observation};
 use super::phase::phase_of;
 use super::plan::{Act, Member, launch_at_us, plan, stays};
-use super::policy::{POOL, ScalePolicy};
+use super::policy::ScalePolicy;
 use super::sleep::{Quiet, SLEEPS, Turn, ends, turn};
 use super::status::{GONE_US, Kept};
-use super::target::{Listing, ScaleTarget};
+use super::target::{Listing, ScaleTargets};
 use super::view::{PoolView, ShardSeen, View, merge};
 use crate::database::Database;
 use crate::database::SCALE;
@@ -37,16 +37,19 @@ const TOLD: Duration = Duration::from_secs(30);
 /// Between tries of what failed, the first and the longest.
 const RETRY: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(120));
 
-/// What a control plane needs to scale a pool.
+/// What a control plane needs to scale pools.
+#[derive(Clone)]
 pub struct Scaling {
     pub view: Arc<dyn PoolView>,
-    /// `None`: nodes are launched by somebody else; what would be is told.
-    pub target: Option<Arc<dyn ScaleTarget>>,
+    /// What each pool's nodes are launched on. Of a pool that has none, nodes are launched by somebody else; what would be is
+    /// told.
+    pub targets: Arc<dyn ScaleTargets>,
     /// Between two looks.
     pub look: Duration,
 }
 
 pub(crate) struct Scaler {
+    pool: String,
     database: Arc<Database>,
     lease: Arc<Lease>,
     scaling: Scaling,
@@ -68,8 +71,9 @@ pub(crate) struct Scaler {
 }
 
 impl Scaler {
-    pub(crate) fn new(database: Arc<Database>, lease: Arc<Lease>, scaling: Scaling) -> Scaler {
+    pub(crate) fn new(pool: &str, database: Arc<Database>, lease: Arc<Lease>, scaling: Scaling) -> Scaler {
         Scaler {
+            pool: pool.into(),
             database,
             lease,
             scaling,
@@ -114,21 +118,22 @@ impl Scaler {
             Err(error) => Some(error.to_string()),
         };
         if failure.is_some() && failure != self.kept.status.failure {
-            tracing::warn!("pool {POOL}: {}", failure.as_deref().unwrap_or_default());
+            tracing::warn!("pool {}: {}", self.pool, failure.as_deref().unwrap_or_default());
         }
         self.kept.status.failure = failure;
-        if let Err(error) = self.database.keep_pool_state(POOL, &self.kept).await {
-            tracing::warn!("how pool {POOL} is scaled is not noted: {error}");
+        if let Err(error) = self.database.keep_pool_state(&self.pool, &self.kept).await {
+            tracing::warn!("how pool {} is scaled is not noted: {error}", self.pool);
         }
     }
 
     /// Whether there is a policy to follow.
     async fn look_and_act(&mut self) -> Result<bool> {
         let policies = self.database.scale_policies().await?;
-        let Some(policy) = policies.into_iter().find(|one| one.pool == POOL).map(|one| one.policy) else {
+        let Some(policy) = policies.into_iter().find(|one| one.pool == self.pool).map(|one| one.policy)
+        else {
             if self.is_loaded {
                 // A policy that is set later begins with what there is then.
-                self.database.forget_pool_state(POOL).await?;
+                self.database.forget_pool_state(&self.pool).await?;
             }
             self.is_loaded = false;
             return Ok(false);
@@ -137,16 +142,17 @@ impl Scaler {
         if !self.is_loaded {
             self.load(now_us).await?;
         }
-        let target = self.scaling.target.clone();
-        self.kept.status.pool = POOL.into();
+        let target = self.scaling.targets.of(&self.pool)?;
+        self.kept.status.pool.clone_from(&self.pool);
         self.kept.status.target = target.as_ref().map(|target| target.name());
         // The view first: a shard that is heard of is named by the target then, and not taken for somebody else's.
         let (asked, looks) = self.scaling.view.look().await;
-        let view = merge(asked, looks)?;
+        let view = merge(&self.pool, asked, looks)?;
         let listing = match &target {
             Some(target) => target.list().await?,
             None => Listing::default(),
         };
+        self.check_pools(&listing, &view)?;
         let shards = self.follow(&listing, &view, &policy, now_us).await?;
         let members = self.members(&listing, &view, &shards, now_us);
         let unnamed = listing.expected.saturating_sub(running(&listing));
@@ -182,17 +188,37 @@ impl Scaler {
     }
 
     async fn load(&mut self, now_us: i64) -> Result<()> {
-        self.kept = self.database.pool_state(POOL).await?.unwrap_or_default();
-        let nodes = self.database.pool_nodes(POOL, now_us - GONE_US).await?;
+        self.kept = self.database.pool_state(&self.pool).await?.unwrap_or_default();
+        let nodes = self.database.pool_nodes(&self.pool, now_us - GONE_US).await?;
         self.nodes = nodes.into_iter().map(|node| (node.instance.clone(), node)).collect();
         self.minutes = Minutes::default();
         let first = (now_us - KEPT_US).div_euclid(MINUTE_US);
-        for (minute, demand) in self.database.minutes(POOL, first).await? {
+        for (minute, demand) in self.database.minutes(&self.pool, first).await? {
             self.minutes.put(minute, demand);
         }
         (self.meter, self.recent) = (Meter::default(), Vec::new());
         (self.is_loaded, self.minute) = (true, now_us.div_euclid(MINUTE_US));
-        self.database.forget_pool_before(POOL, now_us - GONE_US, first).await
+        self.database.forget_pool_before(&self.pool, now_us - GONE_US, first).await
+    }
+
+    /// Refuses machines of the target that are of another pool: they have its data, and are not to be ended for this one.
+    fn check_pools(&self, listing: &Listing, view: &View) -> Result<()> {
+        for instance in listing.instances.iter().filter(|instance| instance.gone.is_none()) {
+            let Some(host) = instance.host.as_deref() else { continue };
+            let is_there = |seen: &&ShardSeen| seen.by_any && seen.host() == Some(host);
+            if view.shards.values().any(|seen| is_there(&seen)) {
+                continue;
+            }
+            if let Some(other) = view.of_others.iter().find(is_there) {
+                let (pool, name) = (&self.pool, &instance.name);
+                return Err(Error::Conflict(format!(
+                    "machine {name} ({host}) was launched for the pool '{pool}', and is of the pool '{}': start `tundra shard` \
+                     with --pool {pool} in the launch template, then end it; until then nothing is done for the pool '{pool}'",
+                    other.pool
+                )));
+            }
+        }
+        Ok(())
     }
 
     /// Brings what is known of each node up to date; the shard of each instance.
@@ -212,10 +238,8 @@ impl Scaler {
                 let (instance, shard) = (instance.name.clone(), String::new());
                 PoolNode { instance, shard, phase: Phase::Launching, steps: vec![step] }
             });
-            let on_host = |seen: &ShardSeen| {
-                let host = seen.address.rsplit_once(':').map(|(host, _)| host);
-                instance.host.is_some() && host == instance.host.as_deref()
-            };
+            let on_host =
+                |seen: &ShardSeen| instance.host.is_some() && seen.host() == instance.host.as_deref();
             // An address is given again: a shard that is not heard of is of this machine only if it was before.
             let was = node.shard.clone();
             let found = view.shards.iter().filter(|(id, seen)| on_host(seen) && (seen.by_any || **id == was));
@@ -244,7 +268,7 @@ impl Scaler {
         changed.dedup();
         for name in changed {
             if let Some(node) = self.nodes.get(&name) {
-                self.database.keep_pool_node(POOL, node).await?;
+                self.database.keep_pool_node(&self.pool, node).await?;
                 if matches!(node.phase, Phase::Ready | Phase::Failed) {
                     let told = node.steps.last().map(|last| last.detail.clone()).unwrap_or_default();
                     self.record(node.phase.name(), &format!("node/{name}"), told).await?;
@@ -319,11 +343,11 @@ impl Scaler {
         let minute = now_us.div_euclid(MINUTE_US);
         if minute > self.minute {
             if let Some(demand) = self.minutes.get(self.minute) {
-                self.database.keep_minute(POOL, self.minute, demand).await?;
+                self.database.keep_minute(&self.pool, self.minute, demand).await?;
             }
             self.minute = minute;
             let first = (now_us - KEPT_US).div_euclid(MINUTE_US);
-            self.database.forget_pool_before(POOL, now_us - GONE_US, first).await?;
+            self.database.forget_pool_before(&self.pool, now_us - GONE_US, first).await?;
         }
         self.recent.push(seen);
         forget_old(&mut self.recent, policy, now_us);
@@ -358,7 +382,9 @@ impl Scaler {
         }
         let mut change = self.database.change(ITSELF).await?;
         let (told, after) = (json!({ "wanted": before }), json!({ "wanted": wanted, "reasons": reasons }));
-        change.record(&format!("{SCALE} decide"), &pools::subject(POOL), Some(told), Some(after)).await?;
+        change
+            .record(&format!("{SCALE} decide"), &pools::subject(&self.pool), Some(told), Some(after))
+            .await?;
         change.commit().await?;
         self.kept.pool.wanted = wanted;
         match wanted > before {
@@ -366,7 +392,7 @@ impl Scaler {
             false => self.kept.pool.in_us = Some(now_us),
         }
         // Kept before anything is done: whoever leads next waits for the same cool-downs.
-        self.database.keep_pool_state(POOL, &self.kept).await
+        self.database.keep_pool_state(&self.pool, &self.kept).await
     }
 
     /// Has the pool sleep or wake where that is to be, and tells coordinators; why one that might sleep does not.
@@ -378,7 +404,8 @@ impl Scaler {
         unnamed: u32,
         now_us: i64,
     ) -> Result<Option<String>> {
-        let quiet = Quiet::of(view, members, unnamed, self.scaling.target.is_some());
+        let launches = self.scaling.targets.of(&self.pool)?.is_some();
+        let quiet = Quiet::of(view, members, unnamed, launches);
         let mut why_awake = None;
         let before = self.kept.pool;
         let decided = match turn(policy, &before, &quiet, now_us) {
@@ -437,20 +464,22 @@ impl Scaler {
         let valid = TOLD.max(self.scaling.look.saturating_mul(3));
         let valid_ms = u64::try_from(valid.as_millis()).unwrap_or(u64::MAX);
         self.told = rest;
-        self.scaling.view.tell(PoolState { rest, wanted, valid_ms }).await
+        self.scaling.view.tell(&self.pool, PoolState { rest, wanted, valid_ms }).await
     }
 
     /// Writes down that the pool sleeps or was woken, before anything is done.
     async fn note_rest(&mut self, before: u32, why: String) -> Result<()> {
         let wanted = self.kept.pool.wanted;
-        tracing::info!("pool {POOL} is {} now: {why}", self.kept.pool.rest().name());
+        tracing::info!("pool {} is {} now: {why}", self.pool, self.kept.pool.rest().name());
         (self.kept.status.wanted, self.kept.status.reasons) = (wanted, vec![why]);
         let after = json!({ "wanted": wanted, "reasons": &self.kept.status.reasons });
         let mut change = self.database.change(ITSELF).await?;
         let told = json!({ "wanted": before });
-        change.record(&format!("{SCALE} decide"), &pools::subject(POOL), Some(told), Some(after)).await?;
+        change
+            .record(&format!("{SCALE} decide"), &pools::subject(&self.pool), Some(told), Some(after))
+            .await?;
         change.commit().await?;
-        self.database.keep_pool_state(POOL, &self.kept).await
+        self.database.keep_pool_state(&self.pool, &self.kept).await
     }
 
     async fn act(
@@ -497,9 +526,11 @@ impl Scaler {
 
     /// Does one thing, which the audit has before it is begun.
     async fn carry_out(&self, act: &Act) -> Result<()> {
-        let Some(target) = &self.scaling.target else {
-            let why = "nodes are not launched from here: start the control plane with --scale-local or --scale-group";
-            return Err(Error::Environment(why.into()));
+        let Some(target) = self.scaling.targets.of(&self.pool)? else {
+            return Err(Error::Environment(format!(
+                "nodes of pool {} are not launched from here: start the control plane with --scale-local or --scale-group",
+                self.pool
+            )));
         };
         match act {
             Act::Drain(shard) => {
@@ -516,7 +547,7 @@ impl Scaler {
             }
             Act::Grow(to) => {
                 let told = format!("the target is to have {to} nodes");
-                self.record("launch", &pools::subject(POOL), told).await?;
+                self.record("launch", &pools::subject(&self.pool), told).await?;
                 target.grow(*to).await
             }
         }

@@ -2,7 +2,8 @@
 //! less than half of them.
 
 use crate::error::{Error, Result};
-use flight_proto::admin::{Hydration, Load, Nodes, PoolState, PoolUse, Shard, ShardLoad};
+use flight_proto::admin::{Hydration, Load, Loads, Nodes, PoolState, PoolUse, Shard, ShardLoad};
+use flight_proto::pool::DEFAULT_POOL;
 use futures::future::BoxFuture;
 use std::collections::BTreeMap;
 
@@ -17,8 +18,8 @@ pub trait PoolView: Send + Sync {
     /// Has a shard forgotten that has ended; with `force` also one with buckets that no other has.
     fn forget<'a>(&'a self, shard: &'a str, force: bool) -> BoxFuture<'a, Result<()>>;
 
-    /// Tells all coordinators whether the pool sleeps. How many were asked, and what each answered that did.
-    fn tell(&self, state: PoolState) -> BoxFuture<'_, (usize, Vec<PoolUse>)>;
+    /// Tells all coordinators whether a pool sleeps. How many were asked, and what each answered that did.
+    fn tell<'a>(&'a self, pool: &'a str, state: PoolState) -> BoxFuture<'a, (usize, Vec<PoolUse>)>;
 }
 
 /// What a coordinator answers.
@@ -26,7 +27,7 @@ pub trait PoolView: Send + Sync {
 pub struct Look {
     pub coordinator: String,
     pub nodes: Nodes,
-    pub load: Load,
+    pub load: Loads,
     pub hydrations: Vec<Hydration>,
 }
 
@@ -38,11 +39,23 @@ pub(crate) struct View {
     pub(crate) loads: BTreeMap<String, Load>,
     /// How many coordinators were asked.
     pub(crate) asked: usize,
+    /// A shard of whatever pool is heard of.
+    pub(crate) hears: bool,
+    /// Shards of other pools that are heard of.
+    pub(crate) of_others: Vec<ShardSeen>,
+}
+
+impl ShardSeen {
+    /// The machine that it is on.
+    pub(crate) fn host(&self) -> Option<&str> {
+        self.address.rsplit_once(':').map(|(host, _)| host)
+    }
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct ShardSeen {
     pub(crate) address: String,
+    pub(crate) pool: String,
     /// As the coordinator has it whose catalog is the latest.
     pub(crate) status: String,
     /// Heard of by any, and by all that answer.
@@ -55,14 +68,14 @@ pub(crate) struct ShardSeen {
 }
 
 impl View {
-    /// Whether any shard is heard of, where there are any. Who hears of none may be cut off, and is no witness of silence.
+    /// Whether any shard is heard of, of whatever pool, where there are any. Who hears of none may be cut off, and is no witness of silence.
     pub(crate) fn hears(&self) -> bool {
-        self.shards.is_empty() || self.shards.values().any(|shard| shard.by_any)
+        self.shards.is_empty() || self.hears
     }
 }
 
-/// Puts the answers together, where enough have answered.
-pub(crate) fn merge(asked: usize, mut looks: Vec<Look>) -> Result<View> {
+/// Puts the answers about a pool together, where enough have answered.
+pub(crate) fn merge(pool: &str, asked: usize, mut looks: Vec<Look>) -> Result<View> {
     if looks.len() * 2 < asked || looks.is_empty() {
         let why =
             format!("{} of {asked} coordinators answer: nothing is decided by less than half", looks.len());
@@ -89,9 +102,25 @@ pub(crate) fn merge(asked: usize, mut looks: Vec<Look>) -> Result<View> {
                 *known = (known.0.max(one.rows_done), known.1.max(one.rows_total));
             }
         }
-        view.loads.insert(look.coordinator.clone(), look.load);
+        view.loads.insert(look.coordinator.clone(), load_of(&look.load, pool));
     }
+    view.hears = view.shards.values().any(|shard| shard.by_any);
+    let (own, others) =
+        std::mem::take(&mut view.shards).into_iter().partition(|(_, shard)| shard.pool == pool);
+    view.shards = own;
+    let others: BTreeMap<String, ShardSeen> = others;
+    view.of_others = others.into_values().filter(|shard| shard.by_any).collect();
     Ok(view)
+}
+
+/// What needs a pool's shards. One that knows of no pools has the default one, and tells nothing of others.
+fn load_of(loads: &Loads, pool: &str) -> Load {
+    match loads.pools.get(pool) {
+        Some(load) => *load,
+        None if loads.pools.is_empty() && pool == DEFAULT_POOL => loads.all,
+        // No statement was of it yet; how long that is, is not known.
+        None => Load::default(),
+    }
 }
 
 /// Adds what a coordinator says of a shard; later ones know better.
@@ -101,6 +130,7 @@ fn add(entry: std::collections::btree_map::Entry<'_, String, ShardSeen>, shard: 
     seen.by_all = (is_new || seen.by_all) && shard.alive;
     seen.by_any |= shard.alive;
     (seen.address, seen.status) = (shard.address.clone(), shard.status.clone());
+    seen.pool.clone_from(&shard.pool);
     seen.buckets = if shard.alive { shard.buckets } else { seen.buckets };
     let later = |load: &ShardLoad| seen.load.is_none_or(|known| load.uptime_us >= known.uptime_us);
     if let Some(load) = shard.load.filter(later) {
@@ -121,6 +151,7 @@ pub(crate) mod tests {
             alive,
             buckets: if alive { 8 } else { 0 },
             rows: 0,
+            pool: DEFAULT_POOL.into(),
             speaks: None,
             load: None,
         }
@@ -136,19 +167,20 @@ pub(crate) mod tests {
             applied: Some(applied),
             speaks: None,
         };
-        let nodes = Nodes { cluster_version: 2, coordinators: vec![here], shards };
-        Look { coordinator: coordinator.into(), nodes, load: Load::default(), hydrations: Vec::new() }
+        let coordinators = vec![here];
+        let nodes = Nodes { cluster_version: 2, coordinators, shards, moving: Vec::new() };
+        Look { coordinator: coordinator.into(), nodes, load: Loads::default(), hydrations: Vec::new() }
     }
 
     #[test]
     fn a_minority_decides_nothing() {
-        assert!(merge(0, Vec::new()).is_err());
-        assert!(merge(3, vec![look("a", 1, Vec::new())]).is_err());
-        assert!(merge(2, vec![look("a", 1, Vec::new())]).is_ok());
+        assert!(merge(DEFAULT_POOL, 0, Vec::new()).is_err());
+        assert!(merge(DEFAULT_POOL, 3, vec![look("a", 1, Vec::new())]).is_err());
+        assert!(merge(DEFAULT_POOL, 2, vec![look("a", 1, Vec::new())]).is_ok());
         let mut cut_off = look("a", 1, Vec::new());
         cut_off.nodes.coordinators[0].role = "candidate".into();
-        assert!(merge(1, vec![cut_off]).is_err());
-        let hears = |shards| merge(1, vec![look("a", 1, shards)]).unwrap().hears();
+        assert!(merge(DEFAULT_POOL, 1, vec![cut_off]).is_err());
+        let hears = |shards| merge(DEFAULT_POOL, 1, vec![look("a", 1, shards)]).unwrap().hears();
         assert!(hears(Vec::new()) && hears(vec![shard("1", "active", true), shard("2", "active", false)]));
         assert!(!hears(vec![shard("1", "active", false)]));
     }
@@ -159,9 +191,28 @@ pub(crate) mod tests {
             look("late", 9, vec![shard("1", "draining", true), shard("2", "active", false)]),
             look("early", 5, vec![shard("1", "active", true), shard("2", "active", true)]),
         ];
-        let view = merge(2, looks).unwrap();
+        let view = merge(DEFAULT_POOL, 2, looks).unwrap();
         let (one, two) = (&view.shards["1"], &view.shards["2"]);
         assert_eq!((one.status.as_str(), one.by_all), ("draining", true));
         assert!(two.by_any && !two.by_all && two.buckets == 8);
+    }
+
+    #[test]
+    fn a_pool_is_seen_by_itself() {
+        let of = |id: &str, pool: &str| Shard { pool: pool.into(), ..shard(id, "active", true) };
+        let load = |in_use| Load { in_use: Some(in_use), ..Load::default() };
+        let pools = [("acme".to_string(), load(2)), ("default".to_string(), load(1))].into();
+        let mut answer = look("a", 1, vec![of("1", "acme"), of("2", "default"), of("3", "acme")]);
+        answer.load = Loads { all: load(3), pools };
+        let seen = |pool: &str, look: &Look| {
+            let view = merge(pool, 1, vec![look.clone()]).unwrap();
+            (view.shards.into_keys().collect::<Vec<_>>(), view.loads["a"].in_use)
+        };
+        assert_eq!(seen("acme", &answer), (vec!["1".into(), "3".into()], Some(2)));
+        assert_eq!(seen("default", &answer), (vec!["2".into()], Some(1)));
+        assert_eq!(seen("zeta", &answer), (vec![], None), "it does not sleep by what is not told");
+        // A coordinator of a release before.
+        answer.load.pools.clear();
+        assert_eq!((seen("default", &answer).1, seen("acme", &answer).1), (Some(3), None));
     }
 }

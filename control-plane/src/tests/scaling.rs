@@ -5,7 +5,7 @@ use crate::decisions::pools;
 use crate::error::Error;
 use crate::json::{Phase, PoolNode, Step};
 use crate::scaling::ScalePolicy;
-use crate::scaling::policy::POOL;
+use flight_proto::pool::DEFAULT_POOL as POOL;
 
 on_both_databases! {
     policies_are_set_changed_and_audited,
@@ -25,7 +25,7 @@ async fn policies_are_set_changed_and_audited(place: &Place) {
         assert!(matches!(late, Err(Error::Conflict(_))));
     }
     assert!(matches!(pools::put(&database, "bob", POOL, policy(10), None).await, Err(Error::Invalid(_))));
-    assert!(matches!(pools::put(&database, "bob", "acme", policy(2), None).await, Err(Error::NotFound(_))));
+    assert!(matches!(pools::put(&database, "bob", "a b", policy(2), None).await, Err(Error::Invalid(_))));
     let second = pools::put(&database, "bob", POOL, policy(3), Some(1)).await.unwrap();
     assert_eq!((second.version, pools::list(&database).await.unwrap()), (2, vec![second.clone()]));
     assert_eq!(pools::delete(&database, "ann", POOL).await.unwrap(), second);

@@ -1,6 +1,7 @@
 //! What is kept, and how it changes.
 
 use super::databases::{Place, on_both_databases};
+use crate::cluster::MemoryCluster;
 use crate::database::Database;
 use crate::decisions::{issuers, keys, set_up, tenants, tokens};
 use crate::error::Error;
@@ -17,6 +18,8 @@ on_both_databases! {
     tenants_come_and_go,
     what_changes_nothing_makes_no_version,
     a_tenant_is_changed_only_as_it_was_seen,
+    a_tenant_keeps_its_pool_until_another_is_named,
+    a_pool_is_named_once_the_cluster_knows_of_pools,
     names_of_deleted_tenants_are_not_given_again_soon,
     keys_are_kept_as_hashes,
     tokens_verify_with_the_published_key,
@@ -37,6 +40,41 @@ fn tier(tier: &str) -> TenantSettings {
 
 fn key_of(user: &str) -> NewKey {
     NewKey { user: user.into(), roles: vec!["reader".into()], lifetime_s: None }
+}
+
+fn pool(pool: &str) -> TenantSettings {
+    TenantSettings { pool: pool.into(), ..TenantSettings::default() }
+}
+
+/// Who knows of no pools leaves it out, and reads what is of none.
+async fn a_tenant_keeps_its_pool_until_another_is_named(place: &Place) {
+    let database = place.open().await;
+    put(&database, "acme", tier("gold")).await;
+    let told = serde_json::to_value(put(&database, "acme", tier("gold")).await).unwrap();
+    assert!(told["settings"].get("pool").is_none(), "{told}");
+    assert_eq!(put(&database, "acme", pool("acme")).await.settings.pool, "acme");
+    assert_eq!(put(&database, "acme", tier("gold")).await.settings.pool, "acme");
+    assert_eq!(tenants::suspend(&database, "ann", "acme").await.unwrap().settings.pool, "acme");
+    assert_eq!(put(&database, "acme", pool("default")).await.settings.pool, "");
+}
+
+/// Else nobody would take what is decided of the tenant, that it is suspended either.
+async fn a_pool_is_named_once_the_cluster_knows_of_pools(place: &Place) {
+    let (database, cluster) = (place.open().await, MemoryCluster::default());
+    let check =
+        async |settings: &TenantSettings| tenants::check_pool(&database, &cluster, "acme", settings).await;
+    cluster.set_version(1);
+    let why = check(&pool("acme")).await.unwrap_err().to_string();
+    assert!(why.contains("at version 1, which knows of no pools"), "{why}");
+    for without in [pool("default"), tier("gold")] {
+        check(&without).await.unwrap();
+    }
+    cluster.set_version(2);
+    check(&pool("acme")).await.unwrap();
+    put(&database, "acme", pool("acme")).await;
+    cluster.set_away(true);
+    check(&pool("acme")).await.unwrap();
+    assert!(matches!(check(&pool("zeta")).await, Err(Error::Cluster(_))));
 }
 
 async fn tenants_come_and_go(place: &Place) {

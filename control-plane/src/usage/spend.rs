@@ -42,7 +42,7 @@ pub(super) async fn publish(database: &Database) -> Result<()> {
             Some(Subject::Budgets(of)) if !of.budgets.is_empty() => {
                 limits.entry(of.tenant).or_default().extend(of.budgets.into_iter().map(of_budget));
             }
-            Some(Subject::Tenant(tenant)) => {
+            Some(Subject::Tenant(tenant) | Subject::TenantInPool(tenant)) => {
                 let quotas = of_quotas(&tenant.quotas.unwrap_or_default());
                 if !quotas.is_empty() {
                     limits.entry(tenant.name).or_default().extend(quotas);

@@ -66,6 +66,7 @@ pub(crate) fn router(readiness: Readiness) -> Router {
         .routes(routes!(policy::show, policy::publish))
         .routes(routes!(policy::change_key))
         .routes(routes!(pool::tell))
+        .routes(routes!(pool::tell_of))
         .routes(routes!(queries::list))
         .routes(routes!(queries::load))
         .routes(routes!(queries::show, queries::cancel))
@@ -107,7 +108,7 @@ async fn write_down(State(readiness): State<Readiness>, mut request: Request, ne
     let claimed = Credentials::of_header(shown).map(|shown| shown.user().to_string()).unwrap_or_default();
     let call = format!("{} {}", request.method(), request.uri());
     // What a control plane says of its pool each second changes nothing that lasts, and would fill the trail.
-    let changes = !request.method().is_safe() && request.uri().path() != pool::PATH;
+    let changes = !request.method().is_safe() && !pool::is_told(request.uri().path());
     let admitted = AdmittedAs::default();
     request.extensions_mut().insert(admitted.clone());
     let response = next.run(request).await;

@@ -59,6 +59,7 @@ async fn publish_one(coordinator: &Coordinator, hexadecimal: &str) -> Result<Pub
     let document = signed.read().map_err(|error| Error::Statement(error.to_string()))?;
     let (name, catalog) = (document.name, coordinator.tenants.catalog());
     catalog.linearize().await?;
+    check_known(&document.subject, &catalog.snapshot())?;
     let known =
         catalog.snapshot().documents().get(&name).is_some_and(|known| known.document == signed.document);
     let (outcome, version) = match coordinator.tenants.try_propose(Change::Publish(signed)).await? {
@@ -71,6 +72,18 @@ async fn publish_one(coordinator: &Coordinator, hexadecimal: &str) -> Result<Pub
         }
     };
     Ok(PublishedDocument { name, outcome, version })
+}
+
+/// Refuses what nodes of an earlier version, which may be among those of the cluster, do not know.
+fn check_known(subject: &Option<Subject>, state: &CatalogState) -> Result<()> {
+    let version = state.cluster_version();
+    if version < 2 && matches!(subject, Some(Subject::TenantInPool(_))) {
+        return Err(Error::Statement(format!(
+            "the cluster is at version {version}, which knows of no pools: raise it (tundra admin upgrade) first"
+        ))
+        .into());
+    }
+    Ok(())
 }
 
 fn policy(state: &CatalogState) -> Policy {
@@ -107,7 +120,21 @@ fn from_hex(text: &str) -> Option<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Failed;
     use super::*;
+    use flight_proto::catalog as stored;
+    use flight_proto::policy::Tenant;
+
+    #[test]
+    fn pools_are_taken_once_all_nodes_know_of_them() {
+        let of = |pool: &str| Some(Subject::of_tenant(Tenant { pool: pool.into(), ..Tenant::default() }));
+        let early = CatalogState::default();
+        assert!(check_known(&of(""), &early).is_ok());
+        let Err(Failed(why)) = check_known(&of("acme"), &early) else { panic!("it is taken") };
+        assert!(why.to_string().contains("raise it (tundra admin upgrade) first"), "{why}");
+        let stored = stored::CatalogState { cluster_version: 2, ..stored::CatalogState::default() };
+        assert!(check_known(&of("acme"), &CatalogState::from_stored(stored)).is_ok());
+    }
 
     #[test]
     fn hexadecimal_text() {

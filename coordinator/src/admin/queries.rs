@@ -5,10 +5,13 @@ use super::{Admitted, Result, number};
 use crate::coordinator::Coordinator;
 use crate::error::Error;
 use crate::facts;
+use crate::pool::PoolLoad;
 use axum::Json;
 use axum::extract::Path;
-use flight_proto::admin::{Failure, Load, Queries, Query};
+use flight_proto::admin::{Failure, Load, Loads, Queries, Query};
 use flight_proto::node::{self, AskQueries, RunningQuery, Service};
+use flight_proto::pool::{DEFAULT_POOL, named};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// The queries that run or wait, on all coordinators.
@@ -18,11 +21,29 @@ pub(crate) async fn list(Admitted(coordinator): Admitted) -> Json<Queries> {
 }
 
 /// The statements of this coordinator on their way in: how many run and wait, and how long they waited.
-#[utoipa::path(get, path = "/api/v1/load", tag = "queries", responses((status = OK, body = Load)))]
-pub(crate) async fn load(Admitted(coordinator): Admitted) -> Json<Load> {
-    let (load, pool) = (coordinator.admission.load(), coordinator.pool.load());
+#[utoipa::path(get, path = "/api/v1/load", tag = "queries", responses((status = OK, body = Loads)))]
+pub(crate) async fn load(Admitted(coordinator): Admitted) -> Json<Loads> {
+    let snapshot = coordinator.tenants.catalog().snapshot();
+    let shards = snapshot.shards().values().map(|shard| named(&shard.pool));
+    let tenants = snapshot.tenants().map(|tenant| snapshot.pool_of(tenant));
+    let pools: BTreeSet<&str> = shards.chain(tenants).chain([DEFAULT_POOL]).collect();
+    let of = |pool: &str| {
+        let is_of = |tenant: &str| snapshot.pool_of(tenant) == pool;
+        let moving = coordinator.tenants.moving_from(pool);
+        load_of(&coordinator, coordinator.pools.load(pool).and_in_use(moving), is_of)
+    };
+    let pools = pools.into_iter().map(|pool| (pool.to_string(), of(pool))).collect();
+    Json(Loads { all: load_of(&coordinator, coordinator.pools.load_of_all(), |_| true), pools })
+}
+
+/// Of the statements of these tenants, which need shards so.
+fn load_of(coordinator: &Coordinator, pool: PoolLoad, is_of: impl Fn(&str) -> bool) -> Load {
+    // Groups are of tenants, and may say what is with them.
+    let load = coordinator.admission.load(|group| is_of(group.split(' ').next().unwrap_or(group)));
+    let snapshot = coordinator.tenants.catalog().snapshot();
+    let is_refreshed = |dataset| snapshot.find(dataset).is_some_and(|(tenant, _)| is_of(tenant));
     let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-    Json(Load {
+    Load {
         running: load.running as u64,
         queued: (load.waiting + pool.waking) as u64,
         oldest_wait_ms: millis(load.oldest_wait),
@@ -31,8 +52,8 @@ pub(crate) async fn load(Admitted(coordinator): Admitted) -> Json<Load> {
         waking: pool.waking as u64,
         in_use: Some(pool.in_use as u64),
         idle_ms: Some(millis(pool.idle)),
-        refresh_in_ms: coordinator.refreshes.next_in().map(millis),
-    })
+        refresh_in_ms: coordinator.refreshes.next_in(is_refreshed).map(millis),
+    }
 }
 
 /// A query, with its plan.

@@ -43,7 +43,9 @@ impl Policy {
     pub(crate) fn take(&mut self, document: Document) {
         let about = document.tenant().unwrap_or_default().to_string();
         match document.subject {
-            Some(Subject::Tenant(tenant)) => drop(self.tenants.insert(about, Arc::new(tenant))),
+            Some(Subject::Tenant(tenant) | Subject::TenantInPool(tenant)) => {
+                drop(self.tenants.insert(about, Arc::new(tenant)))
+            }
             Some(Subject::ApiKeys(keys)) => drop(self.keys.insert(about, Arc::new(keys.keys))),
             Some(Subject::Issuers(issuers)) => self.issuers = Arc::new(issuers.issuers),
             Some(Subject::Schedules(decided)) => {

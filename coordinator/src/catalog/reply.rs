@@ -39,7 +39,7 @@ pub enum Refusal {
     Overtaken(String),
     #[error("there is no shard {0:016x}")]
     NoShard(u64),
-    #[error("shard {0:016x} is the last one that takes part, and cannot be drained")]
+    #[error("shard {0:016x} is the last one of its pool that takes part, and cannot be drained")]
     LastShard(u64),
     #[error("shard {shard:016x} {status}, which does not go with that")]
     ShardStatus { shard: u64, status: String },

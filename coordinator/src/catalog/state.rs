@@ -12,7 +12,8 @@ use flight_proto::access::{Access, Grants};
 use flight_proto::catalog::{
     self as stored, Change, Command, Dataset, ForeignServer, ForeignTable, Schema, ShardStatus, Tenant,
 };
-use flight_proto::policy::{self as policy_of, DEFAULT_TENANT, KEY_BYTES, Signed, Subject, tenant_document};
+use flight_proto::policy::{self as policy_of, DEFAULT_TENANT, KEY_BYTES, Signed, tenant_document};
+use flight_proto::pool::{self, DEFAULT_POOL};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -219,6 +220,11 @@ impl CatalogState {
         self.stored.tenants.iter().find_map(|(name, tenant)| Some((name.as_str(), tenant.datasets.get(&id)?)))
     }
 
+    /// The pool of shards that a tenant's data are to be on.
+    pub fn pool_of(&self, tenant: &str) -> &str {
+        self.policy.tenant(tenant).map_or(DEFAULT_POOL, |tenant| pool::named(&tenant.pool))
+    }
+
     /// Those that have or had datasets or documents, in order.
     pub fn tenants(&self) -> impl Iterator<Item = &str> {
         self.stored.tenants.keys().map(String::as_str)
@@ -367,9 +373,14 @@ impl CatalogState {
     }
 
     fn set_shard_status(&mut self, id: u64, to: ShardStatus) -> std::result::Result<Reply, Refusal> {
-        let taking =
-            |(&other, shard): (&u64, &stored::Shard)| other != id && shard.status() == ShardStatus::Active;
-        let others_take = self.stored.shards.iter().any(taking);
+        let pool = self.stored.shards.get(&id).map_or(DEFAULT_POOL, |shard| pool::named(&shard.pool));
+        let taking = |(&other, shard): (&u64, &stored::Shard)| {
+            other != id && shard.status() == ShardStatus::Active && pool::named(&shard.pool) == pool
+        };
+        // Nobody misses the shards of a pool that no tenant has data in.
+        let has_data = |tenant: &str| self.pool_of(tenant) == pool && !self.datasets(tenant).is_empty();
+        let is_needed = pool == DEFAULT_POOL || self.tenants().any(has_data);
+        let others_take = !is_needed || self.stored.shards.iter().any(taking);
         let revision = self.stored.revision + 1;
         let shard = self.stored.shards.get_mut(&id).ok_or(Refusal::NoShard(id))?;
         match (shard.status(), to) {
@@ -407,8 +418,8 @@ impl CatalogState {
             before.tenant(about).is_some_and(|before| before.created_version != tenant.created_version)
         };
         let (is_gone, is_another) = match &document.subject {
-            Some(Subject::Tenant(tenant)) => (false, is_another(tenant)),
-            _ => (true, false),
+            Some(subject) => subject.tenant().map_or((true, false), |tenant| (false, is_another(tenant))),
+            None => (true, false),
         };
         if is_gone || is_another {
             let deleted_up_to = self.stored.last_dataset;
@@ -546,7 +557,7 @@ mod tests {
         AllocateDataset, CreateSchema, DropDataset, DropSchema, Refresh, RefreshMode, Restored,
         SetClusterVersion, SetPolicyKey, SetRefresh, SetShard, SetShardStatus, Shard, SwitchVersion, Version,
     };
-    use flight_proto::policy::{self, Document, TenantStatus};
+    use flight_proto::policy::{self, Document, Subject, TenantStatus};
 
     fn command(change: Change) -> Command {
         Command { at_us: 5, tenant: "default".into(), change: Some(change) }

@@ -21,10 +21,12 @@ use self::partition::Partition;
 use crate::catalog::{CatalogState, CatalogStore, Random, Reply};
 use crate::error::{Error, Result};
 use crate::manifests::{Commit, Manifests};
+use crate::shards::pools::no_shard_of;
 use crate::shards::{Brought, Shards};
 use crate::view::{Resident, View};
 use flight_proto::catalog::{AllocateDataset, Change, Command, Dataset, Refresh};
 use flight_proto::manifest::{File, MANIFEST_FORMAT, Manifest};
+use flight_proto::pool::DEFAULT_POOL;
 use flight_proto::{trace, work};
 use parking_lot::Mutex;
 use planner::catalog::{Partitioning, Table};
@@ -200,23 +202,23 @@ impl Datasets {
         }
     }
 
-    /// What queries would see at the moment if that shard were not there; `None`: shards are no nodes.
-    pub(crate) fn view_without(&self, shard: u64) -> Option<Arc<View>> {
+    /// What queries would see in a pool at the moment if that shard of it were not there; `None`: shards are no nodes.
+    pub(crate) fn view_without(&self, pool: &str, shard: u64) -> Option<Arc<View>> {
         self.ground.shards.nodes()?;
         let snapshot = self.ground.catalog.snapshot();
         let mut state = self.state.lock();
-        let view = Arc::new(self.view_of(&state, &snapshot, Some(shard)));
+        let view = Arc::new(self.view_of(&state, &snapshot, Some((pool, shard))));
         state.former_views.push(Arc::downgrade(&view));
         state.former_views.retain(|view| view.strong_count() > 0);
         Some(view)
     }
 
-    fn view_of(&self, state: &State, snapshot: &CatalogState, without: Option<u64>) -> View {
+    fn view_of(&self, state: &State, snapshot: &CatalogState, but: Option<(&str, u64)>) -> View {
         let residents: Vec<Arc<Resident>> = state.residents.values().cloned().collect();
         let seating = self.ground.shards.nodes().map(|nodes| {
             let there = residents.iter().filter(|resident| resident.shards.is_ok());
             let versions: Vec<VersionId> = there.map(|resident| id_of(&resident.table)).collect();
-            Arc::new(nodes.seating(&versions, without))
+            Arc::new(nodes.seating(&self.tenant, &versions, but))
         });
         let foreign = snapshot.foreign_tables(&self.tenant).filter_map(|table| {
             crate::foreign::table(&self.tenant, snapshot.server(&self.tenant, &table.server)?, table)
@@ -397,11 +399,25 @@ impl Datasets {
     /// Brings a version onto the shards.
     async fn hydrate(&self, manifest: &Manifest) -> Result<Arc<Resident>> {
         self.check_files(manifest)?;
+        self.check_pool()?;
         let version = Version::of_manifest(manifest).map_err(shard_error)?;
         let (dataset, number) = (manifest.dataset, manifest.version);
         let span = work!(&trace::current(), "hydrate", table = manifest.name, dataset, version = number);
         let brought = self.ground.shards.bring_in(manifest, &version).instrument(span).await?;
         Ok(resident(&self.tenant, &dataset_of(manifest), version.schema.to_vec(), brought))
+    }
+
+    /// Refuses a tenant of another pool where the shards of this process are all that there is.
+    pub(crate) fn check_pool(&self) -> Result<()> {
+        let snapshot = self.catalog().snapshot();
+        let pool = snapshot.pool_of(&self.tenant);
+        if self.ground.shards.nodes().is_some() || pool == DEFAULT_POOL {
+            return Ok(());
+        }
+        Err(Error::Unavailable(format!(
+            "{}: this is a single process (tundra up), whose shards are of the pool '{DEFAULT_POOL}'",
+            no_shard_of(pool)
+        )))
     }
 
     /// Takes a version in as the resident one of its dataset; the former goes when its last query ends.

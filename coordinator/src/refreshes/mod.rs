@@ -174,12 +174,12 @@ impl Refreshes {
         Some(RefreshSummary { refresh, last, next_us })
     }
 
-    /// How soon shards are needed for a refresh, as far as it is known here; zero: one runs.
-    pub(crate) fn next_in(&self) -> Option<Duration> {
+    /// How soon shards are needed for a refresh of these datasets, as far as it is known here; zero: one runs.
+    pub(crate) fn next_in(&self, is_of: impl Fn(u64) -> bool) -> Option<Duration> {
         let (now, state) = (self.now(), self.state.lock());
-        match state.timetable.is_running() {
+        match state.timetable.is_running(&is_of) {
             true => Some(Duration::ZERO),
-            false => state.timetable.next(now).map(|next| next.saturating_sub(now.running)),
+            false => state.timetable.next_of_any(now, &is_of).map(|next| next.saturating_sub(now.running)),
         }
     }
 

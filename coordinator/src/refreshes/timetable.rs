@@ -222,9 +222,16 @@ impl Timetable {
         waiting.filter_map(|entry| entry.next(now)).min()
     }
 
-    /// Whether anything runs that was begun here.
-    pub(super) fn is_running(&self) -> bool {
-        self.entries.values().any(|entry| entry.running.is_some())
+    /// As [`Timetable::next`], of these datasets.
+    pub(super) fn next_of_any(&self, now: Now, is_of: impl Fn(u64) -> bool) -> Option<Duration> {
+        let waiting =
+            self.entries.iter().filter(|(task, entry)| entry.running.is_none() && is_of(task.dataset()));
+        waiting.filter_map(|(_, entry)| entry.next(now)).min()
+    }
+
+    /// Whether anything runs for these datasets that was begun here.
+    pub(super) fn is_running(&self, is_of: impl Fn(u64) -> bool) -> bool {
+        self.entries.iter().any(|(task, entry)| entry.running.is_some() && is_of(task.dataset()))
     }
 
     /// When a dataset is refreshed next, by the clock on the wall, as far as it is known here.

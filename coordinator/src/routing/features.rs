@@ -208,7 +208,9 @@ fn residency(outline: &Outline, ground: &Ground<'_>) -> Option<(f64, f64)> {
         }
     }
     if let Shards::Nodes(nodes) = ground.shards {
-        let loads = nodes.summaries().into_iter().filter(|node| node.alive).filter_map(|node| node.load);
+        let pool = ground.view.seating.as_ref().map(|seating| &seating.pool);
+        let own = nodes.summaries().into_iter().filter(|node| node.alive && Some(&node.pool) == pool);
+        let loads = own.filter_map(|node| node.load);
         let (segments, memory) = loads.fold((0.0, 0.0), |(segments, memory), load| {
             (segments + load.segment_bytes as f64, memory + load.memory_bytes.min(1 << 60) as f64)
         });

@@ -68,7 +68,8 @@ impl Session {
             // Who it is may be seen later.
             pause *= 2;
         };
-        let view = self.tenant.datasets.view_without(slow)?;
+        let pool = &planned.view.seating.as_ref()?.pool;
+        let view = self.tenant.datasets.view_without(pool, slow)?;
         let asked = Asked {
             sql: planned.sql.clone(),
             parameters: Some(planned.parameters.clone()),

@@ -45,7 +45,7 @@ impl Session {
                 // It waited for what is there now; time counts from here.
                 since = None;
             } else if begun.elapsed() >= RETRIES {
-                return Err(self.coordinator.pool.explain(error));
+                return Err(self.pool().explain(error));
             }
             tracing::debug!("a statement runs again: {error}");
             metrics::counter!("tundra_statements_repeated_total").increment(1);

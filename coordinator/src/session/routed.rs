@@ -187,7 +187,7 @@ impl Session {
             view: &planned.view,
             shards: coordinator.tenants.shards(),
             threads: coordinator.config.threads,
-            load: coordinator.admission.load(),
+            load: coordinator.admission.load(|_| true),
         };
         let features = Features::of(choice, &ground, asking, &self.tenant.routing.history);
         if !is_forced(&engine) {

@@ -2,15 +2,14 @@
 
 use super::Brought;
 use super::nodes::Nodes;
-use super::seating::NodeView;
+use super::pools::no_shard_of;
 use crate::error::{Error, Result};
 use flight_proto::manifest::Manifest;
 use flight_proto::node::{Held, Hydrate, Service, Summaries, Summarize, VersionName};
 use flight_proto::{Message, trace};
 use futures::future::{join_all, try_join_all};
-use shard::service::words::dealing_of;
 use shard::{Placement, VersionId};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use storage::{ColumnFacts, ColumnSchema, TableStatistics};
 
@@ -65,41 +64,38 @@ impl Nodes {
             dataset: manifest.dataset,
             version: manifest.version,
         };
-        let snapshot = self.catalog.snapshot();
-        let set = self.set(&snapshot);
-        let takes_part = |node: &NodeView| set.position(node.id).is_some();
-        let mut nodes: Vec<NodeView> = self.alive().into_iter().filter(takes_part).collect();
-        // A shard that has nothing of the dataset yet brings it in at its own pace.
-        let had = |node: &NodeView| {
-            let mut held = node.holdings.keys();
-            held.any(|other| (&other.tenant, other.dataset) == (&id.tenant, id.dataset))
-        };
-        if nodes.iter().any(had) {
-            nodes.retain(had);
-        }
         let _bringing = self.bringing(&id);
-        if nodes.is_empty() {
-            return Err(Error::Unavailable("no shard is up; try again once there is one".into()));
-        }
-        let request = Hydrate {
-            epoch: self.catalog.leadership().term,
-            manifest: Some(manifest.clone()),
-            dealing: Some(dealing_of(&set, &self.options.hydration)),
-            traceparent: trace::sent(&trace::current()),
-        };
-        let request = bytes::Bytes::from(request.encode_to_vec());
-        let calls = nodes.iter().map(|node| async {
-            let held = self.call(&node.address, Service::Hydrate, request.clone(), HYDRATION).await?;
-            Held::decode(held).map_err(|error| Error::Internal(error.to_string()))
-        });
-        let answers = join_all(calls).await;
         // A shard that was lost meanwhile, or refused, may have been one too many: whether all rows are there shows below.
-        let mut lost = None;
+        let (mut asked, mut lost) = (BTreeSet::new(), None);
         let mut brought = Vec::new();
-        for (node, answer) in nodes.iter().zip(answers) {
-            match answer {
-                Ok(_) => brought.push(node.id),
-                Err(error) => lost = Some(error),
+        loop {
+            let snapshot = self.catalog.snapshot();
+            let mut nodes = self.bringers(&snapshot, &id);
+            if nodes.is_empty() && asked.is_empty() {
+                let why = no_shard_of(snapshot.pool_of(&id.tenant));
+                return Err(Error::Unavailable(format!("{why}; try again once there is one")));
+            }
+            // Meanwhile its tenant may have come to be read in another pool.
+            nodes.retain(|(node, _)| asked.insert(node.id));
+            if nodes.is_empty() {
+                break;
+            }
+            let calls = nodes.iter().map(|(node, dealing)| async {
+                let request = Hydrate {
+                    epoch: self.catalog.leadership().term,
+                    manifest: Some(manifest.clone()),
+                    dealing: Some(dealing.clone()),
+                    traceparent: trace::sent(&trace::current()),
+                };
+                let request = request.encode_to_vec().into();
+                let held = self.call(&node.address, Service::Hydrate, request, HYDRATION).await?;
+                Held::decode(held).map_err(|error| Error::Internal(error.to_string()))
+            });
+            for ((node, _), answer) in nodes.iter().zip(join_all(calls).await) {
+                match answer {
+                    Ok(_) => brought.push(node.id),
+                    Err(error) => lost = Some(error),
+                }
             }
         }
         let told = async {
@@ -126,7 +122,7 @@ impl Nodes {
 
     /// What a version is on the shards that hold it; an error where not all of its rows are held.
     pub(crate) async fn describe(&self, id: &VersionId, columns: &[ColumnSchema]) -> Result<Brought> {
-        let seating = self.seating(std::slice::from_ref(id), None);
+        let seating = self.seating(&id.tenant, std::slice::from_ref(id), None);
         let seated = seating.share_of(id)?;
         let name = VersionName::from(id);
         let calls = seating.nodes.iter().zip(&seated.shares).map(|((_, address), buckets)| {

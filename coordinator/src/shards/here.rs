@@ -5,6 +5,7 @@ use super::{Brought, Holdings};
 use crate::datasets::shard_error;
 use crate::error::Result;
 use flight_proto::node::StoreUse;
+use flight_proto::pool::DEFAULT_POOL;
 use network::Versions;
 use shard::{
     Counts, Holding, Hydrating, Hydration, Hydrations, Placement, Shard, ShardSet, Version, VersionId,
@@ -86,6 +87,7 @@ impl ShardsHere {
             NodeSummary {
                 id: *id,
                 address: String::new(),
+                pool: DEFAULT_POOL.into(),
                 alive: true,
                 status: "active",
                 buckets: buckets.clone().count(),

@@ -8,6 +8,7 @@ use super::nodes::{Known, Nodes};
 use crate::catalog::CatalogState;
 use crate::error::{Error, Result};
 use flight_proto::catalog::{Change, RemoveShard, SetShardStatus, Shard, ShardStatus};
+use flight_proto::pool::named;
 use shard::VersionId;
 
 impl Nodes {
@@ -16,13 +17,20 @@ impl Nodes {
         let snapshot = self.catalog.snapshot();
         let shards = snapshot.shards().iter();
         let draining = shards.filter(|(_, shard)| shard.status() == ShardStatus::Draining);
+        // Of one that was not heard of since this coordinator began, it is not known what it has.
+        let is_known = |id: &u64| {
+            let known = self.known.lock();
+            known.get(id).is_some_and(|node| !node.alive || node.has_told())
+        };
         let done = draining.filter(|(id, shard)| {
-            self.have_hydrated(&snapshot, shard.ordered_revision) && self.only_at(&snapshot, **id) == 0
+            is_known(id)
+                && self.have_hydrated(&snapshot, named(&shard.pool), shard.ordered_revision)
+                && self.only_at(&snapshot, **id) == 0
         });
         done.map(|(&id, _)| id).collect()
     }
 
-    /// Buckets of wanted versions that no other shard holds which lives and is not drained.
+    /// Buckets of wanted versions that no other shard holds which lives and is not drained: of its pool, or of the tenant's.
     fn only_at(&self, snapshot: &CatalogState, shard: u64) -> usize {
         let known = self.known.lock();
         let Some(node) = known.get(&shard) else { return 0 };
@@ -30,8 +38,9 @@ impl Nodes {
         let others: Vec<&Known> =
             known.iter().filter(|(id, node)| stays(**id, node)).map(|(_, node)| node).collect();
         let held_elsewhere = |version: &VersionId, bucket: u32| {
+            let pool = snapshot.pool_of(&version.tenant);
+            let others = others.iter().filter(|other| other.pool == node.pool || *other.pool == *pool);
             others
-                .iter()
                 .filter_map(|node| node.holdings.get(version))
                 .any(|holding| holding.held.binary_search_by_key(&bucket, |&(number, _)| number).is_ok())
         };

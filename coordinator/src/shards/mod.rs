@@ -5,6 +5,7 @@ mod bring;
 pub(crate) mod here;
 mod leaving;
 pub(crate) mod nodes;
+pub(crate) mod pools;
 pub(crate) mod seating;
 pub(crate) mod there;
 pub(crate) mod words;

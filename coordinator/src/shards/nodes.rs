@@ -2,13 +2,15 @@
 
 use super::Holdings;
 use super::leaving::{is_drained, order};
-use super::seating::{NodeView, Seating, seat};
+use super::pools::{members, seat_in_pool, wanted_in};
+use super::seating::{NodeView, Seating};
 use crate::catalog::{CatalogState, CatalogStore};
 use crate::error::{Error, Result};
 use crate::losses::{Fate, LostShard};
 use flight_proto::catalog::{Change, Command, SetShard, Shard, ShardStatus};
 use flight_proto::node::{Heartbeat, Load, Orders, StoreUse, VersionName, Wanted};
 use flight_proto::policy::DEFAULT_TENANT;
+use flight_proto::pool::{DEFAULT_POOL, in_message, named};
 use network::{Peers, Versions};
 use parking_lot::Mutex;
 use shard::hydrate::Options;
@@ -44,6 +46,8 @@ pub(crate) struct Nodes {
     pub(super) known: Mutex<BTreeMap<u64, Known>>,
     /// Versions that are being brought in, and are to be kept meanwhile.
     pub(super) bringing: Mutex<Vec<VersionId>>,
+    /// The pool that had all of a tenant's data when they were seated last. Once it is its own, it is not read elsewhere.
+    pub(super) read_in: Mutex<BTreeMap<String, String>>,
     /// Counts the changes of who lives and what is held.
     changes: watch::Sender<u64>,
 }
@@ -51,6 +55,7 @@ pub(crate) struct Nodes {
 pub(super) struct Known {
     incarnation: u64,
     address: String,
+    pub(super) pool: Arc<str>,
     weight: u32,
     versions: Versions,
     /// `None`: a call has failed since it was last heard of.
@@ -71,6 +76,7 @@ pub(super) struct Known {
 pub(crate) struct NodeSummary {
     pub(crate) id: u64,
     pub(crate) address: String,
+    pub(crate) pool: String,
     pub(crate) alive: bool,
     pub(crate) status: &'static str,
     pub(crate) buckets: usize,
@@ -81,6 +87,13 @@ pub(crate) struct NodeSummary {
     pub(crate) load: Option<Load>,
 }
 
+impl Known {
+    /// Whether it is known what it holds.
+    pub(super) fn has_told(&self) -> bool {
+        self.holdings_revision > 0
+    }
+}
+
 impl Nodes {
     pub(crate) fn new(catalog: Arc<dyn CatalogStore>, peers: Arc<Peers>, options: NodeOptions) -> Nodes {
         Nodes {
@@ -89,6 +102,7 @@ impl Nodes {
             options,
             known: Mutex::default(),
             bringing: Mutex::default(),
+            read_in: Mutex::default(),
             changes: watch::Sender::new(0),
         }
     }
@@ -111,6 +125,7 @@ impl Nodes {
         if let Some(why) = versions.refusal(cluster_version) {
             return Err(Error::Environment(why));
         }
+        self.check_pool(&snapshot, &heartbeat)?;
         let holdings = match heartbeat.holdings {
             Some(holdings) => {
                 let held: shard::Result<HashMap<_, _>> =
@@ -124,6 +139,7 @@ impl Nodes {
             let node = known.entry(heartbeat.shard).or_insert_with(|| Known {
                 incarnation: 0,
                 address: String::new(),
+                pool: DEFAULT_POOL.into(),
                 weight: 1,
                 versions,
                 heard: None,
@@ -144,6 +160,8 @@ impl Nodes {
             changed |= node.address != heartbeat.address;
             node.incarnation = heartbeat.incarnation;
             node.address = heartbeat.address;
+            changed |= *node.pool != *named(&heartbeat.pool);
+            node.pool = named(&heartbeat.pool).into();
             node.weight = heartbeat.weight.max(1);
             node.versions = versions;
             node.hydrated_revision = heartbeat.hydrated_revision;
@@ -163,63 +181,59 @@ impl Nodes {
         if changed {
             self.changed();
         }
+        let pool = self.pool_of_shard(&snapshot, heartbeat.shard);
+        in_use.extend(self.unmoved(&snapshot, heartbeat.shard));
         let behind = heartbeat.wanted_revision < snapshot.revision();
-        let wanted = behind.then(|| self.wanted(&snapshot, heartbeat.shard));
+        let wanted = behind.then(|| self.wanted(&snapshot, &pool, heartbeat.shard));
         let members = self.catalog.status().members.into_iter();
         let lacking = heartbeat.hydrated_revision < snapshot.revision();
+        // Those of its pool, and those that have what is to come into it.
+        let has_segments = |node: &NodeView| {
+            let own = |id: &VersionId| snapshot.pool_of(&id.tenant) == pool;
+            *node.pool == *pool || node.holdings.keys().any(own)
+        };
         let others = self.alive().into_iter().filter(|node| lacking && node.id != heartbeat.shard);
+        let others = others.filter(has_segments);
         Ok(Orders {
             shards: others.map(|node| node.address).collect(),
             epoch: self.catalog.leadership().term,
             holdings_revision,
             wanted,
             in_use,
-            settled_revision: self.settled_revision(&snapshot),
+            settled_revision: self.settled_revision(&snapshot, &pool),
             coordinators: members.map(|member| member.address).collect(),
             cluster_version: cluster_version.into(),
         })
     }
 
-    /// What the shards are to hold by that state of the catalog, as it is told to one of them.
-    fn wanted(&self, snapshot: &CatalogState, shard: u64) -> Wanted {
-        let tenants = snapshot.tenants();
-        let versions = tenants.flat_map(|tenant| {
-            snapshot.datasets(tenant).into_iter().filter_map(|dataset| {
-                let version = dataset.version?.number;
-                Some(VersionName { tenant: tenant.into(), dataset: dataset.id, version })
-            })
-        });
+    /// What the shards of a pool are to hold by that state of the catalog, as it is told to one of them.
+    fn wanted(&self, snapshot: &CatalogState, pool: &str, shard: u64) -> Wanted {
         Wanted {
             revision: snapshot.revision(),
-            dealing: Some(dealing_of(&self.set(snapshot), &self.options.hydration)),
-            versions: versions.collect(),
+            dealing: Some(dealing_of(&self.set(snapshot, pool), &self.options.hydration)),
+            versions: [wanted_in(snapshot, pool), self.stranded_in(snapshot, pool)].concat(),
             nothing: is_drained(snapshot, shard),
         }
     }
 
-    /// Those that buckets are dealt to, and those that drain.
-    pub(super) fn set(&self, snapshot: &CatalogState) -> ShardSet {
-        let members = snapshot.shards().iter().filter_map(|(&id, shard)| match shard.status() {
-            ShardStatus::Active => Some(Member { id, weight: shard.weight.max(1) }),
-            ShardStatus::Draining => Some(Member { id, weight: 0 }),
-            ShardStatus::Down | ShardStatus::Drained | ShardStatus::Unknown => None,
-        });
-        ShardSet { shards: members.collect(), replicas: self.options.replicas }
+    /// Those of a pool that buckets are dealt to, and those that drain.
+    pub(super) fn set(&self, snapshot: &CatalogState, pool: &str) -> ShardSet {
+        members(snapshot, pool, self.options.replicas)
     }
 
-    /// The revision of the catalog, once all that take part have brought in what it wants; else 0.
-    fn settled_revision(&self, snapshot: &CatalogState) -> u64 {
+    /// The revision of the catalog, once all of a pool that take part have brought in what it wants; else 0.
+    fn settled_revision(&self, snapshot: &CatalogState, pool: &str) -> u64 {
         let revision = snapshot.revision();
-        if self.have_hydrated(snapshot, revision) { revision } else { 0 }
+        if self.have_hydrated(snapshot, pool, revision) { revision } else { 0 }
     }
 
-    /// Whether all that buckets are dealt to have brought in what the catalog wanted at that revision.
-    pub(super) fn have_hydrated(&self, snapshot: &CatalogState, revision: u64) -> bool {
+    /// Whether all of a pool that buckets are dealt to have brought in what the catalog wanted at that revision.
+    pub(super) fn have_hydrated(&self, snapshot: &CatalogState, pool: &str, revision: u64) -> bool {
         let known = self.known.lock();
         let has = |shard: &Member| {
             known.get(&shard.id).is_some_and(|node| node.alive && node.hydrated_revision >= revision)
         };
-        self.set(snapshot).shards.iter().filter(|shard| shard.weight > 0).all(has)
+        self.set(snapshot, pool).shards.iter().filter(|shard| shard.weight > 0).all(has)
     }
 
     /// Calls to the shard have failed: it takes no part until it is heard of again.
@@ -290,6 +304,7 @@ impl Nodes {
             let before = snapshot.shards().get(&id);
             let mut state = before.cloned().unwrap_or_default();
             (state.weight, state.address) = (node.weight, node.address.clone());
+            state.pool = in_message(&node.pool).into();
             if !matches!(state.status(), ShardStatus::Draining | ShardStatus::Drained) {
                 state.set_status(ShardStatus::Active);
             }
@@ -352,17 +367,23 @@ impl Nodes {
             .map(|(&id, node)| NodeView {
                 id,
                 address: node.address.clone(),
+                pool: node.pool.clone(),
                 holdings: node.holdings.clone(),
             })
             .collect()
     }
 
-    /// Who reads what of these versions, all but the shard `without`.
-    pub(crate) fn seating(&self, versions: &[VersionId], without: Option<u64>) -> Seating {
+    /// Who reads what of these versions of a tenant: all, or of those of one pool all but one shard.
+    pub(crate) fn seating(&self, tenant: &str, versions: &[VersionId], but: Option<(&str, u64)>) -> Seating {
+        let (within, without) = (but.map(|(pool, _)| pool), but.map(|(_, shard)| shard));
         let snapshot = self.catalog.snapshot();
-        let mut nodes = self.alive();
-        nodes.retain(|node| !is_drained(&snapshot, node.id) && Some(node.id) != without);
-        let mut seating = seat(nodes, versions, self.options.hydration.slices);
+        let mut nodes = self.readable(&snapshot, tenant);
+        nodes.retain(|node| Some(node.id) != without && within.is_none_or(|pool| *node.pool == *pool));
+        let (pool, slices) = (within.unwrap_or(snapshot.pool_of(tenant)), self.options.hydration.slices);
+        let mut seating = seat_in_pool(nodes, pool, versions, slices);
+        if without.is_none() {
+            self.note_read_in(&snapshot, tenant, &seating);
+        }
         seating.add_failures(|id| self.failure_of(id));
         seating
     }
@@ -405,6 +426,10 @@ impl Nodes {
                     .map(|node| node.address.clone())
                     .or(shard.map(|shard| shard.address.clone()))
                     .unwrap_or_default(),
+                pool: match shard {
+                    Some(shard) => named(&shard.pool).into(),
+                    None => node.map_or(DEFAULT_POOL.into(), |node| node.pool.to_string()),
+                },
                 alive: node.is_some_and(|node| node.alive),
                 status: match shard.map(Shard::status) {
                     Some(ShardStatus::Active) => "active",

@@ -1,21 +1,26 @@
 //! Who reads what: the shards that take part in queries, and for each bucket of each table the one that reads it.
 
 use super::Holdings;
+use super::pools::no_shard_of;
 use crate::error::{Error, Result};
 use shard::{Holding, Placement, VersionId};
 use std::collections::HashMap;
+use std::sync::Arc;
 
 /// A shard that lives.
 #[derive(Clone, Debug)]
 pub(crate) struct NodeView {
     pub(crate) id: u64,
     pub(crate) address: String,
+    pub(crate) pool: Arc<str>,
     pub(crate) holdings: Holdings,
 }
 
 /// Who takes part in queries of a view.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Seating {
+    /// The pool that all of them are of.
+    pub(crate) pool: String,
     /// Number and address of each.
     pub(crate) nodes: Vec<(u64, String)>,
     /// The node of each slice, as a place in `nodes`.
@@ -53,6 +58,21 @@ impl Seating {
         })
     }
 
+    /// Notes of which pool the nodes are, also where there are none.
+    pub(super) fn of_pool(mut self, pool: &str) -> Seating {
+        self.pool = pool.into();
+        if self.nodes.is_empty() {
+            let why = format!("{} that holds all tables; try again", no_shard_of(pool));
+            self.shares.values_mut().for_each(|seated| *seated = Err(why.clone()));
+        }
+        self
+    }
+
+    /// How many versions are not held whole.
+    pub(super) fn lacks(&self) -> usize {
+        self.shares.values().filter(|seated| seated.is_err()).count()
+    }
+
     /// Adds to why versions are not held what shards failed with that bring them in.
     pub(super) fn add_failures(&mut self, failure: impl Fn(&VersionId) -> Option<String>) {
         for (id, seated) in &mut self.shares {
@@ -72,6 +92,7 @@ pub(crate) fn seat(alive: Vec<NodeView>, versions: &[VersionId], slices: usize) 
     let nodes: Vec<NodeView> =
         alive.into_iter().filter(|node| wanted.iter().all(|id| node.holdings.contains_key(*id))).collect();
     let mut seating = Seating {
+        pool: String::new(),
         nodes: nodes.iter().map(|node| (node.id, node.address.clone())).collect(),
         slices: slice_seats(&nodes, &wanted, slices),
         shares: HashMap::new(),
@@ -154,7 +175,7 @@ fn seat_version(nodes: &[NodeView], id: &VersionId, slices: &[usize]) -> std::re
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::Arc;
+    use flight_proto::pool::DEFAULT_POOL;
 
     fn id(dataset: u64) -> VersionId {
         VersionId { tenant: "default".into(), dataset, version: 1 }
@@ -165,7 +186,8 @@ mod tests {
             let held = held.iter().map(|&bucket| (bucket, 100)).collect();
             (id(*dataset), Holding { placement: placement.clone(), buckets: *buckets, held })
         });
-        NodeView { id: number, address: format!("node{number}"), holdings: Arc::new(holdings.collect()) }
+        let (address, pool) = (format!("node{number}"), DEFAULT_POOL.into());
+        NodeView { id: number, address, pool, holdings: Arc::new(holdings.collect()) }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! A query whose fragments run on nodes of the cluster.
 
 use super::nodes::Nodes;
+use super::pools::no_shard_of;
 use super::seating::Seating;
 use crate::error::{Error, Result};
 use crate::hedge::{Parts, Shape};
@@ -81,7 +82,8 @@ impl QueryThere {
     ) -> Result<QueryThere> {
         let count = seating.nodes.len();
         if count == 0 {
-            return Err(Error::Unavailable("no shard is up that holds all tables; try again".into()));
+            let why = no_shard_of(&seating.pool);
+            return Err(Error::Unavailable(format!("{why} that holds all tables; try again")));
         }
         let root = (attempt % count as u128) as usize;
         let topology = Topology::with_slices(&plan.fragments, count, root, seating.slices.clone())?;

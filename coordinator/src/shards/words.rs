@@ -51,8 +51,12 @@ pub(crate) fn handlers(
     let heartbeat = call_handler(move |request| {
         let orders = Heartbeat::decode(request).map_err(|error| error.to_string()).and_then(|heartbeat| {
             // What is drained is to keep nothing but what queries that know no better may read there.
-            let drained = Some(heartbeat.shard).filter(|&shard| nodes.is_drained(shard));
-            let in_use = heard.in_use(drained).iter().map(VersionName::from).collect();
+            // So is what is of a tenant of another pool.
+            let shard = heartbeat.shard;
+            let drained = nodes.is_drained(shard);
+            let only_there = |tenant: &str| drained || !nodes.is_of_pool_of(shard, tenant);
+            let in_use = heard.in_use(|tenant| Some(shard).filter(|_| only_there(tenant)));
+            let in_use = in_use.iter().map(VersionName::from).collect();
             nodes.heartbeat(heartbeat, in_use).map_err(|error| error.to_string())
         });
         async move { Ok(orders?.encode_to_vec().into()) }

@@ -116,10 +116,28 @@ impl Tenants {
         }
     }
 
-    /// The versions that queries of any tenant may read, or soon will; those that they may read on `shard`, where it is
-    /// given.
-    pub(crate) fn in_use(&self, shard: Option<u64>) -> Vec<VersionId> {
-        self.all().iter().flat_map(|datasets| datasets.in_use(shard)).collect()
+    /// The versions that queries of any tenant may read, or soon will; those that they may read on a shard, where one is
+    /// given for the tenant.
+    pub(crate) fn in_use(&self, shard: impl Fn(&str) -> Option<u64>) -> Vec<VersionId> {
+        let all = self.all();
+        all.iter().flat_map(|datasets| datasets.in_use(shard(datasets.tenant()))).collect()
+    }
+
+    /// The tenants that are read in a pool that is not theirs, since their own does not have all of their data yet.
+    pub(crate) fn moving(&self) -> Vec<admin::Moving> {
+        let snapshot = self.catalog().snapshot();
+        let moving = |datasets: &Arc<Datasets>| {
+            let (view, tenant) = (datasets.view(), datasets.tenant().to_string());
+            let (pool, read_in) =
+                (snapshot.pool_of(&tenant).to_string(), view.seating.as_ref()?.pool.clone());
+            (pool != read_in).then_some(admin::Moving { tenant, pool, read_in })
+        };
+        self.all().iter().filter_map(moving).collect()
+    }
+
+    /// How many of these are read in that pool.
+    pub(crate) fn moving_from(&self, pool: &str) -> usize {
+        self.moving().iter().filter(|moving| moving.read_in == pool).count()
     }
 
     /// The manifest of a version, for a shard that is to bring it in.

@@ -52,6 +52,7 @@ impl Cluster {
                 coordinators: vec![],
                 advertise: None,
                 weight: 1,
+                pool: flight_proto::pool::DEFAULT_POOL.into(),
                 incarnation: 1,
                 hydration: options(),
             };

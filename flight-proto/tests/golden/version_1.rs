@@ -58,7 +58,13 @@ fn dataset() -> Dataset {
 }
 
 fn shard(status: ShardStatus) -> Shard {
-    Shard { weight: 800, status: status.into(), address: "10.0.0.4:7000".into(), ordered_revision: 300 }
+    Shard {
+        weight: 800,
+        status: status.into(),
+        address: "10.0.0.4:7000".into(),
+        ordered_revision: 300,
+        ..Shard::default()
+    }
 }
 
 fn state() -> CatalogState {
@@ -264,6 +270,7 @@ fn heartbeats(samples: &mut Samples) {
         speaks: None,
         load: None,
         store: Vec::new(),
+        pool: String::new(),
     };
     samples.check("Heartbeat", heartbeat.clone());
     samples.check("Heartbeat of no news", Heartbeat { holdings: None, hydrations: None, ..heartbeat });

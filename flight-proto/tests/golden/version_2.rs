@@ -5,7 +5,7 @@ mod access;
 use super::Samples;
 use flight_proto::catalog::{
     CatalogState, Change, Command, CreateForeignTables, Dataset, DropForeignTable, DropServer, ForeignServer,
-    ForeignTable, Refresh, RefreshMode, Schema, SetClusterVersion, SetPolicyKey, SetRefresh, Tenant,
+    ForeignTable, Refresh, RefreshMode, Schema, SetClusterVersion, SetPolicyKey, SetRefresh, Shard, Tenant,
 };
 use flight_proto::manifest::{File, Manifest};
 use flight_proto::node::{
@@ -33,6 +33,9 @@ pub(crate) fn samples(samples: &mut Samples) {
         memory_bytes: 1 << 33,
     };
     samples.check("Heartbeat with a load", Heartbeat { shard: 1, load: Some(load), ..Heartbeat::default() });
+    let pool = String::from("acme");
+    samples.check("Heartbeat of a pool", Heartbeat { shard: 1, pool: pool.clone(), ..Heartbeat::default() });
+    samples.check("Shard of a pool", Shard { weight: 800, pool, ..Shard::default() });
     samples.check("Orders", Orders { epoch: 3, cluster_version: 2, ..Orders::default() });
     let question = Some(Question::Versions(AskVersions {}));
     samples.check("Request Versions", Request { to: 2, question });

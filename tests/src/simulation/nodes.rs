@@ -396,6 +396,7 @@ impl Start {
             coordinators: (1..=COORDINATORS).map(|id| address(&format!("c{id}"))).collect(),
             advertise: None,
             weight: 1,
+            pool: flight_proto::pool::DEFAULT_POOL.into(),
             incarnation: self.incarnation,
             hydration: hydration(),
         };

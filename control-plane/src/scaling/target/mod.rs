@@ -2,10 +2,12 @@
 
 mod group;
 mod local;
+mod pools;
 mod processes;
 
 pub use group::{AutoScalingGroup, GroupOptions};
 pub use local::{LocalOptions, LocalProcesses};
+pub use pools::{Groups, LocalPools, NoTargets, ScaleTargets};
 
 use crate::error::Result;
 use futures::future::BoxFuture;

@@ -1,12 +1,13 @@
 //! The loop, against a pool and a target in memory.
 
-use super::super::target::Instance;
+use super::super::target::{Instance, ScaleTarget};
 use super::super::view::Look;
 use super::super::view::tests::{look, shard};
 use super::*;
 use crate::config::Intervals;
 use crate::tests::databases::{Place, on_both_databases};
-use flight_proto::admin::{Load, PoolRest, PoolState, PoolUse, ShardLoad};
+use flight_proto::admin::{Load, Loads, PoolRest, PoolState, PoolUse, ShardLoad};
+use flight_proto::pool::DEFAULT_POOL as POOL;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
@@ -39,6 +40,12 @@ struct State {
     /// A statement begins as the pool is about to close.
     late: bool,
     told: Vec<PoolRest>,
+    /// The pools of launched nodes.
+    pools: BTreeMap<u32, String>,
+    /// What launch templates forget to name: nodes are of the default pool, and known by their addresses.
+    astray: bool,
+    /// What coordinators tell of statements of other pools.
+    loads: BTreeMap<String, Load>,
     /// Shards that were forgotten with buckets that no other has.
     forced: u32,
 }
@@ -58,6 +65,8 @@ impl PoolView for World {
             }
             state.looks += 1;
             let (looks, busy, barren) = (state.looks, state.busy, state.barren);
+            let launched: Vec<u32> =
+                state.shards.iter().filter(|(_, one)| one.2).map(|(number, _)| *number).collect();
             let seen = state.shards.iter().filter(|(_, one)| !barren || !one.2);
             let shards = seen.map(|(number, (status, alive, _))| {
                 let load = ShardLoad {
@@ -71,10 +80,16 @@ impl PoolView for World {
                 if status == "drained" {
                     shard.buckets = 0;
                 }
+                if launched.contains(number) && !state.astray {
+                    shard.pool.clone_from(&state.pools[number]);
+                }
                 flight_proto::admin::Shard { load: Some(load), ..shard }
             });
             let look = look("a", looks, shards.collect());
-            (1, vec![Look { load: state.load, ..look }])
+            let mut pools = state.loads.clone();
+            pools.insert(POOL.into(), state.load);
+            let load = Loads { all: state.load, pools };
+            (1, vec![Look { load, ..look }])
         }
         .boxed()
     }
@@ -87,8 +102,12 @@ impl PoolView for World {
         async { Ok(()) }.boxed()
     }
 
-    fn tell(&self, told: PoolState) -> BoxFuture<'_, (usize, Vec<PoolUse>)> {
+    fn tell<'a>(&'a self, pool: &'a str, told: PoolState) -> BoxFuture<'a, (usize, Vec<PoolUse>)> {
         let mut state = self.state.lock();
+        if pool != POOL {
+            let in_use = state.loads.get(pool).and_then(|load| load.in_use).unwrap_or(0);
+            return async move { (1, vec![PoolUse { in_use }]) }.boxed();
+        }
         if state.told.last() != Some(&told.rest) {
             state.told.push(told.rest);
         }
@@ -108,20 +127,26 @@ impl PoolView for World {
     }
 }
 
-impl ScaleTarget for World {
+/// The machines of a pool.
+struct MachinesOf {
+    world: Arc<World>,
+    pool: String,
+}
+
+impl ScaleTarget for MachinesOf {
     fn name(&self) -> String {
         "memory".into()
     }
 
     fn list(&self) -> BoxFuture<'_, Result<Listing>> {
-        let state = self.state.lock();
-        let own = state.shards.iter().filter(|(_, one)| one.2);
+        let state = self.world.state.lock();
+        let own = state.shards.iter().filter(|(number, one)| one.2 && state.pools[number] == self.pool);
         let instances: Vec<Instance> = own
             .map(|(number, (_, alive, _))| Instance {
                 name: format!("node-{number}"),
                 gone: (!alive).then(|| "it ended".into()),
-                shard: Some(number.to_string()),
-                host: None,
+                shard: (!state.astray).then(|| number.to_string()),
+                host: state.astray.then(|| format!("10.0.0.{number}")),
             })
             .collect();
         let listing = Listing { expected: 0, instances };
@@ -130,23 +155,28 @@ impl ScaleTarget for World {
     }
 
     fn grow(&self, to: u32) -> BoxFuture<'_, Result<()>> {
-        let mut state = self.state.lock();
+        let mut state = self.world.state.lock();
         if state.refuses {
             return async { Err(Error::Environment("no machines".into())) }.boxed();
         }
-        let running = state.shards.values().filter(|one| one.2 && one.1).count() as u32;
+        let runs = |(number, one): &(&u32, &(String, bool, bool))| {
+            one.2 && one.1 && state.pools[*number] == self.pool
+        };
+        let running = state.shards.iter().filter(runs).count() as u32;
         for _ in running..to {
             state.next += 1;
             state.launched += 1;
             let (number, alive) = (100 + state.next, !state.crashes);
             state.shards.insert(number, ("active".into(), alive, true));
+            state.pools.insert(number, self.pool.clone());
         }
         async { Ok(()) }.boxed()
     }
 
     fn terminate<'a>(&'a self, instance: &'a str) -> BoxFuture<'a, Result<()>> {
         let number: u32 = instance.trim_start_matches("node-").parse().unwrap();
-        let mut state = self.state.lock();
+        let mut state = self.world.state.lock();
+        assert_eq!(state.pools[&number], self.pool, "a machine of another pool");
         // The cluster remembers a shard that has ended.
         if let Some(one) = state.shards.get_mut(&number) {
             *one = (one.0.clone(), false, false);
@@ -155,11 +185,19 @@ impl ScaleTarget for World {
     }
 }
 
+struct Machines(Arc<World>);
+
+impl ScaleTargets for Machines {
+    fn of(&self, pool: &str) -> Result<Option<Arc<dyn ScaleTarget>>> {
+        Ok(Some(Arc::new(MachinesOf { world: self.0.clone(), pool: pool.into() })))
+    }
+}
+
 async fn scaler(place: &Place, world: &Arc<World>) -> Scaler {
     let database = place.open().await;
     let lease = Arc::new(Lease::new(database.clone(), &Intervals::default()).unwrap());
-    let (view, target) = (world.clone() as Arc<dyn PoolView>, world.clone() as Arc<dyn ScaleTarget>);
-    Scaler::new(database, lease, Scaling { view, target: Some(target), look: Duration::ZERO })
+    let (view, targets) = (world.clone() as Arc<dyn PoolView>, Arc::new(Machines(world.clone())));
+    Scaler::new(POOL, database, lease, Scaling { view, targets, look: Duration::ZERO })
 }
 
 fn policy(minimum: u32, maximum: u32) -> ScalePolicy {
@@ -192,6 +230,9 @@ async fn turns(scaler: &mut Scaler, count: usize) {
 
 on_both_databases! {
     load_brings_nodes_and_quiet_takes_them_away,
+    a_pool_is_scaled_by_its_own_shards,
+    a_pool_sleeps_by_its_own_statements,
+    machines_that_come_into_another_pool_are_told_of_and_left_alone,
     an_empty_pool_comes_to_its_minimum,
     a_restart_launches_nothing_twice,
     a_node_that_ends_is_replaced,
@@ -431,4 +472,66 @@ async fn whoever_leads_next_lets_it_sleep_and_wakes_it(place: &Place) {
     set(&second, ScalePolicy { idle_after_s: 60, ..policy(2, 3) }).await;
     turns(&mut second, 3).await;
     assert_eq!(world.names().len(), 2);
+}
+
+/// Shards of another pool count for nothing, and nothing is done to them.
+async fn a_pool_is_scaled_by_its_own_shards(place: &Place) {
+    let world = world();
+    let mut scaler = scaler(place, &world).await;
+    scaler.pool = "acme".into();
+    pools::put(&scaler.database, "ann", "acme", policy(2, 3), None).await.unwrap();
+    turns(&mut scaler, 4).await;
+    let status = &scaler.kept.status;
+    assert_eq!((status.pool.as_str(), status.ready, status.wanted), ("acme", 2, 2));
+    let done = |state: &State| (state.launched, state.drained.len());
+    assert_eq!(done(&world.state.lock()), (2, 0));
+    // Each pool has a state of its own.
+    let status = super::super::status::read(&scaler.database).await.unwrap();
+    assert_eq!(
+        status.iter().map(|one| (one.pool.as_str(), one.nodes.len())).collect::<Vec<_>>(),
+        [("acme", 2)]
+    );
+    pools::put(&scaler.database, "ann", POOL, policy(1, 1), None).await.unwrap();
+    let mut other = Scaler::new(POOL, scaler.database.clone(), scaler.lease.clone(), scaler.scaling.clone());
+    turns(&mut other, 4).await;
+    let status = &other.kept.status;
+    assert_eq!((status.pool.as_str(), status.ready, status.wanted), (POOL, 1, 1));
+    assert_eq!(super::super::status::read(&scaler.database).await.unwrap().len(), 2);
+    assert_eq!(done(&world.state.lock()), (2, 0), "it has its shard");
+    assert_eq!(world.names().len(), 2);
+}
+
+/// Those of others neither wake it nor keep it awake.
+async fn a_pool_sleeps_by_its_own_statements(place: &Place) {
+    let world = Arc::new(World::default());
+    let mut scaler = scaler(place, &world).await;
+    scaler.pool = "acme".into();
+    let of = |minimum| ScalePolicy { idle_after_s: 60, launch_s: 1, ..policy(minimum, 2) };
+    pools::put(&scaler.database, "ann", "acme", of(1), None).await.unwrap();
+    turns(&mut scaler, 4).await;
+    assert_eq!(world.names().len(), 1);
+    pools::put(&scaler.database, "ann", "acme", of(0), None).await.unwrap();
+    // Statements of the default pool run all the time.
+    world.state.lock().load = quiet(5, 0);
+    world.state.lock().loads = [("acme".to_string(), quiet(0, 100))].into();
+    turns(&mut scaler, 3).await;
+    assert_eq!((world.names().len(), scaler.kept.status.rest.as_str()), (0, "asleep"));
+    turns(&mut scaler, 2).await;
+    assert_eq!(world.state.lock().launched, 1);
+    world.state.lock().loads = [("acme".to_string(), quiet(1, 0))].into();
+    turns(&mut scaler, 2).await;
+    assert_eq!(world.state.lock().launched, 2);
+}
+
+/// They have the other pool's data by then.
+async fn machines_that_come_into_another_pool_are_told_of_and_left_alone(place: &Place) {
+    let world = world();
+    world.state.lock().astray = true;
+    let mut scaler = scaler(place, &world).await;
+    scaler.pool = "acme".into();
+    pools::put(&scaler.database, "ann", "acme", policy(1, 2), None).await.unwrap();
+    turns(&mut scaler, 4).await;
+    let why = scaler.kept.status.failure.clone().unwrap();
+    assert!(why.contains("was launched for the pool 'acme', and is of the pool 'default'"), "{why}");
+    assert_eq!((world.names().len(), world.state.lock().launched), (1, 1));
 }

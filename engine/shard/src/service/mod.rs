@@ -36,6 +36,8 @@ pub struct NodeConfig {
     pub advertise: Option<String>,
     /// How much it can hold compared with others; at least 1.
     pub weight: u32,
+    /// The pool that it is of.
+    pub pool: String,
     /// A number that no start before had.
     pub incarnation: u64,
     pub hydration: Options,
@@ -54,6 +56,7 @@ pub(crate) struct Node {
     contacts: Contacts,
     address: String,
     weight: u32,
+    pool: String,
     incarnation: u64,
     options: Options,
     hydrations: Arc<Hydrations>,
@@ -79,6 +82,7 @@ pub fn serve(
         contacts: Contacts::default(),
         address: config.advertise.unwrap_or_else(|| listener.address()),
         weight: config.weight.max(1),
+        pool: config.pool,
         incarnation: config.incarnation,
         options: config.hydration,
         hydrations: Arc::default(),

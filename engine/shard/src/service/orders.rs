@@ -13,6 +13,7 @@ use flight_proto::manifest::Manifest;
 use flight_proto::node::{
     self, Dealing, Heartbeat, Held, Holdings, Hydrate, Orders, Service, VersionName, Wanted,
 };
+use flight_proto::pool::in_message;
 use parking_lot::Mutex;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -149,6 +150,7 @@ impl Node {
             speaks: Some(speaks_of(self.peers.spoken().versions())),
             load: None,
             store: Vec::new(),
+            pool: in_message(&self.pool).into(),
         }
     }
 
