@@ -26,6 +26,7 @@ use crate::node::TransportOptions;
 use crate::process::{self, Stop};
 use crate::s3::LocalS3;
 use crate::sample::Sample;
+use crate::secrets::SecretOptions;
 use crate::size::Size;
 use crate::sql::client::{Client, Login};
 use crate::telemetry::TelemetryOptions;
@@ -83,6 +84,8 @@ pub(crate) struct Options {
     #[command(flatten)]
     transport: TransportOptions,
     #[command(flatten)]
+    secrets: SecretOptions,
+    #[command(flatten)]
     control: EmbeddedOptions,
     #[command(flatten)]
     telemetry: TelemetryOptions,
@@ -118,6 +121,7 @@ struct Objects {
 
 async fn serve(options: Options, mut stop: Stop) -> Result<(), Failure> {
     let control = options.control.listen().await?;
+    let secret_keys = options.secrets.keys()?;
     let s3 = LocalS3::start_if(options.s3, &options.data, options.object_store.as_deref()).await?;
     let objects = objects(&options, s3.as_ref())?;
     let Cluster { nodes, further } = plan(&options, &objects)?;
@@ -148,7 +152,7 @@ async fn serve(options: Options, mut stop: Stop) -> Result<(), Failure> {
         let control = match control {
             Some(control) => {
                 let target = further.clone().map(|further| further as Arc<dyn ScaleTarget>);
-                Some(control.start(&options.data, &http, options.users.first(), target).await?)
+                Some(control.start(&options.data, &http, options.users.first(), target, secret_keys).await?)
             }
             None => None,
         };
@@ -242,6 +246,7 @@ fn plan(options: &Options, objects: &Objects) -> Result<Cluster, Failure> {
         arguments.extend(options.limits.arguments());
         arguments.extend(options.foreign.arguments());
         arguments.extend(options.trail.arguments());
+        arguments.extend(options.secrets.arguments()?);
         for url in &options.allow_location {
             arguments.extend(texts(&["--allow-location", url]));
         }

@@ -98,6 +98,7 @@ pub async fn start(config: Config, environment: Environment) -> Result<Handle> {
         operators: config.operators,
         http: http.clone(),
         cluster: cluster.clone(),
+        secret_keys: config.secret_keys,
     };
     let router = api::router(Arc::new(api));
     let server = tokio::spawn(async move {

@@ -193,7 +193,8 @@ impl Names {
         let servers = snapshot.servers(self.tenant.name());
         let rows = servers.filter(|server| self.rights.uses_server(&server.name)).map(|server| {
             let options = server.options.iter().map(|(name, value)| format!("{name}={value}"));
-            let hidden = server.secrets.keys().map(|name| format!("{name}=…"));
+            let hidden =
+                server.secrets.keys().map(|name| format!("{}=…", crate::foreign::secrets::option_of(name)));
             let options: Vec<String> = options.chain(hidden).collect();
             row(&[server.name.clone(), server.wrapper.clone(), options.join(", ")], &[])
         });

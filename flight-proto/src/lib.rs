@@ -5,6 +5,7 @@
 pub mod access;
 pub mod admin;
 pub mod catalog;
+pub mod credentials;
 pub mod cron;
 pub mod log;
 pub mod manifest;
@@ -12,6 +13,7 @@ pub mod node;
 pub mod policy;
 pub mod replication;
 pub mod schema;
+pub mod sealed;
 pub mod spending;
 pub mod ticket;
 pub mod trace;

@@ -138,7 +138,7 @@ struct Definition {
 impl Ground {
     /// What the object store has of versions.
     pub(crate) fn manifests(&self) -> Manifests {
-        Manifests::new(self.root.store.clone(), self.root.path.clone())
+        Manifests::new(self.stores.clone(), self.root.clone())
     }
 }
 
@@ -178,6 +178,11 @@ impl Datasets {
             absent: self.is_absent(dataset.id),
         };
         snapshot.datasets(&self.tenant).into_iter().map(summary).collect()
+    }
+
+    /// The object stores as the tenant has them: whatever is read or written for it goes by these.
+    pub(crate) fn stores(&self) -> Stores {
+        self.ground.stores.of(&self.tenant)
     }
 
     /// Where Tundra's own objects lie.

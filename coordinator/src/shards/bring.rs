@@ -86,6 +86,7 @@ impl Nodes {
             manifest: Some(manifest.clone()),
             dealing: Some(dealing_of(&set, &self.options.hydration)),
             traceparent: trace::sent(&trace::current()),
+            access: self.credentials.told(&snapshot, &manifest.tenant),
         };
         let request = bytes::Bytes::from(request.encode_to_vec());
         let calls = nodes.iter().map(|node| async {

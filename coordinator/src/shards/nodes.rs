@@ -4,6 +4,7 @@ use super::Holdings;
 use super::leaving::{is_drained, order};
 use super::seating::{NodeView, Seating, seat};
 use crate::catalog::{CatalogState, CatalogStore};
+use crate::credentials::TenantCredentials;
 use crate::error::{Error, Result};
 use crate::losses::{Fate, LostShard};
 use flight_proto::catalog::{Change, Command, SetShard, Shard, ShardStatus};
@@ -41,6 +42,8 @@ pub(crate) struct Nodes {
     pub(super) catalog: Arc<dyn CatalogStore>,
     pub(crate) peers: Arc<Peers>,
     pub(super) options: NodeOptions,
+    /// By which shards read tenants' objects.
+    pub(super) credentials: Arc<TenantCredentials>,
     pub(super) known: Mutex<BTreeMap<u64, Known>>,
     /// Versions that are being brought in, and are to be kept meanwhile.
     pub(super) bringing: Mutex<Vec<VersionId>>,
@@ -82,11 +85,17 @@ pub(crate) struct NodeSummary {
 }
 
 impl Nodes {
-    pub(crate) fn new(catalog: Arc<dyn CatalogStore>, peers: Arc<Peers>, options: NodeOptions) -> Nodes {
+    pub(crate) fn new(
+        catalog: Arc<dyn CatalogStore>,
+        peers: Arc<Peers>,
+        options: NodeOptions,
+        credentials: Arc<TenantCredentials>,
+    ) -> Nodes {
         Nodes {
             catalog,
             peers,
             options,
+            credentials,
             known: Mutex::default(),
             bringing: Mutex::default(),
             changes: watch::Sender::new(0),
@@ -194,6 +203,7 @@ impl Nodes {
             dealing: Some(dealing_of(&self.set(snapshot), &self.options.hydration)),
             versions: versions.collect(),
             nothing: is_drained(snapshot, shard),
+            access: snapshot.tenants().filter_map(|tenant| self.credentials.told(snapshot, tenant)).collect(),
         }
     }
 

@@ -22,8 +22,7 @@ const NUMBERS_AHEAD: u64 = 1_000_000;
 impl Tenants {
     /// Brings the catalog up to what the object store holds, and every dataset onto the shards.
     pub(crate) async fn restore(&self) -> Result<()> {
-        let stored = self.stored().await?;
-        self.take_over_copy(&stored).await?;
+        let stored = self.filled().await?;
         for datasets in self.with_stored(&stored) {
             datasets.restore(ids_of(&stored, datasets.tenant())).await?;
         }
@@ -44,7 +43,8 @@ impl Tenants {
     /// for, else those that it knows.
     pub(super) async fn stored(&self) -> Result<BTreeMap<String, Vec<u64>>> {
         let snapshot = self.catalog().snapshot();
-        let mut tenants: Vec<String> = match snapshot.is_empty() || snapshot.is_restoring() {
+        let is_filled = snapshot.is_empty() || snapshot.is_restoring();
+        let mut tenants: Vec<String> = match is_filled {
             true => self.manifests.tenants().await?,
             false => snapshot.tenants().map(String::from).collect(),
         };
@@ -52,9 +52,20 @@ impl Tenants {
         tenants.retain(|tenant| check_tenant_name(tenant).is_ok());
         let mut stored = BTreeMap::new();
         for tenant in tenants {
-            let mut ids = self.manifests.datasets(&tenant).await?;
+            let mut ids = match self.manifests.datasets(&tenant).await {
+                Ok(ids) => ids,
+                // The others have nothing to do with that, and what it lacks comes with a later comparison. Where the catalog is
+                // filled, names must not be given away before it is known why.
+                Err(error @ Error::Denied(_)) if !is_filled || snapshot.policy().has_credentials(&tenant) => {
+                    tracing::warn!(
+                        "what the tenant '{tenant}' has in the object store is not looked at: {error}"
+                    );
+                    Vec::new()
+                }
+                Err(error) => return Err(error),
+            };
             // Whoever may write into a folder can make numbers up, which would use all of them up.
-            let most = match snapshot.is_empty() || snapshot.is_restoring() {
+            let most = match is_filled {
                 true => NUMBER_MOST,
                 false => snapshot.last_dataset().saturating_add(NUMBERS_AHEAD),
             };
@@ -78,16 +89,22 @@ impl Tenants {
     }
 
     /// Has a catalog that is empty filled from the object store: at first by the copy there, which may be behind the
-    /// manifests of `stored`.
-    pub(super) async fn take_over_copy(&self, stored: &BTreeMap<String, Vec<u64>>) -> Result<()> {
-        if !self.catalog().snapshot().is_empty() {
-            return Ok(());
+    /// manifests. Gives the datasets that are stored, which tenants' own credentials may be needed for: the copy has them.
+    pub(super) async fn filled(&self) -> Result<BTreeMap<String, Vec<u64>>> {
+        let is_empty = self.catalog().snapshot().is_empty();
+        let copy = if is_empty { self.manifests.catalog().await? } else { None };
+        let has_copy = copy.is_some();
+        if let Some(bytes) = copy {
+            self.take_over(CatalogState::from_bytes(&bytes)?).await?;
         }
-        let copy = match self.manifests.catalog().await? {
-            Some(bytes) => CatalogState::from_bytes(&bytes)?,
-            None if stored.values().all(Vec::is_empty) => return Ok(()),
-            None => CatalogState::default(),
-        };
+        let stored = self.stored().await?;
+        if is_empty && !has_copy && !stored.values().all(Vec::is_empty) {
+            self.take_over(CatalogState::default()).await?;
+        }
+        Ok(stored)
+    }
+
+    async fn take_over(&self, copy: CatalogState) -> Result<()> {
         // What a version has brought is read by nodes of that version alone.
         let (copied, speaks) = (copy.cluster_version(), self.catalog().speaks());
         if let Some(why) = speaks.refusal(copied).filter(|_| copied > speaks.most) {

@@ -177,8 +177,12 @@ impl Node {
             state.shards = orders.shards;
         }
         let known = state.wanted.as_ref().map_or(0, |wanted| wanted.revision);
-        if let Some(wanted) = orders.wanted.filter(|wanted| wanted.revision > known) {
-            state.wanted = Some(wanted);
+        if let Some(mut wanted) = orders.wanted {
+            let given = self.shard.environment().stores.given();
+            std::mem::take(&mut wanted.access).into_iter().for_each(|access| given.take(access));
+            if wanted.revision > known {
+                state.wanted = Some(wanted);
+            }
         }
         drop(state);
         self.told.news.notify_one();
@@ -327,6 +331,9 @@ impl Node {
     /// Brings in a version that is not wanted yet, as a coordinator asks.
     pub(super) async fn hydrate(&self, request: Hydrate) -> std::result::Result<Held, String> {
         self.fence(request.epoch).map_err(|failure| failure.message)?;
+        // It may be later than what was wanted last.
+        let given = self.shard.environment().stores.given();
+        request.access.into_iter().for_each(|access| given.take(access));
         let (Some(manifest), Some(dealing)) = (request.manifest, request.dealing) else {
             return Err("a hydration without manifest or shards".into());
         };
