@@ -1,5 +1,6 @@
 //! Settings of those that keep secrets: the keys that these are encrypted with.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -21,6 +22,14 @@ impl SecretOptions {
         let Some(path) = &self.secret_key else { return Ok(SecretKeys::default()) };
         let wrong = |why: String| format!("--secret-key {}: {why}", path.display());
         let text = std::fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
+        let mode = std::fs::metadata(path).map_err(|error| wrong(error.to_string()))?.permissions().mode();
+        // Some orchestrators hand files over so, into a container of its own.
+        if mode & 0o077 != 0 {
+            let (path, mode) = (path.display(), mode & 0o777);
+            tracing::warn!(
+                "--secret-key {path}: others than its owner may use it (its mode is {mode:o}): chmod 600 {path}"
+            );
+        }
         Ok(SecretKeys::parse(&text).map_err(|error| wrong(error.to_string()))?)
     }
 

@@ -183,6 +183,7 @@ pub async fn start(config: Config, environment: Environment) -> Result<Handle> {
         _ => {
             upgrade::begin(&*catalog, tenants.shards()).await?;
             tenants.restore().await?;
+            background.push(tokio::spawn(tenants.clone().follow_credentials()));
         }
     }
     let snapshots = tenants.clone();

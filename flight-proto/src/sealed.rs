@@ -52,7 +52,7 @@ struct SecretKey {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SealError {
     #[error(
-        "there is no key to encrypt secrets with: make one (openssl rand -base64 32 > secret.key), and start the control \
+        "there is no key to encrypt secrets with: make one (umask 077; openssl rand -base64 32 > secret.key), and start the control \
          plane and all coordinators with --secret-key secret.key"
     )]
     NoKey,

@@ -46,12 +46,15 @@ pub(super) struct New {
     /// A file with the session token, of a key that is lent for a while [default: TUNDRA_TENANT_SESSION_TOKEN, or none]
     #[arg(long, value_name = "FILE")]
     session_token_file: Option<PathBuf>,
-    /// The region of the tenant's buckets [default: that of the nodes]
+    /// The region of the tenant's buckets [default: that which is set, or else that of the nodes]
     #[arg(long, value_name = "REGION", default_value = "", hide_default_value = true)]
     region: String,
-    /// The URL of the store [default: that of the nodes]; plain HTTP only where the nodes have AWS_ALLOW_HTTP
+    /// The URL of the store [default: that which is set, or else that of the nodes]; plain HTTP only where the nodes have AWS_ALLOW_HTTP
     #[arg(long, value_name = "URL", default_value = "", hide_default_value = true)]
     endpoint: String,
+    /// Take another endpoint than is set: it has to reach the same objects
+    #[arg(long)]
+    force: bool,
 }
 
 /// Asks, and prints the answer.
@@ -93,6 +96,7 @@ impl New {
             session_token: secret_of_token(self.session_token_file.as_deref())?,
             region: self.region,
             endpoint: self.endpoint,
+            force: self.force,
         })
     }
 }

@@ -16,12 +16,14 @@ const TOKEN_MOST: usize = 16_384;
 const ENDPOINT_MOST: usize = 1024;
 
 pub(crate) async fn show(database: &Database, tenant: &str) -> Result<Credentials> {
-    tenants::show(database, tenant).await?;
+    let created = tenants::created(database, tenant).await?;
     let held = database.document(&credentials_document(tenant)).await?;
-    held.as_ref().and_then(|held| told(&held.document)).ok_or_else(|| unknown(tenant))
+    let own = held.as_ref().filter(|held| held.document.version > created);
+    own.and_then(|held| told(&held.document)).ok_or_else(|| unknown(tenant))
 }
 
-/// Has a tenant's objects read and written by this access key.
+/// Has a tenant's objects read and written by this access key. Where no region or endpoint is named, those that it has stay:
+/// whoever changes a key thinks of the key.
 pub(crate) async fn put(
     database: &Database,
     keys: &SecretKeys,
@@ -31,21 +33,42 @@ pub(crate) async fn put(
 ) -> Result<Credentials> {
     check(&wanted)?;
     let mut change = database.change(who).await?;
-    tenants::of(&mut change, tenant).await?;
+    let created = tenants::of(&mut change, tenant).await?.created_version;
+    let name = credentials_document(tenant);
+    // Others are of a tenant that had the name before.
+    let held = change.document(&name).await?.filter(|held| held.document.version > created);
+    let before = held.as_ref().and_then(|held| told(&held.document));
+    let (region, endpoint) = match before {
+        None => (wanted.region, wanted.endpoint),
+        Some(before) => {
+            let or = |wanted: String, before: String| if wanted.is_empty() { before } else { wanted };
+            let endpoint = or(wanted.endpoint, before.endpoint.clone());
+            if endpoint != before.endpoint && !wanted.force {
+                let known = match before.endpoint.as_str() {
+                    "" => "that of the nodes",
+                    endpoint => endpoint,
+                };
+                return Err(Error::Conflict(format!(
+                    "the objects of the tenant '{tenant}' are at another endpoint ({known}): what it has would not be found \
+                     at {endpoint}, unless that reaches the same objects; if it does, set it with --force"
+                )));
+            }
+            (or(wanted.region, before.region), endpoint)
+        }
+    };
     let secret =
         SecretAccess { secret_access_key: wanted.secret_access_key, session_token: wanted.session_token };
     let credentials = policy::Credentials {
         tenant: tenant.into(),
         access_key_id: wanted.access_key_id,
-        region: wanted.region,
-        endpoint: wanted.endpoint,
+        region,
+        endpoint,
         ..policy::Credentials::default()
     };
     let sealed = credentials.sealed(keys, &secret);
     let sealed = sealed.map_err(|why| {
         Error::Conflict(format!("the credentials of the tenant '{tenant}' cannot be kept: {why}"))
     })?;
-    let name = credentials_document(tenant);
     let document = change.decide(&name, "set credentials", Subject::Credentials(sealed)).await?;
     change.commit().await?;
     told(&document).ok_or_else(|| unknown(tenant))

@@ -15,12 +15,15 @@ pub struct NewCredentials {
     /// Of keys that are lent for a while; it is kept as the secret is.
     #[serde(default)]
     pub session_token: String,
-    /// Empty: the nodes' own.
+    /// Empty: that which it has, or else the nodes' own.
     #[serde(default)]
     pub region: String,
-    /// The URL of the store; empty: the nodes' own.
+    /// The URL of the store; empty: that which it has, or else the nodes' own.
     #[serde(default)]
     pub endpoint: String,
+    /// Take another endpoint than the tenant's credentials have now, which reaches the same objects.
+    #[serde(default)]
+    pub force: bool,
 }
 
 impl fmt::Debug for NewCredentials {

@@ -298,7 +298,7 @@ async fn credentials_go_in_and_their_secrets_never_come_out() {
     let handle = start(config, Environment::listen("127.0.0.1:0", None).await.unwrap()).await.unwrap();
     let served = Served { handle, http, _place };
     assert_eq!(served.call("GET", path, None).await.0, 404, "none was kept");
-    let (status, set) = served.call("PUT", path, Some(wanted)).await;
+    let (status, set) = served.call("PUT", path, Some(wanted.clone())).await;
     let told = (&set["access_key_id"], &set["has_session_token"], &set["tenant"]);
     assert_eq!((status, told), (200, (&json!("AKIA1"), &json!(true), &json!("acme"))), "{set}");
     assert_eq!(served.get(path).await, set);
@@ -319,6 +319,24 @@ async fn credentials_go_in_and_their_secrets_never_come_out() {
         let error = told["error"].as_str().unwrap();
         assert!(status == 400 && error.contains(why) && !error.contains("heim"), "{told}");
     }
+    let with = |field: &str, value: serde_json::Value| {
+        let mut wanted = wanted.clone();
+        wanted[field] = value;
+        wanted
+    };
+    assert_eq!(served.call("PUT", path, Some(with("region", json!("eu-west-1")))).await.0, 200);
+    let elsewhere = with("endpoint", json!("https://s3.example.com"));
+    let (status, told) = served.call("PUT", path, Some(elsewhere.clone())).await;
+    assert!(status == 409 && told["error"].as_str().unwrap().contains("that of the nodes"), "{told}");
+    let mut forced = elsewhere;
+    forced["force"] = json!(true);
+    assert_eq!(served.call("PUT", path, Some(forced)).await.0, 200);
+    let (_, set) = served.call("PUT", path, Some(wanted.clone())).await;
+    assert_eq!(
+        (&set["region"], &set["endpoint"]),
+        (&json!("eu-west-1"), &json!("https://s3.example.com")),
+        "what is not named stays"
+    );
     let audit = served.get("audit").await.to_string();
     assert!(
         audit.contains("set credentials") && audit.contains("AKIA1") && !audit.contains("geheim"),
@@ -329,6 +347,9 @@ async fn credentials_go_in_and_their_secrets_never_come_out() {
     assert_eq!(kept.open(&secret_keys()).unwrap().session_token, "marke");
     assert!(!held.signed.document.windows(6).any(|bytes| bytes == b"geheim"));
 
+    assert_eq!(served.call("DELETE", "tenants/acme", None).await.0, 200);
+    assert_eq!(served.call("PUT", "tenants/acme", Some(json!({}))).await.0, 200);
+    assert_eq!(served.call("GET", path, None).await.0, 404, "they are of the tenant before");
     assert_eq!(served.call("DELETE", "tenants/acme", None).await.0, 200);
     assert_eq!(
         served.call("DELETE", path, None).await.1["access_key_id"],

@@ -18,6 +18,13 @@ pub(crate) fn option_of(name: &str) -> &str {
     name.strip_prefix(SEALED).unwrap_or(name)
 }
 
+/// Which key a secret is encrypted with, for operators; `None`: with none.
+pub(crate) fn key_of(name: &str, kept: &str) -> Option<String> {
+    name.strip_prefix(SEALED)?;
+    let bytes = STANDARD.decode(kept).ok()?;
+    Some(Sealed::decode(&*bytes).ok()?.key_id)
+}
+
 /// A server of a tenant as it is kept.
 pub(super) fn seal(keys: &SecretKeys, tenant: &str, mut server: ForeignServer) -> Result<ForeignServer> {
     if keys.ids().next().is_none() {
@@ -67,6 +74,9 @@ mod tests {
         assert!(!kept.encode_to_vec().windows(6).any(|bytes| bytes == b"geheim"));
         assert_eq!(kept.secrets.keys().map(|name| option_of(name)).collect::<Vec<_>>(), ["password"]);
         assert_eq!(open(&keys, "acme", &kept).unwrap(), server());
+        let id = kept.secrets.iter().find_map(|(name, secret)| key_of(name, secret));
+        assert_eq!(id.as_deref(), keys.ids().next());
+        assert_eq!(key_of("password", "geheim"), None);
         let moved = ForeignServer { name: "other".into(), ..kept.clone() };
         for (keys, tenant, server, why) in [
             (&keys, "zeta", &kept, "the password of server pg: it is damaged"),

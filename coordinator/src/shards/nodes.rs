@@ -4,10 +4,11 @@ use super::Holdings;
 use super::leaving::{is_drained, order};
 use super::seating::{NodeView, Seating, seat};
 use crate::catalog::{CatalogState, CatalogStore};
-use crate::credentials::TenantCredentials;
+use crate::credentials::{TenantCredentials, ToldVersions};
 use crate::error::{Error, Result};
 use crate::losses::{Fate, LostShard};
 use flight_proto::catalog::{Change, Command, SetShard, Shard, ShardStatus};
+use flight_proto::credentials::StoreAccess;
 use flight_proto::node::{Heartbeat, Load, Orders, StoreUse, VersionName, Wanted};
 use flight_proto::policy::DEFAULT_TENANT;
 use network::{Peers, Versions};
@@ -62,6 +63,9 @@ pub(super) struct Known {
     pub(super) alive: bool,
     holdings_revision: u64,
     hydrated_revision: u64,
+    /// Of the catalog: what that has of tenants' credentials this coordinator itself has told it. Another may lack the key.
+    told_revision: u64,
+    told_versions: ToldVersions,
     pub(super) holdings: Holdings,
     hydrations: Vec<Hydration>,
     /// What it told last.
@@ -128,7 +132,11 @@ impl Nodes {
             }
             None => None,
         };
-        let (holdings_revision, changed) = {
+        // One that has missed an answer tells all.
+        let has_missed =
+            heartbeat.hydrations.is_some() && (heartbeat.holdings_revision == 0 || holdings.is_some());
+        let behind = heartbeat.wanted_revision < snapshot.revision();
+        let (holdings_revision, changed, (access, told_all)) = {
             let mut known = self.known.lock();
             let node = known.entry(heartbeat.shard).or_insert_with(|| Known {
                 incarnation: 0,
@@ -140,6 +148,8 @@ impl Nodes {
                 alive: false,
                 holdings_revision: 0,
                 hydrated_revision: 0,
+                told_revision: 0,
+                told_versions: ToldVersions::default(),
                 holdings: Arc::default(),
                 hydrations: Vec::new(),
                 load: None,
@@ -149,6 +159,9 @@ impl Nodes {
             if node.incarnation != heartbeat.incarnation {
                 (node.holdings_revision, node.holdings, changed) = (0, Arc::default(), true);
                 (node.load, node.store) = (None, Vec::new());
+            }
+            if node.incarnation != heartbeat.incarnation || has_missed {
+                (node.told_revision, node.told_versions) = (0, ToldVersions::default());
             }
             changed |= node.address != heartbeat.address;
             node.incarnation = heartbeat.incarnation;
@@ -167,13 +180,25 @@ impl Nodes {
                 changed |= node.holdings != holdings;
                 (node.holdings, node.holdings_revision) = (holdings, heartbeat.holdings_revision);
             }
-            (node.holdings_revision, changed)
+            let is_told = node.told_revision >= snapshot.revision() || is_drained(&snapshot, heartbeat.shard);
+            let news = match is_told {
+                true => (Vec::new(), true),
+                false => self.credentials.news(&snapshot, &mut node.told_versions),
+            };
+            if !is_told && news.1 {
+                node.told_revision = snapshot.revision();
+            }
+            (node.holdings_revision, changed, news)
         };
         if changed {
             self.changed();
         }
-        let behind = heartbeat.wanted_revision < snapshot.revision();
-        let wanted = behind.then(|| self.wanted(&snapshot, heartbeat.shard));
+        // What is wanted is not told before all that it is read by. Of revision 0 nothing is wanted.
+        let wanted = match behind && told_all {
+            true => Some(self.wanted(&snapshot, heartbeat.shard, access)),
+            false if access.is_empty() => None,
+            false => Some(Wanted { access, ..Wanted::default() }),
+        };
         let members = self.catalog.status().members.into_iter();
         let lacking = heartbeat.hydrated_revision < snapshot.revision();
         let others = self.alive().into_iter().filter(|node| lacking && node.id != heartbeat.shard);
@@ -190,7 +215,7 @@ impl Nodes {
     }
 
     /// What the shards are to hold by that state of the catalog, as it is told to one of them.
-    fn wanted(&self, snapshot: &CatalogState, shard: u64) -> Wanted {
+    fn wanted(&self, snapshot: &CatalogState, shard: u64, access: Vec<StoreAccess>) -> Wanted {
         let tenants = snapshot.tenants();
         let versions = tenants.flat_map(|tenant| {
             snapshot.datasets(tenant).into_iter().filter_map(|dataset| {
@@ -203,7 +228,7 @@ impl Nodes {
             dealing: Some(dealing_of(&self.set(snapshot), &self.options.hydration)),
             versions: versions.collect(),
             nothing: is_drained(snapshot, shard),
-            access: snapshot.tenants().filter_map(|tenant| self.credentials.told(snapshot, tenant)).collect(),
+            access,
         }
     }
 

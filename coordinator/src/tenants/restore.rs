@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::upgrade;
 use flight_proto::catalog::{Change, Command, Restored};
 use flight_proto::policy::{DEFAULT_TENANT, check_tenant_name};
+use futures::{StreamExt, stream};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +19,13 @@ const COPY_DELAY: Duration = Duration::from_millis(500);
 const NUMBER_MOST: u64 = 1 << 53;
 /// Nor are those of which the catalog has not given nearly as high ones.
 const NUMBERS_AHEAD: u64 = 1_000_000;
+/// How many numbers are passed over where a tenant's folder could not be read: it may have some that nobody knows of.
+const NUMBERS_UNREAD: u64 = 1_000_000;
+
+/// Tenants whose folders are listed at once.
+const LISTS: usize = 16;
+/// How long the store of a tenant's own credentials may take to list its folder: the others wait for it.
+const OWN_LIST: Duration = Duration::from_secs(20);
 
 impl Tenants {
     /// Brings the catalog up to what the object store holds, and every dataset onto the shards.
@@ -50,16 +58,37 @@ impl Tenants {
         };
         tenants.push(DEFAULT_TENANT.into());
         tenants.retain(|tenant| check_tenant_name(tenant).is_ok());
+        tenants.sort_unstable();
+        tenants.dedup();
         let mut stored = BTreeMap::new();
-        for tenant in tenants {
-            let mut ids = match self.manifests.datasets(&tenant).await {
+        let policy = snapshot.policy();
+        let list = |tenant: String| async move {
+            let listing = self.manifests.datasets(&tenant);
+            let listed = match policy.has_credentials(&tenant) {
+                true => tokio::time::timeout(OWN_LIST, listing).await.unwrap_or_else(|_| {
+                    let seconds = OWN_LIST.as_secs();
+                    Err(Error::Environment(format!("its object store did not answer within {seconds} s")))
+                }),
+                false => listing.await,
+            };
+            (tenant, listed)
+        };
+        let mut lists = stream::iter(tenants).map(list).buffered(LISTS);
+        while let Some((tenant, listed)) = lists.next().await {
+            let has_own = policy.has_credentials(&tenant);
+            let mut ids = match listed {
                 Ok(ids) => ids,
                 // The others have nothing to do with that, and what it lacks comes with a later comparison. Where the catalog is
-                // filled, names must not be given away before it is known why.
-                Err(error @ Error::Denied(_)) if !is_filled || snapshot.policy().has_credentials(&tenant) => {
+                // filled, names must not be given away before it is known why: but a tenant's own credentials stop nobody else.
+                Err(error) if has_own || !is_filled && matches!(error, Error::Denied(_)) => {
                     tracing::warn!(
                         "what the tenant '{tenant}' has in the object store is not looked at: {error}"
                     );
+                    if is_filled {
+                        self.default()
+                            .datasets
+                            .see(&[snapshot.last_dataset().saturating_add(NUMBERS_UNREAD)]);
+                    }
                     Vec::new()
                 }
                 Err(error) => return Err(error),
@@ -142,6 +171,28 @@ impl Tenants {
             tracing::debug!("a change is not seen here yet: {error}");
         }
         Ok(reply)
+    }
+
+    /// Brings in what is absent of a tenant whose credentials were set, until the catalog is closed. Where shards are nodes of
+    /// their own they try again themselves.
+    pub(crate) async fn follow_credentials(self: Arc<Tenants>) {
+        let mut changes = self.catalog().changes();
+        let versions = |snapshot: &CatalogState| -> BTreeMap<String, u64> {
+            let policy = snapshot.policy();
+            let versions = snapshot.tenants().filter_map(|name| Some((name, policy.credentials(name)?.0)));
+            versions.map(|(name, version)| (name.to_string(), version)).collect()
+        };
+        let mut before = versions(&changes.borrow_and_update());
+        while changes.changed().await.is_ok() {
+            let now = versions(&changes.borrow_and_update());
+            for datasets in self.all() {
+                let name: &str = datasets.tenant();
+                if now.get(name) != before.get(name) {
+                    tokio::spawn(async move { datasets.bring_absent().await });
+                }
+            }
+            before = now;
+        }
     }
 
     /// Copies the catalog to the object store after each change, until the catalog is closed.

@@ -58,11 +58,14 @@ impl Access {
         use AmazonS3ConfigKey as Key;
         let own = own.into_iter().filter_map(|(name, value)| Some((name.parse::<Key>().ok()?, value)));
         let kept = own.filter(|(key, _)| match key {
-            Key::AccessKeyId | Key::SecretAccessKey | Key::Token | Key::SkipSignature => false,
-            Key::RoleArn | Key::RoleSessionName | Key::WebIdentityTokenFile => false,
             Key::Region | Key::DefaultRegion => self.region.is_empty(),
             Key::Endpoint | Key::S3Endpoint => self.endpoint.is_empty(),
-            _ => true,
+            // How it is spoken, by whomever. All else may say who the node is, or be secret, as keys that objects are encrypted
+            // with.
+            Key::Client(_) | Key::VirtualHostedStyleRequest | Key::UnsignedPayload => true,
+            Key::Checksum | Key::CopyIfNotExists | Key::ConditionalPut => true,
+            Key::DisableTagging | Key::DisableBulkDelete | Key::S3Express | Key::RequestPayer => true,
+            _ => false,
         });
         let given = [
             (Key::AccessKeyId, &self.access_key_id),
@@ -108,6 +111,13 @@ impl Given {
         if is_news {
             all.insert(tenant, (version, access));
         }
+    }
+}
+
+impl Given {
+    /// Whether a tenant has credentials of its own, of use or not.
+    pub(crate) fn has_own(&self, tenant: &str) -> bool {
+        !matches!(self.of(tenant), Ok(None))
     }
 }
 
@@ -172,6 +182,12 @@ mod tests {
             ("aws_session_token", "node"),
             ("aws_skip_signature", "true"),
             ("aws_role_arn", "node"),
+            ("aws_server_side_encryption", "sse-c"),
+            ("aws_sse_customer_key_base64", "node"),
+            ("aws_sse_kms_key_id", "node"),
+            ("aws_container_credentials_full_uri", "http://node"),
+            ("aws_allow_http", "true"),
+            ("aws_virtual_hosted_style_request", "true"),
             ("aws_region", "us-east-1"),
             ("aws_default_region", "us-east-1"),
             ("aws_endpoint", "http://store"),
@@ -179,6 +195,8 @@ mod tests {
         ];
         let settings = access.settings(own.map(|(name, value)| (name.to_string(), value.to_string())));
         let expected = [
+            (Key::Client(object_store::ClientConfigKey::AllowHttp), "true"),
+            (Key::VirtualHostedStyleRequest, "true"),
             (Key::Endpoint, "http://store"),
             (Key::AccessKeyId, "AKIA1"),
             (Key::SecretAccessKey, "half"),

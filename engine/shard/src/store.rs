@@ -9,13 +9,13 @@ use object_store::aws::AmazonS3Builder;
 use object_store::local::LocalFileSystem;
 use object_store::memory::InMemory;
 use object_store::path::Path;
-use object_store::{ObjectStore, parse_url_opts};
+use object_store::{ObjectStore, RetryConfig, parse_url_opts};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, UNIX_EPOCH};
 
 /// The stores that this process has open, as the node itself has them or as a tenant does ([`Stores::of`]). `memory:`
 /// stores live as long as this does.
@@ -41,8 +41,12 @@ struct Shared {
 
 type Opened = (Arc<Access>, Arc<dyn ObjectStore>);
 
-/// URL, size, ETag, time of change and generation: what tells a file from another, or from itself after a change.
-type Identity = (String, u64, String, i64, u64);
+/// URL, size, ETag, time of change and generation: what tells a file from another, or from itself after a change. Before
+/// them the tenant and the endpoint that it alone reaches the file by: another's file may be called the same.
+type Identity = (Option<(String, String)>, String, u64, String, i64, u64);
+
+/// How often, and for how long, a request by a tenant's own credentials is tried again: others may wait for it.
+const OWN_RETRIES: (usize, Duration) = (5, Duration::from_secs(15));
 
 /// Footers that are remembered at once; past that all are forgotten.
 const FOOTERS: usize = 4096;
@@ -119,15 +123,24 @@ impl Stores {
     }
 
     pub(crate) fn known_footer(&self, file: &File) -> Option<Arc<Footer>> {
-        self.shared.footers.lock().get(&identity(file)).cloned()
+        self.shared.footers.lock().get(&self.identity(file)).cloned()
     }
 
     pub(crate) fn remember_footer(&self, file: &File, footer: Arc<Footer>) {
+        let identity = self.identity(file);
         let mut footers = self.shared.footers.lock();
         if footers.len() >= FOOTERS {
             footers.clear();
         }
-        footers.insert(identity(file), footer);
+        footers.insert(identity, footer);
+    }
+
+    fn identity(&self, file: &File) -> Identity {
+        let base = Url::parse(&file.url).map(|url| url.base).unwrap_or_default();
+        // Whose credentials cannot be used reads nothing.
+        let own = self.access(&base).ok().flatten();
+        let own = own.map(|access| (access.tenant.clone(), access.endpoint.clone()));
+        (own, file.url.clone(), file.size_bytes, file.etag.clone(), file.modified_at_us, file.generation)
     }
 
     pub(crate) fn place(&self, base: &str, path: Path) -> Result<Place> {
@@ -187,6 +200,9 @@ impl Shared {
             settings.into_iter().fold(AmazonS3Builder::new().with_url(base), |builder, (key, value)| {
                 builder.with_config(key, value)
             });
+        let (max_retries, retry_timeout) = OWN_RETRIES;
+        let builder =
+            builder.with_retry(RetryConfig { max_retries, retry_timeout, ..RetryConfig::default() });
         let built = builder.build().map_err(|error| {
             let (tenant, why) = (&access.tenant, access.without_secrets(&error.to_string()));
             let why = format!(
@@ -295,10 +311,6 @@ fn etag_of(metadata: &std::fs::Metadata) -> String {
     let changed = metadata.modified().ok().and_then(|at| at.duration_since(UNIX_EPOCH).ok());
     let micros = changed.unwrap_or_default().as_micros();
     format!("\"{:x}-{micros:x}-{:x}\"", metadata.ino(), metadata.len())
-}
-
-fn identity(file: &File) -> Identity {
-    (file.url.clone(), file.size_bytes, file.etag.clone(), file.modified_at_us, file.generation)
 }
 
 /// The URL of an object.

@@ -3,11 +3,12 @@
 
 use crate::credentials::Access;
 use async_trait::async_trait;
+use futures::FutureExt;
 use futures::stream::{BoxStream, StreamExt, TryStreamExt};
 use object_store::path::Path;
 use object_store::{
-    CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
-    PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
+    CopyOptions, Error, GetOptions, GetResult, GetResultPayload, ListResult, MultipartUpload, ObjectMeta,
+    ObjectStore, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result, UploadPart,
 };
 use std::fmt;
 use std::sync::Arc;
@@ -45,14 +46,23 @@ impl TenantStore {
             Error::Generic { .. } => REFUSALS.iter().any(|word| text.contains(word)),
             _ => return error,
         };
-        let cause = self.access.without_secrets(&text);
-        if !refused {
-            let is_clean = cause == text;
-            return if is_clean { error } else { Error::Generic { store: "S3", source: cause.into() } };
-        }
-        let Access { tenant, access_key_id, .. } = &*self.access;
+        let Access { tenant, access_key_id, region, endpoint, .. } = &*self.access;
         let path = path.map_or("", |path| path.as_ref());
+        let cause = self.access.without_secrets(&text);
         let cause: String = cause.chars().take(CAUSE_CHARACTERS).collect();
+        if !refused {
+            let or_nodes =
+                |text: &str| if text.is_empty() { "the nodes' own".into() } else { text.to_string() };
+            let advice = advice(&cause).map_or(String::new(), |advice| format!(" ({advice})"));
+            let why = format!(
+                "by the credentials of the tenant '{tenant}' (access key id {access_key_id}, endpoint {}, region {}) it was to \
+                 {what} {}/{path}, which failed{advice}. It says: {cause}",
+                or_nodes(endpoint),
+                or_nodes(region),
+                self.base
+            );
+            return Error::Generic { store: "S3", source: why.into() };
+        }
         let why = format!(
             "the object store refuses the credentials of the tenant '{tenant}' (access key id {access_key_id}) as it is to \
              {what} {}/{path}: see to it that the key may do that, or set others with `tundra tenant credentials set \
@@ -60,6 +70,51 @@ impl TenantStore {
             self.base
         );
         Error::PermissionDenied { path: path.into(), source: why.into() }
+    }
+}
+
+/// What to do about a failure that tells little.
+fn advice(cause: &str) -> Option<&'static str> {
+    let has = |words: &[&str]| words.iter().any(|word| cause.contains(word));
+    if has(&["redirect", "Redirect", "301 "]) {
+        return Some(
+            "the bucket is in another region: name it with --region of `tundra tenant credentials set`",
+        );
+    }
+    // An answer to HEAD has no words of its own.
+    if has(&["400 Bad Request"]) {
+        return Some("an expired session token is told so, or a region that is wrong: set them again");
+    }
+    let unreachable =
+        ["error sending request", "onnection", "dns error", "timed out", "URL scheme is not allowed"];
+    has(&unreachable).then_some(
+        "the endpoint is not reached: see whether it is right, and whether nodes may use it; plain HTTP needs AWS_ALLOW_HTTP",
+    )
+}
+
+/// Parts of an object, whose errors are told as those of whole ones.
+#[derive(Debug)]
+struct TenantUpload {
+    inner: Box<dyn MultipartUpload>,
+    store: TenantStore,
+    path: Path,
+}
+
+#[async_trait]
+impl MultipartUpload for TenantUpload {
+    fn put_part(&mut self, data: PutPayload) -> UploadPart {
+        let (part, store, path) = (self.inner.put_part(data), self.store.clone(), self.path.clone());
+        async move { part.await.map_err(|error| store.explained("write", Some(&path), error)) }.boxed()
+    }
+
+    async fn complete(&mut self) -> Result<PutResult> {
+        let completed = self.inner.complete().await;
+        completed.map_err(|error| self.store.explained("write", Some(&self.path), error))
+    }
+
+    async fn abort(&mut self) -> Result<()> {
+        let aborted = self.inner.abort().await;
+        aborted.map_err(|error| self.store.explained("delete parts of", Some(&self.path), error))
     }
 }
 
@@ -88,12 +143,22 @@ impl ObjectStore for TenantStore {
         options: PutMultipartOptions,
     ) -> Result<Box<dyn MultipartUpload>> {
         let begun = self.inner.put_multipart_opts(path, options).await;
-        begun.map_err(|error| self.explained("write", Some(path), error))
+        let inner = begun.map_err(|error| self.explained("write", Some(path), error))?;
+        Ok(Box::new(TenantUpload { inner, store: self.clone(), path: path.clone() }))
     }
 
     async fn get_opts(&self, path: &Path, options: GetOptions) -> Result<GetResult> {
         let got = self.inner.get_opts(path, options).await;
-        got.map_err(|error| self.explained("read", Some(path), error))
+        let mut got = got.map_err(|error| self.explained("read", Some(path), error))?;
+        got.payload = match got.payload {
+            GetResultPayload::Stream(stream) => {
+                let (store, path) = (self.clone(), path.clone());
+                let told = stream.map_err(move |error| store.explained("read", Some(&path), error));
+                GetResultPayload::Stream(told.boxed())
+            }
+            file => file,
+        };
+        Ok(got)
     }
 
     fn delete_stream(&self, paths: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
@@ -148,7 +213,16 @@ mod tests {
         let generic = |text: &str| Error::Generic { store: "S3", source: text.to_string().into() };
         assert!(refused(generic("400: ExpiredToken")).contains("tenant 'acme'"));
         assert!(!refused(generic("500: marke")).contains("marke"));
-        assert_eq!(refused(generic("500: x")), generic("500: x").to_string());
+        for (cause, advice) in [
+            ("500: x", "endpoint the nodes' own"),
+            ("400 Bad Request", "expired session token"),
+            ("Received redirect without LOCATION", "--region"),
+            ("error sending request", "the endpoint is not reached"),
+        ] {
+            let told = refused(generic(cause));
+            let named = ["tenant 'acme'", "AKIA1", "read s3://lake/acme/1", cause, advice];
+            assert!(named.iter().all(|part| told.contains(part)), "{told}");
+        }
         let missing = Error::NotFound { path: "acme/1".into(), source: "404".into() };
         assert!(matches!(store.explained("read", None, missing), Error::NotFound { .. }));
     }

@@ -14,10 +14,11 @@ use flight_proto::node::{
     self, Dealing, Heartbeat, Held, Holdings, Hydrate, Orders, Service, VersionName, Wanted,
 };
 use parking_lot::Mutex;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tracing::Instrument;
 
@@ -35,6 +36,8 @@ const PREPARED: Duration = Duration::from_secs(120);
 const TIDY: Duration = Duration::from_secs(1);
 /// How soon what failed is tried again, at first and at most.
 const RETRY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
+/// How often in a row the store of a tenant's own credentials has failed before nobody waits for that tenant any more.
+const OWN_FAILURES: u32 = 3;
 /// How long a coordinator may take to read a manifest.
 const READING: Duration = Duration::from_secs(30);
 
@@ -43,6 +46,8 @@ const READING: Duration = Duration::from_secs(30);
 pub(super) struct Told {
     state: Mutex<State>,
     news: Notify,
+    /// Something else is wanted, or credentials were told.
+    learned: Notify,
     /// Held, shared, while segments are built.
     building: tokio::sync::RwLock<()>,
 }
@@ -59,6 +64,10 @@ struct State {
     prepared: HashMap<VersionId, Instant>,
     /// Held as dealt so; `true`: with what was held before.
     done: HashMap<VersionId, (Dealing, bool)>,
+    /// Tenants with credentials of their own whose versions are brought in at the moment, beside all others.
+    apart: HashSet<String>,
+    /// How often in a row that failed by their stores.
+    failures: HashMap<String, u32>,
     /// One a dataset that is being hydrated.
     turns: HashMap<(String, u64), Arc<tokio::sync::Mutex<()>>>,
 }
@@ -177,6 +186,7 @@ impl Node {
             state.shards = orders.shards;
         }
         let known = state.wanted.as_ref().map_or(0, |wanted| wanted.revision);
+        let has_news = orders.wanted.is_some();
         if let Some(mut wanted) = orders.wanted {
             let given = self.shard.environment().stores.given();
             std::mem::take(&mut wanted.access).into_iter().for_each(|access| given.take(access));
@@ -186,15 +196,22 @@ impl Node {
         }
         drop(state);
         self.told.news.notify_one();
+        if has_news {
+            self.told.learned.notify_one();
+        }
     }
 
     /// Brings about what is wanted, for as long as it is polled.
     pub(super) async fn follow(self: Arc<Node>) {
         let mut swept = false;
         let mut pause = RETRY.0;
+        let mut apart = JoinSet::new();
+        // Those of a `follow` that is not polled any more were ended.
+        self.told.state.lock().apart.clear();
         loop {
+            while apart.try_join_next().is_some() {}
             let news = self.told.news.notified();
-            match self.hydrate_wanted().await {
+            match self.hydrate_wanted(&mut apart).await {
                 Ok(whole) => {
                     pause = RETRY.0;
                     // Files of what is being built are not known yet.
@@ -212,8 +229,11 @@ impl Node {
                 }
                 Err(error) => {
                     tracing::warn!("what is wanted could not be brought in: {error}; trying again");
-                    tokio::time::sleep(pause).await;
-                    pause = (pause * 2).min(RETRY.1);
+                    tokio::select! {
+                        () = tokio::time::sleep(pause) => pause = (pause * 2).min(RETRY.1),
+                        // It may be what was lacking.
+                        () = self.told.learned.notified() => {}
+                    }
                 }
             }
         }
@@ -228,8 +248,10 @@ impl Node {
         }
     }
 
-    /// Hydrates what is wanted and not held; `false` where this shard is not among those that are to hold anything.
-    async fn hydrate_wanted(&self) -> Result<bool> {
+    /// Hydrates what is wanted and not held; `false` where this shard is not among those that are to hold anything, or some
+    /// is still brought in beside. What tenants read by credentials of their own is: their stores are not this node's, and
+    /// may fail or not answer.
+    async fn hydrate_wanted(self: &Arc<Node>, apart: &mut JoinSet<()>) -> Result<bool> {
         let (wanted, settled) = {
             let state = self.told.state.lock();
             let Some(wanted) = state.wanted.clone() else { return Ok(false) };
@@ -242,30 +264,91 @@ impl Node {
         // What drains keeps what it holds until it is told to hold nothing.
         let keep = !settled || own.is_some_and(|member| member.weight == 0);
         let mut failed = None;
+        let mut own: BTreeMap<&str, Vec<VersionName>> = BTreeMap::new();
         for name in wanted.versions.iter().filter(|_| takes_part) {
-            let id = VersionId::from(name.clone());
-            let done = self.told.state.lock().done.get(&id).cloned();
-            if done.is_some_and(|(known, kept)| known == *dealing && (!kept || keep)) {
+            if self.is_done(name, dealing, keep) {
                 continue;
             }
-            let brought = async {
-                let manifest = self.manifest(name).await?;
-                let span = spans::of_hydration(self, &manifest, "");
-                let others = self.others();
-                let bringing = self.bring_in(&manifest, dealing, keep, Some(&others));
-                spans::of_outcome(bringing).instrument(span).await
-            };
-            if let Err(error) = brought.await {
+            if self.shard.environment().stores.given().has_own(&name.tenant) {
+                own.entry(&name.tenant).or_default().push(name.clone());
+            } else if let Err(error) = self.bring_wanted(name, dealing, keep).await {
                 // The others may fare better.
                 failed = Some(error);
+            }
+        }
+        let is_whole = own.is_empty();
+        // Before it is looked who has failed: who ends meanwhile tells of news.
+        let waits = {
+            let state = self.told.state.lock();
+            own.keys().any(|&tenant| !is_given_up(&state, tenant))
+        };
+        for (tenant, names) in own {
+            if self.told.state.lock().apart.insert(tenant.into()) {
+                let (node, dealing) = (self.clone(), dealing.clone());
+                let tenant = tenant.to_string();
+                apart.spawn(async move { node.bring_apart(&tenant, &names, &dealing, keep).await });
             }
         }
         if let Some(error) = failed {
             return Err(error);
         }
-        let mut state = self.told.state.lock();
-        state.hydrated_revision = state.hydrated_revision.max(wanted.revision);
-        Ok(takes_part)
+        if !waits {
+            let mut state = self.told.state.lock();
+            state.hydrated_revision = state.hydrated_revision.max(wanted.revision);
+        }
+        Ok(takes_part && is_whole)
+    }
+
+    fn is_done(&self, name: &VersionName, dealing: &Dealing, keep: bool) -> bool {
+        let done = self.told.state.lock().done.get(&VersionId::from(name.clone())).cloned();
+        done.is_some_and(|(known, kept)| known == *dealing && (!kept || keep))
+    }
+
+    async fn bring_wanted(&self, name: &VersionName, dealing: &Dealing, keep: bool) -> Result<VersionId> {
+        let manifest = self.manifest(name).await?;
+        let span = spans::of_hydration(self, &manifest, "");
+        let others = self.others();
+        let bringing = self.bring_in(&manifest, dealing, keep, Some(&others));
+        spans::of_outcome(bringing).instrument(span).await
+    }
+
+    /// Brings in versions of a tenant with credentials of its own, and pauses where that fails.
+    async fn bring_apart(&self, tenant: &str, names: &[VersionName], dealing: &Dealing, keep: bool) {
+        let mut failed = None;
+        for name in names {
+            match self.bring_wanted(name, dealing, keep).await {
+                Ok(_) => {}
+                // By the same credentials the others would fail, too, and each after a while.
+                Err(error @ Error::Store { .. }) => {
+                    failed = Some(error);
+                    break;
+                }
+                Err(error) => failed = Some(error),
+            }
+        }
+        let pause = {
+            let mut state = self.told.state.lock();
+            match &failed {
+                Some(Error::Store { .. }) => {
+                    let failures = state.failures.entry(tenant.into()).or_default();
+                    *failures = failures.saturating_add(1);
+                    Some((RETRY.0 * (1 << (*failures).min(8))).min(RETRY.1))
+                }
+                // Nobody else's store is asked for it; but it is no matter of credentials.
+                Some(_) => Some(RETRY.1),
+                None => {
+                    state.failures.remove(tenant);
+                    None
+                }
+            }
+        };
+        self.told.news.notify_one();
+        if let (Some(error), Some(pause)) = (failed, pause) {
+            tracing::warn!("what the tenant '{tenant}' wants could not be brought in: {error}; trying again");
+            tokio::time::sleep(pause).await;
+        }
+        self.told.state.lock().apart.remove(tenant);
+        self.told.news.notify_one();
     }
 
     /// Those who may have segments that this shard is to hold.
@@ -371,4 +454,9 @@ impl Node {
             }
         }
     }
+}
+
+/// Whether a tenant's own store has failed so often that nobody waits for it: it is still tried.
+fn is_given_up(state: &State, tenant: &str) -> bool {
+    state.failures.get(tenant).is_some_and(|&failures| failures >= OWN_FAILURES)
 }
