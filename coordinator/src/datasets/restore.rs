@@ -91,6 +91,20 @@ impl Datasets {
 
     /// Brings in what is absent, by credentials that the tenant has got meanwhile.
     pub(crate) async fn bring_absent(&self) {
+        let unread = self.ground.shared.unread.lock().contains(&*self.tenant);
+        if unread {
+            let listed = self.manifests.datasets(&self.tenant).await;
+            let found = match listed {
+                Ok(ids) => {
+                    self.see(&ids);
+                    self.reconcile(&ids).await
+                }
+                Err(error) => Err(error),
+            };
+            if let Err(error) = found {
+                tracing::warn!("what the tenant '{}' has is not known yet: {error}", self.tenant);
+            }
+        }
         for dataset in self.catalog().snapshot().datasets(&self.tenant) {
             let _turn = self.turn(&dataset.schema, &dataset.name).await;
             if !self.is_absent(dataset.id) {

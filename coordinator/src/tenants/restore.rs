@@ -84,6 +84,7 @@ impl Tenants {
                     tracing::warn!(
                         "what the tenant '{tenant}' has in the object store is not looked at: {error}"
                     );
+                    self.ground.shared.unread.lock().insert(tenant.clone());
                     if is_filled {
                         self.default()
                             .datasets

@@ -17,7 +17,7 @@ use parking_lot::Mutex;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tracing::Instrument;
@@ -38,6 +38,8 @@ const TIDY: Duration = Duration::from_secs(1);
 const RETRY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
 /// How often in a row the store of a tenant's own credentials has failed before nobody waits for that tenant any more.
 const OWN_FAILURES: u32 = 3;
+/// Tenants with credentials of their own whose versions are brought in at once.
+const OWN_AT_ONCE: usize = 4;
 /// How long a coordinator may take to read a manifest.
 const READING: Duration = Duration::from_secs(30);
 
@@ -205,11 +207,11 @@ impl Node {
     pub(super) async fn follow(self: Arc<Node>) {
         let mut swept = false;
         let mut pause = RETRY.0;
-        let mut apart = JoinSet::new();
+        let mut apart = Apart::default();
         // Those of a `follow` that is not polled any more were ended.
         self.told.state.lock().apart.clear();
         loop {
-            while apart.try_join_next().is_some() {}
+            while apart.tasks.try_join_next().is_some() {}
             let news = self.told.news.notified();
             match self.hydrate_wanted(&mut apart).await {
                 Ok(whole) => {
@@ -251,7 +253,7 @@ impl Node {
     /// Hydrates what is wanted and not held; `false` where this shard is not among those that are to hold anything, or some
     /// is still brought in beside. What tenants read by credentials of their own is: their stores are not this node's, and
     /// may fail or not answer.
-    async fn hydrate_wanted(self: &Arc<Node>, apart: &mut JoinSet<()>) -> Result<bool> {
+    async fn hydrate_wanted(self: &Arc<Node>, apart: &mut Apart) -> Result<bool> {
         let (wanted, settled) = {
             let state = self.told.state.lock();
             let Some(wanted) = state.wanted.clone() else { return Ok(false) };
@@ -264,39 +266,42 @@ impl Node {
         // What drains keeps what it holds until it is told to hold nothing.
         let keep = !settled || own.is_some_and(|member| member.weight == 0);
         let mut failed = None;
-        let mut own: BTreeMap<&str, Vec<VersionName>> = BTreeMap::new();
-        for name in wanted.versions.iter().filter(|_| takes_part) {
-            if self.is_done(name, dealing, keep) {
-                continue;
-            }
-            if self.shard.environment().stores.given().has_own(&name.tenant) {
-                own.entry(&name.tenant).or_default().push(name.clone());
-            } else if let Err(error) = self.bring_wanted(name, dealing, keep).await {
+        let given = self.shard.environment().stores.given();
+        let lacking = wanted.versions.iter().filter(|name| takes_part && !self.is_done(name, dealing, keep));
+        let (own, others): (Vec<&VersionName>, Vec<_>) =
+            lacking.partition(|name| given.has_own(&name.tenant));
+        let mut by_tenant: BTreeMap<&str, Vec<VersionName>> = BTreeMap::new();
+        for name in own {
+            by_tenant.entry(&name.tenant).or_default().push(name.clone());
+        }
+        for (&tenant, names) in &by_tenant {
+            let has_failed = {
+                let mut state = self.told.state.lock();
+                if !state.apart.insert(tenant.into()) {
+                    continue;
+                }
+                state.failures.contains_key(tenant)
+            };
+            let (node, dealing, lane) =
+                (self.clone(), dealing.clone(), apart.lanes[usize::from(has_failed)].clone());
+            let (tenant, names) = (tenant.to_string(), names.clone());
+            apart.tasks.spawn(async move { node.bring_apart(&tenant, &names, &dealing, keep, &lane).await });
+        }
+        for name in others {
+            if let Err(error) = self.bring_wanted(name, dealing, keep).await {
                 // The others may fare better.
                 failed = Some(error);
-            }
-        }
-        let is_whole = own.is_empty();
-        // Before it is looked who has failed: who ends meanwhile tells of news.
-        let waits = {
-            let state = self.told.state.lock();
-            own.keys().any(|&tenant| !is_given_up(&state, tenant))
-        };
-        for (tenant, names) in own {
-            if self.told.state.lock().apart.insert(tenant.into()) {
-                let (node, dealing) = (self.clone(), dealing.clone());
-                let tenant = tenant.to_string();
-                apart.spawn(async move { node.bring_apart(&tenant, &names, &dealing, keep).await });
             }
         }
         if let Some(error) = failed {
             return Err(error);
         }
-        if !waits {
-            let mut state = self.told.state.lock();
+        // Who has ended meanwhile tells of news, and it is looked again.
+        let mut state = self.told.state.lock();
+        if by_tenant.keys().all(|&tenant| is_given_up(&state, tenant)) {
             state.hydrated_revision = state.hydrated_revision.max(wanted.revision);
         }
-        Ok(takes_part && is_whole)
+        Ok(takes_part && by_tenant.is_empty())
     }
 
     fn is_done(&self, name: &VersionName, dealing: &Dealing, keep: bool) -> bool {
@@ -313,7 +318,15 @@ impl Node {
     }
 
     /// Brings in versions of a tenant with credentials of its own, and pauses where that fails.
-    async fn bring_apart(&self, tenant: &str, names: &[VersionName], dealing: &Dealing, keep: bool) {
+    async fn bring_apart(
+        &self,
+        tenant: &str,
+        names: &[VersionName],
+        dealing: &Dealing,
+        keep: bool,
+        lane: &Semaphore,
+    ) {
+        let turn = lane.acquire().await;
         let mut failed = None;
         for name in names {
             match self.bring_wanted(name, dealing, keep).await {
@@ -326,6 +339,7 @@ impl Node {
                 Err(error) => failed = Some(error),
             }
         }
+        drop(turn);
         let pause = {
             let mut state = self.told.state.lock();
             match &failed {
@@ -453,6 +467,20 @@ impl Node {
                 self.shard.drop_version(&id);
             }
         }
+    }
+}
+
+/// What is brought in beside all else.
+struct Apart {
+    tasks: JoinSet<()>,
+    /// How many at once: of tenants that have not failed, and of those that have, which may take long to fail again.
+    lanes: [Arc<Semaphore>; 2],
+}
+
+impl Default for Apart {
+    fn default() -> Apart {
+        let lane = || Arc::new(Semaphore::new(OWN_AT_ONCE));
+        Apart { tasks: JoinSet::new(), lanes: [lane(), lane()] }
     }
 }
 
