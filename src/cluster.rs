@@ -28,6 +28,7 @@ use crate::node::TransportOptions;
 use crate::process::{self, Stop};
 use crate::s3::LocalS3;
 use crate::sample::Sample;
+use crate::secrets::SecretOptions;
 use crate::shard::pool;
 use crate::size::Size;
 use crate::sql::client::{Client, Login};
@@ -89,6 +90,8 @@ pub(crate) struct Options {
     foreign: ForeignOptions,
     #[command(flatten)]
     transport: TransportOptions,
+    #[command(flatten)]
+    secrets: SecretOptions,
     #[command(flatten)]
     control: EmbeddedOptions,
     #[command(flatten)]
@@ -156,6 +159,7 @@ struct Objects {
 
 async fn serve(options: Options, mut stop: Stop) -> Result<(), Failure> {
     let control = options.control.listen().await?;
+    let secret_keys = options.secrets.keys()?;
     let s3 = LocalS3::start_if(options.s3, &options.data, options.object_store.as_deref()).await?;
     let objects = objects(&options, s3.as_ref())?;
     let Cluster { nodes, further } = plan(&options, &objects)?;
@@ -187,7 +191,7 @@ async fn serve(options: Options, mut stop: Stop) -> Result<(), Failure> {
             Some(control) => {
                 let targets = further.clone().map(|further| further as Arc<dyn ScaleTargets>);
                 let targets = targets.unwrap_or_else(|| Arc::new(NoTargets));
-                Some(control.start(&options.data, &http, options.users.first(), targets).await?)
+                Some(control.start(&options.data, &http, options.users.first(), targets, secret_keys).await?)
             }
             None => None,
         };
@@ -281,6 +285,7 @@ fn plan(options: &Options, objects: &Objects) -> Result<Cluster, Failure> {
         arguments.extend(options.limits.arguments());
         arguments.extend(options.foreign.arguments());
         arguments.extend(options.trail.arguments());
+        arguments.extend(options.secrets.arguments()?);
         for url in &options.allow_location {
             arguments.extend(texts(&["--allow-location", url]));
         }

@@ -16,6 +16,7 @@ use control_plane::{Cluster, Config, Environment, HttpCluster, Login};
 
 use crate::Failure;
 use crate::process::{self, Stop};
+use crate::secrets::SecretOptions;
 use crate::telemetry::{TelemetryOptions, metrics};
 use embedded::OperatorOptions;
 use scale::ScaleOptions;
@@ -55,6 +56,8 @@ pub(crate) struct Options {
     #[command(flatten)]
     operators: OperatorOptions,
     #[command(flatten)]
+    secrets: SecretOptions,
+    #[command(flatten)]
     scale: ScaleOptions,
     #[command(flatten)]
     telemetry: TelemetryOptions,
@@ -79,7 +82,8 @@ async fn serve(options: Options, mut stop: Stop) -> Result<(), Failure> {
     let metrics: Option<control_plane::Metrics> = Some(Arc::new(metrics::gather()));
     let environment =
         Environment { scaling, metrics, ..Environment::listen(&options.listen, cluster).await? };
-    let config = Config { database: options.database, operators, ..Config::new(options.data) };
+    let secret_keys = options.secrets.keys()?;
+    let config = Config { database: options.database, operators, secret_keys, ..Config::new(options.data) };
     let handle = tokio::select! {
         handle = control_plane::start(config, environment) => handle?,
         () = stop.requested() => return Ok(()),

@@ -13,6 +13,7 @@ use crate::limits::LimitOptions;
 use crate::machine;
 use crate::node::NodeOptions;
 use crate::process::{self, Stop};
+use crate::secrets::SecretOptions;
 use crate::size::Size;
 use crate::telemetry::TelemetryOptions;
 use crate::trail::TrailOptions;
@@ -42,6 +43,8 @@ pub(crate) struct Options {
     allow_location: Vec<String>,
     #[command(flatten)]
     users: UserOptions,
+    #[command(flatten)]
+    secrets: SecretOptions,
     #[command(flatten)]
     trail: TrailOptions,
     #[command(flatten)]
@@ -156,6 +159,7 @@ pub(crate) fn run(options: Options) -> Result<(), Failure> {
 
 async fn serve(options: Options, mut stop: Stop) -> Result<(), Failure> {
     check_store(&options.object_store)?;
+    let secret_keys = options.secrets.keys()?;
     let count = options.peers.len();
     let members: BTreeMap<u64, String> = options.peers.iter().cloned().collect();
     if members.len() < count {
@@ -171,6 +175,7 @@ async fn serve(options: Options, mut stop: Stop) -> Result<(), Failure> {
         foreign: options.foreign.access(),
         users: options.users.users(),
         audit_export: options.trail.interval(),
+        secret_keys,
         memory_bytes: options.memory.bytes(machine::memory_bytes()),
         concurrency: options.concurrency.map_or(defaults.concurrency, usize::from),
         quarantine: Duration::from_secs(options.quarantine.quarantine.into()),

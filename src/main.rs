@@ -18,6 +18,7 @@ mod s3;
 mod sample;
 mod scale;
 mod schedule;
+mod secrets;
 mod shard;
 mod size;
 mod sql;

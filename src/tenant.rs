@@ -1,5 +1,6 @@
 //! `tundra tenant`: tenants, their API keys and access tokens, from the command line.
 
+mod credentials;
 mod settings;
 mod text;
 
@@ -11,6 +12,7 @@ use crate::Failure;
 use crate::admin::Printer;
 use crate::admin::client::Client;
 use crate::control::Caller;
+use credentials::CredentialsCommand;
 pub(crate) use settings::micros;
 use settings::{Settings, lifetime};
 
@@ -21,6 +23,7 @@ use settings::{Settings, lifetime};
                         tundra tenant set acme --scanned-per-day 5TB\n  tundra tenant set acme --pool acme\n  \
                         tundra tenant key create acme --user etl --role writer --lifetime 90d\n  \
                         tundra tenant token acme --user ann --lifetime 8h\n  \
+                        tundra tenant credentials set acme --access-key-id AKIA… --secret-file acme.secret\n  \
                         tundra tenant list --json | jq -r '.[].name'"
 )]
 pub(crate) struct Options {
@@ -58,6 +61,11 @@ enum Command {
     Key {
         #[command(subcommand)]
         command: KeyCommand,
+    },
+    /// Credentials of its own for the object store
+    Credentials {
+        #[command(subcommand)]
+        command: CredentialsCommand,
     },
     /// Make an access token for a user
     Token {
@@ -113,6 +121,7 @@ async fn ask(client: Client, printer: Printer, command: Command) -> Result<(), F
             return printer.print(&tenants, |tenants| text::tenants(tenants));
         }
         Command::Key { command } => return ask_of_keys(&client, &printer, command).await,
+        Command::Credentials { command } => return credentials::ask(&client, &printer, command).await,
         Command::Token { name, stands_for: StandsFor { user, role }, lifetime } => {
             let wanted = NewToken { tenant: name, user, roles: role, lifetime_s: Some(lifetime) };
             let token: Token = client.send(Method::POST, &["tokens"], &[], &wanted).await?;

@@ -17,6 +17,7 @@ use crate::machine;
 use crate::process::{self, Stop};
 use crate::s3::LocalS3;
 use crate::sample::Sample;
+use crate::secrets::SecretOptions;
 use crate::size::Size;
 use crate::telemetry::TelemetryOptions;
 use crate::trail::TrailOptions;
@@ -66,6 +67,8 @@ pub(crate) struct Options {
     #[command(flatten)]
     foreign: ForeignOptions,
     #[command(flatten)]
+    secrets: SecretOptions,
+    #[command(flatten)]
     control: EmbeddedOptions,
     #[command(flatten)]
     telemetry: TelemetryOptions,
@@ -82,7 +85,8 @@ async fn serve(options: Options, mut stop: Stop) -> Result<(), Failure> {
     let control = options.control.listen().await?;
     let (sample, folder, user) = (options.sample, options.data.clone(), options.users.first());
     let s3 = LocalS3::start_if(options.s3, &options.data, options.object_store.as_deref()).await?;
-    let mut config = options.config();
+    let secret_keys = options.secrets.keys()?;
+    let mut config = Config { secret_keys: secret_keys.clone(), ..options.config() };
     if let Some(s3) = &s3 {
         environment.stores = Stores::with_settings(s3.settings());
         config.object_store = Some(s3.object_store());
@@ -95,9 +99,11 @@ async fn serve(options: Options, mut stop: Stop) -> Result<(), Failure> {
             bring_in(&sample, &handle, threads).await?;
         }
         let control = match (control, handle.http_address()) {
-            (Some(control), Some(http)) => {
-                Some(control.start(&folder, &[format!("http://{http}")], user, Arc::new(NoTargets)).await?)
-            }
+            (Some(control), Some(http)) => Some(
+                control
+                    .start(&folder, &[format!("http://{http}")], user, Arc::new(NoTargets), secret_keys)
+                    .await?,
+            ),
             _ => None,
         };
         Ok::<_, Failure>((handle, control))

@@ -3,6 +3,7 @@
 use crate::cluster::Cluster;
 use crate::error::{Error, Result};
 use crate::scaling::Scaling;
+use flight_proto::sealed::SecretKeys;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +19,8 @@ pub struct Config {
     /// Who may call. Empty: everybody who reaches the address, which is then to be this machine's alone.
     pub operators: Vec<Login>,
     pub intervals: Intervals,
+    /// What secrets are encrypted with before they are kept and published; the coordinators have them, too.
+    pub secret_keys: SecretKeys,
 }
 
 /// How often what is done by the clock.
@@ -77,7 +80,13 @@ impl std::str::FromStr for Login {
 impl Config {
     /// The defaults: SQLite in this folder, no login.
     pub fn new(data: impl Into<PathBuf>) -> Config {
-        Config { data: data.into(), database: None, operators: Vec::new(), intervals: Intervals::default() }
+        Config {
+            data: data.into(),
+            database: None,
+            operators: Vec::new(),
+            intervals: Intervals::default(),
+            secret_keys: SecretKeys::default(),
+        }
     }
 }
 

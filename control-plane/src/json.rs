@@ -1,11 +1,13 @@
 //! What the API takes and gives, as JSON; the audit has the same. Times are microseconds since 1970.
 
+mod credentials;
 mod policies;
 mod routes;
 mod scaling;
 mod schedules;
 mod usage;
 
+pub use credentials::{Credentials, NewCredentials};
 pub(crate) use policies::{describe, status};
 pub use routes::{MayForce, MeasuredRange, Pushed, Range, Routes, Rule, Shape, TenantRoutes, Twin, When};
 pub use scaling::{Phase, PoolNode, PoolPolicy, PoolStatus, Step};

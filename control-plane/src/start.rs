@@ -100,6 +100,7 @@ pub async fn start(config: Config, environment: Environment) -> Result<Handle> {
         http: http.clone(),
         cluster: cluster.clone(),
         metrics,
+        secret_keys: config.secret_keys,
     };
     let router = api::router(Arc::new(api));
     let server = tokio::spawn(async move {

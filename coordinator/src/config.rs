@@ -7,6 +7,7 @@ use crate::random::random_u128;
 use crate::shards::nodes::NodeOptions;
 use exec::context::Settings;
 use exec::runtime::Workers;
+use flight_proto::sealed::SecretKeys;
 use network::{Listener, Peers};
 use shard::{Stores, hydrate};
 use std::collections::BTreeMap;
@@ -53,6 +54,8 @@ pub struct Config {
     pub foreign: ForeignAccess,
     /// How often the trail of logins and statements is written to the object store; `None`: never.
     pub audit_export: Option<Duration>,
+    /// What secrets of the catalog are decrypted with.
+    pub secret_keys: SecretKeys,
 }
 
 /// Which engines beside Tundra tenants may reach. Nothing is allowed that is not named.
@@ -115,6 +118,7 @@ impl Config {
             bucket_rows: hydration.bucket_rows,
             foreign: ForeignAccess::default(),
             audit_export: None,
+            secret_keys: SecretKeys::default(),
         }
     }
 }

@@ -11,6 +11,7 @@ mod blame;
 pub mod catalog;
 pub mod config;
 mod coordinator;
+mod credentials;
 mod datasets;
 pub mod error;
 mod explain;

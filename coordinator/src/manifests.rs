@@ -9,6 +9,7 @@ use flight_proto::{Message, trace, work};
 use futures::{StreamExt, TryStreamExt};
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
+use shard::{Place, Stores};
 use std::sync::Arc;
 
 /// A manifest larger than this is taken for damage.
@@ -22,8 +23,8 @@ const READS: usize = 16;
 /// The part of an object store that Tundra keeps its own data in.
 #[derive(Clone)]
 pub(crate) struct Manifests {
-    store: Arc<dyn ObjectStore>,
-    prefix: Path,
+    stores: Arc<Stores>,
+    root: Place,
 }
 
 /// What became of an attempt to commit.
@@ -35,12 +36,22 @@ pub(crate) enum Commit {
 }
 
 impl Manifests {
-    pub(crate) fn new(store: Arc<dyn ObjectStore>, prefix: Path) -> Manifests {
-        Manifests { store, prefix }
+    pub(crate) fn new(stores: Arc<Stores>, root: Place) -> Manifests {
+        Manifests { stores, root }
+    }
+
+    /// The store as that tenant has it. What is no tenant's is in that of the node itself, which is that of the root.
+    fn store_of(&self, tenant: &str) -> Result<Arc<dyn ObjectStore>> {
+        let place = self.stores.of(tenant).again(&self.root);
+        place.map(|place| place.store).map_err(|error| Error::Denied(error.to_string()))
+    }
+
+    fn prefix(&self) -> Path {
+        self.root.path.clone()
     }
 
     fn folder(&self, tenant: &str, dataset: u64) -> Path {
-        self.prefix.clone().join(tenant).join(dataset.to_string()).join("manifests")
+        self.prefix().join(tenant).join(dataset.to_string()).join("manifests")
     }
 
     fn path(&self, tenant: &str, dataset: u64, version: u64) -> Path {
@@ -54,41 +65,25 @@ impl Manifests {
         let _span = work!(&trace::current(), "put manifest", table = manifest.name, dataset, version);
         let bytes = manifest.encode_to_vec();
         let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
-        match self.store.put_opts(&path, PutPayload::from(bytes.clone()), options).await {
+        let store = self.store_of(&manifest.tenant)?;
+        match store.put_opts(&path, PutPayload::from(bytes.clone()), options).await {
             Ok(_) => Ok(Commit::Done),
             // Also a repeated request of ours whose first reply was lost ends here.
             Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => {
-                self.whose(&path, &bytes).await
+                whose(&*store, &path, &bytes).await
             }
-            Err(error) => match self.whose(&path, &bytes).await {
+            Err(error) => match whose(&*store, &path, &bytes).await {
                 Ok(commit) => Ok(commit),
-                Err(Error::NotFound(_)) => Err(Error::Environment(format!("{path}: {error}"))),
+                Err(Error::NotFound(_)) => Err(failed(&path, error)),
                 Err(unknown) => Err(unknown),
             },
         }
     }
 
-    /// Whether the manifest at `path` is the one of these bytes.
-    async fn whose(&self, path: &Path, bytes: &[u8]) -> Result<Commit> {
-        Ok(if self.get(path).await? == bytes { Commit::Done } else { Commit::Conflict })
-    }
-
-    async fn get(&self, path: &Path) -> Result<Vec<u8>> {
-        let failed = |error: object_store::Error| match error {
-            object_store::Error::NotFound { .. } => Error::NotFound(format!("{path}: no such object")),
-            other => Error::Environment(format!("{path}: {other}")),
-        };
-        let object = self.store.get(path).await.map_err(failed)?;
-        if object.meta.size > MANIFEST_BYTES_MAX {
-            return Err(Error::Damaged(format!("{path}: {} bytes are no manifest", object.meta.size)));
-        }
-        Ok(object.bytes().await.map_err(failed)?.to_vec())
-    }
-
     /// The manifest of one version.
     pub(crate) async fn read(&self, tenant: &str, dataset: u64, version: u64) -> Result<Manifest> {
         let path = self.path(tenant, dataset, version);
-        let manifest = decode(&path, &self.get(&path).await?)?;
+        let manifest = decode(&path, &get(&*self.store_of(tenant)?, &path).await?)?;
         if (manifest.dataset, manifest.version) != (dataset, version) || manifest.tenant != tenant {
             return Err(Error::Damaged(format!("{path}: this is the manifest of another version")));
         }
@@ -97,7 +92,7 @@ impl Manifests {
 
     /// The latest committed version of a dataset; it may be a tombstone.
     pub(crate) async fn latest(&self, tenant: &str, dataset: u64) -> Result<Option<Manifest>> {
-        let versions = self.versions(&self.folder(tenant, dataset)).await?;
+        let versions = versions(&*self.store_of(tenant)?, &self.folder(tenant, dataset)).await?;
         match versions.into_iter().max() {
             Some(version) => self.read(tenant, dataset, version).await.map(Some),
             None => Ok(None),
@@ -106,43 +101,33 @@ impl Manifests {
 
     /// The latest `limit` versions of a dataset, the latest first.
     pub(crate) async fn history(&self, tenant: &str, dataset: u64, limit: usize) -> Result<Vec<Manifest>> {
-        let mut versions = self.versions(&self.folder(tenant, dataset)).await?;
+        let mut versions = versions(&*self.store_of(tenant)?, &self.folder(tenant, dataset)).await?;
         versions.sort_unstable_by_key(|version| std::cmp::Reverse(*version));
         versions.truncate(limit);
         let reads = futures::stream::iter(versions).map(|version| self.read(tenant, dataset, version));
         reads.buffered(READS).try_collect().await
     }
 
-    async fn versions(&self, folder: &Path) -> Result<Vec<u64>> {
-        let objects: Vec<_> = self
-            .store
-            .list(Some(folder))
-            .try_collect()
-            .await
-            .map_err(|error| Error::Environment(format!("{folder}: {error}")))?;
-        Ok(objects.iter().filter_map(|object| object.location.filename()?.parse().ok()).collect())
-    }
-
     /// Every dataset of a tenant that has a folder in the store.
     pub(crate) async fn datasets(&self, tenant: &str) -> Result<Vec<u64>> {
-        let folder = self.prefix.clone().join(tenant);
+        let folder = self.prefix().join(tenant);
         let listing = self
-            .store
+            .store_of(tenant)?
             .list_with_delimiter(Some(&folder))
             .await
-            .map_err(|error| Error::Environment(format!("{folder}: {error}")))?;
+            .map_err(|error| failed(&folder, error))?;
         Ok(listing.common_prefixes.iter().filter_map(|path| path.filename()?.parse().ok()).collect())
     }
 
     /// The folders of the store that datasets may be in, by the names of their tenants.
     pub(crate) async fn tenants(&self) -> Result<Vec<String>> {
-        let failed = |error| Error::Environment(format!("{}: {error}", self.prefix));
-        let listing = self.store.list_with_delimiter(Some(&self.prefix)).await.map_err(failed)?;
+        let failed = |error| Error::Environment(format!("{}: {error}", self.root.path));
+        let listing = self.root.store.list_with_delimiter(Some(&self.root.path)).await.map_err(failed)?;
         Ok(listing.common_prefixes.iter().filter_map(|path| path.filename().map(String::from)).collect())
     }
 
     fn snapshots(&self) -> Path {
-        self.prefix.clone().join(CATALOG)
+        self.prefix().join(CATALOG)
     }
 
     /// Copies the catalog beside the data, so that the store alone rebuilds it. Older copies go, but one. Gives its name below the prefix.
@@ -150,25 +135,55 @@ impl Manifests {
         let folder = self.snapshots();
         let failed = |error: object_store::Error| Error::Environment(format!("{folder}: {error}"));
         let path = folder.clone().join(format!("{revision:020}"));
-        self.store.put(&path, PutPayload::from(state)).await.map_err(failed)?;
-        let mut revisions = self.versions(&folder).await?;
+        let store = &*self.root.store;
+        store.put(&path, PutPayload::from(state)).await.map_err(failed)?;
+        let mut revisions = versions(store, &folder).await?;
         revisions.sort_unstable();
         revisions.truncate(revisions.len().saturating_sub(2));
         for old in revisions {
             // What cannot be deleted now will be with the next copy.
-            let _ = self.store.delete(&folder.clone().join(format!("{old:020}"))).await;
+            let _ = store.delete(&folder.clone().join(format!("{old:020}"))).await;
         }
         Ok(format!("{CATALOG}/{revision:020}"))
     }
 
     /// The latest copy of the catalog.
     pub(crate) async fn catalog(&self) -> Result<Option<Vec<u8>>> {
-        let folder = self.snapshots();
-        match self.versions(&folder).await?.into_iter().max() {
-            Some(revision) => self.get(&folder.join(format!("{revision:020}"))).await.map(Some),
+        let (store, folder) = (&*self.root.store, self.snapshots());
+        match versions(store, &folder).await?.into_iter().max() {
+            Some(revision) => get(store, &folder.join(format!("{revision:020}"))).await.map(Some),
             None => Ok(None),
         }
     }
+}
+
+/// Whether the manifest at `path` is the one of these bytes.
+async fn whose(store: &dyn ObjectStore, path: &Path, bytes: &[u8]) -> Result<Commit> {
+    Ok(if get(store, path).await? == bytes { Commit::Done } else { Commit::Conflict })
+}
+
+async fn get(store: &dyn ObjectStore, path: &Path) -> Result<Vec<u8>> {
+    let object = store.get(path).await.map_err(|error| failed(path, error))?;
+    if object.meta.size > MANIFEST_BYTES_MAX {
+        return Err(Error::Damaged(format!("{path}: {} bytes are no manifest", object.meta.size)));
+    }
+    Ok(object.bytes().await.map_err(|error| failed(path, error))?.to_vec())
+}
+
+/// What has gone wrong at a path. That it may not be reached is said apart: it may be the trouble of one tenant alone.
+fn failed(path: &Path, error: object_store::Error) -> Error {
+    match error {
+        object_store::Error::NotFound { .. } => Error::NotFound(format!("{path}: no such object")),
+        refused @ (object_store::Error::PermissionDenied { .. }
+        | object_store::Error::Unauthenticated { .. }) => Error::Denied(format!("{path}: {refused}")),
+        other => Error::Environment(format!("{path}: {other}")),
+    }
+}
+
+async fn versions(store: &dyn ObjectStore, folder: &Path) -> Result<Vec<u64>> {
+    let listed = store.list(Some(folder)).try_collect().await;
+    let objects: Vec<_> = listed.map_err(|error| failed(folder, error))?;
+    Ok(objects.iter().filter_map(|object| object.location.filename()?.parse().ok()).collect())
 }
 
 fn decode(path: &Path, bytes: &[u8]) -> Result<Manifest> {
@@ -186,7 +201,6 @@ fn decode(path: &Path, bytes: &[u8]) -> Result<Manifest> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use object_store::memory::InMemory;
 
     fn manifest(version: u64, name: &str) -> Manifest {
         Manifest {
@@ -200,7 +214,9 @@ mod tests {
     }
 
     fn empty() -> Manifests {
-        Manifests::new(Arc::new(InMemory::new()), Path::from("root"))
+        let stores = Stores::new();
+        let root = stores.open("memory:///root").unwrap();
+        Manifests::new(stores, root)
     }
 
     #[tokio::test]
@@ -233,7 +249,7 @@ mod tests {
             (Vec::new(), "damaged"),
             (manifest(2, "a").encode_to_vec(), "another version"),
         ] {
-            manifests.store.put(&path, PutPayload::from(bytes)).await.unwrap();
+            manifests.root.store.put(&path, PutPayload::from(bytes)).await.unwrap();
             let error = manifests.read("default", 3, 1).await.unwrap_err().to_string();
             assert!(error.contains(expected), "{error}");
         }
@@ -247,7 +263,7 @@ mod tests {
             manifests.put_catalog(revision, vec![revision as u8]).await.unwrap();
         }
         assert_eq!(manifests.catalog().await.unwrap().unwrap(), [10]);
-        assert_eq!(manifests.versions(&manifests.snapshots()).await.unwrap().len(), 2);
+        assert_eq!(versions(&*manifests.root.store, &manifests.snapshots()).await.unwrap().len(), 2);
     }
 
     /// Manifests outlive the code that wrote them: these bytes are fixed.

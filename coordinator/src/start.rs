@@ -3,6 +3,7 @@
 use crate::catalog::{RaftCatalog, RaftOptions, Random, Storage};
 use crate::config::{Cluster, Config, Environment, NodeNetwork, address_of};
 use crate::coordinator::Coordinator;
+use crate::credentials::TenantCredentials;
 use crate::datasets::{Ground, Shared, TableSummary, shard_error};
 use crate::error::{Error, Result};
 use crate::folder::FolderLock;
@@ -155,10 +156,12 @@ pub async fn start(config: Config, environment: Environment) -> Result<Handle> {
         Some(device) => Storage::Device(device),
         None => Storage::File(config.data.join("catalog.redb")),
     };
-    let foreign = Foreign::new(config.foreign.clone())?;
+    let foreign = Foreign::new(config.foreign.clone(), config.secret_keys.clone())?;
     let options = raft_options(&config, network.as_ref(), random.clone())?;
     let catalog = Arc::new(RaftCatalog::open(storage, options, on_fatal).await?);
-    let shards = open_shards(&config, &memory, &workers, &stores, &catalog, network.as_ref())?;
+    let credentials = Arc::new(TenantCredentials::new(catalog.clone(), config.secret_keys.clone()));
+    let stores = stores.with_source(credentials.clone());
+    let shards = open_shards(&config, &memory, &workers, &stores, &catalog, network.as_ref(), credentials)?;
     let tenants = Arc::new(open_tenants(&config, catalog.clone(), shards, stores, random.clone())?);
     let refreshes = Arc::new(Refreshes::new(tenants.clone()));
     let mut background = Vec::new();
@@ -180,6 +183,7 @@ pub async fn start(config: Config, environment: Environment) -> Result<Handle> {
         _ => {
             upgrade::begin(&*catalog, tenants.shards()).await?;
             tenants.restore().await?;
+            background.push(tokio::spawn(tenants.clone().follow_credentials()));
         }
     }
     let snapshots = tenants.clone();
@@ -232,9 +236,10 @@ fn open_shards(
     stores: &Arc<Stores>,
     catalog: &Arc<RaftCatalog>,
     network: Option<&NodeNetwork>,
+    credentials: Arc<TenantCredentials>,
 ) -> Result<Shards> {
     if let (Some(cluster), Some(network)) = (&config.cluster, network) {
-        let nodes = Nodes::new(catalog.clone(), network.peers.clone(), cluster.nodes.clone());
+        let nodes = Nodes::new(catalog.clone(), network.peers.clone(), cluster.nodes.clone(), credentials);
         return Ok(Shards::Nodes(Arc::new(nodes)));
     }
     let environment = shard::Environment::new(workers.clone(), memory.clone(), stores.clone());

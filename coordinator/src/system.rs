@@ -194,13 +194,17 @@ impl Names {
 
     fn foreign_servers(&self) -> VirtualTable {
         let snapshot = self.coordinator.tenants.catalog().snapshot();
-        let columns = ["server_name", "wrapper", "options"].into_iter().map(text).collect();
+        let columns = ["server_name", "wrapper", "options", "secret_key"].into_iter().map(text).collect();
         let servers = snapshot.servers(self.tenant.name());
         let rows = servers.filter(|server| self.rights.uses_server(&server.name)).map(|server| {
             let options = server.options.iter().map(|(name, value)| format!("{name}={value}"));
-            let hidden = server.secrets.keys().map(|name| format!("{name}=…"));
+            let hidden =
+                server.secrets.keys().map(|name| format!("{}=…", crate::foreign::secrets::option_of(name)));
             let options: Vec<String> = options.chain(hidden).collect();
-            row(&[server.name.clone(), server.wrapper.clone(), options.join(", ")], &[])
+            let mut keys = server.secrets.iter();
+            let keys = keys.find_map(|(name, kept)| crate::foreign::secrets::key_of(name, kept));
+            let keys = keys.unwrap_or_default();
+            row(&[server.name.clone(), server.wrapper.clone(), options.join(", "), keys], &[])
         });
         VirtualTable { name: "foreign_servers".into(), rows: rows.collect(), columns }
     }

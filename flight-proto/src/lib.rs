@@ -5,6 +5,7 @@
 pub mod access;
 pub mod admin;
 pub mod catalog;
+pub mod credentials;
 pub mod cron;
 pub mod log;
 pub mod manifest;
@@ -13,6 +14,7 @@ pub mod policy;
 pub mod pool;
 pub mod replication;
 pub mod schema;
+pub mod sealed;
 pub mod spending;
 pub mod ticket;
 pub mod trace;

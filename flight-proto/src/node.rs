@@ -3,6 +3,7 @@
 //! their own.
 
 use crate::catalog::RefreshMode;
+use crate::credentials::StoreAccess;
 use crate::manifest::Manifest;
 
 /// The streams that nodes open to each other, by the number they begin with.
@@ -381,6 +382,10 @@ pub struct Wanted {
     /// The shard that is told is drained: it is to hold nothing of them.
     #[prost(bool, tag = "4")]
     pub nothing: bool,
+    /// By which credentials the tenants' objects are read, where they have some or had them. A shard of a version before reads
+    /// with its own.
+    #[prost(message, repeated, tag = "31")]
+    pub access: Vec<StoreAccess>,
 }
 
 /// To whom buckets are dealt, and how datasets are cut into them.
@@ -422,6 +427,9 @@ pub struct Hydrate {
     /// As [`Run::traceparent`].
     #[prost(string, tag = "4")]
     pub traceparent: String,
+    /// As in [`Wanted`], of the manifest's tenant.
+    #[prost(message, optional, tag = "31")]
+    pub access: Option<StoreAccess>,
 }
 
 /// Summarise buckets of a version.

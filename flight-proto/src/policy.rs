@@ -16,11 +16,13 @@
 //! | `prices` | [`Prices`] |
 //! | `spend/NAME` | [`Spend`] of that tenant |
 //! | `schedules/NAME` | [`Schedules`] of that tenant |
+//! | `credentials/NAME` | [`Credentials`] of that tenant |
 
 mod routes;
 
 pub use routes::{Condition, EnginePrice, Feature, MayForce, Routes, Rule, Twin};
 
+pub use crate::credentials::Credentials;
 use crate::pool::{DEFAULT_POOL, check_pool_name};
 pub use crate::spending::{Budget, Budgets, OnLimit, Period, Price, Prices, Spend, Spent, SpentBy};
 use prost::Message;
@@ -63,7 +65,7 @@ pub struct Document {
     /// When it was decided, in microseconds since 1970.
     #[prost(int64, tag = "3")]
     pub decided_at_us: i64,
-    #[prost(oneof = "Subject", tags = "4, 5, 6, 7, 8, 9, 10, 11, 12, 15")]
+    #[prost(oneof = "Subject", tags = "4, 5, 6, 7, 8, 9, 10, 11, 12, 15, 21")]
     pub subject: Option<Subject>,
 }
 
@@ -88,6 +90,8 @@ pub enum Subject {
     Spend(Spend),
     #[prost(message, tag = "12")]
     Schedules(Schedules),
+    #[prost(message, tag = "21")]
+    Credentials(Credentials),
     /// A tenant that names a pool: who knows of no pools does not take it, rather than have its data elsewhere.
     #[prost(message, tag = "15")]
     TenantInPool(Tenant),
@@ -347,6 +351,7 @@ impl Document {
                 Some(("budgets", tenant)) => budgets_document(tenant),
                 Some(("spend", tenant)) => spend_document(tenant),
                 Some(("schedules", tenant)) => schedules_document(tenant),
+                Some(("credentials", tenant)) => credentials_document(tenant),
                 _ => return invalid("this version of Tundra knows of no such thing".into()),
             },
             Some(Subject::Tenant(tenant)) if !tenant.pool.is_empty() => {
@@ -369,6 +374,7 @@ impl Document {
             Some(Subject::Prices(_)) => PRICES.into(),
             Some(Subject::Spend(spend)) => spend_document(&spend.tenant),
             Some(Subject::Schedules(schedules)) => schedules_document(&schedules.tenant),
+            Some(Subject::Credentials(credentials)) => credentials_document(&credentials.tenant),
         };
         if self.name != expected {
             return invalid(format!("what it is about is named '{expected}'"));
@@ -431,6 +437,11 @@ pub fn routes_document(tenant: &str) -> String {
 /// The name of the document about a tenant's schedules.
 pub fn schedules_document(tenant: &str) -> String {
     format!("schedules/{tenant}")
+}
+
+/// The name of the document about a tenant's credentials for the object store.
+pub fn credentials_document(tenant: &str) -> String {
+    format!("credentials/{tenant}")
 }
 
 /// The name of the document about prices.
@@ -524,6 +535,7 @@ mod tests {
             ("keys/acme", true),
             ("routes/acme", true),
             ("schedules/acme", true),
+            ("credentials/acme", true),
             ("tenant/A", false),
             ("tenant/a/b", false),
             ("x", false),

@@ -7,6 +7,7 @@ use ::coordinator::User;
 use clap::Args;
 use control_plane::scaling::ScaleTargets;
 use control_plane::{Cluster, Config, Environment, Handle, HttpCluster, Login, Scaling};
+use flight_proto::sealed::SecretKeys;
 
 use super::scale::LOOK;
 use crate::Failure;
@@ -65,6 +66,7 @@ impl Embedded {
         coordinators: &[String],
         user: Option<User>,
         targets: Arc<dyn ScaleTargets>,
+        secret_keys: SecretKeys,
     ) -> Result<Handle, Failure> {
         let user = user.map(|user| Login { name: user.name, password: user.password });
         let http = Arc::new(HttpCluster::new(coordinators, user)?);
@@ -74,7 +76,7 @@ impl Embedded {
             scaling: Some(Scaling { view: http, targets, look: LOOK }),
             ..self.environment
         };
-        let config = Config { operators: self.operators, ..Config::new(folder.join("control")) };
+        let config = Config { operators: self.operators, secret_keys, ..Config::new(folder.join("control")) };
         Ok(control_plane::start(config, environment).await?)
     }
 }

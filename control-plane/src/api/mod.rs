@@ -3,6 +3,7 @@
 //! Handlers decode, call, encode. Any instance answers any call.
 
 mod audit;
+mod credentials;
 mod issuers;
 mod keys;
 mod login;
@@ -27,6 +28,7 @@ use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use flight_proto::admin::Failure;
+use flight_proto::sealed::SecretKeys;
 use flight_proto::trace;
 use std::sync::Arc;
 use tracing::Instrument;
@@ -56,6 +58,8 @@ pub(crate) struct Api {
     pub(crate) cluster: Option<Arc<dyn Cluster>>,
     /// What `/metrics` gives.
     pub(crate) metrics: Option<Metrics>,
+    /// What secrets are encrypted with before they are kept.
+    pub(crate) secret_keys: SecretKeys,
 }
 
 /// The routes of the API, of its description and of its page.
@@ -68,6 +72,7 @@ pub(crate) fn router(api: Arc<Api>) -> Router {
         .routes(routes!(keys::list, keys::create))
         .routes(routes!(keys::revoke))
         .routes(routes!(routes::show, routes::put, routes::delete))
+        .routes(routes!(credentials::show, credentials::put, credentials::delete))
         .routes(routes!(tokens::create))
         .routes(routes!(issuers::list, issuers::put, issuers::delete))
         .routes(routes!(issuers::rotate))

@@ -1,5 +1,6 @@
 //! What is decided: tenants, their API keys, and who makes access tokens. Each decision is one change of the database.
 
+pub(crate) mod credentials;
 pub(crate) mod issuers;
 pub(crate) mod jwks;
 pub(crate) mod jwt;

@@ -183,6 +183,12 @@ pub(crate) async fn of(change: &mut Change<'_>, name: &str) -> Result<policy::Te
     held.as_ref().and_then(live).cloned().ok_or_else(|| unknown(name))
 }
 
+/// The version that a tenant was created by.
+pub(crate) async fn created(database: &Database, name: &str) -> Result<u64> {
+    let held = database.document(&tenant_document(name)).await?;
+    held.as_ref().and_then(live).map(|tenant| tenant.created_version).ok_or_else(|| unknown(name))
+}
+
 fn unknown(name: &str) -> Error {
     let name: String = name.chars().take(100).collect();
     Error::NotFound(format!("there is no tenant '{name}'"))

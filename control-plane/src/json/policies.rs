@@ -1,8 +1,8 @@
 //! Policy documents as JSON, and back.
 
 use super::{
-    ApiKey, Budget, Issuer, Price, Quotas, Routes, ScheduleSettings, TenantSettings, TenantStatus, TokenKey,
-    Workload,
+    ApiKey, Budget, Credentials, Issuer, Price, Quotas, Routes, ScheduleSettings, TenantSettings,
+    TenantStatus, TokenKey, Workload,
 };
 use flight_proto::policy::{self, Algorithm, Document, Subject};
 use serde_json::{Value, json};
@@ -38,6 +38,10 @@ pub(crate) fn describe(document: &Document) -> Value {
             json!({ "version": version, "prices": prices })
         }
         Some(Subject::Spend(spend)) => json!({ "version": version, "spent_of": spend.spent.len() }),
+        Some(Subject::Credentials(credentials)) => {
+            let told = Credentials::of(credentials, version, document.decided_at_us);
+            json!({ "version": version, "credentials": told })
+        }
         Some(Subject::Schedules(decided)) => {
             let one = |one: &policy::Schedule| {
                 let (schema, table, name) = (&one.schema, &one.table, &one.name);

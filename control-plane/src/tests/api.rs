@@ -4,6 +4,8 @@ use super::databases::Place;
 use crate::config::{Config, Environment, Login};
 use crate::error::Error;
 use crate::start::{Handle, start};
+use flight_proto::policy::Subject;
+use flight_proto::sealed::SecretKeys;
 use reqwest::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HOST, ORIGIN, WWW_AUTHENTICATE};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
@@ -278,4 +280,86 @@ async fn pools_are_scaled_by_policies() {
     assert!(seen[0]["failure"].as_str().unwrap().contains("--coordinators"), "{seen}");
     assert_eq!(served.get("scaling/history?limit=5").await[0]["action"], "scale policy");
     assert_eq!(served.call("DELETE", "scaling/policies/default", None).await.0, 200);
+}
+
+#[tokio::test]
+async fn credentials_go_in_and_their_secrets_never_come_out() {
+    let served = Served::start(&[]).await;
+    let path = "tenants/acme/credentials";
+    let wanted = json!({ "access_key_id": "AKIA1", "secret_access_key": "geheim", "session_token": "marke" });
+    assert_eq!(served.call("PUT", path, Some(wanted.clone())).await.0, 404, "there is no such tenant");
+    assert_eq!(served.call("PUT", "tenants/acme", Some(json!({}))).await.0, 200);
+    let (status, told) = served.call("PUT", path, Some(wanted.clone())).await;
+    assert!(status == 409 && told["error"].as_str().unwrap().contains("--secret-key"), "{told}");
+    let Served { handle, http, _place } = served;
+    handle.shutdown().await.unwrap();
+
+    let config = Config { secret_keys: secret_keys(), ..Config::new(_place.folder()) };
+    let handle = start(config, Environment::listen("127.0.0.1:0", None).await.unwrap()).await.unwrap();
+    let served = Served { handle, http, _place };
+    assert_eq!(served.call("GET", path, None).await.0, 404, "none was kept");
+    let (status, set) = served.call("PUT", path, Some(wanted.clone())).await;
+    let told = (&set["access_key_id"], &set["has_session_token"], &set["tenant"]);
+    assert_eq!((status, told), (200, (&json!("AKIA1"), &json!(true), &json!("acme"))), "{set}");
+    assert_eq!(served.get(path).await, set);
+    for (wrong, why) in [
+        (json!({ "access_key_id": "", "secret_access_key": "geheim" }), "an access key id is 1 to 128"),
+        (json!({ "access_key_id": "AKIA1", "secret_access_key": "ge heim" }), "a secret access key is 1 to"),
+        (
+            json!({ "access_key_id": "AKIA1", "secret_access_key": "geheim", "endpoint": "s3.local" }),
+            "an endpoint such as",
+        ),
+        (
+            json!({ "access_key_id": "AKIA1", "secret_access_key": "geheim", "regio": "x" }),
+            "unknown field `regio`",
+        ),
+        (json!({ "access_key_id": "AKIA1" }), "missing field `secret_access_key`"),
+    ] {
+        let (status, told) = served.call("PUT", path, Some(wrong)).await;
+        let error = told["error"].as_str().unwrap();
+        assert!(status == 400 && error.contains(why) && !error.contains("heim"), "{told}");
+    }
+    let with = |field: &str, value: serde_json::Value| {
+        let mut wanted = wanted.clone();
+        wanted[field] = value;
+        wanted
+    };
+    assert_eq!(served.call("PUT", path, Some(with("region", json!("eu-west-1")))).await.0, 200);
+    let elsewhere = with("endpoint", json!("https://s3.example.com"));
+    let (status, told) = served.call("PUT", path, Some(elsewhere.clone())).await;
+    assert!(status == 409 && told["error"].as_str().unwrap().contains("that of the nodes"), "{told}");
+    let mut forced = elsewhere;
+    forced["force"] = json!(true);
+    assert_eq!(served.call("PUT", path, Some(forced)).await.0, 200);
+    let (_, set) = served.call("PUT", path, Some(wanted.clone())).await;
+    assert_eq!(
+        (&set["region"], &set["endpoint"]),
+        (&json!("eu-west-1"), &json!("https://s3.example.com")),
+        "what is not named stays"
+    );
+    let audit = served.get("audit").await.to_string();
+    assert!(
+        audit.contains("set credentials") && audit.contains("AKIA1") && !audit.contains("geheim"),
+        "{audit}"
+    );
+    let held = served.handle.database().document("credentials/acme").await.unwrap().unwrap();
+    let Some(Subject::Credentials(kept)) = &held.document.subject else { panic!("{held:?}") };
+    assert_eq!(kept.open(&secret_keys()).unwrap().session_token, "marke");
+    assert!(!held.signed.document.windows(6).any(|bytes| bytes == b"geheim"));
+
+    assert_eq!(served.call("DELETE", "tenants/acme", None).await.0, 200);
+    assert_eq!(served.call("PUT", "tenants/acme", Some(json!({}))).await.0, 200);
+    assert_eq!(served.call("GET", path, None).await.0, 404, "they are of the tenant before");
+    assert_eq!(served.call("DELETE", "tenants/acme", None).await.0, 200);
+    assert_eq!(
+        served.call("DELETE", path, None).await.1["access_key_id"],
+        "AKIA1",
+        "they outlive the tenant"
+    );
+    assert_eq!(served.call("DELETE", path, None).await.0, 404);
+    served.handle.shutdown().await.unwrap();
+}
+
+fn secret_keys() -> SecretKeys {
+    SecretKeys::parse("AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=").unwrap()
 }

@@ -5,9 +5,9 @@ use super::schedules::{self, TableSchedule};
 use flight_proto::Message;
 use flight_proto::catalog::CatalogState;
 use flight_proto::policy::{
-    ApiKey, Budget, DEFAULT_TENANT, Document, ISSUERS, Issuer, PRICES, Prices, Routes, Signed, Spend,
-    Subject, Tenant, TenantStatus, budgets_document, keys_document, routes_document, schedules_document,
-    spend_document, tenant_document,
+    ApiKey, Budget, Credentials, DEFAULT_TENANT, Document, ISSUERS, Issuer, PRICES, Prices, Routes, Signed,
+    Spend, Subject, Tenant, TenantStatus, budgets_document, credentials_document, keys_document,
+    routes_document, schedules_document, spend_document, tenant_document,
 };
 use ring::signature::{ED25519, UnparsedPublicKey};
 use std::collections::BTreeMap;
@@ -28,6 +28,8 @@ pub struct Policy {
     prices: Arc<Prices>,
     /// By tenant.
     schedules: BTreeMap<String, Arc<Vec<Arc<TableSchedule>>>>,
+    /// By tenant, with the versions of their documents; `None`: they were taken back.
+    credentials: BTreeMap<String, (u64, Option<Arc<Credentials>>)>,
 }
 
 impl Policy {
@@ -73,6 +75,12 @@ impl Policy {
             Some(Subject::Gone(_)) if document.name == schedules_document(&about) => {
                 self.schedules.remove(&about);
             }
+            Some(Subject::Credentials(credentials)) => {
+                self.credentials.insert(about, (document.version, Some(Arc::new(credentials))));
+            }
+            Some(Subject::Gone(_)) if document.name == credentials_document(&about) => {
+                self.credentials.insert(about, (document.version, None));
+            }
             Some(Subject::Routes(routes)) => {
                 self.routes.insert(about, (document.version, Arc::new(routes)));
             }
@@ -111,6 +119,21 @@ impl Policy {
         let created = self.tenants.get(tenant).map_or(0, |tenant| tenant.created_version);
         // Others are of a tenant that had the name before.
         self.routes.get(tenant).filter(|(version, _)| *version > created)
+    }
+
+    /// A tenant's own credentials for the object store, and since which version that is so; `None`: it never had any. Those
+    /// of one that was deleted stay: what it had gets its tombstones by them.
+    pub fn credentials(&self, tenant: &str) -> Option<(u64, Option<&Arc<Credentials>>)> {
+        let (version, credentials) = self.credentials.get(tenant)?;
+        let created = self.tenants.get(tenant).map_or(0, |tenant| tenant.created_version);
+        // Others are of a tenant that had the name before.
+        let own = credentials.as_ref().filter(|_| *version > created);
+        Some(((*version).max(created), own))
+    }
+
+    /// Whether a tenant's objects are read by credentials of its own.
+    pub(crate) fn has_credentials(&self, tenant: &str) -> bool {
+        self.credentials(tenant).is_some_and(|(_, credentials)| credentials.is_some())
     }
 
     /// The budgets of a tenant, its users and its labels.

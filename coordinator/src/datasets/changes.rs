@@ -416,7 +416,7 @@ impl Datasets {
         location: &str,
         generation: u64,
     ) -> Result<(Vec<File>, Vec<ColumnSchema>)> {
-        let stores = &self.ground.stores;
+        let stores = &self.stores();
         let mut files = shard::list(stores, location).await.map_err(shard_error)?;
         for file in &mut files {
             file.generation = generation;
@@ -444,12 +444,13 @@ impl Datasets {
         for bytes in files {
             let name = (self.ground.random)()?;
             let place = self.root().join(&format!("{}/{dataset}/data/{name:032x}.parquet", self.tenant));
+            let place = self.stores().again(&place).map_err(shard_error)?;
             let url = place.url();
             let put = place.store.put(&place.path, PutPayload::from(bytes.clone())).await;
             let put = put.map_err(|error| Error::Environment(format!("{url}: {error}")))?;
             match put.e_tag.filter(|etag| !etag.is_empty()) {
                 Some(etag) => {
-                    let file = shard::written(&self.ground.stores, &place, &bytes, &etag);
+                    let file = shard::written(&self.stores(), &place, &bytes, &etag);
                     known.push(file.map_err(shard_error)?);
                 }
                 None => known.extend(self.list(&url, 0).await?.0),

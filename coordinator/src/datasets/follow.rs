@@ -81,15 +81,27 @@ impl Datasets {
             match self.reconcile_dataset(*id, schema, name, &found).await {
                 Ok(()) => {}
                 // It may pass, and a name must not be given away before.
-                Err(error @ (Error::Environment(_) | Error::Unavailable(_) | Error::Conflict(_)))
-                    if self.catalog().snapshot().is_restoring() =>
-                {
+                Err(
+                    error @ (Error::Environment(_)
+                    | Error::Denied(_)
+                    | Error::Unavailable(_)
+                    | Error::Conflict(_)),
+                ) if self.is_restoring_for(&error) => {
                     return Err(error);
                 }
                 Err(error) => tracing::warn!("dataset {id} of the object store is left as it is: {error}"),
             }
         }
         Ok(())
+    }
+
+    /// Whether a catalog that is being filled has to wait until that error is gone: not for a store that one tenant alone
+    /// reaches.
+    fn is_restoring_for(&self, error: &Error) -> bool {
+        let snapshot = self.catalog().snapshot();
+        let is_own = snapshot.policy().has_credentials(&self.tenant)
+            && matches!(error, Error::Environment(_) | Error::Denied(_));
+        snapshot.is_restoring() && !is_own
     }
 
     async fn reconcile_dataset(&self, id: u64, schema: &str, name: &str, found: &Found) -> Result<()> {

@@ -30,7 +30,7 @@ impl Datasets {
         if create.if_not_exists && snapshot.server(&self.tenant, &create.name).is_some() {
             return Ok(());
         }
-        let mut server = foreign.server_of(create)?;
+        let mut server = foreign.server_of(&self.tenant, create)?;
         server.grants = Some(Grants { owner: owner.into(), ..Grants::default() });
         if snapshot.servers(&self.tenant).count() >= MOST_SERVERS {
             return Err(Error::Overloaded(format!("a tenant has {MOST_SERVERS} servers at most")));

@@ -70,7 +70,12 @@ impl Datasets {
             match read {
                 Ok(Some(manifest)) => found.add(manifest, snapshot.dataset(&self.tenant, id)),
                 Ok(None) => {}
-                Err(error @ Error::Environment(_)) if snapshot.is_restoring() => return Err(error),
+                // The tenant's own credentials are the trouble of that tenant alone.
+                Err(error @ (Error::Environment(_) | Error::Denied(_)))
+                    if snapshot.is_restoring() && !snapshot.policy().has_credentials(&self.tenant) =>
+                {
+                    return Err(error);
+                }
                 Err(error) => tracing::warn!("dataset {id} of the object store is left as it is: {error}"),
             }
         }

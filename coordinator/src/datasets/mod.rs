@@ -34,7 +34,7 @@ use publish::dataset_of;
 pub(crate) use refresh::Refreshed;
 use shard::schema::columns_to_stored;
 use shard::{Place, Placement, Stores, Version, VersionId};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -69,6 +69,8 @@ pub(crate) struct Shared {
     pub(crate) followed: watch::Sender<u64>,
     /// The catalog is to be told of a version.
     pub(crate) unpublished: Notify,
+    /// Tenants whose folders could not be listed when they were to be.
+    pub(crate) unread: Mutex<HashSet<String>>,
 }
 
 impl Default for Shared {
@@ -77,6 +79,7 @@ impl Default for Shared {
             highest_seen: AtomicU64::new(0),
             followed: watch::Sender::new(0),
             unpublished: Notify::new(),
+            unread: Mutex::default(),
         }
     }
 }
@@ -140,7 +143,7 @@ struct Definition {
 impl Ground {
     /// What the object store has of versions.
     pub(crate) fn manifests(&self) -> Manifests {
-        Manifests::new(self.root.store.clone(), self.root.path.clone())
+        Manifests::new(self.stores.clone(), self.root.clone())
     }
 }
 
@@ -180,6 +183,11 @@ impl Datasets {
             absent: self.is_absent(dataset.id),
         };
         snapshot.datasets(&self.tenant).into_iter().map(summary).collect()
+    }
+
+    /// The object stores as the tenant has them: whatever is read or written for it goes by these.
+    pub(crate) fn stores(&self) -> Stores {
+        self.ground.stores.of(&self.tenant)
     }
 
     /// Where Tundra's own objects lie.
@@ -288,6 +296,7 @@ impl Datasets {
 
     /// A number for a dataset that is about to be created under a name.
     async fn allocate(&self, schema: &str, name: &str, owner: &str) -> Result<u64> {
+        self.see_unread().await?;
         let above = self.ground.shared.highest_seen.load(Ordering::Relaxed);
         let allocate =
             AllocateDataset { above, schema: schema.into(), name: name.into(), owner: owner.into() };
@@ -295,6 +304,37 @@ impl Datasets {
             Reply::Dataset(dataset) => Ok(dataset),
             other => Err(Error::Internal(format!("a dataset without a number: {other:?}"))),
         }
+    }
+
+    /// A name that is given to a new table is taken from what was committed and not seen yet: not before it is known what
+    /// there is.
+    async fn see_unread(&self) -> Result<()> {
+        if !self.ground.shared.unread.lock().contains(&*self.tenant) {
+            return Ok(());
+        }
+        let ids = self.manifests.datasets(&self.tenant).await.map_err(|error| {
+            Error::Unavailable(format!(
+                "no table can be created before it is known which ones the tenant '{}' has, and its folder of the object \
+                 store cannot be read: {error}",
+                self.tenant
+            ))
+        })?;
+        self.see(&ids);
+        let found = self.find(&ids).await?;
+        let snapshot = self.catalog().snapshot();
+        let is_new = |(id, schema, name): &(u64, String, String)| {
+            snapshot.dataset(&self.tenant, *id).is_none()
+                && !snapshot.is_past(&self.tenant, *id, schema, name)
+        };
+        if found.different.iter().any(is_new) {
+            return Err(Error::Unavailable(format!(
+                "tables of the tenant '{}' that could not be read before are brought in first: try again soon; if that does not \
+                 help, set its credentials for the object store again",
+                self.tenant
+            )));
+        }
+        self.ground.shared.unread.lock().remove(&*self.tenant);
+        Ok(())
     }
 
     /// Makes the first version of a dataset.

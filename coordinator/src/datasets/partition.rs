@@ -44,8 +44,7 @@ impl Datasets {
                         column.data_type
                     )));
                 }
-                let bounds =
-                    extremes::of_files(&self.ground.stores, files, column).await.map_err(shard_error)?;
+                let bounds = extremes::of_files(&self.stores(), files, column).await.map_err(shard_error)?;
                 let bounds = bounds.map_err(|url| {
                     Error::Statement(format!(
                         "PARTITION BY RANGE ({name}): the footer of {url} does not tell the least and the greatest value; use \
@@ -64,7 +63,7 @@ impl Datasets {
         };
         let columns = columns_from_stored(&head.columns).map_err(shard_error)?;
         let column = find(&columns, name)?;
-        let bounds = extremes::of_files(&self.ground.stores, files, column).await.map_err(shard_error)?;
+        let bounds = extremes::of_files(&self.stores(), files, column).await.map_err(shard_error)?;
         let values = |(min, max): (i128, i128)| u64::try_from(max.saturating_sub(min)).unwrap_or(u64::MAX);
         Ok(match bounds {
             Ok(Some(bounds)) if values(bounds) / OUTGROWN >= head.partition_span => {

@@ -89,6 +89,46 @@ impl Datasets {
         self.publish(manifest, resident).await
     }
 
+    /// Brings in what is absent, by credentials that the tenant has got meanwhile.
+    pub(crate) async fn bring_absent(&self) {
+        let unread = self.ground.shared.unread.lock().contains(&*self.tenant);
+        if unread {
+            let listed = self.manifests.datasets(&self.tenant).await;
+            let found = match listed {
+                Ok(ids) => {
+                    self.see(&ids);
+                    self.reconcile(&ids).await
+                }
+                Err(error) => Err(error),
+            };
+            if let Err(error) = found {
+                tracing::warn!("what the tenant '{}' has is not known yet: {error}", self.tenant);
+            }
+        }
+        for dataset in self.catalog().snapshot().datasets(&self.tenant) {
+            let _turn = self.turn(&dataset.schema, &dataset.name).await;
+            if !self.is_absent(dataset.id) {
+                continue;
+            }
+            let brought = match self.head(dataset.id).await {
+                Ok(head) if head.tombstone => Ok(()),
+                Ok(head) => self.switch_again(&head).await,
+                Err(error) => Err(error),
+            };
+            match brought {
+                Ok(()) => tracing::info!("table '{}' is brought in by the new credentials", dataset.name),
+                Err(error) => {
+                    let why = format!("table '{}' could not be brought in: {error}", dataset.name);
+                    tracing::warn!("{why}");
+                    if let Ok(resident) = absent(&self.tenant, &dataset, why) {
+                        self.seat(None, resident);
+                        self.show();
+                    }
+                }
+            }
+        }
+    }
+
     /// Builds again, beside whatever runs, what a table has lost of its segments.
     pub(crate) fn mend(self: &Arc<Datasets>, view: &View, table: &TableRef) {
         let Some(lost) = view.resident_of(table).map(|resident| resident.table.clone()) else { return };

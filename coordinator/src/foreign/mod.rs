@@ -12,6 +12,7 @@ mod feed;
 mod import;
 mod options;
 mod pool;
+pub(crate) mod secrets;
 mod watch;
 
 pub use allow::AllowedHost;
@@ -29,6 +30,7 @@ use connection::Remote;
 use describe::Which;
 use exec::context::Cancel;
 use flight_proto::catalog::{ForeignServer, ForeignTable};
+use flight_proto::sealed::SecretKeys;
 use options::Wrapper;
 use parking_lot::Mutex;
 use planner::CreateServer;
@@ -52,21 +54,23 @@ const UNKNOWN_ROWS: u64 = 10_000;
 pub(crate) struct Foreign {
     access: ForeignAccess,
     pool: Pool,
+    /// What servers' passwords are encrypted with.
+    secret_keys: SecretKeys,
     /// Drivers that are loaded, by name.
     drivers: Mutex<HashMap<&'static str, ManagedDriver>>,
 }
 
 impl Foreign {
-    pub(crate) fn new(access: ForeignAccess) -> Result<Arc<Foreign>> {
+    pub(crate) fn new(access: ForeignAccess, secret_keys: SecretKeys) -> Result<Arc<Foreign>> {
         allow::check_environment(&access)?;
-        Ok(Arc::new(Foreign { access, pool: Pool::new(), drivers: Mutex::default() }))
+        Ok(Arc::new(Foreign { access, pool: Pool::new(), secret_keys, drivers: Mutex::default() }))
     }
 
-    /// The server that a statement describes, if it may be reached.
-    pub(crate) fn server_of(&self, create: &CreateServer) -> Result<ForeignServer> {
+    /// The server that a tenant's statement describes, if it may be reached, as it is kept.
+    pub(crate) fn server_of(&self, tenant: &str, create: &CreateServer) -> Result<ForeignServer> {
         let server = options::server_of(create)?;
         self.check(&server)?;
-        Ok(server)
+        secrets::seal(&self.secret_keys, tenant, server)
     }
 
     /// What was allowed once need not be any longer.
@@ -174,7 +178,8 @@ impl Foreign {
         }
         let mut driver = self.driver(Wrapper::of(server)?)?;
         watch.check()?;
-        let mut remote = Remote::open(&mut driver, server, watch)?;
+        let server = secrets::open(&self.secret_keys, &key.tenant, server)?;
+        let mut remote = Remote::open(&mut driver, &server, watch)?;
         begin(&mut remote)?;
         Ok(remote)
     }

@@ -5,9 +5,11 @@ use super::leaving::{is_drained, order};
 use super::pools::{members, seat_in_pool, wanted_in};
 use super::seating::{NodeView, Seating};
 use crate::catalog::{CatalogState, CatalogStore};
+use crate::credentials::{TenantCredentials, ToldVersions};
 use crate::error::{Error, Result};
 use crate::losses::{Fate, LostShard};
 use flight_proto::catalog::{Change, Command, SetShard, Shard, ShardStatus};
+use flight_proto::credentials::StoreAccess;
 use flight_proto::node::{Heartbeat, Load, Orders, StoreUse, VersionName, Wanted};
 use flight_proto::policy::DEFAULT_TENANT;
 use flight_proto::pool::{DEFAULT_POOL, in_message, named};
@@ -43,6 +45,8 @@ pub(crate) struct Nodes {
     pub(super) catalog: Arc<dyn CatalogStore>,
     pub(crate) peers: Arc<Peers>,
     pub(super) options: NodeOptions,
+    /// By which shards read tenants' objects.
+    pub(super) credentials: Arc<TenantCredentials>,
     pub(super) known: Mutex<BTreeMap<u64, Known>>,
     /// Versions that are being brought in, and are to be kept meanwhile.
     pub(super) bringing: Mutex<Vec<VersionId>>,
@@ -64,6 +68,9 @@ pub(super) struct Known {
     pub(super) alive: bool,
     holdings_revision: u64,
     hydrated_revision: u64,
+    /// Of the catalog: what that has of tenants' credentials this coordinator itself has told it. Another may lack the key.
+    told_revision: u64,
+    told_versions: ToldVersions,
     pub(super) holdings: Holdings,
     hydrations: Vec<Hydration>,
     /// What it told last.
@@ -95,11 +102,17 @@ impl Known {
 }
 
 impl Nodes {
-    pub(crate) fn new(catalog: Arc<dyn CatalogStore>, peers: Arc<Peers>, options: NodeOptions) -> Nodes {
+    pub(crate) fn new(
+        catalog: Arc<dyn CatalogStore>,
+        peers: Arc<Peers>,
+        options: NodeOptions,
+        credentials: Arc<TenantCredentials>,
+    ) -> Nodes {
         Nodes {
             catalog,
             peers,
             options,
+            credentials,
             known: Mutex::default(),
             bringing: Mutex::default(),
             read_in: Mutex::default(),
@@ -134,7 +147,11 @@ impl Nodes {
             }
             None => None,
         };
-        let (holdings_revision, changed) = {
+        // One that has missed an answer tells all.
+        let has_missed =
+            heartbeat.hydrations.is_some() && (heartbeat.holdings_revision == 0 || holdings.is_some());
+        let behind = heartbeat.wanted_revision < snapshot.revision();
+        let (holdings_revision, changed, (access, told_all)) = {
             let mut known = self.known.lock();
             let node = known.entry(heartbeat.shard).or_insert_with(|| Known {
                 incarnation: 0,
@@ -147,6 +164,8 @@ impl Nodes {
                 alive: false,
                 holdings_revision: 0,
                 hydrated_revision: 0,
+                told_revision: 0,
+                told_versions: ToldVersions::default(),
                 holdings: Arc::default(),
                 hydrations: Vec::new(),
                 load: None,
@@ -156,6 +175,9 @@ impl Nodes {
             if node.incarnation != heartbeat.incarnation {
                 (node.holdings_revision, node.holdings, changed) = (0, Arc::default(), true);
                 (node.load, node.store) = (None, Vec::new());
+            }
+            if node.incarnation != heartbeat.incarnation || has_missed {
+                (node.told_revision, node.told_versions) = (0, ToldVersions::default());
             }
             changed |= node.address != heartbeat.address;
             node.incarnation = heartbeat.incarnation;
@@ -176,15 +198,27 @@ impl Nodes {
                 changed |= node.holdings != holdings;
                 (node.holdings, node.holdings_revision) = (holdings, heartbeat.holdings_revision);
             }
-            (node.holdings_revision, changed)
+            let is_told = node.told_revision >= snapshot.revision() || is_drained(&snapshot, heartbeat.shard);
+            let news = match is_told {
+                true => (Vec::new(), true),
+                false => self.credentials.news(&snapshot, &mut node.told_versions),
+            };
+            if !is_told && news.1 {
+                node.told_revision = snapshot.revision();
+            }
+            (node.holdings_revision, changed, news)
         };
         if changed {
             self.changed();
         }
         let pool = self.pool_of_shard(&snapshot, heartbeat.shard);
         in_use.extend(self.unmoved(&snapshot, heartbeat.shard));
-        let behind = heartbeat.wanted_revision < snapshot.revision();
-        let wanted = behind.then(|| self.wanted(&snapshot, &pool, heartbeat.shard));
+        // What is wanted is not told before all that it is read by. Of revision 0 nothing is wanted.
+        let wanted = match behind && told_all {
+            true => Some(self.wanted(&snapshot, &pool, heartbeat.shard, access)),
+            false if access.is_empty() => None,
+            false => Some(Wanted { access, ..Wanted::default() }),
+        };
         let members = self.catalog.status().members.into_iter();
         let lacking = heartbeat.hydrated_revision < snapshot.revision();
         // Those of its pool, and those that have what is to come into it.
@@ -207,12 +241,13 @@ impl Nodes {
     }
 
     /// What the shards of a pool are to hold by that state of the catalog, as it is told to one of them.
-    fn wanted(&self, snapshot: &CatalogState, pool: &str, shard: u64) -> Wanted {
+    fn wanted(&self, snapshot: &CatalogState, pool: &str, shard: u64, access: Vec<StoreAccess>) -> Wanted {
         Wanted {
             revision: snapshot.revision(),
             dealing: Some(dealing_of(&self.set(snapshot, pool), &self.options.hydration)),
             versions: [wanted_in(snapshot, pool), self.stranded_in(snapshot, pool)].concat(),
             nothing: is_drained(snapshot, shard),
+            access,
         }
     }
 

@@ -62,7 +62,8 @@ impl Tenants {
             let stored = self.stored().await;
             let snapshot = self.catalog().snapshot();
             if snapshot.is_empty() {
-                if stored?.values().all(Vec::is_empty) && self.manifests.catalog().await?.is_none() {
+                // Where there is a copy, what cannot be read may be by the credentials that it has.
+                if self.manifests.catalog().await?.is_none() && stored?.values().all(Vec::is_empty) {
                     return Ok(());
                 }
             } else if !snapshot.is_restoring() {
@@ -80,8 +81,7 @@ impl Tenants {
 
     async fn reconcile_now(&self) -> Result<()> {
         self.catalog().linearize().await?;
-        let stored = self.stored().await?;
-        self.take_over_copy(&stored).await?;
+        let stored = self.filled().await?;
         for datasets in self.with_stored(&stored) {
             datasets.reconcile(ids_of(&stored, datasets.tenant())).await?;
         }

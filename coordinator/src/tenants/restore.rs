@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::upgrade;
 use flight_proto::catalog::{Change, Command, Restored};
 use flight_proto::policy::{DEFAULT_TENANT, check_tenant_name};
+use futures::{StreamExt, stream};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,12 +19,18 @@ const COPY_DELAY: Duration = Duration::from_millis(500);
 const NUMBER_MOST: u64 = 1 << 53;
 /// Nor are those of which the catalog has not given nearly as high ones.
 const NUMBERS_AHEAD: u64 = 1_000_000;
+/// How many numbers are passed over where a tenant's folder could not be read: it may have some that nobody knows of.
+const NUMBERS_UNREAD: u64 = 1_000_000;
+
+/// Tenants whose folders are listed at once.
+const LISTS: usize = 16;
+/// How long the store of a tenant's own credentials may take to list its folder: the others wait for it.
+const OWN_LIST: Duration = Duration::from_secs(20);
 
 impl Tenants {
     /// Brings the catalog up to what the object store holds, and every dataset onto the shards.
     pub(crate) async fn restore(&self) -> Result<()> {
-        let stored = self.stored().await?;
-        self.take_over_copy(&stored).await?;
+        let stored = self.filled().await?;
         for datasets in self.with_stored(&stored) {
             datasets.restore(ids_of(&stored, datasets.tenant())).await?;
         }
@@ -44,17 +51,51 @@ impl Tenants {
     /// for, else those that it knows.
     pub(super) async fn stored(&self) -> Result<BTreeMap<String, Vec<u64>>> {
         let snapshot = self.catalog().snapshot();
-        let mut tenants: Vec<String> = match snapshot.is_empty() || snapshot.is_restoring() {
+        let is_filled = snapshot.is_empty() || snapshot.is_restoring();
+        let mut tenants: Vec<String> = match is_filled {
             true => self.manifests.tenants().await?,
             false => snapshot.tenants().map(String::from).collect(),
         };
         tenants.push(DEFAULT_TENANT.into());
         tenants.retain(|tenant| check_tenant_name(tenant).is_ok());
+        tenants.sort_unstable();
+        tenants.dedup();
         let mut stored = BTreeMap::new();
-        for tenant in tenants {
-            let mut ids = self.manifests.datasets(&tenant).await?;
+        let policy = snapshot.policy();
+        let list = |tenant: String| async move {
+            let listing = self.manifests.datasets(&tenant);
+            let listed = match policy.has_credentials(&tenant) {
+                true => tokio::time::timeout(OWN_LIST, listing).await.unwrap_or_else(|_| {
+                    let seconds = OWN_LIST.as_secs();
+                    Err(Error::Environment(format!("its object store did not answer within {seconds} s")))
+                }),
+                false => listing.await,
+            };
+            (tenant, listed)
+        };
+        let mut lists = stream::iter(tenants).map(list).buffered(LISTS);
+        while let Some((tenant, listed)) = lists.next().await {
+            let has_own = policy.has_credentials(&tenant);
+            let mut ids = match listed {
+                Ok(ids) => ids,
+                // The others have nothing to do with that, and what it lacks comes with a later comparison. Where the catalog is
+                // filled, names must not be given away before it is known why: but a tenant's own credentials stop nobody else.
+                Err(error) if has_own || !is_filled && matches!(error, Error::Denied(_)) => {
+                    tracing::warn!(
+                        "what the tenant '{tenant}' has in the object store is not looked at: {error}"
+                    );
+                    self.ground.shared.unread.lock().insert(tenant.clone());
+                    if is_filled {
+                        self.default()
+                            .datasets
+                            .see(&[snapshot.last_dataset().saturating_add(NUMBERS_UNREAD)]);
+                    }
+                    Vec::new()
+                }
+                Err(error) => return Err(error),
+            };
             // Whoever may write into a folder can make numbers up, which would use all of them up.
-            let most = match snapshot.is_empty() || snapshot.is_restoring() {
+            let most = match is_filled {
                 true => NUMBER_MOST,
                 false => snapshot.last_dataset().saturating_add(NUMBERS_AHEAD),
             };
@@ -78,16 +119,22 @@ impl Tenants {
     }
 
     /// Has a catalog that is empty filled from the object store: at first by the copy there, which may be behind the
-    /// manifests of `stored`.
-    pub(super) async fn take_over_copy(&self, stored: &BTreeMap<String, Vec<u64>>) -> Result<()> {
-        if !self.catalog().snapshot().is_empty() {
-            return Ok(());
+    /// manifests. Gives the datasets that are stored, which tenants' own credentials may be needed for: the copy has them.
+    pub(super) async fn filled(&self) -> Result<BTreeMap<String, Vec<u64>>> {
+        let is_empty = self.catalog().snapshot().is_empty();
+        let copy = if is_empty { self.manifests.catalog().await? } else { None };
+        let has_copy = copy.is_some();
+        if let Some(bytes) = copy {
+            self.take_over(CatalogState::from_bytes(&bytes)?).await?;
         }
-        let copy = match self.manifests.catalog().await? {
-            Some(bytes) => CatalogState::from_bytes(&bytes)?,
-            None if stored.values().all(Vec::is_empty) => return Ok(()),
-            None => CatalogState::default(),
-        };
+        let stored = self.stored().await?;
+        if is_empty && !has_copy && !stored.values().all(Vec::is_empty) {
+            self.take_over(CatalogState::default()).await?;
+        }
+        Ok(stored)
+    }
+
+    async fn take_over(&self, copy: CatalogState) -> Result<()> {
         // What a version has brought is read by nodes of that version alone.
         let (copied, speaks) = (copy.cluster_version(), self.catalog().speaks());
         if let Some(why) = speaks.refusal(copied).filter(|_| copied > speaks.most) {
@@ -125,6 +172,28 @@ impl Tenants {
             tracing::debug!("a change is not seen here yet: {error}");
         }
         Ok(reply)
+    }
+
+    /// Brings in what is absent of a tenant whose credentials were set, until the catalog is closed. Where shards are nodes of
+    /// their own they try again themselves.
+    pub(crate) async fn follow_credentials(self: Arc<Tenants>) {
+        let mut changes = self.catalog().changes();
+        let versions = |snapshot: &CatalogState| -> BTreeMap<String, u64> {
+            let policy = snapshot.policy();
+            let versions = snapshot.tenants().filter_map(|name| Some((name, policy.credentials(name)?.0)));
+            versions.map(|(name, version)| (name.to_string(), version)).collect()
+        };
+        let mut before = versions(&changes.borrow_and_update());
+        while changes.changed().await.is_ok() {
+            let now = versions(&changes.borrow_and_update());
+            for datasets in self.all() {
+                let name: &str = datasets.tenant();
+                if now.get(name) != before.get(name) {
+                    tokio::spawn(async move { datasets.bring_absent().await });
+                }
+            }
+            before = now;
+        }
     }
 
     /// Copies the catalog to the object store after each change, until the catalog is closed.

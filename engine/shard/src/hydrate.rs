@@ -110,7 +110,7 @@ async fn prepare(
     others: Option<&Others>,
     progress: &Arc<Progress>,
 ) -> Result<Arc<Layout>> {
-    let stores = &shard.environment().stores;
+    let stores = &shard.environment().stores.of(&version.id.tenant);
     let version = Arc::new(version.clone());
     let position = set.position(shard.id());
     let position = position.ok_or_else(|| {

@@ -7,6 +7,7 @@
 mod blocking;
 mod budget;
 pub mod config;
+pub mod credentials;
 pub mod dealing;
 mod decode;
 pub mod error;
@@ -29,10 +30,12 @@ pub mod schema;
 mod segment_files;
 pub mod service;
 pub mod store;
+mod tenant_store;
 pub mod version;
 
 pub use blocking::blocking;
 pub use config::{Config, Environment};
+pub use credentials::{Access, CredentialSource, Given};
 pub use dealing::{Member, ShardSet};
 pub use error::{Error, Result};
 pub use flight_proto::manifest::{File, FolderValue};

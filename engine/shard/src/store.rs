@@ -1,29 +1,52 @@
-//! Object stores by URL, each opened once.
+//! Object stores by URL, each opened once, and once more for each tenant that has credentials of its own. Nothing else
+//! opens stores.
 
+use crate::credentials::{Access, CredentialSource, Given};
 use crate::footer::Footer;
+use crate::tenant_store::TenantStore;
 use crate::{Error, File, Result};
+use object_store::aws::AmazonS3Builder;
 use object_store::local::LocalFileSystem;
 use object_store::memory::InMemory;
 use object_store::path::Path;
-use object_store::{ObjectStore, parse_url_opts};
+use object_store::{ObjectStore, RetryConfig, parse_url_opts};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, UNIX_EPOCH};
 
-/// The stores that this process has open. `memory:` stores live as long as this does.
-#[derive(Default)]
+/// The stores that this process has open, as the node itself has them or as a tenant does ([`Stores::of`]). `memory:`
+/// stores live as long as this does.
 pub struct Stores {
+    shared: Arc<Shared>,
+    /// What coordinators have told of tenants' credentials; it is of use unless there is another source.
+    given: Arc<Given>,
+    source: Arc<dyn CredentialSource>,
+    /// Whose credentials are used; `None`: the node's own.
+    tenant: Option<String>,
+}
+
+/// What is the same for the node and all tenants.
+#[derive(Default)]
+struct Shared {
     open: Mutex<HashMap<String, Arc<dyn ObjectStore>>>,
+    /// By tenant and base, with the credentials that they were opened with.
+    owned: Mutex<HashMap<String, HashMap<String, Opened>>>,
     /// Settings of S3 before those of the environment.
     settings: Vec<(String, String)>,
     footers: Mutex<HashMap<Identity, Arc<Footer>>>,
 }
 
-/// URL, size, ETag, time of change and generation: what tells a file from another, or from itself after a change.
-type Identity = (String, u64, String, i64, u64);
+type Opened = (Arc<Access>, Arc<dyn ObjectStore>);
+
+/// URL, size, ETag, time of change and generation: what tells a file from another, or from itself after a change. Before
+/// them the tenant and the endpoint that it alone reaches the file by: another's file may be called the same.
+type Identity = (Option<(String, String)>, String, u64, String, i64, u64);
+
+/// How often, and for how long, a request by a tenant's own credentials is tried again: others may wait for it.
+const OWN_RETRIES: (usize, Duration) = (5, Duration::from_secs(15));
 
 /// Footers that are remembered at once; past that all are forgotten.
 const FOOTERS: usize = 4096;
@@ -54,17 +77,41 @@ pub(crate) struct Url {
 
 impl Stores {
     pub fn new() -> Arc<Stores> {
-        Arc::new(Stores::default())
+        Stores::with_settings(Vec::new())
     }
 
     /// As [`Stores::new`], with settings of S3 (`AWS_…`) in the place of all those of the environment.
     pub fn with_settings(settings: Vec<(String, String)>) -> Arc<Stores> {
-        Arc::new(Stores { settings, ..Stores::default() })
+        let given = Arc::new(Given::default());
+        let shared = Arc::new(Shared { settings, ..Shared::default() });
+        Arc::new(Stores { shared, given: given.clone(), source: given, tenant: None })
+    }
+
+    /// The same stores, with tenants' credentials from elsewhere.
+    pub fn with_source(&self, source: Arc<dyn CredentialSource>) -> Arc<Stores> {
+        let (shared, given) = (self.shared.clone(), self.given.clone());
+        Arc::new(Stores { shared, given, source, tenant: None })
+    }
+
+    /// The stores as that tenant has them: with its own credentials where it has some, by the time that a place is opened.
+    pub fn of(&self, tenant: &str) -> Stores {
+        let (shared, given) = (self.shared.clone(), self.given.clone());
+        Stores { shared, given, source: self.source.clone(), tenant: Some(tenant.into()) }
+    }
+
+    /// Where it is told what coordinators say of tenants' credentials.
+    pub fn given(&self) -> &Given {
+        &self.given
+    }
+
+    /// A place that was opened for somebody else.
+    pub fn again(&self, place: &Place) -> Result<Place> {
+        self.place(&place.base, place.path.clone())
     }
 
     /// Puts a store where `base` (`file://`, `memory://`, `s3://bucket`) would open one of its own.
     pub fn mount(&self, base: &str, store: Arc<dyn ObjectStore>) {
-        self.open.lock().insert(base.into(), store);
+        self.shared.open.lock().insert(base.into(), store);
     }
 
     /// The place that a URL names: `file:///folder/x`, a path of this machine, `s3://bucket/key`,
@@ -76,20 +123,56 @@ impl Stores {
     }
 
     pub(crate) fn known_footer(&self, file: &File) -> Option<Arc<Footer>> {
-        self.footers.lock().get(&identity(file)).cloned()
+        self.shared.footers.lock().get(&self.identity(file)).cloned()
     }
 
     pub(crate) fn remember_footer(&self, file: &File, footer: Arc<Footer>) {
-        let mut footers = self.footers.lock();
+        let identity = self.identity(file);
+        let mut footers = self.shared.footers.lock();
         if footers.len() >= FOOTERS {
             footers.clear();
         }
-        footers.insert(identity(file), footer);
+        footers.insert(identity, footer);
+    }
+
+    fn identity(&self, file: &File) -> Identity {
+        let base = Url::parse(&file.url).map(|url| url.base).unwrap_or_default();
+        // Whose credentials cannot be used reads nothing.
+        let own = self.access(&base).ok().flatten();
+        let own = own.map(|access| (access.tenant.clone(), access.endpoint.clone()));
+        (own, file.url.clone(), file.size_bytes, file.etag.clone(), file.modified_at_us, file.generation)
     }
 
     pub(crate) fn place(&self, base: &str, path: Path) -> Result<Place> {
+        let store = match self.access(base)? {
+            Some(access) => self.shared.of_tenant(base, access)?,
+            None => self.shared.of_node(base)?,
+        };
+        Ok(Place { store, path, base: base.into() })
+    }
+
+    /// The tenant's own credentials for a store, where it has some that this kind of store takes.
+    fn access(&self, base: &str) -> Result<Option<Arc<Access>>> {
+        let Some(tenant) = self.tenant.as_ref().filter(|_| base.starts_with("s3://")) else {
+            return Ok(None);
+        };
+        let access = self.source.of(tenant).map_err(|why| {
+            let why = format!(
+                "the credentials of the tenant '{tenant}' for the object store cannot be used: {why}"
+            );
+            Error::Store { url: base.into(), why }
+        })?;
+        if access.is_none() {
+            self.shared.owned.lock().remove(tenant);
+        }
+        Ok(access)
+    }
+}
+
+impl Shared {
+    fn of_node(&self, base: &str) -> Result<Arc<dyn ObjectStore>> {
         if let Some(store) = self.open.lock().get(base) {
-            return Ok(Place { store: store.clone(), path, base: base.into() });
+            return Ok(store.clone());
         }
         let store: Arc<dyn ObjectStore> = match base {
             "file://" => Arc::new(LocalFileSystem::new().with_fsync(true)),
@@ -98,14 +181,50 @@ impl Stores {
                 let failed = |why: String| Error::Store { url: base.into(), why };
                 let url =
                     base.parse().map_err(|_| Error::Location(format!("{base}: not a URL of a store")))?;
-                let own = self.settings.iter().cloned();
-                let inherited = std::env::vars().filter(|_| self.settings.is_empty());
-                let settings = inherited.chain(own).map(|(name, value)| (name.to_ascii_lowercase(), value));
-                parse_url_opts(&url, settings).map_err(|error| failed(error.to_string()))?.0.into()
+                let opened = parse_url_opts(&url, self.own_settings());
+                opened.map_err(|error| failed(error.to_string()))?.0.into()
             }
         };
-        let store = self.open.lock().entry(base.into()).or_insert(store).clone();
-        Ok(Place { store, path, base: base.into() })
+        Ok(self.open.lock().entry(base.into()).or_insert(store).clone())
+    }
+
+    /// S3 as a tenant has it; what was opened with former credentials is forgotten, and lives on in who reads with it.
+    fn of_tenant(&self, base: &str, access: Arc<Access>) -> Result<Arc<dyn ObjectStore>> {
+        let mut owned = self.owned.lock();
+        let opened = owned.get(&access.tenant).and_then(|opened| opened.get(base));
+        if let Some((_, store)) = opened.filter(|(known, _)| *known == access) {
+            return Ok(store.clone());
+        }
+        let settings = access.settings(self.own_settings());
+        let builder =
+            settings.into_iter().fold(AmazonS3Builder::new().with_url(base), |builder, (key, value)| {
+                builder.with_config(key, value)
+            });
+        let (max_retries, retry_timeout) = OWN_RETRIES;
+        let builder =
+            builder.with_retry(RetryConfig { max_retries, retry_timeout, ..RetryConfig::default() });
+        let built = builder.build().map_err(|error| {
+            let (tenant, why) = (&access.tenant, access.without_secrets(&error.to_string()));
+            let why = format!(
+                "the credentials of the tenant '{tenant}' for the object store cannot be used: {why}"
+            );
+            Error::Store { url: base.into(), why }
+        })?;
+        let store: Arc<dyn ObjectStore> = Arc::new(TenantStore::new(Arc::new(built), access.clone(), base));
+        let of_tenant = owned.entry(access.tenant.clone()).or_default();
+        // What other stores were opened with is no more.
+        of_tenant.retain(|_, (known, _)| *known == access);
+        of_tenant.insert(base.into(), (access, store.clone()));
+        Ok(store)
+    }
+
+    /// Settings of S3 of the node itself, as its environment names them.
+    fn own_settings(&self) -> impl Iterator<Item = (String, String)> {
+        let (own, has_none) = (self.settings.iter().cloned(), self.settings.is_empty());
+        std::env::vars()
+            .filter(move |_| has_none)
+            .chain(own)
+            .map(|(name, value)| (name.to_ascii_lowercase(), value))
     }
 }
 
@@ -192,10 +311,6 @@ fn etag_of(metadata: &std::fs::Metadata) -> String {
     let changed = metadata.modified().ok().and_then(|at| at.duration_since(UNIX_EPOCH).ok());
     let micros = changed.unwrap_or_default().as_micros();
     format!("\"{:x}-{micros:x}-{:x}\"", metadata.ino(), metadata.len())
-}
-
-fn identity(file: &File) -> Identity {
-    (file.url.clone(), file.size_bytes, file.etag.clone(), file.modified_at_us, file.generation)
 }
 
 /// The URL of an object.
@@ -289,6 +404,47 @@ mod tests {
         assert_eq!(root.below("lake", "x/tundra"), None);
         assert_eq!(place("s3://lake", "").below("lake", "default/1"), Some("default/1"));
         assert_eq!(place("memory://", "x/tundra").below("lake", "x/tundra/a"), None, "it is in no bucket");
+    }
+
+    /// Tenants with the access key `NAME-1`, or with some that cannot be read.
+    struct Named;
+
+    impl CredentialSource for Named {
+        fn of(&self, tenant: &str) -> std::result::Result<Option<Arc<Access>>, String> {
+            use flight_proto::credentials::{Credentials, SecretAccess};
+            let credentials = Credentials {
+                tenant: tenant.into(),
+                access_key_id: format!("{tenant}-1"),
+                ..Credentials::default()
+            };
+            match tenant {
+                "default" => Ok(None),
+                "locked" => Err("no key".into()),
+                _ => Ok(Some(Arc::new(Access::new(&credentials, SecretAccess::default())))),
+            }
+        }
+    }
+
+    #[test]
+    fn each_tenant_has_its_own_store() {
+        // Fails only where a provider is installed already.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let settings = vec![("AWS_REGION".to_string(), "us-east-1".to_string())];
+        let node = Stores::with_settings(settings).with_source(Arc::new(Named));
+        let open = |tenant: &str| node.of(tenant).open("s3://lake/x").map(|place| place.store.to_string());
+        let (acme, zeta) = (open("acme").unwrap(), open("zeta").unwrap());
+        assert_eq!(
+            (acme.as_str(), zeta.as_str()),
+            ("s3://lake as Access(acme-1 of acme)", "s3://lake as Access(zeta-1 of zeta)")
+        );
+        let own = node.open("s3://lake/x").unwrap();
+        assert_eq!(open("default").unwrap(), own.store.to_string());
+        let error = open("locked").unwrap_err().to_string();
+        assert!(error.contains("tenant 'locked'") && error.contains("no key"), "{error}");
+        let acme = node.of("acme");
+        let places = [acme.open("s3://lake/x").unwrap(), acme.again(&own).unwrap()];
+        assert!(Arc::ptr_eq(&places[0].store, &places[1].store), "it is opened once");
+        assert!(node.of("locked").open("memory:///x").is_ok(), "others take no credentials");
     }
 
     #[test]

@@ -106,11 +106,13 @@ fn messages_are_written_and_read_as_ever() {
     let sources = [
         include_str!("../../src/access.rs"),
         include_str!("../../src/catalog.rs"),
+        include_str!("../../src/credentials.rs"),
         include_str!("../../src/log.rs"),
         include_str!("../../src/manifest.rs"),
         include_str!("../../src/node.rs"),
         include_str!("../../src/replication.rs"),
         include_str!("../../src/schema.rs"),
+        include_str!("../../src/sealed.rs"),
         include_str!("../../src/spending.rs"),
         include_str!("../../src/ticket.rs"),
     ];

@@ -277,7 +277,13 @@ fn heartbeats(samples: &mut Samples) {
     for kind in (0..100).filter_map(|kind| PlacementKind::try_from(kind).ok()) {
         samples.check(&format!("Held {kind:?}"), held(kind));
     }
-    let wanted = Wanted { revision: 300, dealing: Some(dealing()), versions: vec![name()], nothing: true };
+    let wanted = Wanted {
+        revision: 300,
+        dealing: Some(dealing()),
+        versions: vec![name()],
+        nothing: true,
+        access: vec![],
+    };
     let orders = Orders {
         epoch: 3,
         holdings_revision: 17,

@@ -1,6 +1,7 @@
 //! What version 2 has that version 1 had not.
 
 mod access;
+mod credentials;
 
 use super::Samples;
 use flight_proto::catalog::{
@@ -50,6 +51,7 @@ pub(crate) fn samples(samples: &mut Samples) {
     foreign(samples);
     usage(samples);
     access::samples(samples);
+    credentials::samples(samples);
     traces(samples);
 }
 

@@ -1,7 +1,9 @@
 //! An S3 server over a folder, to try and to test what speaks S3 where there is none: `s3s-fs` with conditional puts
-//! made atomic. It proves what a client does, not how durable S3 is.
+//! made atomic, and keys that reach some prefixes alone. It proves what a client does, not how durable S3 is.
 
-use futures::stream;
+mod keys;
+
+use futures::{StreamExt, stream};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{CONTENT_LENGTH, CONTENT_RANGE};
 use hyper::server::conn::http1;
@@ -9,7 +11,6 @@ use hyper::service::service_fn;
 use hyper::{Method, Request};
 use hyper_util::rt::TokioIo;
 use percent_encoding::percent_decode_str;
-use s3s::auth::SimpleAuth;
 use s3s::dto::StreamingBlob;
 use s3s::service::{S3Service, S3ServiceBuilder};
 use std::fs::File;
@@ -24,6 +25,7 @@ use tokio::sync::Mutex;
 use tokio::task::{JoinHandle, JoinSet};
 
 pub use hyper::StatusCode;
+pub use keys::Keys;
 pub use s3s::{Body, HttpError, HttpResponse};
 
 /// The server stands for any region.
@@ -32,9 +34,10 @@ pub const REGION: &str = "us-east-1";
 /// Of an object that is sent.
 const PIECE_BYTES: u64 = 1 << 20;
 
+const DENIED: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?><Error><Code>AccessDenied</Code></Error>";
 const NO_SUCH_KEY: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?><Error><Code>NoSuchKey</Code></Error>";
 
-/// Who may read and write: the one user of a server.
+/// An access key with its secret.
 #[derive(Clone)]
 pub struct Credentials {
     pub access_key: String,
@@ -59,6 +62,7 @@ impl Credentials {
 pub struct Folder {
     service: S3Service,
     root: PathBuf,
+    keys: Keys,
     /// Held while a conditional put is looked at and done.
     conditional: Mutex<()>,
 }
@@ -69,15 +73,28 @@ impl Folder {
     /// # Errors
     /// Where the folder cannot be made or used.
     pub fn new(root: &Path, bucket: &str, credentials: &Credentials) -> Result<Folder> {
+        Folder::with_keys(root, bucket, Keys::of(credentials))
+    }
+
+    /// As [`Folder::new`], for several users.
+    ///
+    /// # Errors
+    /// Where the folder cannot be made or used.
+    pub fn with_keys(root: &Path, bucket: &str, keys: Keys) -> Result<Folder> {
         std::fs::create_dir_all(root.join(bucket))?;
         let files = s3s_fs::FileSystem::new(root).map_err(|error| Error::other(format!("{error:?}")))?;
         let mut builder = S3ServiceBuilder::new(files);
-        builder.set_auth(SimpleAuth::from_single(&credentials.access_key, credentials.secret_key.as_str()));
-        Ok(Folder { service: builder.build(), root: root.into(), conditional: Mutex::default() })
+        builder.set_auth(keys.clone());
+        Ok(Folder { service: builder.build(), root: root.into(), keys, conditional: Mutex::default() })
     }
 
     /// The reply to a request; an error ends the connection without one.
-    pub async fn answer(&self, request: Request<Body>) -> std::result::Result<HttpResponse, HttpError> {
+    pub async fn answer(&self, mut request: Request<Body>) -> std::result::Result<HttpResponse, HttpError> {
+        if !self.keys.reaches(&request) {
+            // A body that is not read would end the connection instead.
+            while request.body_mut().next().await.is_some() {}
+            return Ok(reply(StatusCode::FORBIDDEN, DENIED));
+        }
         if self.is_folder(&request) {
             return Ok(reply(StatusCode::NOT_FOUND, NO_SUCH_KEY));
         }

@@ -15,10 +15,11 @@ use flight_proto::node::{
 };
 use flight_proto::pool::in_message;
 use parking_lot::Mutex;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tracing::Instrument;
 
@@ -38,6 +39,10 @@ const PREPARED: Duration = Duration::from_secs(120);
 const TIDY: Duration = Duration::from_secs(1);
 /// How soon what failed is tried again, at first and at most.
 const RETRY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
+/// How often in a row the store of a tenant's own credentials has failed before nobody waits for that tenant any more.
+const OWN_FAILURES: u32 = 3;
+/// Tenants with credentials of their own whose versions are brought in at once.
+const OWN_AT_ONCE: usize = 4;
 /// How long a coordinator may take to read a manifest.
 const READING: Duration = Duration::from_secs(30);
 
@@ -46,6 +51,8 @@ const READING: Duration = Duration::from_secs(30);
 pub(super) struct Told {
     state: Mutex<State>,
     news: Notify,
+    /// Something else is wanted, or credentials were told.
+    learned: Notify,
     /// Held, shared, while segments are built.
     building: tokio::sync::RwLock<()>,
 }
@@ -62,6 +69,10 @@ struct State {
     prepared: HashMap<VersionId, Instant>,
     /// Held as dealt so; `true`: with what was held before.
     done: HashMap<VersionId, (Dealing, bool)>,
+    /// Tenants with credentials of their own whose versions are brought in at the moment, beside all others.
+    apart: HashSet<String>,
+    /// How often in a row that failed by their stores.
+    failures: HashMap<String, u32>,
     /// One a dataset that is being hydrated.
     turns: HashMap<(String, u64), Arc<tokio::sync::Mutex<()>>>,
 }
@@ -181,11 +192,19 @@ impl Node {
             state.shards = orders.shards;
         }
         let known = state.wanted.as_ref().map_or(0, |wanted| wanted.revision);
-        if let Some(wanted) = orders.wanted.filter(|wanted| wanted.revision > known) {
-            state.wanted = Some(wanted);
+        let has_news = orders.wanted.is_some();
+        if let Some(mut wanted) = orders.wanted {
+            let given = self.shard.environment().stores.given();
+            std::mem::take(&mut wanted.access).into_iter().for_each(|access| given.take(access));
+            if wanted.revision > known {
+                state.wanted = Some(wanted);
+            }
         }
         drop(state);
         self.told.news.notify_one();
+        if has_news {
+            self.told.learned.notify_one();
+        }
     }
 
     /// How many coordinators have answered lately.
@@ -198,9 +217,13 @@ impl Node {
     pub(super) async fn follow(self: Arc<Node>) {
         let mut swept = false;
         let mut pause = RETRY.0;
+        let mut apart = Apart::default();
+        // Those of a `follow` that is not polled any more were ended.
+        self.told.state.lock().apart.clear();
         loop {
+            while apart.tasks.try_join_next().is_some() {}
             let news = self.told.news.notified();
-            match self.hydrate_wanted().await {
+            match self.hydrate_wanted(&mut apart).await {
                 Ok(whole) => {
                     pause = RETRY.0;
                     // Files of what is being built are not known yet.
@@ -218,8 +241,11 @@ impl Node {
                 }
                 Err(error) => {
                     tracing::warn!("what is wanted could not be brought in: {error}; trying again");
-                    tokio::time::sleep(pause).await;
-                    pause = (pause * 2).min(RETRY.1);
+                    tokio::select! {
+                        () = tokio::time::sleep(pause) => pause = (pause * 2).min(RETRY.1),
+                        // It may be what was lacking.
+                        () = self.told.learned.notified() => {}
+                    }
                 }
             }
         }
@@ -234,8 +260,10 @@ impl Node {
         }
     }
 
-    /// Hydrates what is wanted and not held; `false` where this shard is not among those that are to hold anything.
-    async fn hydrate_wanted(&self) -> Result<bool> {
+    /// Hydrates what is wanted and not held; `false` where this shard is not among those that are to hold anything, or some
+    /// is still brought in beside. What tenants read by credentials of their own is: their stores are not this node's, and
+    /// may fail or not answer.
+    async fn hydrate_wanted(self: &Arc<Node>, apart: &mut Apart) -> Result<bool> {
         let (wanted, settled) = {
             let state = self.told.state.lock();
             let Some(wanted) = state.wanted.clone() else { return Ok(false) };
@@ -248,20 +276,29 @@ impl Node {
         // What drains keeps what it holds until it is told to hold nothing.
         let keep = !settled || own.is_some_and(|member| member.weight == 0);
         let mut failed = None;
-        for name in wanted.versions.iter().filter(|_| takes_part) {
-            let id = VersionId::from(name.clone());
-            let done = self.told.state.lock().done.get(&id).cloned();
-            if done.is_some_and(|(known, kept)| known == *dealing && (!kept || keep)) {
-                continue;
-            }
-            let brought = async {
-                let manifest = self.manifest(name).await?;
-                let span = spans::of_hydration(self, &manifest, "");
-                let others = self.others();
-                let bringing = self.bring_in(&manifest, dealing, keep, Some(&others));
-                spans::of_outcome(bringing).instrument(span).await
+        let given = self.shard.environment().stores.given();
+        let lacking = wanted.versions.iter().filter(|name| takes_part && !self.is_done(name, dealing, keep));
+        let (own, others): (Vec<&VersionName>, Vec<_>) =
+            lacking.partition(|name| given.has_own(&name.tenant));
+        let mut by_tenant: BTreeMap<&str, Vec<VersionName>> = BTreeMap::new();
+        for name in own {
+            by_tenant.entry(&name.tenant).or_default().push(name.clone());
+        }
+        for (&tenant, names) in &by_tenant {
+            let has_failed = {
+                let mut state = self.told.state.lock();
+                if !state.apart.insert(tenant.into()) {
+                    continue;
+                }
+                state.failures.contains_key(tenant)
             };
-            if let Err(error) = brought.await {
+            let (node, dealing, lane) =
+                (self.clone(), dealing.clone(), apart.lanes[usize::from(has_failed)].clone());
+            let (tenant, names) = (tenant.to_string(), names.clone());
+            apart.tasks.spawn(async move { node.bring_apart(&tenant, &names, &dealing, keep, &lane).await });
+        }
+        for name in others {
+            if let Err(error) = self.bring_wanted(name, dealing, keep).await {
                 // The others may fare better.
                 failed = Some(error);
             }
@@ -269,9 +306,73 @@ impl Node {
         if let Some(error) = failed {
             return Err(error);
         }
+        // Who has ended meanwhile tells of news, and it is looked again.
         let mut state = self.told.state.lock();
-        state.hydrated_revision = state.hydrated_revision.max(wanted.revision);
-        Ok(takes_part)
+        if by_tenant.keys().all(|&tenant| is_given_up(&state, tenant)) {
+            state.hydrated_revision = state.hydrated_revision.max(wanted.revision);
+        }
+        Ok(takes_part && by_tenant.is_empty())
+    }
+
+    fn is_done(&self, name: &VersionName, dealing: &Dealing, keep: bool) -> bool {
+        let done = self.told.state.lock().done.get(&VersionId::from(name.clone())).cloned();
+        done.is_some_and(|(known, kept)| known == *dealing && (!kept || keep))
+    }
+
+    async fn bring_wanted(&self, name: &VersionName, dealing: &Dealing, keep: bool) -> Result<VersionId> {
+        let manifest = self.manifest(name).await?;
+        let span = spans::of_hydration(self, &manifest, "");
+        let others = self.others();
+        let bringing = self.bring_in(&manifest, dealing, keep, Some(&others));
+        spans::of_outcome(bringing).instrument(span).await
+    }
+
+    /// Brings in versions of a tenant with credentials of its own, and pauses where that fails.
+    async fn bring_apart(
+        &self,
+        tenant: &str,
+        names: &[VersionName],
+        dealing: &Dealing,
+        keep: bool,
+        lane: &Semaphore,
+    ) {
+        let turn = lane.acquire().await;
+        let mut failed = None;
+        for name in names {
+            match self.bring_wanted(name, dealing, keep).await {
+                Ok(_) => {}
+                // By the same credentials the others would fail, too, and each after a while.
+                Err(error @ Error::Store { .. }) => {
+                    failed = Some(error);
+                    break;
+                }
+                Err(error) => failed = Some(error),
+            }
+        }
+        drop(turn);
+        let pause = {
+            let mut state = self.told.state.lock();
+            match &failed {
+                Some(Error::Store { .. }) => {
+                    let failures = state.failures.entry(tenant.into()).or_default();
+                    *failures = failures.saturating_add(1);
+                    Some((RETRY.0 * (1 << (*failures).min(8))).min(RETRY.1))
+                }
+                // Nobody else's store is asked for it; but it is no matter of credentials.
+                Some(_) => Some(RETRY.1),
+                None => {
+                    state.failures.remove(tenant);
+                    None
+                }
+            }
+        };
+        self.told.news.notify_one();
+        if let (Some(error), Some(pause)) = (failed, pause) {
+            tracing::warn!("what the tenant '{tenant}' wants could not be brought in: {error}; trying again");
+            tokio::time::sleep(pause).await;
+        }
+        self.told.state.lock().apart.remove(tenant);
+        self.told.news.notify_one();
     }
 
     /// Those who may have segments that this shard is to hold.
@@ -337,6 +438,9 @@ impl Node {
     /// Brings in a version that is not wanted yet, as a coordinator asks.
     pub(super) async fn hydrate(&self, request: Hydrate) -> std::result::Result<Held, String> {
         self.fence(request.epoch).map_err(|failure| failure.message)?;
+        // It may be later than what was wanted last.
+        let given = self.shard.environment().stores.given();
+        request.access.into_iter().for_each(|access| given.take(access));
         let (Some(manifest), Some(dealing)) = (request.manifest, request.dealing) else {
             return Err("a hydration without manifest or shards".into());
         };
@@ -374,4 +478,23 @@ impl Node {
             }
         }
     }
+}
+
+/// What is brought in beside all else.
+struct Apart {
+    tasks: JoinSet<()>,
+    /// How many at once: of tenants that have not failed, and of those that have, which may take long to fail again.
+    lanes: [Arc<Semaphore>; 2],
+}
+
+impl Default for Apart {
+    fn default() -> Apart {
+        let lane = || Arc::new(Semaphore::new(OWN_AT_ONCE));
+        Apart { tasks: JoinSet::new(), lanes: [lane(), lane()] }
+    }
+}
+
+/// Whether a tenant's own store has failed so often that nobody waits for it: it is still tried.
+fn is_given_up(state: &State, tenant: &str) -> bool {
+    state.failures.get(tenant).is_some_and(|&failures| failures >= OWN_FAILURES)
 }
