@@ -1,11 +1,10 @@
 //! The Admin API of a coordinator with its shards in one process.
 #![allow(clippy::unwrap_used)]
 
-mod server;
 
 use coordinator::User;
 use serde_json::{Value, json};
-use server::Server;
+use crate::server::Server;
 
 async fn get(server: &Server, path: &str) -> Value {
     let (status, body) = server.http(path).await;
@@ -86,7 +85,7 @@ async fn queries_are_shown_and_ended() {
     }
     let endless = "SELECT count(*) FROM t a, t b, t c, t d, t e";
     let session = server.handle().session("someone");
-    let running = tokio::spawn(async move { server::gather(session.execute(endless).await?).await });
+    let running = tokio::spawn(async move { crate::server::gather(session.execute(endless).await?).await });
     let query = loop {
         let queries = get(&server, "/api/v1/queries").await;
         if let Some(query) = queries["queries"].as_array().unwrap().first() {

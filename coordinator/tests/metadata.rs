@@ -1,6 +1,5 @@
 //! What Flight SQL clients ask before they ask for data, over a real connection.
 
-mod server;
 
 use arrow::array::AsArray;
 use arrow_flight::sql::{
@@ -8,7 +7,7 @@ use arrow_flight::sql::{
     CommandGetPrimaryKeys, CommandGetTables, SqlInfo,
 };
 use coordinator::User;
-use server::{Server, fetch};
+use crate::server::{Server, fetch};
 
 #[tokio::test]
 async fn every_metadata_call_gives_a_typed_table() {

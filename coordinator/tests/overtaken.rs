@@ -2,12 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-mod server;
 
 use coordinator::Error;
 use flight_proto::Message;
 use flight_proto::manifest::Manifest;
-use server::Server;
+use crate::server::Server;
 use std::fs;
 use std::path::{Path, PathBuf};
 

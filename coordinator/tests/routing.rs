@@ -3,12 +3,11 @@
 //! `tests/routing/trace.py`.
 #![allow(clippy::unwrap_used)]
 
-mod server;
 
 use coordinator::Session;
 use flight_proto::policy::{Condition, Feature, MayForce, Routes, Rule, Subject, Tenant, TenantStatus, Twin};
-use server::policy::ControlPlane;
-use server::{Server, ask, gather};
+use crate::server::policy::ControlPlane;
+use crate::server::{Server, ask, gather};
 
 async fn start() -> Server {
     Server::start(|config| {

@@ -1,10 +1,9 @@
 //! Statements in process: definitions, writes, queries, restarts.
 #![allow(clippy::unwrap_used, reason = "helpers of tests are not exempt by themselves")]
 
-mod server;
 
 use coordinator::Error;
-use server::{Server, gather};
+use crate::server::{Server, gather};
 
 /// A Parquet file of `rows` rows under the server's object store, as a location.
 async fn sample(server: &Server, name: &str, rows: i64) -> String {

@@ -4,23 +4,14 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
-#[path = "isolation/admin.rs"]
 mod admin;
-#[path = "isolation/callers.rs"]
 mod callers;
-#[path = "isolation/data.rs"]
 mod data;
-#[path = "isolation/files.rs"]
 mod files;
-#[path = "isolation/flood.rs"]
 mod flood;
-#[path = "isolation/metadata.rs"]
 mod metadata;
-#[path = "isolation/names.rs"]
 mod names;
-#[path = "isolation/ways.rs"]
 mod ways;
-#[path = "isolation/world.rs"]
 mod world;
 
 use ways::Ways;

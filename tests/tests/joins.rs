@@ -3,7 +3,6 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
-#[path = "joins/matrix.rs"]
 mod matrix;
 
 use matrix::{COLUMNS, LARGE_ROWS, SMALL_ROWS, TABLES, queries, rows};
