@@ -11,6 +11,7 @@ mod hedging;
 mod isolation;
 mod joins;
 mod placement;
+mod pools;
 mod quarantine;
 mod refresh;
 mod s3;
