@@ -86,6 +86,7 @@ impl Nodes {
                     manifest: Some(manifest.clone()),
                     dealing: Some(dealing.clone()),
                     traceparent: trace::sent(&trace::current()),
+                    access: self.credentials.told(&snapshot, &manifest.tenant),
                 };
                 let request = request.encode_to_vec().into();
                 let held = self.call(&node.address, Service::Hydrate, request, HYDRATION).await?;
