@@ -59,23 +59,11 @@ impl ScaleOptions {
 
     fn targets(&self) -> Result<Option<Arc<dyn ScaleTargets>>, Failure> {
         if let (false, Some(region)) = (self.scale_group.is_empty(), self.scale_region.clone()) {
-            let (mut groups, mut of_groups) = (BTreeMap::new(), Vec::new());
-            for text in &self.scale_group {
-                let (name, group) = text.split_once('=').unwrap_or((DEFAULT_POOL, text));
-                let name = pool(name).map_err(|why| format!("--scale-group {text}: {why}"))?;
-                if let Some((other, _)) = of_groups.iter().find(|(_, other)| *other == group) {
-                    let why = format!(
-                        "--scale-group {text}: its machines are of the pool '{other}' already, and one is of one pool: \
-                         make a group for '{name}', with --pool {name} in its launch template"
-                    );
-                    return Err(why.into());
-                }
-                of_groups.push((name.clone(), group));
+            let mut groups = BTreeMap::new();
+            for (pool, group) in groups_of(&self.scale_group)? {
                 let (region, endpoint) = (region.clone(), self.scale_endpoint.clone());
-                let group = AutoScalingGroup::new(GroupOptions { group: group.into(), region, endpoint })?;
-                if groups.insert(name.clone(), Arc::new(group)).is_some() {
-                    return Err(format!("--scale-group {text}: the pool '{name}' has a group already").into());
-                }
+                let group = AutoScalingGroup::new(GroupOptions { group, region, endpoint })?;
+                groups.insert(pool, Arc::new(group));
             }
             return Ok(Some(Arc::new(Groups(groups))));
         }
@@ -92,5 +80,46 @@ impl ScaleOptions {
             arguments,
             settings: Vec::new(),
         })?)))
+    }
+}
+
+/// The group of each pool. A group's machines are of one.
+fn groups_of(texts: &[String]) -> Result<BTreeMap<String, String>, String> {
+    let mut groups: BTreeMap<String, String> = BTreeMap::new();
+    for text in texts {
+        let wrong = |why: String| format!("--scale-group {text}: {why}");
+        let (name, group) = text.split_once('=').unwrap_or((DEFAULT_POOL, text));
+        let name = pool(name).map_err(wrong)?;
+        if groups.contains_key(&name) {
+            return Err(wrong(format!("the pool '{name}' has a group already")));
+        }
+        if let Some((other, _)) = groups.iter().find(|(_, other)| *other == group) {
+            return Err(wrong(format!(
+                "its machines are of the pool '{other}' already: make another group for '{name}', with --pool {name} in its \
+                 launch template"
+            )));
+        }
+        groups.insert(name, group.into());
+    }
+    Ok(groups)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_group_is_of_one_pool() {
+        let of = |texts: &[&str]| groups_of(&texts.iter().map(|text| text.to_string()).collect::<Vec<_>>());
+        let groups = of(&["shards", "acme=others"]).unwrap();
+        assert_eq!((groups["default"].as_str(), groups["acme"].as_str()), ("shards", "others"));
+        for (texts, expected) in [
+            (["shards", "acme=shards"], "its machines are of the pool 'default' already"),
+            (["shards", "default=others"], "the pool 'default' has a group already"),
+            (["shards", "A=others"], "no name of a pool"),
+        ] {
+            let why = of(&texts).unwrap_err();
+            assert!(why.contains(expected), "{why}");
+        }
     }
 }
