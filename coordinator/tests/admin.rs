@@ -1,10 +1,9 @@
 //! The Admin API of a coordinator with its shards in one process.
 #![allow(clippy::unwrap_used)]
 
-
+use crate::server::Server;
 use coordinator::User;
 use serde_json::{Value, json};
-use crate::server::Server;
 
 async fn get(server: &Server, path: &str) -> Value {
     let (status, body) = server.http(path).await;

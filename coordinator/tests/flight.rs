@@ -1,13 +1,12 @@
 //! Statements over Flight SQL: queries, updates, prepared statements, tickets.
 #![allow(clippy::unwrap_used, reason = "helpers of tests are not exempt by themselves")]
 
-
+use crate::server::{Client, Server, fetch};
 use arrow::array::{AsArray, Int32Array, RecordBatch};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema};
 use arrow_flight::FlightInfo;
 use arrow_flight::error::FlightError;
 use coordinator::User;
-use crate::server::{Client, Server, fetch};
 use std::sync::Arc;
 
 async fn query(client: &mut Client, sql: &str) -> Result<RecordBatch, FlightError> {

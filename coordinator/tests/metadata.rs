@@ -1,13 +1,12 @@
 //! What Flight SQL clients ask before they ask for data, over a real connection.
 
-
+use crate::server::{Server, fetch};
 use arrow::array::AsArray;
 use arrow_flight::sql::{
     CommandGetCrossReference, CommandGetDbSchemas, CommandGetExportedKeys, CommandGetImportedKeys,
     CommandGetPrimaryKeys, CommandGetTables, SqlInfo,
 };
 use coordinator::User;
-use crate::server::{Server, fetch};
 
 #[tokio::test]
 async fn every_metadata_call_gives_a_typed_table() {

@@ -2,11 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-
+use crate::server::Server;
 use coordinator::Error;
 use flight_proto::Message;
 use flight_proto::manifest::Manifest;
-use crate::server::Server;
 use std::fs;
 use std::path::{Path, PathBuf};
 

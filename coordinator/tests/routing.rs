@@ -3,11 +3,10 @@
 //! `tests/routing/trace.py`.
 #![allow(clippy::unwrap_used)]
 
-
-use coordinator::Session;
-use flight_proto::policy::{Condition, Feature, MayForce, Routes, Rule, Subject, Tenant, TenantStatus, Twin};
 use crate::server::policy::ControlPlane;
 use crate::server::{Server, ask, gather};
+use coordinator::Session;
+use flight_proto::policy::{Condition, Feature, MayForce, Routes, Rule, Subject, Tenant, TenantStatus, Twin};
 
 async fn start() -> Server {
     Server::start(|config| {

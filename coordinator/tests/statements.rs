@@ -1,9 +1,8 @@
 //! Statements in process: definitions, writes, queries, restarts.
 #![allow(clippy::unwrap_used, reason = "helpers of tests are not exempt by themselves")]
 
-
-use coordinator::Error;
 use crate::server::{Server, gather};
+use coordinator::Error;
 
 /// A Parquet file of `rows` rows under the server's object store, as a location.
 async fn sample(server: &Server, name: &str, rows: i64) -> String {

@@ -1,12 +1,11 @@
 //! Tenants of a coordinator: they come and go by what is published, log in by keys, and see nothing of each other.
 #![allow(clippy::unwrap_used)]
 
-
+use crate::server::policy::{ControlPlane, api_key};
+use crate::server::{Server, ask};
 use coordinator::User;
 use flight_proto::policy::{Gone, Signed, Subject, Tenant, TenantStatus, Workload};
 use serde_json::json;
-use crate::server::policy::{ControlPlane, api_key};
-use crate::server::{Server, ask};
 
 #[tokio::test]
 async fn each_has_its_own_tables() {

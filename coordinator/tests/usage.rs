@@ -1,14 +1,13 @@
 //! What statements use is counted by user and label, and budgets act on it while they run.
 #![allow(clippy::unwrap_used)]
 
-
+use crate::server::policy::{ControlPlane, api_key};
+use crate::server::{Client, Server, ask};
 use flight_proto::policy::{
     Budget, Budgets, OnLimit, Period, Price, Prices, Quotas, Spend, Spent, SpentBy, Subject, Tenant,
     TenantStatus,
 };
 use flight_proto::usage::{Measures, Usage};
-use crate::server::policy::{ControlPlane, api_key};
-use crate::server::{Client, Server, ask};
 use std::time::{Duration, Instant};
 
 /// Far more rows than anybody waits for.

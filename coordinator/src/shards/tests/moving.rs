@@ -3,9 +3,11 @@
 use super::tests::{catalog, id, node, shard};
 use super::*;
 use crate::catalog::{CatalogStore, Leadership, MemberState, RaftStatus, Reply};
+use crate::credentials::TenantCredentials;
 use flight_proto::catalog::{Command, Shard};
 use flight_proto::node::{Held, Holdings, Orders, PlacementKind, Speaks};
 use flight_proto::pool::in_message;
+use flight_proto::sealed::SecretKeys;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use network::{MemoryNetwork, Peers, Versions};
@@ -80,7 +82,8 @@ impl Cluster {
     fn new(shards: &[(u64, &str, ShardStatus)], pool: &str) -> Cluster {
         let catalog = Arc::new(Told(Mutex::new(Arc::new(state(shards, pool)))));
         let peers = Peers::new(MemoryNetwork::new().node("coordinator"), Duration::from_secs(1));
-        let nodes = Nodes::new(catalog.clone(), Arc::new(peers), options());
+        let credentials = Arc::new(TenantCredentials::new(catalog.clone(), SecretKeys::default()));
+        let nodes = Nodes::new(catalog.clone(), Arc::new(peers), options(), credentials);
         Cluster { catalog, nodes }
     }
 
