@@ -225,7 +225,7 @@ async fn operators_log_in_and_pages_of_others_are_refused() {
             calls += 1;
         }
     }
-    assert_eq!(calls, 41);
+    assert_eq!(calls, 44);
     for path in ["/healthz", "/docs", "/openapi.json", "/.well-known/jwks.json"] {
         assert_eq!(status(path, None).await.status(), 200, "{path}");
     }
@@ -347,9 +347,6 @@ async fn credentials_go_in_and_their_secrets_never_come_out() {
     assert_eq!(kept.open(&secret_keys()).unwrap().session_token, "marke");
     assert!(!held.signed.document.windows(6).any(|bytes| bytes == b"geheim"));
 
-    assert_eq!(served.call("DELETE", "tenants/acme", None).await.0, 200);
-    assert_eq!(served.call("PUT", "tenants/acme", Some(json!({}))).await.0, 200);
-    assert_eq!(served.call("GET", path, None).await.0, 404, "they are of the tenant before");
     assert_eq!(served.call("DELETE", "tenants/acme", None).await.0, 200);
     assert_eq!(
         served.call("DELETE", path, None).await.1["access_key_id"],

@@ -120,7 +120,7 @@ impl Datasets {
                 Err(error) => {
                     let why = format!("table '{}' could not be brought in: {error}", dataset.name);
                     tracing::warn!("{why}");
-                    if let Ok(resident) = absent(&self.tenant, &dataset, why) {
+                    if let Ok(resident) = absent(&self.tenant, dataset, why) {
                         self.seat(None, resident);
                         self.show();
                     }

@@ -417,10 +417,11 @@ mod tests {
                 access_key_id: format!("{tenant}-1"),
                 ..Credentials::default()
             };
+            let secret = SecretAccess { secret_access_key: "geheim".into(), ..SecretAccess::default() };
             match tenant {
                 "default" => Ok(None),
                 "locked" => Err("no key".into()),
-                _ => Ok(Some(Arc::new(Access::new(&credentials, SecretAccess::default())))),
+                _ => Ok(Some(Arc::new(Access::new(&credentials, secret)))),
             }
         }
     }
