@@ -1,6 +1,6 @@
 //! Metrics of every role, as Prometheus reads them.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod process;
 
