@@ -177,13 +177,15 @@ async fn serve(options: Options, mut stop: Stop) -> Result<(), Failure> {
                 announced[place] = Some(line);
             }
         }
-        let words = |key: &str| -> Vec<String> {
+        // Coordinators alone have clients.
+        let words = |key: &str, of_clients: bool| -> Vec<String> {
             let lines = announced.iter().flatten();
+            let lines = lines.filter(|line| line.contains("flight=") == of_clients);
             let found =
                 lines.filter_map(|line| line.split_whitespace().find_map(|word| word.strip_prefix(key)));
             found.map(str::to_string).collect()
         };
-        let (flight, http) = (words("flight="), words("http="));
+        let (flight, http, shards) = (words("flight=", true), words("http=", true), words("http=", false));
         if let Some(sample) = options.sample {
             bring_in(&sample, &objects, flight.first().map_or("", String::as_str), &options.users).await?;
         }
@@ -195,7 +197,7 @@ async fn serve(options: Options, mut stop: Stop) -> Result<(), Failure> {
             }
             None => None,
         };
-        announce(&flight, &http, s3.as_ref(), control.as_ref());
+        announce(&flight, &http, &shards, s3.as_ref(), control.as_ref());
         Ok::<_, Failure>(control)
     };
     let started = tokio::select! {
@@ -306,7 +308,9 @@ fn plan(options: &Options, objects: &Objects) -> Result<Cluster, Failure> {
             DEFAULT_POOL => format!("shard-{id}"),
             pool => format!("shard-{pool}-{id}"),
         };
-        let arguments = [texts(&["shard", "--pool", pool]), shard.clone()].concat();
+        // Prometheus finds a shard that was started again where it was.
+        let arguments =
+            [texts(&["shard", "--pool", pool, "--http", &free_address()?]), shard.clone()].concat();
         add(name, arguments, &[])?;
     }
     // One certificate is enough for them: it tells that they are of this cluster.
@@ -452,10 +456,12 @@ async fn bring_in(sample: &Sample, objects: &Objects, url: &str, users: &UserOpt
 fn announce(
     flight: &[String],
     http: &[String],
+    shards: &[String],
     s3: Option<&LocalS3>,
     control: Option<&control_plane::Handle>,
 ) {
     let s3 = s3.map_or(String::new(), |s3| format!(" s3={}", s3.url()));
     let control = control.map_or(String::new(), |one| format!(" control=http://{}", one.http_address()));
-    println!("tundra ready flight={} http={}{s3}{control}", flight.join(","), http.join(","));
+    let (flight, http, shards) = (flight.join(","), http.join(","), shards.join(","));
+    println!("tundra ready flight={flight} http={http} shards={shards}{s3}{control}");
 }

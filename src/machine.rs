@@ -4,6 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::thread::available_parallelism;
 
+use columnar::kernels::isa::Isa;
+
+use crate::Failure;
+
 /// Bytes of memory that this process may use.
 pub(crate) fn memory_bytes() -> u64 {
     let physical = fs::read_to_string("/proc/meminfo").ok().and_then(|text| total_of_meminfo(&text));
@@ -33,6 +37,20 @@ fn limit_files(groups: &str) -> Vec<PathBuf> {
         files.extend(around.map(|group| Path::new(root).join(group).join(file)));
     }
     files
+}
+
+/// Keeps kernels to the instructions that `TUNDRA_SIMD` names, where it is set: `base`, `avx2` or `avx512`. What the
+/// processor lacks is not used in any case.
+pub(crate) fn limit_simd() -> Result<(), Failure> {
+    let Some(level) = std::env::var_os("TUNDRA_SIMD") else { return Ok(()) };
+    let level = match level.to_str() {
+        Some("base") => Isa::Base,
+        Some("avx2") => Isa::V3,
+        Some("avx512") => Isa::V4,
+        _ => return Err(format!("TUNDRA_SIMD is base, avx2 or avx512, not {}", level.display()).into()),
+    };
+    columnar::kernels::isa::force(level);
+    Ok(())
 }
 
 /// Threads that can run at once.

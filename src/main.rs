@@ -84,7 +84,7 @@ fn main() -> ExitCode {
     };
     // Fails only when a provider is installed already, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let done = match arguments.command {
+    let done = machine::limit_simd().and_then(|()| match arguments.command {
         Command::Up(options) => up::run(options),
         Command::Sql(options) => sql::run(options),
         Command::Cluster(options) => cluster::run(options),
@@ -100,7 +100,7 @@ fn main() -> ExitCode {
         Command::Usage(options) => usage::run(options),
         Command::Schedule(options) => schedule::run(options),
         Command::Config(options) => config::run(options),
-    };
+    });
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {

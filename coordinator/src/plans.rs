@@ -8,7 +8,7 @@ use crate::routing::choice::Routed;
 use crate::view::View;
 use columnar::Value;
 use parking_lot::Mutex;
-use planner::Statement;
+use planner::{Optimizer, Statement};
 use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
 use std::sync::{Arc, Weak};
@@ -27,6 +27,7 @@ pub(crate) struct Asked {
     pub(crate) routes: u64,
     /// The revision of its roles, grants and policies; 0: it has none.
     pub(crate) access: u64,
+    pub(crate) optimizer: Optimizer,
 }
 
 impl PartialEq for Asked {
@@ -36,7 +37,8 @@ impl PartialEq for Asked {
             (Some(a), Some(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.is_identical(b)),
             (a, b) => a.is_none() == b.is_none(),
         };
-        same && self.sql == other.sql && (self.routes, self.access) == (other.routes, other.access)
+        same && self.sql == other.sql
+            && (self.routes, self.access, self.optimizer) == (other.routes, other.access, other.optimizer)
     }
 }
 
@@ -44,7 +46,7 @@ impl Eq for Asked {}
 
 impl Hash for Asked {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        (&self.sql, &self.parameters, self.routes, self.access).hash(state);
+        (&self.sql, &self.parameters, self.routes, self.access, self.optimizer).hash(state);
     }
 }
 
@@ -110,7 +112,13 @@ mod tests {
     use columnar::{DataType, Interval, Scalar};
 
     fn asked(sql: &str) -> Asked {
-        Asked { sql: sql.into(), parameters: Some(Vec::new()), routes: 0, access: 0 }
+        Asked {
+            sql: sql.into(),
+            parameters: Some(Vec::new()),
+            routes: 0,
+            access: 0,
+            optimizer: Optimizer::On,
+        }
     }
 
     fn plan(sql: &str, view: &View) -> Routed {
@@ -125,7 +133,11 @@ mod tests {
         plans.keep(asked("SELECT 1"), &view, &one);
         let kept = plans.get(&asked("SELECT 1"), &view).unwrap();
         assert!(Arc::ptr_eq(&kept.statement, &one.statement));
-        for later in [Asked { routes: 1, ..asked("SELECT 1") }, Asked { access: 1, ..asked("SELECT 1") }] {
+        for later in [
+            Asked { routes: 1, ..asked("SELECT 1") },
+            Asked { access: 1, ..asked("SELECT 1") },
+            Asked { optimizer: Optimizer::Random(1), ..asked("SELECT 1") },
+        ] {
             assert!(plans.get(&later, &view).is_none());
         }
         assert!(plans.get(&asked("SELECT 2"), &view).is_none());

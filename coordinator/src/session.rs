@@ -258,7 +258,8 @@ impl Session {
         let known = self.routes();
         let routes = known.as_ref().map_or(0, |(version, _)| *version);
         let access = rights.revision();
-        let asked = Asked { sql: sql.into(), parameters, routes, access };
+        let optimizer = self.settings.lock().optimizer;
+        let asked = Asked { sql: sql.into(), parameters, routes, access, optimizer };
         let known_plan = self.tenant.plans.get(&asked, &view);
         span.record("cached", known_plan.is_some());
         if let Some(routed) = known_plan {
@@ -282,7 +283,7 @@ impl Session {
         routes: Option<(u64, Arc<Routes>)>,
         rights: &Arc<Rights>,
     ) -> Result<(Routed, bool)> {
-        let Asked { sql, parameters, .. } = asked;
+        let Asked { sql, parameters, optimizer, .. } = asked;
         let (coordinator, tenant) = (self.coordinator.clone(), self.tenant.clone());
         let names = Arc::new(Names::new(view.clone(), coordinator, tenant, rights.clone()));
         let catalog = names.clone();
@@ -291,6 +292,7 @@ impl Session {
             shards: view.shards(self.coordinator.config.shards),
             version: snapshot.cluster_version(),
             parameters,
+            optimizer,
             ..PlannerOptions::default()
         };
         // It is never closed.

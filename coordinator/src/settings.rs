@@ -4,6 +4,7 @@ use crate::error::{Error, Result};
 use crate::routing::AUTO;
 use crate::usage::LABEL_MOST;
 use exec::context::Settings;
+use planner::Optimizer;
 use std::time::Duration;
 
 /// A session's settings.
@@ -14,6 +15,8 @@ pub(crate) struct SessionSettings {
     pub(crate) query_timeout: Option<Duration>,
     /// Queries that one shard holds up are tried without it, too.
     pub(crate) hedge: bool,
+    /// How far plans are improved.
+    pub(crate) optimizer: Optimizer,
     /// Which engine answers: `auto`, or one that the session forces.
     pub(crate) engine: String,
     /// What the client calls its queries; empty: nothing.
@@ -26,6 +29,7 @@ impl Default for SessionSettings {
             execution: Settings::default(),
             query_timeout: None,
             hedge: true,
+            optimizer: Optimizer::On,
             engine: AUTO.into(),
             query_label: String::new(),
         }
@@ -35,8 +39,8 @@ impl Default for SessionSettings {
 /// The longest name of an engine or label, in bytes.
 const TEXT_BYTES: usize = 128;
 
-const NAMES: [&str; 7] =
-    ["batch_rows", "parallelism", "disturb", "query_timeout", "hedge", "engine", "query_label"];
+const NAMES: [&str; 8] =
+    ["batch_rows", "parallelism", "disturb", "query_timeout", "hedge", "optimizer", "engine", "query_label"];
 
 impl SessionSettings {
     /// `SET name = value`; without a value the one in `defaults`.
@@ -77,18 +81,14 @@ impl SessionSettings {
                 }
                 self.query_timeout = timeout;
             }
-            ("hedge", Some(value)) => {
-                self.hedge = match value.to_ascii_lowercase().as_str() {
-                    "on" => true,
-                    "off" => false,
-                    _ => return Err(Error::Statement(format!("hedge takes 'on' or 'off', not '{value}'"))),
-                };
-            }
+            ("hedge", Some(value)) => self.hedge = switch(name, value)?,
+            ("optimizer", Some(value)) => self.optimizer = optimizer(value)?,
             ("engine", value) => self.engine = text(name, value.unwrap_or(&defaults.engine))?,
             ("query_label", value) => {
                 self.query_label = checked_label(value.unwrap_or(&defaults.query_label))?;
             }
             ("hedge", None) => self.hedge = defaults.hedge,
+            ("optimizer", None) => self.optimizer = defaults.optimizer,
             ("query_timeout", None) => self.query_timeout = defaults.query_timeout,
             _ => return Err(unknown(name)),
         }
@@ -106,6 +106,11 @@ impl SessionSettings {
                 self.query_timeout.map_or("none".into(), |time| format!("{}ms", time.as_millis()))
             }
             "hedge" => if self.hedge { "on" } else { "off" }.into(),
+            "optimizer" => match self.optimizer {
+                Optimizer::Off => "off".into(),
+                Optimizer::On => "on".into(),
+                Optimizer::Random(seed) => format!("random {seed}"),
+            },
             "engine" => self.engine.clone(),
             "query_label" => self.query_label.clone(),
             _ => return Err(unknown(name)),
@@ -136,6 +141,28 @@ fn text(name: &str, value: &str) -> Result<String> {
         true => Ok(value.into()),
         false => Err(Error::Statement(format!(
             "{name} takes a text of at most {TEXT_BYTES} bytes without control characters"
+        ))),
+    }
+}
+
+fn switch(name: &str, value: &str) -> Result<bool> {
+    match value.to_ascii_lowercase().as_str() {
+        "on" | "true" => Ok(true),
+        "off" | "false" => Ok(false),
+        _ => Err(Error::Statement(format!("{name} takes 'on' or 'off', not '{value}'"))),
+    }
+}
+
+fn optimizer(value: &str) -> Result<Optimizer> {
+    let seed = value.get(.."random ".len()).filter(|word| word.eq_ignore_ascii_case("random "));
+    match (seed, switch("optimizer", value)) {
+        (Some(word), _) => {
+            Ok(Optimizer::Random(number("optimizer random", &value[word.len()..], 0, u64::MAX)?))
+        }
+        (None, Ok(true)) => Ok(Optimizer::On),
+        (None, Ok(false)) => Ok(Optimizer::Off),
+        (None, Err(_)) => Err(Error::Statement(format!(
+            "optimizer takes 'on', 'off' or 'random N' (joins in an order that N draws), not '{value}'"
         ))),
     }
 }
@@ -190,6 +217,7 @@ mod tests {
             ("disturb", "7", "7"),
             ("query_timeout", "2 min", "120000ms"),
             ("hedge", "OFF", "off"),
+            ("optimizer", "Random 12", "random 12"),
             ("engine", "Warehouse", "Warehouse"),
             ("query_label", "nightly report", "nightly report"),
         ] {
@@ -206,6 +234,8 @@ mod tests {
             ("batch_rows", "2049"),
             ("query_timeout", "soon"),
             ("hedge", "maybe"),
+            ("optimizer", "fast"),
+            ("optimizer", "random -1"),
             ("query_label", "two\nlines"),
             ("engine", &"x".repeat(129)),
             ("nothing", "1"),

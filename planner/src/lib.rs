@@ -33,9 +33,9 @@ pub use outline::{Outline, OutlinedScan, Pushed, QueryShape, shape_text};
 pub use parse::{Parsed, listed_text, parse};
 pub use statement::{
     Access, CreateExternalTable, CreateForeignTable, CreateServer, FragmentNotes, GrantOn, Grantee,
-    ImportForeignSchema, OperatorNote, PLAN_VERSION, PartitionBy, Password, PlannedQuery, PlannerOptions,
-    Privilege, PrivilegeSet, RefreshMode, RefreshOptions, RemoteQuery, ResultColumn, RoleOptions, Statement,
-    TableName, TableRead,
+    ImportForeignSchema, OperatorNote, Optimizer, PLAN_VERSION, PartitionBy, Password, PlannedQuery,
+    PlannerOptions, Privilege, PrivilegeSet, RefreshMode, RefreshOptions, RemoteQuery, ResultColumn,
+    RoleOptions, Statement, TableName, TableRead,
 };
 
 use catalog::Catalog;

@@ -9,7 +9,8 @@ use crate::logical::ColumnId;
 use crate::parse::{Partition, Syntax, table_name};
 use crate::refresh::refresh_options;
 use crate::statement::{
-    CreateExternalTable, PartitionBy, PlannedQuery, PlannerOptions, ResultColumn, Statement, TableName,
+    CreateExternalTable, Optimizer, PartitionBy, PlannedQuery, PlannerOptions, ResultColumn, Statement,
+    TableName,
 };
 use crate::{distribute, foreign, known, nullability, outline, physical, reads, rules, share, unnest};
 use columnar::{DataType, Value};
@@ -158,15 +159,17 @@ fn finish(mut binder: Binder<'_>, bound: BoundQuery, options: &PlannerOptions) -
     let shards = if is_foreign { 1 } else { options.shards };
     let alone = PlannerOptions { shards, ..options.clone() };
     let options = &alone;
-    let mut context = rules::Context { columns, results: &results, shards };
+    let mut context =
+        rules::Context { columns, results: &results, shards, join_seed: options.optimizer.seed() };
+    let improve = options.optimizer != Optimizer::Off;
     // What is read of another engine's tables is in its query afterwards.
     let plain = match is_foreign && options.outline {
         true => Some(rules::make_plain(plan.clone(), &mut context)?),
         false => None,
     };
     let mut plan = match is_foreign {
-        true => foreign::push(plan, &mut context, options.optimize)?,
-        false => rules::optimize(plan, &mut context, options.optimize)?,
+        true => foreign::push(plan, &mut context, improve)?,
+        false => rules::optimize(plan, &mut context, improve)?,
     };
     let mut outlined =
         options.outline.then(|| outline::outline(plain.as_ref().unwrap_or(&plan), context.columns));
@@ -175,7 +178,7 @@ fn finish(mut binder: Binder<'_>, bound: BoundQuery, options: &PlannerOptions) -
     }
     // Of the plan for any rows: what columns may hold must not hang on those that there are.
     let not_null = nullability::not_null(&plan);
-    if options.optimize {
+    if improve {
         plan = known::answer(plan);
     }
     if let Some(outlined) = outlined.as_mut().filter(|_| outline::reads_nothing(&plan)) {
@@ -184,9 +187,10 @@ fn finish(mut binder: Binder<'_>, bound: BoundQuery, options: &PlannerOptions) -
         outlined.scans.iter_mut().for_each(|scan| (scan.rows, scan.bytes) = (0.0, 0.0));
     }
     let mut plan = distribute::distribute(plan, columns, shards)?;
-    if options.optimize {
+    if improve {
         plan = share::share(plan, &results, columns);
-        rules::verify(&plan, &rules::Context { columns, results: &results, shards }, "share")?;
+        let join_seed = None;
+        rules::verify(&plan, &rules::Context { columns, results: &results, shards, join_seed }, "share")?;
     }
     let estimator = Estimator::new(columns);
     let lowered = physical::lower(&plan, &results, columns, &estimator, options)?;

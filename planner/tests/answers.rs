@@ -6,7 +6,7 @@ mod support;
 
 use columnar::{Scalar, Value};
 use planner::catalog::{Partitioning, Table};
-use planner::{PlannerOptions, Statement};
+use planner::{Optimizer, PlannerOptions, Statement};
 use std::sync::Arc;
 use support::TestCatalog;
 use support::reference::{Data, Row, run};
@@ -97,11 +97,11 @@ impl Session {
     fn execute(
         &mut self,
         sql: &str,
-        optimize: bool,
+        optimizer: Optimizer,
         shards: usize,
         guise: Guise,
     ) -> Result<Vec<(Row, Vec<columnar::DataType>)>, String> {
-        let options = PlannerOptions { shards, optimize, ..PlannerOptions::default() };
+        let options = PlannerOptions { shards, optimizer, ..PlannerOptions::default() };
         let disguised =
             |table: &Arc<Table>| guise.of(table, self.data.get(&table.dataset).map_or(&[], Vec::as_slice));
         let catalog = TestCatalog(self.catalog.0.iter().map(disguised).collect());
@@ -172,7 +172,7 @@ fn check_file(name: &str) -> Tally {
     let mut tally = Tally::default();
     for block in blocks(&content) {
         if block.header.starts_with("statement ok") {
-            if let Err(error) = session.execute(&block.sql, true, 1, Guise::Unknown) {
+            if let Err(error) = session.execute(&block.sql, Optimizer::On, 1, Guise::Unknown) {
                 tally.skipped.push(format!("{}\n{error}", block.sql));
             }
             continue;
@@ -191,19 +191,20 @@ fn check_file(name: &str) -> Tally {
         if block.header.starts_with("statement error") && block.header.contains("out of range") {
             continue;
         }
-        for (optimize, shards, guise) in [
-            (true, 1, Guise::Unknown),
-            (false, 1, Guise::Unknown),
-            (true, 3, Guise::Unknown),
-            (false, 3, Guise::Unknown),
-            (true, 3, Guise::Large),
-            (true, 3, Guise::HashedByFirst),
-            (true, 3, Guise::RangedByFirst),
-            (true, 3, Guise::HashedByTwo),
-            (true, 3, Guise::Replicated),
+        for (optimizer, shards, guise) in [
+            (Optimizer::On, 1, Guise::Unknown),
+            (Optimizer::Off, 1, Guise::Unknown),
+            (Optimizer::On, 3, Guise::Unknown),
+            (Optimizer::Off, 3, Guise::Unknown),
+            (Optimizer::Random(7), 3, Guise::Unknown),
+            (Optimizer::On, 3, Guise::Large),
+            (Optimizer::On, 3, Guise::HashedByFirst),
+            (Optimizer::On, 3, Guise::RangedByFirst),
+            (Optimizer::On, 3, Guise::HashedByTwo),
+            (Optimizer::On, 3, Guise::Replicated),
         ] {
-            let label = format!("optimize {optimize}, {shards} shards, {guise:?}: {}", block.sql);
-            let outcome = session.execute(&block.sql, optimize, shards, guise);
+            let label = format!("optimizer {optimizer:?}, {shards} shards, {guise:?}: {}", block.sql);
+            let outcome = session.execute(&block.sql, optimizer, shards, guise);
             let fails = block.header.starts_with("statement error");
             match outcome {
                 Err(_) if fails => tally.checked += 1,

@@ -7,7 +7,7 @@ mod support;
 use columnar::{DataType, Scalar};
 use matrix::{COLUMNS, TABLES, queries, rows};
 use planner::catalog::{Partitioning, Table};
-use planner::{PlannerOptions, Statement};
+use planner::{Optimizer, PlannerOptions, Statement};
 use storage::statistics::ColumnSchema;
 use support::TestCatalog;
 use support::reference::{Data, Row, run};
@@ -76,7 +76,7 @@ fn check(part: usize, parts: usize) {
     let (tables, data) = tables();
     let spread = [Partitioning::Spread, Partitioning::Spread];
     let plain = catalog(&tables, &data, SIZES[0], spread);
-    let alone = PlannerOptions { shards: 1, optimize: false, ..PlannerOptions::default() };
+    let alone = PlannerOptions { shards: 1, optimizer: Optimizer::Off, ..PlannerOptions::default() };
     let mut wrong = Vec::new();
     for (number, sql) in queries().iter().enumerate().filter(|(number, _)| number % parts == part) {
         let expected = answer(sql, &plain, &data, &alone).expect(sql);

@@ -75,6 +75,7 @@ impl Session {
             parameters: Some(planned.parameters.clone()),
             routes: planned.routes,
             access: planned.access,
+            optimizer: self.settings.lock().optimizer,
         };
         let rights = Arc::new(self.rights().ok()?);
         let (routed, _) = self.plan_on(&view, asked, self.routes(), &rights).await.ok()?;

@@ -4,7 +4,8 @@
 //! and scalar joins in the region take part as relations that can be joined only to a set that has what
 //! their condition needs: they commute with the inner joins around them. Up to [`EXHAUSTIVE`] relations every
 //! connected tree is considered, by dynamic programming over subsets (Moerkotte and Neumann, 2006, consider
-//! the same pairs); beyond, the cheapest join is made first (Fegaras, 1998).
+//! the same pairs); beyond, the join that gives the fewest rows is made first (Fegaras, 1998), and the tree
+//! is improved part by part. A seed draws a tree instead.
 
 use super::{Context, Rule};
 use crate::error::Result;
@@ -18,6 +19,8 @@ use std::rc::Rc;
 
 /// The most relations for which all orders are tried.
 const EXHAUSTIVE: usize = 10;
+/// The most relations, or trees of them, of a part of a larger tree for which all orders are tried.
+const PART: usize = 7;
 /// More relations are joined in the order in which they were written, as far as conditions connect them.
 const MOST: usize = 64;
 
@@ -30,27 +33,39 @@ impl Rule for JoinOrder {
 
     fn apply(&self, plan: Logical, context: &mut Context<'_>) -> Result<Logical> {
         let estimator = Estimator::new(context.columns);
-        Ok(order(plan, context.columns, &estimator))
+        let orders = Orders { columns: context.columns, estimator: &estimator, seed: context.join_seed };
+        Ok(orders.order(plan))
     }
 }
 
-/// Orders every region of the plan.
-fn order(mut plan: Logical, columns: &Columns, estimator: &Estimator<'_>) -> Logical {
-    let starts = match &plan {
-        Logical::Filter { input, .. } => is_region(input),
-        Logical::Join(_) => is_region(&plan),
-        _ => false,
-    };
-    if starts {
-        let outputs = plan.outputs();
-        let mut region = Region::default();
-        region.flatten(plan, columns, estimator);
-        return region.solve(outputs, columns, estimator);
+/// By what orders are chosen.
+#[derive(Clone, Copy)]
+struct Orders<'a> {
+    columns: &'a Columns,
+    estimator: &'a Estimator<'a>,
+    /// Draws orders, rather than that the best is looked for.
+    seed: Option<u64>,
+}
+
+impl Orders<'_> {
+    /// Orders every region of the plan.
+    fn order(self, mut plan: Logical) -> Logical {
+        let starts = match &plan {
+            Logical::Filter { input, .. } => is_region(input),
+            Logical::Join(_) => is_region(&plan),
+            _ => false,
+        };
+        if starts {
+            let outputs = plan.outputs();
+            let mut region = Region::default();
+            region.flatten(plan, self);
+            return region.solve(outputs, self);
+        }
+        for input in plan.inputs_mut() {
+            *input = self.order(input.take());
+        }
+        plan
     }
-    for input in plan.inputs_mut() {
-        *input = order(input.take(), columns, estimator);
-    }
-    plan
 }
 
 /// Whether joins lie below filters and projections alone.
@@ -82,18 +97,18 @@ struct Relation {
 }
 
 impl Region {
-    fn flatten(&mut self, plan: Logical, columns: &Columns, estimator: &Estimator<'_>) {
+    fn flatten(&mut self, plan: Logical, orders: Orders<'_>) {
         match plan {
             Logical::Join(join) if join.kind == JoinKind::Inner => {
-                self.flatten(*join.left, columns, estimator);
-                self.flatten(*join.right, columns, estimator);
+                self.flatten(*join.left, orders);
+                self.flatten(*join.right, orders);
                 let on = join.on.into_iter().map(|expr| substitute(expr, &self.computed));
                 self.predicates.extend(on);
             }
             Logical::Join(join) if join.kind != JoinKind::Full => {
-                self.flatten(*join.left, columns, estimator);
+                self.flatten(*join.left, orders);
                 let on = join.on.into_iter().map(|expr| substitute(expr, &self.computed)).collect();
-                let plan = order(*join.right, columns, estimator);
+                let plan = orders.order(*join.right);
                 let mut given = plan.output_set();
                 if let JoinKind::Mark(mark) | JoinKind::NullMark(mark) = join.kind {
                     given.insert(mark);
@@ -101,12 +116,12 @@ impl Region {
                 self.relations.push(Relation { plan, columns: given, attached: Some((join.kind, on)) });
             }
             Logical::Filter { input, predicate } if is_region(&input) => {
-                self.flatten(*input, columns, estimator);
+                self.flatten(*input, orders);
                 let predicate = predicate.into_iter().map(|expr| substitute(expr, &self.computed));
                 self.predicates.extend(predicate);
             }
             Logical::Project { input, exprs } if is_region(&input) => {
-                self.flatten(*input, columns, estimator);
+                self.flatten(*input, orders);
                 for (id, expr) in exprs {
                     if !matches!(&expr, Expr::Column { id: own, .. } if *own == id) {
                         let expr = substitute(expr, &self.computed);
@@ -115,28 +130,27 @@ impl Region {
                 }
             }
             other => {
-                let plan = order(other, columns, estimator);
+                let plan = orders.order(other);
                 let given = plan.output_set();
                 self.relations.push(Relation { plan, columns: given, attached: None });
             }
         }
     }
 
-    fn solve(mut self, outputs: Vec<ColumnId>, columns: &Columns, estimator: &Estimator<'_>) -> Logical {
+    fn solve(mut self, outputs: Vec<ColumnId>, orders: Orders<'_>) -> Logical {
         let computed = std::mem::take(&mut self.computed);
         let predicates = std::mem::take(&mut self.predicates);
         let plan = if self.relations.len() > MOST {
             as_written(self.relations, predicates)
         } else {
-            let graph = Graph::new(self.relations, predicates, columns, estimator);
-            graph.solve()
+            Graph::new(self.relations, predicates, orders).solve()
         };
         if computed.is_empty() {
             return plan;
         }
         let exprs = outputs
             .into_iter()
-            .map(|id| (id, computed.get(&id).cloned().unwrap_or_else(|| columns.reference(id))))
+            .map(|id| (id, computed.get(&id).cloned().unwrap_or_else(|| orders.columns.reference(id))))
             .collect();
         plan.project(exprs)
     }
@@ -198,8 +212,7 @@ struct Graph<'a> {
     needs: Vec<Set>,
     edges: Vec<Edge>,
     classes: Vec<Class>,
-    columns: &'a Columns,
-    estimator: &'a Estimator<'a>,
+    orders: Orders<'a>,
     /// Filters without columns of any relation.
     constant: Vec<Expr>,
 }
@@ -222,19 +235,13 @@ struct Made {
 }
 
 impl<'a> Graph<'a> {
-    fn new(
-        relations: Vec<Relation>,
-        predicates: Vec<Expr>,
-        columns: &'a Columns,
-        estimator: &'a Estimator<'a>,
-    ) -> Graph<'a> {
+    fn new(relations: Vec<Relation>, predicates: Vec<Expr>, orders: Orders<'a>) -> Graph<'a> {
         let mut graph = Graph {
             needs: vec![0; relations.len()],
             relations,
             edges: Vec::new(),
             classes: Vec::new(),
-            columns,
-            estimator,
+            orders,
             constant: Vec::new(),
         };
         for number in 0..graph.relations.len() {
@@ -268,7 +275,8 @@ impl<'a> Graph<'a> {
             for (position, &(number, id)) in class.members.iter().enumerate() {
                 let before = class.members[..position].iter().find(|(relation, _)| *relation == number);
                 if let Some(&(_, other)) = before {
-                    let (left, right) = (self.columns.reference(other), self.columns.reference(id));
+                    let (left, right) =
+                        (self.orders.columns.reference(other), self.orders.columns.reference(id));
                     let relation = &mut self.relations[number];
                     let equal = Expr::compare(CompareOp::Equal, left, right);
                     relation.plan = relation.plan.take().filter(vec![equal]);
@@ -373,8 +381,8 @@ impl<'a> Graph<'a> {
                 connected = true;
                 on.push(Expr::compare(
                     CompareOp::Equal,
-                    self.columns.reference(a),
-                    self.columns.reference(b),
+                    self.orders.columns.reference(a),
+                    self.orders.columns.reference(b),
                 ));
             }
         }
@@ -399,7 +407,7 @@ impl<'a> Graph<'a> {
         let relation = &self.relations[number];
         Best {
             cost: 0.0,
-            estimate: self.estimator.estimate(&relation.plan),
+            estimate: self.orders.estimator.estimate(&relation.plan),
             columns: Rc::new(relation.plan.output_set()),
             split: None,
         }
@@ -421,7 +429,7 @@ impl<'a> Graph<'a> {
     }
 
     fn combine(&self, split: (Set, Set), made: &Made, left: &Best, right: &Best) -> Best {
-        let estimate = self.estimator.joined(
+        let estimate = self.orders.estimator.joined(
             made.kind,
             &made.on,
             (&left.columns, &left.estimate),
@@ -446,11 +454,20 @@ impl<'a> Graph<'a> {
         let mut best: HashMap<Set, Best> =
             (0..count).map(|number| (1 << number, self.leaf(number))).collect();
         let mut roots: Vec<Set> = (0..count).map(|number| 1 << number).collect();
-        if count <= EXHAUSTIVE {
-            self.every_subset(&mut best);
-            roots = cover(count, &best);
+        match self.orders.seed {
+            Some(seed) => self.by_chance(seed, &mut roots, &mut best),
+            None if count <= EXHAUSTIVE => {
+                self.every_subset(&roots, &mut best);
+                roots = cover(count, &best);
+            }
+            None => {}
         }
         self.greedily(&mut roots, &mut best);
+        if let (&[root], None) = (&roots[..], self.orders.seed)
+            && count > EXHAUSTIVE
+        {
+            self.improve(root, &mut best);
+        }
         let constant = std::mem::take(&mut self.constant);
         let plan = match roots.first() {
             Some(&root) => self.build(root, &best),
@@ -459,46 +476,77 @@ impl<'a> Graph<'a> {
         plan.filter(constant)
     }
 
-    /// The best tree of every connected set.
-    fn every_subset(&self, best: &mut HashMap<Set, Best>) {
-        let all: Set = (1 << self.relations.len()) - 1;
-        for set in 1..=all {
-            if set.count_ones() < 2 {
-                continue;
-            }
-            let mut part = (set - 1) & set;
+    /// The best tree of every connected set of the units, which are relations or sets that have a tree.
+    fn every_subset(&self, units: &[Set], best: &mut HashMap<Set, Best>) {
+        let mut unions: Vec<Set> = vec![0];
+        for unit in units {
+            unions.extend_from_within(..);
+            let half = unions.len() / 2;
+            unions[half..].iter_mut().for_each(|set| *set |= unit);
+        }
+        for (subset, &set) in unions.iter().enumerate().filter(|(subset, _)| subset.count_ones() > 1) {
+            let mut part = (subset - 1) & subset;
             while part > 0 {
-                let rest = set & !part;
-                if let (Some(left), Some(right)) = (best.get(&part), best.get(&rest)) {
+                let (left, right) = (unions[part], unions[subset & !part]);
+                if let (Some(a), Some(b)) = (best.get(&left), best.get(&right)) {
                     // An inner join is tried one way round only.
-                    let inner = part > rest;
-                    if let Some(made) = self.join(part, rest, false)
+                    let inner = left > right;
+                    if let Some(made) = self.join(left, right, false)
                         && (made.kind != JoinKind::Inner || inner)
                     {
-                        let candidate = self.combine((part, rest), &made, left, right);
+                        let candidate = self.combine((left, right), &made, a, b);
                         if best.get(&set).is_none_or(|known| candidate.cost < known.cost) {
                             best.insert(set, candidate);
                         }
                     }
                 }
-                part = (part - 1) & set;
+                part = (part - 1) & subset;
             }
         }
     }
 
-    /// Joins the cheapest pair until one tree is left; products last.
+    /// Looks for better trees of parts of a tree, of few units each, and then takes each part for a unit, until the
+    /// tree is one (Kossmann and Stocker, 2000).
+    fn improve(&self, root: Set, best: &mut HashMap<Set, Best>) {
+        let mut units: Vec<Set> = (0..self.relations.len()).map(|number| 1 << number).collect();
+        loop {
+            let (mut parts, mut open) = (Vec::new(), vec![root]);
+            while let Some(set) = open.pop() {
+                let within = units.iter().filter(|unit| *unit & set != 0).count();
+                match best.get(&set).and_then(|best| best.split) {
+                    Some(_) if within <= PART && within > 1 => parts.push(set),
+                    Some((left, right)) if within > PART => open.extend([left, right]),
+                    _ => {}
+                }
+            }
+            if parts.is_empty() {
+                return;
+            }
+            for part in parts {
+                let within: Vec<Set> = units.extract_if(.., |unit| *unit & part != 0).collect();
+                self.every_subset(&within, best);
+                units.push(part);
+            }
+        }
+    }
+
+    /// Joins the pair that gives the fewest rows until one tree is left; products last.
     fn greedily(&self, roots: &mut Vec<Set>, best: &mut HashMap<Set, Best>) {
+        let mut known: HashMap<(Set, Set, bool), Option<Best>> = HashMap::new();
         while roots.len() > 1 {
-            let mut found: Option<(Set, Set, Best)> = None;
+            let mut found: Option<(f64, (Set, Set, bool))> = None;
             for products in [false, true] {
                 for &left in roots.iter() {
                     for &right in roots.iter().filter(|&&right| right != left) {
-                        let (Some(a), Some(b)) = (best.get(&left), best.get(&right)) else { continue };
-                        let Some(made) = self.join(left, right, products) else { continue };
-                        let candidate = self.combine((left, right), &made, a, b);
-                        let added = |best: &Best| best.estimate.rows;
-                        if found.as_ref().is_none_or(|(_, _, known)| added(&candidate) < added(known)) {
-                            found = Some((left, right, candidate));
+                        let pair = (left, right, products);
+                        let candidate = known.entry(pair).or_insert_with(|| {
+                            let made = self.join(left, right, products)?;
+                            Some(self.combine((left, right), &made, best.get(&left)?, best.get(&right)?))
+                        });
+                        if let Some(candidate) = candidate
+                            && found.is_none_or(|(rows, _)| candidate.estimate.rows < rows)
+                        {
+                            found = Some((candidate.estimate.rows, pair));
                         }
                     }
                 }
@@ -506,10 +554,33 @@ impl<'a> Graph<'a> {
                     break;
                 }
             }
-            let Some((left, right, made)) = found else { return };
+            let Some((_, pair)) = found else { return };
+            let Some(made) = known.remove(&pair).flatten() else { return };
+            let (left, right, _) = pair;
             roots.retain(|&root| root != left && root != right);
             best.insert(left | right, made);
             roots.insert(0, left | right);
+        }
+    }
+
+    /// Joins any pair that conditions connect, until none is left.
+    fn by_chance(&self, seed: u64, roots: &mut Vec<Set>, best: &mut HashMap<Set, Best>) {
+        let mut state = seed;
+        loop {
+            let pairs = roots.iter().flat_map(|&left| roots.iter().map(move |&right| (left, right)));
+            let pairs = pairs.filter(|(left, right)| left != right);
+            let joins: Vec<(Set, Set, Made)> = pairs
+                .filter_map(|(left, right)| Some((left, right, self.join(left, right, false)?)))
+                .collect();
+            if joins.is_empty() {
+                return;
+            }
+            let (left, right, made) = &joins[(draw(&mut state) % joins.len() as u64) as usize];
+            let (Some(a), Some(b)) = (best.get(left), best.get(right)) else { return };
+            let joined = self.combine((*left, *right), made, a, b);
+            roots.retain(|root| root != left && root != right);
+            best.insert(left | right, joined);
+            roots.push(left | right);
         }
     }
 
@@ -529,6 +600,14 @@ impl<'a> Graph<'a> {
             }
         }
     }
+}
+
+/// The next number of a sequence (SplitMix64; Steele, Lea and Flood, 2014).
+fn draw(state: &mut u64) -> u64 {
+    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let mixed = (*state ^ (*state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
 }
 
 /// Disjoint sets that have a tree and together are all relations, the largest first.

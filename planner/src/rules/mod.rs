@@ -39,6 +39,8 @@ pub(crate) struct Context<'a> {
     pub(crate) results: &'a [ColumnId],
     /// How many shards run the query.
     pub(crate) shards: usize,
+    /// By which orders of joins are drawn, instead of looked for.
+    pub(crate) join_seed: Option<u64>,
 }
 
 /// A step from a plan to one that gives the same rows.
