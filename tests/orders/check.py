@@ -65,7 +65,7 @@ def drawn_orders(cursor, sql, arguments, chosen, rows):
             agree &= sorted(map(str, same)) == rows
             times.append(found)
         except flight.Error as error:
-            if "query_timeout" not in str(error):
+            if "deadline" not in str(error):
                 raise
     cursor.execute("SET optimizer = 'on'")
     cursor.execute("SET query_timeout = '0'")

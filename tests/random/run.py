@@ -176,7 +176,7 @@ class Judge:
                 self.report("crash", *told, error or "")
                 layout.forget()
                 return
-            if error and ("query_timeout" in error or time.monotonic() - begun > 60):
+            if error and ("deadline" in error or time.monotonic() - begun > 60):
                 self.report("hang", *told, error)
             elif error and "internal error" in error.lower():
                 self.report("internal error", *told, error)

@@ -5,7 +5,7 @@ use super::{Context, Rule};
 use crate::binder::expression::is_any_volatile;
 use crate::dependency::{Dependencies, has_one_form};
 use crate::error::Result;
-use crate::logical::{AggregateCall, ColumnId, ColumnSet, Columns, Logical};
+use crate::logical::{AggregateCall, ColumnId, ColumnSet, Columns, Logical, columns_of};
 use crate::shapes::Shapes;
 use columnar::DataType;
 use exec::Expr;
@@ -52,7 +52,7 @@ fn reduce(
         groups.iter().filter(|group| is_bare(group) && !kept.contains(&group.0)).map(|&(id, _)| id).collect();
     groups.retain(|(id, _)| !dropped.contains(id));
     aggregates.extend(dropped.iter().map(|&id| (id, any_value(id, columns))));
-    let computed = take_computed(&mut groups, &dropped, &input);
+    let computed = take_computed(&mut groups, &dropped, &input, &dependencies);
     if computed.is_empty() {
         return input.aggregate(groups, aggregates);
     }
@@ -62,12 +62,14 @@ fn reduce(
     input.aggregate(groups, aggregates).project(exprs)
 }
 
-/// Takes the keys away that are computed of other keys, `dropped` among them, and constants. None is left alone, since
-/// rows without keys are a group even where there are none. What may fail fails where it is.
+/// Takes the keys away that are computed of others that stay, or of what hangs on these, as `dropped` may, and constants.
+/// One key is left in any case, since rows without keys are a group even where there are none. What may fail fails where
+/// it is.
 fn take_computed(
     groups: &mut Vec<(ColumnId, Expr)>,
     dropped: &[ColumnId],
     input: &Logical,
+    dependencies: &Dependencies,
 ) -> Vec<(ColumnId, Expr)> {
     // A key that the projection below computes is as good as one that is computed here.
     let below: HashMap<ColumnId, &Expr> = match input {
@@ -96,10 +98,16 @@ fn take_computed(
         });
         follows && shapes.compile(expr).is_some_and(|compiled| !compiled.is_fallible())
     };
-    let mut computed: Vec<(ColumnId, Expr)> =
-        definitions.into_iter().filter(|group| !is_bare(group) && is_computed(&group.1)).collect();
-    if computed.len() == groups.len() {
-        computed.remove(0);
+    let mut stay: ColumnSet = groups.iter().map(|&(id, _)| id).collect();
+    let mut computed: Vec<(ColumnId, Expr)> = Vec::new();
+    for group in definitions.into_iter().rev().filter(|group| !is_bare(group) && is_computed(&group.1)) {
+        let mut others = stay.clone();
+        others.remove(&group.0);
+        // What was dropped may hang on this very key.
+        if !others.is_empty() && columns_of(&group.1).is_subset(&dependencies.closure(others.clone())) {
+            stay = others;
+            computed.insert(0, group);
+        }
     }
     groups.retain(|(id, _)| computed.iter().all(|(taken, _)| taken != id));
     computed
