@@ -396,7 +396,7 @@ class Grammar:
         """A query, and whether its rows have an order."""
         self.product = 1
         sql, columns = self.select(2)
-        if "derived" in self.features and self.product < 3000 and self.maybe(0.12):
+        if "derived" in self.features and self.product < 200 and self.maybe(0.12):
             name = self.alias()
             other, inner = self.alias(), [(self.alias(), columns)]
             kind = columns[0].kind
