@@ -53,14 +53,6 @@ pub(super) fn functions() -> Vec<Function> {
                     number => Err(out_of_range(&format!("the factorial of {number}"))),
                 })
             }),
-        Function::new("@", "The magnitude of a number, as abs.", "@ -5 → 5").with_fallible(
-            &[Parameter::Integer],
-            Returns::First,
-            |args, data_type| {
-                let values = args.integers(0);
-                args.map_integers(data_type, |row| in_range(values[row].abs(), data_type, "abs"))
-            },
-        ),
         Function::new("scale", "How many digits after the point a decimal's type has.", "scale(1.50) → 2")
             .with(&[Parameter::Decimal], Returns::Type(DataType::Int32), |args, data_type| {
                 let scale = if let DataType::Decimal { scale, .. } = args.data_type(0) { scale } else { 0 };
