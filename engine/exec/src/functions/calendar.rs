@@ -397,7 +397,7 @@ fn epochs() -> Vec<Function> {
                     })
                 };
                 functions.push(
-                    Function::new($name, concat!($what, " since 1970-01-01 00:00:00."), $example)
+                    Function::new($name, concat!("The ", $what, " since 1970-01-01 00:00:00."), $example)
                         .with_fallible(&[DATE], RETURNS_BIG, count)
                         .with_fallible(&[STAMP], RETURNS_BIG, count)
                         .with_fallible(&[SPAN], RETURNS_BIG, |args, data_type| {

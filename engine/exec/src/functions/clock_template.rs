@@ -33,7 +33,7 @@ pub(super) fn functions() -> Vec<Function> {
 }
 
 /// Patterns, a longer one before those that it starts with.
-const PATTERNS: [(&str, Pattern); 57] = [
+static PATTERNS: [(&str, Pattern); 57] = [
     ("SSSSS", Pattern::SecondOfDay),
     ("SSSS", Pattern::SecondOfDay),
     ("SS", Pattern::Second),
@@ -423,7 +423,7 @@ fn read(parts: &[Part], text: &str) -> Option<Moment> {
                     _ => rest.trim_start_matches(|c: char| is_separator(c) && c != '+' && c != '-'),
                 };
             }
-            Part::Text(text) => rest = rest.get(rest.chars().take(text.chars().count()).map(char::len_utf8).sum()..)?,
+            Part::Text(text) => rest = rest.get(rest.chars().take(text.chars().count()).map(char::len_utf8).sum::<usize>()..)?,
             Part::Pattern { pattern, bare, ordinal, .. } => {
                 let beside = !bare && matches!(parts.get(place + 1), Some(Part::Pattern { .. }));
                 rest = read_one(&mut told, *pattern, rest.trim_start(), beside)?;

@@ -13,7 +13,7 @@ const TEXT: Parameter = Parameter::Exact(DataType::Varchar);
 
 pub(super) fn functions() -> Vec<Function> {
     let format: Run = strftime;
-    let read: Run = |args, data_type| {
+    let strict_read: Run = |args, data_type| {
         let mut formats = Memo::new();
         args.map_integers(data_type, |row| {
             let (text, format) = (args.text(0, row), args.text(1, row));
@@ -46,7 +46,7 @@ pub(super) fn functions() -> Vec<Function> {
             "The timestamp that a text spells, with the specifiers of strftime.",
             "strptime('Wed, 1 January 1992 - 08:38 PM', '%a, %-d %B %Y - %I:%M %p') → 1992-01-01 20:38:00",
         )
-        .with_fallible(&[TEXT, TEXT], Returns::Type(DataType::TIMESTAMP), read),
+        .with_fallible(&[TEXT, TEXT], Returns::Type(DataType::TIMESTAMP), strict_read),
         Function::new(
             "try_strptime",
             "As strptime; null where the text spells none.",
@@ -134,14 +134,14 @@ fn shown(moment: Moment, letter: char, bare: bool, zoned: bool) -> String {
         'G' => number(part(moment, Field::IsoYear), 4),
         'H' => number(hour, 2),
         'I' => number((hour + 11) % 12 + 1, 2),
-        'p' => if hour < 12 { "AM" } else { "PM" }.to_owned(),
+        'p' => String::from(if hour < 12 { "AM" } else { "PM" }),
         'M' => number(part(moment, Field::Minute), 2),
         'S' => number(part(moment, Field::Second), 2),
         'f' => format!("{:06}", moment.nanos / 1_000 % 1_000_000),
         'g' => format!("{:03}", moment.nanos / 1_000_000 % 1_000),
         'n' => format!("{:09}", moment.nanos % 1_000_000_000),
         'z' => "+00".to_owned(),
-        'Z' => if zoned { "UTC" } else { "" }.to_owned(),
+        'Z' => String::from(if zoned { "UTC" } else { "" }),
         'j' => number(day_of_year, 3),
         'U' => number((day_of_year + 6 - weekday) / 7, 2),
         'W' => number((day_of_year + 6 - (weekday + 6) % 7) / 7, 2),
