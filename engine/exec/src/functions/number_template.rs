@@ -274,8 +274,8 @@ fn digits_of(number: &Number, behind: usize, shift: usize) -> Result<(bool, Stri
             }
             let moved = value * 10_f64.powi(shift as i32);
             let text = format!("{:.behind$}", moved.abs());
-            let is_zero = text.bytes().all(|digit| matches!(digit, b'0' | b'.'));
-            Ok((value < 0.0 && !is_zero, text))
+            // A zero that was less than nothing keeps its sign (PostgreSQL).
+            Ok((value.is_sign_negative(), text))
         }
     }
 }
@@ -299,8 +299,6 @@ fn shown(template: &Template, number: Number) -> Result<String> {
             digits.push_str(&"#".repeat(template.behind));
         }
         blanks = 0;
-    } else if template.has_point && template.behind == 0 {
-        digits.push('.');
     }
     Ok(Filling::new(template, negative, digits.into_bytes(), blanks).run(overflows))
 }
@@ -336,8 +334,8 @@ impl<'a> Filling<'a> {
             });
         }
         let sign_written = if template.minus || template.plus {
-            // A plus alone does not show a minus.
-            template.minus || !negative
+            // Beside a plus alone the sign is shown again (PostgreSQL).
+            template.minus
         } else {
             !negative && template.bare && template.sign.is_none()
         };
@@ -572,7 +570,7 @@ mod tests {
             ("-485", "999MI", "485-"),
             ("485", "999MI", "485 "),
             ("485", "FM999MI", "485"),
-            ("485", "PL999", "+485"),
+            ("485", "PL999", "+ 485"),
             ("485", "SG999", "+485"),
             ("-485", "SG999", "-485"),
             ("-485", "9SG99", "4-85"),
