@@ -3,12 +3,14 @@
 
 mod access;
 mod audit;
+mod functions;
 mod schedules;
 mod usage;
 
 use crate::access::Rights;
 use crate::catalog::SYSTEM_SCHEMA;
 use crate::coordinator::Coordinator;
+use crate::datasets::now_us;
 use crate::facts;
 use crate::information_schema;
 use crate::quarantine::Refused;
@@ -324,6 +326,15 @@ impl Catalog for Names {
         Some(self.rights.principal().into())
     }
 
+    fn now_micros(&self) -> i64 {
+        self.momentary.store(true, Ordering::Relaxed);
+        now_us()
+    }
+
+    fn database(&self) -> String {
+        self.view.tenant.to_string()
+    }
+
     fn table_names(&self) -> Vec<String> {
         let seen = self.view.tables_of_all().filter(|table| self.rights.sees(table));
         seen.map(|table| named(table)).collect()
@@ -348,6 +359,7 @@ impl Catalog for Names {
             "roles" => Some(self.roles()),
             "foreign_servers" => Some(self.foreign_servers()),
             "foreign_tables" => Some(self.foreign_tables()),
+            "functions" => Some(functions::table()),
             "hydrations" => Some(self.hydrations()),
             "quarantine" => Some(self.quarantine()),
             "queries" => Some(self.queries()),

@@ -27,6 +27,15 @@ pub trait Catalog {
     fn current_user(&self) -> Option<String> {
         None
     }
+    /// The moment of the statement, in microseconds since 1970-01-01 00:00:00 UTC.
+    fn now_micros(&self) -> i64 {
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        since.as_micros() as i64
+    }
+    /// What `current_database()` gives.
+    fn database(&self) -> String {
+        "tundra".into()
+    }
     /// A table whose rows the catalog knows itself, such as `information_schema.tables`.
     fn virtual_table(&self, _schema: Option<&str>, _name: &str) -> Option<VirtualTable> {
         None

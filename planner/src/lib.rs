@@ -11,6 +11,7 @@ mod error;
 mod estimate;
 mod explain;
 mod foreign;
+mod functions;
 mod known;
 mod logical;
 mod nullability;
@@ -29,6 +30,7 @@ mod statement;
 mod unnest;
 
 pub use error::{Error, ErrorKind, Result};
+pub use functions::{functions, functions_page};
 pub use outline::{Outline, OutlinedScan, Pushed, QueryShape, shape_text};
 pub use parse::{Parsed, listed_text, parse};
 pub use statement::{

@@ -37,6 +37,7 @@ pub(crate) fn lower(
     estimator: &Estimator<'_>,
     options: &PlannerOptions,
 ) -> Result<Lowered> {
+    check_functions(plan, options)?;
     let mut lowering = Lowering {
         columns,
         estimator,
@@ -70,6 +71,34 @@ pub(crate) fn lower(
         return Err(Error::internal("the rows of the result do not end on one shard"));
     }
     Ok(Lowered { fragments, notes, tables, foreign })
+}
+
+/// Refuses what version 1 of plans has not, where that is the cluster's.
+pub(crate) fn needs_version_2(what: &str, options: &PlannerOptions) -> Result<()> {
+    if options.version >= 2 {
+        return Ok(());
+    }
+    let error = Error::unsupported(format!("{what} in a cluster of version {}", options.version));
+    Err(error.hint("raise the cluster's version with `tundra admin upgrade`"))
+}
+
+/// Refuses functions that not all nodes of the cluster's version have.
+fn check_functions(plan: &Logical, options: &PlannerOptions) -> Result<()> {
+    let mut newer = None;
+    for expr in plan.exprs() {
+        expr.visit(&mut |node| {
+            if let Expr::Call { function, args, .. } = node {
+                let types: Vec<DataType> = args.iter().map(Expr::data_type).collect();
+                if exec::functions::since(function, &types) >= 2 {
+                    newer = Some(function.clone());
+                }
+            }
+        });
+    }
+    if let Some(function) = newer {
+        needs_version_2(&format!("the function {function}"), options)?;
+    }
+    plan.inputs().into_iter().try_for_each(|input| check_functions(input, options))
 }
 
 struct Lowering<'a> {

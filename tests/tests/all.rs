@@ -6,6 +6,7 @@ mod admin;
 mod bad_input;
 mod cluster;
 mod dropped;
+mod functions;
 mod fuzz_sql;
 mod hedging;
 mod isolation;

@@ -116,6 +116,14 @@ impl Catalog for StandIns<'_> {
         self.names.current_user()
     }
 
+    fn now_micros(&self) -> i64 {
+        self.names.now_micros()
+    }
+
+    fn database(&self) -> String {
+        self.names.database()
+    }
+
     fn table_names(&self) -> Vec<String> {
         self.names.table_names()
     }

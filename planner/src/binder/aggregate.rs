@@ -19,7 +19,7 @@ pub(crate) struct Aggregation {
     pub(crate) pending: Vec<Pending>,
 }
 
-const AGGREGATES: [&str; 9] =
+pub(crate) const AGGREGATES: [&str; 9] =
     ["count", "sum", "avg", "mean", "min", "max", "any_value", "bool_and", "bool_or"];
 
 impl Binder<'_> {
@@ -43,6 +43,16 @@ impl Binder<'_> {
         if call.filter.is_some() {
             return Err(Error::value(format!("FILTER is for aggregates; {name} is none")).at(span));
         }
+        if let Some(args) = self.named_arguments(&name, call)? {
+            let mut bound = Vec::with_capacity(args.len());
+            for arg in args {
+                bound.push(match arg {
+                    Some(arg) => self.bind(arg, context)?,
+                    None => Bound::typed(Expr::Literal(Value::int64(0)), span),
+                });
+            }
+            return Ok(Bound::typed(self.call(&name, bound, span)?, span));
+        }
         let (distinct, args) = arguments(call)?;
         if distinct {
             return Err(Error::value(format!("DISTINCT is for aggregates; {name} is none")).at(span));
@@ -57,29 +67,15 @@ impl Binder<'_> {
                 }
             }
         }
-        let expr = match (name.as_str(), bound.len()) {
-            ("coalesce" | "ifnull", 1..) => self.coalesce(bound)?,
-            ("nullif", 2) => {
-                let (left, right) = (bound[0].clone(), bound[1].clone());
-                let value = self.settle(left.clone())?;
-                let equal = self.compare(exec::CompareOp::Equal, left, right)?;
-                let data_type = value.data_type();
-                let null = Expr::Literal(Value::null(data_type));
-                Expr::Case { branches: vec![(equal, null)], otherwise: Some(Box::new(value)), data_type }
-            }
-            _ => self.call(&name, bound, span).map_err(|error| {
-                if error.hint.is_none() && error.message.starts_with("there is no function") {
-                    suggest(error, &name, AGGREGATES)
-                } else {
-                    error
-                }
-            })?,
+        let expr = match self.meaning(&name, &bound, span)? {
+            Some(expr) => expr,
+            None => self.call(&name, bound, span)?,
         };
         Ok(Bound::typed(expr, span))
     }
 
     /// The first operand that is not null; later ones are evaluated only where it is needed.
-    fn coalesce(&mut self, values: Vec<Bound>) -> Result<Expr> {
+    pub(super) fn coalesce(&mut self, values: Vec<Bound>) -> Result<Expr> {
         let (mut values, data_type) = self.unify_all(values, "COALESCE")?;
         if values.len() > 1
             && let Ok(resolved) = exec::functions::resolve("coalesce", &vec![data_type; values.len()])

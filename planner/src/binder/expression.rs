@@ -4,6 +4,7 @@ use super::scope::{Scope, span_of};
 use super::subquery::Pending;
 use super::{Binder, aggregate::Aggregation, types};
 use crate::error::{Error, Result};
+use crate::functions;
 use columnar::{DataType, Scalar, Value, types::DECIMAL_MAX_PRECISION};
 use exec::{ArithmeticOp, CompareOp, Expr};
 use sqlparser::ast::{self, BinaryOperator, Spanned, UnaryOperator};
@@ -86,7 +87,7 @@ impl Binder<'_> {
         self.boolean(bound, context.clause)
     }
 
-    fn boolean(&mut self, bound: Bound, what: &str) -> Result<Expr> {
+    pub(super) fn boolean(&mut self, bound: Bound, what: &str) -> Result<Expr> {
         let (found, span) = (bound.data_type(), bound.span);
         if !matches!(found, DataType::Boolean | DataType::Null) {
             return Err(Error::value(format!("{what} takes BOOLEAN, not {found}")).at(span));
@@ -189,16 +190,50 @@ impl Binder<'_> {
                 let input = self.bind(expr, context)?;
                 self.call(function, vec![input], span)?
             }
-            Sql::Substring { expr, substring_from, substring_for, .. } => {
+            Sql::Substring { expr, substring_from, substring_for, special, .. } => {
                 let mut args = vec![self.bind(expr, context)?];
                 match substring_from {
-                    Some(from) => args.push(self.bind(from, context)?),
+                    Some(from) => {
+                        let from = self.bind(from, context)?;
+                        let is_pattern =
+                            from.literal == Literal::Text || from.data_type() == DataType::Varchar;
+                        args.push(from);
+                        if is_pattern && !special {
+                            if substring_for.is_some() {
+                                let what = "SUBSTRING(… FROM pattern FOR escape)";
+                                return Err(Error::unsupported(what).hint("use regexp_substr"));
+                            }
+                            return Ok(Bound::typed(self.call("regexp_substring", args, span)?, span));
+                        }
+                    }
                     None => args.push(Bound::typed(Expr::Literal(Value::int64(1)), span)),
                 }
                 if let Some(length) = substring_for {
                     args.push(self.bind(length, context)?);
                 }
                 self.call("substring", args, span)?
+            }
+            Sql::SimilarTo { negated, expr, pattern, escape_char } => {
+                let mut args = vec![self.bind(expr, context)?, self.bind(pattern, context)?];
+                if let Some(escape) = escape_char {
+                    args.push(self.bind(escape, context)?);
+                }
+                negate_if(self.text_test("similar_to", "SIMILAR TO", args, span)?, *negated)
+            }
+            Sql::RLike { negated, expr, pattern, .. } => {
+                let args = vec![self.bind(expr, context)?, self.bind(pattern, context)?];
+                negate_if(self.text_test("regexp_matches", "REGEXP", args, span)?, *negated)
+            }
+            Sql::AtTimeZone { timestamp, time_zone } => {
+                let (moment, zone) = (self.bind(timestamp, context)?, self.bind(time_zone, context)?);
+                self.call("timezone", vec![zone, moment], span)?
+            }
+            Sql::Overlay { expr, overlay_what, overlay_from, overlay_for } => {
+                let mut args = Vec::with_capacity(4);
+                for arg in [expr, overlay_what, overlay_from].into_iter().chain(overlay_for) {
+                    args.push(self.bind(arg, context)?);
+                }
+                self.call("overlay", args, span)?
             }
             Sql::Position { expr, r#in } => {
                 let (needle, text) = (self.bind(expr, context)?, self.bind(r#in, context)?);
@@ -235,21 +270,12 @@ impl Binder<'_> {
         let span = span_of(parts);
         match context.scope.resolve(parts) {
             Ok(id) => Ok(Bound::typed(self.columns.reference(id), span)),
-            Err(error) => match self.caller_named(parts) {
-                Some(user) => Ok(Bound::typed(Expr::Literal(Value::varchar(&user)), span)),
+            Err(error) => match self.session_name(parts) {
+                Some(text) => Ok(Bound::typed(Expr::Literal(Value::varchar(&text)), span)),
                 None if self.hides_columns => Err(Error { hint: None, ..error.at(span) }),
                 None => Err(error.at(span)),
             },
         }
-    }
-
-    /// Who asks, where a name that is no column's stands for it.
-    fn caller_named(&self, parts: &[ast::Ident]) -> Option<String> {
-        let [name] = parts else { return None };
-        let names = ["current_user", "session_user", "current_role"];
-        let is_one =
-            name.quote_style.is_none() && names.iter().any(|one| name.value.eq_ignore_ascii_case(one));
-        is_one.then(|| self.catalog.current_user()).flatten()
     }
 
     fn literal(&mut self, value: &ast::Value, span: Span) -> Result<Bound> {
@@ -380,8 +406,30 @@ impl Binder<'_> {
                 let expr = Expr::arithmetic(ArithmeticOp::Subtract, zero, bound.expr, data_type);
                 Ok(Bound::typed(fold(expr), span))
             }
-            other => Err(Error::unsupported(format!("the operator {other}"))),
+            other => {
+                let function = match other {
+                    UnaryOperator::BitwiseNot => "~",
+                    UnaryOperator::PGAbs => "abs",
+                    UnaryOperator::PGSquareRoot => "sqrt",
+                    UnaryOperator::PGCubeRoot => "cbrt",
+                    UnaryOperator::PGPostfixFactorial | UnaryOperator::PGPrefixFactorial => "factorial",
+                    _ => return Err(Error::unsupported(format!("the operator {other}"))),
+                };
+                let bound = self.bind(input, context)?;
+                Ok(Bound::typed(self.call(function, vec![bound], span)?, span))
+            }
         }
+    }
+
+    /// A test of text, which what is no text needs a written cast for.
+    fn text_test(&mut self, function: &str, what: &str, args: Vec<Bound>, span: Span) -> Result<Expr> {
+        for arg in &args {
+            let found = arg.data_type();
+            if !matches!(found, DataType::Varchar | DataType::Null) {
+                return Err(Error::value(format!("{what} takes VARCHAR, not {found}")).at(arg.span));
+            }
+        }
+        self.call(function, args, span)
     }
 
     fn binary(
@@ -396,9 +444,31 @@ impl Binder<'_> {
             return self.connective(left, op, right, span, context);
         }
         if let (ast::Expr::Tuple(left), ast::Expr::Tuple(right)) = (left, right) {
+            if *op == BinaryOperator::Overlaps {
+                let mut bind = |side: &[ast::Expr]| {
+                    side.iter().map(|expr| self.bind(expr, context)).collect::<Result<Vec<_>>>()
+                };
+                let (left, right) = (bind(left)?, bind(right)?);
+                return Ok(Bound::typed(self.overlaps(left, right, span)?, span));
+            }
             return self.compare_rows(left, op, right, span, context);
         }
+        if let Some((case_insensitive, negated)) = like_of(op) {
+            let expr = self.like(left, right, None, case_insensitive, negated, context)?;
+            return Ok(Bound::typed(expr, span));
+        }
         let (left, right) = (self.bind(left, context)?, self.bind(right, context)?);
+        if let Some((case_insensitive, negated)) = regexp_of(op) {
+            let mut args = vec![left, right];
+            if case_insensitive {
+                args.push(Bound::typed(Expr::Literal(Value::varchar("i")), span));
+            }
+            let test = self.text_test("regexp_matches", &op.to_string(), args, span)?;
+            return Ok(Bound::typed(negate_if(test, negated), span));
+        }
+        if let Some(function) = function_of(op) {
+            return Ok(Bound::typed(self.call(function, vec![left, right], span)?, span));
+        }
         if let Some(op) = compare_op_of(op) {
             return Ok(Bound::typed(self.compare(op, left, right)?, span));
         }
@@ -707,13 +777,19 @@ impl Binder<'_> {
         let resolved = exec::functions::resolve(name, &types).map_err(|error| {
             use exec::functions::ResolveError;
             match error {
-                ResolveError::Unknown { .. } if !name.starts_with(|c: char| c.is_alphabetic()) => {
+                ResolveError::Unknown { .. } | ResolveError::NoOverload { .. }
+                    if !name.starts_with(|c: char| c.is_alphabetic()) =>
+                {
                     let types = types.iter().map(DataType::to_string).collect::<Vec<_>>();
-                    Error::value(format!("there is no {}", types.join(&format!(" {name} ")))).at(span)
+                    let message = match types.as_slice() {
+                        [one] => format!("there is no {name} {one}"),
+                        _ => format!("there is no {}", types.join(&format!(" {name} "))),
+                    };
+                    Error::value(message).at(span).hint("cast an operand")
                 }
-                ResolveError::Unknown { ref similar, .. } => {
+                ResolveError::Unknown { .. } => {
                     let plain = Error::name(error.to_string()).at(span);
-                    match similar {
+                    match exec::functions::similar(name, functions::own_names()) {
                         Some(similar) => plain.hint(format!("did you mean \"{similar}\"?")),
                         None => plain,
                     }
@@ -757,11 +833,18 @@ impl Binder<'_> {
         if found == target {
             return Ok(bound.expr);
         }
+        // What only fails is of any type.
+        let expr = match bound.expr {
+            Expr::Call { function, args, .. } if function == "error" => {
+                return Ok(Expr::Call { function, args, data_type: target });
+            }
+            other => other,
+        };
         if !types::casts_implicitly(found, target) {
             let error = Error::value(format!("{target} is expected here, not {found}")).at(span);
             return Err(error.hint(format!("write CAST(… AS {target})")));
         }
-        cast_literal_or(bound.expr, target, false).map_err(|error| error.at(span))
+        cast_literal_or(expr, target, false).map_err(|error| error.at(span))
     }
 
     /// The value for a column of a table: numbers become numbers of any kind, an instant its day or clock
@@ -791,9 +874,6 @@ impl Binder<'_> {
     }
 
     fn interval(&mut self, interval: &ast::Interval, context: &mut Context<'_>) -> Result<Expr> {
-        if interval.last_field.is_some() {
-            return Err(Error::unsupported("an INTERVAL from one field to another"));
-        }
         let literal = match interval.value.as_ref() {
             ast::Expr::Value(value) => match &value.value {
                 ast::Value::Number(digits, _) => Some(digits.clone()),
@@ -807,11 +887,30 @@ impl Binder<'_> {
             },
             _ => None,
         };
+        let span = interval.value.span();
+        if let Some(last) = &interval.last_field {
+            // A text from one field to another says by its signs which numbers are which, but for 'minute:second'.
+            let fields = interval.leading_field.as_ref().map(ToString::to_string);
+            let minutes = fields.as_deref() == Some("MINUTE") && last.to_string() == "SECOND";
+            let text = literal.ok_or_else(|| Error::unsupported("an INTERVAL of an expression from field to field"))?;
+            let (sign, digits) = text.strip_prefix('-').map_or(("", text.as_str()), |digits| ("-", digits));
+            let text = if minutes { format!("{sign}00:{digits}") } else { text };
+            return Ok(Expr::Literal(parse_literal(&text, DataType::Interval)?));
+        }
         let Some(text) = literal else {
-            let _ = context;
-            return Err(
-                Error::unsupported("an INTERVAL of an expression").hint("multiply an interval instead")
-            );
+            let field = interval.leading_field.as_ref().map(|field| field.to_string().to_lowercase());
+            let maker = field.as_deref().and_then(|field| match field.trim_end_matches('s') {
+                "century" | "centurie" => Some("to_centuries"),
+                "millennium" | "millenium" => Some("to_millennia"),
+                unit => INTERVAL_MAKERS.iter().find(|maker| maker[3..].trim_end_matches('s') == unit).copied(),
+            });
+            let Some(maker) = maker else {
+                return Err(Error::unsupported("an INTERVAL of an expression without its unit")
+                    .at(span)
+                    .hint("write INTERVAL (…) DAY, or multiply an interval"));
+            };
+            let count = self.bind(&interval.value, context)?;
+            return self.call(maker, vec![count], span);
         };
         let text = match &interval.leading_field {
             Some(field) => format!("{text} {}", field.to_string().to_lowercase()),
@@ -819,6 +918,59 @@ impl Binder<'_> {
         };
         Ok(Expr::Literal(parse_literal(&text, DataType::Interval)?))
     }
+}
+
+/// The functions that make intervals of a number of one unit.
+const INTERVAL_MAKERS: [&str; 11] = [
+    "to_years",
+    "to_quarters",
+    "to_months",
+    "to_weeks",
+    "to_days",
+    "to_hours",
+    "to_minutes",
+    "to_seconds",
+    "to_milliseconds",
+    "to_microseconds",
+    "to_decades",
+];
+
+/// The function behind an operator.
+fn function_of(op: &BinaryOperator) -> Option<&'static str> {
+    Some(match op {
+        BinaryOperator::PGExp => "power",
+        BinaryOperator::DuckIntegerDivide => "div",
+        BinaryOperator::BitwiseAnd => "&",
+        BinaryOperator::BitwiseOr => "|",
+        BinaryOperator::PGBitwiseXor => "#",
+        BinaryOperator::PGBitwiseShiftLeft => "<<",
+        BinaryOperator::PGBitwiseShiftRight => ">>",
+        BinaryOperator::PGStartsWith => "starts_with",
+        BinaryOperator::Glob => "glob",
+        _ => return None,
+    })
+}
+
+/// Whether a sign for LIKE is of any case, and negated.
+fn like_of(op: &BinaryOperator) -> Option<(bool, bool)> {
+    Some(match op {
+        BinaryOperator::PGLikeMatch => (false, false),
+        BinaryOperator::PGILikeMatch => (true, false),
+        BinaryOperator::PGNotLikeMatch => (false, true),
+        BinaryOperator::PGNotILikeMatch => (true, true),
+        _ => return None,
+    })
+}
+
+/// As [`like_of`], of regular expressions.
+fn regexp_of(op: &BinaryOperator) -> Option<(bool, bool)> {
+    Some(match op {
+        BinaryOperator::PGRegexMatch => (false, false),
+        BinaryOperator::PGRegexIMatch => (true, false),
+        BinaryOperator::PGRegexNotMatch => (false, true),
+        BinaryOperator::PGRegexNotIMatch => (true, true),
+        _ => return None,
+    })
 }
 
 /// Whether `null_is_false` holds for the operands if it holds for the expression.

@@ -2,6 +2,7 @@
 
 pub(crate) mod access;
 pub(crate) mod aggregate;
+mod calls;
 pub(crate) mod expression;
 mod from;
 mod policies;
@@ -39,6 +40,8 @@ pub(crate) struct Binder<'a> {
     query_depth: usize,
     /// Some tables have columns that the user may not know of: hints do not tell them.
     hides_columns: bool,
+    /// The moment of the statement in microseconds since 1970, once it was asked for.
+    now: Option<i64>,
 }
 
 /// A query of a `WITH` clause; it is bound anew wherever it is used.
@@ -84,6 +87,7 @@ impl<'a> Binder<'a> {
             relations: 0,
             query_depth: 0,
             hides_columns: false,
+            now: None,
         }
     }
 

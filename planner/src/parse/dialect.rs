@@ -1,8 +1,9 @@
 //! Which words and signs the SQL lexer and parser accept.
 
-use sqlparser::dialect::{Dialect, Precedence};
+use super::operators;
+use sqlparser::ast::Expr;
+use sqlparser::dialect::Dialect;
 use sqlparser::parser::{Parser, ParserError};
-use sqlparser::tokenizer::Token;
 
 /// Tundra's dialect: PostgreSQL's grammar with some of DuckDB's.
 #[derive(Debug)]
@@ -21,10 +22,29 @@ impl Dialect for TundraDialect {
         ch == '"'
     }
 
-    /// `||` binds less than arithmetic and more than comparisons, as in PostgreSQL.
     fn get_next_precedence(&self, parser: &Parser<'_>) -> Option<Result<u8, ParserError>> {
-        let concatenates = parser.peek_token_ref().token == Token::StringConcat;
-        concatenates.then(|| Ok(self.prec_value(Precedence::PgOther)))
+        operators::precedence(self, parser).map(Ok)
+    }
+
+    fn parse_prefix(&self, parser: &mut Parser<'_>) -> Option<Result<Expr, ParserError>> {
+        operators::prefix(self, parser)
+    }
+
+    fn parse_infix(
+        &self,
+        parser: &mut Parser<'_>,
+        left: &Expr,
+        precedence: u8,
+    ) -> Option<Result<Expr, ParserError>> {
+        operators::infix(parser, left, precedence)
+    }
+
+    fn supports_bitwise_shift_operators(&self) -> bool {
+        true
+    }
+
+    fn supports_factorial_operator(&self) -> bool {
+        true
     }
 
     fn supports_filter_during_aggregation(&self) -> bool {

@@ -83,6 +83,9 @@ fn is_operator(token: &Token) -> bool {
                 | Keyword::LIKE
                 | Keyword::ILIKE
                 | Keyword::BETWEEN
+                | Keyword::SIMILAR
+                | Keyword::GLOB
+                | Keyword::AT
                 | Keyword::CASE
                 | Keyword::JOIN
         ),

@@ -5,6 +5,7 @@ mod access;
 mod dialect;
 mod foreign;
 mod limits;
+mod operators;
 mod options;
 mod tokens;
 
@@ -523,6 +524,20 @@ fn show(parser: &mut Parser<'_>) -> Result<Syntax> {
             None
         };
         return Ok(Syntax::ShowTables { schema });
+    }
+    if take_word(parser, "FUNCTIONS") {
+        let like = if take_word(parser, "LIKE") {
+            let pattern = parser.parse_literal_string().map_err(Error::from_parser)?;
+            format!("WHERE function_name LIKE '{}'", pattern.replace('\'', "''"))
+        } else {
+            String::new()
+        };
+        let sql = format!(
+            "SELECT function_name, category, signature, description FROM system.functions {like} \
+             ORDER BY function_name, signature"
+        );
+        let mut parser = Parser::new(&TundraDialect).try_with_sql(&sql).map_err(Error::from_parser)?;
+        return Ok(Syntax::Query(query(&mut parser)?));
     }
     Ok(Syntax::Show { name: setting_name(parser)? })
 }

@@ -5,6 +5,7 @@
 //! afterwards; what may fail under a condition runs on the rows that need it, taken out and put back.
 
 mod arithmetic;
+mod attempt;
 mod bounds;
 mod cast;
 mod compare;
@@ -22,6 +23,7 @@ mod tests;
 mod text_cast;
 
 pub(crate) use arithmetic::arithmetic;
+pub(crate) use attempt::attempt;
 pub(crate) use cast::cast;
 pub(crate) use conditional::extreme;
 pub(crate) use like::tokens as pattern_tokens;

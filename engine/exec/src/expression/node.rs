@@ -92,6 +92,12 @@ impl Node {
         self
     }
 
+    /// Says that whatever its inputs do, the node does not fail.
+    pub(crate) fn infallible(mut self) -> Node {
+        self.fallible = false;
+        self
+    }
+
     pub(crate) fn shape(&self) -> &Shape {
         &self.shape
     }

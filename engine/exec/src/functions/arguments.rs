@@ -34,6 +34,11 @@ impl Arguments {
         self.flats.len()
     }
 
+    /// How many arguments are null in a row.
+    pub(super) fn nulls(&self, row: usize) -> usize {
+        self.flats.iter().filter(|flat| flat.is_null(row)).count()
+    }
+
     /// An integral argument as 64-bit integers (for types of at most that width).
     pub(super) fn longs(&self, index: usize) -> Vec<i64> {
         match to_width(&self.flats[index].values, PhysicalType::I64) {
@@ -143,6 +148,11 @@ impl Arguments {
         Ok(self.finish(DataType::Boolean, Values::Bool(bits)))
     }
 
+    /// What the code says of each row that is not null; `false` of the others.
+    pub(super) fn each(&self, mut compute: impl FnMut(usize) -> Result<bool>) -> Result<Vec<bool>> {
+        (0..self.rows).map(|row| if self.is_valid(row) { compute(row) } else { Ok(false) }).collect()
+    }
+
     pub(super) fn map_intervals(&self, mut compute: impl FnMut(usize) -> Result<Interval>) -> Result<Vector> {
         let compute = |row| if self.is_valid(row) { compute(row) } else { Ok(Interval::default()) };
         let values = (0..self.rows).map(compute).collect::<Result<Vec<_>>>()?;
@@ -150,8 +160,14 @@ impl Arguments {
     }
 
     /// A result of text: the code appends a row's text to the buffer it is given.
-    pub(super) fn map_text(
+    pub(super) fn map_text(&self, compute: impl FnMut(usize, &mut Vec<u8>) -> Result<()>) -> Result<Vector> {
+        self.map_bytes(DataType::Varchar, compute)
+    }
+
+    /// As [`Arguments::map_text`], of text or bytes.
+    pub(super) fn map_bytes(
         &self,
+        data_type: DataType,
         mut compute: impl FnMut(usize, &mut Vec<u8>) -> Result<()>,
     ) -> Result<Vector> {
         let (mut builder, mut buffer, mut bytes) = (ViewsBuilder::default(), Vec::new(), 0);
@@ -166,7 +182,50 @@ impl Arguments {
             }
             builder.push(&buffer);
         }
-        Ok(self.finish(DataType::Varchar, Values::View(builder.finish())))
+        Ok(self.finish(data_type, Values::View(builder.finish())))
+    }
+
+    /// A result with nulls in the rows for which the code gives nothing.
+    pub(super) fn or_null<T: Default>(
+        &self,
+        mut compute: impl FnMut(usize) -> Result<Option<T>>,
+        finish: impl FnOnce(&Arguments, Vec<T>) -> Result<Vector>,
+    ) -> Result<Vector> {
+        let mut found = Vec::with_capacity(self.rows);
+        let mut values = Vec::with_capacity(self.rows);
+        for row in 0..self.rows {
+            let value = if self.is_valid(row) { compute(row)? } else { None };
+            found.push(value.is_some());
+            values.push(value.unwrap_or_default());
+        }
+        let validity = (!found.iter().all(|&found| found))
+            .then(|| Bitmap::from_fn(self.rows, |row| found.get(row).copied().unwrap_or(false)));
+        finish(&Arguments { flats: Vec::new(), validity, rows: self.rows }, values)
+    }
+
+    /// The rows in which an argument is not null, for functions that see the nulls of others.
+    pub(super) fn where_valid(&self, index: usize) -> Arguments {
+        Arguments { flats: Vec::new(), validity: self.flats[index].validity.clone(), rows: self.rows }
+    }
+}
+
+/// What was made of the text of the row before: constants are looked at once a batch.
+pub(super) struct Memo<T> {
+    last: Option<(String, T)>,
+}
+
+impl<T> Memo<T> {
+    pub(super) fn new() -> Memo<T> {
+        Memo { last: None }
+    }
+
+    pub(super) fn get(&mut self, text: &str, make: impl FnOnce(&str) -> Result<T>) -> Result<&T> {
+        let known = self.last.take().filter(|(known, _)| known == text);
+        let entry = match known {
+            Some(entry) => entry,
+            None => (text.to_owned(), make(text)?),
+        };
+        Ok(&self.last.insert(entry).1)
     }
 }
 

@@ -17,18 +17,18 @@ const DOUBLE: Parameter = Parameter::Exact(DataType::Float64);
 const RETURNS_SPAN: Returns = Returns::Type(DataType::Interval);
 const RETURNS_STAMP: Returns = Returns::Type(DataType::TIMESTAMP);
 
-const DAY_MICROS: i64 = 86_400_000_000;
+pub(super) const DAY_MICROS: i64 = 86_400_000_000;
 
 /// A moment taken apart: days since 1970-01-01 and nanoseconds since midnight.
 #[derive(Clone, Copy)]
-struct Moment {
-    days: i64,
-    nanos: i64,
+pub(super) struct Moment {
+    pub(super) days: i64,
+    pub(super) nanos: i64,
 }
 
 /// A part of a moment that `extract` names.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Field {
+pub(super) enum Field {
     Millennium,
     Century,
     Decade,
@@ -46,11 +46,53 @@ enum Field {
     Second,
     Milliseconds,
     Microseconds,
+    Nanoseconds,
     Epoch,
+    Era,
+    YearWeek,
+    Julian,
+    Zone,
+    ZoneHour,
+    ZoneMinute,
 }
 
+/// Names of fields that are none of functions.
+const SHORT_NAMES: [(&str, Field); 31] = [
+    ("mil", Field::Millennium),
+    ("mils", Field::Millennium),
+    ("millenium", Field::Millennium),
+    ("c", Field::Century),
+    ("cent", Field::Century),
+    ("dec", Field::Decade),
+    ("decs", Field::Decade),
+    ("y", Field::Year),
+    ("yrs", Field::Year),
+    ("qtr", Field::Quarter),
+    ("mons", Field::Month),
+    ("w", Field::Week),
+    ("d", Field::Day),
+    ("h", Field::Hour),
+    ("hr", Field::Hour),
+    ("hrs", Field::Hour),
+    ("m", Field::Minute),
+    ("min", Field::Minute),
+    ("mins", Field::Minute),
+    ("s", Field::Second),
+    ("sec", Field::Second),
+    ("secs", Field::Second),
+    ("ms", Field::Milliseconds),
+    ("msec", Field::Milliseconds),
+    ("msecs", Field::Milliseconds),
+    ("us", Field::Microseconds),
+    ("usec", Field::Microseconds),
+    ("usecs", Field::Microseconds),
+    ("ns", Field::Nanoseconds),
+    ("nsec", Field::Nanoseconds),
+    ("nsecs", Field::Nanoseconds),
+];
+
 /// Each field's function, its other names, and what it is.
-const FIELDS: [(Field, &str, &[&str], &str); 18] = [
+const FIELDS: [(Field, &str, &[&str], &str); 25] = [
     (Field::Millennium, "millennium", &["millennia"], "The millennium, from 1."),
     (Field::Century, "century", &["centuries"], "The century, from 1."),
     (Field::Decade, "decade", &["decades"], "The year divided by ten."),
@@ -68,13 +110,21 @@ const FIELDS: [(Field, &str, &[&str], &str); 18] = [
     (Field::Second, "second", &["seconds"], "The whole second, 0 to 59."),
     (Field::Milliseconds, "millisecond", &["milliseconds"], "The second and its fraction in thousandths."),
     (Field::Microseconds, "microsecond", &["microseconds"], "The second and its fraction in millionths."),
+    (Field::Nanoseconds, "nanosecond", &["nanoseconds"], "The second and its fraction in billionths."),
     (Field::Epoch, "epoch", &[], "Seconds since 1970-01-01 00:00:00."),
+    (Field::Era, "era", &[], "The era: 1 since the year 1, 0 before."),
+    (Field::YearWeek, "yearweek", &[], "The ISO year and week, as 199511."),
+    (Field::Julian, "julian", &[], "Julian days, the time of day as a fraction."),
+    (Field::Zone, "timezone", &[], "How many seconds the time zone is ahead of UTC; times are in UTC."),
+    (Field::ZoneHour, "timezone_hour", &[], "The hours that the time zone is ahead of UTC."),
+    (Field::ZoneMinute, "timezone_minute", &[], "The minutes beside the hours that the time zone is ahead of UTC."),
 ];
 
-fn field(name: &str) -> Option<Field> {
+pub(super) fn field(name: &str) -> Option<Field> {
     let name = name.to_lowercase();
     let known = FIELDS.iter().find(|(_, own, others, _)| *own == name || others.contains(&name.as_str()));
-    known.map(|(field, ..)| *field)
+    let short = || SHORT_NAMES.iter().find(|(short, _)| *short == name).map(|(_, field)| *field);
+    known.map(|(field, ..)| *field).or_else(short)
 }
 
 /// The function that gives the field of that name.
@@ -90,51 +140,55 @@ pub(super) fn functions() -> Vec<Function> {
         Function::new(
             "date_part",
             "The named field of a date or timestamp.",
-            "date_part('year', DATE '1995-03-15')",
+            "date_part('year', DATE '1995-03-15') → 1995",
         )
         .aliases(&["datepart"])
         .with_fallible(&[TEXT, DATE], Returns::Type(DataType::Float64), date_part)
-        .with_fallible(&[TEXT, STAMP], Returns::Type(DataType::Float64), date_part),
+        .with_fallible(&[TEXT, STAMP], Returns::Type(DataType::Float64), date_part)
+        .with_fallible(&[TEXT, TIME], Returns::Type(DataType::Float64), date_part)
+        .later()
+        .with_fallible(&[TEXT, SPAN], Returns::Type(DataType::Float64), date_part)
+        .later(),
         Function::new(
             "date_trunc",
             "A date or timestamp cut to the named unit.",
-            "date_trunc('month', DATE '1995-03-15')",
+            "date_trunc('month', DATE '1995-03-15') → 1995-03-01 00:00:00",
         )
         .aliases(&["datetrunc"])
         .with_fallible(&[TEXT, DATE], RETURNS_STAMP, date_trunc)
         .with_fallible(&[TEXT, STAMP], Returns::Of(|types| types[1]), date_trunc),
-        Function::new("make_date", "The date of a year, month and day.", "make_date(1995, 3, 15)")
+        Function::new("make_date", "The date of a year, month and day.", "make_date(1995, 3, 15) → 1995-03-15")
             .with_fallible(&[BIG, BIG, BIG], Returns::Type(DataType::Date), |args, data_type| {
                 let (years, months, days) = (args.longs(0), args.longs(1), args.longs(2));
                 args.map_integers(data_type, |row| {
                     valid_date(years[row], months[row], days[row]).ok_or_else(|| out_of_range("make_date"))
                 })
             }),
-        Function::new("last_day", "The last day of the month.", "last_day(DATE '1996-02-10')")
+        Function::new("last_day", "The last day of the month.", "last_day(DATE '1996-02-10') → 1996-02-29")
             .with(&[DATE], Returns::Type(DataType::Date), last_day)
             .with(&[STAMP], Returns::Type(DataType::Date), last_day),
-        Function::new("dayname", "The English name of the day of the week.", "dayname(DATE '1995-03-15')")
+        Function::new("dayname", "The English name of the day of the week.", "dayname(DATE '1995-03-15') → Wednesday")
             .with(&[DATE], Returns::Type(DataType::Varchar), |args, _| name_of(args, Field::DayOfWeek, &DAYS))
             .with(&[STAMP], Returns::Type(DataType::Varchar), |args, _| {
                 name_of(args, Field::DayOfWeek, &DAYS)
             }),
-        Function::new("monthname", "The English name of the month.", "monthname(DATE '1995-03-15')")
+        Function::new("monthname", "The English name of the month.", "monthname(DATE '1995-03-15') → March")
             .with(&[DATE], Returns::Type(DataType::Varchar), |args, _| name_of(args, Field::Month, &MONTHS))
             .with(&[STAMP], Returns::Type(DataType::Varchar), |args, _| name_of(args, Field::Month, &MONTHS)),
         Function::new(
             "date_diff",
             "How many borders of the named unit lie between two dates or timestamps.",
-            "date_diff('month', DATE '1995-01-31', DATE '1995-03-01')",
+            "date_diff('month', DATE '1995-01-31', DATE '1995-03-01') → 2",
         )
         .aliases(&["datediff"])
         .with_fallible(&[TEXT, DATE, DATE], Returns::Type(DataType::Int64), date_diff)
         .with_fallible(&[TEXT, STAMP, STAMP], Returns::Type(DataType::Int64), date_diff),
         plus(),
         minus(),
-        Function::new("*", "An interval a number of times.", "INTERVAL '1 day' * 3")
+        Function::new("*", "An interval a number of times.", "INTERVAL '1 day' * 3 → 3 days")
             .with_fallible(&[SPAN, DOUBLE], RETURNS_SPAN, |args, _| scale_interval(args, 0, 1, false))
             .with_fallible(&[DOUBLE, SPAN], RETURNS_SPAN, |args, _| scale_interval(args, 1, 0, false)),
-        Function::new("/", "A part of an interval.", "INTERVAL '1 day' / 2").with_fallible(
+        Function::new("/", "A part of an interval.", "INTERVAL '1 day' / 2 → 12:00:00").with_fallible(
             &[SPAN, DOUBLE],
             RETURNS_SPAN,
             |args, _| scale_interval(args, 0, 1, true),
@@ -143,8 +197,8 @@ pub(super) fn functions() -> Vec<Function> {
     functions
 }
 
-const DAYS: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
-const MONTHS: [&str; 13] = [
+pub(super) const DAYS: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
+pub(super) const MONTHS: [&str; 13] = [
     "",
     "January",
     "February",
@@ -179,29 +233,54 @@ fn field_functions(
         };
     }
     let (run, field, example) = run!(
-        Millennium => "millennium(DATE '1995-03-15')", Century => "century(DATE '1995-03-15')",
-        Decade => "decade(DATE '1995-03-15')", Year => "year(DATE '1995-03-15')",
-        IsoYear => "isoyear(DATE '1995-01-01')", Quarter => "quarter(DATE '1995-03-15')",
-        Month => "month(DATE '1995-03-15')", Week => "week(DATE '1995-03-15')", Day => "day(DATE '1995-03-15')",
-        DayOfWeek => "dow(DATE '1995-03-15')", IsoDayOfWeek => "isodow(DATE '1995-03-15')",
-        DayOfYear => "doy(DATE '1995-03-15')", Hour => "hour(TIMESTAMP '1995-03-15 12:34:56')",
-        Minute => "minute(TIMESTAMP '1995-03-15 12:34:56')", Second => "second(TIMESTAMP '1995-03-15 12:34:56')",
-        Milliseconds => "millisecond(TIMESTAMP '1995-03-15 12:34:56')",
-        Microseconds => "microsecond(TIMESTAMP '1995-03-15 12:34:56')", Epoch => "epoch(DATE '1995-03-15')"
+        Millennium => "millennium(DATE '1995-03-15') → 2", Century => "century(DATE '1995-03-15') → 20",
+        Decade => "decade(DATE '1995-03-15') → 199", Year => "year(DATE '1995-03-15') → 1995",
+        IsoYear => "isoyear(DATE '1995-01-01') → 1994", Quarter => "quarter(DATE '1995-03-15') → 1",
+        Month => "month(DATE '1995-03-15') → 3", Week => "week(DATE '1995-03-15') → 11", Day => "day(DATE '1995-03-15') → 15",
+        DayOfWeek => "dow(DATE '1995-03-15') → 3", IsoDayOfWeek => "isodow(DATE '1995-03-15') → 3",
+        DayOfYear => "doy(DATE '1995-03-15') → 74", Hour => "hour(TIMESTAMP '1995-03-15 12:34:56') → 12",
+        Minute => "minute(TIMESTAMP '1995-03-15 12:34:56') → 34", Second => "second(TIMESTAMP '1995-03-15 12:34:56') → 56",
+        Milliseconds => "millisecond(TIMESTAMP '1995-03-15 12:34:56') → 56000",
+        Microseconds => "microsecond(TIMESTAMP '1995-03-15 12:34:56') → 56000000",
+        Nanoseconds => "nanosecond(TIMESTAMP '1995-03-15 12:34:56') → 56000000000", Epoch => "epoch(DATE '1995-03-15') → 795225600",
+        Era => "era(DATE '1995-03-15') → 1", YearWeek => "yearweek(DATE '1995-03-15') → 199511",
+        Julian => "julian(DATE '1995-03-15') → 2449792", Zone => "EXTRACT(timezone FROM TIMESTAMPTZ '1995-03-15 12:00+02') → 0",
+        ZoneHour => "EXTRACT(timezone_hour FROM TIMESTAMPTZ '1995-03-15 12:00+02') → 0",
+        ZoneMinute => "EXTRACT(timezone_minute FROM TIMESTAMPTZ '1995-03-15 12:00+02') → 0"
     );
-    let returns = || Returns::Type(if field == Field::Epoch { DataType::Float64 } else { DataType::Int64 });
+    let is_double = matches!(field, Field::Epoch | Field::Julian);
+    let returns = || Returns::Type(if is_double { DataType::Float64 } else { DataType::Int64 });
+    let is_new = matches!(
+        field,
+        Field::Nanoseconds
+            | Field::Era
+            | Field::YearWeek
+            | Field::Julian
+            | Field::Zone
+            | Field::ZoneHour
+            | Field::ZoneMinute
+    );
+    let since = |function: Function| if is_new { function.later() } else { function };
     let mut function = Function::new(name, description, example).aliases(aliases);
-    function = bounded(function.with(&[DATE], returns(), run), field);
-    function = bounded(function.with(&[STAMP], returns(), run), field);
+    function = since(bounded(function.with(&[DATE], returns(), run), field));
+    function = since(bounded(function.with(&[STAMP], returns(), run), field));
     let clock = matches!(
         field,
-        Field::Hour | Field::Minute | Field::Second | Field::Milliseconds | Field::Microseconds
+        Field::Hour
+            | Field::Minute
+            | Field::Second
+            | Field::Milliseconds
+            | Field::Microseconds
+            | Field::Nanoseconds
     );
     if clock || field == Field::Epoch {
-        function = bounded(function.with(&[TIME], returns(), run), field);
+        function = since(bounded(function.with(&[TIME], returns(), run), field));
     }
     if clock || matches!(field, Field::Epoch | Field::Year | Field::Month | Field::Day | Field::Quarter) {
-        function = function.with(&[SPAN], returns(), run);
+        function = since(function.with(&[SPAN], returns(), run));
+    }
+    if matches!(field, Field::Millennium | Field::Century | Field::Decade) {
+        function = function.with(&[SPAN], returns(), run).later();
     }
     function
 }
@@ -220,6 +299,7 @@ fn bounded(function: Function, field: Field) -> Function {
         Field::Minute | Field::Second => function.within(0, 59),
         Field::Milliseconds => function.within(0, 59_999),
         Field::Microseconds => function.within(0, 59_999_999),
+        Field::Era => function.within(0, 1),
         _ => function,
     }
 }
@@ -228,7 +308,7 @@ fn plus() -> Function {
     Function::new(
         "+",
         "A date, time or timestamp moved forward; the sum of intervals.",
-        "DATE '1995-01-31' + INTERVAL '1 month'",
+        "DATE '1995-01-31' + INTERVAL '1 month' → 1995-02-28 00:00:00",
     )
     .with_expression(&[DATE, BIG], Returns::Type(DataType::Date), |args, data_type| {
         arithmetic_of(ArithmeticOp::Add, args, data_type)
@@ -260,7 +340,7 @@ fn minus() -> Function {
     Function::new(
         "-",
         "A date, time or timestamp moved back; the distance between two.",
-        "DATE '1995-03-15' - DATE '1995-01-01'",
+        "DATE '1995-03-15' - DATE '1995-01-01' → 73",
     )
     .with_expression(&[DATE, BIG], Returns::Type(DataType::Date), |args, data_type| {
         arithmetic_of(ArithmeticOp::Subtract, args, data_type)
@@ -296,7 +376,7 @@ fn minus() -> Function {
 }
 
 /// The moments of a date, time or timestamp argument.
-fn moments(args: &Arguments, index: usize) -> Vec<Moment> {
+pub(super) fn moments(args: &Arguments, index: usize) -> Vec<Moment> {
     let values = args.longs(index);
     let apart = |value: i64, unit: TimeUnit| {
         let day = 86_400 * unit.per_second();
@@ -312,12 +392,12 @@ fn moments(args: &Arguments, index: usize) -> Vec<Moment> {
     }
 }
 
-fn nanos_since_epoch(moment: Moment) -> i128 {
+pub(super) fn nanos_since_epoch(moment: Moment) -> i128 {
     i128::from(moment.days) * 86_400_000_000_000 + i128::from(moment.nanos)
 }
 
 /// A moment as a value of a date or timestamp type.
-fn assemble(moment: Moment, data_type: DataType) -> Result<i128> {
+pub(super) fn assemble(moment: Moment, data_type: DataType) -> Result<i128> {
     let value = match data_type {
         DataType::Timestamp { unit, .. } => {
             nanos_since_epoch(moment).div_euclid(i128::from(1_000_000_000 / unit.per_second()))
@@ -327,7 +407,7 @@ fn assemble(moment: Moment, data_type: DataType) -> Result<i128> {
     in_range(value, data_type, if data_type == DataType::Date { "date" } else { "timestamp" })
 }
 
-fn valid_date(year: i64, month: i64, day: i64) -> Option<i128> {
+pub(super) fn valid_date(year: i64, month: i64, day: i64) -> Option<i128> {
     let (small_month, small_day) = (u32::try_from(month).ok()?, u32::try_from(day).ok()?);
     if !(-4712..=5_874_897).contains(&year) || !(1..=12).contains(&small_month) || small_day < 1 {
         return None;
@@ -344,20 +424,26 @@ pub(super) fn days_in_month(year: i64, month: u32) -> u32 {
 }
 
 /// The ISO year and week of a day.
-fn iso_week(days: i64) -> (i64, i64) {
+pub(super) fn iso_week(days: i64) -> (i64, i64) {
     // The week belongs to the year of its Thursday.
     let thursday = days - (days + 3).rem_euclid(7) + 3;
     let (year, ..) = civil_from_days(thursday);
     (year, (thursday - days_from_civil(year, 1, 1)) / 7 + 1)
 }
 
-fn part(moment: Moment, field: Field) -> i64 {
+pub(super) fn part(moment: Moment, field: Field) -> i64 {
     match field {
         Field::Hour => return moment.nanos / 3_600_000_000_000,
         Field::Minute => return moment.nanos / 60_000_000_000 % 60,
         Field::Second => return moment.nanos / 1_000_000_000 % 60,
         Field::Milliseconds => return moment.nanos / 1_000_000 % 60_000,
         Field::Microseconds => return moment.nanos / 1_000 % 60_000_000,
+        Field::Nanoseconds => return moment.nanos % 60_000_000_000,
+        Field::Zone | Field::ZoneHour | Field::ZoneMinute => return 0,
+        Field::YearWeek => {
+            let (year, week) = iso_week(moment.days);
+            return year * 100 + if year < 0 { -week } else { week };
+        }
         Field::Epoch => return moment.days * 86_400 + moment.nanos / 1_000_000_000,
         Field::DayOfWeek => return (moment.days + 4).rem_euclid(7),
         Field::IsoDayOfWeek => return (moment.days + 3).rem_euclid(7) + 1,
@@ -376,6 +462,7 @@ fn part(moment: Moment, field: Field) -> i64 {
         Field::Quarter => i64::from(month - 1) / 3 + 1,
         Field::Month => month.into(),
         Field::Week => iso_week(moment.days).1,
+        Field::Era => i64::from(year > 0),
         Field::Day => day.into(),
         _ => moment.days - days_from_civil(year, 1, 1) + 1,
     }
@@ -389,56 +476,99 @@ fn extract(args: &Arguments, data_type: DataType, field: Field) -> Result<Vector
     if field == Field::Epoch {
         return args.map_floats(data_type, |row| Ok(nanos_since_epoch(moments[row]) as f64 / 1e9));
     }
+    if field == Field::Julian {
+        return args.map_floats(data_type, |row| Ok(julian(moments[row])));
+    }
     args.map_integers(data_type, |row| Ok(part(moments[row], field).into()))
+}
+
+/// Days since 4714-11-24 BC.
+fn julian(moment: Moment) -> f64 {
+    moment.days as f64 + 2_440_588.0 + moment.nanos as f64 / 86_400e9
+}
+
+/// A part of an interval that `extract` gives as a whole number.
+fn part_of_interval(span: Interval, field: Field) -> Result<i64> {
+    let (micros, years) = (span.micros, i64::from(span.months / 12));
+    Ok(match field {
+        Field::Millennium => years / 1000,
+        Field::Century => years / 100,
+        Field::Decade => years / 10,
+        Field::Year => years,
+        Field::Quarter => i64::from(span.months % 12 / 3 + 1),
+        Field::Month => i64::from(span.months % 12),
+        Field::Day => i64::from(span.days),
+        Field::Hour => micros / 3_600_000_000,
+        Field::Minute => micros / 60_000_000 % 60,
+        Field::Second => micros / 1_000_000 % 60,
+        Field::Milliseconds => micros / 1_000 % 60_000,
+        Field::Microseconds => micros % 60_000_000,
+        Field::Nanoseconds => micros % 60_000_000 * 1_000,
+        other => return Err(Error::Unsupported(format!("{other:?} of an interval"))),
+    })
+}
+
+/// PostgreSQL counts a year as 365.25 days here, and a month as 30.
+fn epoch_of_interval(span: Interval) -> f64 {
+    let days =
+        f64::from(span.months / 12) * 365.25 + f64::from(span.months % 12 * 30) + f64::from(span.days);
+    days * 86_400.0 + span.micros as f64 / 1e6
 }
 
 fn extract_from_interval(args: &Arguments, data_type: DataType, field: Field) -> Result<Vector> {
     let spans = args.intervals(0);
     if field == Field::Epoch {
-        // PostgreSQL counts a year as 365.25 days here, and a month as 30.
-        return args.map_floats(data_type, |row| {
-            let span = spans[row];
-            let days = f64::from(span.months / 12) * 365.25
-                + f64::from(span.months % 12 * 30)
-                + f64::from(span.days);
-            Ok(days * 86_400.0 + span.micros as f64 / 1e6)
-        });
+        return args.map_floats(data_type, |row| Ok(epoch_of_interval(spans[row])));
     }
-    args.map_integers(data_type, |row| {
-        let span = spans[row];
-        let micros = span.micros;
-        Ok(i128::from(match field {
-            Field::Year => i64::from(span.months / 12),
-            Field::Quarter => i64::from(span.months % 12 / 3 + 1),
-            Field::Month => i64::from(span.months % 12),
-            Field::Day => i64::from(span.days),
-            Field::Hour => micros / 3_600_000_000,
-            Field::Minute => micros / 60_000_000 % 60,
-            Field::Second => micros / 1_000_000 % 60,
-            Field::Milliseconds => micros / 1_000 % 60_000,
-            _ => micros % 60_000_000,
-        }))
-    })
+    args.map_integers(data_type, |row| Ok(part_of_interval(spans[row], field)?.into()))
 }
 
-fn named_field(name: &str) -> Result<Field> {
+pub(super) fn named_field(name: &str) -> Result<Field> {
     field(name).ok_or_else(|| Error::InvalidText { text: name.to_owned(), data_type: "unit of time".into() })
 }
 
 fn date_part(args: &Arguments, data_type: DataType) -> Result<Vector> {
+    if args.data_type(1) == DataType::Interval {
+        let spans = args.intervals(1);
+        return args.map_floats(data_type, |row| {
+            let span = spans[row];
+            Ok(match named_field(args.text(0, row))? {
+                Field::Epoch => epoch_of_interval(span),
+                Field::Second => (span.micros % 60_000_000) as f64 / 1e6,
+                Field::Milliseconds => (span.micros % 60_000_000) as f64 / 1e3,
+                field => part_of_interval(span, field)? as f64,
+            })
+        });
+    }
     let moments = moments(args, 1);
+    let is_time = args.data_type(1) == DataType::Time;
     args.map_floats(data_type, |row| {
-        Ok(match named_field(args.text(0, row))? {
+        let field = named_field(args.text(0, row))?;
+        let of_time = matches!(
+            field,
+            Field::Epoch
+                | Field::Hour
+                | Field::Minute
+                | Field::Second
+                | Field::Milliseconds
+                | Field::Microseconds
+                | Field::Nanoseconds
+        );
+        if is_time && !of_time {
+            return Err(Error::Unsupported(format!("{} of a time", args.text(0, row))));
+        }
+        Ok(match field {
             Field::Epoch => nanos_since_epoch(moments[row]) as f64 / 1e9,
             Field::Second => part(moments[row], Field::Microseconds) as f64 / 1e6,
             Field::Milliseconds => part(moments[row], Field::Microseconds) as f64 / 1e3,
+            Field::Julian => julian(moments[row]),
             field => part(moments[row], field) as f64,
         })
     })
 }
 
 /// The start of the unit that a moment lies in.
-fn truncated(moment: Moment, field: Field) -> Option<Moment> {
+pub(super) fn truncated(moment: Moment, field: Field) -> Option<Moment> {
     if let Some(nanos) = clock_nanos(field) {
         return Some(Moment { nanos: moment.nanos - moment.nanos % nanos, ..moment });
     }
@@ -570,7 +700,7 @@ fn move_time(args: &Arguments, data_type: DataType, sign: i64) -> Result<Vector>
     })
 }
 
-fn plus_times(a: Interval, b: Interval, times: i32) -> Result<Interval> {
+pub(super) fn plus_times(a: Interval, b: Interval, times: i32) -> Result<Interval> {
     let sum = || {
         Some(Interval {
             months: a.months.checked_add(b.months.checked_mul(times)?)?,

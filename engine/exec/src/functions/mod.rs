@@ -4,14 +4,31 @@
 //! that runs on whole vectors. Operators on dates and text (`+`, `-`, `||`) are functions of that name.
 
 mod arguments;
+mod bits;
+mod calendar;
+mod clock_template;
 mod datetime;
+mod encoding;
+mod floats;
+mod format;
 mod general;
+mod number_template;
 mod numeric;
+mod pattern;
+mod quoting;
 mod regular;
+mod similarity;
+mod strftime;
+mod suggestion;
 mod table;
 #[cfg(test)]
 mod tests;
 mod text;
+mod unicode;
+mod whole;
+mod zone;
+
+pub use suggestion::similar;
 
 use crate::Error;
 use crate::expression::cast_to_physical;
@@ -44,15 +61,53 @@ pub enum ResolveError {
     NoOverload { call: String, signatures: Vec<String> },
 }
 
+/// What a function is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Category {
+    Text,
+    Pattern,
+    Number,
+    Time,
+    Binary,
+    Conditional,
+    Session,
+    Aggregate,
+    Window,
+}
+
+impl std::fmt::Display for Category {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Category::Text => "text",
+            Category::Pattern => "patterns",
+            Category::Number => "numbers",
+            Category::Time => "date and time",
+            Category::Binary => "bytes and digests",
+            Category::Conditional => "conditions",
+            Category::Session => "session",
+            Category::Aggregate => "aggregates",
+            Category::Window => "windows",
+        })
+    }
+}
+
 /// A function for those who list them.
 #[derive(Clone, Debug)]
 pub struct Description {
     pub name: &'static str,
     pub aliases: &'static [&'static str],
-    /// As `left(VARCHAR, BIGINT) -> VARCHAR`.
+    pub category: Category,
+    /// As `left(VARCHAR, BIGINT)`.
     pub signatures: Vec<String>,
     pub description: &'static str,
     pub example: &'static str,
+    /// What the example gives, as text; empty where that hangs on the moment.
+    pub result: &'static str,
+}
+
+/// An example and its result, which are written as one text.
+pub fn example_and_result(text: &'static str) -> (&'static str, &'static str) {
+    text.split_once(" → ").unwrap_or((text, ""))
 }
 
 /// A function as its file lists it.
@@ -60,7 +115,9 @@ struct Function {
     name: &'static str,
     aliases: &'static [&'static str],
     description: &'static str,
+    /// With its result: `left('tundra', 3) → tun`.
     example: &'static str,
+    category: Category,
     overloads: Vec<Overload>,
 }
 
@@ -71,7 +128,11 @@ struct Overload {
     returns: Returns,
     /// Whether a null argument makes the result null, without running the code for that row.
     strict: bool,
+    /// Whether the result may be null though no argument is.
+    nullable: bool,
     fallible: bool,
+    /// The version of plans that brought it.
+    since: u16,
     /// What every result of integers lies within, where that is less than its type.
     bounds: Option<(i64, i64)>,
     code: Code,
@@ -102,6 +163,10 @@ enum Parameter {
     Printed,
     /// As [`Parameter::Same`], numbers only.
     Number,
+    /// As [`Parameter::Same`], integers only.
+    SameInteger,
+    /// Any type, kept.
+    Any,
 }
 
 enum Returns {
@@ -113,7 +178,8 @@ enum Returns {
 
 impl Function {
     fn new(name: &'static str, description: &'static str, example: &'static str) -> Function {
-        Function { name, aliases: &[], description, example, overloads: Vec::new() }
+        let category = Category::Text;
+        Function { name, aliases: &[], description, example, category, overloads: Vec::new() }
     }
 
     fn aliases(mut self, aliases: &'static [&'static str]) -> Function {
@@ -143,7 +209,9 @@ impl Function {
             variadic: false,
             returns,
             strict: true,
+            nullable: false,
             fallible: false,
+            since: 1,
             bounds: None,
             code,
         });
@@ -178,6 +246,18 @@ impl Function {
         self.change_last(|overload| overload.strict = false);
         self
     }
+
+    /// Says that the last overload may be null of arguments that are not.
+    fn nullable(mut self) -> Function {
+        self.change_last(|overload| overload.nullable = true);
+        self
+    }
+
+    /// Says that the last overload came with version 2 of plans.
+    fn later(mut self) -> Function {
+        self.change_last(|overload| overload.since = 2);
+        self
+    }
 }
 
 impl Overload {
@@ -197,14 +277,23 @@ impl Overload {
         let same = parameters
             .iter()
             .zip(args)
-            .filter(|(parameter, _)| matches!(parameter, Parameter::Same | Parameter::Number))
+            .filter(|(parameter, _)| {
+                matches!(parameter, Parameter::Same | Parameter::Number | Parameter::SameInteger)
+            })
             .try_fold(DataType::Null, |common, (_, &arg)| general::common_type(common, arg))?;
-        let same = if same == DataType::Null { DataType::Varchar } else { same };
+        let integers = parameters.contains(&Parameter::SameInteger);
+        let same = match same {
+            DataType::Null if integers => DataType::Int64,
+            DataType::Null => DataType::Varchar,
+            same => same,
+        };
         let (mut types, mut cost) = (Vec::with_capacity(args.len()), 0);
         for (&parameter, &arg) in parameters.iter().zip(args) {
             let (data_type, step) = match parameter {
                 Parameter::Same => (same, 0),
                 Parameter::Number if same.is_numeric() => (same, 0),
+                Parameter::SameInteger if same.is_integer() => (same, 0),
+                Parameter::Any => (arg, 0),
                 Parameter::Exact(wanted) => (wanted, conversion_cost(arg, wanted)?),
                 Parameter::Printed => {
                     (DataType::Varchar, conversion_cost(arg, DataType::Varchar).unwrap_or(3))
@@ -215,9 +304,11 @@ impl Overload {
                 Parameter::Timestamp if matches!(arg, DataType::Timestamp { .. }) => (arg, 0),
                 Parameter::Timestamp if arg == DataType::Null => (DataType::TIMESTAMP, 1),
                 Parameter::Timestamp if arg == DataType::Date => (DataType::TIMESTAMP, 2),
-                Parameter::Integer | Parameter::Decimal | Parameter::Timestamp | Parameter::Number => {
-                    return None;
-                }
+                Parameter::Integer
+                | Parameter::Decimal
+                | Parameter::Timestamp
+                | Parameter::Number
+                | Parameter::SameInteger => return None,
             };
             types.push(data_type);
             cost += step;
@@ -239,11 +330,11 @@ impl std::fmt::Display for Parameter {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Parameter::Exact(data_type) => data_type.fmt(f),
-            Parameter::Integer => f.write_str("integer"),
+            Parameter::Integer | Parameter::SameInteger => f.write_str("integer"),
             Parameter::Decimal => f.write_str("DECIMAL"),
             Parameter::Timestamp => f.write_str("TIMESTAMP"),
             Parameter::Number => f.write_str("number"),
-            Parameter::Same | Parameter::Printed => f.write_str("any"),
+            Parameter::Same | Parameter::Printed | Parameter::Any => f.write_str("any"),
         }
     }
 }
@@ -271,15 +362,49 @@ struct Registry {
 
 static REGISTRY: LazyLock<Registry> = LazyLock::new(|| {
     let mut functions: Vec<Function> = [
-        datetime::functions(),
-        general::functions(),
-        numeric::functions(),
-        regular::functions(),
-        text::functions(),
+        (Category::Time, datetime::functions()),
+        (Category::Conditional, general::functions()),
+        (Category::Number, numeric::functions()),
+        (Category::Pattern, regular::functions()),
+        (Category::Text, text::functions()),
     ]
     .into_iter()
-    .flatten()
+    .flat_map(|(category, functions)| {
+        functions.into_iter().map(move |function| Function { category, ..function })
+    })
     .collect();
+    let later = [
+        (Category::Number, bits::functions()),
+        (Category::Time, calendar::functions()),
+        (Category::Time, clock_template::functions()),
+        (Category::Binary, encoding::functions()),
+        (Category::Number, floats::functions()),
+        (Category::Text, format::functions()),
+        (Category::Conditional, general::later_functions()),
+        (Category::Number, number_template::functions()),
+        (Category::Pattern, pattern::functions()),
+        (Category::Text, quoting::functions()),
+        (Category::Text, similarity::functions()),
+        (Category::Time, strftime::functions()),
+        (Category::Text, unicode::functions()),
+        (Category::Number, whole::functions()),
+        (Category::Time, zone::functions()),
+    ];
+    for (category, more) in later {
+        for mut function in more {
+            function.overloads.iter_mut().for_each(|overload| overload.since = 2);
+            match functions.iter_mut().find(|known| known.name == function.name) {
+                // Kinds of values that the function did not take before.
+                Some(known) => {
+                    known.overloads.append(&mut function.overloads);
+                    if !function.description.is_empty() {
+                        (known.description, known.example) = (function.description, function.example);
+                    }
+                }
+                None => functions.push(Function { category, ..function }),
+            }
+        }
+    }
     functions.sort_by_key(|function| function.name);
     let mut by_name = HashMap::new();
     for (index, function) in functions.iter().enumerate() {
@@ -302,14 +427,7 @@ impl Registry {
 /// `NULL` and for a literal string, which take the type that the overload asks for.
 pub fn resolve(name: &str, args: &[DataType]) -> Result<Resolved, ResolveError> {
     let Some(function) = REGISTRY.find(name) else {
-        let similar = REGISTRY
-            .by_name
-            .keys()
-            .filter(|known| known.starts_with(|c: char| c.is_alphabetic()))
-            .map(|known| (edit_distance(known, &name.to_lowercase()), *known))
-            .min()
-            .filter(|&(distance, known)| distance <= 1 + known.len() / 4)
-            .map(|(_, known)| known.to_owned());
+        let similar = suggestion::similar(name, std::iter::empty());
         return Err(ResolveError::Unknown { name: name.to_owned(), similar });
     };
     let accepted = function.overloads.iter().filter_map(|overload| Some((overload, overload.accept(args)?)));
@@ -355,7 +473,7 @@ pub(crate) fn compile(function: &str, args: Vec<Node>, returns: DataType) -> cra
         Ok(node) => return Ok(node),
         Err(args) => args,
     };
-    let nullable = !overload.strict || args.iter().any(|arg| arg.shape().nullable);
+    let nullable = overload.nullable || !overload.strict || args.iter().any(|arg| arg.shape().nullable);
     let shape = match overload.bounds {
         Some((low, high)) => bounded_shape(returns, nullable, (low.into(), high.into())),
         None => plain_shape(returns, nullable),
@@ -407,25 +525,18 @@ pub fn list() -> Vec<Description> {
         .map(|function| Description {
             name: function.name,
             aliases: function.aliases,
+            category: function.category,
             signatures: function.overloads.iter().map(|overload| overload.signature(function.name)).collect(),
             description: function.description,
-            example: function.example,
+            example: example_and_result(function.example).0,
+            result: example_and_result(function.example).1,
         })
         .collect()
 }
 
-/// Insertions, deletions and replacements between two words (Levenshtein 1966).
-fn edit_distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, left) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, &right) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(left != right);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
+/// The version of plans that a call needs, by the name and types that [`resolve`] gave.
+pub fn since(function: &str, args: &[DataType]) -> u16 {
+    let Some(function) = REGISTRY.find(function) else { return 1 };
+    let accepted = function.overloads.iter().filter_map(|overload| Some((overload, overload.accept(args)?)));
+    accepted.min_by_key(|(_, (_, cost))| *cost).map_or(1, |(overload, _)| overload.since)
 }

@@ -14,7 +14,7 @@ const RETURNS_DOUBLE: Returns = Returns::Type(DataType::Float64);
 
 pub(super) fn functions() -> Vec<Function> {
     let mut functions = vec![
-        Function::new("abs", "The magnitude of a number.", "abs(-5)")
+        Function::new("abs", "The magnitude of a number.", "abs(-5) → 5")
             .with_fallible(&[Parameter::Integer], Returns::First, |args, data_type| {
                 let values = args.integers(0);
                 args.map_integers(data_type, |row| in_range(values[row].abs(), data_type, "abs"))
@@ -25,7 +25,7 @@ pub(super) fn functions() -> Vec<Function> {
             })
             .with(&[REAL], Returns::First, |args, data_type| map_float(args, data_type, f64::abs))
             .with(&[DOUBLE], RETURNS_DOUBLE, |args, data_type| map_float(args, data_type, f64::abs)),
-        Function::new("sign", "-1, 0 or 1 by the sign of a number.", "sign(-2.5)")
+        Function::new("sign", "-1, 0 or 1 by the sign of a number.", "sign(-2.5) → -1")
             .with(&[Parameter::Integer], Returns::Type(DataType::Int32), signum)
             .with(&[Parameter::Decimal], Returns::Type(DataType::Int32), signum)
             .with(&[DOUBLE], RETURNS_DOUBLE, |args, data_type| {
@@ -34,7 +34,7 @@ pub(super) fn functions() -> Vec<Function> {
         Function::new(
             "round",
             "A number rounded, half away from zero (doubles: half to even).",
-            "round(2.567, 2)",
+            "round(2.567, 2) → 2.570",
         )
         .with(&[Parameter::Integer], Returns::First, identity)
         .with(&[DOUBLE], RETURNS_DOUBLE, |args, data_type| map_float(args, data_type, f64::round_ties_even))
@@ -52,7 +52,7 @@ pub(super) fn functions() -> Vec<Function> {
                 if x.fract().abs() == 0.5 { x.trunc() + x.signum() } else { x.round() }
             })
         }),
-        Function::new("trunc", "A number cut towards zero.", "trunc(2.567, 2)")
+        Function::new("trunc", "A number cut towards zero.", "trunc(2.567, 2) → 2.560")
             .aliases(&["truncate"])
             .with(&[Parameter::Integer], Returns::First, identity)
             .with(&[DOUBLE], RETURNS_DOUBLE, |args, data_type| map_float(args, data_type, f64::trunc))
@@ -62,33 +62,37 @@ pub(super) fn functions() -> Vec<Function> {
             .with(&[Parameter::Decimal, INT], Returns::First, |args, data_type| {
                 round_decimal(args, data_type, Mode::Trunc)
             })
+            .with(&[Parameter::Integer, INT], Returns::First, |args, data_type| {
+                round_decimal(args, data_type, Mode::Trunc)
+            })
+            .later()
             .with(&[DOUBLE, INT], RETURNS_DOUBLE, |args, data_type| {
                 float_digits(args, data_type, f64::trunc)
             }),
-        Function::new("ceil", "The least whole number not below.", "ceil(2.1)")
+        Function::new("ceil", "The least whole number not below.", "ceil(2.1) → 3")
             .aliases(&["ceiling"])
             .with(&[Parameter::Integer], Returns::First, identity)
             .with(&[DOUBLE], RETURNS_DOUBLE, |args, data_type| map_float(args, data_type, f64::ceil))
             .with(&[Parameter::Decimal], Returns::Of(whole), |args, data_type| {
                 round_decimal(args, data_type, Mode::Ceil)
             }),
-        Function::new("floor", "The greatest whole number not above.", "floor(2.9)")
+        Function::new("floor", "The greatest whole number not above.", "floor(2.9) → 2")
             .with(&[Parameter::Integer], Returns::First, identity)
             .with(&[DOUBLE], RETURNS_DOUBLE, |args, data_type| map_float(args, data_type, f64::floor))
             .with(&[Parameter::Decimal], Returns::Of(whole), |args, data_type| {
                 round_decimal(args, data_type, Mode::Floor)
             }),
-        Function::new("mod", "The remainder of a division, with the dividend's sign.", "mod(7, 3)")
+        Function::new("mod", "The remainder of a division, with the dividend's sign.", "mod(7, 3) → 1")
             .with_expression(&[Parameter::Number, Parameter::Number], Returns::First, |args, data_type| {
                 arithmetic_of(ArithmeticOp::Modulo, args, data_type)
             }),
-        Function::new("power", "A number raised to a power.", "power(2, 10)")
-            .aliases(&["pow"])
+        Function::new("power", "A number raised to a power.", "power(2, 10) → 1024")
+            .aliases(&["pow", "^", "**"])
             .with_fallible(&[DOUBLE, DOUBLE], RETURNS_DOUBLE, |args, data_type| {
                 let (a, b) = (args.floats(0), args.floats(1));
                 args.map_floats(data_type, |row| finite(a[row].powf(b[row]), &[a[row], b[row]], "power"))
             }),
-        Function::new("atan2", "The angle of a point, from y and x.", "atan2(1, 1)").with(
+        Function::new("atan2", "The angle of a point, from y and x.", "atan2(1, 1) → 0.7853981633974483").with(
             &[DOUBLE, DOUBLE],
             RETURNS_DOUBLE,
             |args, data_type| {
@@ -96,7 +100,7 @@ pub(super) fn functions() -> Vec<Function> {
                 args.map_floats(data_type, |row| Ok(a[row].atan2(b[row])))
             },
         ),
-        Function::new("pi", "The ratio of a circle's circumference to its diameter.", "pi()").with(
+        Function::new("pi", "The ratio of a circle's circumference to its diameter.", "pi() → 3.141592653589793").with(
             &[],
             RETURNS_DOUBLE,
             |args, data_type| args.map_floats(data_type, |_| Ok(std::f64::consts::PI)),
@@ -104,7 +108,7 @@ pub(super) fn functions() -> Vec<Function> {
         Function::new(
             "log",
             "The logarithm to base 10, or of the second argument to the base of the first.",
-            "log(2, 8)",
+            "log(2, 8) → 3",
         )
         .aliases(&["log10"])
         .with_fallible(&[DOUBLE], RETURNS_DOUBLE, |args, data_type| logarithm(args, data_type, f64::log10))
@@ -119,8 +123,8 @@ pub(super) fn functions() -> Vec<Function> {
         }),
     ];
     let logarithms: [(&'static str, &'static str, super::Run); 2] = [
-        ("ln", "ln(2.718281828)", |args, data_type| logarithm(args, data_type, f64::ln)),
-        ("log2", "log2(8)", |args, data_type| logarithm(args, data_type, f64::log2)),
+        ("ln", "ln(2.718281828) → 0.9999999998311266", |args, data_type| logarithm(args, data_type, f64::ln)),
+        ("log2", "log2(8) → 3", |args, data_type| logarithm(args, data_type, f64::log2)),
     ];
     for (name, example, run) in logarithms {
         let description = if name == "ln" { "The natural logarithm." } else { "The logarithm to base 2." };
@@ -130,7 +134,7 @@ pub(super) fn functions() -> Vec<Function> {
             run,
         ));
     }
-    functions.push(Function::new("sqrt", "The square root.", "sqrt(16)").with_fallible(
+    functions.push(Function::new("sqrt", "The square root.", "sqrt(16) → 4").with_fallible(
         &[DOUBLE],
         RETURNS_DOUBLE,
         |args, data_type| {
@@ -141,7 +145,7 @@ pub(super) fn functions() -> Vec<Function> {
             })
         },
     ));
-    functions.push(Function::new("exp", "e raised to a power.", "exp(1)").with_fallible(
+    functions.push(Function::new("exp", "e raised to a power.", "exp(1) → 2.718281828459045").with_fallible(
         &[DOUBLE],
         RETURNS_DOUBLE,
         |args, data_type| {
@@ -150,27 +154,27 @@ pub(super) fn functions() -> Vec<Function> {
         },
     ));
     let plain: [(&'static str, &'static str, &'static str, super::Run); 9] = [
-        ("cbrt", "The cube root.", "cbrt(27)", |args, data_type| map_float(args, data_type, f64::cbrt)),
-        ("sin", "The sine of an angle in radians.", "sin(0)", |args, data_type| {
+        ("cbrt", "The cube root.", "cbrt(27) → 3", |args, data_type| map_float(args, data_type, f64::cbrt)),
+        ("sin", "The sine of an angle in radians.", "sin(0) → 0", |args, data_type| {
             map_float(args, data_type, f64::sin)
         }),
-        ("cos", "The cosine of an angle in radians.", "cos(0)", |args, data_type| {
+        ("cos", "The cosine of an angle in radians.", "cos(0) → 1", |args, data_type| {
             map_float(args, data_type, f64::cos)
         }),
-        ("tan", "The tangent of an angle in radians.", "tan(0)", |args, data_type| {
+        ("tan", "The tangent of an angle in radians.", "tan(0) → 0", |args, data_type| {
             map_float(args, data_type, f64::tan)
         }),
-        ("atan", "The angle whose tangent is given.", "atan(1)", |args, data_type| {
+        ("atan", "The angle whose tangent is given.", "atan(1) → 0.7853981633974483", |args, data_type| {
             map_float(args, data_type, f64::atan)
         }),
-        ("degrees", "Radians as degrees.", "degrees(pi())", |args, data_type| {
+        ("degrees", "Radians as degrees.", "degrees(pi()) → 180", |args, data_type| {
             map_float(args, data_type, f64::to_degrees)
         }),
-        ("radians", "Degrees as radians.", "radians(180)", |args, data_type| {
+        ("radians", "Degrees as radians.", "radians(180) → 3.141592653589793", |args, data_type| {
             map_float(args, data_type, f64::to_radians)
         }),
-        ("sinh", "The hyperbolic sine.", "sinh(0)", |args, data_type| map_float(args, data_type, f64::sinh)),
-        ("tanh", "The hyperbolic tangent.", "tanh(0)", |args, data_type| {
+        ("sinh", "The hyperbolic sine.", "sinh(0) → 0", |args, data_type| map_float(args, data_type, f64::sinh)),
+        ("tanh", "The hyperbolic tangent.", "tanh(0) → 0", |args, data_type| {
             map_float(args, data_type, f64::tanh)
         }),
     ];

@@ -20,21 +20,21 @@ pub(super) fn functions() -> Vec<Function> {
         Function::new(
             "regexp_matches",
             "Whether a regular expression matches somewhere.",
-            "regexp_matches('tundra', '^t.*a$')",
+            "regexp_matches('tundra', '^t.*a$') → true",
         )
-        .aliases(&["regexp_like"])
+        .aliases(&["regexp_like", "regexp"])
         .with_fallible(&[TEXT, TEXT], Returns::Type(DataType::Boolean), regexp_matches),
         Function::new(
             "regexp_replace",
             "The first match of a regular expression replaced (with flag g every match, with i whatever the case).",
-            "regexp_replace('tundra', '[aeiou]', '*', 'g')",
+            "regexp_replace('tundra', '[aeiou]', '*', 'g') → t*ndr*",
         )
         .with_fallible(&[TEXT, TEXT, TEXT], RETURNS_TEXT, regexp_replace)
         .with_fallible(&[TEXT, TEXT, TEXT, TEXT], RETURNS_TEXT, regexp_replace),
         Function::new(
             "regexp_extract",
             "The first match of a regular expression, or the text of one of its groups; empty without a match.",
-            "regexp_extract('a1b22', '[0-9]+')",
+            "regexp_extract('a1b22', '[0-9]+') → 1",
         )
         .with_fallible(&[TEXT, TEXT], RETURNS_TEXT, regexp_extract)
         .with_fallible(&[TEXT, TEXT, INT], RETURNS_TEXT, regexp_extract),
@@ -42,7 +42,7 @@ pub(super) fn functions() -> Vec<Function> {
 }
 
 /// An expression, ready to run.
-struct Pattern {
+pub(super) struct Pattern {
     whole: Engine,
     /// The expression without a `.*$` at its end. In a text of one line that tail takes whatever is left, so
     /// that the groups are those of the head, found without a look at the rest.
@@ -55,7 +55,7 @@ struct Engine {
 }
 
 /// A match in a text.
-struct Found<'a> {
+pub(super) struct Found<'a> {
     text: &'a str,
     start: usize,
     end: usize,
@@ -69,8 +69,17 @@ impl Pattern {
         Ok(Pattern { whole: engine(compile(pattern, flags)?), head: head.map(engine) })
     }
 
+    /// How many groups it has, the whole among them.
+    pub(super) fn groups(&self) -> usize {
+        self.whole.locations.len()
+    }
+
+    pub(super) fn is_match(&self, text: &str) -> bool {
+        self.whole.regex.is_match(text)
+    }
+
     /// The first match at or after a byte of the text.
-    fn find<'a>(&'a mut self, text: &'a str, from: usize) -> Option<Found<'a>> {
+    pub(super) fn find<'a>(&'a mut self, text: &'a str, from: usize) -> Option<Found<'a>> {
         let one_line = || memchr::memchr(b'\n', text.as_bytes()).is_none();
         let (engine, to_end) = match &mut self.head {
             Some(head) if one_line() => (head, true),
@@ -84,18 +93,31 @@ impl Pattern {
 
 impl<'a> Found<'a> {
     /// The text of a group; 0 is the whole, and one that took no part is empty.
-    fn group(&self, group: usize) -> &'a str {
-        let place = if group == 0 { Some((self.start, self.end)) } else { self.locations.get(group) };
-        place.map_or("", |(start, end)| &self.text[start..end])
+    pub(super) fn group(&self, group: usize) -> &'a str {
+        self.place_of(group).map_or("", |(start, end)| &self.text[start..end])
+    }
+
+    /// Where the match starts and ends, in bytes.
+    pub(super) fn place(&self) -> (usize, usize) {
+        (self.start, self.end)
+    }
+
+    /// As [`Found::place`], of a group that took part.
+    pub(super) fn place_of(&self, group: usize) -> Option<(usize, usize)> {
+        if group == 0 { Some((self.start, self.end)) } else { self.locations.get(group) }
     }
 }
 
-fn compile(pattern: &str, flags: &str) -> Result<Regex> {
+pub(super) fn compile(pattern: &str, flags: &str) -> Result<Regex> {
+    let literal = flags.contains(['l', 'q']).then(|| regex::escape(pattern));
+    let pattern = literal.as_deref().unwrap_or(pattern);
     let mut builder = regex::RegexBuilder::new(pattern);
     for flag in flags.chars() {
         match flag {
             'i' => _ = builder.case_insensitive(true),
-            'g' => {}
+            'c' => _ = builder.case_insensitive(false),
+            'x' => _ = builder.ignore_whitespace(true),
+            'g' | 'l' | 'q' => {}
             's' => _ = builder.dot_matches_new_line(true),
             'm' | 'n' => _ = builder.multi_line(true),
             other => {
@@ -115,7 +137,7 @@ fn head_of<'a>(pattern: &'a str, flags: &str) -> Option<&'a str> {
     let escapes = head.bytes().rev().take_while(|&byte| byte == b'\\').count();
     // Flags inside, as (?x) or (?m:…), may change what the tail means; so does a branch.
     let plain = !head.contains('|') && !head.replace("(?:", "").contains("(?");
-    (escapes % 2 == 0 && plain && !flags.contains(['m', 'n'])).then_some(head)
+    (escapes % 2 == 0 && plain && !flags.contains(['m', 'n', 'l', 'q', 'x'])).then_some(head)
 }
 
 /// The expressions that a thread has met, with the one of the row before at hand.
@@ -151,6 +173,15 @@ impl Patterns {
         }
         Ok(&mut self.known[self.last].2)
     }
+}
+
+/// Runs code with a pattern of the thread's.
+pub(super) fn with_pattern<T>(
+    pattern: &str,
+    flags: &str,
+    run: impl FnOnce(&mut Pattern) -> Result<T>,
+) -> Result<T> {
+    PATTERNS.with_borrow_mut(|patterns| run(patterns.get(pattern, flags)?))
 }
 
 fn regexp_matches(args: &Arguments, _: DataType) -> Result<Vector> {

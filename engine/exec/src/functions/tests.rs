@@ -336,7 +336,12 @@ fn functions_give_what_postgresql_gives() {
     for (name, args, expected) in cases {
         assert_eq!(call(name, args), *expected, "{name}{args:?}");
     }
-    for function in list() {
+    let earlier = |name: &str| {
+        let found = REGISTRY.find(name).map(|function| &function.overloads);
+        found.is_some_and(|overloads| overloads.iter().any(|overload| overload.since == 1))
+    };
+    // Logic tests have those that came later.
+    for function in list().into_iter().filter(|function| earlier(function.name)) {
         let own = cases.iter().filter(|(name, ..)| *name == function.name).count();
         let aliased = cases.iter().filter(|(name, ..)| function.aliases.contains(name)).count();
         assert!(own + aliased >= 3 || function.name == "pi", "{} has too few cases", function.name);
@@ -348,14 +353,125 @@ fn unknown_names_are_answered_with_a_close_one() {
     assert!(
         matches!(resolve("substrin", &[T]), Err(ResolveError::Unknown { similar: Some(name), .. }) if name == "substring")
     );
-    assert!(matches!(resolve("zzzzzz", &[]), Err(ResolveError::Unknown { similar: None, .. })));
+    assert!(matches!(resolve("zzzzzzzzz", &[]), Err(ResolveError::Unknown { similar: None, .. })));
+    for (name, meant) in
+        [("datetrunc2", "date_trunc"), ("CHARINDEX", "strpos"), ("mid", "substring"), ("regexpreplace", "regexp_replace")]
+    {
+        assert_eq!(similar(name, std::iter::empty()).as_deref(), Some(meant), "{name}");
+    }
+    assert_eq!(similar("nvl3", ["nvl2"].into_iter()).as_deref(), Some("nvl2"));
+    assert_eq!(similar("getdate", std::iter::empty()), None);
+    assert_eq!(similar("getdate", ["now"].into_iter()).as_deref(), Some("now"));
     assert!(matches!(resolve("length", &[D]), Err(ResolveError::NoOverload { .. })));
     assert_eq!(extract_function("YEARS"), Some("year"));
+}
+
+/// Values of a type that functions may find odd.
+fn samples(data_type: DataType) -> Vec<Value> {
+    let texts: &[&str] = match data_type {
+        DataType::Varchar => &[
+            "", "a", "Abc é-1", "2020-01-02", "%Y-%m-%d", "YYYY-MM-DD", "9,999.99", "17", "hex", "(.)b", "i", "day",
+            "Europe/Berlin", "%s|{}", "dHVuZHJh", "a longer text, beyond what a view has room for",
+        ],
+        DataType::Binary => &["", "\\x00ff", "abc"],
+        DataType::Boolean => &["true", "false"],
+        DataType::Date => &["1970-01-01", "2020-02-29", "0044-03-15 BC", "1999-12-31"],
+        DataType::Time => &["00:00:00", "23:59:59.999999", "12:30:00"],
+        DataType::Timestamp { .. } => &["1970-01-01 00:00:00", "2020-02-29 13:14:15.161718", "1969-12-31 23:59:59.5"],
+        DataType::Interval => &["1 day", "-2 mons 3 days 04:05:06", "00:00:00", "15 minutes"],
+        DataType::Float32 | DataType::Float64 => &["0", "-1.5", "0.5", "2", "1e300", "NaN", "33"],
+        DataType::Int8 => &["0", "-128", "127", "5"],
+        DataType::Decimal { .. } => &["0", "-1.500", "2.567", "7", "1234567.891"],
+        _ => &["0", "-3", "1", "2", "5", "33", "100"],
+    };
+    let mut values: Vec<Value> = texts.iter().filter_map(|text| parse(text, data_type).ok()).collect();
+    values.push(Value::null(data_type));
+    values
+}
+
+/// Whatever form the arguments have, each row gives what it gives alone.
+#[test]
+fn forms_of_arguments_change_no_result() {
+    let type_of = |parameter: &Parameter| match *parameter {
+        Parameter::Exact(data_type) => data_type,
+        Parameter::Integer | Parameter::SameInteger => DataType::Int32,
+        Parameter::Decimal | Parameter::Number => DEC,
+        Parameter::Timestamp => S,
+        Parameter::Same => D,
+        Parameter::Printed | Parameter::Any => T,
+    };
+    for function in &REGISTRY.functions {
+        for overload in &function.overloads {
+            let types: Vec<DataType> = overload.parameters.iter().map(type_of).collect();
+            let Ok(resolved) = resolve(function.name, &types) else { continue };
+            if types.is_empty() || resolved.args != types || function.name == "error" {
+                continue;
+            }
+            let what = overload.signature(function.name);
+            let samples: Vec<Vec<Value>> = types.iter().map(|&data_type| samples(data_type)).collect();
+            let row = |number: usize| -> Vec<Value> {
+                let of = |(place, values): (usize, &Vec<Value>)| {
+                    values[(number * (2 * place + 1) + number / 7) % values.len()].clone()
+                };
+                samples.iter().enumerate().map(of).collect()
+            };
+            // Alone; rows that fail are left out.
+            let mut kept: Vec<(Vec<Value>, Scalar)> = Vec::new();
+            for values in (0..60).map(row) {
+                let args: Vec<Vector> = values.iter().map(|value| Vector::constant(value.clone(), 1)).collect();
+                if let Ok(result) = evaluate(&resolved.function, &args, 1, resolved.returns) {
+                    kept.push((values, result.scalar(0)));
+                }
+            }
+            assert!(!kept.is_empty(), "{what}");
+            let rows = kept.len();
+            let expected: Vec<&Scalar> = kept.iter().map(|(_, result)| result).collect();
+            let check = |args: &[Vector], form: &str| {
+                let result = evaluate(&resolved.function, args, rows, resolved.returns).unwrap();
+                for (place, expected) in expected.iter().enumerate() {
+                    assert_eq!(result.scalar(place), **expected, "{what} of {form}, row {place}: {:?}", kept[place].0);
+                }
+            };
+            let column = |place: usize| -> Vec<Scalar> {
+                kept.iter().map(|(values, _)| values[place].scalar.clone()).collect()
+            };
+            let flat = |place: usize| Vector::from_scalars(types[place], &column(place));
+            let all = |form: &dyn Fn(usize) -> Vector| (0..types.len()).map(form).collect::<Vec<_>>();
+            check(&all(&flat), "columns");
+            let sliced = |place: usize| {
+                let padded: Vec<Scalar> =
+                    [Scalar::Null].into_iter().chain(column(place)).chain([Scalar::Null]).collect();
+                Vector::from_scalars(types[place], &padded).slice(1, rows)
+            };
+            check(&all(&sliced), "slices");
+            // Rows of one value of the first argument, as a constant.
+            for first in &samples[0] {
+                let some: Vec<usize> = (0..rows).filter(|&at| kept[at].0[0].is_identical(first)).collect();
+                let args: Vec<Vector> = (0..types.len())
+                    .map(|place| match place {
+                        0 => Vector::constant(first.clone(), some.len()),
+                        _ => {
+                            let column = column(place);
+                            let taken: Vec<Scalar> = some.iter().map(|&at| column[at].clone()).collect();
+                            Vector::from_scalars(types[place], &taken)
+                        }
+                    })
+                    .collect();
+                if !some.is_empty() {
+                    let result = evaluate(&resolved.function, &args, some.len(), resolved.returns).unwrap();
+                    for (place, &at) in some.iter().enumerate() {
+                        assert_eq!(result.scalar(place), *expected[at], "{what} of a constant, row {at}");
+                    }
+                }
+            }
+        }
+    }
 }
 
 #[test]
 fn every_function_is_described_and_finds_itself() {
     for function in list() {
+        assert!(!function.result.is_empty() && !function.description.is_empty(), "{}", function.name);
         assert!(!function.description.is_empty() && function.example.contains(|c: char| c.is_alphanumeric()));
         assert!(!function.signatures.is_empty(), "{}", function.name);
     }

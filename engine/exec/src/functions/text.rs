@@ -17,26 +17,26 @@ const LONGEST_BYTES: usize = 256 << 20;
 
 pub(super) fn functions() -> Vec<Function> {
     let mut functions = vec![
-        Function::new("lower", "Text in lower case.", "lower('Tundra')").aliases(&["lcase"]).with(
+        Function::new("lower", "Text in lower case.", "lower('Tundra') → tundra").aliases(&["lcase"]).with(
             &[TEXT],
             RETURNS_TEXT,
             |args, _| args.map_text(|row, out| append(out, &args.text(0, row).to_lowercase())),
         ),
-        Function::new("upper", "Text in upper case.", "upper('Tundra')").aliases(&["ucase"]).with(
+        Function::new("upper", "Text in upper case.", "upper('Tundra') → TUNDRA").aliases(&["ucase"]).with(
             &[TEXT],
             RETURNS_TEXT,
             |args, _| args.map_text(|row, out| append(out, &args.text(0, row).to_uppercase())),
         ),
-        Function::new("initcap", "Text with each word capitalised.", "initcap('hello world')").with(
+        Function::new("initcap", "Text with each word capitalised.", "initcap('hello world') → Hello World").with(
             &[TEXT],
             RETURNS_TEXT,
             |args, _| args.map_text(|row, out| append(out, &capitalised(args.text(0, row)))),
         ),
-        Function::new("length", "The number of characters.", "length('tundra')")
+        Function::new("length", "The number of characters.", "length('tundra') → 6")
             .aliases(&["char_length", "character_length", "len"])
             .with(&[TEXT], RETURNS_INT, length)
             .within(0, i32::MAX.into()),
-        Function::new("octet_length", "The number of bytes.", "octet_length('é')")
+        Function::new("octet_length", "The number of bytes.", "octet_length('é') → 2")
             .aliases(&["strlen"])
             .with(&[TEXT], RETURNS_INT, byte_length)
             .within(0, i32::MAX.into())
@@ -45,7 +45,7 @@ pub(super) fn functions() -> Vec<Function> {
         Function::new(
             "substring",
             "Characters from a position on, at most a number of them.",
-            "substring('tundra', 2, 3)",
+            "substring('tundra', 2, 3) → und",
         )
         .aliases(&["substr"])
         .with(&[TEXT, INT], RETURNS_TEXT, substring)
@@ -53,7 +53,7 @@ pub(super) fn functions() -> Vec<Function> {
         Function::new(
             "left",
             "The first characters; with a negative number all but the last.",
-            "left('tundra', 3)",
+            "left('tundra', 3) → tun",
         )
         .with(&[TEXT, INT], RETURNS_TEXT, |args, _| {
             let counts = args.longs(1);
@@ -65,7 +65,7 @@ pub(super) fn functions() -> Vec<Function> {
         Function::new(
             "right",
             "The last characters; with a negative number all but the first.",
-            "right('tundra', 3)",
+            "right('tundra', 3) → dra",
         )
         .with(&[TEXT, INT], RETURNS_TEXT, |args, _| {
             let counts = args.longs(1);
@@ -82,7 +82,7 @@ pub(super) fn functions() -> Vec<Function> {
         Function::new(
             "concat",
             "The arguments one after the other, nulls left out.",
-            "concat('a', NULL, 'b')",
+            "concat('a', NULL, 'b') → ab",
         )
         .with_fallible(&[PRINTED], RETURNS_TEXT, |args, _| {
             args.map_text(|row, out| {
@@ -93,13 +93,13 @@ pub(super) fn functions() -> Vec<Function> {
         })
         .variadic()
         .sees_nulls(),
-        Function::new("||", "One text after the other.", "'tun' || 'dra'")
+        Function::new("||", "One text after the other.", "'tun' || 'dra' → tundra")
             .with_fallible(&[TEXT, PRINTED], RETURNS_TEXT, join)
             .with_fallible(&[PRINTED, TEXT], RETURNS_TEXT, join),
         Function::new(
             "replace",
             "Every occurrence of a text replaced by another.",
-            "replace('banana', 'an', 'o')",
+            "replace('banana', 'an', 'o') → booa",
         )
         .with_fallible(&[TEXT, TEXT, TEXT], RETURNS_TEXT, |args, _| {
             args.map_text(|row, out| {
@@ -119,7 +119,7 @@ pub(super) fn functions() -> Vec<Function> {
         Function::new(
             "translate",
             "Characters of a set replaced by those at the same place of another.",
-            "translate('12345', '143', 'ax')",
+            "translate('12345', '143', 'ax') → a2x5",
         )
         .with(&[TEXT, TEXT, TEXT], RETURNS_TEXT, |args, _| {
             args.map_text(|row, out| {
@@ -135,14 +135,14 @@ pub(super) fn functions() -> Vec<Function> {
                 append(out, &changed)
             })
         }),
-        Function::new("reverse", "The characters in reverse order.", "reverse('abc')").with(
+        Function::new("reverse", "The characters in reverse order.", "reverse('abc') → cba").with(
             &[TEXT],
             RETURNS_TEXT,
             |args, _| {
                 args.map_text(|row, out| append(out, &args.text(0, row).chars().rev().collect::<String>()))
             },
         ),
-        Function::new("repeat", "Text a number of times.", "repeat('ab', 3)").with_fallible(
+        Function::new("repeat", "Text a number of times.", "repeat('ab', 3) → ababab").with_fallible(
             &[TEXT, INT],
             RETURNS_TEXT,
             |args, _| {
@@ -155,7 +155,7 @@ pub(super) fn functions() -> Vec<Function> {
         Function::new(
             "strpos",
             "The position of a text in another, 0 if it is not there.",
-            "strpos('tundra', 'dr')",
+            "strpos('tundra', 'dr') → 4",
         )
         .aliases(&["instr"])
         .with(&[TEXT, TEXT], RETURNS_INT, |args, data_type| {
@@ -167,7 +167,7 @@ pub(super) fn functions() -> Vec<Function> {
         Function::new(
             "split_part",
             "A part between delimiters, counted from 1, or from the end if negative.",
-            "split_part('a,b,c', ',', 2)",
+            "split_part('a,b,c', ',', 2) → b",
         )
         .with_fallible(&[TEXT, TEXT, INT], RETURNS_TEXT, |args, _| {
             let fields = args.longs(2);
@@ -188,12 +188,12 @@ pub(super) fn functions() -> Vec<Function> {
         Function::new(
             "concat_ws",
             "Arguments joined by the first, nulls left out.",
-            "concat_ws('-', 'a', NULL, 'b')",
+            "concat_ws('-', 'a', NULL, 'b') → a-b",
         )
         .with_fallible(&[TEXT, PRINTED], RETURNS_TEXT, concat_with_separator)
         .variadic()
         .sees_nulls(),
-        Function::new("chr", "The character of a Unicode code point.", "chr(65)").with_fallible(
+        Function::new("chr", "The character of a Unicode code point.", "chr(65) → A").with_fallible(
             &[INT],
             RETURNS_TEXT,
             |args, _| {
@@ -210,7 +210,7 @@ pub(super) fn functions() -> Vec<Function> {
         Function::new(
             "ascii",
             "The Unicode code point of the first character, 0 of an empty text.",
-            "ascii('A')",
+            "ascii('A') → 65",
         )
         .with(&[TEXT], Returns::Type(DataType::Int32), |args, data_type| {
             args.map_integers(data_type, |row| Ok(args.text(0, row).chars().next().map_or(0, |c| c as i128)))
@@ -219,19 +219,19 @@ pub(super) fn functions() -> Vec<Function> {
     let tests: [(&'static str, &'static [&'static str], &'static str, &'static str, Run); 3] = [
         (
             "starts_with",
-            &["prefix"],
+            &["prefix", "^@"],
             "Whether text starts with another.",
-            "starts_with('tundra', 'tun')",
+            "starts_with('tundra', 'tun') → true",
             |args, _| args.map_booleans(|row| args.bytes(0, row).starts_with(args.bytes(1, row))),
         ),
         (
             "ends_with",
             &["suffix"],
             "Whether text ends with another.",
-            "ends_with('tundra', 'dra')",
+            "ends_with('tundra', 'dra') → true",
             |args, _| args.map_booleans(|row| args.bytes(0, row).ends_with(args.bytes(1, row))),
         ),
-        ("contains", &[], "Whether text contains another.", "contains('tundra', 'und')", |args, _| {
+        ("contains", &[], "Whether text contains another.", "contains('tundra', 'und') → true", |args, _| {
             args.map_booleans(|row| memchr::memmem::find(args.bytes(0, row), args.bytes(1, row)).is_some())
         }),
     ];
@@ -247,21 +247,21 @@ pub(super) fn functions() -> Vec<Function> {
             "trim",
             &["btrim"],
             "Text without the given characters (blanks) at either end.",
-            "trim('  a  ')",
+            "trim('  a  ') → a",
             |args, _| trim(args, true, true),
         ),
         (
             "ltrim",
             &[],
             "Text without the given characters (blanks) at its start.",
-            "ltrim('  a')",
+            "ltrim('  a') → a",
             |args, _| trim(args, true, false),
         ),
         (
             "rtrim",
             &[],
             "Text without the given characters (blanks) at its end.",
-            "rtrim('a  ')",
+            "rtrim('a  ') → a",
             |args, _| trim(args, false, true),
         ),
     ];
@@ -270,10 +270,10 @@ pub(super) fn functions() -> Vec<Function> {
         functions.push(function.with(&[TEXT], RETURNS_TEXT, run).with(&[TEXT, TEXT], RETURNS_TEXT, run));
     }
     let pads: [(&'static str, &'static str, &'static str, Run); 2] = [
-        ("lpad", "Text filled up at its start, or cut, to a length.", "lpad('7', 3, '0')", |args, _| {
+        ("lpad", "Text filled up at its start, or cut, to a length.", "lpad('7', 3, '0') → 007", |args, _| {
             pad(args, true)
         }),
-        ("rpad", "Text filled up at its end, or cut, to a length.", "rpad('7', 3, '.')", |args, _| {
+        ("rpad", "Text filled up at its end, or cut, to a length.", "rpad('7', 3, '.') → 7..", |args, _| {
             pad(args, false)
         }),
     ];
@@ -316,7 +316,7 @@ fn join(args: &Arguments, _: DataType) -> Result<Vector> {
 }
 
 /// Where character `index` of `text` starts, or its end.
-fn byte_of(text: &str, index: usize) -> usize {
+pub(super) fn byte_of(text: &str, index: usize) -> usize {
     text.char_indices().nth(index).map_or(text.len(), |(at, _)| at)
 }
 

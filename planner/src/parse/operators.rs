@@ -1,0 +1,147 @@
+//! Operators that the parser reads in one dialect alone, or binds otherwise than PostgreSQL: its precedence, from
+//! the tightest: `^` and `**`, `* / // %`, `+ -`, any other operator, `BETWEEN IN LIKE`, comparisons.
+
+use sqlparser::ast::{self, BinaryOperator, Expr, UnaryOperator};
+use sqlparser::dialect::{Dialect, Precedence};
+use sqlparser::keywords::Keyword;
+use sqlparser::parser::{Parser, ParserError};
+use sqlparser::tokenizer::Token;
+
+/// Of `^` and of a minus before an operand, which binds even tighter: `-2 ^ 2` is 4.
+const POWER: u8 = 45;
+
+type Parsed = Result<Expr, ParserError>;
+
+/// Whether the tokens at these places, counted from the next, are the same sign twice without a blank between.
+fn is_double(parser: &Parser<'_>, sign: &Token, first: usize) -> bool {
+    let (one, two) = (parser.peek_nth_token_ref(first), parser.peek_nth_token_ref(first + 1));
+    one.token == *sign && two.token == *sign && one.span.end == two.span.start
+}
+
+fn is_keyword(token: &Token, keyword: Keyword) -> bool {
+    matches!(token, Token::Word(word) if word.keyword == keyword && word.quote_style.is_none())
+}
+
+/// How tightly the operator that comes next binds, where that is not as the parser has it.
+pub(super) fn precedence(dialect: &dyn Dialect, parser: &Parser<'_>) -> Option<u8> {
+    match &parser.peek_token_ref().token {
+        Token::Mul if is_double(parser, &Token::Mul, 0) => Some(POWER),
+        Token::Caret => Some(POWER),
+        Token::StringConcat
+        | Token::Pipe
+        | Token::Ampersand
+        | Token::Sharp
+        | Token::ShiftLeft
+        | Token::ShiftRight
+        | Token::Tilde
+        | Token::TildeAsterisk
+        | Token::ExclamationMarkTilde
+        | Token::ExclamationMarkTildeAsterisk
+        | Token::DoubleTilde
+        | Token::DoubleTildeAsterisk
+        | Token::ExclamationMarkDoubleTilde
+        | Token::ExclamationMarkDoubleTildeAsterisk
+        | Token::CaretAt => Some(dialect.prec_value(Precedence::PgOther)),
+        _ => None,
+    }
+}
+
+/// A sign before an operand.
+pub(super) fn prefix(dialect: &dyn Dialect, parser: &mut Parser<'_>) -> Option<Parsed> {
+    let (op, binds) = match &parser.peek_token_ref().token {
+        Token::Minus => (UnaryOperator::Minus, POWER),
+        Token::AtSign => (UnaryOperator::PGAbs, dialect.prec_value(Precedence::PgOther)),
+        Token::PGSquareRoot => (UnaryOperator::PGSquareRoot, dialect.prec_value(Precedence::PgOther)),
+        Token::PGCubeRoot => (UnaryOperator::PGCubeRoot, dialect.prec_value(Precedence::PgOther)),
+        Token::Tilde => (UnaryOperator::BitwiseNot, dialect.prec_value(Precedence::PgOther)),
+        Token::DoubleExclamationMark => {
+            (UnaryOperator::PGPrefixFactorial, dialect.prec_value(Precedence::PgOther))
+        }
+        _ => return None,
+    };
+    parser.next_token();
+    Some(parser.parse_subexpr(binds).map(|operand| Expr::UnaryOp { op, expr: Box::new(operand) }))
+}
+
+/// An operator behind an operand; the parser reads what this does not.
+pub(super) fn infix(parser: &mut Parser<'_>, left: &Expr, precedence: u8) -> Option<Parsed> {
+    let op = match &parser.peek_token_ref().token {
+        Token::Mul if is_double(parser, &Token::Mul, 0) => {
+            parser.next_token();
+            BinaryOperator::PGExp
+        }
+        Token::Div if is_double(parser, &Token::Div, 0) => {
+            parser.next_token();
+            BinaryOperator::DuckIntegerDivide
+        }
+        Token::DuckIntDiv => BinaryOperator::DuckIntegerDivide,
+        Token::Caret => BinaryOperator::PGExp,
+        Token::Sharp => BinaryOperator::PGBitwiseXor,
+        Token::CaretAt => BinaryOperator::PGStartsWith,
+        token if is_keyword(token, Keyword::GLOB) => BinaryOperator::Glob,
+        token if is_keyword(token, Keyword::BETWEEN) => return symmetric(parser, left, precedence, false),
+        token if is_keyword(token, Keyword::NOT) => {
+            let next = parser.peek_nth_token_ref(1);
+            return match &next.token {
+                token if is_keyword(token, Keyword::BETWEEN) => symmetric(parser, left, precedence, true),
+                token if is_keyword(token, Keyword::GLOB) => {
+                    parser.next_token();
+                    parser.next_token();
+                    Some(parser.parse_subexpr(precedence).map(|right| Expr::UnaryOp {
+                        op: UnaryOperator::Not,
+                        expr: Box::new(Expr::Nested(Box::new(binary(left, BinaryOperator::Glob, right)))),
+                    }))
+                }
+                _ => None,
+            };
+        }
+        _ => return None,
+    };
+    parser.next_token();
+    Some(parser.parse_subexpr(precedence).map(|right| binary(left, op, right)))
+}
+
+fn binary(left: &Expr, op: BinaryOperator, right: Expr) -> Expr {
+    Expr::BinaryOp { left: Box::new(left.clone()), op, right: Box::new(right) }
+}
+
+/// `[NOT] BETWEEN SYMMETRIC a AND b` is within bounds one way round or the other; `ASYMMETRIC` says nothing.
+fn symmetric(parser: &mut Parser<'_>, left: &Expr, precedence: u8, negated: bool) -> Option<Parsed> {
+    let word = match &parser.peek_nth_token_ref(1 + usize::from(negated)).token {
+        Token::Word(word) if word.quote_style.is_none() => word.value.to_ascii_uppercase(),
+        _ => return None,
+    };
+    if word != "SYMMETRIC" && word != "ASYMMETRIC" {
+        return None;
+    }
+    (0..2 + usize::from(negated)).for_each(|_| _ = parser.next_token());
+    let mut bounds = || -> Result<(Expr, Expr), ParserError> {
+        let low = parser.parse_subexpr(precedence)?;
+        parser.expect_keyword_is(Keyword::AND)?;
+        Ok((low, parser.parse_subexpr(precedence)?))
+    };
+    Some(bounds().map(|(a, b)| {
+        let between = |low: &Expr, high: &Expr| Expr::Between {
+            expr: Box::new(left.clone()),
+            negated: false,
+            low: Box::new(low.clone()),
+            high: Box::new(high.clone()),
+        };
+        let within = match word.as_str() {
+            "SYMMETRIC" => {
+                let either = Expr::BinaryOp {
+                    left: Box::new(between(&a, &b)),
+                    op: BinaryOperator::Or,
+                    right: Box::new(between(&b, &a)),
+                };
+                Expr::Nested(Box::new(either))
+            }
+            _ => between(&a, &b),
+        };
+        if negated {
+            Expr::UnaryOp { op: ast::UnaryOperator::Not, expr: Box::new(Expr::Nested(Box::new(within))) }
+        } else {
+            within
+        }
+    }))
+}

@@ -1,0 +1,61 @@
+//! `docs/functions.md` is what the engine says of its functions, and every example there gives what it says.
+
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
+
+use exec::functions::Category;
+use std::path::Path;
+use tundra_tests::server::{TestServer, Variation};
+
+/// `UPDATE_DOCS=1` writes the page anew.
+#[test]
+fn the_page_is_what_the_engine_says() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/functions.md");
+    let page = planner::functions_page();
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(&path, &page).unwrap();
+    }
+    let found = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(found == page, "docs/functions.md is stale: run this test with UPDATE_DOCS=1");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_example_gives_what_it_says() {
+    let server = TestServer::start(&Variation::shards(2)).await.unwrap();
+    let mut connection = server.connect().await.unwrap();
+    let mut wrong = Vec::new();
+    for function in planner::functions() {
+        // Of windows the whole query would have to be written.
+        if function.category == Category::Window {
+            continue;
+        }
+        let from = match function.category {
+            Category::Aggregate => " FROM (VALUES (1), (2), (2), (NULL)) AS t(a)",
+            _ => "",
+        };
+        let sql = format!("SELECT CAST({} AS VARCHAR){from}", function.example);
+        let found = match connection.rows(&sql).await {
+            Ok(rows) => rows.concat().join("|"),
+            Err(failure) => failure.0,
+        };
+        if function.result.is_empty() || found != function.result {
+            wrong.push(format!("{}: {} gives {found}, not {}", function.name, function.example, function.result));
+        }
+    }
+    server.stop().await.unwrap();
+    assert!(wrong.is_empty(), "{} examples:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn functions_are_listed() {
+    let server = TestServer::start(&Variation::shards(1)).await.unwrap();
+    let mut connection = server.connect().await.unwrap();
+    let all = connection.rows("SHOW FUNCTIONS").await.unwrap();
+    let signatures: usize = planner::functions().iter().map(|function| function.signatures.len()).sum();
+    assert_eq!(all.len(), signatures);
+    let some = connection.rows("SHOW FUNCTIONS LIKE 'regexp\\_%'").await.unwrap();
+    assert!(some.len() > 10 && some.iter().all(|row| row[0].starts_with("regexp_")));
+    let sql = "SELECT count(DISTINCT function_name) FROM system.functions WHERE category = 'aggregates'";
+    let aggregates = planner::functions().iter().filter(|f| f.category == Category::Aggregate).count();
+    assert_eq!(connection.rows(sql).await.unwrap(), [[aggregates.to_string()]]);
+    server.stop().await.unwrap();
+}
