@@ -10,6 +10,7 @@ from pathlib import Path
 import adbc_driver_flightsql
 import adbc_driver_flightsql.dbapi
 import adbc_driver_manager
+import pyarrow
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "cluster"))
 from processes import Cluster  # noqa: E402
@@ -18,6 +19,11 @@ from sql_text import statements  # noqa: E402
 STATUS = adbc_driver_manager.AdbcStatusCode
 TIMEOUTS = [adbc_driver_flightsql.ConnectionOptions.TIMEOUT_QUERY, adbc_driver_flightsql.ConnectionOptions.TIMEOUT_FETCH,
             adbc_driver_flightsql.ConnectionOptions.TIMEOUT_UPDATE]
+
+# Makes what lasts and is in no list of tables.
+HIDDEN = re.compile(
+    r"\s*(CREATE\s+(OR\s+REPLACE\s+)?(TEMP\w*\s+|AGGREGATE\s+|PERSISTENT\s+)*(TYPE|DOMAIN|MACRO|FUNCTION|SEQUENCE|DATABASE|USER|ROLE)"
+    r"|ATTACH|ALTER\s+(SYSTEM|DATABASE)|SET\s+(GLOBAL|PERSIST))\b", re.I)
 
 
 class Failed(Exception):
@@ -49,7 +55,8 @@ class Tundra:
     def start(self):
         self.folder = tempfile.mkdtemp(prefix="tundra-corpora.")
         self.cluster = Cluster(self.binary, f"{self.folder}/data", self.coordinators, self.shards, self.arguments)
-        self.fresh = True
+        # Whether nothing was asked yet, and whether something was made that no list of tables has.
+        self.fresh, self.hidden = True, False
 
     def stop(self):
         self.disconnect()
@@ -90,6 +97,7 @@ class Tundra:
 
     def ask(self, statement, name):
         self.fresh = False
+        self.hidden |= bool(HIDDEN.match(statement))
         try:
             if name not in self.connections:
                 self.connections[name] = self.connect()
@@ -98,6 +106,8 @@ class Tundra:
                 return cursor.fetch_arrow_table()
         except adbc_driver_manager.Error as error:
             raise self.failure(error) from error
+        except (pyarrow.ArrowException, OSError) as error:
+            raise Failed(f"an answer that the driver does not read: {error}") from error
 
     def failure(self, error):
         message = plain(str(error))
@@ -123,9 +133,11 @@ class Tundra:
         self.disconnect()
         if self.fresh:
             return
+        if self.hidden:
+            return self.again()
         try:
-            for schema, name, kind in self.made():
-                what = "VIEW" if kind.upper() == "VIEW" else "TABLE"
+            for schema, name, kind in sorted(self.made(), key=lambda row: "VIEW" not in row[2].upper()):
+                what = "VIEW" if "VIEW" in kind.upper() else "TABLE"
                 self.ask(f'DROP {what} IF EXISTS "{schema}"."{name}"' + (" CASCADE" if what == "VIEW" else ""), "")
             names = self.ask("SELECT schema_name FROM information_schema.schemata", "").column(0).to_pylist()
             for schema in names:
