@@ -57,8 +57,11 @@ impl Dependencies {
             | Logical::Limit { input, .. }
             | Logical::Exchange { input, .. }
             | Logical::Shared { input, .. } => self.collect(input),
-            // Rows of several inputs: what holds in each need not hold in all.
-            Logical::Union { .. } | Logical::Values { .. } | Logical::Foreign(_) | Logical::Reread { .. } => {
+            Logical::Series(series) => self.collect(&series.input),
+            Logical::TopOfGroups(top) => self.collect(&top.input),
+            Logical::AsOf(join) => self.collect(&join.input),
+            // Rows of several inputs, or lists: what holds in each need not hold in all.
+            Logical::Union { .. } | Logical::Expand { .. } | Logical::Values { .. } | Logical::Foreign(_) | Logical::Reread { .. } => {
             }
         }
     }
@@ -122,6 +125,7 @@ pub(crate) fn names_rows(plan: &Logical, columns: &ColumnSet) -> bool {
         | Logical::Sort { input, .. }
         | Logical::TopN { input, .. }
         | Logical::Limit { input, .. } => names_rows(input, columns),
+        Logical::TopOfGroups(top) => names_rows(&top.input, columns),
         Logical::Project { input, exprs } => {
             let passed = exprs.iter().filter_map(|(id, expr)| match expr {
                 Expr::Column { id: source, .. } if columns.contains(id) => Some(*source),
@@ -153,6 +157,9 @@ pub(crate) fn names_rows(plan: &Logical, columns: &ColumnSet) -> bool {
         Logical::Values { rows, .. } => rows.len() <= 1,
         // What lies on several shards, or is read twice, is not looked into.
         Logical::Union { .. }
+        | Logical::Expand { .. }
+        | Logical::Series(_)
+        | Logical::AsOf(_)
         | Logical::Foreign(_)
         | Logical::Exchange { .. }
         | Logical::Shared { .. }

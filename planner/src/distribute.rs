@@ -2,12 +2,13 @@
 //! them to lie elsewhere.
 
 mod extremes;
+mod grouped;
 
 use crate::catalog::Partitioning;
 use crate::error::Result;
 use crate::estimate::Estimator;
 use crate::logical::{
-    AggregateCall, ColumnId, ColumnSet, Columns, Join, JoinKind, Logical, Routing, equality,
+    AggregateCall, ColumnId, ColumnSet, Columns, Join, JoinKind, Logical, Routing, Series, equality,
 };
 use crate::rules::merge;
 use crate::slicings;
@@ -153,6 +154,19 @@ impl Pass<'_> {
                     exchange(local, Routing::Gather)
                 };
                 (Logical::Limit { input: Box::new(input), limit, offset }, Distribution::Single)
+            }
+            Logical::TopOfGroups(top) => self.top_of_groups(top),
+            Logical::AsOf(join) => self.as_of(join),
+            Logical::Expand { input, lists, columns, merges } => {
+                let (input, distribution) =
+                    if merges { self.place_parts(*input) } else { self.place(*input) };
+                let plan = Logical::Expand { input: Box::new(input), lists, columns, merges };
+                let distribution = distribution.within(&plan);
+                (plan, distribution)
+            }
+            Logical::Series(series) => {
+                let (input, distribution) = self.place_for(*series.input, wanted);
+                (Logical::Series(Series { input: Box::new(input), ..series }), distribution)
             }
             Logical::Union { inputs, columns } => self.union(inputs, columns),
             Logical::Exchange { .. } | Logical::Shared { .. } | Logical::Reread { .. } => {

@@ -4,8 +4,8 @@
 //! Estimates choose between plans that give the same answer; nothing else may rest on them.
 
 use crate::logical::{
-    AggregateCall, ColumnId, ColumnSet, Columns, Join, JoinKind, Logical, Scan, collect_columns, columns_of,
-    equality, is_never,
+    AggregateCall, ColumnId, ColumnSet, Columns, Join, JoinKind, Logical, Scan, Series, collect_columns,
+    columns_of, equality, is_never,
 };
 use columnar::{DataType, Scalar};
 use exec::expression::Compiled;
@@ -58,6 +58,27 @@ fn width(data_type: DataType) -> f64 {
         DataType::Varchar | DataType::Binary => 24.0,
         other => (other.physical().width_bytes() as f64).max(1.0),
     }
+}
+
+/// How many values a series is thought to have whose bounds are no constants.
+const UNKNOWN_SERIES: f64 = 1000.0;
+
+/// How many values a series of constants has.
+fn series_length(series: &Series) -> Option<f64> {
+    let constant = |expr: &Expr| match expr {
+        Expr::Literal(value) => Some(value.scalar.clone()),
+        _ => None,
+    };
+    let (Scalar::Integer(start), Scalar::Integer(stop)) = (constant(&series.start)?, constant(&series.stop)?)
+    else {
+        return None;
+    };
+    let step = match constant(&series.step)? {
+        Scalar::Integer(step) => step,
+        Scalar::Interval(step) => step.comparison_micros(),
+        _ => return None,
+    };
+    Some(((stop as f64 - start as f64) / step as f64 + 1.0).max(0.0)).filter(|count| count.is_finite())
 }
 
 /// Estimates plans of one query.
@@ -141,6 +162,51 @@ impl<'a> Estimator<'a> {
             Logical::Foreign(foreign) => Estimate::clone(&foreign.estimate),
             Logical::TopN { input, limit, offset, .. } => self.limited(input, Some(*limit), *offset),
             Logical::Limit { input, limit, offset } => self.limited(input, *limit, *offset),
+            Logical::TopOfGroups(top) => {
+                let input = self.estimate(&top.input);
+                let groups: Vec<ColumnEstimate> =
+                    top.groups.iter().map(|expr| input.expression(expr)).collect();
+                let groups = if groups.is_empty() { 1.0 } else { input.groups(&groups) };
+                let rows = (groups * top.limit as f64).min(input.rows);
+                input.filtered(if input.rows > 0.0 { rows / input.rows } else { 1.0 })
+            }
+            Logical::AsOf(join) => {
+                let mut estimate = Estimate::clone(&self.estimate(&join.input));
+                for (id, expr) in &join.carried {
+                    let column = estimate.expression(expr);
+                    estimate.columns.insert(*id, column);
+                }
+                estimate
+            }
+            Logical::Expand { input, lists, columns, .. } => {
+                let input = self.estimate(input);
+                let rows = input.rows * lists.len() as f64;
+                let mut estimate = Estimate { rows, ..Estimate::default() };
+                for (position, &id) in columns.iter().enumerate() {
+                    let mut column = ColumnEstimate::unknown(rows, self.columns.data_type(id));
+                    let exprs = lists.iter().filter_map(|list| list.get(position));
+                    let distinct: Vec<f64> = exprs.map(|expr| input.expression(expr).distinct).collect();
+                    // Constants are others in each list, columns the same.
+                    let most = distinct.iter().copied().fold(1.0, f64::max);
+                    let values = if most > 1.0 { most } else { distinct.len() as f64 };
+                    column.distinct = values.min(rows.max(1.0));
+                    column.domain = column.distinct;
+                    estimate.columns.insert(id, column);
+                }
+                estimate
+            }
+            Logical::Series(series) => {
+                let input = self.estimate(&series.input);
+                let count = series_length(series).unwrap_or(UNKNOWN_SERIES);
+                let rows = input.rows * count;
+                let mut estimate = input.filtered(1.0);
+                estimate.rows = rows;
+                let mut column = ColumnEstimate::unknown(rows, self.columns.data_type(series.column));
+                column.distinct = count.max(1.0);
+                column.domain = column.distinct;
+                estimate.columns.insert(series.column, column);
+                estimate
+            }
             Logical::Union { inputs, columns } => {
                 let parts: Vec<Rc<Estimate>> = inputs.iter().map(|(input, _)| self.estimate(input)).collect();
                 let rows = parts.iter().map(|part| part.rows).sum();

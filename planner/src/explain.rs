@@ -1,6 +1,6 @@
 //! Plans as people read them.
 
-use crate::logical::{AggregateCall, Columns, Join, JoinKind, Logical, Routing, SortKey};
+use crate::logical::{AggregateCall, Columns, Join, JoinKind, Logical, Routing, SortKey, TopOfGroups};
 use crate::statement::PlannedQuery;
 use columnar::{DataType, Value};
 use exec::Expr;
@@ -62,6 +62,46 @@ pub(crate) fn operator(plan: &Logical, columns: &Columns) -> String {
             (Some(limit), offset) => format!("Limit {limit} offset {offset}"),
             (None, offset) => format!("Offset {offset}"),
         },
+        Logical::TopOfGroups(TopOfGroups { groups, keys, limit, offset, ties, .. }) => {
+            let groups: Vec<String> = groups.iter().map(|expr| expression(expr, columns)).collect();
+            let mut text = format!("TopOfGroups {limit}");
+            if *ties {
+                text += " with ties";
+            }
+            if !groups.is_empty() {
+                let _ = write!(text, " of {}", groups.join(", "));
+            }
+            if !keys.is_empty() {
+                let _ = write!(text, " by {}", sort_keys(keys, columns));
+            }
+            if *offset > 0 {
+                let _ = write!(text, " offset {offset}");
+            }
+            text
+        }
+        Logical::AsOf(join) => {
+            let kind = if join.required { "AsOf inner" } else { "AsOf left" };
+            let groups: Vec<String> = join.groups.iter().map(|expr| expression(expr, columns)).collect();
+            format!("{kind} of {} by {}", groups.join(", "), sort_keys(&join.keys, columns))
+        }
+        Logical::Expand { lists, .. } => {
+            let list = |list: &Vec<Expr>| {
+                let exprs: Vec<String> = list.iter().map(|expr| expression(expr, columns)).collect();
+                format!("({})", exprs.join(", "))
+            };
+            let mut text = format!("Expand {}", lists.iter().take(8).map(list).collect::<Vec<_>>().join(", "));
+            if lists.len() > 8 {
+                let _ = write!(text, " and {} more", lists.len() - 8);
+            }
+            text
+        }
+        Logical::Series(series) => format!(
+            "Series {} from {} to {} by {}",
+            columns.name(series.column),
+            expression(&series.start, columns),
+            expression(&series.stop, columns),
+            expression(&series.step, columns)
+        ),
         Logical::Union { inputs, .. } => format!("Union of {}", inputs.len()),
         Logical::Exchange { routing, .. } => match routing {
             Routing::Hash(keys) => {

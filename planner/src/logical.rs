@@ -100,6 +100,17 @@ pub(crate) enum Logical {
         limit: Option<u64>,
         offset: u64,
     },
+    TopOfGroups(TopOfGroups),
+    AsOf(AsOf),
+    /// Each row once for each list of expressions, which give `columns`, all of them new.
+    Expand {
+        input: Box<Logical>,
+        lists: Vec<Vec<Expr>>,
+        columns: Vec<ColumnId>,
+        /// What is above puts groups of the input together, so that groups of each shard alone are as good.
+        merges: bool,
+    },
+    Series(Series),
     /// All rows of all inputs; each input names the columns that it gives for `columns`.
     Union {
         inputs: Vec<(Logical, Vec<ColumnId>)>,
@@ -162,6 +173,45 @@ impl PartialEq for Scan {
             && self.predicate == other.predicate
             && self.filtered == other.filtered
     }
+}
+
+/// Of rows with the same `groups` (nulls are alike) the first `limit` after `offset` in the order of the keys.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct TopOfGroups {
+    pub(crate) input: Box<Logical>,
+    pub(crate) groups: Vec<Expr>,
+    pub(crate) keys: Vec<SortKey>,
+    pub(crate) limit: u64,
+    pub(crate) offset: u64,
+    /// Also those after them whose keys are those of the last.
+    pub(crate) ties: bool,
+}
+
+/// Rows that are no sources, each with what is carried of the last source of its group before it: see
+/// [`exec::plan::AsOf`].
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct AsOf {
+    pub(crate) input: Box<Logical>,
+    pub(crate) groups: Vec<Expr>,
+    pub(crate) keys: Vec<SortKey>,
+    pub(crate) source: Expr,
+    /// New columns, which come after the input's.
+    pub(crate) carried: Vec<(ColumnId, Expr)>,
+    /// Rows without a source are left out.
+    pub(crate) required: bool,
+}
+
+/// Each row once for each value from `start` to `stop` by `step`: see [`exec::plan::Series`].
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Series {
+    pub(crate) input: Box<Logical>,
+    /// The value.
+    pub(crate) column: ColumnId,
+    pub(crate) start: Expr,
+    pub(crate) stop: Expr,
+    pub(crate) step: Expr,
+    /// Whether `stop` itself may be given.
+    pub(crate) inclusive: bool,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -290,6 +340,7 @@ impl Logical {
             }
             Logical::Values { columns, .. }
             | Logical::Union { columns, .. }
+            | Logical::Expand { columns, .. }
             | Logical::Foreign(Foreign { columns, .. }) => columns.clone(),
             Logical::Filter { input, .. }
             | Logical::Sort { input, .. }
@@ -297,6 +348,16 @@ impl Logical {
             | Logical::Limit { input, .. }
             | Logical::Exchange { input, .. }
             | Logical::Shared { input, .. } => input.outputs(),
+            Logical::TopOfGroups(top) => top.input.outputs(),
+            Logical::AsOf(join) => {
+                let carried = join.carried.iter().map(|&(id, _)| id);
+                join.input.outputs().into_iter().chain(carried).collect()
+            }
+            Logical::Series(series) => {
+                let mut outputs = series.input.outputs();
+                outputs.push(series.column);
+                outputs
+            }
             Logical::Project { exprs, .. } => exprs.iter().map(|&(id, _)| id).collect(),
             Logical::Join(join) => {
                 let mut outputs = join.left.outputs();
@@ -327,9 +388,13 @@ impl Logical {
             | Logical::Aggregate { input, .. }
             | Logical::Sort { input, .. }
             | Logical::TopN { input, .. }
+            | Logical::Expand { input, .. }
             | Logical::Limit { input, .. }
             | Logical::Exchange { input, .. }
             | Logical::Shared { input, .. } => vec![input],
+            Logical::Series(series) => vec![&series.input],
+            Logical::TopOfGroups(top) => vec![&top.input],
+            Logical::AsOf(join) => vec![&join.input],
             Logical::Join(join) => vec![&join.left, &join.right],
             Logical::Union { inputs, .. } => inputs.iter().map(|(input, _)| input).collect(),
         }
@@ -345,9 +410,13 @@ impl Logical {
             | Logical::Aggregate { input, .. }
             | Logical::Sort { input, .. }
             | Logical::TopN { input, .. }
+            | Logical::Expand { input, .. }
             | Logical::Limit { input, .. }
             | Logical::Exchange { input, .. }
             | Logical::Shared { input, .. } => vec![input],
+            Logical::Series(series) => vec![&mut series.input],
+            Logical::TopOfGroups(top) => vec![&mut top.input],
+            Logical::AsOf(join) => vec![&mut join.input],
             Logical::Join(join) => vec![&mut join.left, &mut join.right],
             Logical::Union { inputs, .. } => inputs.iter_mut().map(|(input, _)| input).collect(),
         }
@@ -368,6 +437,18 @@ impl Logical {
             Logical::Sort { keys, .. } | Logical::TopN { keys, .. } => {
                 keys.iter().map(|key| &key.expr).collect()
             }
+            Logical::TopOfGroups(top) => {
+                top.groups.iter().chain(top.keys.iter().map(|key| &key.expr)).collect()
+            }
+            Logical::AsOf(join) => join
+                .groups
+                .iter()
+                .chain(join.keys.iter().map(|key| &key.expr))
+                .chain([&join.source])
+                .chain(join.carried.iter().map(|(_, expr)| expr))
+                .collect(),
+            Logical::Expand { lists, .. } => lists.iter().flatten().collect(),
+            Logical::Series(series) => vec![&series.start, &series.stop, &series.step],
             Logical::Exchange { routing: Routing::Hash(keys), .. } => keys.iter().collect(),
             Logical::Exchange { routing: Routing::Ranges { key, .. }, .. } => vec![key],
             Logical::Values { .. }
@@ -396,6 +477,18 @@ impl Logical {
             Logical::Sort { keys, .. } | Logical::TopN { keys, .. } => {
                 keys.iter_mut().map(|key| &mut key.expr).collect()
             }
+            Logical::TopOfGroups(top) => {
+                top.groups.iter_mut().chain(top.keys.iter_mut().map(|key| &mut key.expr)).collect()
+            }
+            Logical::AsOf(join) => join
+                .groups
+                .iter_mut()
+                .chain(join.keys.iter_mut().map(|key| &mut key.expr))
+                .chain([&mut join.source])
+                .chain(join.carried.iter_mut().map(|(_, expr)| expr))
+                .collect(),
+            Logical::Expand { lists, .. } => lists.iter_mut().flatten().collect(),
+            Logical::Series(series) => vec![&mut series.start, &mut series.stop, &mut series.step],
             Logical::Exchange { routing: Routing::Hash(keys), .. } => keys.iter_mut().collect(),
             Logical::Exchange { routing: Routing::Ranges { key, .. }, .. } => vec![key],
             Logical::Values { .. }
@@ -424,6 +517,12 @@ impl Logical {
         }
         free.retain(|id| !given.contains(id));
         free
+    }
+
+    /// Exchanges the ids of columns that the plan uses and does not give.
+    pub(crate) fn rename_free(&mut self, map: &HashMap<ColumnId, ColumnId>) {
+        self.inputs_mut().into_iter().for_each(|input| input.rename_free(map));
+        self.exprs_mut().into_iter().for_each(|expr| rename(expr, map));
     }
 
     /// Rebuilds the plan from its leaves up.
@@ -461,6 +560,9 @@ impl Logical {
                 columns.iter_mut().for_each(fresh)
             }
             Logical::Project { exprs, .. } => exprs.iter_mut().for_each(|(id, _)| fresh(id)),
+            Logical::Expand { columns, .. } => columns.iter_mut().for_each(fresh),
+            Logical::Series(series) => fresh(&mut series.column),
+            Logical::AsOf(join) => join.carried.iter_mut().for_each(|(id, _)| fresh(id)),
             Logical::Join(Join { kind: JoinKind::Mark(mark) | JoinKind::NullMark(mark), .. }) => fresh(mark),
             Logical::Aggregate { groups, aggregates, .. } => {
                 groups.iter_mut().for_each(|(id, _)| fresh(id));

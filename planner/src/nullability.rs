@@ -86,6 +86,21 @@ fn not_null_where(plan: &Logical, scanned: &dyn Fn(&Scan, u32) -> bool) -> Colum
         | Logical::Limit { input, .. }
         | Logical::Exchange { input, .. }
         | Logical::Shared { input, .. } => not_null(input),
+        Logical::TopOfGroups(top) => not_null(&top.input),
+        // What is carried may come from no row.
+        Logical::AsOf(join) => not_null(&join.input),
+        Logical::Expand { input, lists, columns, .. } => {
+            let known = not_null(input);
+            let in_all = |place: usize| {
+                lists.iter().all(|list| list.get(place).is_some_and(|expr| never_null(expr, &known)))
+            };
+            columns.iter().enumerate().filter(|(place, _)| in_all(*place)).map(|(_, &id)| id).collect()
+        }
+        Logical::Series(series) => {
+            let mut set = not_null(&series.input);
+            set.insert(series.column);
+            set
+        }
         Logical::Reread { .. } => ColumnSet::new(),
         Logical::Foreign(foreign) => foreign.not_null.clone(),
         Logical::Union { inputs, columns } => {

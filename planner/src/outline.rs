@@ -141,7 +141,12 @@ pub(crate) fn outline(plan: &Logical, columns: &Columns) -> Outline {
                 takes();
                 aggregates = true;
             }
-            Logical::Sort { .. } | Logical::TopN { .. } => takes(),
+            Logical::Sort { .. }
+            | Logical::TopN { .. }
+            | Logical::TopOfGroups(_)
+            | Logical::AsOf(_)
+            | Logical::Expand { .. }
+            | Logical::Series(_) => takes(),
             _ => {}
         }
         pending.extend(plan.inputs());

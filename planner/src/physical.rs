@@ -4,7 +4,7 @@
 use crate::error::{Error, Result};
 use crate::estimate::Estimator;
 use crate::explain;
-use crate::logical::{ColumnId, ColumnSet, Columns, Join, JoinKind, Logical, Routing, SortKey, equality};
+use crate::logical::{ColumnId, ColumnSet, Columns, Join, JoinKind, Logical, Routing, SortKey, TopOfGroups, equality};
 use crate::proven::Proven;
 use crate::statement::{FragmentNotes, OperatorNote, PlannerOptions, RemoteQuery};
 use columnar::{DataType, Value};
@@ -42,6 +42,7 @@ pub(crate) fn lower(
         columns,
         estimator,
         shards: options.shards,
+        version: options.version,
         proven: (options.version >= PROVEN_SINCE).then(|| Proven::of(plan)),
         fragments: Vec::new(),
         notes: Vec::new(),
@@ -105,6 +106,8 @@ struct Lowering<'a> {
     columns: &'a Columns,
     estimator: &'a Estimator<'a>,
     shards: usize,
+    /// Of plans, that all shards know.
+    version: u16,
     /// Where plans may say what holds of rows that are sent.
     proven: Option<Proven>,
     fragments: Vec<Fragment>,
@@ -247,6 +250,55 @@ impl Lowering<'_> {
             Logical::Limit { input, limit, offset } => {
                 let (input, outputs) = self.operator(input, depth)?;
                 (Plan::Limit { input: Box::new(input), limit: *limit, offset: *offset }, outputs)
+            }
+            Logical::TopOfGroups(TopOfGroups { input, groups, keys, limit, offset, ties }) => {
+                needs_version_2(self.version, "the first rows of each group")?;
+                let (input, outputs) = self.operator(input, depth)?;
+                let positions = positions_of(&outputs);
+                let groups =
+                    groups.iter().map(|expr| resolve(expr, &positions)).collect::<Result<Vec<_>>>()?;
+                let (keys, input) = (sort_keys(keys, &outputs)?, Box::new(input));
+                let (limit, offset, ties) = (*limit, *offset, *ties);
+                let top = exec::plan::TopOfGroups { input, groups, keys, limit, offset, ties };
+                (Plan::TopOfGroups(top), outputs)
+            }
+            Logical::AsOf(join) => {
+                needs_version_2(self.version, "an ASOF JOIN")?;
+                let (input, outputs) = self.operator(&join.input, depth)?;
+                let positions = positions_of(&outputs);
+                let resolved = |exprs: &mut dyn Iterator<Item = &Expr>| {
+                    exprs.map(|expr| resolve(expr, &positions)).collect::<Result<Vec<_>>>()
+                };
+                let physical = exec::plan::AsOf {
+                    input: Box::new(input),
+                    groups: resolved(&mut join.groups.iter())?,
+                    keys: sort_keys(&join.keys, &outputs)?,
+                    source: resolve(&join.source, &positions)?,
+                    carried: resolved(&mut join.carried.iter().map(|(_, expr)| expr))?,
+                    required: join.required,
+                };
+                (Plan::AsOf(physical), plan.outputs())
+            }
+            Logical::Expand { input, lists, columns, .. } => {
+                needs_version_2(self.version, "grouping by several sets")?;
+                let (input, outputs) = self.operator(input, depth)?;
+                let positions = positions_of(&outputs);
+                let list = |list: &Vec<Expr>| list.iter().map(|expr| resolve(expr, &positions)).collect();
+                let lists = lists.iter().map(list).collect::<Result<Vec<Vec<Expr>>>>()?;
+                (Plan::Expand { input: Box::new(input), lists }, columns.clone())
+            }
+            Logical::Series(series) => {
+                needs_version_2(self.version, "a series")?;
+                let (input, outputs) = self.operator(&series.input, depth)?;
+                let positions = positions_of(&outputs);
+                let physical = exec::plan::Series {
+                    input: Box::new(input),
+                    start: resolve(&series.start, &positions)?,
+                    stop: resolve(&series.stop, &positions)?,
+                    step: resolve(&series.step, &positions)?,
+                    inclusive: series.inclusive,
+                };
+                (Plan::Series(physical), plan.outputs())
             }
             Logical::Union { inputs, columns } => {
                 let mut plans = Vec::with_capacity(inputs.len());
@@ -401,6 +453,15 @@ impl Lowering<'_> {
         let (probe, build) = (Box::new(probe_plan), Box::new(build_plan));
         Ok((Plan::HashJoin(HashJoin { probe, build, kind, keys, residual }), outputs))
     }
+}
+
+/// Refuses what shards of an earlier version do not know.
+fn needs_version_2(version: u16, what: &str) -> Result<()> {
+    if version >= 2 {
+        return Ok(());
+    }
+    let error = Error::unsupported(format!("{what} while the cluster's version is {version}"));
+    Err(error.hint("raise it with `tundra admin upgrade` once all nodes run a later binary"))
 }
 
 /// `test IS TRUE`: never null.

@@ -8,7 +8,8 @@
 
 use crate::error::{Error, Result};
 use crate::logical::{
-    AggregateCall, ColumnId, ColumnSet, Columns, Join, JoinKind, Logical, columns_of, rename, substitute,
+    AggregateCall, AsOf, ColumnId, ColumnSet, Columns, Join, JoinKind, Logical, Series, TopOfGroups, columns_of,
+    rename, substitute,
 };
 use columnar::{DataType, Value};
 use exec::plan::AggregateFunction;
@@ -142,6 +143,13 @@ fn at_most_one_row(plan: &Logical) -> bool {
 fn unique_key(plan: &Logical) -> Option<Vec<ColumnId>> {
     match plan {
         Logical::Aggregate { groups, .. } => Some(groups.iter().map(|&(id, _)| id).collect()),
+        Logical::TopOfGroups(TopOfGroups { groups, limit: 0 | 1, ties: false, .. }) => groups
+            .iter()
+            .map(|expr| match expr {
+                Expr::Column { id, .. } => Some(*id),
+                _ => None,
+            })
+            .collect(),
         Logical::Filter { input, .. } | Logical::Sort { input, .. } | Logical::Limit { input, .. } => {
             unique_key(input)
         }
@@ -442,6 +450,39 @@ impl Domain {
                 ids.extend(made.iter().copied());
                 Ok((Logical::Union { inputs: parts, columns: ids }, made))
             }
+            Logical::Expand { input, mut lists, columns: mut ids, merges } => {
+                let (input, made) = self.push(*input, columns)?;
+                self.rename_all(lists.iter_mut().flatten(), &made);
+                let given: Vec<ColumnId> = made.iter().map(|&id| columns.copy(id)).collect();
+                for list in &mut lists {
+                    list.extend(made.iter().map(|&id| columns.reference(id)));
+                }
+                ids.extend(given.iter().copied());
+                Ok((Logical::Expand { input: Box::new(input), lists, columns: ids, merges }, given))
+            }
+            Logical::Series(mut series) => {
+                let (input, made) = self.push(*series.input, columns)?;
+                self.rename_all([&mut series.start, &mut series.stop, &mut series.step].into_iter(), &made);
+                Ok((Logical::Series(Series { input: Box::new(input), ..series }), made))
+            }
+            Logical::TopOfGroups(mut top) => {
+                let (input, made) = self.push(*top.input, columns)?;
+                let exprs = top.groups.iter_mut().chain(top.keys.iter_mut().map(|key| &mut key.expr));
+                self.rename_all(exprs, &made);
+                top.groups.extend(made.iter().map(|&id| columns.reference(id)));
+                Ok((Logical::TopOfGroups(TopOfGroups { input: Box::new(input), ..top }), made))
+            }
+            Logical::AsOf(join) => {
+                let AsOf { input, mut groups, mut keys, mut source, mut carried, required } = join;
+                let (input, made) = self.push(*input, columns)?;
+                let keys_of = keys.iter_mut().map(|key| &mut key.expr);
+                let carried_of = carried.iter_mut().map(|(_, expr)| expr);
+                self.rename_all(groups.iter_mut().chain(keys_of).chain(carried_of), &made);
+                self.rename_all(std::iter::once(&mut source), &made);
+                groups.extend(made.iter().map(|&id| columns.reference(id)));
+                let input = Box::new(input);
+                Ok((Logical::AsOf(AsOf { input, groups, keys, source, carried, required }), made))
+            }
             Logical::Sort { input, .. } => self.push(*input, columns),
             // Any one row of each combination: an aggregate gives one of a single column's values.
             Logical::Limit { input, limit: Some(1), offset: 0 }
@@ -462,9 +503,32 @@ impl Domain {
                 exprs.push((id, columns.reference(any)));
                 Ok((input.aggregate(groups, vec![(any, call)]).project(exprs), made))
             }
-            Logical::Limit { .. } | Logical::TopN { .. } => {
-                Err(Error::unsupported("LIMIT in a subquery that uses columns of the query around it"))
+            Logical::Limit { input, limit, offset } => {
+                // A projection between the limit and the order changes neither.
+                let (mut input, mut above) = (*input, Vec::new());
+                while let Logical::Project { input: below, exprs } = input {
+                    above.push(exprs);
+                    input = *below;
+                }
+                let (input, mut keys) = match input {
+                    Logical::Sort { input, keys } => (*input, keys),
+                    other => (other, Vec::new()),
+                };
+                let (input, made) = self.push(input, columns)?;
+                self.rename_all(keys.iter_mut().map(|key| &mut key.expr), &made);
+                let groups = made.iter().map(|&id| columns.reference(id)).collect();
+                let limit = limit.unwrap_or(u64::MAX);
+                let input = Box::new(input);
+                let top = TopOfGroups { input, groups, keys, limit, offset, ties: false };
+                let mut plan = Logical::TopOfGroups(top);
+                for mut exprs in above.into_iter().rev() {
+                    self.rename_all(exprs.iter_mut().map(|(_, expr)| expr), &made);
+                    exprs.extend(made.iter().map(|&id| (id, columns.reference(id))));
+                    plan = plan.project(exprs);
+                }
+                Ok((plan, made))
             }
+            Logical::TopN { .. } => Err(Error::internal("a top-N is there before its rule")),
             Logical::Scan(_)
             | Logical::Foreign(_)
             | Logical::Values { .. }

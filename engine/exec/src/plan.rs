@@ -81,6 +81,57 @@ pub enum Plan {
         fragment: u32,
         columns: Vec<ReceivedColumn>,
     },
+    /// Each row once for each list of expressions, which have the same types; the lists' values. From cluster version
+    /// 2 on.
+    Expand {
+        input: Box<Plan>,
+        lists: Vec<Vec<Expr>>,
+    },
+    /// From cluster version 2 on.
+    Series(Series),
+    /// From cluster version 2 on.
+    TopOfGroups(TopOfGroups),
+    /// From cluster version 2 on.
+    AsOf(AsOf),
+}
+
+/// Of the rows with equal `groups` (nulls are alike) the first `limit` after `offset` in the order of the keys.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct TopOfGroups {
+    pub input: Box<Plan>,
+    pub groups: Vec<Expr>,
+    pub keys: Vec<SortKey>,
+    pub limit: u64,
+    pub offset: u64,
+    /// Also those after them whose keys are those of the last.
+    pub ties: bool,
+}
+
+/// Rows in the order of their groups and then of the keys. Those for which `source` is true are not given; each other row
+/// is, and after its columns those that are carried of the last source of its group before it: nulls where there is none.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct AsOf {
+    pub input: Box<Plan>,
+    pub groups: Vec<Expr>,
+    pub keys: Vec<SortKey>,
+    pub source: Expr,
+    pub carried: Vec<Expr>,
+    /// Rows without a source are left out.
+    pub required: bool,
+}
+
+/// Each row once for each value of a series, which comes after the row's columns; not at all where a bound is null.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Series {
+    pub input: Box<Plan>,
+    /// `INTEGER`, `BIGINT` or a timestamp in microseconds: the type of the series.
+    pub start: Expr,
+    /// Of the same type.
+    pub stop: Expr,
+    /// Of the same type, for a timestamp an interval. Zero is an error.
+    pub step: Expr,
+    /// Whether `stop` itself may be given.
+    pub inclusive: bool,
 }
 
 /// What holds of a column of all rows that a fragment sends, whichever shard sends them.
@@ -291,6 +342,17 @@ impl Plan {
                 types.clone()
             }
             Plan::ReceiveProven { columns, .. } => columns.iter().map(|column| column.data_type).collect(),
+            Plan::Expand { lists, .. } => {
+                lists.first().into_iter().flatten().map(Expr::data_type).collect()
+            }
+            Plan::TopOfGroups(top) => top.input.output_types(),
+            Plan::AsOf(join) => {
+                let carried = join.carried.iter().map(Expr::data_type);
+                join.input.output_types().into_iter().chain(carried).collect()
+            }
+            Plan::Series(series) => {
+                [series.input.output_types(), vec![series.start.data_type()]].concat()
+            }
         }
     }
 
@@ -355,8 +417,12 @@ impl Plan {
             | Plan::Sort { input, .. }
             | Plan::TopN { input, .. }
             | Plan::Limit { input, .. }
+            | Plan::Expand { input, .. }
             | Plan::Exchange { input, .. }
             | Plan::Shared { input, .. } => vec![input],
+            Plan::Series(series) => vec![&series.input],
+            Plan::TopOfGroups(top) => vec![&top.input],
+            Plan::AsOf(join) => vec![&join.input],
             Plan::HashJoin(join) => vec![&join.probe, &join.build],
             Plan::Union { inputs } => inputs.iter().collect(),
         }

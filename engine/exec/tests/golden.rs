@@ -15,8 +15,8 @@ mod file;
 use columnar::types::{Interval, TimeUnit};
 use columnar::{DataType, Scalar, Value};
 use exec::plan::{
-    Aggregate, AggregateFunction, FragmentPlacement, HashJoin, JoinKey, JoinKind, ReceivedColumn, Routing,
-    Scan, SortKey, TableRef,
+    Aggregate, AggregateFunction, AsOf, FragmentPlacement, HashJoin, JoinKey, JoinKind, ReceivedColumn, Routing,
+    Scan, Series, SortKey, TableRef, TopOfGroups,
 };
 use exec::{ArithmeticOp, CompareOp, Expr, Fragment, Plan, codec};
 use file::Golden;
@@ -245,6 +245,23 @@ fn plans_of_version_2(samples: &mut Samples) {
     let text = ReceivedColumn { data_type: DataType::Varchar, nullable: true, bounds: None };
     let received = Plan::ReceiveProven { fragment: 300, columns: vec![bounded, text] };
     samples.plan("ReceiveProven", received);
+    let lists = vec![vec![column(), *text()], vec![column(), *text()]];
+    samples.plan("Expand", Plan::Expand { input: input(), lists });
+    for inclusive in [false, true] {
+        let (start, stop, step) = (column(), column(), column());
+        let series = Series { input: input(), start, stop, step, inclusive };
+        samples.plan(&format!("Series, inclusive {inclusive}"), Plan::Series(series));
+    }
+    for ties in [false, true] {
+        let groups = vec![column(), *text()];
+        let top = TopOfGroups { input: input(), groups, keys: keys(), limit: 10, offset: 300, ties };
+        samples.plan(&format!("TopOfGroups, ties {ties}"), Plan::TopOfGroups(top));
+    }
+    for required in [false, true] {
+        let (groups, carried) = (vec![column(), *text()], vec![column(), *text()]);
+        let join = AsOf { input: input(), groups, keys: keys(), source: column(), carried, required };
+        samples.plan(&format!("AsOf, required {required}"), Plan::AsOf(join));
+    }
 }
 
 /// The variants of all enumerations of a source that plans may hold.

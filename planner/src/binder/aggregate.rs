@@ -17,6 +17,10 @@ pub(crate) struct Aggregation {
     pub(crate) calls: Vec<(ColumnId, AggregateCall)>,
     /// Subqueries inside arguments: they are joined below the aggregate.
     pub(crate) pending: Vec<Pending>,
+    /// What rows are grouped by.
+    pub(crate) keys: Vec<Expr>,
+    /// Each `GROUPING`, with the places of its arguments among the keys.
+    pub(crate) groupings: Vec<(ColumnId, Vec<usize>)>,
 }
 
 pub(crate) const AGGREGATES: [&str; 9] =
@@ -56,6 +60,18 @@ impl Binder<'_> {
         let (distinct, args) = arguments(call)?;
         if distinct {
             return Err(Error::value(format!("DISTINCT is for aggregates; {name} is none")).at(span));
+        }
+        if matches!(name.as_str(), "grouping" | "grouping_id") {
+            let args = args.into_iter().map(|arg| match arg {
+                Argument::Expr(expr) => Ok(expr),
+                Argument::Star => Err(Error::value("GROUPING takes expressions of GROUP BY").at(span)),
+            });
+            let args = args.collect::<Result<Vec<_>>>()?;
+            return Ok(Bound::typed(self.grouping(args, span, context)?, span));
+        }
+        if name == "columns" {
+            let error = Error::unsupported("COLUMNS here");
+            return Err(error.at(span).hint("it may stand in the select list, also within a call or arithmetic"));
         }
         let mut bound = Vec::with_capacity(args.len());
         for arg in args {

@@ -1,8 +1,8 @@
 //! Scalar expressions: names to columns, operators and literals to types.
 
-use super::scope::{Scope, span_of};
+use super::scope::{Scope, same_name, span_of};
 use super::subquery::Pending;
-use super::{Binder, aggregate::Aggregation, types};
+use super::{Alias, Binder, aggregate::Aggregation, types};
 use crate::error::{Error, Result};
 use crate::functions;
 use columnar::{DataType, Scalar, Value, types::DECIMAL_MAX_PRECISION};
@@ -12,6 +12,8 @@ use sqlparser::tokenizer::Span;
 
 /// Expressions nest no deeper.
 const MAX_DEPTH: usize = 500;
+/// An alias is bound anew wherever it is used, and may use others.
+const MAX_ALIAS_USES: usize = 1_000;
 
 /// Where an expression stands and what it needs around it.
 pub(crate) struct Context<'s> {
@@ -24,12 +26,22 @@ pub(crate) struct Context<'s> {
     pub(crate) clause: &'static str,
     /// A null here keeps no row, just as false does.
     pub(crate) null_is_false: bool,
+    /// What a name may mean besides that is no column's.
+    pub(crate) aliases: &'s [Alias<'s>],
     depth: usize,
 }
 
 impl<'s> Context<'s> {
     pub(crate) fn new(scope: &'s Scope<'s>, clause: &'static str) -> Context<'s> {
-        Context { scope, pending: Vec::new(), aggregation: None, clause, null_is_false: false, depth: 0 }
+        Context {
+            scope,
+            pending: Vec::new(),
+            aggregation: None,
+            clause,
+            null_is_false: false,
+            aliases: &[],
+            depth: 0,
+        }
     }
 }
 
@@ -268,14 +280,42 @@ impl Binder<'_> {
 
     fn column(&mut self, parts: &[ast::Ident], context: &mut Context<'_>) -> Result<Bound> {
         let span = span_of(parts);
-        match context.scope.resolve(parts) {
-            Ok(id) => Ok(Bound::typed(self.columns.reference(id), span)),
-            Err(error) => match self.session_name(parts) {
-                Some(text) => Ok(Bound::typed(Expr::Literal(Value::varchar(&text)), span)),
-                None if self.hides_columns => Err(Error { hint: None, ..error.at(span) }),
-                None => Err(error.at(span)),
-            },
+        if let Some(id) = context.scope.find(parts).map_err(|error| error.at(span))? {
+            return Ok(Bound::typed(self.columns.reference(id), span));
         }
+        if let [name] = parts
+            && let Some(place) = context.aliases.iter().position(|alias| same_name(&alias.name.value, &name.value))
+        {
+            return self.alias(place, span, context);
+        }
+        if let Some(text) = self.session_name(parts) {
+            return Ok(Bound::typed(Expr::Literal(Value::varchar(&text)), span));
+        }
+        let mut error = context.scope.unknown(parts).at(span);
+        if self.hides_columns {
+            error.hint = None;
+        }
+        Err(error)
+    }
+
+    /// The expression that an alias of the select list stands for; it may name those before it.
+    fn alias(&mut self, place: usize, span: Span, context: &mut Context<'_>) -> Result<Bound> {
+        self.alias_uses += 1;
+        if self.alias_uses > MAX_ALIAS_USES {
+            let message = format!("aliases are used in place of columns more than {MAX_ALIAS_USES} times");
+            return Err(Error::value(message).at(span));
+        }
+        let aliases = context.aliases;
+        context.aliases = &aliases[..place];
+        let bound = self.bind(aliases[place].expr, context);
+        context.aliases = aliases;
+        let bound = bound?;
+        if is_any_volatile(&bound.expr) {
+            let name = &aliases[place].name.value;
+            let error = Error::unsupported(format!("the alias \"{name}\" of what is another value each time"));
+            return Err(error.at(span).hint("name it in a subquery"));
+        }
+        Ok(Bound { span, ..bound })
     }
 
     fn literal(&mut self, value: &ast::Value, span: Span) -> Result<Bound> {
@@ -859,7 +899,7 @@ impl Binder<'_> {
     }
 
     /// A written cast.
-    fn cast(&mut self, bound: Bound, target: DataType, try_cast: bool) -> Result<Expr> {
+    pub(super) fn cast(&mut self, bound: Bound, target: DataType, try_cast: bool) -> Result<Expr> {
         if bound.is_open() && !(try_cast && bound.literal == Literal::Text) {
             return self.coerce(bound, target);
         }

@@ -3,6 +3,7 @@
 use super::expression::{Bound, Context};
 use super::query::refuse_if;
 use super::scope::{Relation, Scope, ScopeColumn, same_name};
+use super::series::TableCall;
 use super::subquery::attach;
 use super::{Binder, BoundQuery};
 use crate::error::{Error, Result};
@@ -14,7 +15,7 @@ use sqlparser::ast::{self, JoinConstraint, JoinOperator, Spanned, TableFactor};
 use sqlparser::tokenizer::Span;
 
 /// A plan and the names by which its columns are known.
-type Source = (Logical, Vec<Relation>);
+pub(super) type Source = (Logical, Vec<Relation>);
 
 impl Binder<'_> {
     /// The product of a comma list; nothing is one row without columns.
@@ -44,11 +45,14 @@ impl Binder<'_> {
         let mut source = self.table_factor(&item.relation, known, outer)?;
         for join in &item.joins {
             let span = join.relation.span();
-            refuse_if(join.global, "GLOBAL JOIN", span)?;
             let mut before = known.to_vec();
             before.extend(source.1.iter().cloned());
             let right = self.table_factor(&join.relation, &before, outer)?;
-            source = self.join(source, right, &join.join_operator, span, outer)?;
+            // The tokens have `GLOBAL` for `ASOF`.
+            source = match join.global {
+                true => self.as_of(source, right, &join.join_operator, span, outer)?,
+                false => self.join(source, right, &join.join_operator, span, outer)?,
+            };
         }
         Ok(source)
     }
@@ -92,6 +96,12 @@ impl Binder<'_> {
         }
         let (left_plan, mut left_relations) = left;
         let (right_plan, mut right_relations) = right;
+        if matches!(side, Side::Right | Side::Full)
+            && !right_plan.free_columns().is_disjoint(&left_plan.output_set())
+        {
+            let message = "what uses columns of the join's left side cannot be its right side in a RIGHT or FULL JOIN";
+            return Err(Error::value(message).at(span));
+        }
         let mut on = Vec::new();
         let mut pending = Vec::new();
         let mut merged = Vec::new();
@@ -179,18 +189,19 @@ impl Binder<'_> {
             exprs.extend(coalesced);
             plan = plan.project(exprs);
         }
-        if matches!(side, Side::Semi | Side::Anti) {
-            return Ok((plan, left_relations));
-        }
         let mut relations = Vec::new();
         if !shared.is_empty() {
             relations.push(Relation { schema: None, name: None, columns: shared });
+        }
+        if matches!(side, Side::Semi | Side::Anti) {
+            relations.extend(left_relations);
+            return Ok((plan, relations));
         }
         relations.extend(together(left_relations, right_relations, span)?);
         Ok((plan, relations))
     }
 
-    fn table_factor(
+    pub(super) fn table_factor(
         &mut self,
         factor: &TableFactor,
         known: &[Relation],
@@ -208,20 +219,30 @@ impl Binder<'_> {
                 derived(bound, None, alias.as_ref(), span)
             }
             TableFactor::NestedJoin { table_with_joins, alias } => {
-                let source = self.table_with_joins(table_with_joins, known, outer)?;
-                refuse_if(alias.is_some(), "an alias of a join in parentheses", span)?;
+                let mut source = self.table_with_joins(table_with_joins, known, outer)?;
+                if let Some(alias) = alias {
+                    rename_relation(&mut source, alias)?;
+                }
                 Ok(source)
             }
-            TableFactor::Table { name, args: Some(_), .. } | TableFactor::Function { name, .. } => {
-                Err(Error::unsupported(format!("the table function {name}")).at(span))
+            TableFactor::Table { name, alias, args: Some(args), with_ordinality, version: None, sample: None, .. } => {
+                refuse_if(args.settings.is_some(), "SETTINGS", span)?;
+                let (args, with_ordinality) = (&args.args[..], *with_ordinality);
+                let call = TableCall { name, args, with_ordinality, alias: alias.as_ref(), span };
+                self.table_function(&call, &Scope { relations: known.to_vec(), outer })
             }
-            TableFactor::Table { .. } | TableFactor::Derived { .. } => {
-                Err(Error::unsupported("a sample or a version of a table").at(span))
+            TableFactor::Function { name, args, with_ordinality, alias, .. } => {
+                let with_ordinality = *with_ordinality;
+                let call = TableCall { name, args, with_ordinality, alias: alias.as_ref(), span };
+                self.table_function(&call, &Scope { relations: known.to_vec(), outer })
             }
+            TableFactor::Table { sample: Some(_), .. } | TableFactor::Derived { sample: Some(_), .. } => {
+                Err(Error::unsupported("TABLESAMPLE").at(span))
+            }
+            TableFactor::Table { .. } => Err(Error::unsupported("a version of a table").at(span)),
             TableFactor::UNNEST { .. } => Err(Error::unsupported("UNNEST").at(span)),
-            TableFactor::Pivot { .. } | TableFactor::Unpivot { .. } => {
-                Err(Error::unsupported("PIVOT").at(span))
-            }
+            TableFactor::Pivot { .. } => self.pivot(factor, known, outer),
+            TableFactor::Unpivot { .. } => self.unpivot(factor, known, outer),
             _ => Err(Error::unsupported("this kind of source in FROM").at(span)),
         }
     }
@@ -313,6 +334,14 @@ fn derived(
     Ok((bound.plan, vec![Relation { schema: None, name, columns }]))
 }
 
+pub(super) fn rename_relation(source: &mut Source, alias: &ast::TableAlias) -> Result<()> {
+    let all = source.1.drain(..).flat_map(|relation| relation.columns);
+    let mut columns: Vec<ScopeColumn> = all.filter(|column| !column.qualified_only).collect();
+    apply_alias(&mut columns, Some(alias), &alias.name.value)?;
+    source.1.push(Relation { schema: None, name: Some(alias.name.value.clone()), columns });
+    Ok(())
+}
+
 fn rename_columns(bound: &mut BoundQuery, names: &[ast::Ident], relation: &str) -> Result<()> {
     if let Some(extra) = names.get(bound.columns.len()) {
         let found = bound.columns.len();
@@ -339,7 +368,7 @@ fn apply_alias(columns: &mut [ScopeColumn], alias: Option<&ast::TableAlias>, tab
 }
 
 /// The relations of both sides; no name twice.
-fn together(mut left: Vec<Relation>, right: Vec<Relation>, span: Span) -> Result<Vec<Relation>> {
+pub(super) fn together(mut left: Vec<Relation>, right: Vec<Relation>, span: Span) -> Result<Vec<Relation>> {
     for relation in &right {
         let twice = relation.name.as_ref().is_some_and(|name| {
             left.iter().any(|other| {

@@ -2,15 +2,21 @@
 
 pub(crate) mod access;
 pub(crate) mod aggregate;
+mod as_of;
 mod calls;
 pub(crate) mod expression;
 mod from;
+pub(crate) mod grouping;
+mod pivot;
 mod policies;
 mod query;
 mod scope;
 mod select;
+mod series;
+mod set_operation;
 mod subquery;
 pub(crate) mod types;
+mod wildcard;
 
 use crate::catalog::{Catalog, Table};
 use crate::error::{Error, ErrorKind, Result};
@@ -38,6 +44,8 @@ pub(crate) struct Binder<'a> {
     ctes: Vec<Cte>,
     relations: usize,
     query_depth: usize,
+    /// How often an alias stood for its expression.
+    alias_uses: usize,
     /// Some tables have columns that the user may not know of: hints do not tell them.
     hides_columns: bool,
     /// The moment of the statement in microseconds since 1970, once it was asked for.
@@ -52,6 +60,13 @@ struct Cte {
     query: Rc<ast::Query>,
     /// How many of the CTEs in sight it sees itself.
     sees: usize,
+}
+
+/// An item of a select list that others may name.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Alias<'a> {
+    pub(crate) name: &'a ast::Ident,
+    pub(crate) expr: &'a ast::Expr,
 }
 
 /// A bound query: its rows, and which of the plan's columns are the result.
@@ -86,6 +101,7 @@ impl<'a> Binder<'a> {
             ctes: Vec::new(),
             relations: 0,
             query_depth: 0,
+            alias_uses: 0,
             hides_columns: false,
             now: None,
         }

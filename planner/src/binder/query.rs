@@ -1,14 +1,16 @@
-//! Whole queries: `WITH`, set operations, `VALUES`, `ORDER BY`, `LIMIT`.
+//! Whole queries: `WITH`, `VALUES`, `ORDER BY`, `LIMIT`.
 
 use super::expression::{Bound, Context, Literal};
 use super::scope::{Relation, Scope, ScopeColumn, same_name};
+use super::select::Order;
+use super::set_operation::outputs;
 use super::subquery::attach;
-use super::{Binder, BoundQuery, Cte, MAX_QUERY_DEPTH, OutputColumn, types};
+use super::{Binder, BoundQuery, Cte, MAX_QUERY_DEPTH, OutputColumn};
 use crate::error::{Error, Result};
-use crate::logical::{JoinKind, Logical, SortKey};
+use crate::logical::{Logical, SortKey, TopOfGroups};
 use columnar::{DataType, Scalar, Value};
-use exec::{CompareOp, Expr};
-use sqlparser::ast::{self, SetExpr, SetOperator, SetQuantifier, Spanned};
+use exec::Expr;
+use sqlparser::ast::{self, SetExpr, Spanned};
 use std::rc::Rc;
 
 /// `LIMIT` and `OFFSET`.
@@ -16,6 +18,8 @@ use std::rc::Rc;
 struct Bounds {
     limit: Option<u64>,
     offset: u64,
+    /// Also the rows that the order has beside the last.
+    ties: bool,
 }
 
 impl Binder<'_> {
@@ -59,139 +63,22 @@ impl Binder<'_> {
                 });
             }
         }
-        let order_by = order_by(query.order_by.as_ref())?;
+        let order = order_of(query.order_by.as_ref())?;
         let bounds = self.bounds(query)?;
         let mut bound = match query.body.as_ref() {
-            SetExpr::Select(select) => self.select(select, &order_by, outer)?,
+            SetExpr::Select(select) => self.select(select, order, outer)?,
             body => {
                 let bound = self.set_expr(body, outer)?;
-                self.sort_outputs(bound, &order_by)?
+                self.sort_outputs(bound, order)?
             }
         };
-        if bounds.limit.is_some() || bounds.offset > 0 {
+        if bounds.ties {
+            bound.plan = with_ties(bound.plan, &bounds).map_err(|error| error.at(span))?;
+        } else if bounds.limit.is_some() || bounds.offset > 0 {
             let input = Box::new(bound.plan);
             bound.plan = Logical::Limit { input, limit: bounds.limit, offset: bounds.offset };
         }
         Ok(bound)
-    }
-
-    fn set_expr(&mut self, body: &SetExpr, outer: Option<&Scope<'_>>) -> Result<BoundQuery> {
-        match body {
-            SetExpr::Select(select) => self.select(select, &[], outer),
-            SetExpr::Query(query) => self.query(query, outer),
-            SetExpr::Values(values) => self.values(values, outer),
-            SetExpr::SetOperation { op, set_quantifier, .. } => {
-                let all = match set_quantifier {
-                    SetQuantifier::All => true,
-                    SetQuantifier::None | SetQuantifier::Distinct => false,
-                    other => return Err(Error::unsupported(format!("{op} {other}")).at(body.span())),
-                };
-                // A chain of one operator is taken flat.
-                let mut parts = Vec::new();
-                let mut rest = body;
-                while let SetExpr::SetOperation { op: other, set_quantifier: quantifier, left, right } = rest
-                    && other == op
-                    && matches!(op, SetOperator::Union)
-                    && (*quantifier == SetQuantifier::All) == all
-                    && !matches!(
-                        quantifier,
-                        SetQuantifier::ByName | SetQuantifier::AllByName | SetQuantifier::DistinctByName
-                    )
-                {
-                    parts.push(right.as_ref());
-                    rest = left;
-                }
-                if parts.is_empty()
-                    && let SetExpr::SetOperation { left, right, .. } = body
-                {
-                    parts.push(right.as_ref());
-                    rest = left;
-                }
-                parts.push(rest);
-                let mut inputs = Vec::with_capacity(parts.len());
-                for part in parts.into_iter().rev() {
-                    self.query_depth += 1;
-                    let input = if self.query_depth > MAX_QUERY_DEPTH {
-                        Err(Error::value("set operations are nested too deeply").at(part.span()))
-                    } else {
-                        self.set_expr(part, outer)
-                    };
-                    self.query_depth -= 1;
-                    inputs.push((input?, part.span()));
-                }
-                self.set_operation(*op, all, inputs).map_err(|error| error.at(body.span()))
-            }
-            SetExpr::Table(_) => Err(Error::unsupported("TABLE as a query").at(body.span())),
-            _ => Err(Error::unsupported("a change of data inside a query").at(body.span())),
-        }
-    }
-
-    fn set_operation(
-        &mut self,
-        op: SetOperator,
-        all: bool,
-        inputs: Vec<(BoundQuery, sqlparser::tokenizer::Span)>,
-    ) -> Result<BoundQuery> {
-        let width = inputs[0].0.columns.len();
-        let mut target = vec![DataType::Null; width];
-        for (input, span) in &inputs {
-            if input.columns.len() != width {
-                let found = input.columns.len();
-                return Err(Error::value(format!("{op} of {width} columns and {found}")).at(*span));
-            }
-            for (position, column) in input.columns.iter().enumerate() {
-                if column.text.is_some() {
-                    continue;
-                }
-                let own = self.columns.data_type(column.id);
-                target[position] = types::unify(target[position], own).ok_or_else(|| {
-                    let so_far = target[position];
-                    let name = &column.name;
-                    Error::value(format!("{op} mixes {so_far} and {own} in column \"{name}\"")).at(*span)
-                })?;
-            }
-        }
-        // Literals that nothing gives a type are text.
-        for column in inputs.iter().flat_map(|(input, _)| input.columns.iter().enumerate()) {
-            if let (position, OutputColumn { text: Some(_), .. }) = column
-                && target[position] == DataType::Null
-            {
-                target[position] = DataType::Varchar;
-            }
-        }
-        let names: Vec<String> = inputs[0].0.columns.iter().map(|column| column.name.clone()).collect();
-        let mut parts = Vec::new();
-        for (input, span) in inputs {
-            parts.push(self.cast_columns(input.plan, &input.columns, &target, span)?);
-        }
-        if op == SetOperator::Union {
-            let columns: Vec<_> = names
-                .iter()
-                .zip(&target)
-                .map(|(name, &data_type)| self.columns.add(name, data_type))
-                .collect();
-            let mut plan = Logical::Union { inputs: parts, columns: columns.clone() };
-            if !all {
-                plan = plan.distinct(&columns, &self.columns);
-            }
-            return Ok(outputs(plan, names, columns));
-        }
-        if all {
-            return Err(Error::unsupported(format!("{op} ALL")));
-        }
-        let kind = if op == SetOperator::Intersect { JoinKind::Semi } else { JoinKind::Anti };
-        let (right, right_ids) = parts.pop().ok_or_else(|| Error::internal("a set operation of nothing"))?;
-        let (left, left_ids) = parts.pop().ok_or_else(|| Error::internal("a set operation of one"))?;
-        let on = left_ids
-            .iter()
-            .zip(&right_ids)
-            .map(|(&a, &b)| {
-                let (a, b) = (self.columns.reference(a), self.columns.reference(b));
-                Expr::compare(CompareOp::IsNotDistinctFrom, a, b)
-            })
-            .collect();
-        let plan = left.distinct(&left_ids, &self.columns).join(right, kind, on);
-        Ok(outputs(plan, names, left_ids))
     }
 
     /// The plan's columns as these types: those that have another are cast.
@@ -293,7 +180,7 @@ impl Binder<'_> {
         Ok((Logical::Values { columns: ids.clone(), rows: cast }, ids))
     }
 
-    fn values(&mut self, values: &ast::Values, outer: Option<&Scope<'_>>) -> Result<BoundQuery> {
+    pub(super) fn values(&mut self, values: &ast::Values, outer: Option<&Scope<'_>>) -> Result<BoundQuery> {
         let scope = Scope { relations: Vec::new(), outer };
         let width = values.rows.first().map_or(0, |row| row.content.len());
         let mut by_column: Vec<Vec<Bound>> = vec![Vec::with_capacity(values.rows.len()); width];
@@ -350,10 +237,7 @@ impl Binder<'_> {
     }
 
     /// `ORDER BY` where only the result's columns can be named.
-    fn sort_outputs(&mut self, mut bound: BoundQuery, order_by: &[ast::OrderByExpr]) -> Result<BoundQuery> {
-        if order_by.is_empty() {
-            return Ok(bound);
-        }
+    fn sort_outputs(&mut self, mut bound: BoundQuery, order: Order<'_>) -> Result<BoundQuery> {
         let columns = bound
             .columns
             .iter()
@@ -361,16 +245,26 @@ impl Binder<'_> {
             .collect();
         let scope = Scope { relations: vec![Relation { schema: None, name: None, columns }], outer: None };
         let mut context = Context::new(&scope, "ORDER BY");
-        let mut keys = Vec::with_capacity(order_by.len());
-        for item in order_by {
-            let expr = match ordinal(&item.expr, bound.columns.len(), "ORDER BY")? {
-                Some(position) => self.columns.reference(bound.columns[position].id),
-                None => self.expression(&item.expr, &mut context)?,
-            };
-            keys.push(sort_key(expr, item));
+        let mut keys = Vec::new();
+        match order {
+            Order::By(items) => {
+                for item in items {
+                    let expr = match ordinal(&item.expr, bound.columns.len(), "ORDER BY")? {
+                        Some(position) => self.columns.reference(bound.columns[position].id),
+                        None => self.expression(&item.expr, &mut context)?,
+                    };
+                    keys.push(sort_key(expr, &item.options));
+                }
+            }
+            Order::All(options) => {
+                let all = bound.columns.iter().map(|column| self.columns.reference(column.id));
+                keys.extend(all.map(|expr| sort_key(expr, options)));
+            }
         }
-        let input = Box::new(attach(bound.plan, context.pending));
-        bound.plan = Logical::Sort { input, keys };
+        if !keys.is_empty() {
+            let input = Box::new(attach(bound.plan, context.pending));
+            bound.plan = Logical::Sort { input, keys };
+        }
         Ok(bound)
     }
 
@@ -393,7 +287,7 @@ impl Binder<'_> {
             }
         }
         if let Some(fetch) = &query.fetch {
-            refuse_if(fetch.with_ties, "FETCH … WITH TIES", query.span())?;
+            bounds.ties = fetch.with_ties;
             refuse_if(fetch.percent, "FETCH … PERCENT", query.span())?;
             bounds.limit = match &fetch.quantity {
                 None => Some(1),
@@ -423,21 +317,30 @@ impl Binder<'_> {
     }
 }
 
-fn outputs(plan: Logical, names: Vec<String>, ids: Vec<u32>) -> BoundQuery {
-    let columns = names.into_iter().zip(ids).map(|(name, id)| OutputColumn::typed(name, id)).collect();
-    BoundQuery { plan, columns }
-}
-
 pub(super) fn refuse_if(present: bool, what: &str, span: sqlparser::tokenizer::Span) -> Result<()> {
     if present { Err(Error::unsupported(what).at(span)) } else { Ok(()) }
 }
 
-fn order_by(clause: Option<&ast::OrderBy>) -> Result<Vec<ast::OrderByExpr>> {
-    let Some(clause) = clause else { return Ok(Vec::new()) };
+fn order_of(clause: Option<&ast::OrderBy>) -> Result<Order<'_>> {
+    let Some(clause) = clause else { return Ok(Order::By(&[])) };
     refuse_if(clause.interpolate.is_some(), "INTERPOLATE", clause.span())?;
-    match &clause.kind {
-        ast::OrderByKind::Expressions(items) => Ok(items.clone()),
-        ast::OrderByKind::All(_) => Err(Error::unsupported("ORDER BY ALL").at(clause.span())),
+    Ok(match &clause.kind {
+        ast::OrderByKind::Expressions(items) => Order::By(items),
+        ast::OrderByKind::All(options) => Order::All(options),
+    })
+}
+
+/// The first rows of a sorted plan, and those that are alike to the last of them.
+fn with_ties(plan: Logical, bounds: &Bounds) -> Result<Logical> {
+    match plan {
+        Logical::Project { input, exprs } => Ok(with_ties(*input, bounds)?.project(exprs)),
+        Logical::Sort { input, keys } => {
+            let Bounds { limit, offset, ties } = *bounds;
+            let (groups, limit) = (Vec::new(), limit.unwrap_or(u64::MAX));
+            let top = TopOfGroups { input, groups, keys: keys.clone(), limit, offset, ties };
+            Ok(Logical::Sort { input: Box::new(Logical::TopOfGroups(top)), keys })
+        }
+        _ => Err(Error::value("WITH TIES needs ORDER BY")),
     }
 }
 
@@ -456,7 +359,7 @@ pub(super) fn ordinal(ast: &ast::Expr, width: usize, clause: &str) -> Result<Opt
 }
 
 /// Nulls are last ascending and first descending, unless the query says otherwise.
-pub(super) fn sort_key(expr: Expr, item: &ast::OrderByExpr) -> SortKey {
-    let descending = matches!(item.options.sort, Some(ast::OrderBySort::Desc));
-    SortKey { expr, descending, nulls_first: item.options.nulls_first.unwrap_or(descending) }
+pub(super) fn sort_key(expr: Expr, options: &ast::OrderByOptions) -> SortKey {
+    let descending = matches!(options.sort, Some(ast::OrderBySort::Desc));
+    SortKey { expr, descending, nulls_first: options.nulls_first.unwrap_or(descending) }
 }

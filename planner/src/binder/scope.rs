@@ -35,14 +35,19 @@ pub(crate) fn same_name(a: &str, b: &str) -> bool {
 impl Scope<'_> {
     /// The column that a name of one to three parts means, in this scope or the nearest around it.
     pub(crate) fn resolve(&self, parts: &[Ident]) -> Result<ColumnId> {
+        self.find(parts)?.ok_or_else(|| self.unknown(parts))
+    }
+
+    /// As [`Scope::resolve`]; nothing where there is none.
+    pub(crate) fn find(&self, parts: &[Ident]) -> Result<Option<ColumnId>> {
         let mut scope = Some(self);
         while let Some(current) = scope {
             if let Some(found) = current.resolve_here(parts)? {
-                return Ok(found);
+                return Ok(Some(found));
             }
             scope = current.outer;
         }
-        Err(self.unknown(parts))
+        Ok(None)
     }
 
     /// The column, if this scope itself has one of that name.
@@ -69,7 +74,8 @@ impl Scope<'_> {
         Ok(first)
     }
 
-    fn unknown(&self, parts: &[Ident]) -> Error {
+    /// The error that no column has the name.
+    pub(crate) fn unknown(&self, parts: &[Ident]) -> Error {
         let Some(name) = parts.last() else {
             return Error::internal("a name without parts");
         };

@@ -2,14 +2,18 @@
 
 use super::aggregate::{Aggregation, above_groups};
 use super::expression::{Context, text_of};
+use super::grouping::{Grouped, Grouping};
 use super::query::{ordinal, refuse_if, sort_key};
 use super::scope::{Scope, same_name};
 use super::subquery::{Pending, attach};
-use super::{Binder, BoundQuery, OutputColumn};
+use super::{Alias, Binder, BoundQuery, OutputColumn};
 use crate::error::{Error, Result};
-use crate::logical::{ColumnId, ColumnSet, JoinKind, Logical, SortKey, conjuncts};
+use crate::logical::{ColumnId, ColumnSet, JoinKind, Logical, SortKey, TopOfGroups, conjuncts};
 use exec::Expr;
-use sqlparser::ast::{self, GroupByExpr, SelectItem, Spanned};
+use sqlparser::ast;
+use sqlparser::tokenizer::Span;
+use std::borrow::Cow;
+use std::collections::HashMap;
 
 /// An item of the select list.
 struct Item {
@@ -20,43 +24,65 @@ struct Item {
 }
 
 /// An item before it is bound: `*` is spread.
-enum Listed<'a> {
+pub(super) enum Listed<'a> {
     Column { name: String, id: ColumnId },
-    Expr { name: String, alias: Option<&'a ast::Ident>, expr: &'a ast::Expr },
+    Expr { name: String, alias: Option<&'a ast::Ident>, expr: Cow<'a, ast::Expr> },
 }
 
 /// An expression of `GROUP BY`.
-struct Group {
-    expr: Expr,
+pub(super) struct Group {
+    pub(super) expr: Expr,
     /// Positions of the items of the select list that are written alike.
-    items: Vec<usize>,
+    pub(super) items: Vec<usize>,
+}
+
+/// `DISTINCT`.
+enum Distinct {
+    No,
+    All,
+    /// Of the rows with equal values of these the first.
+    On(Vec<Expr>),
+}
+
+/// `ORDER BY` as it was written.
+#[derive(Clone, Copy)]
+pub(super) enum Order<'q> {
+    By(&'q [ast::OrderByExpr]),
+    /// By all columns of the result.
+    All(&'q ast::OrderByOptions),
 }
 
 impl Binder<'_> {
     pub(crate) fn select(
         &mut self,
         select: &ast::Select,
-        order_by: &[ast::OrderByExpr],
+        order: Order<'_>,
         outer: Option<&Scope<'_>>,
     ) -> Result<BoundQuery> {
         refuse_clauses(select)?;
         let (mut plan, relations) = self.from(&select.from, outer)?;
         let scope = Scope { relations, outer };
+        let listed = self.listed(&select.projection, &scope)?;
+        let aliases: Vec<Alias<'_>> = listed.iter().filter_map(Listed::alias).collect();
         if let Some(selection) = &select.selection {
             let mut context = Context::new(&scope, "WHERE");
-            context.null_is_false = true;
+            (context.null_is_false, context.aliases) = (true, &aliases);
             let condition = self.condition(selection, &mut context)?;
             plan = filter(plan, condition, context.pending);
         }
-        let listed = self.listed(&select.projection, &scope)?;
-        let groups = self.group_by(&select.group_by, &listed, &scope, &mut plan)?;
-        let grouped = !matches!(&select.group_by, GroupByExpr::Expressions(exprs, _) if exprs.is_empty());
+        let grouping = self.group_by(&select.group_by, &listed, &aliases, &scope, &mut plan)?;
+        let Grouping { keys: groups, sets, is_written } = grouping;
 
         // What may hold aggregates is bound before the aggregate below it is made.
         let mut context = Context::new(&scope, "SELECT");
-        context.aggregation = Some(Aggregation::default());
+        let keys = groups.iter().map(|group| group.expr.clone()).collect();
+        context.aggregation = Some(Aggregation { keys, ..Aggregation::default() });
         let mut items = Vec::with_capacity(listed.len());
+        // An item may use the aliases before it.
+        let mut known_aliases = 0;
         for (position, item) in listed.iter().enumerate() {
+            context.aliases = &aliases[..known_aliases];
+            known_aliases += usize::from(item.alias().is_some());
             items.push(match item {
                 Listed::Column { name, id } => {
                     Item { name: name.clone(), expr: self.columns.reference(*id), text: None }
@@ -64,7 +90,7 @@ impl Binder<'_> {
                 Listed::Expr { name, expr, .. } => {
                     // What is grouped by is not bound again: its subqueries are evaluated below.
                     let known = groups.iter().find(|group| group.items.contains(&position));
-                    let text = match expr {
+                    let text = match &**expr {
                         ast::Expr::Value(value) if known.is_none() => text_of(&value.value),
                         _ => None,
                     };
@@ -76,7 +102,8 @@ impl Binder<'_> {
                 }
             });
         }
-        let having = match &select.having {
+        context.aliases = &aliases;
+        let mut having = match &select.having {
             Some(having) => {
                 (context.clause, context.null_is_false) = ("HAVING", true);
                 let condition = self.condition(having, &mut context)?;
@@ -85,34 +112,44 @@ impl Binder<'_> {
             }
             None => None,
         };
-        context.clause = "ORDER BY";
-        let distinct = match &select.distinct {
-            None | Some(ast::Distinct::All) => false,
-            Some(ast::Distinct::Distinct) => true,
-            Some(ast::Distinct::On(_)) => {
-                return Err(Error::unsupported("DISTINCT ON").at(select.select_token.0.span));
-            }
+        context.clause = "DISTINCT ON";
+        let mut distinct = match &select.distinct {
+            None | Some(ast::Distinct::All) => Distinct::No,
+            Some(ast::Distinct::Distinct) => Distinct::All,
+            Some(ast::Distinct::On(exprs)) => Distinct::On(
+                exprs.iter().map(|ast| self.order_key(ast, &items, &mut context)).collect::<Result<_>>()?,
+            ),
         };
-        let mut keys = Vec::with_capacity(order_by.len());
-        for key in order_by {
-            let expr = self.order_key(&key.expr, &items, &mut context)?;
-            keys.push(sort_key(expr, key));
+        context.clause = "ORDER BY";
+        let mut keys = Vec::new();
+        match order {
+            Order::By(items_of_order) => {
+                for key in items_of_order {
+                    let expr = self.order_key(&key.expr, &items, &mut context)?;
+                    keys.push(sort_key(expr, &key.options));
+                }
+            }
+            Order::All(options) => {
+                keys.extend(items.iter().map(|item| sort_key(item.expr.clone(), options)));
+            }
         }
 
-        let Context { pending, aggregation, .. } = context;
+        let span = select.select_token.0.span;
+        let Context { mut pending, aggregation, .. } = context;
         let aggregation = aggregation.unwrap_or_default();
-        let mut having = having;
-        let mut pending = pending;
-        if grouped || !aggregation.calls.is_empty() || having.is_some() {
+        if is_written || !aggregation.calls.is_empty() || !aggregation.groupings.is_empty() || having.is_some() {
             let below = plan.output_set();
             plan = attach(plan, aggregation.pending);
-            let groups = self.groups(groups.into_iter().map(|group| group.expr).collect());
+            let exprs = groups.into_iter().map(|group| group.expr).collect();
+            let grouped = self.grouped(plan, exprs, &sets, aggregation.calls);
+            let Grouped { keys: groups, set, .. } = grouped;
+            plan = self.with_groupings(grouped.plan, set, &sets, aggregation.groupings);
             let mut above = |expr: &mut Expr| -> Result<()> {
                 let taken = expr.clone();
                 *expr = above_groups(taken, &groups, &below).map_err(|id| {
                     let name = self.columns.name(id);
                     Error::value(format!("column \"{name}\" must be in GROUP BY or in an aggregate"))
-                        .at(select.select_token.0.span)
+                        .at(span)
                         .hint(format!("write any_value({name}) if any of its values will do"))
                 })?;
                 Ok(())
@@ -121,17 +158,28 @@ impl Binder<'_> {
                 above(&mut item.expr)?;
             }
             having.iter_mut().try_for_each(&mut above)?;
+            if let Distinct::On(exprs) = &mut distinct {
+                exprs.iter_mut().try_for_each(&mut above)?;
+            }
             keys.iter_mut().try_for_each(|key| above(&mut key.expr))?;
             pending.iter_mut().flat_map(|join| &mut join.on).try_for_each(&mut above)?;
-            plan = plan.aggregate(groups.clone(), aggregation.calls);
+            // Subqueries see a column that is grouped by as the groups have it.
+            let renamed = groups.iter().filter_map(|(id, expr)| match expr {
+                Expr::Column { id: of, .. } if of != id => Some((*of, *id)),
+                _ => None,
+            });
+            let renamed: HashMap<ColumnId, ColumnId> = renamed.collect();
             let kept = plan.output_set();
-            for join in &pending {
+            for join in &mut pending {
+                if !renamed.is_empty() {
+                    join.plan.rename_free(&renamed);
+                }
                 if let Some(stray) =
                     join.plan.free_columns().iter().find(|id| below.contains(id) && !kept.contains(id))
                 {
                     let name = self.columns.name(*stray);
                     let message = format!("column \"{name}\" of a subquery must be in GROUP BY outside it");
-                    return Err(Error::value(message).at(select.select_token.0.span));
+                    return Err(Error::value(message).at(span));
                 }
             }
         }
@@ -139,7 +187,7 @@ impl Binder<'_> {
             Some(having) => plan = filter(plan, having, pending),
             None => plan = attach(plan, pending),
         }
-        self.finish(plan, items, distinct, keys, select.select_token.0.span)
+        self.finish(plan, items, distinct, keys, span)
     }
 
     /// The select list, duplicates out, then the order.
@@ -147,9 +195,9 @@ impl Binder<'_> {
         &mut self,
         plan: Logical,
         items: Vec<Item>,
-        distinct: bool,
+        distinct: Distinct,
         mut keys: Vec<SortKey>,
-        span: sqlparser::tokenizer::Span,
+        span: Span,
     ) -> Result<BoundQuery> {
         let available = plan.output_set();
         let (mut exprs, mut columns) = (Vec::new(), Vec::new());
@@ -162,18 +210,18 @@ impl Binder<'_> {
             used.insert(id);
             exprs.push((id, item.expr));
             // Rows are told apart by values of a type.
-            let text = item.text.filter(|_| !distinct);
+            let text = item.text.filter(|_| !matches!(distinct, Distinct::All));
             columns.push(OutputColumn { name: item.name, id, text });
         }
         let listed = exprs.len();
-        for key in &mut keys {
-            if matches!(key.expr, Expr::Literal(_)) {
-                continue;
+        let mut hidden = |expr: &mut Expr| -> Result<()> {
+            if matches!(expr, Expr::Literal(_)) {
+                return Ok(());
             }
-            let known = exprs.iter().find(|(_, expr)| *expr == key.expr).map(|&(id, _)| id);
-            let id = match (known, &key.expr) {
+            let known = exprs.iter().find(|(_, known)| known == expr).map(|&(id, _)| id);
+            let id = match (known, &*expr) {
                 (Some(id), _) => id,
-                (None, _) if distinct => {
+                (None, _) if matches!(distinct, Distinct::All) => {
                     return Err(
                         Error::value("with DISTINCT, ORDER BY takes expressions of the select list").at(span)
                     );
@@ -182,16 +230,32 @@ impl Binder<'_> {
                 (None, other) => self.columns.add("order", other.data_type()),
             };
             if known.is_none() {
-                exprs.push((id, key.expr.clone()));
+                exprs.push((id, expr.clone()));
             }
-            key.expr = self.columns.reference(id);
-        }
+            *expr = self.columns.reference(id);
+            Ok(())
+        };
+        keys.iter_mut().try_for_each(|key| hidden(&mut key.expr))?;
+        let mut on = match &distinct {
+            Distinct::On(on) => on.clone(),
+            _ => Vec::new(),
+        };
+        on.iter_mut().try_for_each(&mut hidden)?;
         keys.retain(|key| !matches!(key.expr, Expr::Literal(_)));
+        // A constant tells no rows apart.
+        on.retain(|expr| !matches!(expr, Expr::Literal(_)));
         let hidden = exprs.len() > listed;
         let mut plan = plan.project(exprs);
         let ids: Vec<ColumnId> = columns.iter().map(|column| column.id).collect();
-        if distinct {
-            plan = plan.distinct(&ids, &self.columns);
+        match distinct {
+            Distinct::No => {}
+            Distinct::All => plan = plan.distinct(&ids, &self.columns),
+            Distinct::On(_) => {
+                let order = keys.iter().filter(|key| !on.contains(&key.expr)).cloned().collect();
+                let input = Box::new(plan);
+                let top = TopOfGroups { input, groups: on, keys: order, limit: 1, offset: 0, ties: false };
+                plan = Logical::TopOfGroups(top);
+            }
         }
         if !keys.is_empty() {
             plan = Logical::Sort { input: Box::new(plan), keys };
@@ -202,140 +266,9 @@ impl Binder<'_> {
         Ok(BoundQuery { plan, columns })
     }
 
-    /// Spreads `*` and names the items.
-    fn listed<'q>(&self, projection: &'q [SelectItem], scope: &Scope<'_>) -> Result<Vec<Listed<'q>>> {
-        let mut listed = Vec::with_capacity(projection.len());
-        for item in projection {
-            match item {
-                SelectItem::UnnamedExpr(expr) => {
-                    listed.push(Listed::Expr { name: name_of(expr), alias: None, expr });
-                }
-                SelectItem::ExprWithAlias { expr, alias } => {
-                    listed.push(Listed::Expr { name: alias.value.clone(), alias: Some(alias), expr });
-                }
-                SelectItem::ExprWithAliases { .. } => {
-                    return Err(Error::unsupported("several aliases of one expression").at(item.span()));
-                }
-                SelectItem::Wildcard(options) => {
-                    if scope.relations.is_empty() {
-                        return Err(Error::name("SELECT * needs a FROM clause").at(item.span()));
-                    }
-                    let excluded = excluded(options)?;
-                    let columns = scope.relations.iter().flat_map(|relation| &relation.columns);
-                    for column in columns.filter(|column| !column.qualified_only) {
-                        if !excluded.iter().any(|name| same_name(&name.value, &column.name)) {
-                            listed.push(Listed::Column { name: column.name.clone(), id: column.id });
-                        }
-                    }
-                }
-                SelectItem::QualifiedWildcard(kind, options) => {
-                    let excluded = excluded(options)?;
-                    let ast::SelectItemQualifiedWildcardKind::ObjectName(name) = kind else {
-                        return Err(Error::unsupported("an expression before .*").at(item.span()));
-                    };
-                    let (name, span) = crate::parse::table_name(name)?;
-                    let relation = scope
-                        .relations
-                        .iter()
-                        .find(|relation| {
-                            relation.name.as_ref().is_some_and(|own| same_name(own, &name.name))
-                                && name.schema.as_ref().is_none_or(|schema| {
-                                    relation.schema.as_ref().is_some_and(|own| same_name(own, schema))
-                                })
-                        })
-                        .ok_or_else(|| {
-                            Error::name(format!("unknown table \"{name}\" in this query")).at(span)
-                        })?;
-                    for column in &relation.columns {
-                        if !excluded.iter().any(|name| same_name(&name.value, &column.name)) {
-                            listed.push(Listed::Column { name: column.name.clone(), id: column.id });
-                        }
-                    }
-                }
-            }
-        }
-        if listed.is_empty() {
-            return Err(Error::value("the select list is empty"));
-        }
-        Ok(listed)
-    }
-
-    /// The expressions of `GROUP BY`: positions, columns, aliases of the select list, anything else.
-    fn group_by(
-        &mut self,
-        clause: &GroupByExpr,
-        listed: &[Listed<'_>],
-        scope: &Scope<'_>,
-        plan: &mut Logical,
-    ) -> Result<Vec<Group>> {
-        let GroupByExpr::Expressions(exprs, modifiers) = clause else {
-            return Err(Error::unsupported("GROUP BY ALL").at(clause.span()));
-        };
-        refuse_if(!modifiers.is_empty(), "GROUP BY … WITH", clause.span())?;
-        let mut groups = Vec::with_capacity(exprs.len());
-        for ast in exprs {
-            match ast {
-                ast::Expr::GroupingSets(_) => {
-                    return Err(Error::unsupported("GROUPING SETS").at(ast.span()));
-                }
-                ast::Expr::Cube(_) => return Err(Error::unsupported("CUBE").at(ast.span())),
-                ast::Expr::Rollup(_) => return Err(Error::unsupported("ROLLUP").at(ast.span())),
-                ast::Expr::Tuple(parts) if parts.is_empty() => continue,
-                _ => {}
-            }
-            let mut meant = ast;
-            if let Some(position) = ordinal(ast, listed.len(), "GROUP BY")? {
-                match &listed[position] {
-                    Listed::Column { id, .. } => {
-                        groups.push(Group { expr: self.columns.reference(*id), items: Vec::new() });
-                        continue;
-                    }
-                    Listed::Expr { expr, .. } => meant = expr,
-                }
-            } else if let ast::Expr::Identifier(name) = ast
-                && scope.resolve_here(std::slice::from_ref(name))?.is_none()
-            {
-                let alias = listed.iter().find_map(|item| match item {
-                    Listed::Expr { alias: Some(alias), expr, .. } if same_name(&alias.value, &name.value) => {
-                        Some(*expr)
-                    }
-                    _ => None,
-                });
-                meant = alias.unwrap_or(ast);
-            }
-            let mut context = Context::new(scope, "GROUP BY");
-            let expr = self.expression(meant, &mut context)?;
-            *plan = attach(plan.take(), context.pending);
-            let items = listed
-                .iter()
-                .enumerate()
-                .filter(|(_, item)| matches!(item, Listed::Expr { expr, .. } if *expr == meant))
-                .map(|(position, _)| position)
-                .collect();
-            groups.push(Group { expr, items });
-        }
-        Ok(groups)
-    }
-
-    /// Ids for groups: a bare column keeps its own. Each group once.
-    fn groups(&mut self, exprs: Vec<Expr>) -> Vec<(ColumnId, Expr)> {
-        let mut groups: Vec<(ColumnId, Expr)> = Vec::with_capacity(exprs.len());
-        for expr in exprs {
-            if groups.iter().any(|(_, known)| *known == expr) {
-                continue;
-            }
-            let id = match &expr {
-                Expr::Column { id, .. } => *id,
-                other => self.columns.add(describe(other), other.data_type()),
-            };
-            groups.push((id, expr));
-        }
-        groups
-    }
-
     /// What a key of `ORDER BY` means: a position, an item by its name, or an expression.
     fn order_key(&mut self, ast: &ast::Expr, items: &[Item], context: &mut Context<'_>) -> Result<Expr> {
-        if let Some(position) = ordinal(ast, items.len(), "ORDER BY")? {
+        if let Some(position) = ordinal(ast, items.len(), context.clause)? {
             return Ok(items[position].expr.clone());
         }
         if let ast::Expr::Identifier(name) = ast {
@@ -348,6 +281,15 @@ impl Binder<'_> {
             }
         }
         self.expression(ast, context)
+    }
+}
+
+impl Listed<'_> {
+    fn alias(&self) -> Option<Alias<'_>> {
+        match self {
+            Listed::Expr { alias: Some(name), expr, .. } => Some(Alias { name, expr }),
+            _ => None,
+        }
     }
 }
 
@@ -391,28 +333,8 @@ fn refuse_clauses(select: &ast::Select) -> Result<()> {
     refuse_if(select.value_table_mode.is_some(), "SELECT AS VALUE", span)
 }
 
-fn excluded(options: &ast::WildcardAdditionalOptions) -> Result<Vec<&ast::Ident>> {
-    let span = options.wildcard_token.0.span;
-    refuse_if(options.opt_ilike.is_some(), "* ILIKE", span)?;
-    refuse_if(options.opt_except.is_some(), "* EXCEPT", span)?;
-    refuse_if(options.opt_replace.is_some(), "* REPLACE", span)?;
-    refuse_if(options.opt_rename.is_some(), "* RENAME", span)?;
-    let names = match &options.opt_exclude {
-        None => return Ok(Vec::new()),
-        Some(ast::ExcludeSelectItem::Single(name)) => std::slice::from_ref(name),
-        Some(ast::ExcludeSelectItem::Multiple(names)) => names.as_slice(),
-    };
-    names
-        .iter()
-        .map(|name| match name.0.as_slice() {
-            [ast::ObjectNamePart::Identifier(ident)] => Ok(ident),
-            _ => Err(Error::unsupported("a qualified name in EXCLUDE").at(name.span())),
-        })
-        .collect()
-}
-
 /// The name of an item without an alias.
-fn name_of(expr: &ast::Expr) -> String {
+pub(super) fn name_of(expr: &ast::Expr) -> String {
     match expr {
         ast::Expr::Identifier(name) => name.value.clone(),
         ast::Expr::CompoundIdentifier(parts) => {
@@ -435,12 +357,5 @@ fn name_of(expr: &ast::Expr) -> String {
                 None => text,
             }
         }
-    }
-}
-
-fn describe(expr: &Expr) -> &str {
-    match expr {
-        Expr::Call { function, .. } => function,
-        _ => "group",
     }
 }

@@ -106,4 +106,20 @@ impl Dialect for TundraDialect {
     fn supports_order_by_all(&self) -> bool {
         true
     }
+
+    fn supports_trailing_commas(&self) -> bool {
+        true
+    }
+
+    fn supports_from_first_select(&self) -> bool {
+        true
+    }
+
+    fn supports_select_wildcard_replace(&self) -> bool {
+        true
+    }
+
+    fn supports_select_wildcard_rename(&self) -> bool {
+        true
+    }
 }

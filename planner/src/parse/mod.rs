@@ -7,6 +7,7 @@ mod foreign;
 mod limits;
 mod operators;
 mod options;
+mod sugar;
 mod tokens;
 
 use crate::error::{Error, ErrorKind, Result};
@@ -177,6 +178,7 @@ fn parse_statements(sql: &str) -> Result<Vec<Parsed>> {
         .map_err(|error| Error::from_parser(error.into()))?;
     limits::check(&tokens)?;
     tokens::settle(&mut tokens, sql)?;
+    let tokens = sugar::plain(tokens)?;
     let mut parser =
         Parser::new(&TundraDialect).with_recursion_limit(PARSER_DEPTH).with_tokens_with_locations(tokens);
     let mut statements = Vec::new();
@@ -231,7 +233,7 @@ fn expect_word(parser: &mut Parser<'_>, word: &str) -> Result<()> {
 fn statement(parser: &mut Parser<'_>) -> Result<Syntax> {
     let span = parser.peek_token().span;
     match peek_word(parser).as_deref() {
-        Some("SELECT" | "WITH" | "VALUES") => return Ok(Syntax::Query(query(parser)?)),
+        Some("SELECT" | "WITH" | "VALUES" | "FROM") => return Ok(Syntax::Query(query(parser)?)),
         None if parser.peek_token_ref().token == Token::LParen => return Ok(Syntax::Query(query(parser)?)),
         Some("EXPLAIN") => {
             parser.next_token();
@@ -292,7 +294,7 @@ fn statement(parser: &mut Parser<'_>) -> Result<Syntax> {
         Some(
             word @ ("UPDATE" | "DELETE" | "MERGE" | "COPY" | "TRUNCATE" | "BEGIN" | "START" | "COMMIT"
             | "ROLLBACK" | "ANALYZE" | "VACUUM" | "PREPARE" | "EXECUTE" | "CALL" | "USE" | "ATTACH"
-            | "PIVOT" | "FROM" | "TABLE"),
+            | "PIVOT"),
         ) => return Err(Error::unsupported(word).at(span)),
         _ => {}
     }

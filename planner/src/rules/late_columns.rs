@@ -40,7 +40,7 @@ impl Rule for LateColumns {
 
 fn visit(mut plan: Logical, required: &ColumnSet, columns: &mut Columns) -> Logical {
     let mut below = match &plan {
-        Logical::Project { .. } | Logical::Aggregate { .. } => ColumnSet::new(),
+        Logical::Project { .. } | Logical::Aggregate { .. } | Logical::Expand { .. } => ColumnSet::new(),
         _ => required.clone(),
     };
     plan.exprs().into_iter().for_each(|expr| collect_columns(expr, &mut below));

@@ -21,7 +21,10 @@ impl Rule for Narrow {
 /// `held`: the rows go into a join, a sort or an exchange, where columns cost.
 fn narrow(mut plan: Logical, required: &ColumnSet, columns: &Columns, held: bool) -> Logical {
     let mut below = match &plan {
-        Logical::Project { .. } | Logical::Aggregate { .. } | Logical::Union { .. } => ColumnSet::new(),
+        Logical::Project { .. }
+        | Logical::Aggregate { .. }
+        | Logical::Expand { .. }
+        | Logical::Union { .. } => ColumnSet::new(),
         _ => required.clone(),
     };
     for expr in plan.exprs() {
@@ -34,7 +37,10 @@ fn narrow(mut plan: Logical, required: &ColumnSet, columns: &Columns, held: bool
         }
         return plan;
     }
-    let holds = matches!(plan, Logical::Join(_) | Logical::Sort { .. } | Logical::TopN { .. });
+    let holds = matches!(
+        plan,
+        Logical::Join(_) | Logical::Sort { .. } | Logical::TopN { .. } | Logical::TopOfGroups(_) | Logical::AsOf(_)
+    );
     for input in plan.inputs_mut() {
         *input = narrow(input.take(), &below, columns, holds);
     }

@@ -65,6 +65,26 @@ pub(crate) fn prune(mut plan: Logical, required: &ColumnSet, columns: &Columns) 
             }
             prune(*input, &below, columns).aggregate(groups, aggregates)
         }
+        Logical::AsOf(mut join) => {
+            join.carried.retain(|(id, _)| required.contains(id));
+            let mut below = required.clone();
+            let plan = Logical::AsOf(join);
+            plan.exprs().into_iter().for_each(|expr| collect_columns(expr, &mut below));
+            let Logical::AsOf(mut join) = plan else { return plan };
+            join.input = Box::new(prune(*join.input, &below, columns));
+            Logical::AsOf(join)
+        }
+        Logical::Expand { input, lists, columns: ids, merges } => {
+            let keep: Vec<bool> = ids.iter().map(|id| required.contains(id)).collect();
+            let kept = |list: Vec<Expr>| -> Vec<Expr> {
+                list.into_iter().zip(&keep).filter(|(_, keep)| **keep).map(|(expr, _)| expr).collect()
+            };
+            let lists: Vec<Vec<Expr>> = lists.into_iter().map(kept).collect();
+            let below = columns_of_all(lists.iter().flatten());
+            let input = Box::new(prune(*input, &below, columns));
+            let columns = ids.into_iter().filter(|id| required.contains(id)).collect();
+            Logical::Expand { input, lists, columns, merges }
+        }
         Logical::Union { inputs, columns: ids } => {
             let keep: Vec<bool> = ids.iter().map(|id| required.contains(id)).collect();
             let kept = |ids: Vec<u32>| -> Vec<u32> {

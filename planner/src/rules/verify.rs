@@ -55,6 +55,24 @@ fn operator(plan: &Logical, columns: &Columns) -> Result<(), String> {
             }
             Err(format!("column \"{}\" changed its type to {}", columns.name(*id), expr.data_type()))
         }),
+        Logical::Expand { lists, columns: ids, .. } => {
+            let same = |list: &Vec<Expr>| {
+                list.len() == ids.len()
+                    && list.iter().zip(ids).all(|(expr, id)| columns.data_type(*id) == expr.data_type())
+            };
+            if lists.iter().all(same) { Ok(()) } else { Err("a list of an expansion has other types".into()) }
+        }
+        Logical::AsOf(join) => {
+            let same = |(id, expr): &(u32, Expr)| columns.data_type(*id) == expr.data_type();
+            match join.carried.iter().all(same) {
+                true => booleans(std::slice::from_ref(&join.source)),
+                false => Err("what is carried has another type".into()),
+            }
+        }
+        Logical::Series(series) => match columns.data_type(series.column) == series.start.data_type() {
+            true => Ok(()),
+            false => Err("a series has another type than its start".into()),
+        },
         Logical::Union { inputs, columns: ids } => inputs.iter().try_for_each(|(input, given)| {
             let outputs = input.output_set();
             let same = given.len() == ids.len()

@@ -115,6 +115,58 @@ impl Merge<'_> {
                     && self.inputs(x, y)
                     && self.same_keys(a, b)
             }
+            (Logical::TopOfGroups(a), Logical::TopOfGroups(b)) => {
+                (a.limit, a.offset, a.ties) == (b.limit, b.offset, b.ties)
+                    && self.inputs(&mut a.input, &b.input)
+                    && a.groups.len() == b.groups.len()
+                    && a.groups.iter().zip(&b.groups).all(|(a, b)| self.same(a, b))
+                    && self.same_keys(&a.keys, &b.keys)
+            }
+            (Logical::AsOf(a), Logical::AsOf(b)) => {
+                a.required == b.required
+                    && self.inputs(&mut a.input, &b.input)
+                    && a.groups.len() == b.groups.len()
+                    && a.groups.iter().zip(&b.groups).all(|(a, b)| self.same(a, b))
+                    && self.same_keys(&a.keys, &b.keys)
+                    && self.same(&a.source, &b.source)
+                    && self.projections(&mut a.carried, &b.carried)
+            }
+            (Logical::Series(a), Logical::Series(b)) => {
+                if !self.inputs(&mut a.input, &b.input) {
+                    return false;
+                }
+                self.twins.insert(b.column, a.column);
+                a.inclusive == b.inclusive
+                    && self.same(&a.start, &b.start)
+                    && self.same(&a.stop, &b.stop)
+                    && self.same(&a.step, &b.step)
+            }
+            (
+                Logical::Expand { input: x, lists: a, columns: ids, merges },
+                Logical::Expand { input: y, lists: b, columns: others, merges: other_merges },
+            ) => {
+                if *merges != *other_merges || a.len() != b.len() || !self.inputs(x, y) {
+                    return false;
+                }
+                // Each column of `b` is one of `a`, or becomes one.
+                for (place, &other) in others.iter().enumerate() {
+                    let mut wanted: Vec<Expr> = b.iter().filter_map(|list| list.get(place).cloned()).collect();
+                    if wanted.len() != a.len() || wanted.iter().any(is_any_volatile) {
+                        return false;
+                    }
+                    wanted.iter_mut().for_each(|expr| rename(expr, self.twins));
+                    let twin = (0..ids.len()).find(|&own| {
+                        a.iter().zip(&wanted).all(|(list, expr)| list.get(own) == Some(expr))
+                    });
+                    let id = twin.map_or(other, |own| ids[own]);
+                    if twin.is_none() {
+                        ids.push(id);
+                        a.iter_mut().zip(wanted).for_each(|(list, expr)| list.push(expr));
+                    }
+                    self.twins.insert(other, id);
+                }
+                true
+            }
             (
                 Logical::Limit { input: x, limit, offset },
                 Logical::Limit { input: y, limit: other_limit, offset: other_offset },

@@ -173,7 +173,10 @@ impl Search {
     /// Notes the candidates of a plan of which `place` tells what is known from above; returns its hash.
     fn visit(&mut self, plan: &Logical, path: &mut Vec<usize>, place: Place) -> u64 {
         let mut below = match plan {
-            Logical::Project { .. } | Logical::Aggregate { .. } | Logical::Union { .. } => ColumnSet::new(),
+            Logical::Project { .. }
+            | Logical::Aggregate { .. }
+            | Logical::Expand { .. }
+            | Logical::Union { .. } => ColumnSet::new(),
             _ => place.required.clone(),
         };
         plan.exprs().into_iter().for_each(|expr| collect_columns(expr, &mut below));
@@ -197,7 +200,11 @@ impl Search {
             };
             let limited = match plan {
                 Logical::Limit { .. } => true,
-                Logical::Aggregate { .. } | Logical::Sort { .. } | Logical::TopN { .. } => false,
+                Logical::Aggregate { .. }
+                | Logical::Sort { .. }
+                | Logical::TopN { .. }
+                | Logical::TopOfGroups(_)
+                | Logical::AsOf(_) => false,
                 Logical::Join(join) => limited && (input == 1) == join.build_left,
                 _ => limited,
             };
@@ -234,6 +241,12 @@ fn hash_of(plan: &Logical, inputs: &[u64]) -> u64 {
         }
         Logical::Aggregate { groups, .. } => groups.len().hash(&mut hasher),
         Logical::TopN { limit, offset, .. } => (limit, offset).hash(&mut hasher),
+        Logical::TopOfGroups(top) => {
+            (top.groups.len(), top.limit, top.offset, top.ties).hash(&mut hasher);
+        }
+        Logical::AsOf(join) => (join.groups.len(), join.required).hash(&mut hasher),
+        Logical::Expand { lists, .. } => lists.len().hash(&mut hasher),
+        Logical::Series(series) => series.inclusive.hash(&mut hasher),
         Logical::Limit { limit, offset, .. } => (limit, offset).hash(&mut hasher),
         Logical::Shared { number, .. } | Logical::Reread { number, .. } => number.hash(&mut hasher),
         Logical::Project { .. } | Logical::Sort { .. } | Logical::Union { .. } | Logical::Exchange { .. } => {

@@ -27,6 +27,8 @@ pub(super) fn is_candidate(plan: &Logical) -> bool {
         | Logical::Aggregate { .. }
         | Logical::Filter { .. }
         | Logical::TopN { .. }
+        | Logical::TopOfGroups(_)
+        | Logical::AsOf(_)
         | Logical::Limit { .. }
         | Logical::Union { .. }
         | Logical::Exchange { .. } => true,
@@ -34,7 +36,10 @@ pub(super) fn is_candidate(plan: &Logical) -> bool {
             exprs.iter().any(|(_, expr)| !matches!(expr, Expr::Column { .. } | Expr::Literal(_)))
         }
         Logical::Scan(scan) => scan.predicate.iter().any(|expr| class(expr) > 1),
-        Logical::Sort { .. }
+        // Giving a row again is as cheap as keeping it.
+        Logical::Expand { .. }
+        | Logical::Series(_)
+        | Logical::Sort { .. }
         | Logical::Values { .. }
         | Logical::Foreign(_)
         | Logical::Shared { .. }
@@ -98,6 +103,9 @@ fn work(plan: &Logical, left: f64, estimator: &Estimator<'_>) -> f64 {
             (rows(input) * (10.0 + 5.0 * aggregates.len() as f64), 1.0)
         }
         Logical::Sort { input, .. } => (50.0 * rows(input), 1.0),
+        Logical::TopOfGroups(top) => (50.0 * rows(&top.input), 1.0),
+        Logical::AsOf(join) => (50.0 * rows(&join.input), 1.0),
+        Logical::Expand { .. } | Logical::Series(_) => (2.0 * values(plan, rows(plan)), 1.0),
         Logical::TopN { input, .. } => (5.0 * rows(input), 1.0),
         Logical::Exchange { input, .. } => (5.0 * values(input, rows(input)), 1.0),
         Logical::Values { .. }

@@ -13,7 +13,9 @@ use crate::expr::Expr;
 use crate::expression::Compiled;
 use crate::operator::{Operator, Sink, Source};
 use crate::operators::aggregate::Aggregate;
+use crate::operators::as_of::AsOf;
 use crate::operators::exchange::ExchangeSink;
+use crate::operators::expand::Expand;
 use crate::operators::filter::Filter;
 use crate::operators::filter_keys::FilterKeys;
 use crate::operators::hash_join::HashJoin;
@@ -27,8 +29,10 @@ use crate::operators::result::{ResultQueue, ResultSink};
 use crate::operators::scan::Scan;
 use crate::operators::scan::lookup::LookupJoin;
 use crate::operators::semi_join::{NotedKeys, SemiJoin};
+use crate::operators::series::Series;
 use crate::operators::sort::Sort;
 use crate::operators::top_n::TopN;
+use crate::operators::top_of_groups::TopOfGroups;
 use crate::operators::union::{Widen, common_shapes};
 use crate::operators::values::ValuesSource;
 use crate::operators::wanted_rows::WantedRows;
@@ -264,6 +268,30 @@ impl Lowering<'_> {
                 }
                 let (source, sink) = (shared.source(&columns), shared.sink);
                 self.open(source, &node, vec![After::Sink(sink)])
+            }
+            Plan::Expand { input, lists } => {
+                let stream = self.lower(input)?;
+                let operator = Expand::new(lists, &stream.shapes)?;
+                stream.through(Arc::new(operator), &node)
+            }
+            Plan::Series(series) => {
+                let stream = self.lower(&series.input)?;
+                let operator = Series::new(series, &stream.shapes, settings.batch_rows)?;
+                stream.through(Arc::new(operator), &node)
+            }
+            Plan::TopOfGroups(top) => {
+                let stream = self.lower(&top.input)?;
+                let operator = TopOfGroups::new(top, &stream.shapes)?;
+                let parts = Sort::new(&operator.order(), &stream.shapes, &node.query)?;
+                let sorted = self.break_at(stream, parts.sink, parts.source, &node);
+                sorted.through(Arc::new(operator), &node)
+            }
+            Plan::AsOf(join) => {
+                let stream = self.lower(&join.input)?;
+                let operator = AsOf::new(join, &stream.shapes)?;
+                let parts = Sort::new(&operator.order(), &stream.shapes, &node.query)?;
+                let sorted = self.break_at(stream, parts.sink, parts.source, &node);
+                sorted.through(Arc::new(operator), &node)
             }
             Plan::Exchange { .. } => {
                 return Err(crate::Error::Internal("an exchange is left in a fragment".into()));

@@ -99,6 +99,10 @@ fn name(plan: &Plan, names: &mut Vec<String>) {
         Plan::Shared { .. } => "Shared".into(),
         Plan::HashJoin(_) => "HashJoin".into(),
         Plan::Union { .. } => "Union".into(),
+        Plan::Expand { .. } => "Expand".into(),
+        Plan::Series(_) => "Series".into(),
+        Plan::TopOfGroups(_) => "TopOfGroups".into(),
+        Plan::AsOf(_) => "AsOf".into(),
     });
     for input in plan.inputs() {
         name(input, names);

@@ -1,0 +1,107 @@
+//! Table functions: `generate_series(start, stop [, step])` and `range`, over integers and timestamps.
+
+use super::expression::{Bound, Context};
+use super::from::Source;
+use super::query::refuse_if;
+use super::scope::{Relation, Scope, ScopeColumn};
+use super::subquery::attach;
+use super::Binder;
+use crate::error::{Error, Result};
+use crate::logical::{Logical, Series};
+use columnar::types::TimeUnit;
+use columnar::{DataType, Value};
+use exec::Expr;
+use sqlparser::ast::{self, FunctionArg, FunctionArgExpr, Spanned};
+use sqlparser::tokenizer::Span;
+
+/// A call in `FROM`.
+pub(super) struct TableCall<'q> {
+    pub(super) name: &'q ast::ObjectName,
+    pub(super) args: &'q [FunctionArg],
+    pub(super) with_ordinality: bool,
+    pub(super) alias: Option<&'q ast::TableAlias>,
+    pub(super) span: Span,
+}
+
+impl Binder<'_> {
+    /// The rows of a table function, whose arguments may name columns of `scope`.
+    pub(super) fn table_function(&mut self, call: &TableCall<'_>, scope: &Scope<'_>) -> Result<Source> {
+        let TableCall { alias, span, .. } = *call;
+        let name = call.name.to_string().to_lowercase();
+        let inclusive = match name.as_str() {
+            "generate_series" => true,
+            "range" => false,
+            _ => return Err(Error::unsupported(format!("the table function {}", call.name)).at(span)),
+        };
+        refuse_if(call.with_ordinality, "WITH ORDINALITY", span)?;
+        let mut context = Context::new(scope, if inclusive { "generate_series" } else { "range" });
+        let mut args = Vec::with_capacity(call.args.len());
+        for arg in call.args {
+            let FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) = arg else {
+                return Err(Error::unsupported(format!("the argument {arg}")).at(span));
+            };
+            args.push(self.bind(expr, &mut context)?);
+        }
+        let integer = |value: i32| Bound::typed(Expr::Literal(Value::int32(value)), span);
+        let mut args = args.into_iter();
+        let (start, stop, step) = match (args.next(), args.next(), args.next(), args.next()) {
+            (Some(stop), None, None, None) => (integer(0), stop, None),
+            (Some(start), Some(stop), step, None) => (start, stop, step),
+            _ => return Err(Error::value(format!("{name} takes a start, a stop and a step")).at(span)),
+        };
+        let types = [Some(&start), Some(&stop), step.as_ref()].map(|bound| bound.map(Bound::data_type));
+        let data_type = series_type(&types, inclusive).ok_or_else(|| {
+            let types = types.iter().flatten().map(DataType::to_string).collect::<Vec<_>>().join(", ");
+            Error::value(format!("there is no {name}({types})"))
+                .at(span)
+                .hint("it takes integers, or dates or timestamps with an interval")
+        })?;
+        let moments = !data_type.is_integer();
+        let step = match step {
+            Some(step) => step,
+            None if moments => {
+                return Err(Error::value(format!("{name} over timestamps takes an interval as a step")).at(span));
+            }
+            None => integer(1),
+        };
+        let step = self.coerce(step, if moments { DataType::Interval } else { data_type })?;
+        let (start, stop) = (self.cast(start, data_type, false)?, self.cast(stop, data_type, false)?);
+        let input = Box::new(attach(Logical::one_row(), context.pending));
+        let column_name = match alias {
+            Some(alias) if alias.columns.len() > 1 => {
+                let extra = &alias.columns[1].name;
+                let message = format!("\"{}\" has one column, more are named", alias.name.value);
+                return Err(Error::name(message).at(extra.span));
+            }
+            Some(alias) if !alias.columns.is_empty() => alias.columns[0].name.value.clone(),
+            Some(alias) => alias.name.value.clone(),
+            None => name.clone(),
+        };
+        let column = self.columns.add(&column_name, data_type);
+        let plan = Logical::Series(Series { input, column, start, stop, step, inclusive });
+        let columns = vec![ScopeColumn { name: column_name, id: column, qualified_only: false }];
+        let name = alias.map_or(name, |alias| alias.name.value.clone());
+        Ok((plan, vec![Relation { schema: None, name: Some(name), columns }]))
+    }
+}
+
+/// The type of a series by the types of its start, stop and step; nothing is told of literals that are open.
+fn series_type(types: &[Option<DataType>; 3], inclusive: bool) -> Option<DataType> {
+    let known = || types.iter().flatten().filter(|data_type| **data_type != DataType::Null);
+    if known().all(|data_type| data_type.is_integer()) {
+        // `generate_series` of INTEGER is INTEGER, as in PostgreSQL; `range` is always BIGINT, as in DuckDB.
+        let is_small = known().all(|data_type| *data_type != DataType::Int64);
+        return Some(if inclusive && is_small { DataType::Int32 } else { DataType::Int64 });
+    }
+    let [start, stop, step] = types;
+    let mut zone = false;
+    for bound in [start, stop].into_iter().flatten() {
+        match bound {
+            DataType::Date | DataType::Null => {}
+            DataType::Timestamp { zone: own, .. } => zone |= own,
+            _ => return None,
+        }
+    }
+    let steps = matches!(step, None | Some(DataType::Interval | DataType::Null));
+    steps.then_some(DataType::Timestamp { unit: TimeUnit::Microsecond, zone })
+}
