@@ -57,6 +57,7 @@ impl Dependencies {
             | Logical::Limit { input, .. }
             | Logical::Exchange { input, .. }
             | Logical::Shared { input, .. } => self.collect(input),
+            Logical::Window(window) => self.collect(&window.input),
             // Rows of several inputs: what holds in each need not hold in all.
             Logical::Union { .. } | Logical::Values { .. } | Logical::Foreign(_) | Logical::Reread { .. } => {
             }
@@ -122,6 +123,7 @@ pub(crate) fn names_rows(plan: &Logical, columns: &ColumnSet) -> bool {
         | Logical::Sort { input, .. }
         | Logical::TopN { input, .. }
         | Logical::Limit { input, .. } => names_rows(input, columns),
+        Logical::Window(window) => names_rows(&window.input, columns),
         Logical::Project { input, exprs } => {
             let passed = exprs.iter().filter_map(|(id, expr)| match expr {
                 Expr::Column { id: source, .. } if columns.contains(id) => Some(*source),

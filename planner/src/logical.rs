@@ -8,7 +8,7 @@ use crate::catalog::Table;
 use crate::estimate::Estimate;
 use crate::statement::RemoteQuery;
 use columnar::{DataType, Value};
-use exec::plan::AggregateFunction;
+use exec::plan::{AggregateFunction, WindowFrame, WindowFunction};
 use exec::{CompareOp, Expr};
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
@@ -123,6 +123,8 @@ pub(crate) enum Logical {
         columns: Vec<(u32, ColumnId)>,
         estimate: Arc<Estimate>,
     },
+    /// The rows of the input, with values that hang on rows around them.
+    Window(Window),
 }
 
 /// Rows that another engine gives.
@@ -215,6 +217,50 @@ pub(crate) struct AggregateCall {
     pub(crate) arg: Option<Expr>,
     pub(crate) filter: Option<Expr>,
     pub(crate) data_type: DataType,
+}
+
+/// Calls over the same partitions in the same order.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Window {
+    pub(crate) input: Box<Logical>,
+    /// Columns of the input; nulls are alike.
+    pub(crate) partition: Vec<Expr>,
+    /// By columns of the input.
+    pub(crate) order: Vec<SortKey>,
+    pub(crate) calls: Vec<(ColumnId, WindowCall)>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct WindowCall {
+    pub(crate) function: WindowFunction,
+    /// Columns of the input; after the first also literals.
+    pub(crate) args: Vec<Expr>,
+    pub(crate) ignore_nulls: bool,
+    /// Its key is a column of the input.
+    pub(crate) frame: WindowFrame,
+    pub(crate) data_type: DataType,
+}
+
+impl Window {
+    /// The columns by which rows are of one partition, as far as they are bare columns.
+    pub(crate) fn partition_columns(&self) -> ColumnSet {
+        let column = |expr: &Expr| match expr {
+            Expr::Column { id, .. } => Some(*id),
+            _ => None,
+        };
+        self.partition.iter().filter_map(column).collect()
+    }
+
+    pub(crate) fn exprs(&self) -> impl Iterator<Item = &Expr> {
+        let of_calls = self.calls.iter().flat_map(|(_, call)| call.args.iter().chain(&call.frame.key));
+        self.partition.iter().chain(self.order.iter().map(|key| &key.expr)).chain(of_calls)
+    }
+
+    pub(crate) fn exprs_mut(&mut self) -> impl Iterator<Item = &mut Expr> {
+        let of_calls =
+            self.calls.iter_mut().flat_map(|(_, call)| call.args.iter_mut().chain(&mut call.frame.key));
+        self.partition.iter_mut().chain(self.order.iter_mut().map(|key| &mut key.expr)).chain(of_calls)
+    }
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -310,6 +356,11 @@ impl Logical {
             Logical::Aggregate { groups, aggregates, .. } => {
                 groups.iter().map(|&(id, _)| id).chain(aggregates.iter().map(|&(id, _)| id)).collect()
             }
+            Logical::Window(window) => {
+                let mut outputs = window.input.outputs();
+                outputs.extend(window.calls.iter().map(|&(id, _)| id));
+                outputs
+            }
         }
     }
 
@@ -330,6 +381,7 @@ impl Logical {
             | Logical::Limit { input, .. }
             | Logical::Exchange { input, .. }
             | Logical::Shared { input, .. } => vec![input],
+            Logical::Window(window) => vec![&window.input],
             Logical::Join(join) => vec![&join.left, &join.right],
             Logical::Union { inputs, .. } => inputs.iter().map(|(input, _)| input).collect(),
         }
@@ -348,6 +400,7 @@ impl Logical {
             | Logical::Limit { input, .. }
             | Logical::Exchange { input, .. }
             | Logical::Shared { input, .. } => vec![input],
+            Logical::Window(window) => vec![&mut window.input],
             Logical::Join(join) => vec![&mut join.left, &mut join.right],
             Logical::Union { inputs, .. } => inputs.iter_mut().map(|(input, _)| input).collect(),
         }
@@ -368,6 +421,7 @@ impl Logical {
             Logical::Sort { keys, .. } | Logical::TopN { keys, .. } => {
                 keys.iter().map(|key| &key.expr).collect()
             }
+            Logical::Window(window) => window.exprs().collect(),
             Logical::Exchange { routing: Routing::Hash(keys), .. } => keys.iter().collect(),
             Logical::Exchange { routing: Routing::Ranges { key, .. }, .. } => vec![key],
             Logical::Values { .. }
@@ -396,6 +450,7 @@ impl Logical {
             Logical::Sort { keys, .. } | Logical::TopN { keys, .. } => {
                 keys.iter_mut().map(|key| &mut key.expr).collect()
             }
+            Logical::Window(window) => window.exprs_mut().collect(),
             Logical::Exchange { routing: Routing::Hash(keys), .. } => keys.iter_mut().collect(),
             Logical::Exchange { routing: Routing::Ranges { key, .. }, .. } => vec![key],
             Logical::Values { .. }
@@ -466,6 +521,7 @@ impl Logical {
                 groups.iter_mut().for_each(|(id, _)| fresh(id));
                 aggregates.iter_mut().for_each(|(id, _)| fresh(id));
             }
+            Logical::Window(window) => window.calls.iter_mut().for_each(|(id, _)| fresh(id)),
             Logical::Union { columns, inputs } => {
                 columns.iter_mut().for_each(&mut fresh);
                 inputs.iter_mut().flat_map(|(_, given)| given).for_each(fresh);

@@ -94,6 +94,7 @@ impl Pushed {
             | Logical::Sort { input, .. }
             | Logical::TopN { input, .. }
             | Logical::Limit { input, .. } => Pushed::of(input).min(Pushed::Partly),
+            Logical::Window(window) => Pushed::of(&window.input).min(Pushed::Partly),
             _ => Pushed::Scans,
         }
     }
@@ -141,7 +142,7 @@ pub(crate) fn outline(plan: &Logical, columns: &Columns) -> Outline {
                 takes();
                 aggregates = true;
             }
-            Logical::Sort { .. } | Logical::TopN { .. } => takes(),
+            Logical::Sort { .. } | Logical::TopN { .. } | Logical::Window(_) => takes(),
             _ => {}
         }
         pending.extend(plan.inputs());

@@ -1,15 +1,18 @@
 //! The distributed logical plan to what `exec` runs: ids of columns become positions, joins get a probe
 //! and a build side, and the plan is cut into fragments where its rows change shards.
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::estimate::Estimator;
 use crate::explain;
-use crate::logical::{ColumnId, ColumnSet, Columns, Join, JoinKind, Logical, Routing, SortKey, equality};
+use crate::logical::{
+    ColumnId, ColumnSet, Columns, Join, JoinKind, Logical, Routing, SortKey, Window, equality,
+};
 use crate::proven::Proven;
 use crate::statement::{FragmentNotes, OperatorNote, PlannerOptions, RemoteQuery};
 use columnar::{DataType, Value};
 use exec::plan::{
     Aggregate, Fragment, FragmentPlacement, HashJoin, JoinKey, JoinKind as Physical, Plan, Scan, TableRef,
+    WindowCall, WindowFrame,
 };
 use exec::{CompareOp, Expr};
 use std::collections::HashMap;
@@ -41,6 +44,7 @@ pub(crate) fn lower(
         columns,
         estimator,
         shards: options.shards,
+        version: options.version,
         proven: (options.version >= PROVEN_SINCE).then(|| Proven::of(plan)),
         fragments: Vec::new(),
         notes: Vec::new(),
@@ -76,6 +80,8 @@ struct Lowering<'a> {
     columns: &'a Columns,
     estimator: &'a Estimator<'a>,
     shards: usize,
+    /// The version of plans that all shards understand.
+    version: u16,
     /// Where plans may say what holds of rows that are sent.
     proven: Option<Proven>,
     fragments: Vec<Fragment>,
@@ -120,6 +126,15 @@ fn resolve(expr: &Expr, positions: &Positions) -> Result<Expr> {
         None => Ok(resolved),
         Some(id) => Err(Error::internal(format!("no input gives column {id} of {expr:?}"))),
     }
+}
+
+/// Refuses what plans have from version 2 on where some shards may not know of it.
+fn needs_version_2(version: u16, what: &str) -> Result<()> {
+    if version >= 2 {
+        return Ok(());
+    }
+    let message = format!("{what} need version 2 of the cluster, which has version {version}");
+    Err(Error::new(ErrorKind::Unsupported, message).hint("raise it with tundra admin upgrade"))
 }
 
 impl Lowering<'_> {
@@ -204,6 +219,13 @@ impl Lowering<'_> {
                 }
                 let input = Box::new(input);
                 (Plan::Aggregate { input, groups: keys, aggregates: calls }, plan.outputs())
+            }
+            Logical::Window(window) => {
+                needs_version_2(self.version, "window functions")?;
+                let (input, mut outputs) = self.operator(&window.input, depth)?;
+                let window_plan = physical_window(window, input, &outputs)?;
+                outputs.extend(window.calls.iter().map(|&(id, _)| id));
+                (Plan::Window(window_plan), outputs)
             }
             Logical::Sort { input, keys } => {
                 let (input, outputs) = self.operator(input, depth)?;
@@ -381,6 +403,28 @@ fn is_true(test: Expr) -> Expr {
         | Expr::IsNull { .. } => test,
         _ => Expr::compare(CompareOp::IsNotDistinctFrom, test, Expr::Literal(Value::boolean(true))),
     }
+}
+
+/// The window over an input that gives `outputs`.
+fn physical_window(window: &Window, input: Plan, outputs: &[ColumnId]) -> Result<exec::plan::Window> {
+    let positions = positions_of(outputs);
+    let all = |exprs: &[Expr]| exprs.iter().map(|expr| resolve(expr, &positions)).collect::<Result<Vec<_>>>();
+    let calls = window.calls.iter().map(|(_, call)| {
+        let key = call.frame.key.as_ref().map(|key| resolve(key, &positions)).transpose()?;
+        Ok(WindowCall {
+            function: call.function,
+            args: all(&call.args)?,
+            ignore_nulls: call.ignore_nulls,
+            frame: WindowFrame { key, ..call.frame.clone() },
+            data_type: call.data_type,
+        })
+    });
+    Ok(exec::plan::Window {
+        partition: all(&window.partition)?,
+        order: sort_keys(&window.order, outputs)?,
+        calls: calls.collect::<Result<_>>()?,
+        input: Box::new(input),
+    })
 }
 
 fn sort_keys(keys: &[SortKey], outputs: &[ColumnId]) -> Result<Vec<exec::plan::SortKey>> {

@@ -92,7 +92,7 @@ fn walk(plan: &Plan, rows: &mut impl Iterator<Item = f64>, view: &View, predicte
             first * cost::PROBED + built * cost::BUILT + out * cost::JOINED
         }
         Plan::Aggregate { .. } => first * cost::AGGREGATED + out * cost::GROUPED,
-        Plan::Sort { .. } => first * first.max(2.0).log2() * cost::SORTED,
+        Plan::Sort { .. } | Plan::Window(_) => first * first.max(2.0).log2() * cost::SORTED,
         Plan::TopN { .. } => first * cost::RANKED,
         _ => out * cost::PASSED,
     };

@@ -1,7 +1,8 @@
 //! Scalar expressions: names to columns, operators and literals to types.
 
-use super::scope::{Scope, span_of};
+use super::scope::{Scope, same_name, span_of};
 use super::subquery::Pending;
+use super::window::Windows;
 use super::{Binder, aggregate::Aggregation, types};
 use crate::error::{Error, Result};
 use columnar::{DataType, Scalar, Value, types::DECIMAL_MAX_PRECISION};
@@ -19,6 +20,10 @@ pub(crate) struct Context<'s> {
     pub(crate) pending: Vec<Pending>,
     /// Present where aggregates may stand.
     pub(crate) aggregation: Option<Aggregation>,
+    /// Present where window functions may stand.
+    pub(crate) windows: Option<Windows>,
+    /// What names mean that no column has.
+    pub(crate) aliases: Vec<(String, Expr)>,
     /// The clause, for messages.
     pub(crate) clause: &'static str,
     /// A null here keeps no row, just as false does.
@@ -28,7 +33,25 @@ pub(crate) struct Context<'s> {
 
 impl<'s> Context<'s> {
     pub(crate) fn new(scope: &'s Scope<'s>, clause: &'static str) -> Context<'s> {
-        Context { scope, pending: Vec::new(), aggregation: None, clause, null_is_false: false, depth: 0 }
+        Context {
+            scope,
+            pending: Vec::new(),
+            aggregation: None,
+            windows: None,
+            aliases: Vec::new(),
+            clause,
+            null_is_false: false,
+            depth: 0,
+        }
+    }
+}
+
+impl Context<'_> {
+    /// What a name means that no column has.
+    fn alias(&self, parts: &[ast::Ident]) -> Option<Expr> {
+        let [name] = parts else { return None };
+        let known = self.aliases.iter().find(|(alias, _)| same_name(alias, &name.value));
+        known.map(|(_, expr)| expr.clone())
     }
 }
 
@@ -235,6 +258,7 @@ impl Binder<'_> {
         let span = span_of(parts);
         match context.scope.resolve(parts) {
             Ok(id) => Ok(Bound::typed(self.columns.reference(id), span)),
+            Err(_) if let Some(expr) = context.alias(parts) => Ok(Bound::typed(expr, span)),
             Err(error) => match self.caller_named(parts) {
                 Some(user) => Ok(Bound::typed(Expr::Literal(Value::varchar(&user)), span)),
                 None if self.hides_columns => Err(Error { hint: None, ..error.at(span) }),

@@ -3,6 +3,7 @@
 pub(crate) mod access;
 pub(crate) mod aggregate;
 pub(crate) mod expression;
+mod frame;
 mod from;
 mod policies;
 mod query;
@@ -10,6 +11,7 @@ mod scope;
 mod select;
 mod subquery;
 pub(crate) mod types;
+mod window;
 
 use crate::catalog::{Catalog, Table};
 use crate::error::{Error, ErrorKind, Result};

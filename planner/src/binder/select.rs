@@ -5,6 +5,7 @@ use super::expression::{Context, text_of};
 use super::query::{ordinal, refuse_if, sort_key};
 use super::scope::{Scope, same_name};
 use super::subquery::{Pending, attach};
+use super::window::Windows;
 use super::{Binder, BoundQuery, OutputColumn};
 use crate::error::{Error, Result};
 use crate::logical::{ColumnId, ColumnSet, JoinKind, Logical, SortKey, conjuncts};
@@ -55,6 +56,7 @@ impl Binder<'_> {
         // What may hold aggregates is bound before the aggregate below it is made.
         let mut context = Context::new(&scope, "SELECT");
         context.aggregation = Some(Aggregation::default());
+        context.windows = Some(Windows::named(&select.named_window)?);
         let mut items = Vec::with_capacity(listed.len());
         for (position, item) in listed.iter().enumerate() {
             items.push(match item {
@@ -79,8 +81,19 @@ impl Binder<'_> {
         let having = match &select.having {
             Some(having) => {
                 (context.clause, context.null_is_false) = ("HAVING", true);
+                let windows = context.windows.take();
                 let condition = self.condition(having, &mut context)?;
-                context.null_is_false = false;
+                (context.null_is_false, context.windows) = (false, windows);
+                Some(condition)
+            }
+            None => None,
+        };
+        let qualify = match &select.qualify {
+            Some(qualify) => {
+                (context.clause, context.null_is_false) = ("QUALIFY", true);
+                context.aliases = items.iter().map(|item| (item.name.clone(), item.expr.clone())).collect();
+                let condition = self.condition(qualify, &mut context)?;
+                (context.null_is_false, context.aliases) = (false, Vec::new());
                 Some(condition)
             }
             None => None,
@@ -99,9 +112,9 @@ impl Binder<'_> {
             keys.push(sort_key(expr, key));
         }
 
-        let Context { pending, aggregation, .. } = context;
-        let aggregation = aggregation.unwrap_or_default();
-        let mut having = having;
+        let Context { pending, aggregation, windows, .. } = context;
+        let (aggregation, mut windows) = (aggregation.unwrap_or_default(), windows.unwrap_or_default());
+        let (mut having, mut qualify) = (having, qualify);
         let mut pending = pending;
         if grouped || !aggregation.calls.is_empty() || having.is_some() {
             let below = plan.output_set();
@@ -120,7 +133,8 @@ impl Binder<'_> {
             for item in &mut items {
                 above(&mut item.expr)?;
             }
-            having.iter_mut().try_for_each(&mut above)?;
+            having.iter_mut().chain(&mut qualify).try_for_each(&mut above)?;
+            windows.exprs_mut().try_for_each(&mut above)?;
             keys.iter_mut().try_for_each(|key| above(&mut key.expr))?;
             pending.iter_mut().flat_map(|join| &mut join.on).try_for_each(&mut above)?;
             plan = plan.aggregate(groups.clone(), aggregation.calls);
@@ -135,10 +149,17 @@ impl Binder<'_> {
                 }
             }
         }
-        match having {
-            Some(having) => plan = filter(plan, having, pending),
-            None => plan = attach(plan, pending),
-        }
+        // Subqueries that are compared with a window's values are joined above it, others below.
+        let (below, above) = windows.split(pending);
+        plan = match having {
+            Some(having) => filter(plan, having, below),
+            None => attach(plan, below),
+        };
+        plan = self.over_windows(plan, windows);
+        plan = match qualify {
+            Some(qualify) => filter(plan, qualify, above),
+            None => attach(plan, above),
+        };
         self.finish(plan, items, distinct, keys, select.select_token.0.span)
     }
 
@@ -386,8 +407,6 @@ fn refuse_clauses(select: &ast::Select) -> Result<()> {
     refuse_if(!select.cluster_by.is_empty(), "CLUSTER BY", span)?;
     refuse_if(!select.distribute_by.is_empty(), "DISTRIBUTE BY", span)?;
     refuse_if(!select.sort_by.is_empty(), "SORT BY", span)?;
-    refuse_if(!select.named_window.is_empty(), "WINDOW", span)?;
-    refuse_if(select.qualify.is_some(), "QUALIFY", span)?;
     refuse_if(select.value_table_mode.is_some(), "SELECT AS VALUE", span)
 }
 
@@ -424,6 +443,7 @@ fn name_of(expr: &ast::Expr) -> String {
         {
             name_of(expr)
         }
+        ast::Expr::Function(ast::Function { over: Some(_), name, .. }) => name.to_string().to_lowercase(),
         ast::Expr::Function(call) => {
             let text = call.to_string();
             if text.len() <= 60 { text.to_lowercase() } else { call.name.to_string().to_lowercase() }

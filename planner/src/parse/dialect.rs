@@ -86,4 +86,8 @@ impl Dialect for TundraDialect {
     fn supports_order_by_all(&self) -> bool {
         true
     }
+
+    fn supports_window_function_null_treatment_arg(&self) -> bool {
+        true
+    }
 }

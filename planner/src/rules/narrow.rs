@@ -34,11 +34,14 @@ fn narrow(mut plan: Logical, required: &ColumnSet, columns: &Columns, held: bool
         }
         return plan;
     }
-    let holds = matches!(plan, Logical::Join(_) | Logical::Sort { .. } | Logical::TopN { .. });
+    let holds = matches!(
+        plan,
+        Logical::Join(_) | Logical::Sort { .. } | Logical::TopN { .. } | Logical::Window(_)
+    );
     for input in plan.inputs_mut() {
         *input = narrow(input.take(), &below, columns, holds);
     }
-    let drops = matches!(plan, Logical::Join(_) | Logical::Filter { .. });
+    let drops = matches!(plan, Logical::Join(_) | Logical::Filter { .. } | Logical::Window(_));
     let outputs = plan.outputs();
     let kept: Vec<ColumnId> = outputs.iter().copied().filter(|id| required.contains(id)).collect();
     if held && drops && kept.len() < outputs.len() { exactly(plan, &kept, columns) } else { plan }

@@ -34,6 +34,7 @@ fn convert(plan: &mut Logical, required: &ColumnSet, shards: usize) {
         | Logical::Join(_)
         | Logical::Sort { .. }
         | Logical::TopN { .. }
+        | Logical::Window(_)
         | Logical::Limit { .. } => Some(used(plan, required.clone())),
         // All that the inputs give.
         _ => None,

@@ -103,6 +103,25 @@ impl Merge<'_> {
                 }
                 true
             }
+            (Logical::Window(a), Logical::Window(b)) => {
+                let alike = self.inputs(&mut a.input, &b.input)
+                    && a.partition.len() == b.partition.len()
+                    && a.partition.iter().zip(&b.partition).all(|(a, b)| self.same(a, b))
+                    && self.same_keys(&a.order, &b.order);
+                if !alike {
+                    return false;
+                }
+                for (id, call) in &b.calls {
+                    let mut call = call.clone();
+                    call.args.iter_mut().chain(&mut call.frame.key).for_each(|expr| rename(expr, self.twins));
+                    let twin = a.calls.iter().find(|(_, own)| *own == call).map(|(twin, _)| *twin);
+                    self.twins.insert(*id, twin.unwrap_or(*id));
+                    if twin.is_none() {
+                        a.calls.push((*id, call));
+                    }
+                }
+                true
+            }
             (Logical::Sort { input: x, keys: a }, Logical::Sort { input: y, keys: b }) => {
                 self.inputs(x, y) && self.same_keys(a, b)
             }

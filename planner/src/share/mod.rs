@@ -197,7 +197,10 @@ impl Search {
             };
             let limited = match plan {
                 Logical::Limit { .. } => true,
-                Logical::Aggregate { .. } | Logical::Sort { .. } | Logical::TopN { .. } => false,
+                Logical::Aggregate { .. }
+                | Logical::Sort { .. }
+                | Logical::TopN { .. }
+                | Logical::Window(_) => false,
                 Logical::Join(join) => limited && (input == 1) == join.build_left,
                 _ => limited,
             };
@@ -233,6 +236,9 @@ fn hash_of(plan: &Logical, inputs: &[u64]) -> u64 {
             (std::mem::discriminant(&join.kind), join.on.len()).hash(&mut hasher);
         }
         Logical::Aggregate { groups, .. } => groups.len().hash(&mut hasher),
+        Logical::Window(window) => {
+            (window.partition.len(), window.order.len()).hash(&mut hasher);
+        }
         Logical::TopN { limit, offset, .. } => (limit, offset).hash(&mut hasher),
         Logical::Limit { limit, offset, .. } => (limit, offset).hash(&mut hasher),
         Logical::Shared { number, .. } | Logical::Reread { number, .. } => number.hash(&mut hasher),

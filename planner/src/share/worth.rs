@@ -29,6 +29,7 @@ pub(super) fn is_candidate(plan: &Logical) -> bool {
         | Logical::TopN { .. }
         | Logical::Limit { .. }
         | Logical::Union { .. }
+        | Logical::Window(_)
         | Logical::Exchange { .. } => true,
         Logical::Project { exprs, .. } => {
             exprs.iter().any(|(_, expr)| !matches!(expr, Expr::Column { .. } | Expr::Literal(_)))
@@ -99,6 +100,9 @@ fn work(plan: &Logical, left: f64, estimator: &Estimator<'_>) -> f64 {
         }
         Logical::Sort { input, .. } => (50.0 * rows(input), 1.0),
         Logical::TopN { input, .. } => (5.0 * rows(input), 1.0),
+        Logical::Window(window) => {
+            (rows(&window.input) * (80.0 + 20.0 * window.calls.len() as f64), 1.0)
+        }
         Logical::Exchange { input, .. } => (5.0 * values(input, rows(input)), 1.0),
         Logical::Values { .. }
         | Logical::Foreign(_)

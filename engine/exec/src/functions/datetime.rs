@@ -535,6 +535,14 @@ fn name_of(args: &Arguments, field: Field, names: &[&str]) -> Result<Vector> {
     })
 }
 
+/// A day, as the number of days since 1970-01-01, moved by months: past the end of a month it falls on its last day.
+pub(crate) fn add_months(days: i64, months: i64) -> i64 {
+    let (year, month, day) = civil_from_days(days);
+    let months = year * 12 + i64::from(month) - 1 + months;
+    let (year, month) = (months.div_euclid(12), months.rem_euclid(12) as u32 + 1);
+    days_from_civil(year, month, day.min(days_in_month(year, month)))
+}
+
 /// A moment moved by an interval: months first (a day past the month's end falls on its last), then days,
 /// then the clock.
 fn move_moment(
@@ -548,10 +556,7 @@ fn move_moment(
     args.map_integers(data_type, |row| {
         let (mut moment, span) = (moments[row], spans[row]);
         if span.months != 0 {
-            let (year, month, day) = civil_from_days(moment.days);
-            let months = year * 12 + i64::from(month) - 1 + sign * i64::from(span.months);
-            let (year, month) = (months.div_euclid(12), months.rem_euclid(12) as u32 + 1);
-            moment.days = days_from_civil(year, month, day.min(days_in_month(year, month)));
+            moment.days = add_months(moment.days, sign * i64::from(span.months));
         }
         moment.days += sign * i64::from(span.days);
         let nanos = i128::from(moment.nanos) + i128::from(sign) * i128::from(span.micros) * 1_000;

@@ -13,6 +13,7 @@ mod table;
 mod tests;
 mod text;
 
+pub(crate) use datetime::add_months;
 use crate::Error;
 use crate::expression::cast_to_physical;
 use crate::expression::node::{Input, Node, Operation, bounded_shape, plain_shape};

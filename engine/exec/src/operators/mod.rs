@@ -20,6 +20,7 @@ pub mod top_n;
 pub mod union;
 pub mod values;
 pub mod wanted_rows;
+pub mod window;
 
 #[cfg(test)]
 pub(crate) mod testing;

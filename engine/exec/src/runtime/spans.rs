@@ -99,6 +99,7 @@ fn name(plan: &Plan, names: &mut Vec<String>) {
         Plan::Shared { .. } => "Shared".into(),
         Plan::HashJoin(_) => "HashJoin".into(),
         Plan::Union { .. } => "Union".into(),
+        Plan::Window(_) => "Window".into(),
     });
     for input in plan.inputs() {
         name(input, names);
