@@ -258,11 +258,11 @@ impl Binder<'_> {
         let span = span_of(parts);
         match context.scope.resolve(parts) {
             Ok(id) => Ok(Bound::typed(self.columns.reference(id), span)),
-            Err(_) if let Some(expr) = context.alias(parts) => Ok(Bound::typed(expr, span)),
-            Err(error) => match self.caller_named(parts) {
-                Some(user) => Ok(Bound::typed(Expr::Literal(Value::varchar(&user)), span)),
-                None if self.hides_columns => Err(Error { hint: None, ..error.at(span) }),
-                None => Err(error.at(span)),
+            Err(error) => match (context.alias(parts), self.caller_named(parts)) {
+                (Some(expr), _) => Ok(Bound::typed(expr, span)),
+                (_, Some(user)) => Ok(Bound::typed(Expr::Literal(Value::varchar(&user)), span)),
+                _ if self.hides_columns => Err(Error { hint: None, ..error.at(span) }),
+                _ => Err(error.at(span)),
             },
         }
     }

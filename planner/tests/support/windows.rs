@@ -152,7 +152,7 @@ impl Partition<'_> {
                 let (Some(key), [order]) = (&frame.key, self.order) else { return Err("a range has no key".into()) };
                 let (own, other) = (eval(key, &self.rows[at])?, eval(key, &self.rows[row])?);
                 match (is_null(&own), is_null(&other)) {
-                    (true, other) => return Ok(other || (order.nulls_first != start)),
+                    (true, other) => return Ok(other || order.nulls_first == start),
                     (_, true) => return Ok(order.nulls_first != start),
                     _ => {}
                 }

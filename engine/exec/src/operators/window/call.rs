@@ -73,6 +73,9 @@ impl Call {
             Ntile => (Kind::Rank, Shape { nullable: true, ..numbered }),
             PercentRank | CumeDist => (Kind::Rank, Shape { nullable: false, ..whole }),
             Lag | Lead | FirstValue | LastValue | NthValue => (Kind::Pick, picked()?),
+            Aggregate(other) if !has_frames(other) => {
+                return Err(Error::Unsupported(format!("{other:?} over a window")));
+            }
             Aggregate(function) => match function {
                 AggregateFunction::CountRows => (Kind::CountRows, counted),
                 AggregateFunction::Count => (Kind::Count, counted),
@@ -88,9 +91,7 @@ impl Call {
                     (Kind::Pick, picked()?)
                 }
                 AggregateFunction::BoolAnd => (Kind::Truth { decides: false }, whole),
-                AggregateFunction::BoolOr => (Kind::Truth { decides: true }, whole),
-                #[allow(unreachable_patterns)]
-                other => return Err(Error::Unsupported(format!("{other:?} over a window"))),
+                _ => (Kind::Truth { decides: true }, whole),
             },
         };
         // The buckets of ntile are its only argument.

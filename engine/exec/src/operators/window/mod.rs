@@ -22,7 +22,7 @@ use crate::error::Result;
 use crate::expr::Expr;
 use crate::memory::MemoryPool;
 use crate::operator::{Sink, Source};
-use crate::plan::{self, SortKey};
+use crate::plan::{self, AggregateFunction, FrameUnit, SortKey};
 use crate::{Error, QueryContext, Settings, Shape};
 use call::Call;
 pub use call::has_frames;
@@ -33,7 +33,7 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, OnceLock};
 
 /// The two parts: rows go into `sink`; once it is finalized, they come out of `source` with the calls after their
-/// columns. Tasks of the source share the work by whole partitions.
+/// columns. Tasks of the source share the work by whole partitions, and the rows of large ones.
 pub struct Window {
     pub sink: Arc<dyn Sink>,
     pub source: Arc<dyn Source>,
@@ -47,7 +47,15 @@ impl Window {
             descending: false,
             nulls_first: false,
         });
-        let keys: Vec<SortKey> = by_partition.chain(window.order.iter().cloned()).collect();
+        let mut keys: Vec<SortKey> = by_partition.chain(window.order.iter().cloned()).collect();
+        let peer_keys = keys.len();
+        if window.calls.iter().any(tells_peers_apart) {
+            // So that an answer does not hang on which row came first: what is alike in all columns may change places.
+            let columns = input.iter().enumerate();
+            let columns = columns.map(|(column, shape)| Expr::column(column as u32, shape.data_type));
+            let others: Vec<Expr> = columns.filter(|column| keys.iter().all(|key| key.expr != *column)).collect();
+            keys.extend(others.into_iter().map(|expr| SortKey { expr, descending: false, nulls_first: false }));
+        }
         let (sort, sorted) = SortedRows::new(&keys, input, query)?;
         let mut frames: Vec<Frame> = Vec::new();
         let (mut specified, mut calls) = (Vec::new(), Vec::new());
@@ -67,7 +75,7 @@ impl Window {
         let shared = Arc::new(Windowing {
             sorted,
             partition_keys: window.partition.len(),
-            keys: keys.len(),
+            peer_keys,
             output: input.iter().chain(calls.iter().map(|call| &call.shape)).cloned().collect(),
             width: input.len(),
             frames,
@@ -79,6 +87,7 @@ impl Window {
             ranges: Mutex::default(),
             units: OnceLock::new(),
             next_unit: AtomicUsize::new(0),
+            large: Mutex::default(),
         });
         Ok(Window {
             sink: Arc::new(partitions::WindowSink { sort, shared: shared.clone() }),
@@ -90,9 +99,9 @@ impl Window {
 /// What the parts share.
 struct Windowing {
     sorted: SortedRows,
-    /// How many of the sort's keys are those of the partition, and how many there are.
+    /// How many of the sort's keys are those of the partition, and with those by which rows are peers.
     partition_keys: usize,
-    keys: usize,
+    peer_keys: usize,
     /// How many columns of the output are the input's.
     width: usize,
     output: Vec<Shape>,
@@ -107,6 +116,7 @@ struct Windowing {
     ranges: Mutex<Vec<RangeStarts>>,
     units: OnceLock<Units>,
     next_unit: AtomicUsize,
+    large: Mutex<source::Large>,
 }
 
 /// Rows of a unit, about: a task has one at a time.
@@ -124,6 +134,17 @@ impl Windowing {
             self.units.set(made).map_err(|_| Error::Internal("units were made twice".into()))?;
         }
         self.units.get().ok_or_else(|| Error::Internal("there are no units".into()))
+    }
+}
+
+/// Whether peers may have other values by the order in which they stand.
+fn tells_peers_apart(call: &plan::WindowCall) -> bool {
+    use plan::WindowFunction::{Aggregate, CumeDist, DenseRank, PercentRank, Rank};
+    match call.function {
+        Rank | DenseRank | PercentRank | CumeDist => false,
+        Aggregate(AggregateFunction::AnyValue) => true,
+        Aggregate(_) => call.frame.unit == FrameUnit::Rows && !call.frame.is_whole(),
+        _ => true,
     }
 }
 

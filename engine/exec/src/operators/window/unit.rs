@@ -93,7 +93,7 @@ impl Unit {
             for (place, starts) in chunk.places() {
                 let at = place as usize;
                 let alike = |a: u32, b: u32| {
-                    shared.sorted.are_alike(rows, shared.partition_keys..shared.keys, a, b)
+                    shared.sorted.are_alike(rows, shared.partition_keys..shared.peer_keys, a, b)
                 };
                 if starts || !alike(chunk.numbers[at - 1], chunk.numbers[at]) {
                     self.peers.push(place);
@@ -143,6 +143,16 @@ pub(super) struct Place {
 }
 
 impl Cursor {
+    /// That of a row of a unit that is gathered.
+    pub(super) fn at(unit: &Unit, row: usize) -> Cursor {
+        let row = row as u32;
+        // Of the starts, of which the first is 0, the last that is not after it.
+        let last = |starts: &[u32], row: u32| starts.partition_point(|&start| start <= row).saturating_sub(1);
+        let partition = last(&unit.partitions, row);
+        let first_group = unit.partitions.get(partition).map_or(0, |&start| last(&unit.peers, start));
+        Cursor { partition, group: last(&unit.peers, row), first_group }
+    }
+
     /// Where the rows `from .. to` of a unit that is gathered stand; rows are asked for in order.
     pub(super) fn places(&mut self, unit: &Unit, from: usize, to: usize) -> Vec<Place> {
         let place = |row: u32| {
