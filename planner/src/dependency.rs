@@ -60,9 +60,13 @@ impl Dependencies {
             Logical::Series(series) => self.collect(&series.input),
             Logical::TopOfGroups(top) => self.collect(&top.input),
             Logical::AsOf(join) => self.collect(&join.input),
+            Logical::Window(window) => self.collect(&window.input),
             // Rows of several inputs, or lists: what holds in each need not hold in all.
-            Logical::Union { .. } | Logical::Expand { .. } | Logical::Values { .. } | Logical::Foreign(_) | Logical::Reread { .. } => {
-            }
+            Logical::Union { .. }
+            | Logical::Expand { .. }
+            | Logical::Values { .. }
+            | Logical::Foreign(_)
+            | Logical::Reread { .. } => {}
         }
     }
 
@@ -126,6 +130,7 @@ pub(crate) fn names_rows(plan: &Logical, columns: &ColumnSet) -> bool {
         | Logical::TopN { input, .. }
         | Logical::Limit { input, .. } => names_rows(input, columns),
         Logical::TopOfGroups(top) => names_rows(&top.input, columns),
+        Logical::Window(window) => names_rows(&window.input, columns),
         Logical::Project { input, exprs } => {
             let passed = exprs.iter().filter_map(|(id, expr)| match expr {
                 Expr::Column { id: source, .. } if columns.contains(id) => Some(*source),

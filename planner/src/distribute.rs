@@ -8,7 +8,7 @@ use crate::catalog::Partitioning;
 use crate::error::Result;
 use crate::estimate::Estimator;
 use crate::logical::{
-    AggregateCall, ColumnId, ColumnSet, Columns, Join, JoinKind, Logical, Routing, Series, equality,
+    AggregateCall, ColumnId, ColumnSet, Columns, Join, JoinKind, Logical, Routing, Series, Window, equality,
 };
 use crate::rules::merge;
 use crate::slicings;
@@ -122,6 +122,7 @@ impl Pass<'_> {
             Logical::Aggregate { input, groups, aggregates } => {
                 self.aggregate(*input, groups, aggregates, wanted)
             }
+            Logical::Window(window) => self.window(window),
             Logical::Sort { input, keys } => {
                 let (input, _) = self.gathered(*input);
                 (Logical::Sort { input: Box::new(input), keys }, Distribution::Single)
@@ -294,6 +295,35 @@ impl Pass<'_> {
         let local = input.aggregate(groups.clone(), partial);
         let groups = groups.iter().map(|&(id, _)| (id, self.columns.reference(id))).collect();
         (exchange(local, routing).aggregate(groups, merged), target)
+    }
+
+    /// Partitions lie whole on some shard.
+    fn window(&mut self, mut window: Window) -> (Logical, Distribution) {
+        let keys: Vec<ColumnId> = window.partition_columns().into_iter().collect();
+        let (input, at) = self.place_for(window.input.take(), &keys);
+        let (input, at) = match at {
+            // Rows that are alike in all keys need not come in the same order everywhere.
+            Distribution::Replicated | Distribution::Single => (input, Distribution::Single),
+            Distribution::Sliced(by, slicing)
+                if by.iter().all(|key| keys.iter().any(|id| key.contains(id))) =>
+            {
+                (input, Distribution::Sliced(by, slicing))
+            }
+            at if keys.is_empty() => self.gather(input, at),
+            _ => {
+                let fitting = {
+                    let estimator = Estimator::new(self.columns);
+                    let estimate = estimator.estimate(&input);
+                    let values = |id: ColumnId| estimate.expression(&self.columns.reference(id)).distinct;
+                    keys.iter().find_map(|&id| self.fitting(id, values(id)).map(|by| (id, by)))
+                };
+                let (by, slicing) = fitting.map_or((keys, Slicing::Hash), |(id, by)| (vec![id], by));
+                let routing = by.iter().map(|&id| self.columns.reference(id)).collect();
+                (exchange(input, routing_by(slicing, routing)), sliced_by(&by, slicing))
+            }
+        };
+        window.input = Box::new(input);
+        (Logical::Window(window), at)
     }
 
     fn join(&mut self, join: Join) -> (Logical, Distribution) {

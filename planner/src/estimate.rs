@@ -158,6 +158,14 @@ impl<'a> Estimator<'a> {
             Logical::Sort { input, .. } | Logical::Exchange { input, .. } | Logical::Shared { input, .. } => {
                 self.compute(input)
             }
+            Logical::Window(window) => {
+                let mut estimate = self.compute(&window.input);
+                for (id, call) in &window.calls {
+                    let column = ColumnEstimate::unknown(estimate.rows, call.data_type);
+                    estimate.columns.insert(*id, column);
+                }
+                estimate
+            }
             Logical::Reread { estimate, .. } => Estimate::clone(estimate),
             Logical::Foreign(foreign) => Estimate::clone(&foreign.estimate),
             Logical::TopN { input, limit, offset, .. } => self.limited(input, Some(*limit), *offset),

@@ -1,10 +1,14 @@
 //! Plans as people read them.
 
-use crate::logical::{AggregateCall, Columns, Join, JoinKind, Logical, Routing, SortKey, TopOfGroups};
+use crate::logical::{
+    AggregateCall, Columns, Join, JoinKind, Logical, Routing, SortKey, TopOfGroups, WindowCall,
+};
 use crate::statement::PlannedQuery;
 use columnar::{DataType, Value};
 use exec::Expr;
-use exec::plan::{AggregateFunction, JoinKey, JoinKind as Physical};
+use exec::plan::{
+    AggregateFunction, FrameBound, FrameExclusion, JoinKey, JoinKind as Physical, WindowFunction,
+};
 use std::fmt::Write;
 
 /// One line for one operator.
@@ -49,6 +53,19 @@ pub(crate) fn operator(plan: &Logical, columns: &Columns) -> String {
                 _ => format!("Aggregate {} by {}", calls.join(", "), keys.join(", ")),
             }
         }
+        Logical::Window(window) => {
+            let calls: Vec<String> =
+                window.calls.iter().map(|(_, call)| window_call(call, columns)).collect();
+            let mut text = format!("Window {}", calls.join(", "));
+            if !window.partition.is_empty() {
+                let keys: Vec<String> = window.partition.iter().map(|key| expression(key, columns)).collect();
+                let _ = write!(text, " by {}", keys.join(", "));
+            }
+            if !window.order.is_empty() {
+                let _ = write!(text, " in order of {}", sort_keys(&window.order, columns));
+            }
+            text
+        }
         Logical::Sort { keys, .. } => format!("Sort by {}", sort_keys(keys, columns)),
         Logical::TopN { keys, limit, offset, .. } => {
             let mut text = format!("TopN {limit} by {}", sort_keys(keys, columns));
@@ -89,7 +106,8 @@ pub(crate) fn operator(plan: &Logical, columns: &Columns) -> String {
                 let exprs: Vec<String> = list.iter().map(|expr| expression(expr, columns)).collect();
                 format!("({})", exprs.join(", "))
             };
-            let mut text = format!("Expand {}", lists.iter().take(8).map(list).collect::<Vec<_>>().join(", "));
+            let mut text =
+                format!("Expand {}", lists.iter().take(8).map(list).collect::<Vec<_>>().join(", "));
             if lists.len() > 8 {
                 let _ = write!(text, " and {} more", lists.len() - 8);
             }
@@ -182,8 +200,51 @@ fn sort_keys(keys: &[SortKey], columns: &Columns) -> String {
     keys.iter().map(key).collect::<Vec<_>>().join(", ")
 }
 
-fn aggregate(call: &AggregateCall, columns: &Columns) -> String {
+/// A call over a window, with its frame where it is another than that of all rows.
+fn window_call(call: &WindowCall, columns: &Columns) -> String {
     let name = match call.function {
+        WindowFunction::Aggregate(function) => aggregate_name(function).to_string(),
+        function => snake_case(&format!("{function:?}")),
+    };
+    let args: Vec<String> = call.args.iter().map(|arg| expression(arg, columns)).collect();
+    let args = match (call.function, args.is_empty()) {
+        (WindowFunction::Aggregate(_), true) => "*".to_string(),
+        _ => args.join(", "),
+    };
+    let mut text = format!("{name}({args}{})", if call.ignore_nulls { " ignore nulls" } else { "" });
+    if call.function.has_frame() && !call.frame.is_whole() {
+        let bound = |bound: &FrameBound| match bound {
+            FrameBound::UnboundedPreceding => "unbounded preceding".to_string(),
+            FrameBound::Preceding(value) => format!("{} preceding", literal(value)),
+            FrameBound::CurrentRow => "current row".to_string(),
+            FrameBound::Following(value) => format!("{} following", literal(value)),
+            FrameBound::UnboundedFollowing => "unbounded following".to_string(),
+        };
+        let unit = format!("{:?}", call.frame.unit).to_lowercase();
+        let (start, end) = (bound(&call.frame.start), bound(&call.frame.end));
+        let _ = write!(text, " over {unit} {start} to {end}");
+        if call.frame.exclusion != FrameExclusion::NoOthers {
+            let excluded = snake_case(&format!("{:?}", call.frame.exclusion)).replace('_', " ");
+            let _ = write!(text, " but {excluded}");
+        }
+    }
+    text
+}
+
+/// `RowNumber` as `row_number`.
+fn snake_case(name: &str) -> String {
+    let mut words = String::new();
+    for character in name.chars() {
+        if character.is_uppercase() && !words.is_empty() {
+            words.push('_');
+        }
+        words.extend(character.to_lowercase());
+    }
+    words
+}
+
+fn aggregate_name(function: AggregateFunction) -> &'static str {
+    match function {
         AggregateFunction::CountRows => "count",
         AggregateFunction::Count => "count",
         AggregateFunction::Sum => "sum",
@@ -193,7 +254,11 @@ fn aggregate(call: &AggregateCall, columns: &Columns) -> String {
         AggregateFunction::AnyValue => "any_value",
         AggregateFunction::BoolAnd => "bool_and",
         AggregateFunction::BoolOr => "bool_or",
-    };
+    }
+}
+
+fn aggregate(call: &AggregateCall, columns: &Columns) -> String {
+    let name = aggregate_name(call.function);
     let arg = call.arg.as_ref().map_or_else(|| "*".to_string(), |arg| expression(arg, columns));
     let mut text = format!("{name}({}{arg})", if call.distinct { "distinct " } else { "" });
     if let Some(filter) = &call.filter {

@@ -8,7 +8,7 @@ use crate::catalog::Table;
 use crate::estimate::Estimate;
 use crate::statement::RemoteQuery;
 use columnar::{DataType, Value};
-use exec::plan::AggregateFunction;
+use exec::plan::{AggregateFunction, WindowFrame, WindowFunction};
 use exec::{CompareOp, Expr};
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
@@ -134,6 +134,8 @@ pub(crate) enum Logical {
         columns: Vec<(u32, ColumnId)>,
         estimate: Arc<Estimate>,
     },
+    /// The rows of the input, with values that hang on rows around them.
+    Window(Window),
 }
 
 /// Rows that another engine gives.
@@ -267,6 +269,50 @@ pub(crate) struct AggregateCall {
     pub(crate) data_type: DataType,
 }
 
+/// Calls over the same partitions in the same order.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Window {
+    pub(crate) input: Box<Logical>,
+    /// Columns of the input; nulls are alike.
+    pub(crate) partition: Vec<Expr>,
+    /// By columns of the input.
+    pub(crate) order: Vec<SortKey>,
+    pub(crate) calls: Vec<(ColumnId, WindowCall)>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct WindowCall {
+    pub(crate) function: WindowFunction,
+    /// Columns of the input; after the first also literals.
+    pub(crate) args: Vec<Expr>,
+    pub(crate) ignore_nulls: bool,
+    /// Its key is a column of the input.
+    pub(crate) frame: WindowFrame,
+    pub(crate) data_type: DataType,
+}
+
+impl Window {
+    /// The columns by which rows are of one partition, as far as they are bare columns.
+    pub(crate) fn partition_columns(&self) -> ColumnSet {
+        let column = |expr: &Expr| match expr {
+            Expr::Column { id, .. } => Some(*id),
+            _ => None,
+        };
+        self.partition.iter().filter_map(column).collect()
+    }
+
+    pub(crate) fn exprs(&self) -> impl Iterator<Item = &Expr> {
+        let of_calls = self.calls.iter().flat_map(|(_, call)| call.args.iter().chain(&call.frame.key));
+        self.partition.iter().chain(self.order.iter().map(|key| &key.expr)).chain(of_calls)
+    }
+
+    pub(crate) fn exprs_mut(&mut self) -> impl Iterator<Item = &mut Expr> {
+        let of_calls =
+            self.calls.iter_mut().flat_map(|(_, call)| call.args.iter_mut().chain(&mut call.frame.key));
+        self.partition.iter_mut().chain(self.order.iter_mut().map(|key| &mut key.expr)).chain(of_calls)
+    }
+}
+
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct SortKey {
     pub(crate) expr: Expr,
@@ -371,6 +417,11 @@ impl Logical {
             Logical::Aggregate { groups, aggregates, .. } => {
                 groups.iter().map(|&(id, _)| id).chain(aggregates.iter().map(|&(id, _)| id)).collect()
             }
+            Logical::Window(window) => {
+                let mut outputs = window.input.outputs();
+                outputs.extend(window.calls.iter().map(|&(id, _)| id));
+                outputs
+            }
         }
     }
 
@@ -395,6 +446,7 @@ impl Logical {
             Logical::Series(series) => vec![&series.input],
             Logical::TopOfGroups(top) => vec![&top.input],
             Logical::AsOf(join) => vec![&join.input],
+            Logical::Window(window) => vec![&window.input],
             Logical::Join(join) => vec![&join.left, &join.right],
             Logical::Union { inputs, .. } => inputs.iter().map(|(input, _)| input).collect(),
         }
@@ -417,6 +469,7 @@ impl Logical {
             Logical::Series(series) => vec![&mut series.input],
             Logical::TopOfGroups(top) => vec![&mut top.input],
             Logical::AsOf(join) => vec![&mut join.input],
+            Logical::Window(window) => vec![&mut window.input],
             Logical::Join(join) => vec![&mut join.left, &mut join.right],
             Logical::Union { inputs, .. } => inputs.iter_mut().map(|(input, _)| input).collect(),
         }
@@ -449,6 +502,7 @@ impl Logical {
                 .collect(),
             Logical::Expand { lists, .. } => lists.iter().flatten().collect(),
             Logical::Series(series) => vec![&series.start, &series.stop, &series.step],
+            Logical::Window(window) => window.exprs().collect(),
             Logical::Exchange { routing: Routing::Hash(keys), .. } => keys.iter().collect(),
             Logical::Exchange { routing: Routing::Ranges { key, .. }, .. } => vec![key],
             Logical::Values { .. }
@@ -489,6 +543,7 @@ impl Logical {
                 .collect(),
             Logical::Expand { lists, .. } => lists.iter_mut().flatten().collect(),
             Logical::Series(series) => vec![&mut series.start, &mut series.stop, &mut series.step],
+            Logical::Window(window) => window.exprs_mut().collect(),
             Logical::Exchange { routing: Routing::Hash(keys), .. } => keys.iter_mut().collect(),
             Logical::Exchange { routing: Routing::Ranges { key, .. }, .. } => vec![key],
             Logical::Values { .. }
@@ -568,6 +623,7 @@ impl Logical {
                 groups.iter_mut().for_each(|(id, _)| fresh(id));
                 aggregates.iter_mut().for_each(|(id, _)| fresh(id));
             }
+            Logical::Window(window) => window.calls.iter_mut().for_each(|(id, _)| fresh(id)),
             Logical::Union { columns, inputs } => {
                 columns.iter_mut().for_each(&mut fresh);
                 inputs.iter_mut().flat_map(|(_, given)| given).for_each(fresh);

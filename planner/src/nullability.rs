@@ -81,6 +81,12 @@ fn not_null_where(plan: &Logical, scanned: &dyn Fn(&Scan, u32) -> bool) -> Colum
             });
             keys.chain(calls.map(|&(id, _)| id)).collect()
         }
+        Logical::Window(window) => {
+            let mut set = not_null(&window.input);
+            let there = window.calls.iter().filter(|(_, call)| call.function.is_never_null());
+            set.extend(there.map(|&(id, _)| id));
+            set
+        }
         Logical::Sort { input, .. }
         | Logical::TopN { input, .. }
         | Logical::Limit { input, .. }

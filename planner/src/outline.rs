@@ -94,6 +94,7 @@ impl Pushed {
             | Logical::Sort { input, .. }
             | Logical::TopN { input, .. }
             | Logical::Limit { input, .. } => Pushed::of(input).min(Pushed::Partly),
+            Logical::Window(window) => Pushed::of(&window.input).min(Pushed::Partly),
             _ => Pushed::Scans,
         }
     }
@@ -146,7 +147,8 @@ pub(crate) fn outline(plan: &Logical, columns: &Columns) -> Outline {
             | Logical::TopOfGroups(_)
             | Logical::AsOf(_)
             | Logical::Expand { .. }
-            | Logical::Series(_) => takes(),
+            | Logical::Series(_)
+            | Logical::Window(_) => takes(),
             _ => {}
         }
         pending.extend(plan.inputs());

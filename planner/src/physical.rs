@@ -1,15 +1,18 @@
 //! The distributed logical plan to what `exec` runs: ids of columns become positions, joins get a probe
 //! and a build side, and the plan is cut into fragments where its rows change shards.
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::estimate::Estimator;
 use crate::explain;
-use crate::logical::{ColumnId, ColumnSet, Columns, Join, JoinKind, Logical, Routing, SortKey, TopOfGroups, equality};
+use crate::logical::{
+    ColumnId, ColumnSet, Columns, Join, JoinKind, Logical, Routing, SortKey, TopOfGroups, Window, equality,
+};
 use crate::proven::Proven;
 use crate::statement::{FragmentNotes, OperatorNote, PlannerOptions, RemoteQuery};
 use columnar::{DataType, Value};
 use exec::plan::{
     Aggregate, Fragment, FragmentPlacement, HashJoin, JoinKey, JoinKind as Physical, Plan, Scan, TableRef,
+    WindowCall, WindowFrame,
 };
 use exec::{CompareOp, Expr};
 use std::collections::HashMap;
@@ -154,6 +157,15 @@ fn resolve(expr: &Expr, positions: &Positions) -> Result<Expr> {
     }
 }
 
+/// Refuses what plans have from version 2 on where some shards may not know of it.
+fn needs_version_2(version: u16, what: &str) -> Result<()> {
+    if version >= 2 {
+        return Ok(());
+    }
+    let message = format!("{what} need version 2 of the cluster, which has version {version}");
+    Err(Error::new(ErrorKind::Unsupported, message).hint("raise it with tundra admin upgrade"))
+}
+
 impl Lowering<'_> {
     fn finish_fragment(&mut self, plan: Plan, output: Option<exec::plan::Routing>) -> u32 {
         let id = self.fragments.len() as u32;
@@ -236,6 +248,13 @@ impl Lowering<'_> {
                 }
                 let input = Box::new(input);
                 (Plan::Aggregate { input, groups: keys, aggregates: calls }, plan.outputs())
+            }
+            Logical::Window(window) => {
+                needs_version_2(self.version, "window functions")?;
+                let (input, mut outputs) = self.operator(&window.input, depth)?;
+                let window_plan = physical_window(window, input, &outputs)?;
+                outputs.extend(window.calls.iter().map(|&(id, _)| id));
+                (Plan::Window(window_plan), outputs)
             }
             Logical::Sort { input, keys } => {
                 let (input, outputs) = self.operator(input, depth)?;
@@ -471,6 +490,28 @@ fn is_true(test: Expr) -> Expr {
         | Expr::IsNull { .. } => test,
         _ => Expr::compare(CompareOp::IsNotDistinctFrom, test, Expr::Literal(Value::boolean(true))),
     }
+}
+
+/// The window over an input that gives `outputs`.
+fn physical_window(window: &Window, input: Plan, outputs: &[ColumnId]) -> Result<exec::plan::Window> {
+    let positions = positions_of(outputs);
+    let all = |exprs: &[Expr]| exprs.iter().map(|expr| resolve(expr, &positions)).collect::<Result<Vec<_>>>();
+    let calls = window.calls.iter().map(|(_, call)| {
+        let key = call.frame.key.as_ref().map(|key| resolve(key, &positions)).transpose()?;
+        Ok(WindowCall {
+            function: call.function,
+            args: all(&call.args)?,
+            ignore_nulls: call.ignore_nulls,
+            frame: WindowFrame { key, ..call.frame.clone() },
+            data_type: call.data_type,
+        })
+    });
+    Ok(exec::plan::Window {
+        partition: all(&window.partition)?,
+        order: sort_keys(&window.order, outputs)?,
+        calls: calls.collect::<Result<_>>()?,
+        input: Box::new(input),
+    })
 }
 
 fn sort_keys(keys: &[SortKey], outputs: &[ColumnId]) -> Result<Vec<exec::plan::SortKey>> {

@@ -8,8 +8,8 @@
 
 use crate::error::{Error, Result};
 use crate::logical::{
-    AggregateCall, AsOf, ColumnId, ColumnSet, Columns, Join, JoinKind, Logical, Series, TopOfGroups, columns_of,
-    rename, substitute,
+    AggregateCall, AsOf, ColumnId, ColumnSet, Columns, Join, JoinKind, Logical, Series, TopOfGroups, Window,
+    columns_of, rename, substitute,
 };
 use columnar::{DataType, Value};
 use exec::plan::AggregateFunction;
@@ -118,6 +118,7 @@ fn exactly_one_row(plan: &Logical) -> bool {
     match plan {
         Logical::Aggregate { groups, .. } => groups.is_empty(),
         Logical::Project { input, .. } | Logical::Sort { input, .. } => exactly_one_row(input),
+        Logical::Window(window) => exactly_one_row(&window.input),
         Logical::Values { rows, .. } => rows.len() == 1,
         Logical::Join(join) if join.kind == JoinKind::Inner && join.on.is_empty() => {
             exactly_one_row(&join.left) && exactly_one_row(&join.right)
@@ -135,6 +136,7 @@ fn at_most_one_row(plan: &Logical) -> bool {
             at_most_one_row(input)
         }
         Logical::Limit { limit: Some(0 | 1), .. } | Logical::TopN { limit: 0 | 1, .. } => true,
+        Logical::Window(window) => at_most_one_row(&window.input),
         other => exactly_one_row(other),
     }
 }
@@ -153,6 +155,7 @@ fn unique_key(plan: &Logical) -> Option<Vec<ColumnId>> {
         Logical::Filter { input, .. } | Logical::Sort { input, .. } | Logical::Limit { input, .. } => {
             unique_key(input)
         }
+        Logical::Window(window) => unique_key(&window.input),
         Logical::Project { input, exprs } => {
             let key = unique_key(input)?;
             let passed = |id: &ColumnId| exprs.iter().any(|(own, _)| own == id);
@@ -261,6 +264,38 @@ fn pull(plan: &mut Logical, outer: &ColumnSet, pulled: &mut Vec<Expr>, columns: 
             pull(&mut join.left, outer, pulled, columns)?;
         }
         Logical::Aggregate { .. } => return pull_aggregate(plan, outer, pulled, columns, false),
+        Logical::Window(window) => {
+            if window_uses(window, outer) {
+                return None;
+            }
+            let mut own = Vec::new();
+            pull(&mut window.input, outer, &mut own, columns)?;
+            // Rows with the same values of what is compared are all there, or none is: they are partitions of their own.
+            let inside = window.input.output_set();
+            for expr in own {
+                let (op, inner, rest) = equality_with(expr, &inside)?;
+                let id = match &inner {
+                    Expr::Column { id, .. } => *id,
+                    _ => {
+                        let mut exprs: Vec<_> = window
+                            .input
+                            .outputs()
+                            .into_iter()
+                            .map(|id| (id, columns.reference(id)))
+                            .collect();
+                        let id = columns.add("key", inner.data_type());
+                        exprs.push((id, inner));
+                        *window.input = window.input.take().project(exprs);
+                        id
+                    }
+                };
+                let key = columns.reference(id);
+                if !window.partition.contains(&key) {
+                    window.partition.push(key.clone());
+                }
+                pulled.push(Expr::compare(op, key, rest));
+            }
+        }
         Logical::Sort { input, .. } => {
             // A subquery's order without a limit means nothing.
             let mut inner = input.take();
@@ -298,32 +333,42 @@ fn pull_aggregate(
     pull(input, outer, &mut own, columns)?;
     let inside = input.output_set();
     for expr in own {
-        let Expr::Compare { op: op @ (CompareOp::Equal | CompareOp::IsNotDistinctFrom), left, right } = expr
-        else {
-            return None;
-        };
-        let (a, b) = (columns_of(&left), columns_of(&right));
-        let only_inside = |set: &ColumnSet| !set.is_empty() && set.is_subset(&inside);
-        let none_inside = |set: &ColumnSet| set.is_disjoint(&inside);
-        let (inner, rest) = if only_inside(&a) && none_inside(&b) {
-            (left, right)
-        } else if only_inside(&b) && none_inside(&a) {
-            (right, left)
-        } else {
-            return None;
-        };
-        let known = groups.iter().find(|(_, expr)| *expr == *inner).map(|&(id, _)| id);
+        let (op, inner, rest) = equality_with(expr, &inside)?;
+        let known = groups.iter().find(|(_, expr)| *expr == inner).map(|&(id, _)| id);
         let id = known.unwrap_or_else(|| {
-            let id = match inner.as_ref() {
+            let id = match &inner {
                 Expr::Column { id, .. } => *id,
                 other => columns.add("key", other.data_type()),
             };
-            groups.push((id, (*inner).clone()));
+            groups.push((id, inner));
             id
         });
-        pulled.push(Expr::compare(op, columns.reference(id), *rest));
+        pulled.push(Expr::compare(op, columns.reference(id), rest));
     }
     Some(())
+}
+
+/// An equality of something that `inside` gives with something else, in that order.
+fn equality_with(expr: Expr, inside: &ColumnSet) -> Option<(CompareOp, Expr, Expr)> {
+    let Expr::Compare { op: op @ (CompareOp::Equal | CompareOp::IsNotDistinctFrom), left, right } = expr
+    else {
+        return None;
+    };
+    let (a, b) = (columns_of(&left), columns_of(&right));
+    let only_inside = |set: &ColumnSet| !set.is_empty() && set.is_subset(inside);
+    let none_inside = |set: &ColumnSet| set.is_disjoint(inside);
+    if only_inside(&a) && none_inside(&b) {
+        Some((op, *left, *right))
+    } else if only_inside(&b) && none_inside(&a) {
+        Some((op, *right, *left))
+    } else {
+        None
+    }
+}
+
+/// Whether a window itself, rather than what it reads, uses columns of `outer`.
+fn window_uses(window: &Window, outer: &ColumnSet) -> bool {
+    window.exprs().any(|expr| !columns_of(expr).is_disjoint(outer))
 }
 
 /// The general way: `left ⋈ right` with `right` evaluated over the domain of the left's columns it uses.
@@ -484,6 +529,14 @@ impl Domain {
                 Ok((Logical::AsOf(AsOf { input, groups, keys, source, carried, required }), made))
             }
             Logical::Sort { input, .. } => self.push(*input, columns),
+            Logical::Window(mut window) => {
+                let (input, made) = self.push(window.input.take(), columns)?;
+                window.input = Box::new(input);
+                self.rename_all(window.exprs_mut(), &made);
+                let keys = made.iter().map(|&id| columns.reference(id));
+                window.partition.extend(keys);
+                Ok((Logical::Window(window), made))
+            }
             // Any one row of each combination: an aggregate gives one of a single column's values.
             Logical::Limit { input, limit: Some(1), offset: 0 }
                 if input.outputs().len() == 1 && !is_ordered(&input) =>

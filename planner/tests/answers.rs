@@ -257,6 +257,16 @@ fn groups_and_order() {
 }
 
 #[test]
+fn windows() {
+    check(&["window_queries", "window_ranking", "window_frames", "window_values"], 900);
+}
+
+#[test]
+fn windows_of_aggregates_and_errors() {
+    check(&["window_aggregates", "window_errors"], 500);
+}
+
+#[test]
 fn conditions() {
     check(&["booleans", "conditional", "comparison"], 700);
 }

@@ -92,7 +92,7 @@ fn walk(plan: &Plan, rows: &mut impl Iterator<Item = f64>, view: &View, predicte
             first * cost::PROBED + built * cost::BUILT + out * cost::JOINED
         }
         Plan::Aggregate { .. } => first * cost::AGGREGATED + out * cost::GROUPED,
-        Plan::Sort { .. } | Plan::TopOfGroups(_) | Plan::AsOf(_) => {
+        Plan::Sort { .. } | Plan::TopOfGroups(_) | Plan::AsOf(_) | Plan::Window(_) => {
             first * first.max(2.0).log2() * cost::SORTED
         }
         Plan::TopN { .. } => first * cost::RANKED,

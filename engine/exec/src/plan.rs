@@ -93,6 +93,8 @@ pub enum Plan {
     TopOfGroups(TopOfGroups),
     /// From cluster version 2 on.
     AsOf(AsOf),
+    /// Functions over the rows around each row. From cluster version 2 on.
+    Window(Window),
 }
 
 /// Of the rows with equal `groups` (nulls are alike) the first `limit` after `offset` in the order of the keys.
@@ -282,6 +284,138 @@ pub struct SortKey {
     pub nulls_first: bool,
 }
 
+/// Functions over the rows around each row. Output: the input's columns, then the calls; the order of the rows is left
+/// open.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Window {
+    pub input: Box<Plan>,
+    /// Rows with equal values, nulls being alike, are of one partition.
+    pub partition: Vec<Expr>,
+    /// The order within a partition. Rows that are alike in all keys are peers.
+    pub order: Vec<SortKey>,
+    pub calls: Vec<WindowCall>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct WindowCall {
+    pub function: WindowFunction,
+    /// Columns of the input; after the first also literals.
+    pub args: Vec<Expr>,
+    /// Rows whose first argument is null are passed over.
+    pub ignore_nulls: bool,
+    /// For functions that look at a frame.
+    pub frame: WindowFrame,
+    pub data_type: DataType,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum WindowFunction {
+    RowNumber,
+    Rank,
+    DenseRank,
+    PercentRank,
+    CumeDist,
+    /// Of so many buckets.
+    Ntile,
+    /// The value so many rows before; less than 0: after. Null where there is no such row in the partition.
+    Lag,
+    /// As [`WindowFunction::Lag`], the other way.
+    Lead,
+    FirstValue,
+    LastValue,
+    /// Of the frame's rows the value of this one, from 1 on.
+    NthValue,
+    /// Over the frame's rows. Such as pass over nulls; without arguments it counts rows.
+    Aggregate(AggregateFunction),
+}
+
+/// The rows of its partition that a function looks at.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct WindowFrame {
+    pub unit: FrameUnit,
+    pub start: FrameBound,
+    pub end: FrameBound,
+    pub exclusion: FrameExclusion,
+    /// For [`FrameUnit::Range`] with offsets: a column by which the rows are ordered as by the only sort key.
+    pub key: Option<Expr>,
+}
+
+/// What offsets count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum FrameUnit {
+    Rows,
+    /// Differences of the key.
+    Range,
+    /// Groups of peers.
+    Groups,
+}
+
+/// An offset is not negative. Of [`FrameUnit::Range`] it has the key's type, or is an interval beside a timestamp; else it
+/// is an integer.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum FrameBound {
+    UnboundedPreceding,
+    Preceding(Value),
+    /// The row itself; in all units but rows its peers, too.
+    CurrentRow,
+    Following(Value),
+    UnboundedFollowing,
+}
+
+/// Which rows are no part of a frame although they lie within its bounds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum FrameExclusion {
+    #[default]
+    NoOthers,
+    CurrentRow,
+    /// The row and its peers.
+    Group,
+    /// Its peers.
+    Ties,
+}
+
+impl WindowFrame {
+    /// All rows of the partition.
+    pub fn whole() -> WindowFrame {
+        WindowFrame {
+            unit: FrameUnit::Rows,
+            start: FrameBound::UnboundedPreceding,
+            end: FrameBound::UnboundedFollowing,
+            exclusion: FrameExclusion::NoOthers,
+            key: None,
+        }
+    }
+
+    /// Whether it has every row of the partition.
+    pub fn is_whole(&self) -> bool {
+        (&self.start, &self.end, self.exclusion)
+            == (&FrameBound::UnboundedPreceding, &FrameBound::UnboundedFollowing, FrameExclusion::NoOthers)
+    }
+
+    /// Whether the frame of a row has all that those of rows before it have.
+    pub fn grows(&self) -> bool {
+        self.start == FrameBound::UnboundedPreceding && self.exclusion == FrameExclusion::NoOthers
+    }
+}
+
+impl WindowFunction {
+    /// Whether it depends on the frame.
+    pub fn has_frame(self) -> bool {
+        use WindowFunction::{Aggregate, FirstValue, LastValue, NthValue};
+        matches!(self, FirstValue | LastValue | NthValue | Aggregate(_))
+    }
+
+    /// Whether there is always a value, whatever its arguments.
+    pub fn is_never_null(self) -> bool {
+        use AggregateFunction::{Count, CountRows, SumCounts};
+        use WindowFunction::{Aggregate, CumeDist, DenseRank, PercentRank, Rank, RowNumber};
+        matches!(
+            self,
+            RowNumber | Rank | DenseRank | PercentRank | CumeDist | Aggregate(Count | CountRows | SumCounts)
+        )
+    }
+}
+
 /// Where an exchange sends a row.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Routing {
@@ -342,16 +476,16 @@ impl Plan {
                 types.clone()
             }
             Plan::ReceiveProven { columns, .. } => columns.iter().map(|column| column.data_type).collect(),
-            Plan::Expand { lists, .. } => {
-                lists.first().into_iter().flatten().map(Expr::data_type).collect()
-            }
+            Plan::Expand { lists, .. } => lists.first().into_iter().flatten().map(Expr::data_type).collect(),
             Plan::TopOfGroups(top) => top.input.output_types(),
             Plan::AsOf(join) => {
                 let carried = join.carried.iter().map(Expr::data_type);
                 join.input.output_types().into_iter().chain(carried).collect()
             }
-            Plan::Series(series) => {
-                [series.input.output_types(), vec![series.start.data_type()]].concat()
+            Plan::Series(series) => [series.input.output_types(), vec![series.start.data_type()]].concat(),
+            Plan::Window(window) => {
+                let calls = window.calls.iter().map(|call| call.data_type);
+                window.input.output_types().into_iter().chain(calls).collect()
             }
         }
     }
@@ -424,6 +558,7 @@ impl Plan {
             Plan::TopOfGroups(top) => vec![&top.input],
             Plan::AsOf(join) => vec![&join.input],
             Plan::HashJoin(join) => vec![&join.probe, &join.build],
+            Plan::Window(window) => vec![&window.input],
             Plan::Union { inputs } => inputs.iter().collect(),
         }
     }

@@ -15,8 +15,9 @@ mod file;
 use columnar::types::{Interval, TimeUnit};
 use columnar::{DataType, Scalar, Value};
 use exec::plan::{
-    Aggregate, AggregateFunction, AsOf, FragmentPlacement, HashJoin, JoinKey, JoinKind, ReceivedColumn, Routing,
-    Scan, Series, SortKey, TableRef, TopOfGroups,
+    Aggregate, AggregateFunction, AsOf, FragmentPlacement, FrameBound, FrameExclusion, FrameUnit, HashJoin,
+    JoinKey, JoinKind, ReceivedColumn, Routing, Scan, Series, SortKey, TableRef, TopOfGroups, Window,
+    WindowCall, WindowFrame, WindowFunction,
 };
 use exec::{ArithmeticOp, CompareOp, Expr, Fragment, Plan, codec};
 use file::Golden;
@@ -261,6 +262,49 @@ fn plans_of_version_2(samples: &mut Samples) {
         let (groups, carried) = (vec![column(), *text()], vec![column(), *text()]);
         let join = AsOf { input: input(), groups, keys: keys(), source: column(), carried, required };
         samples.plan(&format!("AsOf, required {required}"), Plan::AsOf(join));
+    }
+    windows(samples);
+}
+
+fn windows(samples: &mut Samples) {
+    use WindowFunction::*;
+    let two = || Value::int64(300);
+    let bounds = [
+        FrameBound::UnboundedPreceding,
+        FrameBound::Preceding(two()),
+        FrameBound::CurrentRow,
+        FrameBound::Following(two()),
+        FrameBound::UnboundedFollowing,
+    ];
+    let exclusions =
+        [FrameExclusion::NoOthers, FrameExclusion::CurrentRow, FrameExclusion::Group, FrameExclusion::Ties];
+    let functions = [
+        RowNumber,
+        Rank,
+        DenseRank,
+        PercentRank,
+        CumeDist,
+        Ntile,
+        Lag,
+        Lead,
+        FirstValue,
+        LastValue,
+        NthValue,
+        Aggregate(AggregateFunction::Sum),
+    ];
+    for (at, function) in functions.into_iter().enumerate() {
+        let frame = WindowFrame {
+            unit: [FrameUnit::Rows, FrameUnit::Range, FrameUnit::Groups][at % 3],
+            start: bounds[at % 5].clone(),
+            end: bounds[(at + 2) % 5].clone(),
+            exclusion: exclusions[at % 4],
+            key: (at % 3 == 1).then(column),
+        };
+        let args = vec![column(), Expr::Literal(two())];
+        let ignore_nulls = at % 2 == 1;
+        let call = WindowCall { function, args, ignore_nulls, frame, data_type: DataType::Int64 };
+        let window = Window { input: input(), partition: vec![column()], order: keys(), calls: vec![call] };
+        samples.plan(&format!("Window {function:?}"), Plan::Window(window));
     }
 }
 

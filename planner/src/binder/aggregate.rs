@@ -4,12 +4,15 @@ use super::Binder;
 use super::expression::{Bound, Context, Literal};
 use super::scope::suggest;
 use super::subquery::Pending;
+use super::window::is_window_function;
 use crate::error::{Error, Result};
 use crate::logical::{AggregateCall, ColumnId, ColumnSet, collect_columns};
 use columnar::{DataType, Value};
 use exec::plan::AggregateFunction;
 use exec::{ArithmeticOp, Expr};
-use sqlparser::ast::{self, FunctionArg, FunctionArgExpr, FunctionArguments, Spanned};
+use sqlparser::ast::{
+    self, FunctionArg, FunctionArgExpr, FunctionArgumentClause, FunctionArguments, NullTreatment, Spanned,
+};
 
 /// The aggregates of one `SELECT`, gathered while its expressions are bound.
 #[derive(Debug, Default)]
@@ -31,16 +34,22 @@ impl Binder<'_> {
     pub(crate) fn function(&mut self, call: &ast::Function, context: &mut Context<'_>) -> Result<Bound> {
         let span = call.span();
         let name = call.name.to_string().replace('"', "").to_lowercase();
-        if call.over.is_some() {
-            return Err(Error::unsupported(format!("the window function {name}() OVER")).at(span));
+        if !call.within_group.is_empty() {
+            return Err(Error::unsupported("WITHIN GROUP").at(span));
         }
-        if !call.within_group.is_empty() || call.null_treatment.is_some() {
-            return Err(Error::unsupported("WITHIN GROUP and IGNORE NULLS").at(span));
+        if call.over.is_none() && null_treatment(call).is_some() {
+            return Err(Error::value(format!("{name} takes IGNORE or RESPECT NULLS only with OVER")).at(span));
         }
         if !matches!(call.parameters, FunctionArguments::None) {
             return Err(Error::unsupported(format!("parameters of {name}")).at(span));
         }
         let name = if name == "every" { "bool_and".to_string() } else { name };
+        if let Some(over) = &call.over {
+            return self.window_function(&name, call, over, context);
+        }
+        if is_window_function(&name) {
+            return Err(Error::value(format!("the window function {name}() needs OVER (…)")).at(span));
+        }
         if AGGREGATES.contains(&name.as_str()) {
             return self.aggregate(&name, call, context);
         }
@@ -71,7 +80,9 @@ impl Binder<'_> {
         }
         if name == "columns" {
             let error = Error::unsupported("COLUMNS here");
-            return Err(error.at(span).hint("it may stand in the select list, also within a call or arithmetic"));
+            return Err(error
+                .at(span)
+                .hint("it may stand in the select list, also within a call or arithmetic"));
         }
         let mut bound = Vec::with_capacity(args.len());
         for arg in args {
@@ -118,16 +129,16 @@ impl Binder<'_> {
         };
         // Arguments see the rows below the aggregate; a further aggregate in them has no meaning.
         let clause = std::mem::replace(&mut context.clause, "an argument of an aggregate");
-        let outside = std::mem::take(&mut context.pending);
+        let (outside, windows) = (std::mem::take(&mut context.pending), context.windows.take());
         let bound = self.aggregate_call(name, call, context);
         aggregation.pending.append(&mut context.pending);
-        (context.clause, context.pending) = (clause, outside);
+        (context.clause, context.pending, context.windows) = (clause, outside, windows);
         let result = bound.and_then(|call| self.register(name, call, &mut aggregation));
         context.aggregation = Some(aggregation);
         Ok(Bound::typed(result?, span))
     }
 
-    fn aggregate_call(
+    pub(super) fn aggregate_call(
         &mut self,
         name: &str,
         call: &ast::Function,
@@ -186,7 +197,12 @@ impl Binder<'_> {
     }
 
     /// The column of an aggregate; equal aggregates share one. `avg` becomes a quotient.
-    fn register(&mut self, name: &str, call: AggregateCall, into: &mut Aggregation) -> Result<Expr> {
+    pub(super) fn register(
+        &mut self,
+        name: &str,
+        call: AggregateCall,
+        into: &mut Aggregation,
+    ) -> Result<Expr> {
         if !matches!(name, "avg" | "mean") {
             return Ok(self.shared(name, call, into));
         }
@@ -212,13 +228,25 @@ impl Binder<'_> {
     }
 }
 
-enum Argument<'a> {
+pub(super) enum Argument<'a> {
     Star,
     Expr(&'a ast::Expr),
 }
 
+/// `IGNORE NULLS` or `RESPECT NULLS`, within the parentheses or after them.
+pub(super) fn null_treatment(call: &ast::Function) -> Option<NullTreatment> {
+    let within = match &call.args {
+        FunctionArguments::List(list) => list.clauses.iter().find_map(|clause| match clause {
+            FunctionArgumentClause::IgnoreOrRespectNulls(treatment) => Some(*treatment),
+            _ => None,
+        }),
+        _ => None,
+    };
+    call.null_treatment.or(within)
+}
+
 /// Whether `DISTINCT` was written, and the arguments.
-fn arguments(call: &ast::Function) -> Result<(bool, Vec<Argument<'_>>)> {
+pub(super) fn arguments(call: &ast::Function) -> Result<(bool, Vec<Argument<'_>>)> {
     let list = match &call.args {
         FunctionArguments::None => return Ok((false, Vec::new())),
         FunctionArguments::Subquery(_) => {
@@ -226,7 +254,9 @@ fn arguments(call: &ast::Function) -> Result<(bool, Vec<Argument<'_>>)> {
         }
         FunctionArguments::List(list) => list,
     };
-    if let Some(clause) = list.clauses.first() {
+    let null_treatment =
+        |clause: &&FunctionArgumentClause| matches!(clause, FunctionArgumentClause::IgnoreOrRespectNulls(_));
+    if let Some(clause) = list.clauses.iter().find(|clause| !null_treatment(clause)) {
         return Err(Error::unsupported(format!("{clause} in a call")).at(call.span()));
     }
     let args = list

@@ -2,6 +2,7 @@
 
 use super::scope::{Scope, same_name, span_of};
 use super::subquery::Pending;
+use super::window::Windows;
 use super::{Alias, Binder, aggregate::Aggregation, types};
 use crate::error::{Error, Result};
 use crate::functions;
@@ -22,6 +23,10 @@ pub(crate) struct Context<'s> {
     pub(crate) pending: Vec<Pending>,
     /// Present where aggregates may stand.
     pub(crate) aggregation: Option<Aggregation>,
+    /// Present where window functions may stand.
+    pub(crate) windows: Option<Windows>,
+    /// Items of the select list that a name may mean which no column has.
+    pub(crate) items: Vec<(String, Expr)>,
     /// The clause, for messages.
     pub(crate) clause: &'static str,
     /// A null here keeps no row, just as false does.
@@ -37,11 +42,22 @@ impl<'s> Context<'s> {
             scope,
             pending: Vec::new(),
             aggregation: None,
+            windows: None,
+            items: Vec::new(),
             clause,
             null_is_false: false,
             aliases: &[],
             depth: 0,
         }
+    }
+}
+
+impl Context<'_> {
+    /// What a name means that no column has.
+    fn item(&self, parts: &[ast::Ident]) -> Option<Expr> {
+        let [name] = parts else { return None };
+        let known = self.items.iter().find(|(item, _)| same_name(item, &name.value));
+        known.map(|(_, expr)| expr.clone())
     }
 }
 
@@ -283,8 +299,12 @@ impl Binder<'_> {
         if let Some(id) = context.scope.find(parts).map_err(|error| error.at(span))? {
             return Ok(Bound::typed(self.columns.reference(id), span));
         }
+        if let Some(expr) = context.item(parts) {
+            return Ok(Bound::typed(expr, span));
+        }
         if let [name] = parts
-            && let Some(place) = context.aliases.iter().position(|alias| same_name(&alias.name.value, &name.value))
+            && let Some(place) =
+                context.aliases.iter().position(|alias| same_name(&alias.name.value, &name.value))
         {
             return self.alias(place, span, context);
         }
@@ -312,7 +332,8 @@ impl Binder<'_> {
         let bound = bound?;
         if is_any_volatile(&bound.expr) {
             let name = &aliases[place].name.value;
-            let error = Error::unsupported(format!("the alias \"{name}\" of what is another value each time"));
+            let error =
+                Error::unsupported(format!("the alias \"{name}\" of what is another value each time"));
             return Err(error.at(span).hint("name it in a subquery"));
         }
         Ok(Bound { span, ..bound })
@@ -932,7 +953,8 @@ impl Binder<'_> {
             // A text from one field to another says by its signs which numbers are which, but for 'minute:second'.
             let fields = interval.leading_field.as_ref().map(ToString::to_string);
             let minutes = fields.as_deref() == Some("MINUTE") && last.to_string() == "SECOND";
-            let text = literal.ok_or_else(|| Error::unsupported("an INTERVAL of an expression from field to field"))?;
+            let text = literal
+                .ok_or_else(|| Error::unsupported("an INTERVAL of an expression from field to field"))?;
             let (sign, digits) = text.strip_prefix('-').map_or(("", text.as_str()), |digits| ("-", digits));
             let text = if minutes { format!("{sign}00:{digits}") } else { text };
             return Ok(Expr::Literal(parse_literal(&text, DataType::Interval)?));
@@ -942,7 +964,9 @@ impl Binder<'_> {
             let maker = field.as_deref().and_then(|field| match field.trim_end_matches('s') {
                 "century" | "centurie" => Some("to_centuries"),
                 "millennium" | "millenium" => Some("to_millennia"),
-                unit => INTERVAL_MAKERS.iter().find(|maker| maker[3..].trim_end_matches('s') == unit).copied(),
+                unit => {
+                    INTERVAL_MAKERS.iter().find(|maker| maker[3..].trim_end_matches('s') == unit).copied()
+                }
             });
             let Some(maker) = maker else {
                 return Err(Error::unsupported("an INTERVAL of an expression without its unit")

@@ -5,6 +5,7 @@ pub(crate) mod aggregate;
 mod as_of;
 mod calls;
 pub(crate) mod expression;
+mod frame;
 mod from;
 pub(crate) mod grouping;
 mod pivot;
@@ -17,6 +18,7 @@ mod set_operation;
 mod subquery;
 pub(crate) mod types;
 mod wildcard;
+mod window;
 
 use crate::catalog::{Catalog, Table};
 use crate::error::{Error, ErrorKind, Result};

@@ -6,6 +6,7 @@ use super::grouping::{Grouped, Grouping};
 use super::query::{ordinal, refuse_if, sort_key};
 use super::scope::{Scope, same_name};
 use super::subquery::{Pending, attach};
+use super::window::Windows;
 use super::{Alias, Binder, BoundQuery, OutputColumn};
 use crate::error::{Error, Result};
 use crate::logical::{ColumnId, ColumnSet, JoinKind, Logical, SortKey, TopOfGroups, conjuncts};
@@ -77,6 +78,7 @@ impl Binder<'_> {
         let mut context = Context::new(&scope, "SELECT");
         let keys = groups.iter().map(|group| group.expr.clone()).collect();
         context.aggregation = Some(Aggregation { keys, ..Aggregation::default() });
+        context.windows = Some(Windows::named(&select.named_window)?);
         let mut items = Vec::with_capacity(listed.len());
         // An item may use the aliases before it.
         let mut known_aliases = 0;
@@ -106,8 +108,19 @@ impl Binder<'_> {
         let mut having = match &select.having {
             Some(having) => {
                 (context.clause, context.null_is_false) = ("HAVING", true);
+                let windows = context.windows.take();
                 let condition = self.condition(having, &mut context)?;
-                context.null_is_false = false;
+                (context.null_is_false, context.windows) = (false, windows);
+                Some(condition)
+            }
+            None => None,
+        };
+        let mut qualify = match &select.qualify {
+            Some(qualify) => {
+                (context.clause, context.null_is_false) = ("QUALIFY", true);
+                context.items = items.iter().map(|item| (item.name.clone(), item.expr.clone())).collect();
+                let condition = self.condition(qualify, &mut context)?;
+                (context.null_is_false, context.items) = (false, Vec::new());
                 Some(condition)
             }
             None => None,
@@ -135,9 +148,13 @@ impl Binder<'_> {
         }
 
         let span = select.select_token.0.span;
-        let Context { mut pending, aggregation, .. } = context;
-        let aggregation = aggregation.unwrap_or_default();
-        if is_written || !aggregation.calls.is_empty() || !aggregation.groupings.is_empty() || having.is_some() {
+        let Context { mut pending, aggregation, windows, .. } = context;
+        let (aggregation, mut windows) = (aggregation.unwrap_or_default(), windows.unwrap_or_default());
+        if is_written
+            || !aggregation.calls.is_empty()
+            || !aggregation.groupings.is_empty()
+            || having.is_some()
+        {
             let below = plan.output_set();
             plan = attach(plan, aggregation.pending);
             let exprs = groups.into_iter().map(|group| group.expr).collect();
@@ -157,7 +174,8 @@ impl Binder<'_> {
             for item in &mut items {
                 above(&mut item.expr)?;
             }
-            having.iter_mut().try_for_each(&mut above)?;
+            having.iter_mut().chain(&mut qualify).try_for_each(&mut above)?;
+            windows.exprs_mut().try_for_each(&mut above)?;
             if let Distinct::On(exprs) = &mut distinct {
                 exprs.iter_mut().try_for_each(&mut above)?;
             }
@@ -183,10 +201,17 @@ impl Binder<'_> {
                 }
             }
         }
-        match having {
-            Some(having) => plan = filter(plan, having, pending),
-            None => plan = attach(plan, pending),
-        }
+        // Subqueries that are compared with a window's values are joined above it, others below.
+        let (below, above) = windows.split(pending);
+        plan = match having {
+            Some(having) => filter(plan, having, below),
+            None => attach(plan, below),
+        };
+        plan = self.over_windows(plan, windows);
+        plan = match qualify {
+            Some(qualify) => filter(plan, qualify, above),
+            None => attach(plan, above),
+        };
         self.finish(plan, items, distinct, keys, span)
     }
 
@@ -328,8 +353,6 @@ fn refuse_clauses(select: &ast::Select) -> Result<()> {
     refuse_if(!select.cluster_by.is_empty(), "CLUSTER BY", span)?;
     refuse_if(!select.distribute_by.is_empty(), "DISTRIBUTE BY", span)?;
     refuse_if(!select.sort_by.is_empty(), "SORT BY", span)?;
-    refuse_if(!select.named_window.is_empty(), "WINDOW", span)?;
-    refuse_if(select.qualify.is_some(), "QUALIFY", span)?;
     refuse_if(select.value_table_mode.is_some(), "SELECT AS VALUE", span)
 }
 
@@ -346,6 +369,7 @@ pub(super) fn name_of(expr: &ast::Expr) -> String {
         {
             name_of(expr)
         }
+        ast::Expr::Function(ast::Function { over: Some(_), name, .. }) => name.to_string().to_lowercase(),
         ast::Expr::Function(call) => {
             let text = call.to_string();
             if text.len() <= 60 { text.to_lowercase() } else { call.name.to_string().to_lowercase() }

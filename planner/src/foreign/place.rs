@@ -59,6 +59,10 @@ fn place(plan: Logical, most: Option<u64>, columns: &Columns) -> std::result::Re
         Logical::Sort { input, keys } => {
             Logical::Sort { input: Box::new(place(*input, None, columns)?), keys }
         }
+        Logical::Window(mut window) => {
+            *window.input = place(window.input.take(), None, columns)?;
+            Logical::Window(window)
+        }
         Logical::TopN { input, keys, limit, offset } => {
             Logical::TopN { input: Box::new(place(*input, None, columns)?), keys, limit, offset }
         }

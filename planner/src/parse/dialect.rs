@@ -122,4 +122,8 @@ impl Dialect for TundraDialect {
     fn supports_select_wildcard_rename(&self) -> bool {
         true
     }
+
+    fn supports_window_function_null_treatment_arg(&self) -> bool {
+        true
+    }
 }

@@ -3,6 +3,7 @@
 
 mod access;
 mod dialect;
+mod exclusion;
 mod foreign;
 mod limits;
 mod operators;
@@ -14,6 +15,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::statement::TableName;
 pub(crate) use access::{AccessSyntax, GrantSyntax, OnSyntax, condition};
 use dialect::TundraDialect;
+pub(crate) use exclusion::without_exclusion;
 pub use foreign::listed_text;
 pub(crate) use foreign::{ServerOption, has_secrets};
 pub(crate) use options::TableOption;
@@ -178,7 +180,8 @@ fn parse_statements(sql: &str) -> Result<Vec<Parsed>> {
         .map_err(|error| Error::from_parser(error.into()))?;
     limits::check(&tokens)?;
     tokens::settle(&mut tokens, sql)?;
-    let tokens = sugar::plain(tokens)?;
+    let mut tokens = sugar::plain(tokens)?;
+    exclusion::settle(&mut tokens);
     let mut parser =
         Parser::new(&TundraDialect).with_recursion_limit(PARSER_DEPTH).with_tokens_with_locations(tokens);
     let mut statements = Vec::new();

@@ -93,9 +93,7 @@ pub(super) fn plain(tokens: Vec<TokenWithSpan>) -> Result<Vec<TokenWithSpan>> {
                         | Keyword::EXPLAIN
                         | Keyword::ANALYZE,
                     ) => {}
-                    Some(Keyword::SETS)
-                        if before(1) == Some(Keyword::GROUPING) && level.sets != Sets::No =>
-                    {
+                    Some(Keyword::SETS) if before(1) == Some(Keyword::GROUPING) && level.sets != Sets::No => {
                         written.push((number - 1, vec![Token::make_word("grouping sets", Some('"'))]));
                         written.push((number, Vec::new()));
                     }

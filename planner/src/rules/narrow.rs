@@ -39,12 +39,17 @@ fn narrow(mut plan: Logical, required: &ColumnSet, columns: &Columns, held: bool
     }
     let holds = matches!(
         plan,
-        Logical::Join(_) | Logical::Sort { .. } | Logical::TopN { .. } | Logical::TopOfGroups(_) | Logical::AsOf(_)
+        Logical::Join(_)
+            | Logical::Sort { .. }
+            | Logical::TopN { .. }
+            | Logical::TopOfGroups(_)
+            | Logical::AsOf(_)
+            | Logical::Window(_)
     );
     for input in plan.inputs_mut() {
         *input = narrow(input.take(), &below, columns, holds);
     }
-    let drops = matches!(plan, Logical::Join(_) | Logical::Filter { .. });
+    let drops = matches!(plan, Logical::Join(_) | Logical::Filter { .. } | Logical::Window(_));
     let outputs = plan.outputs();
     let kept: Vec<ColumnId> = outputs.iter().copied().filter(|id| required.contains(id)).collect();
     if held && drops && kept.len() < outputs.len() { exactly(plan, &kept, columns) } else { plan }

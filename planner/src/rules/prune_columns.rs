@@ -85,6 +85,19 @@ pub(crate) fn prune(mut plan: Logical, required: &ColumnSet, columns: &Columns) 
             let columns = ids.into_iter().filter(|id| required.contains(id)).collect();
             Logical::Expand { input, lists, columns, merges }
         }
+        Logical::Window(mut window) => {
+            window.calls.retain(|(id, _)| required.contains(id));
+            if window.calls.is_empty() {
+                return prune(*window.input, required, columns);
+            }
+            let mut plan = Logical::Window(window);
+            let mut below = required.clone();
+            plan.exprs().into_iter().for_each(|expr| collect_columns(expr, &mut below));
+            for input in plan.inputs_mut() {
+                *input = prune(input.take(), &below, columns);
+            }
+            plan
+        }
         Logical::Union { inputs, columns: ids } => {
             let keep: Vec<bool> = ids.iter().map(|id| required.contains(id)).collect();
             let kept = |ids: Vec<u32>| -> Vec<u32> {

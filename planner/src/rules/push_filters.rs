@@ -42,6 +42,13 @@ fn push(plan: Logical, mut predicate: Vec<Expr>) -> Logical {
             let below = below.into_iter().map(|expr| substitute(expr, &map)).collect();
             push(*input, below).aggregate(groups, aggregates).filter(above)
         }
+        // What keeps or drops partitions whole changes nothing of those that are kept.
+        Logical::Window(mut window) => {
+            let keys = window.partition_columns();
+            let (below, above) = split(predicate, |columns| !columns.is_empty() && columns.is_subset(&keys));
+            *window.input = push(window.input.take(), below);
+            Logical::Window(window).filter(above)
+        }
         Logical::Sort { input, keys } => Logical::Sort { input: Box::new(push(*input, predicate)), keys },
         Logical::Union { inputs, columns } => {
             let inputs = inputs

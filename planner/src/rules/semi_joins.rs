@@ -35,6 +35,7 @@ fn convert(plan: &mut Logical, required: &ColumnSet, shards: usize) {
         | Logical::Sort { .. }
         | Logical::TopN { .. }
         | Logical::TopOfGroups(_)
+        | Logical::Window(_)
         | Logical::Limit { .. } => Some(used(plan, required.clone())),
         // All that the inputs give.
         _ => None,

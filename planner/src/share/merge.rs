@@ -103,6 +103,25 @@ impl Merge<'_> {
                 }
                 true
             }
+            (Logical::Window(a), Logical::Window(b)) => {
+                let alike = self.inputs(&mut a.input, &b.input)
+                    && a.partition.len() == b.partition.len()
+                    && a.partition.iter().zip(&b.partition).all(|(a, b)| self.same(a, b))
+                    && self.same_keys(&a.order, &b.order);
+                if !alike {
+                    return false;
+                }
+                for (id, call) in &b.calls {
+                    let mut call = call.clone();
+                    call.args.iter_mut().chain(&mut call.frame.key).for_each(|expr| rename(expr, self.twins));
+                    let twin = a.calls.iter().find(|(_, own)| *own == call).map(|(twin, _)| *twin);
+                    self.twins.insert(*id, twin.unwrap_or(*id));
+                    if twin.is_none() {
+                        a.calls.push((*id, call));
+                    }
+                }
+                true
+            }
             (Logical::Sort { input: x, keys: a }, Logical::Sort { input: y, keys: b }) => {
                 self.inputs(x, y) && self.same_keys(a, b)
             }
@@ -150,14 +169,14 @@ impl Merge<'_> {
                 }
                 // Each column of `b` is one of `a`, or becomes one.
                 for (place, &other) in others.iter().enumerate() {
-                    let mut wanted: Vec<Expr> = b.iter().filter_map(|list| list.get(place).cloned()).collect();
+                    let mut wanted: Vec<Expr> =
+                        b.iter().filter_map(|list| list.get(place).cloned()).collect();
                     if wanted.len() != a.len() || wanted.iter().any(is_any_volatile) {
                         return false;
                     }
                     wanted.iter_mut().for_each(|expr| rename(expr, self.twins));
-                    let twin = (0..ids.len()).find(|&own| {
-                        a.iter().zip(&wanted).all(|(list, expr)| list.get(own) == Some(expr))
-                    });
+                    let twin = (0..ids.len())
+                        .find(|&own| a.iter().zip(&wanted).all(|(list, expr)| list.get(own) == Some(expr)));
                     let id = twin.map_or(other, |own| ids[own]);
                     if twin.is_none() {
                         ids.push(id);

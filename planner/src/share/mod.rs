@@ -204,7 +204,8 @@ impl Search {
                 | Logical::Sort { .. }
                 | Logical::TopN { .. }
                 | Logical::TopOfGroups(_)
-                | Logical::AsOf(_) => false,
+                | Logical::AsOf(_)
+                | Logical::Window(_) => false,
                 Logical::Join(join) => limited && (input == 1) == join.build_left,
                 _ => limited,
             };
@@ -240,6 +241,9 @@ fn hash_of(plan: &Logical, inputs: &[u64]) -> u64 {
             (std::mem::discriminant(&join.kind), join.on.len()).hash(&mut hasher);
         }
         Logical::Aggregate { groups, .. } => groups.len().hash(&mut hasher),
+        Logical::Window(window) => {
+            (window.partition.len(), window.order.len()).hash(&mut hasher);
+        }
         Logical::TopN { limit, offset, .. } => (limit, offset).hash(&mut hasher),
         Logical::TopOfGroups(top) => {
             (top.groups.len(), top.limit, top.offset, top.ties).hash(&mut hasher);

@@ -31,6 +31,7 @@ pub(super) fn is_candidate(plan: &Logical) -> bool {
         | Logical::AsOf(_)
         | Logical::Limit { .. }
         | Logical::Union { .. }
+        | Logical::Window(_)
         | Logical::Exchange { .. } => true,
         Logical::Project { exprs, .. } => {
             exprs.iter().any(|(_, expr)| !matches!(expr, Expr::Column { .. } | Expr::Literal(_)))
@@ -107,6 +108,7 @@ fn work(plan: &Logical, left: f64, estimator: &Estimator<'_>) -> f64 {
         Logical::AsOf(join) => (50.0 * rows(&join.input), 1.0),
         Logical::Expand { .. } | Logical::Series(_) => (2.0 * values(plan, rows(plan)), 1.0),
         Logical::TopN { input, .. } => (5.0 * rows(input), 1.0),
+        Logical::Window(window) => (rows(&window.input) * (80.0 + 20.0 * window.calls.len() as f64), 1.0),
         Logical::Exchange { input, .. } => (5.0 * values(input, rows(input)), 1.0),
         Logical::Values { .. }
         | Logical::Foreign(_)

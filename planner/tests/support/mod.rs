@@ -3,6 +3,7 @@
 #![allow(dead_code)]
 
 pub(crate) mod reference;
+mod windows;
 
 use columnar::{DataType, Scalar};
 use planner::catalog::{Catalog, Partitioning, Table};

@@ -149,6 +149,7 @@ impl Place<'_> {
                 aggregate(self.rows(input)?, groups, aggregates)?
             }
             Plan::Sort { input, keys } => sort(self.rows(input)?, keys)?,
+            Plan::Window(window) => super::windows::window(self.rows(&window.input)?, window)?,
             Plan::TopN { input, keys, limit, offset } => sort(self.rows(input)?, keys)?
                 .into_iter()
                 .skip(*offset as usize)
@@ -310,7 +311,7 @@ fn aggregate(rows: Vec<Row>, groups: &[Expr], aggregates: &[Aggregate]) -> Answe
     Ok(result)
 }
 
-fn fold(function: AggregateFunction, values: &[Scalar]) -> Scalar {
+pub(super) fn fold(function: AggregateFunction, values: &[Scalar]) -> Scalar {
     let extreme = |wanted: Ordering| {
         values.iter().cloned().reduce(|a, b| if b.compare(&a) == Some(wanted) { b } else { a })
     };
@@ -335,7 +336,7 @@ fn fold(function: AggregateFunction, values: &[Scalar]) -> Scalar {
     }
 }
 
-fn sort(rows: Vec<Row>, keys: &[SortKey]) -> Answer<Vec<Row>> {
+pub(super) fn sort(rows: Vec<Row>, keys: &[SortKey]) -> Answer<Vec<Row>> {
     let mut keyed = rows
         .into_iter()
         .map(|row| Ok((keys.iter().map(|key| eval(&key.expr, &row)).collect::<Answer<Row>>()?, row)))
@@ -370,7 +371,7 @@ fn sort(rows: Vec<Row>, keys: &[SortKey]) -> Answer<Vec<Row>> {
     Ok(keyed.into_iter().map(|(_, row)| row).collect())
 }
 
-fn is_null(value: &Scalar) -> bool {
+pub(super) fn is_null(value: &Scalar) -> bool {
     matches!(value, Scalar::Null)
 }
 

@@ -35,6 +35,7 @@ use crate::expression::cast_to_physical;
 use crate::expression::node::{Input, Node, Operation, bounded_shape, plain_shape};
 use arguments::{Arguments, Run};
 use columnar::{DataType, PhysicalType, Vector};
+pub(crate) use datetime::add_months;
 use std::collections::HashMap;
 use std::sync::LazyLock;
 

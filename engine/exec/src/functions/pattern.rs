@@ -197,7 +197,9 @@ fn count(args: &Arguments, data_type: DataType) -> Result<Vector> {
     args.map_integers(data_type, |row| {
         let text = args.text(0, row);
         let flags = if args.len() > 3 { args.text(3, row) } else { "" };
-        let Some(from) = start_of(text, starts.as_ref().map_or(1, |starts| starts[row]))? else { return Ok(0) };
+        let Some(from) = start_of(text, starts.as_ref().map_or(1, |starts| starts[row]))? else {
+            return Ok(0);
+        };
         with_pattern(args.text(1, row), flags, |pattern| {
             let mut count = 0;
             each_match(pattern, text, from, |_| {

@@ -24,6 +24,7 @@ pub mod top_of_groups;
 pub mod union;
 pub mod values;
 pub mod wanted_rows;
+pub mod window;
 
 #[cfg(test)]
 pub(crate) mod testing;

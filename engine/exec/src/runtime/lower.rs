@@ -36,6 +36,7 @@ use crate::operators::top_of_groups::TopOfGroups;
 use crate::operators::union::{Widen, common_shapes};
 use crate::operators::values::ValuesSource;
 use crate::operators::wanted_rows::WantedRows;
+use crate::operators::window::Window;
 use crate::plan::{self, Fragment, JoinKey, JoinKind, Plan};
 use crate::shape::Shape;
 use columnar::DataType;
@@ -257,6 +258,11 @@ impl Lowering<'_> {
                 let streams: Vec<Stream> =
                     inputs.iter().map(|input| self.lower(input)).collect::<Result<_>>()?;
                 self.join_streams(streams, &node)?
+            }
+            Plan::Window(window) => {
+                let stream = self.lower(&window.input)?;
+                let parts = Window::new(window, &stream.shapes, &node.query)?;
+                self.break_at(stream, parts.sink, parts.source, &node)
             }
             Plan::Shared { number, input } => self.lower_shared(*number, input, &node)?,
             Plan::Reread { number, columns, .. } => {

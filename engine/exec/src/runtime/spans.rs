@@ -103,6 +103,7 @@ fn name(plan: &Plan, names: &mut Vec<String>) {
         Plan::Series(_) => "Series".into(),
         Plan::TopOfGroups(_) => "TopOfGroups".into(),
         Plan::AsOf(_) => "AsOf".into(),
+        Plan::Window(_) => "Window".into(),
     });
     for input in plan.inputs() {
         name(input, names);

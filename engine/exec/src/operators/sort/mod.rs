@@ -60,6 +60,43 @@ impl Sort {
     }
 }
 
+/// The rows of a sort that is finalized, by their places in the order rather than one after the other.
+#[derive(Clone)]
+pub(super) struct SortedRows(Arc<Sorting>);
+
+impl SortedRows {
+    /// A sort whose rows are read so; each piece of work that its sink gives leaves the range of the same number.
+    pub(super) fn new(
+        keys: &[SortKey],
+        input: &[Shape],
+        query: &QueryContext,
+    ) -> Result<(Arc<dyn Sink>, SortedRows)> {
+        let shared = Arc::new(Sorting::new(keys, None, input, query)?);
+        Ok((Arc::new(sink::SortSink(shared.clone())), SortedRows(shared)))
+    }
+
+    pub(super) fn rows(&self) -> Result<&FrozenRows> {
+        Ok(&self.0.sorted()?.rows)
+    }
+
+    /// The numbers of the rows of a range, in order; none of a range that there is not.
+    pub(super) fn range<R>(&self, range: usize, read: impl FnOnce(&[u32]) -> R) -> Result<R> {
+        Ok(match self.0.sorted()?.ranges.get(range) {
+            Some(range) => read(&range.lock()),
+            None => read(&[]),
+        })
+    }
+
+    /// Whether two rows have the same values in these keys; nulls are alike.
+    pub(super) fn are_alike(&self, rows: &FrozenRows, keys: std::ops::Range<usize>, a: u32, b: u32) -> bool {
+        let (a, b) = ((a, rows.pointer(a), rows), (b, rows.pointer(b), rows));
+        self.0.keys[keys].iter().all(|key| {
+            let field = &self.0.layout.fields[key.field];
+            compare_rows(field, a, b) == Ordering::Equal
+        })
+    }
+}
+
 /// The largest number of rows that are kept by dropping others.
 const KEEP_ROWS: usize = 32 << 10;
 
