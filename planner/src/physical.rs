@@ -9,12 +9,12 @@ use crate::proven::Proven;
 use crate::statement::{FragmentNotes, OperatorNote, PlannerOptions, RemoteQuery};
 use columnar::{DataType, Value};
 use exec::plan::{
-    Aggregate, Fragment, FragmentPlacement, HashJoin, JoinKey, JoinKind as Physical, Plan, Scan, TableRef,
+    Aggregate, AggregateFunction, Fragment, FragmentPlacement, HashJoin, JoinKey, JoinKind as Physical, Plan, Scan, TableRef,
 };
 use exec::{CompareOp, Expr};
 use std::collections::HashMap;
 
-/// The first version of plans that has [`Plan::ReceiveProven`].
+/// The first version of plans that has [`Plan::ReceiveProven`], and what [`needs_version_2`] is asked about.
 const PROVEN_SINCE: u16 = 2;
 
 /// The number of the first rows that other engines send; fragments are numbered from 0, and never so many.
@@ -41,6 +41,7 @@ pub(crate) fn lower(
         columns,
         estimator,
         shards: options.shards,
+        version: options.version,
         proven: (options.version >= PROVEN_SINCE).then(|| Proven::of(plan)),
         fragments: Vec::new(),
         notes: Vec::new(),
@@ -76,6 +77,7 @@ struct Lowering<'a> {
     columns: &'a Columns,
     estimator: &'a Estimator<'a>,
     shards: usize,
+    version: u16,
     /// Where plans may say what holds of rows that are sent.
     proven: Option<Proven>,
     fragments: Vec<Fragment>,
@@ -91,6 +93,15 @@ struct Current {
     notes: Vec<OperatorNote>,
     /// It reads what lies on many shards, or what an exchange brings to many.
     spread: bool,
+}
+
+/// Refuses what plans of the cluster's version do not have, since some of its nodes would not understand it.
+pub(crate) fn needs_version_2(version: u16, what: &str) -> Result<()> {
+    if version >= PROVEN_SINCE {
+        return Ok(());
+    }
+    let message = format!("{what} needs version {PROVEN_SINCE} of the cluster, which is at version {version}");
+    Err(Error::unsupported(message).hint("raise the cluster's version with `tundra admin upgrade`"))
 }
 
 type Positions = HashMap<ColumnId, u32>;
@@ -188,11 +199,14 @@ impl Lowering<'_> {
                     groups.iter().map(|(_, expr)| resolve(expr, &positions)).collect::<Result<Vec<_>>>()?;
                 let mut calls = Vec::with_capacity(aggregates.len());
                 for (_, call) in aggregates {
+                    if let AggregateFunction::Stateful(stateful) = call.function {
+                        needs_version_2(self.version, &format!("{}()", stateful.function.name()))?;
+                    }
                     if call.distinct {
                         return Err(Error::internal("a DISTINCT aggregate was not rewritten"));
                     }
                     let args =
-                        call.arg.iter().map(|arg| resolve(arg, &positions)).collect::<Result<Vec<_>>>()?;
+                        call.args.iter().map(|arg| resolve(arg, &positions)).collect::<Result<Vec<_>>>()?;
                     let filter =
                         call.filter.as_ref().map(|filter| resolve(filter, &positions)).transpose()?;
                     calls.push(Aggregate {
