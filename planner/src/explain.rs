@@ -155,7 +155,7 @@ fn aggregate(call: &AggregateCall, columns: &Columns) -> String {
         AggregateFunction::BoolOr => "bool_or",
         AggregateFunction::Stateful(stateful) => stateful.function.name(),
     };
-    let (args, order) = match call.function {
+    let (args, order): (&[Expr], Vec<String>) = match call.function {
         AggregateFunction::Stateful(Stateful { phase: Phase::Whole | Phase::Partial, order, .. }) => {
             let (args, keys) = call.args.split_at(call.args.len() - usize::from(order.keys));
             (args, keys.iter().enumerate().map(|(key, expr)| ordered(expr, order, key, columns)).collect())

@@ -100,7 +100,7 @@ pub(crate) fn needs_version_2(version: u16, what: &str) -> Result<()> {
     if version >= PROVEN_SINCE {
         return Ok(());
     }
-    let message = format!("{what} needs version {PROVEN_SINCE} of the cluster, which is at version {version}");
+    let message = format!("{what} on a cluster of version {version}, since version {PROVEN_SINCE} brings it,");
     Err(Error::unsupported(message).hint("raise the cluster's version with `tundra admin upgrade`"))
 }
 

@@ -238,9 +238,11 @@ impl Binder<'_> {
 
     /// A constant from `least` to 1.
     fn fraction(&mut self, call: &Call<'_>, bound: Bound, least: f64) -> Result<Expr> {
-        let span = bound.span;
+        let (span, is_unknown) = (bound.span, matches!(bound.literal, Literal::Parameter(_)));
         let expr = fold(self.coerce(bound, DataType::Float64)?);
         match expr {
+            // Only types are asked for.
+            _ if is_unknown => Ok(Expr::Literal(Value::float64(0.5))),
             Expr::Literal(Value { scalar: Scalar::Float(value), .. }) if (least..=1.0).contains(&value) => Ok(expr),
             Expr::Literal(_) => {
                 Err(Error::value(format!("the fraction of {}() lies between {least} and 1", call.name)).at(span))

@@ -91,15 +91,17 @@ impl Collected {
         ordered::result(gathered, self.call.function, self.fraction, descending, self.data_type)
     }
 
+    /// The text of a row in a column; of null, none.
+    fn text(&self, (chunk, row): (u32, u32), column: usize) -> &[u8] {
+        let flat = &self.chunks[chunk as usize].columns[column];
+        match &flat.values {
+            Values::View(views) if !flat.is_null(row as usize) => views.get(row as usize),
+            _ => &[],
+        }
+    }
+
     /// The texts of a group one after the other.
     fn joined(&self, places: &[(u32, u32)]) -> Result<Scalar> {
-        let text = |&(chunk, row): &(u32, u32), column: usize| -> Option<&[u8]> {
-            let flat = &self.chunks[chunk as usize].columns[column];
-            match &flat.values {
-                Values::View(views) if !flat.is_null(row as usize) => Some(views.get(row as usize)),
-                _ => None,
-            }
-        };
         let mut places = places.to_vec();
         if self.call.order.keys > 0 {
             let keys = |&(chunk, row): &(u32, u32)| -> Vec<Scalar> {
@@ -108,16 +110,16 @@ impl Collected {
             };
             // Rows of equal keys by their texts, so that the answer does not hang on the order in which rows come.
             places.sort_by_cached_key(|place| {
-                let own = [text(place, 0), text(place, 1)].map(|text| text.unwrap_or_default().to_vec());
+                let own = [self.text(*place, 0).to_vec(), self.text(*place, 1).to_vec()];
                 SortedRow { keys: keys(place), own, order: self.call.order }
             });
         }
         let mut joined = Vec::new();
-        for (position, place) in places.iter().enumerate() {
+        for (position, place) in places.into_iter().enumerate() {
             if position > 0 {
-                joined.extend_from_slice(text(place, 1).unwrap_or_default());
+                joined.extend_from_slice(self.text(place, 1));
             }
-            joined.extend_from_slice(text(place, 0).unwrap_or_default());
+            joined.extend_from_slice(self.text(place, 0));
             if joined.len() > LONGEST_BYTES {
                 let what = format!("a text of string_agg() of more than {} MiB", LONGEST_BYTES >> 20);
                 return Err(Error::Value(columnar::Error::OutOfRange { what }));

@@ -129,7 +129,7 @@ fn fraction_of(expr: &Expr) -> Result<f64> {
 /// The values of an argument that is a `DOUBLE`.
 fn doubles(flat: &Flat) -> Result<&[f64]> {
     match &flat.values {
-        Values::F64(values) => Ok(values),
+        Values::F64(values) => Ok(&values[..]),
         other => Err(Error::Internal(format!("an aggregate of {:?} where DOUBLE is taken", other.physical()))),
     }
 }

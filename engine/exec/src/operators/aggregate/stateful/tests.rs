@@ -100,8 +100,8 @@ fn run(
     let query = query(batch_rows, None);
     let key = Expr::column(0, types[0]);
     let parts = Aggregate::new(&[key], aggregates, &Shape::of_types(types), &query).unwrap();
-    drive_sink(&query, &*parts.sink(), batches_of(types, rows, batch_rows), tasks);
-    let groups = drain(&query, &*parts.source());
+    fill(&*parts.sink(), batches_of(types, rows, batch_rows), tasks, &query).unwrap();
+    let groups = drain(&*parts.source(), tasks, &query).unwrap();
     let found: HashMap<Scalar, Row> = groups.iter().map(|row| (row[0].clone(), row[1..].to_vec())).collect();
     assert_eq!(found.len(), groups.len(), "a group came twice");
     found
