@@ -238,7 +238,11 @@ impl AggregateCall {
     }
 
     /// The call in two phases, over rows and over what the first gives, which is the column `between`.
-    pub(crate) fn in_two(self, columns: &mut Columns, id: ColumnId) -> (ColumnId, AggregateCall, AggregateCall) {
+    pub(crate) fn in_two(
+        self,
+        columns: &mut Columns,
+        id: ColumnId,
+    ) -> (ColumnId, AggregateCall, AggregateCall) {
         let (first, second) = match self.function {
             AggregateFunction::CountRows | AggregateFunction::Count => {
                 (self.function, AggregateFunction::SumCounts)

@@ -9,7 +9,8 @@ use crate::proven::Proven;
 use crate::statement::{FragmentNotes, OperatorNote, PlannerOptions, RemoteQuery};
 use columnar::{DataType, Value};
 use exec::plan::{
-    Aggregate, AggregateFunction, Fragment, FragmentPlacement, HashJoin, JoinKey, JoinKind as Physical, Plan, Scan, TableRef,
+    Aggregate, AggregateFunction, Fragment, FragmentPlacement, HashJoin, JoinKey, JoinKind as Physical, Plan,
+    Scan, TableRef,
 };
 use exec::{CompareOp, Expr};
 use std::collections::HashMap;
@@ -100,7 +101,8 @@ pub(crate) fn needs_version_2(version: u16, what: &str) -> Result<()> {
     if version >= PROVEN_SINCE {
         return Ok(());
     }
-    let message = format!("{what} on a cluster of version {version}, since version {PROVEN_SINCE} brings it,");
+    let message =
+        format!("{what} on a cluster of version {version}, since version {PROVEN_SINCE} brings it,");
     Err(Error::unsupported(message).hint("raise the cluster's version with `tundra admin upgrade`"))
 }
 

@@ -60,7 +60,8 @@ fn aggregates_with_states_are_cut_in_two_phases() {
     let explained = |sql: &str| plan(sql, 3).explain();
     let states = explained("select stddev(l_quantity), arg_max(l_orderkey, l_shipdate) from lineitem");
     assert!(states.contains("as state") && states.contains("of states"), "{states}");
-    let whole = explained("select l_orderkey, median(l_quantity), count(*) from lineitem group by l_orderkey");
+    let whole =
+        explained("select l_orderkey, median(l_quantity), count(*) from lineitem group by l_orderkey");
     assert_eq!(whole.matches("Aggregate").count(), 1, "{whole}");
     assert!(whole.contains("quantile_cont") && !whole.contains("state"), "{whole}");
     let apart = explained("select count(distinct l_partkey), median(l_quantity), sum(l_tax) from lineitem");

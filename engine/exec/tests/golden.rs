@@ -15,9 +15,8 @@ mod file;
 use columnar::types::{Interval, TimeUnit};
 use columnar::{DataType, Scalar, Value};
 use exec::plan::{
-    Aggregate, AggregateFunction, FragmentPlacement, HashJoin, JoinKey, JoinKind, KeyOrder, Phase, ReceivedColumn, Routing,
-    StateFunction, Stateful,
-    Scan, SortKey, TableRef,
+    Aggregate, AggregateFunction, FragmentPlacement, HashJoin, JoinKey, JoinKind, KeyOrder, Phase,
+    ReceivedColumn, Routing, Scan, SortKey, StateFunction, Stateful, TableRef,
 };
 use exec::{ArithmeticOp, CompareOp, Expr, Fragment, Plan, codec};
 use file::Golden;
@@ -248,10 +247,43 @@ fn plans_of_version_2(samples: &mut Samples) {
     samples.plan("ReceiveProven", received);
     use StateFunction::*;
     let functions = [
-        VarPop, VarSamp, StddevPop, StddevSamp, StandardError, Skewness, Kurtosis, KurtosisPop, CovarPop, CovarSamp,
-        Corr, RegrSlope, RegrIntercept, RegrR2, RegrAvgX, RegrAvgY, RegrSxx, RegrSyy, RegrSxy, Product,
-        SumCompensated, BitAnd, BitOr, BitXor, SumInterval, AvgInterval, AvgInteger, First, Last, StringAgg,
-        QuantileCont, QuantileDisc, Mode, MedianDeviation, Entropy, ApproxCountDistinct, ApproxQuantile,
+        VarPop,
+        VarSamp,
+        StddevPop,
+        StddevSamp,
+        StandardError,
+        Skewness,
+        Kurtosis,
+        KurtosisPop,
+        CovarPop,
+        CovarSamp,
+        Corr,
+        RegrSlope,
+        RegrIntercept,
+        RegrR2,
+        RegrAvgX,
+        RegrAvgY,
+        RegrSxx,
+        RegrSyy,
+        RegrSxy,
+        Product,
+        SumCompensated,
+        BitAnd,
+        BitOr,
+        BitXor,
+        SumInterval,
+        AvgInterval,
+        AvgInteger,
+        First,
+        Last,
+        StringAgg,
+        QuantileCont,
+        QuantileDisc,
+        Mode,
+        MedianDeviation,
+        Entropy,
+        ApproxCountDistinct,
+        ApproxQuantile,
     ];
     let order = KeyOrder::new([(true, false), (false, true)]);
     let phases = [Phase::Whole, Phase::Partial, Phase::Combine, Phase::Final];

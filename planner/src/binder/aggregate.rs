@@ -194,7 +194,11 @@ impl Binder<'_> {
                     return Ok(Made::Call(made(AggregateFunction::Sum, vec![number], DataType::Int64)));
                 }
                 (_, Some((function, data_type))) => {
-                    let arg = if found == DataType::Interval { argument.expr } else { cast(argument.expr, data_type) };
+                    let arg = if found == DataType::Interval {
+                        argument.expr
+                    } else {
+                        cast(argument.expr, data_type)
+                    };
                     let function = AggregateFunction::Stateful(Stateful::new(function, KeyOrder::default()));
                     return Ok(Made::Call(made(function, vec![arg], data_type)));
                 }

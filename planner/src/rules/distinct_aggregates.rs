@@ -48,7 +48,8 @@ fn rewrite(input: Logical, groups: Groups, aggregates: Calls, columns: &mut Colu
             continue;
         }
         if let Some(filter) = call.filter.take() {
-            let computed = |&(place, ref arg): &(usize, &mut Expr)| place == 0 || !matches!(arg, Expr::Literal(_));
+            let computed =
+                |&(place, ref arg): &(usize, &mut Expr)| place == 0 || !matches!(arg, Expr::Literal(_));
             for (_, arg) in call.args.iter_mut().enumerate().filter(computed) {
                 let data_type = arg.data_type();
                 let value = std::mem::replace(arg, Expr::Literal(columnar::Value::null(data_type)));

@@ -3,8 +3,8 @@
 use crate::binder::expression::text_of;
 use crate::error::{Error, Result};
 use sqlparser::ast::{
-    self, FunctionArg, FunctionArgExpr, FunctionArgumentClause, FunctionArguments, NullTreatment, OrderByExpr,
-    Spanned,
+    self, FunctionArg, FunctionArgExpr, FunctionArgumentClause, FunctionArguments, NullTreatment,
+    OrderByExpr, Spanned,
 };
 
 pub(super) enum Argument<'a> {

@@ -22,7 +22,13 @@ struct Call<'a> {
 }
 
 impl Call<'_> {
-    fn make(self, function: StateFunction, order: KeyOrder, args: Vec<Expr>, data_type: DataType) -> AggregateCall {
+    fn make(
+        self,
+        function: StateFunction,
+        order: KeyOrder,
+        args: Vec<Expr>,
+        data_type: DataType,
+    ) -> AggregateCall {
         let function = AggregateFunction::Stateful(Stateful::new(function, order));
         AggregateCall { function, distinct: self.distinct, args, filter: self.filter, data_type }
     }
@@ -60,16 +66,24 @@ impl Binder<'_> {
         for arg in &written.args {
             match arg {
                 Argument::Expr(expr) => args.push(self.bind(expr, context)?),
-                Argument::Star => return Err(Error::name(format!("only count takes *; {name} is another")).at(ast.span())),
+                Argument::Star => {
+                    return Err(Error::name(format!("only count takes *; {name} is another")).at(ast.span()));
+                }
             }
         }
         let mut call = Call { name, span: ast.span(), distinct: written.distinct, filter };
         let within = !ast.within_group.is_empty();
         if within && !written.order.is_empty() {
-            return Err(Error::value("an order stands inside a call or WITHIN GROUP, not in both").at(call.span));
+            return Err(
+                Error::value("an order stands inside a call or WITHIN GROUP, not in both").at(call.span)
+            );
         }
-        if within && !matches!(name, "percentile_cont" | "percentile_disc" | "mode" | "listagg" | "string_agg") {
-            let message = format!("WITHIN GROUP is for percentile_cont, percentile_disc, mode and listagg, not for {name}");
+        if within
+            && !matches!(name, "percentile_cont" | "percentile_disc" | "mode" | "listagg" | "string_agg")
+        {
+            let message = format!(
+                "WITHIN GROUP is for percentile_cont, percentile_disc, mode and listagg, not for {name}"
+            );
             return Err(Error::value(message).at(call.span));
         }
         let order = if within { &ast.within_group[..] } else { written.order };
@@ -83,7 +97,9 @@ impl Binder<'_> {
         match (written.nulls, name) {
             (None, _) | (Some(NullTreatment::RespectNulls), "first" | "last" | "arbitrary") => {}
             (Some(NullTreatment::IgnoreNulls), "first" | "last" | "arbitrary" | "any_value") => {}
-            (Some(treatment), _) => return Err(Error::unsupported(format!("{treatment} of {name}()")).at(call.span)),
+            (Some(treatment), _) => {
+                return Err(Error::unsupported(format!("{treatment} of {name}()")).at(call.span));
+            }
         }
         if let [value] = args.as_slice()
             && (name == "any_value" || written.nulls == Some(NullTreatment::IgnoreNulls))
@@ -92,12 +108,13 @@ impl Binder<'_> {
         }
         match name {
             "first" | "last" | "arbitrary" | "any_value" => self.picked(call, args, keys),
-            "arg_min" | "argmin" | "min_by" | "arg_max" | "argmax" | "max_by" | "arg_min_null" | "arg_max_null" => {
-                self.picked_by(call, args, keys)
-            }
+            "arg_min" | "argmin" | "min_by" | "arg_max" | "argmax" | "max_by" | "arg_min_null"
+            | "arg_max_null" => self.picked_by(call, args, keys),
             "string_agg" | "group_concat" | "listagg" => self.text(call, args, keys, written.separator),
             "percentile_cont" | "percentile_disc" if within => self.percentile(call, args, keys),
-            "percentile_cont" | "percentile_disc" => Err(call.takes("a fraction, and WITHIN GROUP (ORDER BY …)")),
+            "percentile_cont" | "percentile_disc" => {
+                Err(call.takes("a fraction, and WITHIN GROUP (ORDER BY …)"))
+            }
             "mode" => self.mode(call, args, keys, within),
             "quantile" | "quantile_cont" | "quantile_disc" | "median" => self.quantile(call, args, keys),
             // The order of rows changes nothing for the others.
@@ -170,7 +187,8 @@ impl Binder<'_> {
         let value = self.assign(value, DataType::Varchar)?;
         if call.distinct {
             if keys.iter().any(|key| key.expr != own && key.expr != value && key.expr != between) {
-                let message = "where the values of an aggregate are DISTINCT, they are what its order can be by";
+                let message =
+                    "where the values of an aggregate are DISTINCT, they are what its order can be by";
                 return Err(Error::value(message).at(call.span));
             }
             if keys.is_empty() {
@@ -190,7 +208,12 @@ impl Binder<'_> {
         let value = key.expr.clone();
         if call.name == "percentile_disc" {
             let data_type = value.data_type();
-            return Ok(Made::Call(call.make(StateFunction::QuantileDisc, direction(key.descending), vec![value, fraction], data_type)));
+            return Ok(Made::Call(call.make(
+                StateFunction::QuantileDisc,
+                direction(key.descending),
+                vec![value, fraction],
+                data_type,
+            )));
         }
         let value = if value.data_type().is_numeric() { cast(value, DataType::Float64) } else { value };
         interpolated(call, value, fraction, key.descending)
@@ -225,12 +248,19 @@ impl Binder<'_> {
         let value = if is_null { Expr::Literal(Value::null(DataType::Float64)) } else { value };
         let data_type = value.data_type();
         let discrete = match call.name {
-            "median" => matches!(data_type, DataType::Varchar | DataType::Binary | DataType::Boolean | DataType::Null),
+            "median" => {
+                matches!(data_type, DataType::Varchar | DataType::Binary | DataType::Boolean | DataType::Null)
+            }
             name => name != "quantile_cont",
         };
         if discrete {
             let args = vec![value, fraction];
-            return Ok(Made::Call(call.make(StateFunction::QuantileDisc, direction(descending), args, data_type)));
+            return Ok(Made::Call(call.make(
+                StateFunction::QuantileDisc,
+                direction(descending),
+                args,
+                data_type,
+            )));
         }
         let value = if data_type.is_integer() { cast(value, DataType::Float64) } else { value };
         interpolated(call, value, fraction, descending)
@@ -243,15 +273,26 @@ impl Binder<'_> {
         match expr {
             // Only types are asked for.
             _ if is_unknown => Ok(Expr::Literal(Value::float64(0.5))),
-            Expr::Literal(Value { scalar: Scalar::Float(value), .. }) if (least..=1.0).contains(&value) => Ok(expr),
-            Expr::Literal(_) => {
-                Err(Error::value(format!("the fraction of {}() lies between {least} and 1", call.name)).at(span))
+            Expr::Literal(Value { scalar: Scalar::Float(value), .. }) if (least..=1.0).contains(&value) => {
+                Ok(expr)
             }
-            _ => Err(Error::unsupported(format!("a fraction of {}() that is no constant", call.name)).at(span)),
+            Expr::Literal(_) => {
+                Err(Error::value(format!("the fraction of {}() lies between {least} and 1", call.name))
+                    .at(span))
+            }
+            _ => {
+                Err(Error::unsupported(format!("a fraction of {}() that is no constant", call.name)).at(span))
+            }
         }
     }
 
-    fn mode(&mut self, mut call: Call<'_>, args: Vec<Bound>, keys: Vec<SortKey>, within: bool) -> Result<Made> {
+    fn mode(
+        &mut self,
+        mut call: Call<'_>,
+        args: Vec<Bound>,
+        keys: Vec<SortKey>,
+        within: bool,
+    ) -> Result<Made> {
         let (value, descending) = match (within, keys.as_slice()) {
             (true, [key]) if args.is_empty() => (key.expr.clone(), key.descending),
             (true, _) => return Err(call.takes("no argument and one key to order by")),
@@ -321,7 +362,13 @@ impl Binder<'_> {
                 let Call { distinct, filter, .. } = call;
                 let data_type = DataType::Float64;
                 let function = AggregateFunction::Sum;
-                Ok(Made::ExpMean(AggregateCall { function, distinct, args: vec![logarithm], filter, data_type }))
+                Ok(Made::ExpMean(AggregateCall {
+                    function,
+                    distinct,
+                    args: vec![logarithm],
+                    filter,
+                    data_type,
+                }))
             }
             "bit_and" | "bit_or" | "bit_xor" => {
                 let value = self.one(&call, args)?;
@@ -361,7 +408,8 @@ impl Binder<'_> {
             "approx_count_distinct" => {
                 let value = self.one(&call, args)?;
                 let value = self.settle(value)?;
-                let call = Call { distinct: false, ..call }.plain(ApproxCountDistinct, vec![value], DataType::Int64);
+                let call =
+                    Call { distinct: false, ..call }.plain(ApproxCountDistinct, vec![value], DataType::Int64);
                 Ok(Made::Or(call, Value::int64(0)))
             }
             "approx_quantile" | "approx_median" => self.approximate(call, args),
@@ -410,9 +458,11 @@ fn interpolated(call: Call<'_>, value: Expr, fraction: Expr, descending: bool) -
     let value = match value.data_type() {
         DataType::Date => cast(value, DataType::TIMESTAMP),
         DataType::Null => cast(value, DataType::Float64),
-        DataType::Float32 | DataType::Float64 | DataType::Decimal { .. } | DataType::Time | DataType::Timestamp { .. } => {
-            value
-        }
+        DataType::Float32
+        | DataType::Float64
+        | DataType::Decimal { .. }
+        | DataType::Time
+        | DataType::Timestamp { .. } => value,
         DataType::Interval => {
             let message = format!("{}() of intervals", call.name);
             return Err(Error::unsupported(message).at(call.span));
@@ -420,7 +470,12 @@ fn interpolated(call: Call<'_>, value: Expr, fraction: Expr, descending: bool) -
         found => return Err(call.refuse(found, call.span)),
     };
     let data_type = value.data_type();
-    Ok(Made::Call(call.make(StateFunction::QuantileCont, direction(descending), vec![value, fraction], data_type)))
+    Ok(Made::Call(call.make(
+        StateFunction::QuantileCont,
+        direction(descending),
+        vec![value, fraction],
+        data_type,
+    )))
 }
 
 /// A call whose rows have an order. The type is that of its first argument.

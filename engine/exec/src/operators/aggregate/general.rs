@@ -109,7 +109,8 @@ impl SinkTask for GeneralTask {
         if batch.rows == 0 {
             return Ok(Progress::Ready);
         }
-        let keys = self.shared.keys.keys.iter().map(|key| key.evaluate(&batch)).collect::<Result<Vec<_>>>()?;
+        let keys =
+            self.shared.keys.keys.iter().map(|key| key.evaluate(&batch)).collect::<Result<Vec<_>>>()?;
         if keys.is_empty() {
             self.numbers.clear();
             self.numbers.resize(batch.rows, 0);
@@ -273,7 +274,8 @@ impl SourceTask for GeneralSourceTask {
     fn next(&mut self, _step: &Step<'_>) -> Result<Output> {
         let (shared, keys) = (&self.shared, &self.shared.keys);
         let merged = shared.result.get();
-        let merged = merged.ok_or_else(|| Error::Internal("an aggregation was read before its end".into()))?;
+        let merged =
+            merged.ok_or_else(|| Error::Internal("an aggregation was read before its end".into()))?;
         let groups = {
             let mut next = self.next.lock();
             let start = *next;

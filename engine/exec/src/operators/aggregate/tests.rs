@@ -103,7 +103,9 @@ fn expected(aggregate: &plan::Aggregate, rows: &[&Row]) -> Scalar {
         BoolAnd => Scalar::Boolean(values.iter().all(|value| **value == Scalar::Boolean(true))),
         BoolOr => Scalar::Boolean(values.iter().any(|value| **value == Scalar::Boolean(true))),
         AnyValue => values[0].clone(),
-        Stateful(_) => Scalar::Integer(values.iter().map(|value| value.as_integer().unwrap()).fold(0, |a, b| a ^ b)),
+        Stateful(_) => {
+            Scalar::Integer(values.iter().map(|value| value.as_integer().unwrap()).fold(0, |a, b| a ^ b))
+        }
     }
 }
 

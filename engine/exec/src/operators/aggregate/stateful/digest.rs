@@ -186,7 +186,8 @@ impl Fold for Quantile {
         if !odd || !rest.is_empty() || !(0.0..=1.0).contains(fraction) || pairs.len() > MOST_CENTROIDS {
             return None;
         }
-        let centroids: Vec<Centroid> = pairs.iter().map(|&[mean, weight]| Centroid { mean, weight }).collect();
+        let centroids: Vec<Centroid> =
+            pairs.iter().map(|&[mean, weight]| Centroid { mean, weight }).collect();
         let sound = centroids.iter().all(|centroid| centroid.weight >= 1.0 && centroid.weight.is_finite());
         let open = centroids.len();
         sound.then_some(Digest { fraction: *fraction, centroids, open, least: *least, most: *most })
@@ -194,7 +195,8 @@ impl Fold for Quantile {
 
     fn most_growth(&self, args: &[Flat]) -> usize {
         // A list doubles as it grows, from four on.
-        args.first().map_or(0, |flat| flat.len() * 4 * size_of::<Centroid>() * 2) + MOST_CENTROIDS * size_of::<Centroid>()
+        args.first().map_or(0, |flat| flat.len() * 4 * size_of::<Centroid>() * 2)
+            + MOST_CENTROIDS * size_of::<Centroid>()
     }
 
     fn most_read(&self, bytes: usize) -> usize {
@@ -229,7 +231,8 @@ mod tests {
     #[test]
     fn ranks_are_right_to_a_hundredth_however_values_come_together() {
         let count = 200_000_u32;
-        let values: Vec<f64> = (0..count).map(|value| f64::from(value.wrapping_mul(2_654_435_761) % count)).collect();
+        let values: Vec<f64> =
+            (0..count).map(|value| f64::from(value.wrapping_mul(2_654_435_761) % count)).collect();
         let whole = digest(values.iter().copied());
         let mut merged = Digest::default();
         for part in values.chunks(31_337) {

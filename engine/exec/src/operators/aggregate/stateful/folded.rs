@@ -59,8 +59,10 @@ const CHUNK: usize = 2048;
 
 impl<F: Fold> Folded<F> {
     pub(super) fn new(fold: F, call: Stateful, data_type: DataType, memory: &Arc<MemoryPool>) -> Folded<F> {
-        let (memory, beside) =
-            (memory.reservation("the states of an aggregate"), memory.reservation("the states of an aggregate"));
+        let (memory, beside) = (
+            memory.reservation("the states of an aggregate"),
+            memory.reservation("the states of an aggregate"),
+        );
         Folded { fold, call, data_type, states: Vec::new(), memory, beside }
     }
 
@@ -104,7 +106,8 @@ impl<F: Fold> States for Folded<F> {
             let most = self.fold.most_read(bytes.len());
             self.growing(most, |fold, states| {
                 let state = fold.read(bytes);
-                let state = state.ok_or_else(|| Error::Exchange(format!("what came is no state of {name}()")))?;
+                let state =
+                    state.ok_or_else(|| Error::Exchange(format!("what came is no state of {name}()")))?;
                 fold.merge(&mut states[group as usize], &state)
             })?;
         }

@@ -121,7 +121,9 @@ pub(super) fn states_of(
 /// The constant part of a whole that a quantile asks for.
 fn fraction_of(expr: &Expr) -> Result<f64> {
     match expr {
-        Expr::Literal(Value { scalar: Scalar::Float(value), .. }) if (0.0..=1.0).contains(value) => Ok(*value),
+        Expr::Literal(Value { scalar: Scalar::Float(value), .. }) if (0.0..=1.0).contains(value) => {
+            Ok(*value)
+        }
         other => Err(Error::Internal(format!("the quantile {other:?}"))),
     }
 }
@@ -130,7 +132,9 @@ fn fraction_of(expr: &Expr) -> Result<f64> {
 fn doubles(flat: &Flat) -> Result<&[f64]> {
     match &flat.values {
         Values::F64(values) => Ok(&values[..]),
-        other => Err(Error::Internal(format!("an aggregate of {:?} where DOUBLE is taken", other.physical()))),
+        other => {
+            Err(Error::Internal(format!("an aggregate of {:?} where DOUBLE is taken", other.physical())))
+        }
     }
 }
 

@@ -65,7 +65,9 @@ pub(super) fn result(
         Gathered::Integers(mut values) => match function {
             StateFunction::QuantileCont => scalar(interpolated(&mut values, fraction, descending)?),
             StateFunction::MedianDeviation => scalar(deviation(&mut values, data_type)?),
-            _ => of_order(&mut values, function, fraction, descending, |&value| Scalar::Integer(value.into())),
+            _ => {
+                of_order(&mut values, function, fraction, descending, |&value| Scalar::Integer(value.into()))
+            }
         },
         Gathered::Wide(mut values) => match function {
             StateFunction::QuantileCont => scalar(interpolated(&mut values, fraction, descending)?),
@@ -73,7 +75,9 @@ pub(super) fn result(
             _ => of_order(&mut values, function, fraction, descending, |&value| Scalar::Integer(value)),
         },
         Gathered::Floats(mut values) => match function {
-            StateFunction::QuantileCont => Ok(Scalar::Float(interpolated(&mut values, fraction, descending)?)),
+            StateFunction::QuantileCont => {
+                Ok(Scalar::Float(interpolated(&mut values, fraction, descending)?))
+            }
             StateFunction::MedianDeviation => Ok(Scalar::Float(deviation(&mut values, data_type)?)),
             _ => of_order(&mut values, function, fraction, descending, |&value| Scalar::Float(value)),
         },

@@ -18,7 +18,12 @@ pub(super) type Kept = Option<Box<[Scalar]>>;
 
 impl Pick {
     /// Whether a row replaces the one that is kept, given how their columns order: `None` where one is null.
-    fn prefers(&self, kept: &[Scalar], is_null: impl Fn(usize) -> bool, order: impl Fn(usize) -> Option<Ordering>) -> bool {
+    fn prefers(
+        &self,
+        kept: &[Scalar],
+        is_null: impl Fn(usize) -> bool,
+        order: impl Fn(usize) -> Option<Ordering>,
+    ) -> bool {
         let keys = usize::from(self.order.keys);
         if keys == 0 {
             return self.last;
@@ -53,7 +58,11 @@ impl Fold for Pick {
         for (row, &group) in groups.iter().enumerate() {
             let state = &mut states[group as usize];
             let better = state.as_deref().is_none_or(|kept| {
-                self.prefers(kept, |column| args[column].is_null(row), |column| order_of(&args[column], row, &kept[column]))
+                self.prefers(
+                    kept,
+                    |column| args[column].is_null(row),
+                    |column| order_of(&args[column], row, &kept[column]),
+                )
             });
             if better {
                 grown -= bytes_of(state);
@@ -123,6 +132,7 @@ fn order_of(flat: &Flat, row: usize, kept: &Scalar) -> Option<Ordering> {
 /// Bytes that a row takes beside its state.
 fn bytes_of(state: &Kept) -> isize {
     let text = |scalar: &Scalar| if let Scalar::Bytes(bytes) = scalar { bytes.len() } else { 0 };
-    let bytes: usize = state.iter().flat_map(|row| row.iter()).map(|scalar| text(scalar) + size_of::<Scalar>()).sum();
+    let bytes: usize =
+        state.iter().flat_map(|row| row.iter()).map(|scalar| text(scalar) + size_of::<Scalar>()).sum();
     bytes as isize
 }

@@ -29,9 +29,11 @@ fn rows(random: &mut Random, count: usize, groups: usize) -> Vec<Row> {
         match data_type {
             DataType::Float64 => Scalar::Float(number as f64 / 4.0 + 100.0),
             DataType::Varchar => Scalar::Bytes("some text ".repeat(number as usize % 4).into_bytes()),
-            DataType::Interval => {
-                Scalar::Interval(Interval { months: number as i32, days: -3, micros: number as i64 * 1_000_000 })
-            }
+            DataType::Interval => Scalar::Interval(Interval {
+                months: number as i32,
+                days: -3,
+                micros: number as i64 * 1_000_000,
+            }),
             _ => Scalar::Integer(number),
         }
     };
@@ -52,13 +54,31 @@ fn calls() -> Vec<plan::Aggregate> {
     };
     let none = KeyOrder::default();
     for function in [
-        VarPop, VarSamp, StddevPop, StddevSamp, StandardError, Skewness, Kurtosis, KurtosisPop, SumCompensated,
+        VarPop,
+        VarSamp,
+        StddevPop,
+        StddevSamp,
+        StandardError,
+        Skewness,
+        Kurtosis,
+        KurtosisPop,
+        SumCompensated,
         MedianDeviation,
     ] {
         add(function, none, vec![column(1)], double);
     }
     for function in [
-        CovarPop, CovarSamp, Corr, RegrSlope, RegrIntercept, RegrR2, RegrAvgX, RegrAvgY, RegrSxx, RegrSyy, RegrSxy,
+        CovarPop,
+        CovarSamp,
+        Corr,
+        RegrSlope,
+        RegrIntercept,
+        RegrR2,
+        RegrAvgX,
+        RegrAvgY,
+        RegrSxx,
+        RegrSyy,
+        RegrSxy,
     ] {
         add(function, none, vec![column(1), column(2)], double);
     }
@@ -241,17 +261,15 @@ fn groups_of_others_have_states_of_any_function() {
     settle(&mut one);
     let results = one.finish().unwrap();
     let read = |call: usize, group: u32| results.read(call, &[group]).unwrap().scalar(0);
-    assert_eq!([0, 1, 2].map(|call| read(call, 0)), [
-        Scalar::Integer(22),
-        Scalar::Bytes(b"c".to_vec()),
-        Scalar::Integer(8)
-    ]);
+    assert_eq!(
+        [0, 1, 2].map(|call| read(call, 0)),
+        [Scalar::Integer(22), Scalar::Bytes(b"c".to_vec()), Scalar::Integer(8)]
+    );
     assert_eq!([0, 1, 2].map(|call| read(call, 1)), [Scalar::Null, Scalar::Null, Scalar::Null]);
-    assert_eq!([0, 1, 2].map(|call| read(call, 2)), [
-        Scalar::Integer(8),
-        Scalar::Bytes(b"x".to_vec()),
-        Scalar::Integer(1)
-    ]);
+    assert_eq!(
+        [0, 1, 2].map(|call| read(call, 2)),
+        [Scalar::Integer(8), Scalar::Bytes(b"x".to_vec()), Scalar::Integer(1)]
+    );
 }
 
 #[test]
@@ -264,7 +282,8 @@ fn memory_is_reserved_and_given_back() {
     let rows: Vec<Row> = (0..60_000).map(|number| vec![Scalar::Integer(0), text(number)]).collect();
     let column = Expr::column(1, DataType::Varchar);
     let function = AggregateFunction::Stateful(Stateful::new(StateFunction::Mode, KeyOrder::default()));
-    let aggregate = plan::Aggregate { function, args: vec![column], filter: None, data_type: DataType::Varchar };
+    let aggregate =
+        plan::Aggregate { function, args: vec![column], filter: None, data_type: DataType::Varchar };
     let calls = GroupCalls::new(&[aggregate], &Shape::of_types(&types)).unwrap();
     let mut states = calls.states(&pool).unwrap();
     states.grow(1).unwrap();
