@@ -10,7 +10,6 @@ use crate::estimate::Estimator;
 use crate::logical::{
     AggregateCall, ColumnId, ColumnSet, Columns, Join, JoinKind, Logical, Routing, Series, Window, equality,
 };
-use crate::rules::merge;
 use crate::slicings;
 use columnar::DataType;
 use exec::{Expr, Slicing};
@@ -256,7 +255,10 @@ impl Pass<'_> {
                 .next();
             (estimate.rows, estimate.groups_of(&groups), widest, fitting, enough)
         };
-        let few = groups.is_empty() || result <= MAX_GATHERED_GROUPS;
+        // Rows of a group must come together where results of its parts cannot be put together.
+        let whole = aggregates.iter().any(|(_, call)| !call.is_mergeable());
+        let gathered = if whole { self.shards * MIN_VALUES_A_SHARD } else { MAX_GATHERED_GROUPS };
+        let few = groups.is_empty() || result <= gathered;
         // One key is enough where it spreads the rows well.
         let (by, slicing) = match (fitting, widest) {
             (Some((id, slicing)), _) => (vec![id], slicing),
@@ -271,7 +273,7 @@ impl Pass<'_> {
         let partial_rows = (result * self.shards).min(rows);
         let routing = if few { Routing::Gather } else { routing_by(slicing, keys) };
         let target = if few { Distribution::Single } else { sliced_by(&by, slicing) };
-        if !groups.is_empty() && !few && partial_rows > rows * PARTIAL_BENEFIT {
+        if whole || !few && partial_rows > rows * PARTIAL_BENEFIT {
             // The keys must be columns to be sent by.
             let computed: Vec<_> = groups.iter().filter(|(id, _)| !bare.contains(id)).cloned().collect();
             let input = if computed.is_empty() {
@@ -288,9 +290,9 @@ impl Pass<'_> {
         let mut partial = Vec::with_capacity(aggregates.len());
         let mut merged = Vec::with_capacity(aggregates.len());
         for (id, call) in aggregates {
-            let between = self.columns.add(self.columns.name(id).to_string(), call.data_type);
-            merged.push((id, merge(&call, self.columns.reference(between))));
-            partial.push((between, call));
+            let (between, first, second) = call.in_two(self.columns, id);
+            partial.push((between, first));
+            merged.push((id, second));
         }
         let local = input.aggregate(groups.clone(), partial);
         let groups = groups.iter().map(|&(id, _)| (id, self.columns.reference(id))).collect();

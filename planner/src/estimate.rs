@@ -499,7 +499,7 @@ impl Estimate {
     /// n²/2 rows.
     fn counts_of(&self, call: &AggregateCall) -> Option<f64> {
         let most = (self.rows * 2.0).sqrt().max(1.0);
-        match (call.function, &call.arg) {
+        match (call.function, call.arg()) {
             (AggregateFunction::CountRows | AggregateFunction::Count, _) => Some(most),
             (AggregateFunction::SumCounts, Some(counts)) => Some(most.max(self.expression(counts).distinct)),
             _ => None,

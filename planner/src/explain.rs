@@ -7,7 +7,8 @@ use crate::statement::PlannedQuery;
 use columnar::{DataType, Value};
 use exec::Expr;
 use exec::plan::{
-    AggregateFunction, FrameBound, FrameExclusion, JoinKey, JoinKind as Physical, WindowFunction,
+    AggregateFunction, FrameBound, FrameExclusion, JoinKey, JoinKind as Physical, KeyOrder, Phase, Stateful,
+    WindowFunction,
 };
 use std::fmt::Write;
 
@@ -254,17 +255,43 @@ fn aggregate_name(function: AggregateFunction) -> &'static str {
         AggregateFunction::AnyValue => "any_value",
         AggregateFunction::BoolAnd => "bool_and",
         AggregateFunction::BoolOr => "bool_or",
+        AggregateFunction::Stateful(stateful) => stateful.function.name(),
     }
 }
 
 fn aggregate(call: &AggregateCall, columns: &Columns) -> String {
     let name = aggregate_name(call.function);
-    let arg = call.arg.as_ref().map_or_else(|| "*".to_string(), |arg| expression(arg, columns));
-    let mut text = format!("{name}({}{arg})", if call.distinct { "distinct " } else { "" });
+    let (args, order): (&[Expr], Vec<String>) = match call.function {
+        AggregateFunction::Stateful(Stateful { phase: Phase::Whole | Phase::Partial, order, .. }) => {
+            let (args, keys) = call.args.split_at(call.args.len() - usize::from(order.keys));
+            (args, keys.iter().enumerate().map(|(key, expr)| ordered(expr, order, key, columns)).collect())
+        }
+        _ => (&call.args[..], Vec::new()),
+    };
+    let mut args = args.iter().map(|arg| expression(arg, columns)).collect::<Vec<_>>().join(", ");
+    if call.args.is_empty() {
+        args = "*".to_string();
+    }
+    let mut text = format!("{name}({}{args}", if call.distinct { "distinct " } else { "" });
+    if !order.is_empty() {
+        let _ = write!(text, " order by {}", order.join(", "));
+    }
+    text.push(')');
+    match call.function {
+        AggregateFunction::Stateful(stateful) if stateful.gives_states() => text.push_str(" as state"),
+        AggregateFunction::Stateful(stateful) if stateful.takes_states() => text.push_str(" of states"),
+        _ => {}
+    }
     if let Some(filter) = &call.filter {
         let _ = write!(text, " filter ({})", expression(filter, columns));
     }
     text
+}
+
+/// A key of an order inside a call.
+fn ordered(expr: &Expr, order: KeyOrder, key: usize, columns: &Columns) -> String {
+    let (descending, nulls_first) = (order.is_descending(key), order.has_nulls_first(key));
+    sort_keys(&[SortKey { expr: expr.clone(), descending, nulls_first }], columns)
 }
 
 fn conjunction(exprs: &[Expr], columns: &Columns) -> String {

@@ -29,7 +29,7 @@ pub(crate) fn answer(plan: Logical) -> Logical {
 }
 
 fn value(scan: &Scan, call: &AggregateCall) -> Option<Value> {
-    let column = match &call.arg {
+    let column = match call.arg() {
         None => 0,
         Some(Expr::Column { id, .. }) => scan.columns.iter().find(|(_, given)| given == id)?.0,
         Some(_) => return None,

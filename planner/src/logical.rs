@@ -264,7 +264,8 @@ impl JoinKind {
 pub(crate) struct AggregateCall {
     pub(crate) function: AggregateFunction,
     pub(crate) distinct: bool,
-    pub(crate) arg: Option<Expr>,
+    /// As the function takes them; of an order inside the call its keys at the end.
+    pub(crate) args: Vec<Expr>,
     pub(crate) filter: Option<Expr>,
     pub(crate) data_type: DataType,
 }
@@ -310,6 +311,51 @@ impl Window {
         let of_calls =
             self.calls.iter_mut().flat_map(|(_, call)| call.args.iter_mut().chain(&mut call.frame.key));
         self.partition.iter_mut().chain(self.order.iter_mut().map(|key| &mut key.expr)).chain(of_calls)
+    }
+}
+
+impl AggregateCall {
+    /// A call over all values of an argument.
+    pub(crate) fn of(function: AggregateFunction, arg: Expr, data_type: DataType) -> AggregateCall {
+        AggregateCall { function, distinct: false, args: vec![arg], filter: None, data_type }
+    }
+
+    /// The argument of a simple function, or the first one.
+    pub(crate) fn arg(&self) -> Option<&Expr> {
+        self.args.first()
+    }
+
+    /// Whether results of parts of a group can be put together.
+    pub(crate) fn is_mergeable(&self) -> bool {
+        match self.function {
+            AggregateFunction::Stateful(call) => call.function.is_mergeable(),
+            _ => true,
+        }
+    }
+
+    /// The call in two phases, over rows and over what the first gives, which is the column `between`.
+    pub(crate) fn in_two(
+        self,
+        columns: &mut Columns,
+        id: ColumnId,
+    ) -> (ColumnId, AggregateCall, AggregateCall) {
+        let (first, second) = match self.function {
+            AggregateFunction::CountRows | AggregateFunction::Count => {
+                (self.function, AggregateFunction::SumCounts)
+            }
+            AggregateFunction::Stateful(call) => {
+                let (first, second) = call.split();
+                (AggregateFunction::Stateful(first), AggregateFunction::Stateful(second))
+            }
+            simple => (simple, simple),
+        };
+        let given = match first {
+            AggregateFunction::Stateful(_) => DataType::Binary,
+            _ => self.data_type,
+        };
+        let between = columns.add(columns.name(id).to_string(), given);
+        let merged = AggregateCall::of(second, columns.reference(between), self.data_type);
+        (between, AggregateCall { function: first, data_type: given, ..self }, merged)
     }
 }
 
@@ -485,7 +531,7 @@ impl Logical {
             Logical::Aggregate { groups, aggregates, .. } => groups
                 .iter()
                 .map(|(_, expr)| expr)
-                .chain(aggregates.iter().flat_map(|(_, call)| call.arg.iter().chain(&call.filter)))
+                .chain(aggregates.iter().flat_map(|(_, call)| call.args.iter().chain(&call.filter)))
                 .collect(),
             Logical::Sort { keys, .. } | Logical::TopN { keys, .. } => {
                 keys.iter().map(|key| &key.expr).collect()
@@ -525,7 +571,7 @@ impl Logical {
                 .iter_mut()
                 .map(|(_, expr)| expr)
                 .chain(
-                    aggregates.iter_mut().flat_map(|(_, call)| call.arg.iter_mut().chain(&mut call.filter)),
+                    aggregates.iter_mut().flat_map(|(_, call)| call.args.iter_mut().chain(&mut call.filter)),
                 )
                 .collect(),
             Logical::Sort { keys, .. } | Logical::TopN { keys, .. } => {

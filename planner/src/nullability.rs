@@ -73,10 +73,11 @@ fn not_null_where(plan: &Logical, scanned: &dyn Fn(&Scan, u32) -> bool) -> Colum
                     true
                 }
                 // A group has a row, so an aggregate of values that are there is there.
+                AggregateFunction::Stateful(_) => false,
                 _ => {
                     !groups.is_empty()
                         && call.filter.is_none()
-                        && call.arg.as_ref().is_some_and(|arg| never_null(arg, &known))
+                        && call.arg().is_some_and(|arg| never_null(arg, &known))
                 }
             });
             keys.chain(calls.map(|&(id, _)| id)).collect()

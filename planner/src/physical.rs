@@ -1,7 +1,7 @@
 //! The distributed logical plan to what `exec` runs: ids of columns become positions, joins get a probe
 //! and a build side, and the plan is cut into fragments where its rows change shards.
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::estimate::Estimator;
 use crate::explain;
 use crate::logical::{
@@ -11,13 +11,13 @@ use crate::proven::Proven;
 use crate::statement::{FragmentNotes, OperatorNote, PlannerOptions, RemoteQuery};
 use columnar::{DataType, Value};
 use exec::plan::{
-    Aggregate, Fragment, FragmentPlacement, HashJoin, JoinKey, JoinKind as Physical, Plan, Scan, TableRef,
-    WindowCall, WindowFrame,
+    Aggregate, AggregateFunction, Fragment, FragmentPlacement, HashJoin, JoinKey, JoinKind as Physical, Plan,
+    Scan, TableRef, WindowCall, WindowFrame,
 };
 use exec::{CompareOp, Expr};
 use std::collections::HashMap;
 
-/// The first version of plans that has [`Plan::ReceiveProven`].
+/// The first version of plans that has [`Plan::ReceiveProven`], and what [`needs_version_2`] is asked about.
 const PROVEN_SINCE: u16 = 2;
 
 /// The number of the first rows that other engines send; fragments are numbered from 0, and never so many.
@@ -77,15 +77,6 @@ pub(crate) fn lower(
     Ok(Lowered { fragments, notes, tables, foreign })
 }
 
-/// Refuses what version 1 of plans has not, where that is the cluster's.
-pub(crate) fn needs_version_2(what: &str, options: &PlannerOptions) -> Result<()> {
-    if options.version >= 2 {
-        return Ok(());
-    }
-    let error = Error::unsupported(format!("{what} in a cluster of version {}", options.version));
-    Err(error.hint("raise the cluster's version with `tundra admin upgrade`"))
-}
-
 /// Refuses functions that not all nodes of the cluster's version have.
 fn check_functions(plan: &Logical, options: &PlannerOptions) -> Result<()> {
     let mut newer = None;
@@ -100,7 +91,7 @@ fn check_functions(plan: &Logical, options: &PlannerOptions) -> Result<()> {
         });
     }
     if let Some(function) = newer {
-        needs_version_2(&format!("the function {function}"), options)?;
+        needs_version_2(options.version, &format!("the function {function}"))?;
     }
     plan.inputs().into_iter().try_for_each(|input| check_functions(input, options))
 }
@@ -109,7 +100,6 @@ struct Lowering<'a> {
     columns: &'a Columns,
     estimator: &'a Estimator<'a>,
     shards: usize,
-    /// Of plans, that all shards know.
     version: u16,
     /// Where plans may say what holds of rows that are sent.
     proven: Option<Proven>,
@@ -126,6 +116,15 @@ struct Current {
     notes: Vec<OperatorNote>,
     /// It reads what lies on many shards, or what an exchange brings to many.
     spread: bool,
+}
+
+/// Refuses what plans of the cluster's version do not have, since some of its nodes would not understand it.
+pub(crate) fn needs_version_2(version: u16, what: &str) -> Result<()> {
+    if version >= PROVEN_SINCE {
+        return Ok(());
+    }
+    let error = Error::unsupported(format!("{what} while the cluster's version is {version}"));
+    Err(error.hint("raise it with `tundra admin upgrade` once all nodes run a later release"))
 }
 
 type Positions = HashMap<ColumnId, u32>;
@@ -155,15 +154,6 @@ fn resolve(expr: &Expr, positions: &Positions) -> Result<Expr> {
         None => Ok(resolved),
         Some(id) => Err(Error::internal(format!("no input gives column {id} of {expr:?}"))),
     }
-}
-
-/// Refuses what plans have from version 2 on where some shards may not know of it.
-fn needs_version_2(version: u16, what: &str) -> Result<()> {
-    if version >= 2 {
-        return Ok(());
-    }
-    let message = format!("{what} need version 2 of the cluster, which has version {version}");
-    Err(Error::new(ErrorKind::Unsupported, message).hint("raise it with tundra admin upgrade"))
 }
 
 impl Lowering<'_> {
@@ -232,11 +222,14 @@ impl Lowering<'_> {
                     groups.iter().map(|(_, expr)| resolve(expr, &positions)).collect::<Result<Vec<_>>>()?;
                 let mut calls = Vec::with_capacity(aggregates.len());
                 for (_, call) in aggregates {
+                    if let AggregateFunction::Stateful(stateful) = call.function {
+                        needs_version_2(self.version, &format!("{}()", stateful.function.name()))?;
+                    }
                     if call.distinct {
                         return Err(Error::internal("a DISTINCT aggregate was not rewritten"));
                     }
                     let args =
-                        call.arg.iter().map(|arg| resolve(arg, &positions)).collect::<Result<Vec<_>>>()?;
+                        call.args.iter().map(|arg| resolve(arg, &positions)).collect::<Result<Vec<_>>>()?;
                     let filter =
                         call.filter.as_ref().map(|filter| resolve(filter, &positions)).transpose()?;
                     calls.push(Aggregate {
@@ -472,15 +465,6 @@ impl Lowering<'_> {
         let (probe, build) = (Box::new(probe_plan), Box::new(build_plan));
         Ok((Plan::HashJoin(HashJoin { probe, build, kind, keys, residual }), outputs))
     }
-}
-
-/// Refuses what shards of an earlier version do not know.
-fn needs_version_2(version: u16, what: &str) -> Result<()> {
-    if version >= 2 {
-        return Ok(());
-    }
-    let error = Error::unsupported(format!("{what} while the cluster's version is {version}"));
-    Err(error.hint("raise it with `tundra admin upgrade` once all nodes run a later binary"))
 }
 
 /// `test IS TRUE`: never null.

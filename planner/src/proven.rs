@@ -64,7 +64,7 @@ impl Proven {
                     let bounds = match call.function {
                         // Some value of the argument.
                         AggregateFunction::Min | AggregateFunction::Max | AggregateFunction::AnyValue => {
-                            call.arg.as_ref().and_then(|arg| self.of_expr(arg))
+                            call.arg().and_then(|arg| self.of_expr(arg))
                         }
                         _ => None,
                     };

@@ -37,7 +37,7 @@ impl Shapes {
                 groups.iter().for_each(|(id, expr)| self.learn(*id, expr));
                 for (id, call) in aggregates {
                     use AggregateFunction::{AnyValue, Max, Min};
-                    if let (Min | Max | AnyValue, Some(arg)) = (call.function, &call.arg) {
+                    if let (Min | Max | AnyValue, Some(arg)) = (call.function, call.arg()) {
                         self.learn(*id, arg);
                     }
                 }

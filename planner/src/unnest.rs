@@ -320,7 +320,7 @@ fn pull_aggregate(
     if groups.is_empty() && !allow_scalar {
         return None;
     }
-    let calls = aggregates.iter().flat_map(|(_, call)| call.arg.iter().chain(&call.filter));
+    let calls = aggregates.iter().flat_map(|(_, call)| call.args.iter().chain(&call.filter));
     if groups
         .iter()
         .map(|(_, expr)| expr)
@@ -460,7 +460,7 @@ impl Domain {
                 };
                 let (mut input, mut made) = self.push(*input, columns)?;
                 let exprs = groups.iter_mut().map(|(_, expr)| expr).chain(
-                    aggregates.iter_mut().flat_map(|(_, call)| call.arg.iter_mut().chain(&mut call.filter)),
+                    aggregates.iter_mut().flat_map(|(_, call)| call.args.iter_mut().chain(&mut call.filter)),
                 );
                 self.rename_all(exprs, &made);
                 if scalar {
@@ -547,7 +547,7 @@ impl Domain {
                 let call = AggregateCall {
                     function: AggregateFunction::AnyValue,
                     distinct: false,
-                    arg: Some(columns.reference(id)),
+                    args: vec![columns.reference(id)],
                     filter: None,
                     data_type: columns.data_type(id),
                 };

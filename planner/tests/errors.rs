@@ -207,3 +207,35 @@ fn what_is_shown_of_a_statement_is_short_harmless_and_in_its_place() {
     HINT: did you mean "count"?
     "#);
 }
+
+#[test]
+fn what_an_older_cluster_does_not_have_is_refused() {
+    let options = PlannerOptions { version: 1, shards: 3, ..PlannerOptions::default() };
+    let refused = planner::plan("select median(l_quantity) from lineitem", &tpch(), &options).unwrap_err();
+    assert_eq!(refused.kind, ErrorKind::Unsupported);
+    insta::assert_snapshot!(refused, @r"
+    quantile_cont() while the cluster's version is 1 is not supported yet
+    HINT: raise the cluster's version with `tundra admin upgrade`
+    ");
+    assert!(planner::plan("select avg(l_quantity) from lineitem", &tpch(), &options).is_ok());
+}
+
+#[test]
+fn aggregates_say_what_they_take() {
+    insta::assert_snapshot!(error("select stddev(n_name) from nation"), @r"
+    stddev(VARCHAR) does not exist; cast the argument
+    LINE 1: select stddev(n_name) from nation
+                          ^
+    ");
+    insta::assert_snapshot!(error("select array_agg(n_name) from nation"), @r"
+    array_agg(), which needs lists, is not supported yet
+    LINE 1: select array_agg(n_name) from nation
+                   ^
+    ");
+    insta::assert_snapshot!(error("select stddv(n_nationkey) from nation"), @r#"
+    there is no function "stddv"
+    LINE 1: select stddv(n_nationkey) from nation
+                   ^
+    HINT: did you mean "stddev"?
+    "#);
+}

@@ -96,3 +96,20 @@ fn groups_of_a_hundred_relations() {
         assert_eq!(explained.matches("Scan").count(), 99, "{explained}");
     }
 }
+
+/// States of parts of a group are put together; what needs all values of a group is computed where they come together.
+#[test]
+fn aggregates_with_states_are_cut_in_two_phases() {
+    let explained = |sql: &str| plan(sql, 3).explain();
+    let states = explained("select stddev(l_quantity), arg_max(l_orderkey, l_shipdate) from lineitem");
+    assert!(states.contains("as state") && states.contains("of states"), "{states}");
+    let whole =
+        explained("select l_orderkey, median(l_quantity), count(*) from lineitem group by l_orderkey");
+    assert_eq!(whole.matches("Aggregate").count(), 1, "{whole}");
+    assert!(whole.contains("quantile_cont") && !whole.contains("state"), "{whole}");
+    let apart = explained("select count(distinct l_partkey), median(l_quantity), sum(l_tax) from lineitem");
+    assert_eq!(apart.matches("quantile_cont").count(), 1, "{apart}");
+    // A group that lies on one shard needs no phases.
+    let one = plan("select stddev(l_quantity) from lineitem", 1).explain();
+    assert!(!one.contains("state"), "{one}");
+}

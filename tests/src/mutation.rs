@@ -93,7 +93,24 @@ const OPERATORS: [&str; 18] = [
     "IS DISTINCT FROM",
     "NOT LIKE",
 ];
-const AGGREGATES: [&str; 8] = ["sum", "avg", "min", "max", "count", "any_value", "bool_and", "bool_or"];
+const AGGREGATES: [&str; 16] = [
+    "sum",
+    "avg",
+    "min",
+    "max",
+    "count",
+    "any_value",
+    "bool_and",
+    "bool_or",
+    "stddev",
+    "median",
+    "mode",
+    "string_agg",
+    "first",
+    "bit_xor",
+    "approx_count_distinct",
+    "entropy",
+];
 const CHARACTERS: [char; 16] = [
     '\0',
     '\u{7f}',

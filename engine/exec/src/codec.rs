@@ -1,6 +1,7 @@
 //! Plans as bytes, between nodes of versions N and N−1. The only place that names bincode.
 
 use crate::plan::Fragment;
+use columnar::Scalar;
 
 /// Why bytes are not a fragment.
 #[derive(Debug, thiserror::Error)]
@@ -21,4 +22,15 @@ pub fn decode(bytes: &[u8]) -> Result<Fragment, DecodeError> {
         return Err(DecodeError(format!("{} bytes follow it", bytes.len() - read)));
     }
     Ok(fragment)
+}
+
+/// Values as bytes: the state of an aggregate that keeps a row.
+pub(crate) fn encode_scalars(scalars: &[Scalar]) -> Vec<u8> {
+    bincode::serde::encode_to_vec(scalars, bincode::config::standard()).unwrap_or_default()
+}
+
+/// Reads what [`encode_scalars`] wrote.
+pub(crate) fn decode_scalars(bytes: &[u8]) -> Option<Vec<Scalar>> {
+    let (scalars, read) = bincode::serde::decode_from_slice(bytes, bincode::config::standard()).ok()?;
+    (read == bytes.len()).then_some(scalars)
 }

@@ -4,9 +4,12 @@
 //! its source has morsels. [`Plan::Exchange`] stands where rows change shards; the fragmenter cuts there and
 //! leaves a [`Plan::ReceiveProven`], or for shards of version 1 a [`Plan::Receive`].
 
+mod stateful;
+
 use crate::expr::Expr;
 use columnar::{DataType, Value};
 use serde::{Deserialize, Serialize};
+pub use stateful::{KeyOrder, Phase, StateFunction, Stateful};
 
 /// An operator and its inputs.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -249,7 +252,7 @@ impl JoinKind {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Aggregate {
     pub function: AggregateFunction,
-    /// None for `count(*)`, else one.
+    /// None for `count(*)`, one for the other simple ones; of a [`Stateful`] one what its function says.
     pub args: Vec<Expr>,
     /// Only rows for which it is true are aggregated.
     pub filter: Option<Expr>,
@@ -275,6 +278,8 @@ pub enum AggregateFunction {
     AnyValue,
     BoolAnd,
     BoolOr,
+    /// What is not written with those above; since version 2 of plans.
+    Stateful(Stateful),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -16,8 +16,8 @@ use columnar::types::{Interval, TimeUnit};
 use columnar::{DataType, Scalar, Value};
 use exec::plan::{
     Aggregate, AggregateFunction, AsOf, FragmentPlacement, FrameBound, FrameExclusion, FrameUnit, HashJoin,
-    JoinKey, JoinKind, ReceivedColumn, Routing, Scan, Series, SortKey, TableRef, TopOfGroups, Window,
-    WindowCall, WindowFrame, WindowFunction,
+    JoinKey, JoinKind, KeyOrder, Phase, ReceivedColumn, Routing, Scan, Series, SortKey, StateFunction,
+    Stateful, TableRef, TopOfGroups, Window, WindowCall, WindowFrame, WindowFunction,
 };
 use exec::{ArithmeticOp, CompareOp, Expr, Fragment, Plan, codec};
 use file::Golden;
@@ -264,6 +264,7 @@ fn plans_of_version_2(samples: &mut Samples) {
         samples.plan(&format!("AsOf, required {required}"), Plan::AsOf(join));
     }
     windows(samples);
+    stateful_aggregates(samples);
 }
 
 fn windows(samples: &mut Samples) {
@@ -308,6 +309,59 @@ fn windows(samples: &mut Samples) {
     }
 }
 
+fn stateful_aggregates(samples: &mut Samples) {
+    use StateFunction::*;
+    let functions = [
+        VarPop,
+        VarSamp,
+        StddevPop,
+        StddevSamp,
+        StandardError,
+        Skewness,
+        Kurtosis,
+        KurtosisPop,
+        CovarPop,
+        CovarSamp,
+        Corr,
+        RegrSlope,
+        RegrIntercept,
+        RegrR2,
+        RegrAvgX,
+        RegrAvgY,
+        RegrSxx,
+        RegrSyy,
+        RegrSxy,
+        Product,
+        SumCompensated,
+        BitAnd,
+        BitOr,
+        BitXor,
+        SumInterval,
+        AvgInterval,
+        AvgInteger,
+        First,
+        Last,
+        StringAgg,
+        QuantileCont,
+        QuantileDisc,
+        Mode,
+        MedianDeviation,
+        Entropy,
+        ApproxCountDistinct,
+        ApproxQuantile,
+    ];
+    let order = KeyOrder::new([(true, false), (false, true)]);
+    let phases = [Phase::Whole, Phase::Partial, Phase::Combine, Phase::Final];
+    let calls = functions.map(|function| (function, Phase::Whole)).into_iter();
+    for (function, phase) in calls.chain(phases.map(|phase| (VarPop, phase)).into_iter().skip(1)) {
+        let call = AggregateFunction::Stateful(Stateful { function, phase, order });
+        let args = vec![column(), column(), column()];
+        let aggregates = vec![Aggregate { function: call, args, filter: None, data_type: DataType::Float64 }];
+        let plan = Plan::Aggregate { input: input(), groups: vec![column()], aggregates };
+        samples.plan(&format!("Aggregate {function:?} {phase:?}"), plan);
+    }
+}
+
 /// The variants of all enumerations of a source that plans may hold.
 fn variants(source: &str) -> Vec<String> {
     let mut found = Vec::new();
@@ -342,6 +396,7 @@ fn plans_are_written_and_read_as_ever() {
     plans_of_version_2(&mut samples);
     let sources = [
         include_str!("../src/plan.rs"),
+        include_str!("../src/plan/stateful.rs"),
         include_str!("../src/expr.rs"),
         include_str!("../../columnar/src/types.rs"),
         include_str!("../../columnar/src/scalar.rs"),

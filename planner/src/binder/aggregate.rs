@@ -1,5 +1,9 @@
 //! Aggregates in expressions, and what may stand beside them.
 
+mod arguments;
+mod names;
+mod stateful;
+
 use super::Binder;
 use super::expression::{Bound, Context, Literal};
 use super::scope::suggest;
@@ -7,12 +11,14 @@ use super::subquery::Pending;
 use super::window::is_window_function;
 use crate::error::{Error, Result};
 use crate::logical::{AggregateCall, ColumnId, ColumnSet, collect_columns};
+pub(super) use arguments::{Argument, Arguments, arguments, null_treatment};
 use columnar::{DataType, Value};
-use exec::plan::AggregateFunction;
+use exec::plan::{AggregateFunction, KeyOrder, StateFunction, Stateful};
 use exec::{ArithmeticOp, Expr};
-use sqlparser::ast::{
-    self, FunctionArg, FunctionArgExpr, FunctionArgumentClause, FunctionArguments, NullTreatment, Spanned,
-};
+pub(crate) use names::AGGREGATES;
+use names::{STATEFUL, UNBUILT};
+use sqlparser::ast::{self, FunctionArguments, Spanned};
+use sqlparser::tokenizer::Span;
 
 /// The aggregates of one `SELECT`, gathered while its expressions are bound.
 #[derive(Debug, Default)]
@@ -26,24 +32,29 @@ pub(crate) struct Aggregation {
     pub(crate) groupings: Vec<(ColumnId, Vec<usize>)>,
 }
 
-pub(crate) const AGGREGATES: [&str; 9] =
-    ["count", "sum", "avg", "mean", "min", "max", "any_value", "bool_and", "bool_or"];
+/// What a call of an aggregate is written with.
+pub(super) enum Made {
+    /// The aggregate itself.
+    Call(AggregateCall),
+    /// This sum over how many values it has.
+    Mean(AggregateCall),
+    /// e to the power of that mean.
+    ExpMean(AggregateCall),
+    /// The aggregate, or this value over no rows.
+    Or(AggregateCall, Value),
+}
 
 impl Binder<'_> {
     /// A call: of an aggregate, of something with its own evaluation order, or of a scalar function.
     pub(crate) fn function(&mut self, call: &ast::Function, context: &mut Context<'_>) -> Result<Bound> {
         let span = call.span();
         let name = call.name.to_string().replace('"', "").to_lowercase();
-        if !call.within_group.is_empty() {
-            return Err(Error::unsupported("WITHIN GROUP").at(span));
-        }
-        if call.over.is_none() && null_treatment(call).is_some() {
-            return Err(Error::value(format!("{name} takes IGNORE or RESPECT NULLS only with OVER")).at(span));
-        }
         if !matches!(call.parameters, FunctionArguments::None) {
             return Err(Error::unsupported(format!("parameters of {name}")).at(span));
         }
-        let name = if name == "every" { "bool_and".to_string() } else { name };
+        if let Some((_, needed)) = UNBUILT.iter().find(|(unbuilt, _)| *unbuilt == name) {
+            return Err(Error::unsupported(format!("{name}(), which needs {needed},")).at(span));
+        }
         if let Some(over) = &call.over {
             return self.window_function(&name, call, over, context);
         }
@@ -52,6 +63,12 @@ impl Binder<'_> {
         }
         if AGGREGATES.contains(&name.as_str()) {
             return self.aggregate(&name, call, context);
+        }
+        if !call.within_group.is_empty() {
+            return Err(Error::value(format!("WITHIN GROUP is for aggregates; {name} is none")).at(span));
+        }
+        if null_treatment(call).is_some() {
+            return Err(Error::value(format!("{name} takes IGNORE or RESPECT NULLS only with OVER")).at(span));
         }
         if call.filter.is_some() {
             return Err(Error::value(format!("FILTER is for aggregates; {name} is none")).at(span));
@@ -66,9 +83,13 @@ impl Binder<'_> {
             }
             return Ok(Bound::typed(self.call(&name, bound, span)?, span));
         }
-        let (distinct, args) = arguments(call)?;
+        let Arguments { distinct, args, order, separator, .. } = arguments(call)?;
         if distinct {
             return Err(Error::value(format!("DISTINCT is for aggregates; {name} is none")).at(span));
+        }
+        if !order.is_empty() || separator.is_some() {
+            let message = format!("an order and a separator are told to aggregates; {name} is none");
+            return Err(Error::value(message).at(span));
         }
         if matches!(name.as_str(), "grouping" | "grouping_id") {
             let args = args.into_iter().map(|arg| match arg {
@@ -90,7 +111,7 @@ impl Binder<'_> {
                 Argument::Expr(expr) => bound.push(self.bind(expr, context)?),
                 Argument::Star => {
                     let error = Error::name(format!("only count takes *; {name} is another")).at(span);
-                    return Err(suggest(error, &name, AGGREGATES));
+                    return Err(suggest(error, &name, AGGREGATES.iter().copied()));
                 }
             }
         }
@@ -143,17 +164,39 @@ impl Binder<'_> {
         name: &str,
         call: &ast::Function,
         context: &mut Context<'_>,
-    ) -> Result<AggregateCall> {
-        let (distinct, args) = arguments(call)?;
+    ) -> Result<Made> {
+        let written = arguments(call)?;
         let filter = call.filter.as_deref().map(|filter| self.condition(filter, context)).transpose()?;
+        let is_picked = name == "any_value" && !written.order.is_empty();
+        if STATEFUL.contains(&name) || !call.within_group.is_empty() || is_picked {
+            return self.stateful_call(name, call, written, filter, context);
+        }
+        match (&written.separator, written.nulls) {
+            (None, None) => {}
+            (None, Some(ast::NullTreatment::IgnoreNulls)) if name == "any_value" => {}
+            (None, Some(treatment)) => {
+                return Err(Error::unsupported(format!("{treatment} of {name}()")).at(call.span()));
+            }
+            (Some(_), _) => {
+                let message = format!("SEPARATOR is for group_concat, not for {name}");
+                return Err(Error::value(message).at(call.span()));
+            }
+        }
+        // The order of rows changes nothing for the others.
+        for item in written.order {
+            self.expression(&item.expr, context)?;
+        }
+        let distinct = written.distinct;
         let wrong = || Error::value(format!("{name}() takes one argument")).at(call.span());
-        let call = |function, arg, data_type| AggregateCall { function, distinct, arg, filter, data_type };
-        let argument = match args.as_slice() {
+        let made = |function, args, data_type| AggregateCall { function, distinct, args, filter, data_type };
+        let argument = match written.args.as_slice() {
             [] | [Argument::Star] if name == "count" && !distinct => {
-                return Ok(AggregateCall {
-                    distinct: false,
-                    ..call(AggregateFunction::CountRows, None, DataType::Int64)
-                });
+                let call = made(AggregateFunction::CountRows, Vec::new(), DataType::Int64);
+                return Ok(Made::Call(AggregateCall { distinct: false, ..call }));
+            }
+            [Argument::Expr(_), Argument::Expr(_)] if matches!(name, "min" | "max") => {
+                return Err(Error::unsupported(format!("{name}() of several values, which is a list,"))
+                    .at(call.span()));
             }
             [Argument::Expr(expr)] => self.bind(expr, context)?,
             _ => return Err(wrong()),
@@ -163,9 +206,24 @@ impl Binder<'_> {
         let refuse = || Error::value(format!("{name}({found}) does not exist; cast the argument")).at(span);
         let (function, data_type) = match name {
             "count" => (AggregateFunction::Count, DataType::Int64),
-            "sum" => (AggregateFunction::Sum, sum_type(found).ok_or_else(refuse)?),
-            // Written by the caller as a sum and a count.
-            "avg" | "mean" => (AggregateFunction::Sum, sum_type(found).ok_or_else(refuse)?),
+            "sum" | "avg" | "mean" => match (found, temporal_sum(name, found)) {
+                // True counts as 1.
+                (DataType::Boolean, _) if name == "sum" => {
+                    let number = cast(argument.expr, DataType::Int32);
+                    return Ok(Made::Call(made(AggregateFunction::Sum, vec![number], DataType::Int64)));
+                }
+                (_, Some((function, data_type))) => {
+                    let arg = if found == DataType::Interval {
+                        argument.expr
+                    } else {
+                        cast(argument.expr, data_type)
+                    };
+                    let function = AggregateFunction::Stateful(Stateful::new(function, KeyOrder::default()));
+                    return Ok(Made::Call(made(function, vec![arg], data_type)));
+                }
+                // The mean is written as a sum and a count.
+                _ => (AggregateFunction::Sum, sum_type(found).ok_or_else(refuse)?),
+            },
             "min" | "max" | "any_value" => {
                 let data_type = if found == DataType::Null && argument.literal != Literal::Null {
                     DataType::Varchar
@@ -180,10 +238,17 @@ impl Binder<'_> {
                 (function, data_type)
             }
             _ if found != DataType::Boolean && found != DataType::Null => return Err(refuse()),
-            "bool_and" => (AggregateFunction::BoolAnd, DataType::Boolean),
+            "count_if" | "countif" => (AggregateFunction::Count, DataType::Int64),
+            "bool_and" | "every" => (AggregateFunction::BoolAnd, DataType::Boolean),
             _ => (AggregateFunction::BoolOr, DataType::Boolean),
         };
         let arg = match (argument.literal, function) {
+            (_, AggregateFunction::Count) if name != "count" => {
+                // What is not true is not counted.
+                let condition = self.coerce(argument, DataType::Boolean)?;
+                let one = Expr::Literal(Value::boolean(true));
+                Expr::Case { branches: vec![(condition, one)], otherwise: None, data_type: DataType::Boolean }
+            }
             (Literal::Null | Literal::Parameter(_), AggregateFunction::Sum) => {
                 self.coerce(argument, DataType::Int64)?
             }
@@ -192,29 +257,34 @@ impl Binder<'_> {
         };
         // Duplicates change nothing for these.
         let distinct = distinct && matches!(function, AggregateFunction::Count | AggregateFunction::Sum);
-        let arg = Some(arg);
-        Ok(AggregateCall { distinct, ..call(function, arg, data_type) })
+        let call = AggregateCall { distinct, ..made(function, vec![arg], data_type) };
+        Ok(if matches!(name, "avg" | "mean") { Made::Mean(call) } else { Made::Call(call) })
     }
 
-    /// The column of an aggregate; equal aggregates share one. `avg` becomes a quotient.
-    pub(super) fn register(
-        &mut self,
-        name: &str,
-        call: AggregateCall,
-        into: &mut Aggregation,
-    ) -> Result<Expr> {
-        if !matches!(name, "avg" | "mean") {
-            return Ok(self.shared(name, call, into));
-        }
-        let count =
-            AggregateCall { function: AggregateFunction::Count, data_type: DataType::Int64, ..call.clone() };
-        let sum = self.shared("sum", call, into);
-        let count = self.shared("count", count, into);
-        let double = |input: Expr| match input.data_type() {
-            DataType::Float64 => input,
-            _ => Expr::Cast { input: Box::new(input), data_type: DataType::Float64, try_cast: false },
+    /// The columns of what a call is made with; equal aggregates share one.
+    pub(super) fn register(&mut self, name: &str, made: Made, into: &mut Aggregation) -> Result<Expr> {
+        let (sum, is_power) = match made {
+            Made::Call(call) => return Ok(self.shared(name, call, into)),
+            Made::Or(call, value) => {
+                let data_type = call.data_type;
+                let given = self.shared(name, call, into);
+                let is_there = Expr::IsNull { input: Box::new(given.clone()), negated: true };
+                let otherwise = Some(Box::new(Expr::Literal(value)));
+                return Ok(Expr::Case { branches: vec![(is_there, given)], otherwise, data_type });
+            }
+            Made::Mean(sum) => (sum, false),
+            Made::ExpMean(sum) => (sum, true),
         };
-        Ok(Expr::arithmetic(ArithmeticOp::Divide, double(sum), double(count), DataType::Float64))
+        let count =
+            AggregateCall { function: AggregateFunction::Count, data_type: DataType::Int64, ..sum.clone() };
+        let sum = self.shared("sum", sum, into);
+        let count = self.shared("count", count, into);
+        let double = |input: Expr| cast(input, DataType::Float64);
+        let mean = Expr::arithmetic(ArithmeticOp::Divide, double(sum), double(count), DataType::Float64);
+        match is_power {
+            false => Ok(mean),
+            true => self.call("exp", vec![Bound::typed(mean, Span::empty())], Span::empty()),
+        }
     }
 
     fn shared(&mut self, name: &str, call: AggregateCall, into: &mut Aggregation) -> Expr {
@@ -228,47 +298,24 @@ impl Binder<'_> {
     }
 }
 
-pub(super) enum Argument<'a> {
-    Star,
-    Expr(&'a ast::Expr),
-}
-
-/// `IGNORE NULLS` or `RESPECT NULLS`, within the parentheses or after them.
-pub(super) fn null_treatment(call: &ast::Function) -> Option<NullTreatment> {
-    let within = match &call.args {
-        FunctionArguments::List(list) => list.clauses.iter().find_map(|clause| match clause {
-            FunctionArgumentClause::IgnoreOrRespectNulls(treatment) => Some(*treatment),
-            _ => None,
-        }),
-        _ => None,
-    };
-    call.null_treatment.or(within)
-}
-
-/// Whether `DISTINCT` was written, and the arguments.
-pub(super) fn arguments(call: &ast::Function) -> Result<(bool, Vec<Argument<'_>>)> {
-    let list = match &call.args {
-        FunctionArguments::None => return Ok((false, Vec::new())),
-        FunctionArguments::Subquery(_) => {
-            return Err(Error::unsupported("a subquery as the only argument of a function").at(call.span()));
-        }
-        FunctionArguments::List(list) => list,
-    };
-    let null_treatment =
-        |clause: &&FunctionArgumentClause| matches!(clause, FunctionArgumentClause::IgnoreOrRespectNulls(_));
-    if let Some(clause) = list.clauses.iter().find(|clause| !null_treatment(clause)) {
-        return Err(Error::unsupported(format!("{clause} in a call")).at(call.span()));
+/// The value in that type.
+fn cast(input: Expr, data_type: DataType) -> Expr {
+    if input.data_type() == data_type {
+        return input;
     }
-    let args = list
-        .args
-        .iter()
-        .map(|arg| match arg {
-            FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Ok(Argument::Expr(expr)),
-            FunctionArg::Unnamed(FunctionArgExpr::Wildcard) => Ok(Argument::Star),
-            other => Err(Error::unsupported(format!("the argument {other}")).at(call.span())),
-        })
-        .collect::<Result<_>>()?;
-    Ok((list.duplicate_treatment == Some(ast::DuplicateTreatment::Distinct), args))
+    Expr::Cast { input: Box::new(input), data_type, try_cast: false }
+}
+
+/// The function and the type of sums and means of what is no number.
+fn temporal_sum(name: &str, argument: DataType) -> Option<(StateFunction, DataType)> {
+    match (name, argument) {
+        ("sum", DataType::Interval) => Some((StateFunction::SumInterval, argument)),
+        ("sum", _) => None,
+        (_, DataType::Interval) => Some((StateFunction::AvgInterval, argument)),
+        (_, DataType::Date) => Some((StateFunction::AvgInteger, DataType::TIMESTAMP)),
+        (_, DataType::Time | DataType::Timestamp { .. }) => Some((StateFunction::AvgInteger, argument)),
+        _ => None,
+    }
 }
 
 /// The type of a sum.

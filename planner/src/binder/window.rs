@@ -1,7 +1,7 @@
 //! Window functions in expressions, and the windows that they are over.
 
 use super::Binder;
-use super::aggregate::{AGGREGATES, Aggregation, Argument, arguments, null_treatment};
+use super::aggregate::{AGGREGATES, Aggregation, Argument, Arguments, arguments, null_treatment};
 use super::expression::{Bound, Context, is_any_volatile};
 use super::query::sort_key;
 use super::scope::same_name;
@@ -264,7 +264,7 @@ impl Binder<'_> {
         let Some(function) = window_function(name) else {
             let error =
                 Error::value(format!("{name} is neither a window function nor an aggregate")).at(span);
-            return Err(super::suggest(error, name, AGGREGATES));
+            return Err(super::suggest(error, name, AGGREGATES.iter().copied()));
         };
         if call.filter.is_some() {
             return Err(Error::value(format!("FILTER is for aggregates; {name} is none")).at(span));
@@ -281,7 +281,11 @@ impl Binder<'_> {
         if null_treatment(call).is_some() && !takes_nulls {
             return Err(Error::value(format!("{name} takes no IGNORE or RESPECT NULLS")).at(span));
         }
-        let (distinct, args) = arguments(call)?;
+        let Arguments { distinct, args, order: within, separator, .. } = arguments(call)?;
+        if !within.is_empty() || separator.is_some() || !call.within_group.is_empty() {
+            let message = format!("an order and a separator are told to aggregates; {name} is none");
+            return Err(Error::value(message).at(span));
+        }
         if distinct {
             return Err(Error::value(format!("DISTINCT is for aggregates; {name} is none")).at(span));
         }
@@ -419,7 +423,9 @@ impl Binder<'_> {
         frame: &WindowFrame,
         windows: &mut Windows,
     ) -> Expr {
-        let AggregateCall { mut function, distinct, mut arg, mut filter, data_type } = aggregate;
+        let AggregateCall { mut function, distinct, args, mut filter, data_type } = aggregate;
+        // Those that have frames take one at most.
+        let mut arg = args.into_iter().next();
         let mut after = 0;
         if let (true, Some(value)) = (distinct, &arg) {
             // Of rows with the same value, and of those alone that the filter leaves, one counts.

@@ -36,7 +36,7 @@ impl Pass<'_> {
         }
         let Logical::Aggregate { input: same, groups, aggregates } = right else { return None };
         let ([], [(id, call)]) = (&groups[..], &aggregates[..]) else { return None };
-        let Some(Expr::Column { id: argument, .. }) = &call.arg else { return None };
+        let Some(Expr::Column { id: argument, .. }) = call.arg() else { return None };
         let is_extreme = matches!(call.function, AggregateFunction::Max | AggregateFunction::Min);
         if join.kind != JoinKind::Semi || *id != found || !is_extreme || call.filter.is_some() {
             return None;
@@ -65,10 +65,10 @@ impl Pass<'_> {
         let kept = rows.join(of_shard, JoinKind::Semi, on);
         let mut twins = HashMap::new();
         let again = kept.with_fresh_columns(self.columns, &mut twins);
-        let arg = twins.get(&value).map(|&twin| self.columns.reference(twin));
+        let args = twins.get(&value).map(|&twin| self.columns.reference(twin)).into_iter().collect();
         let of_all = self.columns.copy(found);
         let again = exchange(again, Routing::Gather)
-            .aggregate(Vec::new(), vec![(of_all, AggregateCall { arg, ..call })]);
+            .aggregate(Vec::new(), vec![(of_all, AggregateCall { args, ..call })]);
         let (value, of_all) = (self.columns.reference(value), self.columns.reference(of_all));
         let on = vec![Expr::compare(CompareOp::Equal, value, of_all)];
         (exchange(kept, Routing::Gather).join(again, JoinKind::Semi, on), Distribution::Single)

@@ -422,8 +422,8 @@ impl Writer<'_> {
         {
             let same = |call: &AggregateCall| {
                 call.function == AggregateFunction::Sum
-                    && (call.distinct, &call.arg, &call.filter)
-                        == (of_count.distinct, &of_count.arg, &of_count.filter)
+                    && (call.distinct, &call.args, &call.filter)
+                        == (of_count.distinct, &of_count.args, &of_count.filter)
             };
             let found = aggregates.iter().filter(|(_, call)| same(call)).map(|&(id, _)| id);
             sums.insert(*count, found.collect());
@@ -433,7 +433,10 @@ impl Writer<'_> {
     }
 
     fn call(&self, call: &AggregateCall, said: &Said) -> Result<String> {
-        let arg = call.arg.as_ref().map(|arg| Ok((self.say(arg, said)?, arg.data_type()))).transpose()?;
+        if let AggregateFunction::Stateful(stateful) = call.function {
+            return unsaid(format!("{}()", stateful.function.name()));
+        }
+        let arg = call.arg().map(|arg| Ok((self.say(arg, said)?, arg.data_type()))).transpose()?;
         let (mut text, rest) = self.dialect.aggregate(call.function, call.distinct, arg, call.data_type)?;
         if let Some(filter) = &call.filter {
             text += &format!(" FILTER (WHERE {})", self.say(filter, said)?);

@@ -38,10 +38,10 @@ fn aggregate(
         // Counting values that are always there is counting rows.
         if call.function == AggregateFunction::Count
             && !call.distinct
-            && call.arg.as_ref().is_some_and(|arg| never_null(arg, &known))
+            && call.arg().is_some_and(|arg| never_null(arg, &known))
         {
             call.function = AggregateFunction::CountRows;
-            call.arg = None;
+            call.args.clear();
         }
     }
     let outputs: Vec<ColumnId> =
@@ -61,7 +61,7 @@ fn aggregate(
     groups.iter().for_each(|(_, expr)| count(expr, false, &mut counts));
     for (_, call) in &kept {
         call.filter.iter().for_each(|filter| count(filter, false, &mut counts));
-        call.arg.iter().for_each(|arg| count(arg, call.filter.is_some(), &mut counts));
+        call.args.iter().for_each(|arg| count(arg, call.filter.is_some(), &mut counts));
     }
     let mut shared: Vec<Expr> = counts
         .into_iter()
@@ -77,12 +77,12 @@ fn aggregate(
             shared.into_iter().map(|expr| (columns.add("shared", expr.data_type()), expr)).collect();
         let replace = |expr: &mut Expr| replace(expr, &made);
         groups.iter_mut().for_each(|(_, expr)| replace(expr));
-        kept.iter_mut().flat_map(|(_, call)| call.arg.iter_mut().chain(&mut call.filter)).for_each(replace);
+        kept.iter_mut().flat_map(|(_, call)| call.args.iter_mut().chain(&mut call.filter)).for_each(replace);
         let used = columns_of_all(
             groups
                 .iter()
                 .map(|(_, expr)| expr)
-                .chain(kept.iter().flat_map(|(_, call)| call.arg.iter().chain(&call.filter))),
+                .chain(kept.iter().flat_map(|(_, call)| call.args.iter().chain(&call.filter))),
         );
         let mut exprs: Vec<(ColumnId, Expr)> = input
             .outputs()

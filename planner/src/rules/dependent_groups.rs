@@ -123,7 +123,7 @@ pub(super) fn any_value(id: ColumnId, columns: &Columns) -> AggregateCall {
     AggregateCall {
         function: AggregateFunction::AnyValue,
         distinct: false,
-        arg: Some(columns.reference(id)),
+        args: vec![columns.reference(id)],
         filter: None,
         data_type: columns.data_type(id),
     }

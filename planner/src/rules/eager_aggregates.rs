@@ -1,7 +1,7 @@
 //! Aggregates of one side of a join are made before it where that side has many rows a key: the join then meets one
 //! row a key, and the groups are put together after it ("eager aggregation", Yan and Larson 1995).
 
-use super::{Context, Rule, merge};
+use super::{Context, Rule};
 use crate::error::Result;
 use crate::estimate::Estimator;
 use crate::logical::{AggregateCall, ColumnId, ColumnSet, Columns, Join, JoinKind, Logical, equality};
@@ -78,7 +78,7 @@ fn keys(join: &Join, groups: &Groups, aggregates: &Calls, columns: &Columns) -> 
 /// outer join a row without a partner has no part, so that only aggregates which pass over nulls are the same.
 fn can_be_early(call: &AggregateCall, right: &ColumnSet, outer: bool) -> bool {
     use AggregateFunction::*;
-    let plain = match &call.arg {
+    let plain = match call.arg() {
         Some(Expr::Column { id, .. }) => right.contains(id),
         Some(_) => false,
         None => !outer,
@@ -86,7 +86,7 @@ fn can_be_early(call: &AggregateCall, right: &ColumnSet, outer: bool) -> bool {
     let merges = match call.function {
         CountRows | Count | Min | Max | BoolAnd | BoolOr => true,
         Sum => matches!(call.data_type, DataType::Decimal { .. }),
-        SumCounts | AnyValue => false,
+        SumCounts | AnyValue | Stateful(_) => false,
     };
     plain && merges && !call.distinct && call.filter.is_none()
 }
@@ -101,9 +101,9 @@ fn make_before(
     let of_keys = keys.iter().map(|&id| (id, columns.reference(id))).collect();
     let (mut partial, mut merged) = (Vec::new(), Vec::new());
     for (id, call) in aggregates {
-        let part = columns.add(columns.name(id).to_string(), call.data_type);
-        merged.push((id, merge(&call, columns.reference(part))));
-        partial.push((part, call));
+        let (part, first, second) = call.in_two(columns, id);
+        partial.push((part, first));
+        merged.push((id, second));
     }
     join.right = Box::new(join.right.take().aggregate(of_keys, partial));
     Logical::Join(join).aggregate(groups, merged)

@@ -87,7 +87,7 @@ fn regrouped(input: &Logical, groups: &Groups, calls: &Calls, columns: &Columns)
     }
     let outputs = groups.iter().map(|&(id, _)| id).chain(made.iter().map(|&(id, _)| id));
     let mut exprs: Groups = outputs.map(|id| (id, columns.reference(id))).collect();
-    exprs.extend(passed.into_iter().filter_map(|(id, call)| Some((id, call.arg?))));
+    exprs.extend(passed.into_iter().filter_map(|(id, call)| Some((id, call.args.into_iter().next()?))));
     let mut plan = rest.aggregate(by, made);
     let mut later: Vec<Condition<'_>> =
         conditions.into_iter().filter(|condition| !condition.columns.is_disjoint(&late)).collect();
@@ -136,7 +136,7 @@ fn is_passed((id, expr): &(ColumnId, Expr)) -> bool {
 
 /// The column of which the call gives any value.
 fn passed(call: &AggregateCall) -> Option<ColumnId> {
-    match (&call.arg, call.function) {
+    match (call.arg(), call.function) {
         (Some(Expr::Column { id, .. }), AggregateFunction::AnyValue) if call.filter.is_none() => Some(*id),
         _ => None,
     }
@@ -159,7 +159,7 @@ fn dimensions(
 ) -> Option<Dimensions> {
     let mut used = ColumnSet::new();
     for (_, call) in calls.iter().filter(|(_, call)| passed(call).is_none()) {
-        call.arg.iter().chain(&call.filter).for_each(|expr| collect_columns(expr, &mut used));
+        call.args.iter().chain(&call.filter).for_each(|expr| collect_columns(expr, &mut used));
     }
     let equal = Dependencies::of(input);
     // Step by step those that must stay are taken away.
@@ -276,10 +276,10 @@ fn can_be_early(call: &AggregateCall, shapes: &Shapes) -> bool {
     let cannot_fail = match call.function {
         CountRows | Count | Min | Max | BoolAnd | BoolOr | AnyValue => true,
         Sum => matches!(call.data_type, DataType::Decimal { .. }),
-        SumCounts => false,
+        SumCounts | Stateful(_) => false,
     };
     let is_plain = |expr: &Expr| {
         !is_any_volatile(expr) && shapes.compile(expr).is_some_and(|compiled| !compiled.is_fallible())
     };
-    cannot_fail && !call.distinct && call.arg.iter().chain(&call.filter).all(is_plain)
+    cannot_fail && !call.distinct && call.args.iter().chain(&call.filter).all(is_plain)
 }

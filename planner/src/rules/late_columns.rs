@@ -223,9 +223,9 @@ fn collect_used(plan: &Logical, into: &mut ColumnSet) {
             for (id, call) in aggregates {
                 let carries = call.function == AggregateFunction::AnyValue
                     && call.filter.is_none()
-                    && call.arg.as_ref().is_some_and(|arg| passes(*id, arg));
+                    && call.arg().is_some_and(|arg| passes(*id, arg));
                 if !carries {
-                    call.arg.iter().chain(&call.filter).for_each(|expr| collect_columns(expr, into));
+                    call.args.iter().chain(&call.filter).for_each(|expr| collect_columns(expr, into));
                 }
             }
         }

@@ -47,7 +47,8 @@ fn of_rows(
         return None;
     }
     let known = not_null(input);
-    let values = aggregates.iter().map(|(id, call)| (*id, of_one_row(call.clone(), &known)));
+    let values = aggregates.iter().map(|(id, call)| Some((*id, of_one_row(call.clone(), &known)?)));
+    let values = values.collect::<Option<Vec<_>>>()?;
     let exprs: Vec<(ColumnId, Expr)> = groups.iter().cloned().chain(values).collect();
     let shapes = Shapes::of(input);
     let moves = |expr: &Expr| {
@@ -65,12 +66,14 @@ fn are_lone(input: &Logical, groups: &[(ColumnId, Expr)]) -> bool {
     !columns.is_empty() && names_rows(input, &Dependencies::of(input).closure(columns))
 }
 
-/// What a call gives for a group of one row; `known` are columns without nulls.
-fn of_one_row(call: AggregateCall, known: &ColumnSet) -> Expr {
-    let AggregateCall { function, arg, filter, data_type, .. } = call;
+/// What a call gives for a group of one row, where an expression says it; `known` are columns without nulls.
+fn of_one_row(call: AggregateCall, known: &ColumnSet) -> Option<Expr> {
+    let AggregateCall { function, args, filter, data_type, .. } = call;
+    let arg = args.into_iter().next();
     let counts = |count| Expr::Literal(Value { data_type, scalar: Scalar::Integer(count) });
     // Without an argument rows are counted.
     let (value, null) = match (function, arg) {
+        (AggregateFunction::Stateful(_), _) => return None,
         (AggregateFunction::CountRows, _) | (_, None) => (counts(1), None),
         (AggregateFunction::Count, Some(arg)) => (counts(1), Some(arg)),
         (AggregateFunction::SumCounts, Some(arg)) => (arg.clone(), Some(arg)),
@@ -84,10 +87,10 @@ fn of_one_row(call: AggregateCall, known: &ColumnSet) -> Expr {
             Some(arg),
         ) => {
             let value = cast(arg, data_type);
-            return match filter {
+            return Some(match filter {
                 None => value,
                 Some(filter) => Expr::Case { branches: vec![(filter, value)], otherwise: None, data_type },
-            };
+            });
         }
     };
     let null = null.filter(|arg| !never_null(arg, known));
@@ -97,12 +100,12 @@ fn of_one_row(call: AggregateCall, known: &ColumnSet) -> Expr {
         true => value,
         false => Expr::Case { branches, otherwise: Some(Box::new(value)), data_type },
     };
-    match filter {
+    Some(match filter {
         None => value,
         Some(filter) => {
             Expr::Case { branches: vec![(filter, value)], otherwise: Some(Box::new(counts(0))), data_type }
         }
-    }
+    })
 }
 
 fn cast(expr: Expr, to: DataType) -> Expr {

@@ -26,7 +26,6 @@ mod verify;
 use crate::error::Result;
 use crate::logical::{ColumnId, Columns, Logical};
 
-pub(crate) use distinct_aggregates::merge;
 pub(crate) use order_conditions::class;
 pub(crate) use outer_joins::null_rejected;
 pub(crate) use prune_columns::{exactly, prune};

@@ -77,7 +77,7 @@ fn aggregate(
         }
     }
     for (id, call, moved) in rewritten {
-        let base = AggregateCall { arg: Some(moved.base), ..call };
+        let base = AggregateCall { args: vec![moved.base], ..call };
         let count =
             AggregateCall { function: AggregateFunction::Count, data_type: DataType::Int64, ..base.clone() };
         let data_type = base.data_type;
@@ -133,11 +133,11 @@ fn gains(aggregates: &[(ColumnId, AggregateCall)], moved: &[Option<Moved>]) -> V
         let (_, call) = &aggregates[place];
         moved[place].as_ref().map(|moved| (&moved.base, call.filter.as_ref(), call.data_type))
     };
-    let mut first: HashMap<Key<'_>, (&Option<Expr>, bool)> = HashMap::new();
+    let mut first: HashMap<Key<'_>, (Option<&Expr>, bool)> = HashMap::new();
     for (place, (_, call)) in aggregates.iter().enumerate() {
         if let Some(key) = key(place) {
-            let (arg, differ) = first.entry(key).or_insert((&call.arg, false));
-            *differ |= **arg != call.arg;
+            let (arg, differ) = first.entry(key).or_insert((call.arg(), false));
+            *differ |= *arg != call.arg();
         }
     }
     (0..aggregates.len())
@@ -148,7 +148,7 @@ fn gains(aggregates: &[(ColumnId, AggregateCall)], moved: &[Option<Moved>]) -> V
 /// The call as a sum of something and a constant, which may be 0. Of floats the order of sums would show.
 fn moved_sum(call: &AggregateCall) -> Option<Moved> {
     let is_exact = matches!(call.data_type, DataType::Int64 | DataType::Decimal { .. });
-    match &call.arg {
+    match call.arg() {
         Some(arg) if call.function == AggregateFunction::Sum && !call.distinct && is_exact => {
             Some(moved(arg, call.data_type))
         }

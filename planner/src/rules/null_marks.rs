@@ -106,7 +106,7 @@ fn plain(join: Join, columns: &mut Columns) -> Logical {
     let count = |function, arg| AggregateCall {
         function,
         distinct: false,
-        arg,
+        args: arg.into_iter().collect(),
         filter: None,
         data_type: DataType::Int64,
     };

@@ -61,7 +61,7 @@ pub(crate) fn prune(mut plan: Logical, required: &ColumnSet, columns: &Columns) 
             aggregates.retain(|(id, _)| required.contains(id));
             let mut below = columns_of_all(groups.iter().map(|(_, expr)| expr));
             for (_, call) in &aggregates {
-                call.arg.iter().chain(&call.filter).for_each(|expr| collect_columns(expr, &mut below));
+                call.args.iter().chain(&call.filter).for_each(|expr| collect_columns(expr, &mut below));
             }
             prune(*input, &below, columns).aggregate(groups, aggregates)
         }

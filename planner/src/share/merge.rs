@@ -91,10 +91,10 @@ impl Merge<'_> {
                 }
                 for (id, call) in others {
                     let mut call = call.clone();
-                    if call.arg.iter().chain(&call.filter).any(is_any_volatile) {
+                    if call.args.iter().chain(&call.filter).any(is_any_volatile) {
                         return false;
                     }
-                    call.arg.iter_mut().chain(&mut call.filter).for_each(|expr| rename(expr, self.twins));
+                    call.args.iter_mut().chain(&mut call.filter).for_each(|expr| rename(expr, self.twins));
                     let twin = calls.iter().find(|(_, own)| *own == call).map(|(twin, _)| *twin);
                     self.twins.insert(*id, twin.unwrap_or(*id));
                     if twin.is_none() {

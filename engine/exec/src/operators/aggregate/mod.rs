@@ -6,10 +6,14 @@
 //! keys, partition by partition; the [`source`] reads what is left. Where keys are packed into words of few
 //! possible values and there are many rows, a task soon keeps its groups by their words instead ([`direct`]); where
 //! most rows are groups of their own, it sets the rest of its rows aside, to be aggregated by partitions ([`scatter`]).
+//!
+//! All this is of functions whose states lie in rows. Where there are others, too, the aggregation is [`general`].
 
 mod direct;
 mod few;
 mod frequent;
+mod general;
+mod group_states;
 mod groups;
 mod merge;
 mod regroup;
@@ -20,6 +24,7 @@ mod sink;
 mod small;
 mod source;
 mod state;
+mod stateful;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -33,6 +38,8 @@ use crate::memory::MemoryPool;
 use crate::operator::{Operator, Sink, Source};
 use crate::pages::{FrozenRows, RowLayout, RowPages};
 use crate::{QueryContext, Settings, Shape, plan};
+use general::{General, GeneralSink, GeneralSource};
+pub use group_states::{GroupCalls, GroupResults, GroupStates, Position};
 use parking_lot::Mutex;
 use state::State;
 use std::sync::atomic::AtomicUsize;
@@ -40,7 +47,14 @@ use std::sync::{Arc, OnceLock};
 
 /// An aggregation: rows go into its sink; once that is finalized, groups come out of its sources.
 #[derive(Clone)]
-pub struct Aggregate(Arc<Aggregation>);
+pub struct Aggregate(Way);
+
+#[derive(Clone)]
+enum Way {
+    /// All states lie in rows.
+    InRows(Arc<Aggregation>),
+    General(Arc<General>),
+}
 
 /// What the parts share.
 struct Aggregation {
@@ -100,11 +114,18 @@ impl Aggregate {
         input: &[Shape],
         query: &QueryContext,
     ) -> Result<Aggregate> {
-        Ok(Aggregate(Arc::new(Aggregation::new(groups, aggregates, input, query)?)))
+        Ok(Aggregate(if has_others(aggregates) {
+            Way::General(General::new(groups, aggregates, input, query)?)
+        } else {
+            Way::InRows(Arc::new(Aggregation::new(groups, aggregates, input, query)?))
+        }))
     }
 
     pub fn sink(&self) -> Arc<dyn Sink> {
-        Arc::new(sink::AggregateSink(self.0.clone()))
+        match &self.0 {
+            Way::InRows(shared) => Arc::new(sink::AggregateSink(shared.clone())),
+            Way::General(shared) => Arc::new(GeneralSink(shared.clone())),
+        }
     }
 
     /// All groups: keys first, then the aggregates.
@@ -114,30 +135,47 @@ impl Aggregate {
 
     /// These columns of all groups. Every source gives them anew.
     pub fn source_of(&self, columns: &[usize]) -> Arc<dyn Source> {
-        Arc::new(source::AggregateSource::new(self.0.clone(), columns))
+        match &self.0 {
+            Way::InRows(shared) => Arc::new(source::AggregateSource::new(shared.clone(), columns)),
+            Way::General(shared) => Arc::new(GeneralSource::new(shared.clone(), columns)),
+        }
     }
 
     /// Any `groups` groups are enough: others may be left out.
     pub fn leave_out_others(&self, groups: u64) {
-        self.0.enough.get_or_init(|| usize::try_from(groups).unwrap_or(usize::MAX));
+        if let Way::InRows(shared) = &self.0 {
+            shared.enough.get_or_init(|| usize::try_from(groups).unwrap_or(usize::MAX));
+        }
     }
 
     /// How many columns there are.
     pub fn width(&self) -> usize {
-        self.0.output.len()
+        match &self.0 {
+            Way::InRows(shared) => shared.output.len(),
+            Way::General(shared) => shared.output.len(),
+        }
     }
 
-    /// For rows that come in the order of a single key: see [`runs`]. `None` where keys are not packed into words.
+    /// For rows that come in the order of a single key: see [`runs`]. `None` where keys are not packed into words, or
+    /// not all states lie in rows.
     pub fn of_runs(
         group: &Expr,
         aggregates: &[plan::Aggregate],
         input: &[Shape],
         query: &QueryContext,
     ) -> Result<Option<Arc<dyn Operator>>> {
+        if has_others(aggregates) {
+            return Ok(None);
+        }
         let shared = Aggregation::new(std::slice::from_ref(group), aggregates, input, query)?;
         let packed = shared.packing.is_some();
         Ok(packed.then(|| Arc::new(runs::RunAggregate(Arc::new(shared))) as Arc<dyn Operator>))
     }
+}
+
+/// Whether some states do not lie in rows.
+fn has_others(aggregates: &[plan::Aggregate]) -> bool {
+    aggregates.iter().any(|aggregate| matches!(aggregate.function, plan::AggregateFunction::Stateful(_)))
 }
 
 impl Aggregation {

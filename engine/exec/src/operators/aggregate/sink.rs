@@ -288,7 +288,7 @@ fn taken(columns: &[Vector], rows: &[u32]) -> Vec<Vector> {
     columns.iter().map(|column| take::take(column, rows)).collect()
 }
 
-fn rows_of(batch: &Batch, rows: &[u32]) -> Batch {
+pub(super) fn rows_of(batch: &Batch, rows: &[u32]) -> Batch {
     Batch::of_rows(taken(&batch.columns, rows), rows.len())
 }
 

@@ -123,6 +123,9 @@ impl State {
             AnyValue => pick(Pick::First),
             BoolAnd => (Kind::And, whole),
             BoolOr => (Kind::Or, whole),
+            Stateful(call) => {
+                return Err(Error::Internal(format!("{} in the rows of groups", call.function.name())));
+            }
         };
         let bounds = argument.and_then(|shape| shape.bounds.or(shape.physical.integer_bounds()));
         let narrow = bounds.is_some_and(|(low, high)| low >= -BATCH_VALUE && high <= BATCH_VALUE);

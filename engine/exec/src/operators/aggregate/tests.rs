@@ -103,7 +103,16 @@ fn expected(aggregate: &plan::Aggregate, rows: &[&Row]) -> Scalar {
         BoolAnd => Scalar::Boolean(values.iter().all(|value| **value == Scalar::Boolean(true))),
         BoolOr => Scalar::Boolean(values.iter().any(|value| **value == Scalar::Boolean(true))),
         AnyValue => values[0].clone(),
+        Stateful(_) => {
+            Scalar::Integer(values.iter().map(|value| value.as_integer().unwrap()).fold(0, |a, b| a ^ b))
+        }
     }
+}
+
+/// A function whose states do not lie in rows.
+fn beside_rows(filtered: bool) -> plan::Aggregate {
+    let function = plan::Stateful::new(plan::StateFunction::BitXor, plan::KeyOrder::default());
+    call(Stateful(function), Some(4), filtered)
 }
 
 fn run(
@@ -149,12 +158,15 @@ proptest! {
         keys in proptest::sample::subsequence(vec![0_usize, 1, 2, 3], 0..4),
         batch_rows in prop_oneof![Just(1_usize), Just(3), Just(64), Just(2048)],
         tasks in 1..4_usize,
-        flags: (bool, bool, bool, bool),
+        flags: (bool, bool, bool, bool, bool),
     ) {
-        let (nulls, tight, disturbed, colliding) = flags;
+        let (nulls, tight, disturbed, colliding, general) = flags;
         let rows = rows(&mut Random(seed), count, domain, nulls);
         let query = query(batch_rows, disturbed.then_some(seed));
-        let calls = calls();
+        let mut calls = calls();
+        if general {
+            calls.extend([false, true].map(beside_rows));
+        }
         let mask = if colliding { 0x3000_0000_0000_0001 } else { u64::MAX };
         let result = weak::with_mask(mask, || run(&keys, &calls, &rows, tight, tasks, &query).unwrap());
         prop_assert_eq!(sorted(&result), sorted(&oracle(&keys, &calls, &rows)));
