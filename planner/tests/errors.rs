@@ -132,7 +132,7 @@ fn what_is_not_built_is_named() {
         ("with recursive t as (select 1) select * from t", "WITH RECURSIVE"),
         ("update nation set n_name = 'x'", "UPDATE"),
         ("delete from nation", "DELETE"),
-        ("create view v as select 1", "CREATE VIEW"),
+        ("create materialized view v as select 1", "CREATE MATERIALIZED"),
         ("select distinct on (n_name) n_name from nation", "DISTINCT ON"),
         ("select 1 intersect all select 2", "INTERSECT ALL"),
         ("create external table t stored as orc location 'x'", "STORED AS orc"),

@@ -224,7 +224,12 @@ impl Binder<'_> {
                 let input = self.bind(expr, context)?;
                 self.call("floor", vec![input], span)?
             }
-            Sql::Function(function) => return self.function(function, context),
+            Sql::Function(function) => {
+                return match self.macro_named(&function.name) {
+                    Some(found) => self.macro_call(&found, function, context),
+                    None => self.function(function, context),
+                };
+            }
             Sql::Tuple(_) => return Err(Error::unsupported("a row of several values as an expression")),
             other => return Err(Error::unsupported(format!("the expression {}", shorten(other)))),
         };
@@ -235,8 +240,8 @@ impl Binder<'_> {
         let span = span_of(parts);
         match context.scope.resolve(parts) {
             Ok(id) => Ok(Bound::typed(self.columns.reference(id), span)),
-            Err(error) => match self.caller_named(parts) {
-                Some(user) => Ok(Bound::typed(Expr::Literal(Value::varchar(&user)), span)),
+            Err(error) => match self.argument(parts)?.or_else(|| self.caller_named(parts, span)) {
+                Some(bound) => Ok(bound),
                 None if self.hides_columns => Err(Error { hint: None, ..error.at(span) }),
                 None => Err(error.at(span)),
             },
@@ -244,12 +249,13 @@ impl Binder<'_> {
     }
 
     /// Who asks, where a name that is no column's stands for it.
-    fn caller_named(&self, parts: &[ast::Ident]) -> Option<String> {
+    fn caller_named(&self, parts: &[ast::Ident], span: Span) -> Option<Bound> {
         let [name] = parts else { return None };
         let names = ["current_user", "session_user", "current_role"];
         let is_one =
             name.quote_style.is_none() && names.iter().any(|one| name.value.eq_ignore_ascii_case(one));
-        is_one.then(|| self.catalog.current_user()).flatten()
+        let user = is_one.then(|| self.catalog.current_user()).flatten()?;
+        Some(Bound::typed(Expr::Literal(Value::varchar(&user)), span))
     }
 
     fn literal(&mut self, value: &ast::Value, span: Span) -> Result<Bound> {

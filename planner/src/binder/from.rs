@@ -8,13 +8,14 @@ use super::{Binder, BoundQuery};
 use crate::error::{Error, Result};
 use crate::logical::{JoinKind, Logical, Scan, conjuncts};
 use crate::parse::table_name;
+use crate::statement::UseKind;
 use columnar::Value;
 use exec::{CompareOp, Expr};
 use sqlparser::ast::{self, JoinConstraint, JoinOperator, Spanned, TableFactor};
 use sqlparser::tokenizer::Span;
 
 /// A plan and the names by which its columns are known.
-type Source = (Logical, Vec<Relation>);
+pub(super) type Source = (Logical, Vec<Relation>);
 
 impl Binder<'_> {
     /// The product of a comma list; nothing is one row without columns.
@@ -212,6 +213,11 @@ impl Binder<'_> {
                 refuse_if(alias.is_some(), "an alias of a join in parentheses", span)?;
                 Ok(source)
             }
+            TableFactor::Table { name, alias, args: Some(args), version: None, sample: None, .. }
+                if self.macro_named(name).is_some() =>
+            {
+                self.table_macro(name, args, alias.as_ref(), outer)
+            }
             TableFactor::Table { name, args: Some(_), .. } | TableFactor::Function { name, .. } => {
                 Err(Error::unsupported(format!("the table function {name}")).at(span))
             }
@@ -246,6 +252,7 @@ impl Binder<'_> {
         }
         if let Some(table) = self.catalog.table(name.schema.as_deref(), &name.name) {
             self.check_allowed(&table, span)?;
+            self.uses(UseKind::Relation, &table.schema, &table.name);
             self.hides_columns |= !table.columns.iter().all(|column| self.sees_column(&table, &column.name));
             let columns: Vec<(u32, u32)> = table
                 .columns
@@ -274,6 +281,9 @@ impl Binder<'_> {
             let scan = Scan { table, columns, predicate, filtered, hides_rows };
             return Ok((Logical::Scan(scan), vec![relation]));
         }
+        if let Some(view) = self.catalog.view(name.schema.as_deref(), &name.name) {
+            return self.view(&view, alias, span);
+        }
         if let Some(table) = self.catalog.virtual_table(name.schema.as_deref(), &name.name) {
             let columns: Vec<u32> =
                 table.columns.iter().map(|column| self.columns.add(&column.name, column.data_type)).collect();
@@ -293,7 +303,7 @@ impl Binder<'_> {
 }
 
 /// A bound query as a relation.
-fn derived(
+pub(super) fn derived(
     mut bound: BoundQuery,
     name: Option<&str>,
     alias: Option<&ast::TableAlias>,
@@ -313,7 +323,7 @@ fn derived(
     Ok((bound.plan, vec![Relation { schema: None, name, columns }]))
 }
 
-fn rename_columns(bound: &mut BoundQuery, names: &[ast::Ident], relation: &str) -> Result<()> {
+pub(super) fn rename_columns(bound: &mut BoundQuery, names: &[ast::Ident], relation: &str) -> Result<()> {
     if let Some(extra) = names.get(bound.columns.len()) {
         let found = bound.columns.len();
         return Err(Error::name(format!("\"{relation}\" has {found} columns, more are named")).at(extra.span));
@@ -324,7 +334,11 @@ fn rename_columns(bound: &mut BoundQuery, names: &[ast::Ident], relation: &str) 
     Ok(())
 }
 
-fn apply_alias(columns: &mut [ScopeColumn], alias: Option<&ast::TableAlias>, table: &str) -> Result<()> {
+pub(super) fn apply_alias(
+    columns: &mut [ScopeColumn],
+    alias: Option<&ast::TableAlias>,
+    table: &str,
+) -> Result<()> {
     let Some(alias) = alias else { return Ok(()) };
     if let Some(extra) = alias.columns.get(columns.len()) {
         let found = columns.len();

@@ -4,12 +4,16 @@ pub(crate) mod access;
 pub(crate) mod aggregate;
 pub(crate) mod expression;
 mod from;
+mod inlined;
+mod macros;
 mod policies;
 mod query;
 mod scope;
 mod select;
 mod subquery;
 pub(crate) mod types;
+
+pub(crate) use inlined::ViewRead;
 
 use crate::catalog::{Catalog, Table};
 use crate::error::{Error, ErrorKind, Result};
@@ -39,6 +43,10 @@ pub(crate) struct Binder<'a> {
     query_depth: usize,
     /// Some tables have columns that the user may not know of: hints do not tell them.
     hides_columns: bool,
+    /// Every view that is read, by itself or by another.
+    pub(crate) views: Vec<ViewRead>,
+    /// Texts of views and macros that are being bound.
+    inlined: inlined::Inlined,
 }
 
 /// A query of a `WITH` clause; it is bound anew wherever it is used.
@@ -84,6 +92,16 @@ impl<'a> Binder<'a> {
             relations: 0,
             query_depth: 0,
             hides_columns: false,
+            views: Vec::new(),
+            inlined: inlined::Inlined::default(),
+        }
+    }
+
+    /// The table of that name, or a view as a table.
+    pub(crate) fn relation(&self, name: &TableName, span: Span) -> Result<Arc<Table>> {
+        match self.catalog.view(name.schema.as_deref(), &name.name) {
+            None => self.table(name, span),
+            Some(view) => self.check_allowed(&view.table, span).map(|()| view.table.clone()),
         }
     }
 
@@ -109,6 +127,9 @@ impl<'a> Binder<'a> {
     }
 
     fn unknown_table(&self, name: &TableName, span: Span) -> Error {
+        if self.catalog.view(name.schema.as_deref(), &name.name).is_some() {
+            return Error::value(format!("\"{name}\" is a view, and a table is expected here")).at(span);
+        }
         let error = Error::name(format!("unknown table \"{name}\"")).at(span);
         let known = self.catalog.table_names();
         let ctes = self.ctes.iter().map(|cte| cte.name.as_str());

@@ -86,4 +86,8 @@ impl Dialect for TundraDialect {
     fn supports_order_by_all(&self) -> bool {
         true
     }
+
+    fn supports_named_fn_args_with_assignment_operator(&self) -> bool {
+        true
+    }
 }
