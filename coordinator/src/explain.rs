@@ -26,6 +26,7 @@ pub(crate) fn query_of(statement: &Statement) -> Option<&PlannedQuery> {
         | Statement::Explain { query, .. }
         | Statement::ExplainRoute { query }
         | Statement::ExplainCost(query)
+        | Statement::DescribeQuery(query)
         | Statement::CreateTableAs { query, .. }
         | Statement::Insert { query, .. } => Some(query),
         _ => None,

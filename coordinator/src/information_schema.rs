@@ -8,7 +8,7 @@ use planner::catalog::VirtualTable;
 use storage::ColumnSchema;
 
 /// Its tables.
-pub(crate) const TABLES: [&str; 3] = ["columns", "schemata", "tables"];
+pub(crate) const TABLES: [&str; 5] = ["columns", "routines", "schemata", "tables", "views"];
 
 /// The table of that name, in a schema that a query names.
 pub(crate) fn table(view: &View, rights: &Rights, schema: &str, name: &str) -> Option<VirtualTable> {
@@ -19,6 +19,8 @@ pub(crate) fn table(view: &View, rights: &Rights, schema: &str, name: &str) -> O
         "schemata" => Some(schemata(view, rights)),
         "tables" => Some(tables(view, rights)),
         "columns" => Some(columns(view, rights)),
+        "routines" => Some(routines(view, rights)),
+        "views" => Some(views(view, rights)),
         _ => None,
     }
 }
@@ -41,8 +43,47 @@ fn tables(view: &View, rights: &Rights) -> VirtualTable {
         columns: columns.into_iter().map(text).collect(),
         rows: seen
             .map(|table| {
-                let kind = if table.foreign.is_some() { "FOREIGN" } else { "BASE TABLE" };
+                let kind = match &table.foreign {
+                    Some(_) => "FOREIGN",
+                    None if table.is_view() => "VIEW",
+                    None => "BASE TABLE",
+                };
                 let values = [&view.tenant, &table.schema, &table.name, kind];
+                values.into_iter().map(Value::varchar).collect()
+            })
+            .collect(),
+    }
+}
+
+fn views(view: &View, rights: &Rights) -> VirtualTable {
+    let names = ["table_catalog", "table_schema", "table_name", "view_definition", "check_option"];
+    let names = names.into_iter().chain(["is_updatable", "is_insertable_into"]);
+    let seen = view.definitions.views().map(|(_, view)| view).filter(|view| rights.sees(&view.table));
+    VirtualTable {
+        name: "views".into(),
+        columns: names.map(text).collect(),
+        rows: seen
+            .map(|one| {
+                let (table, sql) = (&one.table, &one.sql);
+                let values = [&view.tenant, &table.schema, &table.name, sql].map(|text| Value::varchar(text));
+                values.into_iter().chain(["NONE", "NO", "NO"].map(Value::varchar)).collect()
+            })
+            .collect(),
+    }
+}
+
+/// Macros.
+fn routines(view: &View, rights: &Rights) -> VirtualTable {
+    let names = ["routine_catalog", "routine_schema", "routine_name", "routine_type", "routine_body"];
+    let names = names.into_iter().chain(["routine_definition", "external_language"]);
+    let seen = view.definitions.macros().filter(|one| rights.uses_schema(&one.schema));
+    VirtualTable {
+        name: "routines".into(),
+        columns: names.map(text).collect(),
+        rows: seen
+            .map(|one| {
+                let kind = if one.is_table { "TABLE FUNCTION" } else { "FUNCTION" };
+                let values = [&view.tenant, &one.schema, &one.name, kind, "SQL", &one.sql, "SQL"];
                 values.into_iter().map(Value::varchar).collect()
             })
             .collect(),

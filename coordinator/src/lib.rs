@@ -13,6 +13,7 @@ pub mod config;
 mod coordinator;
 mod credentials;
 mod datasets;
+mod definitions;
 pub mod error;
 mod explain;
 mod facts;

@@ -39,6 +39,7 @@ use flight_proto::policy::Routes;
 use flight_proto::trace as traces;
 use flight_proto::work;
 use parking_lot::Mutex;
+use planner::catalog::Table;
 use planner::{PlannedQuery, PlannerOptions, Statement};
 use std::fmt::Display;
 use std::sync::Arc;
@@ -412,7 +413,16 @@ impl Session {
             }
             Statement::ExplainCost(query) => self.predict(query, &planned, call),
             Statement::ShowTables { schema: of } => {
-                show_tables(schema, &planned.view, &rights, of.as_deref())
+                show(schema, &planned.view, &rights, of.as_deref(), |_| true)
+            }
+            Statement::ShowViews { schema: of } => {
+                show(schema, &planned.view, &rights, of.as_deref(), |table| table.is_view())
+            }
+            Statement::DescribeQuery(query) => {
+                let names = query.columns.iter().map(|column| column.name.clone());
+                let types = query.columns.iter().map(|column| column.data_type.to_string());
+                let nulls = query.columns.iter().map(|column| yes_or_no(column.nullable));
+                text_rows(schema, vec![names.collect(), types.collect(), nulls.collect()])
             }
             Statement::Describe { table } => {
                 let seen = rights.columns_seen(table);
@@ -574,7 +584,9 @@ fn changes(statement: &Statement) -> bool {
             | Statement::ExplainRoute { .. }
             | Statement::ExplainCost(_)
             | Statement::ShowTables { .. }
+            | Statement::ShowViews { .. }
             | Statement::Describe { .. }
+            | Statement::DescribeQuery(_)
             | Statement::Show { .. }
     )
 }
@@ -586,15 +598,24 @@ fn schema_of(statement: &Statement) -> SchemaRef {
         Statement::Explain { .. } => text_schema(&["plan"]),
         Statement::ExplainRoute { .. } => text_schema(&["route"]),
         Statement::ExplainCost(_) => predicted::schema(),
-        Statement::ShowTables { .. } => text_schema(&["schema", "name"]),
-        Statement::Describe { .. } => text_schema(&["column_name", "data_type", "is_nullable"]),
+        Statement::ShowTables { .. } | Statement::ShowViews { .. } => text_schema(&["schema", "name"]),
+        Statement::Describe { .. } | Statement::DescribeQuery(_) => {
+            text_schema(&["column_name", "data_type", "is_nullable"])
+        }
         Statement::Show { .. } => text_schema(&["name", "value"]),
         Statement::CreateTableAs { .. } | Statement::Insert { .. } => written_schema(),
         _ => changed_schema(),
     }
 }
 
-fn show_tables(schema: SchemaRef, view: &View, rights: &Rights, of: Option<&str>) -> Result<Rows> {
+/// The tables and views that are wanted, those of a schema where one is named.
+fn show(
+    schema: SchemaRef,
+    view: &View,
+    rights: &Rights,
+    of: Option<&str>,
+    wanted: impl Fn(&Table) -> bool,
+) -> Result<Rows> {
     let sees = |schema: &String| rights.sees_schema(schema);
     if let Some(name) = of
         && !view.schemas.iter().any(|schema| schema.eq_ignore_ascii_case(name) && sees(schema))
@@ -603,7 +624,7 @@ fn show_tables(schema: SchemaRef, view: &View, rights: &Rights, of: Option<&str>
     }
     let tables =
         view.tables_of_all().filter(|table| of.is_none_or(|name| table.schema.eq_ignore_ascii_case(name)));
-    let tables = tables.filter(|table| rights.sees(table));
+    let tables = tables.filter(|table| wanted(table) && rights.sees(table));
     let (schemas, names) = tables.map(|table| (table.schema.clone(), table.name.clone())).unzip();
     text_rows(schema, vec![schemas, names])
 }

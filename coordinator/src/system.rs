@@ -3,6 +3,7 @@
 
 mod access;
 mod audit;
+mod comments;
 mod functions;
 mod schedules;
 mod usage;
@@ -305,6 +306,19 @@ impl Catalog for Names {
         self.view.table(schema, name)
     }
 
+    fn view(&self, schema: Option<&str>, name: &str) -> Option<Arc<planner::View>> {
+        self.view.definitions.view(schema, name).cloned()
+    }
+
+    fn macro_named(&self, schema: Option<&str>, name: &str) -> Option<Arc<planner::Macro>> {
+        let found = self.view.definitions.macro_named(schema, name)?;
+        if self.rights.are_restricted() {
+            // Others may not name it.
+            self.momentary.store(true, Ordering::Relaxed);
+        }
+        self.rights.uses_schema(&found.schema).then(|| found.clone())
+    }
+
     fn refusal(&self, table: &Table) -> Option<String> {
         self.rights.refusal(table)
     }
@@ -352,6 +366,7 @@ impl Catalog for Names {
         self.momentary.store(true, Ordering::Relaxed);
         match name.to_ascii_lowercase().as_str() {
             "audit" => Some(self.audit()),
+            "comments" => Some(self.comments()),
             "coordinators" => Some(self.coordinators()),
             "datasets" => Some(self.datasets()),
             "grants" => Some(self.grants()),

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use storage::ColumnSchema;
 
 use crate::catalog::DEFAULT_SCHEMA;
+use crate::definitions::Definitions;
 use crate::error::Error;
 use crate::shards::seating::Seating;
 use crate::shards::there::id_of;
@@ -27,6 +28,8 @@ pub(crate) struct View {
     datasets: HashMap<u64, Arc<Resident>>,
     /// Tables of engines beside Tundra, by lower-case schema and table name.
     foreign: BTreeMap<(String, String), Arc<Table>>,
+    /// Views and macros.
+    pub(crate) definitions: Arc<Definitions>,
     /// Who reads what, where shards are nodes of a cluster.
     pub(crate) seating: Option<Arc<Seating>>,
 }
@@ -62,14 +65,21 @@ impl View {
         self
     }
 
+    /// The view with what SQL defines.
+    pub(crate) fn with_definitions(mut self, definitions: Arc<Definitions>) -> View {
+        self.definitions = definitions;
+        self
+    }
+
     fn foreign(&self) -> impl Iterator<Item = &Arc<Table>> {
         self.foreign.values()
     }
 
-    /// All tables, in the order of schema and name.
+    /// All tables, and views as tables, in the order of schema and name.
     pub(crate) fn tables_of_all(&self) -> impl Iterator<Item = &Arc<Table>> {
         let own = self.names.iter().map(|(name, resident)| (name, &resident.table));
-        let all: BTreeMap<_, _> = own.chain(&self.foreign).collect();
+        let views = self.definitions.views().map(|(name, view)| (name, &view.table));
+        let all: BTreeMap<_, _> = own.chain(&self.foreign).chain(views).collect();
         all.into_values()
     }
 
@@ -129,6 +139,7 @@ impl View {
             (&a.schema, &a.name, &a.columns, &a.foreign) == (&b.schema, &b.name, &b.columns, &b.foreign)
         };
         self.schemas == other.schemas
+            && self.definitions.revision == other.definitions.revision
             && self.foreign.len() == other.foreign.len()
             && self.foreign().zip(other.foreign()).all(|(a, b)| same_foreign(a, b))
             && self.seating == other.seating
@@ -192,6 +203,14 @@ impl Catalog for View {
         }
         let key = (schema.unwrap_or(DEFAULT_SCHEMA).to_lowercase(), name.to_lowercase());
         self.foreign.get(&key).cloned()
+    }
+
+    fn view(&self, schema: Option<&str>, name: &str) -> Option<Arc<planner::View>> {
+        self.definitions.view(schema, name).cloned()
+    }
+
+    fn macro_named(&self, schema: Option<&str>, name: &str) -> Option<Arc<planner::Macro>> {
+        self.definitions.macro_named(schema, name).cloned()
     }
 
     fn table_names(&self) -> Vec<String> {

@@ -1,6 +1,7 @@
 //! The catalog: its state, as snapshots hold it, and the commands that change it, as the log holds them.
 
 use crate::access::{Access, AccessChange, Grants};
+use crate::definition::{Comment, Define, Definition, SetComment, Undefine};
 use crate::policy::Signed;
 use crate::schema::Column;
 use std::collections::BTreeMap;
@@ -54,6 +55,9 @@ pub struct Tenant {
     /// Absent: the tenant is open, and whoever is let in may do everything.
     #[prost(message, optional, tag = "21")]
     pub access: Option<Access>,
+    /// The revision of the catalog that last changed a definition; 0: none ever did.
+    #[prost(uint64, tag = "22")]
+    pub definitions_revision: u64,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -73,6 +77,15 @@ pub struct Schema {
     pub foreign_tables: BTreeMap<String, ForeignTable>,
     #[prost(message, optional, tag = "21")]
     pub grants: Option<Grants>,
+    /// Views by lower-case name; none of them is in `tables` or `foreign_tables`.
+    #[prost(btree_map = "string, message", tag = "22")]
+    pub views: BTreeMap<String, Definition>,
+    /// By lower-case name.
+    #[prost(btree_map = "string, message", tag = "23")]
+    pub macros: BTreeMap<String, Definition>,
+    /// Of the schema and of what is in it, ordered.
+    #[prost(message, repeated, tag = "24")]
+    pub comments: Vec<Comment>,
 }
 
 /// An engine beside Tundra that a tenant reads tables of.
@@ -200,7 +213,10 @@ pub struct Command {
     pub at_us: i64,
     #[prost(string, tag = "2")]
     pub tenant: String,
-    #[prost(oneof = "Change", tags = "3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 20, 21, 22, 23, 60, 61, 62, 63, 70")]
+    #[prost(
+        oneof = "Change",
+        tags = "3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 20, 21, 22, 23, 60, 61, 62, 63, 70, 80, 81, 82"
+    )]
     pub change: Option<Change>,
 }
 
@@ -216,7 +232,10 @@ impl Command {
                 | Change::DropServer(_)
                 | Change::CreateForeignTables(_)
                 | Change::DropForeignTable(_)
-                | Change::Access(_),
+                | Change::Access(_)
+                | Change::Define(_)
+                | Change::Undefine(_)
+                | Change::SetComment(_),
             ) => 2,
             // All nodes know the version that they go over to.
             _ => 1,
@@ -267,6 +286,12 @@ pub enum Change {
     DropForeignTable(DropForeignTable),
     #[prost(message, tag = "70")]
     Access(AccessChange),
+    #[prost(message, tag = "80")]
+    Define(Define),
+    #[prost(message, tag = "81")]
+    Undefine(Undefine),
+    #[prost(message, tag = "82")]
+    SetComment(SetComment),
 }
 
 /// Removes a foreign server.
@@ -295,6 +320,9 @@ pub struct DropForeignTable {
     pub schema: String,
     #[prost(string, tag = "2")]
     pub name: String,
+    /// With the views and macros that use it; without, one that is used stays.
+    #[prost(bool, tag = "3")]
+    pub cascade: bool,
 }
 
 /// A shard that buckets may be dealt to.
@@ -511,4 +539,15 @@ pub enum Reason {
     TooManyRoles = 79,
     PolicyExists = 80,
     NoPolicy = 81,
+    /// Of a view or macro.
+    NoDefinition = 90,
+    /// Views or macros use it.
+    InUse = 91,
+    /// A definition would use itself.
+    CircularDefinition = 92,
+    /// It is another than the one that was seen.
+    DefinitionChanged = 93,
+    MacroExists = 94,
+    /// Other definitions use columns that it would not have any more.
+    ColumnsInUse = 95,
 }

@@ -7,6 +7,7 @@ pub mod admin;
 pub mod catalog;
 pub mod credentials;
 pub mod cron;
+pub mod definition;
 pub mod log;
 pub mod manifest;
 pub mod node;

@@ -1,5 +1,6 @@
 //! What the planner asks of the floors above.
 
+use crate::defined::{Macro, View};
 use std::sync::Arc;
 use storage::ColumnFacts;
 use storage::statistics::{ColumnSchema, TableStatistics};
@@ -35,6 +36,14 @@ pub trait Catalog {
     /// What `current_database()` gives.
     fn database(&self) -> String {
         "tundra".into()
+    }
+    /// The view of that name, which is no table's.
+    fn view(&self, _schema: Option<&str>, _name: &str) -> Option<Arc<View>> {
+        None
+    }
+    /// The macro of that name.
+    fn macro_named(&self, _schema: Option<&str>, _name: &str) -> Option<Arc<Macro>> {
+        None
     }
     /// A table whose rows the catalog knows itself, such as `information_schema.tables`.
     fn virtual_table(&self, _schema: Option<&str>, _name: &str) -> Option<VirtualTable> {

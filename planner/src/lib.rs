@@ -5,6 +5,8 @@
 
 mod binder;
 pub mod catalog;
+mod define;
+mod defined;
 mod dependency;
 mod distribute;
 mod error;
@@ -29,15 +31,16 @@ mod slicings;
 mod statement;
 mod unnest;
 
+pub use defined::{Macro, MacroParameter, View};
 pub use error::{Error, ErrorKind, Result};
 pub use functions::{functions, functions_page};
 pub use outline::{Outline, OutlinedScan, Pushed, QueryShape, shape_text};
 pub use parse::{Parsed, listed_text, parse};
 pub use statement::{
-    Access, CreateExternalTable, CreateForeignTable, CreateServer, FragmentNotes, GrantOn, Grantee,
-    ImportForeignSchema, OperatorNote, Optimizer, PLAN_VERSION, PartitionBy, Password, PlannedQuery,
-    PlannerOptions, Privilege, PrivilegeSet, RefreshMode, RefreshOptions, RemoteQuery, ResultColumn,
-    RoleOptions, Statement, TableName, TableRead,
+    Access, Comment, CreateExternalTable, CreateForeignTable, CreateMacro, CreateServer, CreateView, Define,
+    FragmentNotes, GrantOn, Grantee, ImportForeignSchema, OperatorNote, Optimizer, PLAN_VERSION, PartitionBy,
+    Password, PlannedQuery, PlannerOptions, Privilege, PrivilegeSet, RefreshMode, RefreshOptions,
+    RemoteQuery, ResultColumn, RoleOptions, Statement, TableName, TableRead, Use, UseKind,
 };
 
 use catalog::Catalog;
@@ -64,6 +67,11 @@ pub fn parse_one(sql: &str) -> Result<Parsed> {
 pub fn bind(parsed: &Parsed, catalog: &dyn Catalog, options: &PlannerOptions) -> Result<Statement> {
     with_deep_stack(|| planning::statement(&parsed.syntax, catalog, options))
         .map_err(|error| error.in_text(&parsed.text))
+}
+
+/// As [`with_deep_stack`], of what is a text of its own within another.
+fn with_stack_of_text<T>(run: impl FnOnce() -> T) -> T {
+    stacker::maybe_grow(STACK_BYTES / 2, STACK_BYTES, run)
 }
 
 /// Runs what recurses over syntax trees and plans, of which the depth is bounded, where the stack is deep

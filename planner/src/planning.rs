@@ -12,7 +12,9 @@ use crate::statement::{
     CreateExternalTable, Optimizer, PartitionBy, PlannedQuery, PlannerOptions, ResultColumn, Statement,
     TableName,
 };
-use crate::{distribute, foreign, known, nullability, outline, physical, reads, rules, share, unnest};
+use crate::{
+    define, distribute, foreign, known, nullability, outline, physical, reads, rules, share, unnest,
+};
 use columnar::{DataType, Value};
 use exec::Expr;
 use sqlparser::ast::{self, Spanned};
@@ -105,9 +107,10 @@ pub(crate) fn statement(
             Statement::CreateTableAs { name: named(name)?, if_not_exists: *if_not_exists, columns, query }
         }
         Syntax::Insert { table, columns, query } => insert(binder, table, columns, query, options)?,
-        Syntax::DropTable { names, if_exists } => Statement::DropTable {
+        Syntax::DropTable { names, if_exists, cascade } => Statement::DropTable {
             names: names.iter().map(named).collect::<Result<_>>()?,
             if_exists: *if_exists,
+            cascade: *cascade,
         },
         Syntax::CreateSchema { name, if_not_exists } => {
             Statement::CreateSchema { name: name.value.clone(), if_not_exists: *if_not_exists }
@@ -120,7 +123,7 @@ pub(crate) fn statement(
         }
         Syntax::Describe { table } => {
             let (name, span) = table_name(table)?;
-            Statement::Describe { table: binder.table(&name, span)? }
+            Statement::Describe { table: binder.relation(&name, span)? }
         }
         Syntax::RefreshTable { table } => {
             let (name, span) = table_name(table)?;
@@ -134,6 +137,11 @@ pub(crate) fn statement(
         Syntax::Set { name, value } => Statement::Set { name: name.clone(), value: value.clone() },
         Syntax::Show { name } => Statement::Show { name: name.clone() },
         Syntax::Access(syntax) => Statement::Access(access::statement(&mut binder, syntax)?),
+        Syntax::Define(syntax) => Statement::Define(define::statement(binder, syntax, options)?),
+        Syntax::ShowViews { schema } => {
+            Statement::ShowViews { schema: schema.as_ref().map(|schema| schema.value.clone()) }
+        }
+        Syntax::DescribeQuery(query) => Statement::DescribeQuery(plan_query(binder, query, options)?),
         Syntax::CreateServer { .. }
         | Syntax::DropServer { .. }
         | Syntax::CreateForeignTable { .. }
@@ -148,12 +156,17 @@ fn plan_query(mut binder: Binder<'_>, query: &ast::Query, options: &PlannerOptio
 }
 
 /// Every pass after binding.
-fn finish(mut binder: Binder<'_>, bound: BoundQuery, options: &PlannerOptions) -> Result<PlannedQuery> {
+pub(crate) fn finish(
+    mut binder: Binder<'_>,
+    bound: BoundQuery,
+    options: &PlannerOptions,
+) -> Result<PlannedQuery> {
     let results: Vec<ColumnId> = bound.columns.iter().map(|column| column.id).collect();
     let parameters = binder.parameter_types.iter().map(|known| known.unwrap_or(DataType::Varchar)).collect();
     let columns = &mut binder.columns;
     let plan = unnest::unnest(bound.plan, columns)?;
-    let (plan, reads) = reads::of(plan, &results, columns);
+    let (plan, mut reads) = reads::of(plan, &results, columns);
+    reads::add_views(&mut reads, &plan, &results, &binder.views);
     let is_foreign = foreign::check(&plan)?;
     // Other engines' rows come to the coordinator.
     let shards = if is_foreign { 1 } else { options.shards };
@@ -312,7 +325,8 @@ pub(crate) fn schema(definitions: &[ast::ColumnDef]) -> Result<Vec<ColumnSchema>
     Ok(columns)
 }
 
-fn unique_names(columns: &[ColumnSchema]) -> Result<()> {
+/// An error where two columns have the same name.
+pub(crate) fn unique_names(columns: &[ColumnSchema]) -> Result<()> {
     for (position, column) in columns.iter().enumerate() {
         if columns[..position].iter().any(|other| same_name(&other.name, &column.name)) {
             return Err(Error::name(format!("the query gives two columns \"{}\"", column.name))

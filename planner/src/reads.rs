@@ -1,6 +1,7 @@
 //! What a query reads of the tables that it names: whoever asks it must be allowed that much.
 
-use crate::logical::{ColumnId, Columns, Logical};
+use crate::binder::ViewRead;
+use crate::logical::{ColumnId, ColumnSet, Columns, Logical};
 use crate::rules;
 use crate::statement::TableRead;
 use std::sync::Arc;
@@ -12,6 +13,32 @@ pub(crate) fn of(plan: Logical, results: &[ColumnId], columns: &Columns) -> (Log
     let mut reads = Vec::new();
     collect(&plan, &mut reads);
     (plan, reads)
+}
+
+/// Adds what is read of views: their columns that something above them hangs on, in a plan that has no others any more.
+pub(crate) fn add_views(
+    reads: &mut Vec<TableRead>,
+    plan: &Logical,
+    results: &[ColumnId],
+    views: &[ViewRead],
+) {
+    if views.is_empty() {
+        return;
+    }
+    let mut used: ColumnSet = results.iter().copied().collect();
+    collect_projected(plan, &mut used);
+    for ViewRead { view, columns } in views {
+        let positions = (0..).zip(columns).filter(|(_, id)| used.contains(id)).map(|(position, _)| position);
+        reads.push(TableRead { table: view.clone(), columns: positions.collect() });
+    }
+}
+
+/// The columns that projections compute or pass on.
+fn collect_projected(plan: &Logical, used: &mut ColumnSet) {
+    if let Logical::Project { exprs, .. } = plan {
+        used.extend(exprs.iter().map(|&(id, _)| id));
+    }
+    plan.inputs().into_iter().for_each(|input| collect_projected(input, used));
 }
 
 fn collect(plan: &Logical, reads: &mut Vec<TableRead>) {

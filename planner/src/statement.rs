@@ -3,6 +3,7 @@
 mod access;
 
 use crate::catalog::{Engine, Table};
+use crate::defined::MacroParameter;
 use crate::outline::Outline;
 pub use access::{Access, GrantOn, Grantee, Password, Privilege, PrivilegeSet, RoleOptions};
 use columnar::{DataType, Value};
@@ -51,6 +52,8 @@ pub enum Statement {
     DropTable {
         names: Vec<TableName>,
         if_exists: bool,
+        /// With the views and macros that use them.
+        cascade: bool,
     },
     CreateSchema {
         name: String,
@@ -95,10 +98,91 @@ pub enum Statement {
     DropForeignTable {
         names: Vec<TableName>,
         if_exists: bool,
+        /// With the views and macros that use them.
+        cascade: bool,
     },
     ImportForeignSchema(ImportForeignSchema),
     /// Of roles and grants.
     Access(Access),
+    /// Of views and macros.
+    Define(Define),
+    ShowViews {
+        schema: Option<String>,
+    },
+    /// The columns that a query would give.
+    DescribeQuery(PlannedQuery),
+}
+
+/// What makes or removes views and macros.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Define {
+    View(CreateView),
+    Macro(CreateMacro),
+    /// In order. Whether they exist is the coordinator's to see.
+    Drop {
+        kind: UseKind,
+        names: Vec<TableName>,
+        if_exists: bool,
+        cascade: bool,
+    },
+    Comment(Comment),
+}
+
+/// `COMMENT ON`. Names are as they were created, where the planner knows them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Comment {
+    /// `None`: the schema itself.
+    pub kind: Option<UseKind>,
+    pub schema: String,
+    pub name: String,
+    /// Of a table or view; `None`: it is not of a column.
+    pub column: Option<String>,
+    /// `None`: there is to be none.
+    pub text: Option<String>,
+}
+
+/// `CREATE VIEW`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CreateView {
+    pub name: TableName,
+    pub or_replace: bool,
+    pub if_not_exists: bool,
+    /// The query as it was written.
+    pub sql: String,
+    /// Names of its first columns, in place of its own.
+    pub column_names: Vec<String>,
+    /// What it gives, named and typed.
+    pub columns: Vec<ColumnSchema>,
+    pub uses: Vec<Use>,
+}
+
+/// `CREATE MACRO`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CreateMacro {
+    pub name: TableName,
+    pub or_replace: bool,
+    pub if_not_exists: bool,
+    pub parameters: Vec<MacroParameter>,
+    /// Whether it gives rows rather than a value.
+    pub is_table: bool,
+    pub sql: String,
+    pub uses: Vec<Use>,
+}
+
+/// What a text names of the catalog.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum UseKind {
+    /// A table or a view.
+    Relation,
+    Macro,
+}
+
+/// Something that a view or macro names, as it was created.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Use {
+    pub kind: UseKind,
+    pub schema: String,
+    pub name: String,
 }
 
 /// `CREATE SERVER`. Which options there are is the wrapper's to say.
@@ -219,7 +303,7 @@ pub struct PlannedQuery {
     pub outline: Option<Arc<Outline>>,
 }
 
-/// A table that a query names.
+/// A table or view that a query names.
 #[derive(Debug, Clone)]
 pub struct TableRead {
     pub table: Arc<Table>,

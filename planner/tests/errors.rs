@@ -130,7 +130,7 @@ fn what_is_not_built_is_named() {
         ("with recursive t as (select 1) select * from t", "WITH RECURSIVE"),
         ("update nation set n_name = 'x'", "UPDATE"),
         ("delete from nation", "DELETE"),
-        ("create view v as select 1", "CREATE VIEW"),
+        ("create materialized view v as select 1", "CREATE MATERIALIZED"),
         ("select 1 from nation asof full join region on n_regionkey >= r_regionkey", "ASOF JOIN"),
         ("select 1 from nation positional join region", "POSITIONAL JOIN"),
         ("select 1 from unnest(1)", "table function unnest"),

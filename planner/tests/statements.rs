@@ -54,7 +54,7 @@ fn tables_schemas_and_settings() {
     assert_eq!(types, [("Name", DataType::Varchar), ("x", DataType::Varchar), ("y", DataType::Int32)]);
     assert_eq!(query.columns.len(), 3);
     assert!(
-        matches!(plan("drop table if exists a, s.b"), Statement::DropTable { names, if_exists: true } if names.len() == 2)
+        matches!(plan("drop table if exists a, s.b"), Statement::DropTable { names, if_exists: true, .. } if names.len() == 2)
     );
     assert!(matches!(
         plan("create schema if not exists s"),

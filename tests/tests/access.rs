@@ -503,3 +503,127 @@ async fn grants_last() {
     refused(&mut ann, &[("permission denied", "SELECT salary FROM people")]).await;
     server.stop().await.unwrap();
 }
+
+/// A view reads its tables by the rights of whoever asks, and is an object of its own beside them.
+#[tokio::test(flavor = "multi_thread")]
+async fn views_go_by_whoever_asks() {
+    let server = start().await;
+    let mut root = login(&server, "root", "secret").await;
+    run(
+        &mut root,
+        &[
+            "CREATE VIEW cheap AS SELECT id, note, price FROM sales.orders WHERE price < 15",
+            "CREATE VIEW noted AS SELECT note FROM cheap WHERE id > 0",
+            "CREATE MACRO doubled(a) AS a * 2",
+            "CREATE USER ann PASSWORD 'pw'",
+            "CREATE USER bob PASSWORD 'pw'",
+            "GRANT SELECT ON cheap TO ann",
+        ],
+    )
+    .await;
+    let (mut ann, mut bob) = (login(&server, "ann", "pw").await, login(&server, "bob", "pw").await);
+    let no_table = "permission denied for table sales.orders: 'ann' has no";
+    refused(&mut ann, &[(no_table, "SELECT * FROM cheap"), (no_table, "SELECT count(*) FROM cheap")]).await;
+    run(&mut root, &["GRANT USAGE ON SCHEMA sales TO ann, bob"]).await;
+    run(
+        &mut root,
+        &["GRANT SELECT (id, price) ON sales.orders TO ann", "GRANT SELECT ON sales.orders TO bob"],
+    )
+    .await;
+    // Of the table what the answer hangs on is needed, and what the view tests.
+    assert_eq!(texts(&mut ann, "SELECT id FROM cheap").await, ["1"]);
+    assert_eq!(texts(&mut ann, "SELECT count(*) FROM cheap").await, ["1"]);
+    let columns = "table sales.orders: 'ann' has no SELECT on all columns";
+    refused(&mut ann, &[(columns, "SELECT note FROM cheap"), (columns, "SELECT * FROM cheap")]).await;
+    // Who has the table has not the view.
+    let no_view = "permission denied for view main.cheap: 'bob' has no";
+    assert_eq!(texts(&mut bob, "SELECT count(*) FROM sales.orders").await, ["2"]);
+    refused(
+        &mut bob,
+        &[
+            (no_view, "SELECT 1 FROM cheap"),
+            (no_view, "DESCRIBE cheap"),
+            (no_view, "CREATE VIEW w AS SELECT * FROM cheap"),
+        ],
+    )
+    .await;
+    assert_eq!(texts(&mut bob, "SHOW VIEWS").await, [""; 0]);
+    assert_eq!(texts(&mut ann, "SHOW VIEWS").await, ["main cheap"]);
+    for listed in ["views", "tables WHERE table_type = 'VIEW'"] {
+        let listed = format!("SELECT table_name FROM information_schema.{listed}");
+        assert_eq!(texts(&mut ann, &listed).await, ["cheap"]);
+        assert_eq!(texts(&mut bob, &listed).await, [""; 0]);
+    }
+    // Of some columns.
+    run(&mut root, &["GRANT SELECT (id) ON cheap TO bob"]).await;
+    assert_eq!(texts(&mut bob, "SELECT id FROM cheap WHERE id < 5").await, ["1"]);
+    assert_eq!(texts(&mut bob, "SELECT count(*) FROM cheap").await, ["1"]);
+    assert_eq!(texts(&mut bob, "DESCRIBE cheap").await.len(), 1);
+    let some = "view main.cheap: 'bob' has no SELECT on all columns";
+    refused(&mut bob, &[(some, "SELECT price FROM cheap"), (some, "SELECT id FROM cheap ORDER BY note")])
+        .await;
+    // Of a view over a view both are needed.
+    run(&mut root, &["GRANT SELECT ON noted TO bob"]).await;
+    refused(&mut bob, &[(some, "SELECT note FROM noted")]).await;
+    run(&mut root, &["GRANT SELECT ON cheap TO bob"]).await;
+    assert_eq!(texts(&mut bob, "SELECT note FROM noted").await, ["a"]);
+    let granted = "SELECT privilege FROM system.grants WHERE object_type = 'view' AND object_name = 'noted'";
+    assert_eq!(texts(&mut bob, granted).await, ["SELECT"]);
+    // What is taken is gone with the next statement, though the plan is kept.
+    run(&mut root, &["REVOKE SELECT ON noted FROM bob"]).await;
+    refused(&mut bob, &[("permission denied for view main.noted", "SELECT note FROM noted")]).await;
+    // Which rows is decided for who asks.
+    run(
+        &mut root,
+        &[
+            "ALTER TABLE sales.orders ENABLE ROW LEVEL SECURITY",
+            "CREATE POLICY own ON sales.orders FOR SELECT TO bob USING (note = 'b')",
+        ],
+    )
+    .await;
+    assert_eq!(texts(&mut bob, "SELECT count(*) FROM cheap").await, ["0"]);
+    assert_eq!(texts(&mut root, "SELECT count(*) FROM cheap").await, ["1"]);
+
+    // Who may make, replace and drop them.
+    refused(
+        &mut ann,
+        &[
+            ("no CREATE on it", "CREATE VIEW mine AS SELECT 1 AS a"),
+            ("no CREATE on it", "CREATE MACRO mine(a) AS a"),
+            ("does not own main.cheap", "CREATE OR REPLACE VIEW cheap AS SELECT 1 AS id"),
+            ("does not own main.doubled", "CREATE OR REPLACE MACRO doubled(a) AS a"),
+            ("does not own view main.cheap", "DROP VIEW cheap"),
+            ("does not own macro main.doubled", "DROP MACRO doubled"),
+            ("may not grant", "GRANT SELECT ON cheap TO PUBLIC"),
+        ],
+    )
+    .await;
+    run(&mut root, &["GRANT CREATE ON SCHEMA main TO ann, bob"]).await;
+    run(&mut ann, &["CREATE VIEW mine AS SELECT id FROM cheap", "CREATE MACRO tripled(a) AS a * 3"]).await;
+    assert_eq!(texts(&mut ann, "SELECT tripled(id), doubled(id) FROM mine").await, ["3 2"]);
+    refused(
+        &mut bob,
+        &[
+            ("permission denied for view main.mine", "SELECT * FROM mine"),
+            ("does not own view main.mine", "DROP VIEW IF EXISTS mine CASCADE"),
+            ("does not own main.tripled", "CREATE OR REPLACE MACRO tripled(a) AS a"),
+            ("is a view", "CREATE POLICY p ON cheap FOR SELECT USING (true)"),
+        ],
+    )
+    .await;
+    run(
+        &mut ann,
+        &["GRANT SELECT ON mine TO bob WITH GRANT OPTION", "CREATE OR REPLACE VIEW mine AS SELECT 7 AS id"],
+    )
+    .await;
+    assert_eq!(texts(&mut bob, "SELECT * FROM mine").await, ["7"], "what was granted stays");
+    // A role that owns a view or a macro stays until they are another's.
+    refused(&mut root, &[("owns something", "DROP ROLE ann")]).await;
+    run(&mut root, &["ALTER VIEW mine OWNER TO bob"]).await;
+    refused(&mut root, &[("owns something", "DROP ROLE ann")]).await;
+    run(&mut bob, &["DROP VIEW mine"]).await;
+    run(&mut ann, &["DROP MACRO tripled"]).await;
+    run(&mut root, &["DROP ROLE ann", "REVOKE USAGE ON SCHEMA main FROM PUBLIC, bob"]).await;
+    refused(&mut bob, &[("there is no function", "SELECT doubled(1)")]).await;
+    server.stop().await.unwrap();
+}

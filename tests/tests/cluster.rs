@@ -46,6 +46,45 @@ async fn the_object_store_alone_brings_it_back() {
     cluster.stop().await.unwrap();
 }
 
+/// Statements go to the coordinators in turn: what is defined is seen at once on all, lasts as they start again, and comes back
+/// from the object store.
+#[tokio::test(flavor = "multi_thread")]
+async fn views_and_macros_last() {
+    let mut cluster = ProcessCluster::start(&SMALL_PARTS).await.unwrap();
+    let mut connection = cluster.connect().await.unwrap();
+    for statement in [
+        "CREATE TABLE item AS SELECT i, i % 3 AS grp FROM (VALUES (1), (2), (3), (4), (5), (6), (7)) AS t (i)",
+        "CREATE MACRO doubled(a, times := 2) AS a * times",
+        "CREATE VIEW sums AS SELECT grp, sum(doubled(i)) AS total FROM item GROUP BY grp",
+        "CREATE VIEW gone AS SELECT * FROM sums",
+        "DROP VIEW gone",
+    ] {
+        connection.execute(statement).await.unwrap();
+    }
+    let sql = "SELECT sum(total) FROM sums";
+    for round in 1..=20 {
+        let replace = format!("CREATE OR REPLACE MACRO doubled(a, times := 2) AS a * times * {round}");
+        connection.execute(&replace).await.unwrap();
+        assert_eq!(number(&mut connection, sql).await.unwrap(), 56 * round);
+    }
+    drop(connection);
+    for keep in ["everything", "objects"] {
+        let folder = cluster.end().await.unwrap();
+        if keep == "objects" {
+            wipe(&folder.path().join("cluster"), keep);
+        }
+        cluster = ProcessCluster::start_in(folder, &SMALL_PARTS).await.unwrap();
+        let mut connection = cluster.connect().await.unwrap();
+        assert_eq!(eventually(&mut connection, sql).await.unwrap(), 56 * 20, "{keep}");
+        assert_eq!(connection.rows("SHOW VIEWS").await.unwrap(), [["main", "sums"]], "{keep}");
+        assert!(connection.execute("DROP TABLE item").await.is_err(), "{keep}: a view uses it");
+    }
+    let mut connection = cluster.connect().await.unwrap();
+    connection.execute("DROP TABLE item CASCADE").await.unwrap();
+    assert!(connection.rows("SHOW VIEWS").await.unwrap().is_empty());
+    cluster.stop().await.unwrap();
+}
+
 /// Every coordinator sees what any other acknowledged, at once.
 #[tokio::test(flavor = "multi_thread")]
 async fn any_coordinator_sees_what_another_wrote() {

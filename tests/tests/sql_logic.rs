@@ -127,11 +127,18 @@ async fn run_files(
     Ok(failures)
 }
 
-/// Drops the tables that a file has left behind.
+/// Drops the views, macros and tables that a file has left behind.
 async fn clean(connection: &mut Connection) -> Result<(), Failure> {
-    for row in connection.rows("SHOW TABLES").await? {
-        let names: Vec<String> = row.iter().map(|name| format!("\"{name}\"")).collect();
-        connection.execute(&format!("DROP TABLE {}", names[..names.len().min(2)].join("."))).await?;
+    let macros = "SELECT routine_schema, routine_name FROM information_schema.routines";
+    for (listed, drop) in [
+        ("SHOW VIEWS", "DROP VIEW IF EXISTS"),
+        (macros, "DROP MACRO IF EXISTS"),
+        ("SHOW TABLES", "DROP TABLE"),
+    ] {
+        for row in connection.rows(listed).await? {
+            let names: Vec<String> = row.iter().map(|name| format!("\"{name}\"")).collect();
+            connection.execute(&format!("{drop} {} CASCADE", names[..names.len().min(2)].join("."))).await?;
+        }
     }
     Ok(())
 }

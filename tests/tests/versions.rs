@@ -270,6 +270,13 @@ async fn a_cluster_is_upgraded_while_it_is_used() {
     assert_eq!(machines.admin(1, &["nodes"]).await.unwrap()["cluster_version"], 1);
     replace(&mut coordinators, 3).await;
 
+    let mut early = machines.connect(3).await;
+    for sql in ["CREATE VIEW v AS SELECT 1 AS a", "CREATE MACRO f(a) AS a"] {
+        let why = early.execute(sql).await.unwrap_err().to_string();
+        assert!(why.contains("needs version 2 of the cluster"), "{why}");
+    }
+    drop(early);
+
     // Every one has to be heard of by the coordinator that is asked.
     machines.settled(3).await;
     let upgraded = machines.admin(3, &["upgrade"]).await.unwrap();
@@ -289,6 +296,11 @@ async fn a_cluster_is_upgraded_while_it_is_used() {
         let sql = "SELECT count(*) FROM system.coordinators WHERE most_version = 2";
         assert_eq!(number(&mut connection, sql).await.unwrap(), NODES as i64);
     }
+
+    let mut connection = machines.connect(1).await;
+    connection.execute("CREATE VIEW late AS SELECT count(*) AS n FROM system.coordinators").await.unwrap();
+    assert_eq!(number(&mut connection, "SELECT n FROM late").await.unwrap(), NODES as i64);
+    drop(connection);
 
     // What speaks version 1 alone is refused, be it new, or of before.
     for (kind, number) in [("shard", NODES + 1), ("coordinator", NODES + 1)] {

@@ -4,8 +4,9 @@ use super::Rights;
 use crate::catalog::DEFAULT_SCHEMA;
 use crate::error::{Error, Result};
 use flight_proto::access::{Grants, privilege};
+use flight_proto::definition::Definition;
 use planner::catalog::Table;
-use planner::{PlannedQuery, Statement, TableName, TableRead};
+use planner::{Comment, Define, PlannedQuery, Statement, TableName, TableRead, UseKind};
 
 impl Rights {
     /// Refuses a statement that it may not run. `reads` are the tables of a query as they are named.
@@ -17,7 +18,8 @@ impl Rights {
             Statement::Query(query)
             | Statement::Explain { query, .. }
             | Statement::ExplainRoute { query }
-            | Statement::ExplainCost(query) => self.check_query(query, reads),
+            | Statement::ExplainCost(query)
+            | Statement::DescribeQuery(query) => self.check_query(query, reads),
             Statement::Insert { table, columns, query } => {
                 self.check_columns(table, privilege::INSERT, columns.iter().copied())?;
                 if self.row_filter(table).is_some() {
@@ -69,9 +71,42 @@ impl Rights {
                 Some(why) => Err(Error::Denied(why)),
                 None => Ok(()),
             },
+            Statement::Define(Define::View(create)) => {
+                let (schema, name) = parts(&create.name);
+                let known = self.state.view(&self.tenant, schema, name);
+                self.check_define(&create.name, known.filter(|_| create.or_replace))
+            }
+            Statement::Define(Define::Macro(create)) => {
+                let (schema, name) = parts(&create.name);
+                let known = self.state.macro_named(&self.tenant, schema, name);
+                self.check_define(&create.name, known.filter(|_| create.or_replace))
+            }
+            Statement::Define(Define::Drop { kind: UseKind::Relation, names, .. }) => {
+                names.iter().try_for_each(|name| self.check_drop(name))
+            }
+            Statement::Define(Define::Drop { kind: UseKind::Macro, names, .. }) => {
+                names.iter().try_for_each(|name| self.check_drop_macro(name))
+            }
+            Statement::Define(Define::Comment(comment)) => {
+                let Comment { kind, schema, name, .. } = comment;
+                let schema = if schema.is_empty() { DEFAULT_SCHEMA } else { schema };
+                let named = TableName { schema: Some(schema.into()), name: name.clone() };
+                match kind {
+                    None => {
+                        let exists = self.state.has_schema(&self.tenant, schema);
+                        let grants = self.state.schema_grants(&self.tenant, schema);
+                        self.check_owner(exists, grants, || format!("schema {schema}"))
+                    }
+                    Some(UseKind::Relation) => self.check_drop(&named),
+                    Some(UseKind::Macro) => self.check_drop_macro(&named),
+                }
+            }
             // Looked at as it is made a change of the catalog.
             Statement::Access(_) => Ok(()),
-            Statement::ShowTables { .. } | Statement::Set { .. } | Statement::Show { .. } => Ok(()),
+            Statement::ShowTables { .. }
+            | Statement::ShowViews { .. }
+            | Statement::Set { .. }
+            | Statement::Show { .. } => Ok(()),
         }
     }
 
@@ -151,11 +186,34 @@ impl Rights {
         }
         let own = self.state.table(&self.tenant, schema, &name.name);
         let foreign = self.state.foreign_table(&self.tenant, schema, &name.name);
+        let view = self.state.view(&self.tenant, schema, &name.name);
         let grants = own.and_then(|table| table.grants.as_ref());
         let grants = grants.or_else(|| foreign.and_then(|table| table.grants.as_ref()));
-        self.check_owner(own.is_some() || foreign.is_some(), grants, || {
-            format!("table {schema}.{}", name.name)
+        let grants = grants.or_else(|| view.and_then(|view| view.grants.as_ref()));
+        self.check_owner(own.is_some() || foreign.is_some() || view.is_some(), grants, || {
+            format!("{} {schema}.{}", if view.is_some() { "view" } else { "table" }, name.name)
         })
+    }
+
+    /// The same of a macro.
+    fn check_drop_macro(&self, name: &TableName) -> Result<()> {
+        let (schema, name) = parts(name);
+        if self.owns(self.state.schema_grants(&self.tenant, schema)) {
+            return Ok(());
+        }
+        let known = self.state.macro_named(&self.tenant, schema, name);
+        let grants = known.and_then(|known| known.grants.as_ref());
+        self.check_owner(known.is_some(), grants, || format!("macro {schema}.{name}"))
+    }
+
+    /// Of a view or macro to be created, in the place of `known` where it is there.
+    fn check_define(&self, name: &TableName, known: Option<&Definition>) -> Result<()> {
+        match known {
+            None => self.check_create(name),
+            Some(known) => {
+                self.check_owner(true, known.grants.as_ref(), || format!("{}.{}", known.schema, known.name))
+            }
+        }
     }
 
     /// The same of a dataset; the names that a statement has may be of another by now.
@@ -198,7 +256,13 @@ impl Rights {
     }
 }
 
-/// A table, as errors name it.
+/// Schema and name.
+fn parts(name: &TableName) -> (&str, &str) {
+    (name.schema.as_deref().unwrap_or(DEFAULT_SCHEMA), &name.name)
+}
+
+/// A table or view, as errors name it.
 pub(super) fn named(table: &Table) -> String {
-    format!("table {}.{}", table.schema, table.name)
+    let what = if table.is_view() { "view" } else { "table" };
+    format!("{what} {}.{}", table.schema, table.name)
 }

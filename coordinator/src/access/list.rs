@@ -2,11 +2,12 @@
 
 use super::Rights;
 use flight_proto::access::{Grants, Held, Role, RowPolicy, privilege};
+use flight_proto::definition::{Definition, DefinitionKind};
 
 /// A privilege that somebody has on an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Granted {
-    /// `database`, `schema`, `table` or `server`.
+    /// `database`, `schema`, `table`, `view` or `server`.
     pub(crate) kind: &'static str,
     pub(crate) schema: String,
     pub(crate) object: String,
@@ -82,6 +83,10 @@ impl Rights {
         }
         for table in self.state.foreign_tables(&self.tenant) {
             self.list(&mut all, ("table", &table.schema, &table.name), table.grants.as_ref());
+        }
+        let is_view = |definition: &&Definition| definition.kind() == DefinitionKind::View;
+        for view in self.state.definitions(&self.tenant).filter(is_view) {
+            self.list(&mut all, ("view", &view.schema, &view.name), view.grants.as_ref());
         }
         for server in self.state.servers(&self.tenant) {
             self.list(&mut all, ("server", "", &server.name), server.grants.as_ref());

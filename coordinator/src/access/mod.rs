@@ -159,6 +159,9 @@ impl Rights {
         self.are_all()
             || match table.foreign {
                 Some(_) => self.state.foreign_table(&self.tenant, &table.schema, &table.name).is_some(),
+                None if table.is_view() => {
+                    self.state.view(&self.tenant, &table.schema, &table.name).is_some()
+                }
                 None => self.state.dataset(&self.tenant, table.dataset).is_some(),
             }
     }
@@ -166,6 +169,9 @@ impl Rights {
     fn grants_of(&self, table: &Table) -> Option<&Grants> {
         match table.foreign {
             Some(_) => self.state.foreign_table(&self.tenant, &table.schema, &table.name)?.grants.as_ref(),
+            None if table.is_view() => {
+                self.state.view(&self.tenant, &table.schema, &table.name)?.grants.as_ref()
+            }
             None => self.state.dataset(&self.tenant, table.dataset)?.grants.as_ref(),
         }
     }
@@ -225,6 +231,11 @@ impl Rights {
     /// Whether it may know that there is a schema.
     pub(crate) fn sees_schema(&self, schema: &str) -> bool {
         self.on_schema(schema) != 0
+    }
+
+    /// Whether it may name what is in a schema.
+    pub(crate) fn uses_schema(&self, schema: &str) -> bool {
+        self.on_schema(schema) & privilege::USAGE != 0
     }
 
     /// Whether it may know what a table is.

@@ -148,7 +148,9 @@ fn owners(tenant: &mut Tenant) -> BTreeSet<String> {
 fn every_grants(tenant: &mut Tenant, mut one: impl FnMut(&mut Grants)) {
     let of_schemas = tenant.schemas.values_mut().flat_map(|schema| {
         let of_tables = schema.foreign_tables.values_mut().filter_map(|table| table.grants.as_mut());
-        schema.grants.iter_mut().chain(of_tables)
+        let defined = schema.views.values_mut().chain(schema.macros.values_mut());
+        let of_views = defined.filter_map(|definition| definition.grants.as_mut());
+        schema.grants.iter_mut().chain(of_tables).chain(of_views)
     });
     of_schemas.for_each(&mut one);
     tenant.datasets.values_mut().filter_map(|dataset| dataset.grants.as_mut()).for_each(&mut one);
@@ -180,9 +182,12 @@ fn grants_of<'a>(
         }
         ObjectKind::Table if object.dataset == 0 => {
             let schema = tenant.schemas.get_mut(&object.schema.to_lowercase());
-            let table = schema.and_then(|schema| schema.foreign_tables.get_mut(&key)).ok_or_else(no_table)?;
-            let columns = lower(&table.columns);
-            (&mut table.grants, columns)
+            let schema = schema.ok_or_else(no_table)?;
+            match (schema.foreign_tables.get_mut(&key), schema.views.get_mut(&key)) {
+                (Some(table), _) => (&mut table.grants, lower(&table.columns)),
+                (None, Some(view)) => (&mut view.grants, lower(&view.columns)),
+                (None, None) => return Err(no_table()),
+            }
         }
         ObjectKind::Table => {
             let dataset = tenant.datasets.get_mut(&object.dataset).ok_or_else(no_table)?;

@@ -1,7 +1,8 @@
 //! What the catalog knows of engines beside Tundra: servers of a tenant, and tables of theirs in its schemas.
 
-use super::access;
+use super::definitions::{self, Named};
 use super::reply::Refusal;
+use super::{access, comments};
 use flight_proto::catalog::{
     CreateForeignTables, DropForeignTable, DropServer, ForeignServer, ForeignTable, Tenant,
 };
@@ -17,7 +18,7 @@ pub(super) fn create_server(tenant: &mut Tenant, server: ForeignServer) -> Chang
     Ok(())
 }
 
-pub(super) fn drop_server(tenant: &mut Tenant, drop: &DropServer) -> Changed {
+pub(super) fn drop_server(tenant: &mut Tenant, drop: &DropServer, revision: u64) -> Changed {
     let key = drop.name.to_lowercase();
     if !tenant.servers.contains_key(&key) {
         return Err(Refusal::NoServer(drop.name.clone()));
@@ -26,6 +27,12 @@ pub(super) fn drop_server(tenant: &mut Tenant, drop: &DropServer) -> Changed {
     let used = tenant.schemas.values().flat_map(|schema| schema.foreign_tables.values()).any(uses);
     if used && !drop.cascade {
         return Err(Refusal::ServerInUse(drop.name.clone()));
+    }
+    let tables = tenant.schemas.values().flat_map(|schema| schema.foreign_tables.values());
+    let gone = tables.filter(|table| uses(table)).map(|table| Named::relation(&table.schema, &table.name));
+    for table in gone.collect::<Vec<_>>() {
+        definitions::remove_dependents(tenant, &table, revision);
+        comments::forget(tenant, &table);
     }
     for schema in tenant.schemas.values_mut() {
         schema.foreign_tables.retain(|_, table| !uses(table));
@@ -54,7 +61,7 @@ fn add_tables(tenant: &mut Tenant, create: &CreateForeignTables) -> Changed {
         let schema = tenant.schemas.get_mut(&table.schema.to_lowercase());
         let schema = schema.ok_or_else(|| Refusal::NoSchema(table.schema.clone()))?;
         let key = table.name.to_lowercase();
-        if schema.tables.contains_key(&key) || schema.foreign_tables.contains_key(&key) {
+        if definitions::holds(schema, &key) {
             return Err(Refusal::TableExists(table.name.clone()));
         }
         let mut table = table.clone();
@@ -65,10 +72,21 @@ fn add_tables(tenant: &mut Tenant, create: &CreateForeignTables) -> Changed {
     Ok(())
 }
 
-pub(super) fn drop_table(tenant: &mut Tenant, drop: &DropForeignTable) -> Changed {
-    let schema = tenant.schemas.get_mut(&drop.schema.to_lowercase());
-    let removed = schema.and_then(|schema| schema.foreign_tables.remove(&drop.name.to_lowercase()));
-    removed.map(|_| ()).ok_or_else(|| Refusal::NoForeignTable(drop.name.clone()))
+pub(super) fn drop_table(tenant: &mut Tenant, drop: &DropForeignTable, revision: u64) -> Changed {
+    let (schema, name) = (drop.schema.to_lowercase(), drop.name.to_lowercase());
+    if !tenant.schemas.get(&schema).is_some_and(|schema| schema.foreign_tables.contains_key(&name)) {
+        return Err(Refusal::NoForeignTable(drop.name.clone()));
+    }
+    let own = Named::relation(&schema, &name);
+    if !drop.cascade {
+        definitions::check_unused(tenant, &own)?;
+    }
+    definitions::remove_dependents(tenant, &own, revision);
+    comments::forget(tenant, &own);
+    if let Some(schema) = tenant.schemas.get_mut(&schema) {
+        schema.foreign_tables.remove(&name);
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -140,7 +158,11 @@ mod tests {
 
         assert_eq!(apply(&mut state, drop_server("pg", false)), refused(Refusal::ServerInUse, "pg"));
         let drop = |name: &str| {
-            Change::DropForeignTable(DropForeignTable { schema: "main".into(), name: name.into() })
+            Change::DropForeignTable(DropForeignTable {
+                schema: "main".into(),
+                name: name.into(),
+                cascade: false,
+            })
         };
         assert_eq!(apply(&mut state, drop("t")), Reply::Done);
         assert_eq!(apply(&mut state, drop("t")), refused(Refusal::NoForeignTable, "t"));

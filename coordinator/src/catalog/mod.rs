@@ -5,6 +5,8 @@
 //! either.
 
 mod access;
+mod comments;
+mod definitions;
 mod foreign;
 mod policy;
 mod raft;
@@ -14,6 +16,7 @@ mod state;
 
 pub use access::ADMIN;
 pub(crate) use access::closure;
+pub(crate) use definitions::Named;
 pub use policy::{Closed, Policy};
 pub use raft::{
     Device, MemberState, Nobody, OnFatal, RaftCatalog, RaftMember, RaftOptions, RaftStatus, Random, Storage,

@@ -21,11 +21,11 @@ pub enum Refusal {
     SchemaExists(String),
     #[error("there is no schema '{0}'")]
     NoSchema(String),
-    #[error("schema '{0}' cannot be dropped: it still holds tables")]
+    #[error("schema '{0}' cannot be dropped: it still holds tables, views or macros")]
     SchemaNotEmpty(String),
     #[error("schema '{0}' is built in")]
     BuiltIn(String),
-    #[error("table '{0}' already exists")]
+    #[error("table or view '{0}' already exists")]
     TableExists(String),
     #[error("there is no such table any more")]
     NoDataset,
@@ -87,6 +87,18 @@ pub enum Refusal {
     PolicyExists(String),
     #[error("there is no policy '{0}' for this table")]
     NoPolicy(String),
+    #[error("there is no view or macro '{0}' any more")]
+    NoDefinition(String),
+    #[error("it cannot be dropped: '{0}' uses it; CASCADE drops that, too")]
+    InUse(String),
+    #[error("'{0}' would use itself")]
+    CircularDefinition(String),
+    #[error("'{0}' was changed meanwhile; try again")]
+    DefinitionChanged(String),
+    #[error("macro '{0}' already exists")]
+    MacroExists(String),
+    #[error("'{0}' uses it and needs all its columns, with their types: drop that first")]
+    ColumnsInUse(String),
     #[error("a tenant has 10,000 roles at most")]
     TooManyRoles,
     #[error("the command is not known to this version of Tundra")]
@@ -101,6 +113,7 @@ impl From<Refusal> for Error {
             | Refusal::TableExists(_)
             | Refusal::ServerExists(_)
             | Refusal::RoleExists(_)
+            | Refusal::MacroExists(_)
             | Refusal::PolicyExists(_) => Error::AlreadyExists(message),
             Refusal::Restoring => Error::Unavailable(message),
             Refusal::NoSchema(_)
@@ -112,6 +125,7 @@ impl From<Refusal> for Error {
             | Refusal::NoRole(_)
             | Refusal::NoTable(_)
             | Refusal::NoColumn(_)
+            | Refusal::NoDefinition(_)
             | Refusal::NoPolicy(_) => Error::NotFound(message),
             Refusal::TooManyRoles => Error::Overloaded(message),
             Refusal::BadDocument(_) => Error::Statement(message),
@@ -123,9 +137,13 @@ impl From<Refusal> for Error {
             | Refusal::RoleInUse(_)
             | Refusal::NotRestricted
             | Refusal::CircularRoles(_)
+            | Refusal::InUse(_)
+            | Refusal::CircularDefinition(_)
+            | Refusal::ColumnsInUse(_)
             | Refusal::ReservedName(_) => Error::Statement(message),
             Refusal::StaleVersion { .. }
             | Refusal::AccessChanged
+            | Refusal::DefinitionChanged(_)
             | Refusal::Overtaken(_)
             | Refusal::LastShard(_)
             | Refusal::ShardStatus { .. }
@@ -211,6 +229,12 @@ impl From<&Refusal> for Refused {
             Refusal::NoColumn(name) => named(Reason::NoColumn, name),
             Refusal::PolicyExists(name) => named(Reason::PolicyExists, name),
             Refusal::NoPolicy(name) => named(Reason::NoPolicy, name),
+            Refusal::NoDefinition(name) => named(Reason::NoDefinition, name),
+            Refusal::InUse(name) => named(Reason::InUse, name),
+            Refusal::CircularDefinition(name) => named(Reason::CircularDefinition, name),
+            Refusal::DefinitionChanged(name) => named(Reason::DefinitionChanged, name),
+            Refusal::MacroExists(name) => named(Reason::MacroExists, name),
+            Refusal::ColumnsInUse(name) => named(Reason::ColumnsInUse, name),
             Refusal::TooManyRoles => plain(Reason::TooManyRoles),
             Refusal::UnknownCommand => plain(Reason::UnknownCommand),
         }
@@ -263,6 +287,12 @@ impl From<&Refused> for Refusal {
             Reason::NoColumn => Refusal::NoColumn(name()),
             Reason::PolicyExists => Refusal::PolicyExists(name()),
             Reason::NoPolicy => Refusal::NoPolicy(name()),
+            Reason::NoDefinition => Refusal::NoDefinition(name()),
+            Reason::InUse => Refusal::InUse(name()),
+            Reason::CircularDefinition => Refusal::CircularDefinition(name()),
+            Reason::DefinitionChanged => Refusal::DefinitionChanged(name()),
+            Reason::MacroExists => Refusal::MacroExists(name()),
+            Reason::ColumnsInUse => Refusal::ColumnsInUse(name()),
             Reason::TooManyRoles => Refusal::TooManyRoles,
             Reason::UnknownCommand => Refusal::UnknownCommand,
         }
@@ -322,6 +352,12 @@ mod tests {
         check(named(Refusal::NoColumn), b"\x1a\x05\x08N\x12\x01s");
         check(named(Refusal::PolicyExists), b"\x1a\x05\x08P\x12\x01s");
         check(named(Refusal::NoPolicy), b"\x1a\x05\x08Q\x12\x01s");
+        check(named(Refusal::NoDefinition), b"\x1a\x05\x08\x5a\x12\x01s");
+        check(named(Refusal::InUse), b"\x1a\x05\x08\x5b\x12\x01s");
+        check(named(Refusal::CircularDefinition), b"\x1a\x05\x08\x5c\x12\x01s");
+        check(named(Refusal::DefinitionChanged), b"\x1a\x05\x08\x5d\x12\x01s");
+        check(named(Refusal::MacroExists), b"\x1a\x05\x08\x5e\x12\x01s");
+        check(named(Refusal::ColumnsInUse), b"\x1a\x05\x08\x5f\x12\x01s");
         check(Reply::Refused(Refusal::TooManyRoles), b"\x1a\x02\x08O");
         check(Reply::Refused(Refusal::UnknownCommand), b"\x1a\x00");
     }

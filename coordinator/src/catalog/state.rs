@@ -3,15 +3,17 @@
 //! Names are looked up by their lower-case form and kept as they were created. A dataset appears with its
 //! first version and goes with its tombstone; its number is never used again.
 
+use super::definitions::{self, Named};
 use super::policy::{self, Policy, Taken};
 use super::reply::{Refusal, Reply};
-use super::{access, foreign};
+use super::{access, comments, foreign};
 use crate::error::{Error, Result};
 use flight_proto::Message;
 use flight_proto::access::{Access, Grants};
 use flight_proto::catalog::{
     self as stored, Change, Command, Dataset, ForeignServer, ForeignTable, Schema, ShardStatus, Tenant,
 };
+use flight_proto::definition::{Comment, Definition};
 use flight_proto::policy::{self as policy_of, DEFAULT_TENANT, KEY_BYTES, Signed, tenant_document};
 use flight_proto::pool::{self, DEFAULT_POOL};
 use std::collections::BTreeMap;
@@ -200,6 +202,37 @@ impl CatalogState {
         schema.foreign_tables.get(&name.to_lowercase())
     }
 
+    /// The views and macros of a tenant, by schema, views first.
+    pub fn definitions(&self, tenant: &str) -> impl Iterator<Item = &Definition> {
+        self.tenant(tenant).into_iter().flat_map(definitions::all)
+    }
+
+    /// The revision that last changed a view or macro of a tenant.
+    pub fn definitions_revision(&self, tenant: &str) -> u64 {
+        self.tenant(tenant).map_or(0, |tenant| tenant.definitions_revision)
+    }
+
+    /// The view of that name.
+    pub fn view(&self, tenant: &str, schema: &str, name: &str) -> Option<&Definition> {
+        self.tenant(tenant)?.schemas.get(&schema.to_lowercase())?.views.get(&name.to_lowercase())
+    }
+
+    /// The macro of that name.
+    pub fn macro_named(&self, tenant: &str, schema: &str, name: &str) -> Option<&Definition> {
+        self.tenant(tenant)?.schemas.get(&schema.to_lowercase())?.macros.get(&name.to_lowercase())
+    }
+
+    /// What is noted of a tenant's schemas and of what is in them, with their names.
+    pub fn comments(&self, tenant: &str) -> impl Iterator<Item = (&str, &Comment)> {
+        let schemas = self.tenant(tenant).into_iter().flat_map(|tenant| tenant.schemas.values());
+        schemas.flat_map(|schema| schema.comments.iter().map(|comment| (schema.name.as_str(), comment)))
+    }
+
+    /// An error that names one of the views and macros that use it, if any does.
+    pub(crate) fn check_unused(&self, tenant: &str, used: &Named) -> std::result::Result<(), Refusal> {
+        self.tenant(tenant).map_or(Ok(()), |tenant| definitions::check_unused(tenant, used))
+    }
+
     /// A tenant's roles and what was granted; `None`: it is open.
     pub fn access(&self, tenant: &str) -> Option<&Access> {
         self.tenant(tenant)?.access.as_ref()
@@ -295,12 +328,18 @@ impl CatalogState {
                 let version = dataset.version.as_mut().ok_or(Refusal::UnknownCommand)?;
                 version.published_at_us = command.at_us;
                 let id = dataset.id;
+                let (restoring, revision) = (self.stored.restoring, self.stored.revision + 1);
+                let tenant = self.tenant_mut(&command.tenant)?;
+                if restoring && tenant.takes(&dataset) {
+                    definitions::give_way(tenant.0, &dataset.schema, &dataset.name, revision);
+                }
                 self.tenant_mut(&command.tenant)?.switch(dataset)?;
                 self.stored.last_dataset = self.stored.last_dataset.max(id);
                 Ok(Reply::Done)
             }
             Change::DropDataset(drop) => {
-                self.tenant_mut(&command.tenant)?.drop_dataset(drop.dataset, drop.version)?;
+                let revision = self.stored.revision + 1;
+                self.tenant_mut(&command.tenant)?.drop_dataset(drop.dataset, drop.version, revision)?;
                 Ok(Reply::Done)
             }
             Change::SetRefresh(set) => {
@@ -347,7 +386,8 @@ impl CatalogState {
                 Ok(Reply::Done)
             }
             Change::DropServer(drop) => {
-                foreign::drop_server(self.tenant_mut(&command.tenant)?.0, drop)?;
+                let revision = self.stored.revision + 1;
+                foreign::drop_server(self.tenant_mut(&command.tenant)?.0, drop, revision)?;
                 Ok(Reply::Done)
             }
             Change::CreateForeignTables(create) => {
@@ -355,12 +395,41 @@ impl CatalogState {
                 Ok(Reply::Done)
             }
             Change::DropForeignTable(drop) => {
-                foreign::drop_table(self.tenant_mut(&command.tenant)?.0, drop)?;
+                let revision = self.stored.revision + 1;
+                foreign::drop_table(self.tenant_mut(&command.tenant)?.0, drop, revision)?;
                 Ok(Reply::Done)
             }
             Change::Access(change) => {
                 let revision = self.stored.revision + 1;
                 access::change(self.tenant_mut(&command.tenant)?.0, change, revision)?;
+                Ok(Reply::Done)
+            }
+            Change::Define(define) => {
+                if self.stored.restoring {
+                    return Err(Refusal::Restoring);
+                }
+                let revision = self.stored.revision + 1;
+                let number = self.stored.last_dataset.max(define.above).checked_add(1);
+                let number = number.ok_or(Refusal::NoNumbers)?;
+                let tenant = self.tenant_mut(&command.tenant)?.0;
+                let takes_name = definitions::check(tenant, define)?;
+                if let (true, Some(view)) = (takes_name, &define.definition) {
+                    // A table of that name that was about to be created comes too late.
+                    TenantChange(tenant).give_number(&view.schema, &view.name, number)?;
+                }
+                definitions::insert(tenant, define, revision);
+                if takes_name {
+                    self.stored.last_dataset = number;
+                }
+                Ok(Reply::Done)
+            }
+            Change::Undefine(undefine) => {
+                let revision = self.stored.revision + 1;
+                definitions::undefine(self.tenant_mut(&command.tenant)?.0, undefine, revision)?;
+                Ok(Reply::Done)
+            }
+            Change::SetComment(set) => {
+                comments::set(self.tenant_mut(&command.tenant)?.0, set)?;
                 Ok(Reply::Done)
             }
             Change::SetClusterVersion(set) => {
@@ -470,7 +539,8 @@ impl TenantChange<'_> {
             return Err(Refusal::BuiltIn(key));
         }
         let schema = self.0.schemas.get(&key).ok_or_else(|| Refusal::NoSchema(name.into()))?;
-        if !schema.tables.is_empty() || !schema.foreign_tables.is_empty() {
+        let empty = schema.tables.is_empty() && schema.foreign_tables.is_empty();
+        if !(empty && schema.views.is_empty() && schema.macros.is_empty()) {
             return Err(Refusal::SchemaNotEmpty(schema.name.clone()));
         }
         // What was about to be created in it comes too late.
@@ -487,12 +557,12 @@ impl TenantChange<'_> {
         let known = self.0.schemas.get_mut(&schema.to_lowercase());
         let schema = known.ok_or_else(|| Refusal::NoSchema(schema.into()))?;
         let key = name.to_lowercase();
-        if schema.tables.contains_key(&key) || schema.foreign_tables.contains_key(&key) {
+        if definitions::holds(schema, &key) {
             return Err(Refusal::TableExists(name.into()));
         }
         schema.numbers.insert(key, number);
-        if schema.numbers.len() > schema.tables.len() + REMEMBERED {
-            let unused = schema.numbers.iter().filter(|(key, _)| !schema.tables.contains_key(*key));
+        if schema.numbers.len() > schema.tables.len() + schema.views.len() + REMEMBERED {
+            let unused = schema.numbers.iter().filter(|(key, _)| !definitions::holds(schema, key));
             let oldest = unused.min_by_key(|(_, number)| **number).map(|(key, _)| key.clone());
             if let Some(oldest) = oldest {
                 schema.numbers.remove(&oldest);
@@ -506,6 +576,16 @@ impl TenantChange<'_> {
         while self.0.dropped.len() > REMEMBERED {
             self.0.dropped.pop_first();
         }
+    }
+
+    /// Whether the first version of a dataset may be switched on, as far as numbers go.
+    fn takes(&self, dataset: &Dataset) -> bool {
+        let schema = self.0.schemas.get(&dataset.schema.to_lowercase());
+        let latest = schema.and_then(|schema| schema.numbers.get(&dataset.name.to_lowercase()));
+        dataset.id > self.0.deleted_up_to
+            && !self.0.dropped.contains_key(&dataset.id)
+            && !self.0.datasets.contains_key(&dataset.id)
+            && latest.is_none_or(|&latest| latest <= dataset.id)
     }
 
     fn switch(self, mut dataset: Dataset) -> std::result::Result<(), Refusal> {
@@ -525,7 +605,7 @@ impl TenantChange<'_> {
         let schema = self.0.schemas.get_mut(&dataset.schema.to_lowercase());
         let schema = schema.ok_or_else(|| Refusal::NoSchema(dataset.schema.clone()))?;
         let key = dataset.name.to_lowercase();
-        if schema.tables.contains_key(&key) || schema.foreign_tables.contains_key(&key) {
+        if definitions::holds(schema, &key) {
             return Err(Refusal::TableExists(dataset.name));
         }
         if schema.numbers.get(&key).is_some_and(|&latest| latest > dataset.id) {
@@ -538,8 +618,12 @@ impl TenantChange<'_> {
         Ok(())
     }
 
-    fn drop_dataset(self, id: u64, version: u64) -> std::result::Result<(), Refusal> {
+    /// With the views and macros that use it: its data are gone by now.
+    fn drop_dataset(self, id: u64, version: u64, revision: u64) -> std::result::Result<(), Refusal> {
         let dataset = self.0.datasets.remove(&id).ok_or(Refusal::NoDataset)?;
+        let own = Named::relation(&dataset.schema, &dataset.name);
+        definitions::remove_dependents(self.0, &own, revision);
+        comments::forget(self.0, &own);
         if let Some(schema) = self.0.schemas.get_mut(&dataset.schema.to_lowercase()) {
             schema.tables.remove(&dataset.name.to_lowercase());
         }

@@ -3,7 +3,7 @@
 use super::partition::Partition;
 use super::refresh;
 use super::{COMMIT_ATTEMPTS, Datasets, Definition, Waiting, not_brought_in, shard_error, too_many_writers};
-use crate::catalog::{DEFAULT_SCHEMA, is_built_in};
+use crate::catalog::{DEFAULT_SCHEMA, Named, is_built_in};
 use crate::error::{Error, Result};
 use crate::manifests::Commit;
 use bytes::Bytes;
@@ -56,15 +56,17 @@ impl Datasets {
             return Ok(());
         }
         if cascade {
+            self.drop_definitions(name).await?;
             let inside = snapshot.datasets(&self.tenant).into_iter();
             for dataset in inside.filter(|dataset| dataset.schema.to_lowercase() == name.to_lowercase()) {
                 let schema = Some(dataset.schema.clone());
-                self.drop_table(&TableName { schema, name: dataset.name.clone() }, true, may_drop).await?;
+                let table = TableName { schema, name: dataset.name.clone() };
+                self.drop_table(&table, true, true, may_drop).await?;
             }
             let foreign = snapshot.foreign_tables(&self.tenant);
             for table in foreign.filter(|table| table.schema.to_lowercase() == name.to_lowercase()) {
                 let schema = Some(table.schema.clone());
-                self.drop_foreign(&TableName { schema, name: table.name.clone() }, true).await?;
+                self.drop_foreign(&TableName { schema, name: table.name.clone() }, true, true).await?;
             }
         }
         may_drop_schema()?;
@@ -255,10 +257,12 @@ impl Datasets {
         }
     }
 
+    /// `cascade`: with the views and macros that use it.
     pub(crate) async fn drop_table(
         &self,
         name: &TableName,
         if_exists: bool,
+        cascade: bool,
         may_drop: &MayDrop<'_>,
     ) -> Result<()> {
         let _turn = self.turn(schema_of(name), &name.name).await;
@@ -266,9 +270,17 @@ impl Datasets {
             if self.catalog().snapshot().foreign_table(&self.tenant, schema_of(name), &name.name).is_some() {
                 return Err(Error::Statement(format!("'{name}' is a foreign table; use DROP FOREIGN TABLE")));
             }
+            if self.catalog().snapshot().view(&self.tenant, schema_of(name), &name.name).is_some() {
+                return Err(Error::Statement(format!("'{name}' is a view; use DROP VIEW")));
+            }
             return if if_exists { Ok(()) } else { Err(not_found(name)) };
         };
         may_drop(dataset.id)?;
+        if !cascade {
+            // One that is created meanwhile goes with the table.
+            let own = Named::relation(&dataset.schema, &dataset.name);
+            self.catalog().snapshot().check_unused(&self.tenant, &own)?;
+        }
         // A version that is published after the drop would bring the table back.
         self.publish_pending().await;
         let tombstone = self
@@ -340,6 +352,12 @@ impl Datasets {
             return match if_not_exists {
                 true => Ok(false),
                 false => Err(Error::AlreadyExists(format!("a foreign table '{name}' already exists"))),
+            };
+        }
+        if self.catalog().snapshot().view(&self.tenant, schema, &name.name).is_some() {
+            return match if_not_exists {
+                true => Ok(false),
+                false => Err(Error::AlreadyExists(format!("a view '{name}' already exists"))),
             };
         }
         match self.known(name) {

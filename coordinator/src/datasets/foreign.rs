@@ -64,7 +64,8 @@ impl Datasets {
         let schema = create.name.schema.as_deref().unwrap_or(DEFAULT_SCHEMA);
         let snapshot = self.catalog().snapshot();
         let exists = snapshot.table(&self.tenant, schema, &create.name.name).is_some()
-            || snapshot.foreign_table(&self.tenant, schema, &create.name.name).is_some();
+            || snapshot.foreign_table(&self.tenant, schema, &create.name.name).is_some()
+            || snapshot.view(&self.tenant, schema, &create.name.name).is_some();
         if exists && create.if_not_exists {
             return Ok(None);
         }
@@ -154,18 +155,22 @@ impl Datasets {
         Ok(())
     }
 
-    pub(crate) async fn drop_foreign(&self, name: &TableName, if_exists: bool) -> Result<()> {
+    /// `cascade`: with the views and macros that use it.
+    pub(crate) async fn drop_foreign(&self, name: &TableName, if_exists: bool, cascade: bool) -> Result<()> {
         let schema = name.schema.as_deref().unwrap_or(DEFAULT_SCHEMA);
         let snapshot = self.catalog().snapshot();
         if snapshot.foreign_table(&self.tenant, schema, &name.name).is_none() {
             if snapshot.table(&self.tenant, schema, &name.name).is_some() {
                 return Err(Error::Statement(format!("'{name}' is not a foreign table; use DROP TABLE")));
             }
+            if snapshot.view(&self.tenant, schema, &name.name).is_some() {
+                return Err(Error::Statement(format!("'{name}' is a view; use DROP VIEW")));
+            }
             if if_exists {
                 return Ok(());
             }
         }
-        let drop = DropForeignTable { schema: schema.into(), name: name.name.clone() };
+        let drop = DropForeignTable { schema: schema.into(), name: name.name.clone(), cascade };
         self.propose(Change::DropForeignTable(drop)).await?;
         self.show();
         Ok(())

@@ -4,10 +4,11 @@
 //! commits it; the shards hydrate it; queries that start from then on see it; the catalog switches it on in
 //! one command. Changes of one table take turns. [`changes`] holds what statements do, [`refresh`] how changes of
 //! files are taken in, [`publish`] the switch, [`restore`] what a start does, [`follow`] what a coordinator of several
-//! does all the time, [`foreign`] the tables of engines beside Tundra, [`found`] which manifests can never be a table, [`look`] what operators ask. What concerns all
+//! does all the time, [`foreign`] the tables of engines beside Tundra, [`definitions`] views and macros, [`found`] which manifests can never be a table, [`look`] what operators ask. What concerns all
 //! tenants is in [`crate::tenants`].
 
 mod changes;
+mod definitions;
 mod follow;
 mod foreign;
 mod found;
@@ -19,6 +20,7 @@ mod restore;
 
 use self::partition::Partition;
 use crate::catalog::{CatalogState, CatalogStore, Random, Reply};
+use crate::definitions::Definitions;
 use crate::error::{Error, Result};
 use crate::manifests::{Commit, Manifests};
 use crate::shards::pools::no_shard_of;
@@ -231,7 +233,14 @@ impl Datasets {
         let foreign = snapshot.foreign_tables(&self.tenant).filter_map(|table| {
             crate::foreign::table(&self.tenant, snapshot.server(&self.tenant, &table.server)?, table)
         });
-        View::new(&self.tenant, snapshot.schemas(&self.tenant), residents, seating).with_foreign(foreign)
+        let known = &state.view.definitions;
+        let definitions = match known.revision == snapshot.definitions_revision(&self.tenant) {
+            true => known.clone(),
+            false => Arc::new(Definitions::of(snapshot, &self.tenant)),
+        };
+        View::new(&self.tenant, snapshot.schemas(&self.tenant), residents, seating)
+            .with_foreign(foreign)
+            .with_definitions(definitions)
     }
 
     /// The versions that queries may read, or soon will; those that they may read on `shard`, where it is given.

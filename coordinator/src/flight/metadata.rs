@@ -18,6 +18,7 @@ use tonic::Status;
 const TABLE: &str = "TABLE";
 const SYSTEM_TABLE: &str = "SYSTEM TABLE";
 const FOREIGN_TABLE: &str = "FOREIGN TABLE";
+const VIEW: &str = "VIEW";
 
 pub(super) fn catalogs(view: &View) -> Result<RecordBatch, Status> {
     let mut builder = arrow_flight::sql::CommandGetCatalogs {}.into_builder();
@@ -46,7 +47,11 @@ pub(super) fn tables(view: &View, rights: &Rights, command: CommandGetTables) ->
     for table in view.tables_of_all().filter(|table| rights.sees(table)) {
         let columns = rights.columns_seen(table).into_iter().map(|(_, column)| column.clone());
         let columns: Vec<ColumnSchema> = columns.collect();
-        let kind = if table.foreign.is_some() { FOREIGN_TABLE } else { TABLE };
+        let kind = match &table.foreign {
+            Some(_) => FOREIGN_TABLE,
+            None if table.is_view() => VIEW,
+            None => TABLE,
+        };
         let schema = table_schema(&view.tenant, &table.schema, &table.name, &columns);
         builder.append(&view.tenant, &table.schema, &table.name, kind, &schema).map_err(internal)?;
     }
@@ -64,6 +69,7 @@ pub(super) fn table_types() -> Result<RecordBatch, Status> {
     builder.append(TABLE);
     builder.append(SYSTEM_TABLE);
     builder.append(FOREIGN_TABLE);
+    builder.append(VIEW);
     builder.build().map_err(internal)
 }
 
@@ -139,6 +145,6 @@ mod tests {
         let command = CommandGetTables { include_schema: true, ..CommandGetTables::default() };
         let listed = tables(&view, &rights, command).unwrap();
         assert_eq!((listed.num_rows(), listed.num_columns()), (information_schema::TABLES.len(), 5));
-        assert_eq!(table_types().unwrap().num_rows(), 3);
+        assert_eq!(table_types().unwrap().num_rows(), 4);
     }
 }

@@ -43,6 +43,11 @@ impl<'a> StandIns<'a> {
         let lost = || planner::Error::new(ErrorKind::Internal, "a query reads a table that it does not name");
         let mut reads = Vec::new();
         for one in crate::explain::query_of(statement).into_iter().flat_map(|query| &query.reads) {
+            // Nothing stands in for a view: its tables have their own.
+            if one.table.is_view() {
+                reads.push(one.clone());
+                continue;
+            }
             let of_it = read.tables.values().filter(|(_, stand_in)| Arc::ptr_eq(stand_in, &one.table));
             let before = reads.len();
             for (table, _) in of_it {
@@ -89,13 +94,27 @@ impl Catalog for StandIns<'_> {
         Some(stand_in)
     }
 
+    fn view(&self, schema: Option<&str>, name: &str) -> Option<Arc<planner::View>> {
+        self.names.view(schema, name)
+    }
+
+    fn macro_named(&self, schema: Option<&str>, name: &str) -> Option<Arc<planner::Macro>> {
+        self.names.macro_named(schema, name)
+    }
+
     fn refusal(&self, table: &Table) -> Option<String> {
+        if table.is_view() {
+            return self.names.refusal(table);
+        }
         let read = self.read.lock();
         let named = read.tables.values().find(|(_, stand_in)| std::ptr::eq(&**stand_in, table));
         named.and_then(|(named, _)| self.names.refusal(named))
     }
 
     fn sees_column(&self, table: &Table, column: &str) -> bool {
+        if table.is_view() {
+            return self.names.sees_column(table, column);
+        }
         let read = self.read.lock();
         let mut named = read.tables.values().filter(|(_, stand_in)| std::ptr::eq(&**stand_in, table));
         named.all(|(named, _)| self.names.sees_column(named, column))

@@ -48,7 +48,7 @@ impl Twins {
     fn of(view: &View, routes: &Routes) -> Twins {
         let mut twins = Twins::default();
         let mut by_schema: BTreeMap<String, Vec<Arc<Table>>> = BTreeMap::new();
-        for table in view.tables_of_all() {
+        for table in view.tables_of_all().filter(|table| !table.is_view()) {
             by_schema.entry(table.schema.to_lowercase()).or_default().push(table.clone());
         }
         for pair in &routes.twins {

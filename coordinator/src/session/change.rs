@@ -8,7 +8,7 @@ use crate::progress::Stage;
 use crate::result::Rows;
 use crate::view::View;
 use crate::write::collect_parquet;
-use planner::Statement;
+use planner::{Define, Statement};
 use std::sync::Arc;
 
 impl Session {
@@ -90,9 +90,9 @@ async fn define(session: Session, statement: Arc<Statement>, owner: String) -> R
             let (columns, files) = (columns.clone(), Vec::new());
             datasets.create_managed(name, *if_not_exists, columns, files, &owner).await.map(drop)
         }
-        Statement::DropTable { names, if_exists } => {
+        Statement::DropTable { names, if_exists, cascade } => {
             for name in names {
-                datasets.drop_table(name, *if_exists, &may_drop).await?;
+                datasets.drop_table(name, *if_exists, *cascade, &may_drop).await?;
             }
             Ok(())
         }
@@ -107,12 +107,26 @@ async fn define(session: Session, statement: Arc<Statement>, owner: String) -> R
         Statement::DropServer { name, if_exists, cascade } => {
             datasets.drop_server(name, *if_exists, *cascade).await
         }
-        Statement::DropForeignTable { names, if_exists } => {
+        Statement::DropForeignTable { names, if_exists, cascade } => {
             for name in names {
                 session.rights()?.check(&statement, None)?;
-                datasets.drop_foreign(name, *if_exists).await?;
+                datasets.drop_foreign(name, *if_exists, *cascade).await?;
             }
             Ok(())
+        }
+        Statement::Define(define) => {
+            let may = || session.rights()?.check(&statement, None);
+            match define {
+                Define::View(create) => datasets.create_view(create, &owner, &may).await,
+                Define::Macro(create) => datasets.create_macro(create, &owner, &may).await,
+                Define::Comment(comment) => datasets.set_comment(comment).await,
+                Define::Drop { kind, names, if_exists, cascade } => {
+                    for name in names {
+                        datasets.drop_definition(*kind, name, *if_exists, *cascade, &may).await?;
+                    }
+                    Ok(())
+                }
+            }
         }
         Statement::RefreshTable { table } => refreshes.by_statement(table).await,
         Statement::AlterTable { table, refresh } => datasets.set_refresh(table, refresh).await,

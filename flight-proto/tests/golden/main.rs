@@ -107,6 +107,7 @@ fn messages_are_written_and_read_as_ever() {
         include_str!("../../src/access.rs"),
         include_str!("../../src/catalog.rs"),
         include_str!("../../src/credentials.rs"),
+        include_str!("../../src/definition.rs"),
         include_str!("../../src/log.rs"),
         include_str!("../../src/manifest.rs"),
         include_str!("../../src/node.rs"),

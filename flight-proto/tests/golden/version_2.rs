@@ -2,6 +2,7 @@
 
 mod access;
 mod credentials;
+mod definitions;
 
 use super::Samples;
 use flight_proto::catalog::{
@@ -52,6 +53,7 @@ pub(crate) fn samples(samples: &mut Samples) {
     usage(samples);
     access::samples(samples);
     credentials::samples(samples);
+    definitions::samples(samples);
     traces(samples);
 }
 
@@ -134,7 +136,7 @@ fn foreign(samples: &mut Samples) {
     samples.check("Tenant with a server", Tenant { servers, ..Tenant::default() });
     let foreign_tables = [("orders".into(), table())].into();
     samples.check("Schema with a foreign table", Schema { foreign_tables, ..Schema::default() });
-    let drop = DropForeignTable { schema: "main".into(), name: "orders".into() };
+    let drop = DropForeignTable { schema: "main".into(), name: "orders".into(), cascade: false };
     let changes = [
         Change::CreateServer(server()),
         Change::DropServer(DropServer { name: "warehouse".into(), cascade: true }),

@@ -74,7 +74,7 @@ fn bind_on(binder: &Binder<'_>, on: &OnSyntax) -> Result<GrantOn> {
         OnSyntax::Tables(tables) => {
             let table = |name| {
                 let (name, span) = table_name(name)?;
-                binder.table(&name, span)
+                binder.relation(&name, span)
             };
             GrantOn::Tables(tables.iter().map(table).collect::<Result<_>>()?)
         }

@@ -287,7 +287,12 @@ impl Binder<'_> {
                 let input = self.bind(expr, context)?;
                 self.call("floor", vec![input], span)?
             }
-            Sql::Function(function) => return self.function(function, context),
+            Sql::Function(function) => {
+                return match self.macro_named(&function.name) {
+                    Some(found) => self.macro_call(&found, function, context),
+                    None => self.function(function, context),
+                };
+            }
             Sql::Tuple(_) => return Err(Error::unsupported("a row of several values as an expression")),
             other => return Err(Error::unsupported(format!("the expression {}", shorten(other)))),
         };
@@ -298,6 +303,9 @@ impl Binder<'_> {
         let span = span_of(parts);
         if let Some(id) = context.scope.find(parts).map_err(|error| error.at(span))? {
             return Ok(Bound::typed(self.columns.reference(id), span));
+        }
+        if let Some(bound) = self.argument(parts)? {
+            return Ok(bound);
         }
         if let Some(expr) = context.item(parts) {
             return Ok(Bound::typed(expr, span));

@@ -9,6 +9,7 @@ use super::{Binder, BoundQuery};
 use crate::error::{Error, Result};
 use crate::logical::{JoinKind, Logical, Scan, conjuncts};
 use crate::parse::table_name;
+use crate::statement::UseKind;
 use columnar::Value;
 use exec::{CompareOp, Expr};
 use sqlparser::ast::{self, JoinConstraint, JoinOperator, Spanned, TableFactor};
@@ -226,6 +227,11 @@ impl Binder<'_> {
                 }
                 Ok(source)
             }
+            TableFactor::Table { name, alias, args: Some(args), version: None, sample: None, .. }
+                if self.macro_named(name).is_some() =>
+            {
+                self.table_macro(name, args, alias.as_ref(), outer)
+            }
             TableFactor::Table {
                 name,
                 alias,
@@ -276,6 +282,7 @@ impl Binder<'_> {
         }
         if let Some(table) = self.catalog.table(name.schema.as_deref(), &name.name) {
             self.check_allowed(&table, span)?;
+            self.uses(UseKind::Relation, &table.schema, &table.name);
             self.hides_columns |= !table.columns.iter().all(|column| self.sees_column(&table, &column.name));
             let columns: Vec<(u32, u32)> = table
                 .columns
@@ -304,6 +311,9 @@ impl Binder<'_> {
             let scan = Scan { table, columns, predicate, filtered, hides_rows };
             return Ok((Logical::Scan(scan), vec![relation]));
         }
+        if let Some(view) = self.catalog.view(name.schema.as_deref(), &name.name) {
+            return self.view(&view, alias, span);
+        }
         if let Some(table) = self.catalog.virtual_table(name.schema.as_deref(), &name.name) {
             let columns: Vec<u32> =
                 table.columns.iter().map(|column| self.columns.add(&column.name, column.data_type)).collect();
@@ -323,7 +333,7 @@ impl Binder<'_> {
 }
 
 /// A bound query as a relation.
-fn derived(
+pub(super) fn derived(
     mut bound: BoundQuery,
     name: Option<&str>,
     alias: Option<&ast::TableAlias>,
@@ -351,7 +361,7 @@ pub(super) fn rename_relation(source: &mut Source, alias: &ast::TableAlias) -> R
     Ok(())
 }
 
-fn rename_columns(bound: &mut BoundQuery, names: &[ast::Ident], relation: &str) -> Result<()> {
+pub(super) fn rename_columns(bound: &mut BoundQuery, names: &[ast::Ident], relation: &str) -> Result<()> {
     if let Some(extra) = names.get(bound.columns.len()) {
         let found = bound.columns.len();
         return Err(Error::name(format!("\"{relation}\" has {found} columns, more are named")).at(extra.span));
@@ -362,7 +372,11 @@ fn rename_columns(bound: &mut BoundQuery, names: &[ast::Ident], relation: &str) 
     Ok(())
 }
 
-fn apply_alias(columns: &mut [ScopeColumn], alias: Option<&ast::TableAlias>, table: &str) -> Result<()> {
+pub(super) fn apply_alias(
+    columns: &mut [ScopeColumn],
+    alias: Option<&ast::TableAlias>,
+    table: &str,
+) -> Result<()> {
     let Some(alias) = alias else { return Ok(()) };
     if let Some(extra) = alias.columns.get(columns.len()) {
         let found = columns.len();

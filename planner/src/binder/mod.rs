@@ -8,6 +8,8 @@ pub(crate) mod expression;
 mod frame;
 mod from;
 pub(crate) mod grouping;
+mod inlined;
+mod macros;
 mod pivot;
 mod policies;
 mod query;
@@ -19,6 +21,8 @@ mod subquery;
 pub(crate) mod types;
 mod wildcard;
 mod window;
+
+pub(crate) use inlined::ViewRead;
 
 use crate::catalog::{Catalog, Table};
 use crate::error::{Error, ErrorKind, Result};
@@ -52,6 +56,10 @@ pub(crate) struct Binder<'a> {
     hides_columns: bool,
     /// The moment of the statement in microseconds since 1970, once it was asked for.
     now: Option<i64>,
+    /// Every view that is read, by itself or by another.
+    pub(crate) views: Vec<ViewRead>,
+    /// Texts of views and macros that are being bound.
+    inlined: inlined::Inlined,
 }
 
 /// A query of a `WITH` clause; it is bound anew wherever it is used.
@@ -106,6 +114,16 @@ impl<'a> Binder<'a> {
             alias_uses: 0,
             hides_columns: false,
             now: None,
+            views: Vec::new(),
+            inlined: inlined::Inlined::default(),
+        }
+    }
+
+    /// The table of that name, or a view as a table.
+    pub(crate) fn relation(&self, name: &TableName, span: Span) -> Result<Arc<Table>> {
+        match self.catalog.view(name.schema.as_deref(), &name.name) {
+            None => self.table(name, span),
+            Some(view) => self.check_allowed(&view.table, span).map(|()| view.table.clone()),
         }
     }
 
@@ -131,6 +149,9 @@ impl<'a> Binder<'a> {
     }
 
     fn unknown_table(&self, name: &TableName, span: Span) -> Error {
+        if self.catalog.view(name.schema.as_deref(), &name.name).is_some() {
+            return Error::value(format!("\"{name}\" is a view, and a table is expected here")).at(span);
+        }
         let error = Error::name(format!("unknown table \"{name}\"")).at(span);
         let known = self.catalog.table_names();
         let ctes = self.ctes.iter().map(|cte| cte.name.as_str());

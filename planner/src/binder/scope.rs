@@ -33,6 +33,9 @@ pub(crate) fn same_name(a: &str, b: &str) -> bool {
 }
 
 impl Scope<'_> {
+    /// Of a text that stands by itself.
+    pub(crate) const NONE: &'static Scope<'static> = &Scope { relations: Vec::new(), outer: None };
+
     /// The column that a name of one to three parts means, in this scope or the nearest around it.
     pub(crate) fn resolve(&self, parts: &[Ident]) -> Result<ColumnId> {
         self.find(parts)?.ok_or_else(|| self.unknown(parts))

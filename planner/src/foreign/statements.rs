@@ -46,9 +46,10 @@ pub(crate) fn statement(syntax: &Syntax) -> Result<Statement> {
             }
             Statement::CreateForeignTable(create)
         }
-        Syntax::DropForeignTable { names, if_exists } => Statement::DropForeignTable {
+        Syntax::DropForeignTable { names, if_exists, cascade } => Statement::DropForeignTable {
             names: names.iter().map(named).collect::<Result<_>>()?,
             if_exists: *if_exists,
+            cascade: *cascade,
         },
         Syntax::ImportForeignSchema { remote, selection, server, into } => {
             let (mut only, mut except) = (None, Vec::new());

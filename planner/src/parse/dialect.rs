@@ -126,4 +126,8 @@ impl Dialect for TundraDialect {
     fn supports_window_function_null_treatment_arg(&self) -> bool {
         true
     }
+
+    fn supports_named_fn_args_with_assignment_operator(&self) -> bool {
+        true
+    }
 }

@@ -1,6 +1,7 @@
 //! Statements about engines beside Tundra, as PostgreSQL writes them: `CREATE SERVER`, `CREATE FOREIGN TABLE`,
 //! `IMPORT FOREIGN SCHEMA` and what drops them again.
 
+use super::define::cascade;
 use super::dialect::TundraDialect;
 use super::{
     Syntax, column_definitions, expect_word, expected, identifier, identifiers_in_parentheses, if_not_exists,
@@ -171,8 +172,7 @@ pub(super) fn drop_table(parser: &mut Parser<'_>) -> Result<Syntax> {
     expect_word(parser, "TABLE")?;
     let if_exists = parser.parse_keywords(&[Keyword::IF, Keyword::EXISTS]);
     let names = parser.parse_comma_separated(|p| p.parse_object_name(false)).map_err(Error::from_parser)?;
-    let _ = take_word(parser, "CASCADE") || take_word(parser, "RESTRICT");
-    Ok(Syntax::DropForeignTable { names, if_exists })
+    Ok(Syntax::DropForeignTable { names, if_exists, cascade: cascade(parser) })
 }
 
 pub(super) fn import(parser: &mut Parser<'_>) -> Result<Syntax> {

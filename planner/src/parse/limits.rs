@@ -21,8 +21,8 @@ struct Level {
     deepest: usize,
 }
 
-/// An error where the tree would be too deep.
-pub(super) fn check(tokens: &[TokenWithSpan]) -> Result<()> {
+/// How deep the tree may be, in operators and parentheses; an error where that is too deep.
+pub(super) fn check(tokens: &[TokenWithSpan]) -> Result<usize> {
     let mut levels = vec![Level::default()];
     let mut set_operations = 0;
     for TokenWithSpan { token, span } in tokens {
@@ -34,7 +34,7 @@ pub(super) fn check(tokens: &[TokenWithSpan]) -> Result<()> {
             }
         }
         let nested = levels.len() > 1;
-        let Some(level) = levels.last_mut() else { return Ok(()) };
+        let Some(level) = levels.last_mut() else { break };
         match token {
             Token::LParen => levels.push(Level::default()),
             Token::RParen if nested => {
@@ -59,7 +59,9 @@ pub(super) fn check(tokens: &[TokenWithSpan]) -> Result<()> {
             });
         }
     }
-    Ok(())
+    let open = levels.len();
+    let deepest = levels.iter().map(|level| level.deepest.max(level.depth)).max().unwrap_or(0);
+    Ok(deepest + open)
 }
 
 fn is_set_operation(token: &Token) -> bool {

@@ -2,6 +2,7 @@
 //! grammar of our own over its token stream.
 
 mod access;
+mod define;
 mod dialect;
 mod exclusion;
 mod foreign;
@@ -14,6 +15,9 @@ mod tokens;
 use crate::error::{Error, ErrorKind, Result};
 use crate::statement::TableName;
 pub(crate) use access::{AccessSyntax, GrantSyntax, OnSyntax, condition};
+pub(crate) use define::{
+    DefineSyntax, Kept, OnSyntax as CommentOn, ParameterSyntax, expression_of, query_of,
+};
 use dialect::TundraDialect;
 pub(crate) use exclusion::without_exclusion;
 pub use foreign::listed_text;
@@ -82,6 +86,7 @@ pub(crate) enum Syntax {
     DropTable {
         names: Vec<ObjectName>,
         if_exists: bool,
+        cascade: bool,
     },
     CreateSchema {
         name: Ident,
@@ -133,6 +138,7 @@ pub(crate) enum Syntax {
     DropForeignTable {
         names: Vec<ObjectName>,
         if_exists: bool,
+        cascade: bool,
     },
     ImportForeignSchema {
         remote: Ident,
@@ -142,6 +148,11 @@ pub(crate) enum Syntax {
         into: Ident,
     },
     Access(AccessSyntax),
+    Define(DefineSyntax),
+    ShowViews {
+        schema: Option<Ident>,
+    },
+    DescribeQuery(Box<Query>),
 }
 
 impl Parsed {
@@ -159,6 +170,8 @@ impl Parsed {
                 | Syntax::ExplainCost(_)
                 | Syntax::ShowTables { .. }
                 | Syntax::Describe { .. }
+                | Syntax::DescribeQuery(_)
+                | Syntax::ShowViews { .. }
                 | Syntax::Show { .. }
         )
     }
@@ -190,7 +203,10 @@ fn parse_statements(sql: &str) -> Result<Vec<Parsed>> {
         if parser.peek_token_ref().token == Token::EOF {
             return Ok(statements);
         }
-        let syntax = statement(&mut parser)?;
+        let mut syntax = statement(&mut parser)?;
+        if let Syntax::Define(define) = &mut syntax {
+            define.take_texts(sql)?;
+        }
         statements.push(Parsed { text: text.clone(), syntax });
         let next = parser.peek_token();
         if !matches!(next.token, Token::SemiColon | Token::EOF) {
@@ -269,7 +285,12 @@ fn statement(parser: &mut Parser<'_>) -> Result<Syntax> {
         }
         Some("DESCRIBE" | "DESC") => {
             parser.next_token();
-            take_word(parser, "TABLE");
+            if matches!(peek_word(parser).as_deref(), Some("SELECT" | "WITH" | "VALUES"))
+                || parser.peek_token_ref().token == Token::LParen
+            {
+                return Ok(Syntax::DescribeQuery(query(parser)?));
+            }
+            let _ = take_word(parser, "TABLE") || take_word(parser, "VIEW");
             return Ok(Syntax::Describe { table: object_name(parser)? });
         }
         Some("REFRESH") => {
@@ -290,6 +311,10 @@ fn statement(parser: &mut Parser<'_>) -> Result<Syntax> {
             parser.next_token();
             return access::revoke(parser);
         }
+        Some("COMMENT") => {
+            parser.next_token();
+            return define::comment(parser);
+        }
         Some("REASSIGN") => {
             parser.next_token();
             return access::reassign(parser);
@@ -297,7 +322,7 @@ fn statement(parser: &mut Parser<'_>) -> Result<Syntax> {
         Some(
             word @ ("UPDATE" | "DELETE" | "MERGE" | "COPY" | "TRUNCATE" | "BEGIN" | "START" | "COMMIT"
             | "ROLLBACK" | "ANALYZE" | "VACUUM" | "PREPARE" | "EXECUTE" | "CALL" | "USE" | "ATTACH"
-            | "PIVOT"),
+            | "PIVOT" | "FROM" | "TABLE" | "SUMMARIZE"),
         ) => return Err(Error::unsupported(word).at(span)),
         _ => {}
     }
@@ -338,6 +363,14 @@ fn column_definitions(parser: &mut Parser<'_>) -> Result<Vec<ast::ColumnDef>> {
 
 fn create(parser: &mut Parser<'_>) -> Result<Syntax> {
     let span = parser.peek_token().span;
+    let or_replace = parser.parse_keywords(&[Keyword::OR, Keyword::REPLACE]);
+    if let Some(define) = define::create(parser, or_replace)? {
+        return Ok(define);
+    }
+    if or_replace {
+        let what = peek_word(parser).unwrap_or_default();
+        return Err(Error::unsupported(format!("CREATE OR REPLACE {what}").trim_end()).at(span));
+    }
     if take_word(parser, "SCHEMA") {
         let if_not_exists = if_not_exists(parser);
         return Ok(Syntax::CreateSchema { name: identifier(parser)?, if_not_exists });
@@ -361,11 +394,9 @@ fn create(parser: &mut Parser<'_>) -> Result<Syntax> {
     if !external && peek_word(parser).as_deref() != Some("TABLE") {
         let what = peek_word(parser).unwrap_or_default();
         return match what.as_str() {
-            "VIEW" | "OR" | "INDEX" | "SEQUENCE" | "TYPE" | "FUNCTION" | "MACRO" | "TEMP" | "TEMPORARY"
-            | "MATERIALIZED" | "UNIQUE" | "DATABASE" => {
-                Err(Error::unsupported(format!("CREATE {what}")).at(span))
-            }
-            _ => Err(expected(parser, "TABLE, EXTERNAL TABLE or SCHEMA")),
+            "INDEX" | "SEQUENCE" | "TYPE" | "TEMP" | "TEMPORARY" | "RECURSIVE" | "MATERIALIZED"
+            | "UNIQUE" | "DATABASE" => Err(Error::unsupported(format!("CREATE {what}")).at(span)),
+            _ => Err(expected(parser, "TABLE, EXTERNAL TABLE, VIEW, MACRO or SCHEMA")),
         };
     }
     expect_word(parser, "TABLE")?;
@@ -500,13 +531,19 @@ fn drop(parser: &mut Parser<'_>) -> Result<Syntax> {
     if take_word(parser, "POLICY") {
         return access::drop_policy(parser);
     }
+    if take_word(parser, "VIEW") {
+        return define::drop(parser, false);
+    }
+    if take_word(parser, "MACRO") || take_word(parser, "FUNCTION") {
+        return define::drop(parser, true);
+    }
     let schema = take_word(parser, "SCHEMA");
     if !schema && !take_word(parser, "TABLE") {
         return match peek_word(parser).as_deref() {
-            Some(what @ ("VIEW" | "INDEX" | "DATABASE" | "FUNCTION" | "SEQUENCE" | "TYPE" | "OWNED")) => {
+            Some(what @ ("INDEX" | "DATABASE" | "SEQUENCE" | "TYPE" | "OWNED" | "MATERIALIZED")) => {
                 Err(Error::unsupported(format!("DROP {what}")).at(span))
             }
-            _ => Err(expected(parser, "TABLE or SCHEMA")),
+            _ => Err(expected(parser, "TABLE, VIEW, MACRO or SCHEMA")),
         };
     }
     let if_exists = parser.parse_keywords(&[Keyword::IF, Keyword::EXISTS]);
@@ -517,18 +554,16 @@ fn drop(parser: &mut Parser<'_>) -> Result<Syntax> {
         return Ok(Syntax::DropSchema { name, if_exists, cascade });
     }
     let names = parser.parse_comma_separated(|p| p.parse_object_name(false)).map_err(Error::from_parser)?;
-    let _ = take_word(parser, "CASCADE") || take_word(parser, "RESTRICT");
-    Ok(Syntax::DropTable { names, if_exists })
+    Ok(Syntax::DropTable { names, if_exists, cascade: define::cascade(parser) })
 }
 
 fn show(parser: &mut Parser<'_>) -> Result<Syntax> {
-    if take_word(parser, "TABLES") {
-        let schema = if take_word(parser, "FROM") || take_word(parser, "IN") {
-            Some(identifier(parser)?)
-        } else {
-            None
-        };
-        return Ok(Syntax::ShowTables { schema });
+    if let Some(what @ ("TABLES" | "VIEWS")) = peek_word(parser).as_deref() {
+        let views = what == "VIEWS";
+        parser.next_token();
+        let named = take_word(parser, "FROM") || take_word(parser, "IN");
+        let schema = if named { Some(identifier(parser)?) } else { None };
+        return Ok(if views { Syntax::ShowViews { schema } } else { Syntax::ShowTables { schema } });
     }
     if take_word(parser, "FUNCTIONS") {
         let like = if take_word(parser, "LIKE") {

@@ -27,6 +27,14 @@ pub(super) fn alter(parser: &mut Parser<'_>) -> Result<Syntax> {
             return access::alter_owner(parser, what);
         }
     }
+    if take_word(parser, "VIEW") {
+        let view = object_name(parser)?;
+        let span = parser.peek_token().span;
+        return match peek_word(parser).as_deref() {
+            Some(word) if word != "OWNER" => Err(Error::unsupported(format!("ALTER VIEW … {word}")).at(span)),
+            _ => access::owner(parser, access::of_table(view)),
+        };
+    }
     take_word(parser, "FOREIGN");
     if !take_word(parser, "TABLE") {
         let what = peek_word(parser).unwrap_or_default();

@@ -6,14 +6,27 @@ use super::world::{World, plan};
 use std::time::{Duration, Instant};
 
 /// Names of acme's, and of the same length names that nobody has.
-const NAMES: [(&str, &str); 4] =
-    [("vault_qx", "vawlt_zz"), ("closet_qx", "clozet_zz"), ("acme", "acne"), ("empty_qx", "emqty_zz")];
+const NAMES: [(&str, &str); 6] = [
+    ("vault_qx", "vawlt_zz"),
+    ("closet_qx", "clozet_zz"),
+    ("acme", "acne"),
+    ("empty_qx", "emqty_zz"),
+    ("sight_qx", "sihgt_zz"),
+    ("magic_qx", "majic_zz"),
+];
 /// How often existence is asked for, and how much longer either answer may take than the other.
 const TRIES: usize = 60;
 const RATIO: f64 = 2.0;
 
 /// What rival asks.
-const STATEMENTS: [&str; 46] = [
+const STATEMENTS: [&str; 53] = [
+    "SELECT * FROM sight_qx",
+    "SELECT * FROM main.sight_qx",
+    "DESCRIBE sight_qx",
+    "DROP VIEW sight_qx",
+    "CREATE VIEW taken AS SELECT * FROM sight_qx",
+    "SELECT magic_qx('a')",
+    "DROP MACRO magic_qx",
     "SELECT * FROM vault_qx",
     "SELECT * FROM main.vault_qx",
     "SELECT * FROM acme.main.vault_qx",
@@ -63,14 +76,19 @@ const STATEMENTS: [&str; 46] = [
 ];
 
 /// What rival makes with a name of acme's: it may, and has nothing of acme's thereby. Each is undone by the second.
-const MADE: [(&str, &str); 3] = [
+const MADE: [(&str, &str); 5] = [
+    ("CREATE VIEW sight_qx AS SELECT 1 AS mine", "DROP VIEW sight_qx"),
+    ("CREATE MACRO magic_qx(a) AS a", "DROP MACRO magic_qx"),
     ("CREATE TABLE empty_qx (mine INTEGER)", "DROP TABLE empty_qx"),
     ("CREATE SCHEMA closet_qx", "DROP SCHEMA closet_qx"),
     ("CREATE SCHEMA acme", "DROP SCHEMA acme"),
 ];
 
 /// What lists things; the second tells whether acme sees its own there.
-const LISTS: [(&str, bool); 26] = [
+const LISTS: [(&str, bool); 29] = [
+    ("SHOW VIEWS", true),
+    ("SELECT * FROM information_schema.views", true),
+    ("SELECT * FROM information_schema.routines", true),
     ("SHOW TABLES", true),
     ("SHOW ALL", false),
     ("SELECT * FROM information_schema.tables", true),
@@ -104,7 +122,13 @@ pub(crate) async fn try_all(world: &World, ways: &mut Ways) {
         let reached = differs(world, sql).await;
         ways.tried("names", sql, reached);
     }
-    for sql in ["SELECT * FROM vault_qx", "SELECT * FROM closet_qx.coat", "DESCRIBE vault_qx"] {
+    for sql in [
+        "SELECT * FROM vault_qx",
+        "SELECT * FROM closet_qx.coat",
+        "DESCRIBE vault_qx",
+        "SELECT * FROM sight_qx",
+        "SELECT magic_qx('a')",
+    ] {
         let own = world.owner(sql).await;
         ways.owner("names", sql, leak_of(&own).is_some());
     }

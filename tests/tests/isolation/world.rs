@@ -128,6 +128,8 @@ impl World {
         world.must(&world.acme, "CREATE TABLE vault_qx (i INTEGER, ingot_qx VARCHAR, filler VARCHAR)").await;
         world.must(&world.acme, &format!("INSERT INTO vault_qx VALUES {}", values.join(","))).await;
         world.must(&world.acme, "CREATE SCHEMA closet_qx").await;
+        world.must(&world.acme, "CREATE VIEW sight_qx AS SELECT 'SESAME' AS ingot_qx").await;
+        world.must(&world.acme, "CREATE MACRO magic_qx(a) AS a || 'SESAME'").await;
         world.must(&world.acme, "CREATE TABLE closet_qx.coat AS SELECT 'SESAME' AS ingot_qx").await;
         world.must(&world.acme, "CREATE TABLE empty_qx (ingot_qx INTEGER)").await;
         world
