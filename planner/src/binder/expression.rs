@@ -889,12 +889,9 @@ impl Binder<'_> {
         };
         let span = interval.value.span();
         if let Some(last) = &interval.last_field {
-            // A text from one field to another says by its signs which numbers are which, but for 'minute:second'.
-            let fields = interval.leading_field.as_ref().map(ToString::to_string);
-            let minutes = fields.as_deref() == Some("MINUTE") && last.to_string() == "SECOND";
+            let first = interval.leading_field.as_ref().map(ToString::to_string).unwrap_or_default();
             let text = literal.ok_or_else(|| Error::unsupported("an INTERVAL of an expression from field to field"))?;
-            let (sign, digits) = text.strip_prefix('-').map_or(("", text.as_str()), |digits| ("-", digits));
-            let text = if minutes { format!("{sign}00:{digits}") } else { text };
+            let text = from_field_to_field(&text, &first, &last.to_string());
             return Ok(Expr::Literal(parse_literal(&text, DataType::Interval)?));
         }
         let Some(text) = literal else {
@@ -917,6 +914,20 @@ impl Binder<'_> {
             None => text,
         };
         Ok(Expr::Literal(parse_literal(&text, DataType::Interval)?))
+    }
+}
+
+/// A text of `INTERVAL … first TO last` as one that says by itself which numbers are which.
+fn from_field_to_field(text: &str, first: &str, last: &str) -> String {
+    let (sign, digits) = text.strip_prefix('-').map_or(("", text), |digits| ("-", digits));
+    match (first, last) {
+        ("MINUTE", "SECOND") => format!("{sign}00:{digits}"),
+        ("DAY", _) => match digits.trim().split_once(' ') {
+            Some((days, hours)) if last == "HOUR" => format!("{sign}{days} days {sign}{hours} hours"),
+            Some((days, clock)) => format!("{sign}{days} days {sign}{clock}"),
+            None => text.to_owned(),
+        },
+        _ => text.to_owned(),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Operators that the parser reads in one dialect alone, or binds otherwise than PostgreSQL: its precedence, from
 //! the tightest: `^` and `**`, `* / // %`, `+ -`, any other operator, `BETWEEN IN LIKE`, comparisons.
 
-use sqlparser::ast::{self, BinaryOperator, Expr, UnaryOperator};
+use sqlparser::ast::{BinaryOperator, Expr, TrimWhereField, UnaryOperator};
 use sqlparser::dialect::{Dialect, Precedence};
 use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
@@ -49,6 +49,7 @@ pub(super) fn precedence(dialect: &dyn Dialect, parser: &Parser<'_>) -> Option<u
 /// A sign before an operand.
 pub(super) fn prefix(dialect: &dyn Dialect, parser: &mut Parser<'_>) -> Option<Parsed> {
     let (op, binds) = match &parser.peek_token_ref().token {
+        token if is_keyword(token, Keyword::TRIM) => return trim(parser),
         Token::Minus => (UnaryOperator::Minus, POWER),
         Token::AtSign => (UnaryOperator::PGAbs, dialect.prec_value(Precedence::PgOther)),
         Token::PGSquareRoot => (UnaryOperator::PGSquareRoot, dialect.prec_value(Precedence::PgOther)),
@@ -61,6 +62,29 @@ pub(super) fn prefix(dialect: &dyn Dialect, parser: &mut Parser<'_>) -> Option<P
     };
     parser.next_token();
     Some(parser.parse_subexpr(binds).map(|operand| Expr::UnaryOp { op, expr: Box::new(operand) }))
+}
+
+/// `TRIM ([LEADING] FROM text)`, which names no characters; the parser reads all other forms.
+fn trim(parser: &mut Parser<'_>) -> Option<Parsed> {
+    let place = match &parser.peek_nth_token_ref(2).token {
+        token if is_keyword(token, Keyword::BOTH) => Some(TrimWhereField::Both),
+        token if is_keyword(token, Keyword::LEADING) => Some(TrimWhereField::Leading),
+        token if is_keyword(token, Keyword::TRAILING) => Some(TrimWhereField::Trailing),
+        _ => None,
+    };
+    let from = 2 + usize::from(place.is_some());
+    if parser.peek_nth_token_ref(1).token != Token::LParen
+        || !is_keyword(&parser.peek_nth_token_ref(from).token, Keyword::FROM)
+    {
+        return None;
+    }
+    (0..=from).for_each(|_| _ = parser.next_token());
+    let mut rest = || -> Parsed {
+        let expr = Box::new(parser.parse_expr()?);
+        parser.expect_token(&Token::RParen)?;
+        Ok(Expr::Trim { expr, trim_where: place, trim_what: None, trim_characters: None })
+    };
+    Some(rest())
 }
 
 /// An operator behind an operand; the parser reads what this does not.
@@ -139,7 +163,7 @@ fn symmetric(parser: &mut Parser<'_>, left: &Expr, precedence: u8, negated: bool
             _ => between(&a, &b),
         };
         if negated {
-            Expr::UnaryOp { op: ast::UnaryOperator::Not, expr: Box::new(Expr::Nested(Box::new(within))) }
+            Expr::UnaryOp { op: UnaryOperator::Not, expr: Box::new(Expr::Nested(Box::new(within))) }
         } else {
             within
         }

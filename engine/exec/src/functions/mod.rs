@@ -16,6 +16,7 @@ mod number_template;
 mod numeric;
 mod pattern;
 mod quoting;
+mod random;
 mod regular;
 mod similarity;
 mod strftime;
@@ -384,6 +385,7 @@ static REGISTRY: LazyLock<Registry> = LazyLock::new(|| {
         (Category::Number, number_template::functions()),
         (Category::Pattern, pattern::functions()),
         (Category::Text, quoting::functions()),
+        (Category::Number, random::functions()),
         (Category::Text, similarity::functions()),
         (Category::Time, strftime::functions()),
         (Category::Text, unicode::functions()),

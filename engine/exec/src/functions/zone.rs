@@ -5,7 +5,7 @@ use super::datetime::{Moment, assemble, moments, named_field, truncated};
 use super::{Function, Parameter, Returns};
 use chrono::{DateTime, MappedLocalTime, NaiveDateTime, Offset, TimeDelta, TimeZone};
 use chrono_tz::Tz;
-use columnar::{DataType, Error, Result, TimeUnit, Vector};
+use columnar::{DataType, Error, Result, TimeUnit};
 
 const TEXT: Parameter = Parameter::Exact(DataType::Varchar);
 const SPAN: Parameter = Parameter::Exact(DataType::Interval);
