@@ -82,7 +82,12 @@ const OWN: [Own; 26] = [
     },
     Own {
         name: "now",
-        aliases: &["current_timestamp", "get_current_timestamp", "statement_timestamp", "transaction_timestamp"],
+        aliases: &[
+            "current_timestamp",
+            "get_current_timestamp",
+            "statement_timestamp",
+            "transaction_timestamp",
+        ],
         category: Category::Time,
         signatures: &["now()", "current_timestamp", "current_timestamp(digits)"],
         description: "The moment of the statement, the same wherever it is asked for.",
@@ -160,13 +165,28 @@ const OWN: [Own; 26] = [
         description: "Who asks.",
         example: "current_user IS NOT NULL → true",
     },
-    aggregate("count", &["count(*)", "count(any)"], "The number of rows, or of values that are not null.", "count(a) → 3"),
+    aggregate(
+        "count",
+        &["count(*)", "count(any)"],
+        "The number of rows, or of values that are not null.",
+        "count(a) → 3",
+    ),
     aggregate("sum", &["sum(number)"], "The sum.", "sum(a) → 5"),
     aggregate("avg", &["avg(number)"], "The mean, also called mean.", "avg(a) → 1.6666666666666667"),
     aggregate("min", &["min(any)"], "The least value.", "min(a) → 1"),
     aggregate("max", &["max(any)"], "The greatest value.", "max(a) → 2"),
-    aggregate("any_value", &["any_value(any)"], "One of the values that are not null.", "any_value(a) IS NOT NULL → true"),
-    aggregate("bool_and", &["bool_and(BOOLEAN)"], "Whether all are true, also called every.", "bool_and(a < 2) → false"),
+    aggregate(
+        "any_value",
+        &["any_value(any)"],
+        "One of the values that are not null.",
+        "any_value(a) IS NOT NULL → true",
+    ),
+    aggregate(
+        "bool_and",
+        &["bool_and(BOOLEAN)"],
+        "Whether all are true, also called every.",
+        "bool_and(a < 2) → false",
+    ),
     aggregate("bool_or", &["bool_or(BOOLEAN)"], "Whether one is true.", "bool_or(a < 2) → true"),
 ];
 
@@ -252,7 +272,8 @@ mod tests {
     #[test]
     fn no_name_is_listed_twice() {
         let all = functions();
-        let mut names: Vec<&str> = all.iter().flat_map(|f| f.aliases.iter().copied().chain([f.name])).collect();
+        let mut names: Vec<&str> =
+            all.iter().flat_map(|f| f.aliases.iter().copied().chain([f.name])).collect();
         names.sort_unstable();
         let twice = names.windows(2).find(|pair| pair[0] == pair[1]);
         assert_eq!(twice, None);

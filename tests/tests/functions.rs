@@ -38,7 +38,10 @@ async fn every_example_gives_what_it_says() {
             Err(failure) => failure.0,
         };
         if function.result.is_empty() || found != function.result {
-            wrong.push(format!("{}: {} gives {found}, not {}", function.name, function.example, function.result));
+            wrong.push(format!(
+                "{}: {} gives {found}, not {}",
+                function.name, function.example, function.result
+            ));
         }
     }
     server.stop().await.unwrap();

@@ -11,8 +11,15 @@ pub(super) fn table() -> VirtualTable {
         for signature in &function.signatures {
             let aliases = function.aliases.join(", ");
             let category = function.category.to_string();
-            let values =
-                [function.name, &category, signature, &aliases, function.description, function.example, function.result];
+            let values = [
+                function.name,
+                &category,
+                signature,
+                &aliases,
+                function.description,
+                function.example,
+                function.result,
+            ];
             rows.push(values.into_iter().map(Value::varchar).collect());
         }
     }

@@ -38,7 +38,9 @@ impl Binder<'_> {
             }
             ("typeof", [value]) => return text(&type_name(value)),
             ("pg_typeof", [value]) => return text(postgresql_name(value)),
-            ("add", [left, right]) => self.arithmetic(ArithmeticOp::Add, left.clone(), right.clone(), span)?,
+            ("add", [left, right]) => {
+                self.arithmetic(ArithmeticOp::Add, left.clone(), right.clone(), span)?
+            }
             ("subtract", [left, right]) => {
                 self.arithmetic(ArithmeticOp::Subtract, left.clone(), right.clone(), span)?
             }
@@ -88,7 +90,11 @@ impl Binder<'_> {
         let (Some(otherwise), Some(then)) = (values.pop(), values.pop()) else {
             return Err(Error::internal("IF without values"));
         };
-        Ok(fold(Expr::Case { branches: vec![(condition, then)], otherwise: Some(Box::new(otherwise)), data_type }))
+        Ok(fold(Expr::Case {
+            branches: vec![(condition, then)],
+            otherwise: Some(Box::new(otherwise)),
+            data_type,
+        }))
     }
 
     /// The moment of the statement, the same wherever it is asked for, with so many digits of the second.
@@ -109,8 +115,9 @@ impl Binder<'_> {
     pub(super) fn overlaps(&mut self, left: Vec<Bound>, right: Vec<Bound>, span: Span) -> Result<Expr> {
         let mut ends = Vec::with_capacity(4);
         for stretch in [left, right] {
-            let [start, end] = <[Bound; 2]>::try_from(stretch)
-                .map_err(|_| Error::value("OVERLAPS takes two moments, or a moment and an interval, on each side").at(span))?;
+            let [start, end] = <[Bound; 2]>::try_from(stretch).map_err(|_| {
+                Error::value("OVERLAPS takes two moments, or a moment and an interval, on each side").at(span)
+            })?;
             if let Some(wrong) = [&start, &end].into_iter().find(|bound| !is_moment(bound)) {
                 let message = format!("OVERLAPS takes moments, not {}", wrong.data_type());
                 return Err(Error::value(message).at(wrong.span));

@@ -890,7 +890,8 @@ impl Binder<'_> {
         let span = interval.value.span();
         if let Some(last) = &interval.last_field {
             let first = interval.leading_field.as_ref().map(ToString::to_string).unwrap_or_default();
-            let text = literal.ok_or_else(|| Error::unsupported("an INTERVAL of an expression from field to field"))?;
+            let text = literal
+                .ok_or_else(|| Error::unsupported("an INTERVAL of an expression from field to field"))?;
             let text = from_field_to_field(&text, &first, &last.to_string());
             return Ok(Expr::Literal(parse_literal(&text, DataType::Interval)?));
         }
@@ -899,7 +900,9 @@ impl Binder<'_> {
             let maker = field.as_deref().and_then(|field| match field.trim_end_matches('s') {
                 "century" | "centurie" => Some("to_centuries"),
                 "millennium" | "millenium" => Some("to_millennia"),
-                unit => INTERVAL_MAKERS.iter().find(|maker| maker[3..].trim_end_matches('s') == unit).copied(),
+                unit => {
+                    INTERVAL_MAKERS.iter().find(|maker| maker[3..].trim_end_matches('s') == unit).copied()
+                }
             });
             let Some(maker) = maker else {
                 return Err(Error::unsupported("an INTERVAL of an expression without its unit")

@@ -10,6 +10,12 @@ use sqlparser::tokenizer::Token;
 /// Of `^` and of a minus before an operand, which binds even tighter: `-2 ^ 2` is 4.
 const POWER: u8 = 45;
 
+/// The longest operand, as text, that is copied: the parser lends what stands left of an operator, and copies of copies
+/// would grow beyond all bounds.
+const MOST_COPIED: usize = 100_000;
+/// As [`MOST_COPIED`], where a copy is made twice.
+const MOST_DOUBLED: usize = 10_000;
+
 type Parsed = Result<Expr, ParserError>;
 
 /// Whether the tokens at these places, counted from the next, are the same sign twice without a blank between.
@@ -111,9 +117,10 @@ pub(super) fn infix(parser: &mut Parser<'_>, left: &Expr, precedence: u8) -> Opt
                 token if is_keyword(token, Keyword::GLOB) => {
                     parser.next_token();
                     parser.next_token();
-                    Some(parser.parse_subexpr(precedence).map(|right| Expr::UnaryOp {
-                        op: UnaryOperator::Not,
-                        expr: Box::new(Expr::Nested(Box::new(binary(left, BinaryOperator::Glob, right)))),
+                    Some(parser.parse_subexpr(precedence).and_then(|right| {
+                        let test =
+                            Box::new(Expr::Nested(Box::new(binary(left, BinaryOperator::Glob, right)?)));
+                        Ok(Expr::UnaryOp { op: UnaryOperator::Not, expr: test })
                     }))
                 }
                 _ => None,
@@ -122,11 +129,19 @@ pub(super) fn infix(parser: &mut Parser<'_>, left: &Expr, precedence: u8) -> Opt
         _ => return None,
     };
     parser.next_token();
-    Some(parser.parse_subexpr(precedence).map(|right| binary(left, op, right)))
+    Some(parser.parse_subexpr(precedence).and_then(|right| binary(left, op, right)))
 }
 
-fn binary(left: &Expr, op: BinaryOperator, right: Expr) -> Expr {
-    Expr::BinaryOp { left: Box::new(left.clone()), op, right: Box::new(right) }
+fn binary(left: &Expr, op: BinaryOperator, right: Expr) -> Parsed {
+    check_length(left, MOST_COPIED, &op)?;
+    Ok(Expr::BinaryOp { left: Box::new(left.clone()), op, right: Box::new(right) })
+}
+
+fn check_length(operand: &Expr, most: usize, of: &dyn std::fmt::Display) -> Result<(), ParserError> {
+    if operand.to_string().len() <= most {
+        return Ok(());
+    }
+    Err(ParserError::ParserError(format!("an operand of {of} has more than {most} characters")))
 }
 
 /// `[NOT] BETWEEN SYMMETRIC a AND b` is within bounds one way round or the other; `ASYMMETRIC` says nothing.
@@ -144,7 +159,10 @@ fn symmetric(parser: &mut Parser<'_>, left: &Expr, precedence: u8, negated: bool
         parser.expect_keyword_is(Keyword::AND)?;
         Ok((low, parser.parse_subexpr(precedence)?))
     };
-    Some(bounds().map(|(a, b)| {
+    Some(bounds().and_then(|(a, b)| {
+        [left, &a, &b]
+            .into_iter()
+            .try_for_each(|operand| check_length(operand, MOST_DOUBLED, &"BETWEEN SYMMETRIC"))?;
         let between = |low: &Expr, high: &Expr| Expr::Between {
             expr: Box::new(left.clone()),
             negated: false,
@@ -162,10 +180,9 @@ fn symmetric(parser: &mut Parser<'_>, left: &Expr, precedence: u8, negated: bool
             }
             _ => between(&a, &b),
         };
-        if negated {
-            Expr::UnaryOp { op: UnaryOperator::Not, expr: Box::new(Expr::Nested(Box::new(within))) }
-        } else {
-            within
-        }
+        Ok(match negated {
+            true => Expr::UnaryOp { op: UnaryOperator::Not, expr: Box::new(Expr::Nested(Box::new(within))) },
+            false => within,
+        })
     }))
 }

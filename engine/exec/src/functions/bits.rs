@@ -9,13 +9,21 @@ const SHIFT: [Parameter; 2] = [Parameter::Integer, Parameter::Exact(DataType::In
 
 pub(super) fn functions() -> Vec<Function> {
     vec![
-        Function::new("&", "The bits that both integers have.", "91 & 15 → 11")
-            .with(&PAIR, Returns::First, |args, data_type| combine(args, data_type, |a, b| a & b)),
-        Function::new("|", "The bits that either integer has.", "32 | 3 → 35")
-            .with(&PAIR, Returns::First, |args, data_type| combine(args, data_type, |a, b| a | b)),
-        Function::new("#", "The bits in which two integers differ.", "17 # 5 → 20")
-            .aliases(&["xor"])
-            .with(&PAIR, Returns::First, |args, data_type| combine(args, data_type, |a, b| a ^ b)),
+        Function::new("&", "The bits that both integers have.", "91 & 15 → 11").with(
+            &PAIR,
+            Returns::First,
+            |args, data_type| combine(args, data_type, |a, b| a & b),
+        ),
+        Function::new("|", "The bits that either integer has.", "32 | 3 → 35").with(
+            &PAIR,
+            Returns::First,
+            |args, data_type| combine(args, data_type, |a, b| a | b),
+        ),
+        Function::new("#", "The bits in which two integers differ.", "17 # 5 → 20").aliases(&["xor"]).with(
+            &PAIR,
+            Returns::First,
+            |args, data_type| combine(args, data_type, |a, b| a ^ b),
+        ),
         Function::new("~", "An integer with all bits turned round.", "~1 → -2").with(
             &[Parameter::Integer],
             Returns::First,

@@ -2,7 +2,8 @@
 
 use super::arguments::{Arguments, in_range, out_of_range};
 use super::datetime::{
-    DAY_MICROS, Field, Moment, assemble, days_in_month, moments, named_field, nanos_since_epoch, plus_times, valid_date,
+    DAY_MICROS, Field, Moment, assemble, days_in_month, moments, named_field, nanos_since_epoch, plus_times,
+    valid_date,
 };
 use super::zone::{INSTANT_TYPE, micros_of, zone};
 use super::{Function, Parameter, Returns, Run};
@@ -342,10 +343,14 @@ fn bucket(args: &Arguments, data_type: DataType) -> Result<Vector> {
         let moved = i128::from(offset.days) * i128::from(DAY_MICROS) + i128::from(offset.micros);
         let value = i128::from(values[row]) - moved;
         let origin = origins.as_ref().map(|origins| i128::from(origins[row]));
-        let start = match (width.months, i128::from(width.days) * i128::from(DAY_MICROS) + i128::from(width.micros)) {
+        let start = match (
+            width.months,
+            i128::from(width.days) * i128::from(DAY_MICROS) + i128::from(width.micros),
+        ) {
             (months @ 1.., 0) => month_bucket(value, months.into(), origin),
             (0, micros @ 1..) => {
-                let origin = origin.unwrap_or(i128::from(days_from_civil(2000, 1, 3)) * i128::from(DAY_MICROS));
+                let origin =
+                    origin.unwrap_or(i128::from(days_from_civil(2000, 1, 3)) * i128::from(DAY_MICROS));
                 (value - origin).div_euclid(micros) * micros + origin
             }
             _ => return Err(out_of_range("the width of a bucket")),
@@ -364,7 +369,8 @@ fn month_bucket(value: i128, width: i64, origin: Option<i128>) -> i128 {
     };
     let first = origin.map_or(2000 * 12, month_of);
     let start = (month_of(value) - first).div_euclid(width) * width + first;
-    i128::from(days_from_civil(start.div_euclid(12), start.rem_euclid(12) as u32 + 1, 1)) * i128::from(DAY_MICROS)
+    i128::from(days_from_civil(start.div_euclid(12), start.rem_euclid(12) as u32 + 1, 1))
+        * i128::from(DAY_MICROS)
 }
 
 fn overlaps(args: &Arguments, _: DataType) -> Result<Vector> {
@@ -431,10 +437,16 @@ fn epochs() -> Vec<Function> {
             "make_timestamp_ns(86400000000001) → 1970-01-02 00:00:00.000000001", stamp(TimeUnit::Nanosecond);
     }
     // DuckDB's `epoch_ms` goes both ways.
-    functions.push(Function::new("epoch_ms", "", "").with_fallible(&[BIG], RETURNS_STAMP, |args, data_type| {
-        let counts = args.longs(0);
-        args.map_integers(data_type, |row| in_range(i128::from(counts[row]) * 1_000, data_type, "epoch_ms"))
-    }));
+    functions.push(Function::new("epoch_ms", "", "").with_fallible(
+        &[BIG],
+        RETURNS_STAMP,
+        |args, data_type| {
+            let counts = args.longs(0);
+            args.map_integers(data_type, |row| {
+                in_range(i128::from(counts[row]) * 1_000, data_type, "epoch_ms")
+            })
+        },
+    ));
     functions
 }
 
@@ -470,7 +482,9 @@ fn makers() -> Vec<Function> {
         "to_microseconds", "microseconds", "to_microseconds(5) → 00:00:00.000005", Interval { micros: 1, ..NONE };
     }
     let seconds: [(&'static str, &'static str, &'static str, Run); 2] = [
-        ("to_seconds", "An interval of so many seconds.", "to_seconds(5.5) → 00:00:05.5", |args, _| clock_spans(args, 1e6)),
+        ("to_seconds", "An interval of so many seconds.", "to_seconds(5.5) → 00:00:05.5", |args, _| {
+            clock_spans(args, 1e6)
+        }),
         (
             "to_milliseconds",
             "An interval of so many milliseconds.",

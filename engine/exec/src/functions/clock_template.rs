@@ -28,7 +28,11 @@ pub(super) fn functions() -> Vec<Function> {
             "to_date('05 Dec 2000', 'DD Mon YYYY') → 2000-12-05",
         )
         .with_fallible(&[TEXT, TEXT], Returns::Type(DataType::Date), from_char),
-        Function::new("to_timestamp", "", "").with_fallible(&[TEXT, TEXT], Returns::Type(INSTANT_TYPE), from_char),
+        Function::new("to_timestamp", "", "").with_fallible(
+            &[TEXT, TEXT],
+            Returns::Type(INSTANT_TYPE),
+            from_char,
+        ),
     ]
 }
 
@@ -179,7 +183,8 @@ fn parse(template: &str) -> Result<Vec<Part>> {
             rest = &rest[used..];
             continue;
         }
-        let starts = |name: &str| rest.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name));
+        let starts =
+            |name: &str| rest.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name));
         let (mut bare, mut after) = (false, rest);
         for prefix in ["FM", "FX", "TM"] {
             if starts(prefix) {
@@ -189,7 +194,8 @@ fn parse(template: &str) -> Result<Vec<Part>> {
             }
         }
         let exact = PATTERNS.iter().find(|(name, _)| after.starts_with(name));
-        let starts = |name: &str| after.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name));
+        let starts =
+            |name: &str| after.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name));
         let loose = || PATTERNS.iter().chain(&zones).find(|(name, _)| starts(name));
         let longest = match (exact, loose()) {
             (Some(exact), Some(loose)) if exact.0.len() >= loose.0.len() => Some(exact),
@@ -354,7 +360,9 @@ fn written(shown: &Shown, pattern: Pattern, lower: bool, bare: bool) -> Result<S
         Pattern::Day => number(shown.day, 2),
         Pattern::DayOfWeek => of_day((week_day + 1).to_string())?,
         Pattern::IsoDayOfWeek => of_day(part(moment, Field::IsoDayOfWeek).to_string())?,
-        Pattern::WeekOfYear => number((if shown.is_interval { shown.day } else { day_of_year } - 1) / 7 + 1, 2),
+        Pattern::WeekOfYear => {
+            number((if shown.is_interval { shown.day } else { day_of_year } - 1) / 7 + 1, 2)
+        }
         Pattern::WeekOfMonth => ((shown.day - 1) / 7 + 1).to_string(),
         Pattern::IsoWeek => of_day(number(part(moment, Field::Week), 2))?,
         Pattern::Century if shown.is_interval => number(year / 100, 2),
@@ -362,7 +370,8 @@ fn written(shown: &Shown, pattern: Pattern, lower: bool, bare: bool) -> Result<S
         Pattern::Julian => of_day((moment.days + 2_440_588).to_string())?,
         Pattern::Quarter => of_day(((shown.month - 1) / 3 + 1).to_string())?,
         Pattern::RomanMonth => {
-            let text = roman_numeral(shown.month.rem_euclid(12) as u32 + if shown.month == 12 { 12 } else { 0 });
+            let text =
+                roman_numeral(shown.month.rem_euclid(12) as u32 + if shown.month == 12 { 12 } else { 0 });
             let text = cased(&text);
             if bare { text } else { format!("{text:4}") }
         }
@@ -399,7 +408,10 @@ fn from_char(args: &Arguments, data_type: DataType) -> Result<Vector> {
         let parts = templates.get(template, parse)?;
         let moment = read(parts, text).ok_or_else(|| Error::InvalidText {
             text: text.to_owned(),
-            data_type: format!("{} as {template}", if data_type == DataType::Date { "date" } else { "timestamp" }),
+            data_type: format!(
+                "{} as {template}",
+                if data_type == DataType::Date { "date" } else { "timestamp" }
+            ),
         })?;
         assemble(moment, data_type)
     })
@@ -417,13 +429,19 @@ fn read(parts: &[Part], text: &str) -> Option<Moment> {
             // Separators stand for each other, and blanks for any number of them.
             Part::Text(text) if text.chars().all(is_separator) => {
                 let trimmed = rest.trim_start();
-                let one = trimmed.chars().next().filter(|&c| is_separator(c) && !matches!(c, '+' | '-') || text.contains(c));
+                let one = trimmed
+                    .chars()
+                    .next()
+                    .filter(|&c| is_separator(c) && !matches!(c, '+' | '-') || text.contains(c));
                 rest = match one {
                     Some(c) if !text.chars().all(char::is_whitespace) => trimmed[c.len_utf8()..].trim_start(),
                     _ => rest.trim_start_matches(|c: char| is_separator(c) && c != '+' && c != '-'),
                 };
             }
-            Part::Text(text) => rest = rest.get(rest.chars().take(text.chars().count()).map(char::len_utf8).sum::<usize>()..)?,
+            Part::Text(text) => {
+                rest =
+                    rest.get(rest.chars().take(text.chars().count()).map(char::len_utf8).sum::<usize>()..)?
+            }
             Part::Pattern { pattern, bare, ordinal, .. } => {
                 let beside = !bare && matches!(parts.get(place + 1), Some(Part::Pattern { .. }));
                 rest = read_one(&mut told, *pattern, rest.trim_start(), beside)?;
@@ -498,7 +516,8 @@ fn read_one<'a>(told: &mut Told, pattern: Pattern, text: &'a str, beside: bool) 
         Pattern::WeekOfYear | Pattern::Century => Some(exactly(2)?.1),
         Pattern::Julian => set!(told.julian, number(7)),
         Pattern::RomanMonth => {
-            let signs = text.chars().take_while(|c| matches!(c.to_ascii_uppercase(), 'I' | 'V' | 'X')).count();
+            let signs =
+                text.chars().take_while(|c| matches!(c.to_ascii_uppercase(), 'I' | 'V' | 'X')).count();
             let month = (1..=12).find(|&month| roman_numeral(month).eq_ignore_ascii_case(&text[..signs]))?;
             told.month = Some(month.into());
             Some(&text[signs..])
@@ -546,7 +565,8 @@ impl Told {
                 let fourth = valid(year, 1, 4)?;
                 let monday = fourth - (fourth + 3).rem_euclid(7);
                 let day = day.unwrap_or(1);
-                ((1..=53).contains(&week) && (1..=7).contains(&day)).then_some(monday + (week - 1) * 7 + day - 1)?
+                ((1..=53).contains(&week) && (1..=7).contains(&day))
+                    .then_some(monday + (week - 1) * 7 + day - 1)?
             }
             (None, _, Some(day)) => {
                 let first = valid(year?, 1, 1)?;

@@ -117,7 +117,12 @@ const FIELDS: [(Field, &str, &[&str], &str); 25] = [
     (Field::Julian, "julian", &[], "Julian days, the time of day as a fraction."),
     (Field::Zone, "timezone", &[], "How many seconds the time zone is ahead of UTC; times are in UTC."),
     (Field::ZoneHour, "timezone_hour", &[], "The hours that the time zone is ahead of UTC."),
-    (Field::ZoneMinute, "timezone_minute", &[], "The minutes beside the hours that the time zone is ahead of UTC."),
+    (
+        Field::ZoneMinute,
+        "timezone_minute",
+        &[],
+        "The minutes beside the hours that the time zone is ahead of UTC.",
+    ),
 ];
 
 pub(super) fn field(name: &str) -> Option<Field> {
@@ -157,21 +162,27 @@ pub(super) fn functions() -> Vec<Function> {
         .aliases(&["datetrunc"])
         .with_fallible(&[TEXT, DATE], RETURNS_STAMP, date_trunc)
         .with_fallible(&[TEXT, STAMP], Returns::Of(|types| types[1]), date_trunc),
-        Function::new("make_date", "The date of a year, month and day.", "make_date(1995, 3, 15) → 1995-03-15")
-            .with_fallible(&[BIG, BIG, BIG], Returns::Type(DataType::Date), |args, data_type| {
-                let (years, months, days) = (args.longs(0), args.longs(1), args.longs(2));
-                args.map_integers(data_type, |row| {
-                    valid_date(years[row], months[row], days[row]).ok_or_else(|| out_of_range("make_date"))
-                })
-            }),
+        Function::new(
+            "make_date",
+            "The date of a year, month and day.",
+            "make_date(1995, 3, 15) → 1995-03-15",
+        )
+        .with_fallible(&[BIG, BIG, BIG], Returns::Type(DataType::Date), |args, data_type| {
+            let (years, months, days) = (args.longs(0), args.longs(1), args.longs(2));
+            args.map_integers(data_type, |row| {
+                valid_date(years[row], months[row], days[row]).ok_or_else(|| out_of_range("make_date"))
+            })
+        }),
         Function::new("last_day", "The last day of the month.", "last_day(DATE '1996-02-10') → 1996-02-29")
             .with(&[DATE], Returns::Type(DataType::Date), last_day)
             .with(&[STAMP], Returns::Type(DataType::Date), last_day),
-        Function::new("dayname", "The English name of the day of the week.", "dayname(DATE '1995-03-15') → Wednesday")
-            .with(&[DATE], Returns::Type(DataType::Varchar), |args, _| name_of(args, Field::DayOfWeek, &DAYS))
-            .with(&[STAMP], Returns::Type(DataType::Varchar), |args, _| {
-                name_of(args, Field::DayOfWeek, &DAYS)
-            }),
+        Function::new(
+            "dayname",
+            "The English name of the day of the week.",
+            "dayname(DATE '1995-03-15') → Wednesday",
+        )
+        .with(&[DATE], Returns::Type(DataType::Varchar), |args, _| name_of(args, Field::DayOfWeek, &DAYS))
+        .with(&[STAMP], Returns::Type(DataType::Varchar), |args, _| name_of(args, Field::DayOfWeek, &DAYS)),
         Function::new("monthname", "The English name of the month.", "monthname(DATE '1995-03-15') → March")
             .with(&[DATE], Returns::Type(DataType::Varchar), |args, _| name_of(args, Field::Month, &MONTHS))
             .with(&[STAMP], Returns::Type(DataType::Varchar), |args, _| name_of(args, Field::Month, &MONTHS)),
@@ -197,7 +208,8 @@ pub(super) fn functions() -> Vec<Function> {
     functions
 }
 
-pub(super) const DAYS: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
+pub(super) const DAYS: [&str; 7] =
+    ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
 pub(super) const MONTHS: [&str; 13] = [
     "",
     "January",
@@ -510,8 +522,7 @@ fn part_of_interval(span: Interval, field: Field) -> Result<i64> {
 
 /// PostgreSQL counts a year as 365.25 days here, and a month as 30.
 fn epoch_of_interval(span: Interval) -> f64 {
-    let days =
-        f64::from(span.months / 12) * 365.25 + f64::from(span.months % 12 * 30) + f64::from(span.days);
+    let days = f64::from(span.months / 12) * 365.25 + f64::from(span.months % 12 * 30) + f64::from(span.days);
     days * 86_400.0 + span.micros as f64 / 1e6
 }
 

@@ -184,13 +184,14 @@ fn in_hexadecimal(args: &Arguments, upper: bool) -> Result<Vector> {
 }
 
 fn hexadecimal(bytes: &[u8], upper: bool, out: &mut Vec<u8>) -> Result<()> {
-    bytes.iter().try_for_each(|byte| {
-        append(out, &if upper { format!("{byte:02X}") } else { format!("{byte:02x}") })
-    })
+    bytes
+        .iter()
+        .try_for_each(|byte| append(out, &if upper { format!("{byte:02X}") } else { format!("{byte:02x}") }))
 }
 
 fn from_hexadecimal(text: &str, out: &mut Vec<u8>) -> Result<()> {
-    let invalid = || Error::InvalidText { text: text.to_owned(), data_type: "row of digits in base 16".into() };
+    let invalid =
+        || Error::InvalidText { text: text.to_owned(), data_type: "row of digits in base 16".into() };
     let mut digits = Vec::with_capacity(text.len());
     for letter in text.chars().filter(|letter| !letter.is_ascii_whitespace()) {
         digits.push(letter.to_digit(16).ok_or_else(invalid)? as u8);

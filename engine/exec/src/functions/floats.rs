@@ -70,25 +70,39 @@ pub(super) fn functions() -> Vec<Function> {
             let values = args.floats(0);
             args.map_booleans(|row| values[row].is_infinite())
         }),
-        ("isfinite", "Whether a double is a number and not infinite.", "isfinite(5.5) → true", |args, _| {
-            let values = args.floats(0);
-            args.map_booleans(|row| values[row].is_finite())
-        }),
-        ("signbit", "Whether a double has a minus sign, which zero may have.", "signbit(-1.5) → true", |args, _| {
-            let values = args.floats(0);
-            args.map_booleans(|row| values[row].is_sign_negative())
-        }),
+        (
+            "isfinite",
+            "Whether a double is a number and not infinite.",
+            "isfinite(5.5) → true",
+            |args, _| {
+                let values = args.floats(0);
+                args.map_booleans(|row| values[row].is_finite())
+            },
+        ),
+        (
+            "signbit",
+            "Whether a double has a minus sign, which zero may have.",
+            "signbit(-1.5) → true",
+            |args, _| {
+                let values = args.floats(0);
+                args.map_booleans(|row| values[row].is_sign_negative())
+            },
+        ),
     ];
     for (name, description, example, run) in tests {
         let function = Function::new(name, description, example);
         functions.push(function.with(&[DOUBLE], Returns::Type(DataType::Boolean), run));
     }
     functions.extend([
-        Function::new("nextafter", "The next double towards another.", "nextafter(1, 2) → 1.0000000000000002")
-            .with(&[DOUBLE, DOUBLE], RETURNS_DOUBLE, |args, data_type| {
-                let (from, to) = (args.floats(0), args.floats(1));
-                args.map_floats(data_type, |row| Ok(libm::nextafter(from[row], to[row])))
-            }),
+        Function::new(
+            "nextafter",
+            "The next double towards another.",
+            "nextafter(1, 2) → 1.0000000000000002",
+        )
+        .with(&[DOUBLE, DOUBLE], RETURNS_DOUBLE, |args, data_type| {
+            let (from, to) = (args.floats(0), args.floats(1));
+            args.map_floats(data_type, |row| Ok(libm::nextafter(from[row], to[row])))
+        }),
         Function::new("fdiv", "The floor of a quotient of doubles.", "fdiv(-7, 2) → -4").with_fallible(
             &[DOUBLE, DOUBLE],
             RETURNS_DOUBLE,
@@ -99,15 +113,14 @@ pub(super) fn functions() -> Vec<Function> {
             RETURNS_DOUBLE,
             |args, data_type| divided(args, data_type, |a, b| a - b * (a / b).floor()),
         ),
-        Function::new(
-            "atan2d",
-            "The angle of a point in degrees, from y and x.",
-            "atan2d(1, 1) → 45",
-        )
-        .with(&[DOUBLE, DOUBLE], RETURNS_DOUBLE, |args, data_type| {
-            let (y, x) = (args.floats(0), args.floats(1));
-            args.map_floats(data_type, |row| Ok(exact_degrees(y[row].atan2(x[row]))))
-        }),
+        Function::new("atan2d", "The angle of a point in degrees, from y and x.", "atan2d(1, 1) → 45").with(
+            &[DOUBLE, DOUBLE],
+            RETURNS_DOUBLE,
+            |args, data_type| {
+                let (y, x) = (args.floats(0), args.floats(1));
+                args.map_floats(data_type, |row| Ok(exact_degrees(y[row].atan2(x[row]))))
+            },
+        ),
         Function::new(
             "round_even",
             "A number rounded to digits after the point, half to even.",

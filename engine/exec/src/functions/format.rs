@@ -85,7 +85,16 @@ enum Align {
 
 impl Place {
     fn new(argument: usize, kind: Kind) -> Place {
-        Place { argument, kind, fill: ' ', align: Align::Right, sign: None, thousands: None, width: 0, precision: None }
+        Place {
+            argument,
+            kind,
+            fill: ' ',
+            align: Align::Right,
+            sign: None,
+            thousands: None,
+            width: 0,
+            precision: None,
+        }
     }
 }
 
@@ -183,7 +192,11 @@ fn brace_template(template: &str) -> Result<Vec<Part>> {
         rest = &rest[end + 1..];
         let argument = match head.is_empty() {
             true => next,
-            false => head.parse().ok().filter(|&argument| argument < MOST_WIDTH).ok_or_else(|| invalid(template))?,
+            false => head
+                .parse()
+                .ok()
+                .filter(|&argument| argument < MOST_WIDTH)
+                .ok_or_else(|| invalid(template))?,
         };
         next = argument + 1;
         parts.push(Part::Place(brace_place(argument, spec, template)?));
@@ -269,7 +282,8 @@ fn printf_template(template: &str) -> Result<Vec<Part>> {
         }
         let mut place = Place::new(next, Kind::Text);
         next += 1;
-        while let Some(flag) = rest.chars().next().filter(|c| matches!(c, '-' | '+' | ' ' | '0' | '\'' | ',')) {
+        while let Some(flag) = rest.chars().next().filter(|c| matches!(c, '-' | '+' | ' ' | '0' | '\'' | ','))
+        {
             match flag {
                 '-' => place.align = Align::Left,
                 '0' if place.align != Align::Left => (place.fill, place.align) = ('0', Align::Number),

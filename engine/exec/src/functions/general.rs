@@ -4,8 +4,8 @@ use super::{Function, Parameter, Returns};
 use crate::ArithmeticOp;
 use crate::expression::node::Node;
 use crate::expression::{arithmetic, attempt, extreme};
-use columnar::{DataType, Error, Value, Vector};
 use columnar::types::DECIMAL_MAX_PRECISION;
+use columnar::{DataType, Error, Value, Vector};
 
 pub(super) fn functions() -> Vec<Function> {
     vec![
@@ -31,9 +31,12 @@ pub(super) fn later_functions() -> Vec<Function> {
             .sees_nulls()
     };
     vec![
-        count("num_nulls", "How many arguments are null.", "num_nulls(1, NULL, 'a') → 1", |args, data_type| {
-            args.map_integers(data_type, |row| Ok(args.nulls(row) as i128))
-        }),
+        count(
+            "num_nulls",
+            "How many arguments are null.",
+            "num_nulls(1, NULL, 'a') → 1",
+            |args, data_type| args.map_integers(data_type, |row| Ok(args.nulls(row) as i128)),
+        ),
         count(
             "num_nonnulls",
             "How many arguments are not null.",
@@ -59,9 +62,11 @@ pub(super) fn later_functions() -> Vec<Function> {
             "The value of an expression, or null in rows in which computing it fails.",
             "try(1 / 0) → NULL",
         )
-        .with_expression(&[Parameter::Any], Returns::First, |mut args, _| match (args.pop(), args.pop()) {
-            (Some(arg), None) => Ok(attempt(arg)),
-            _ => Err(crate::Error::Internal("try of other than one argument".into())),
+        .with_expression(&[Parameter::Any], Returns::First, |mut args, _| {
+            match (args.pop(), args.pop()) {
+                (Some(arg), None) => Ok(attempt(arg)),
+                _ => Err(crate::Error::Internal("try of other than one argument".into())),
+            }
         }),
     ]
 }

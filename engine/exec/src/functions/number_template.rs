@@ -28,7 +28,9 @@ pub(super) fn functions() -> Vec<Function> {
 #[derive(Clone, Debug, PartialEq)]
 enum Part {
     /// `9`, and `0`, which shows zeros before and behind.
-    Digit { zero: bool },
+    Digit {
+        zero: bool,
+    },
     Point,
     /// `,` or `G`
     Group,
@@ -80,7 +82,8 @@ struct Template {
 
 impl Template {
     fn parse(text: &str) -> Result<Template> {
-        let invalid = || Error::InvalidText { text: text.to_owned(), data_type: "template of a number".into() };
+        let invalid =
+            || Error::InvalidText { text: text.to_owned(), data_type: "template of a number".into() };
         let mut template = Template {
             parts: Vec::new(),
             before: 0,
@@ -140,7 +143,11 @@ impl Template {
                     if digit == '0' && !template.has_point {
                         template.zero_from = template.zero_from.or(Some(template.before));
                     }
-                    if template.has_point { template.behind += 1 } else { template.before += 1 }
+                    if template.has_point {
+                        template.behind += 1
+                    } else {
+                        template.before += 1
+                    }
                     if digit == '0' {
                         template.zero_to = template.before + template.behind;
                     }
@@ -252,7 +259,8 @@ fn digits_of(number: &Number, behind: usize, shift: usize) -> Result<(bool, Stri
                 let unit = 10_u128.checked_pow(drop);
                 let rounded = unit.map_or(0, |unit| {
                     let magnitude = value.unsigned_abs();
-                    magnitude / unit + u128::from(magnitude % unit >= unit - magnitude % unit && magnitude % unit != 0)
+                    magnitude / unit
+                        + u128::from(magnitude % unit >= unit - magnitude % unit && magnitude % unit != 0)
                 });
                 digits = rounded.to_string();
             } else {
@@ -330,7 +338,11 @@ impl<'a> Filling<'a> {
                 let relevant = digits.iter().rposition(|&digit| digit != b'0').unwrap_or(point).max(point);
                 let kept = template.zero_to.saturating_sub(blanks);
                 // Zeros that the template asks for stay.
-                if template.zero_to > blanks && kept > 0 { relevant.max(kept.min(digits.len() - 1)) } else { relevant }
+                if template.zero_to > blanks && kept > 0 {
+                    relevant.max(kept.min(digits.len() - 1))
+                } else {
+                    relevant
+                }
             });
         }
         let sign_written = if template.minus || template.plus {
@@ -473,7 +485,8 @@ impl<'a> Filling<'a> {
 }
 
 fn ordinal(digits: &str) -> &'static str {
-    match (digits.ends_with("11") || digits.ends_with("12") || digits.ends_with("13"), digits.chars().last()) {
+    match (digits.ends_with("11") || digits.ends_with("12") || digits.ends_with("13"), digits.chars().last())
+    {
         (false, Some('1')) => "st",
         (false, Some('2')) => "nd",
         (false, Some('3')) => "rd",

@@ -92,19 +92,19 @@ pub(super) fn functions() -> Vec<Function> {
                 let (a, b) = (args.floats(0), args.floats(1));
                 args.map_floats(data_type, |row| finite(a[row].powf(b[row]), &[a[row], b[row]], "power"))
             }),
-        Function::new("atan2", "The angle of a point, from y and x.", "atan2(1, 1) → 0.7853981633974483").with(
-            &[DOUBLE, DOUBLE],
-            RETURNS_DOUBLE,
-            |args, data_type| {
+        Function::new("atan2", "The angle of a point, from y and x.", "atan2(1, 1) → 0.7853981633974483")
+            .with(&[DOUBLE, DOUBLE], RETURNS_DOUBLE, |args, data_type| {
                 let (a, b) = (args.floats(0), args.floats(1));
                 args.map_floats(data_type, |row| Ok(a[row].atan2(b[row])))
-            },
-        ),
-        Function::new("pi", "The ratio of a circle's circumference to its diameter.", "pi() → 3.141592653589793").with(
-            &[],
-            RETURNS_DOUBLE,
-            |args, data_type| args.map_floats(data_type, |_| Ok(std::f64::consts::PI)),
-        ),
+            }),
+        Function::new(
+            "pi",
+            "The ratio of a circle's circumference to its diameter.",
+            "pi() → 3.141592653589793",
+        )
+        .with(&[], RETURNS_DOUBLE, |args, data_type| {
+            args.map_floats(data_type, |_| Ok(std::f64::consts::PI))
+        }),
         Function::new(
             "log",
             "The logarithm to base 10, or of the second argument to the base of the first.",
@@ -123,7 +123,9 @@ pub(super) fn functions() -> Vec<Function> {
         }),
     ];
     let logarithms: [(&'static str, &'static str, super::Run); 2] = [
-        ("ln", "ln(2.718281828) → 0.9999999998311266", |args, data_type| logarithm(args, data_type, f64::ln)),
+        ("ln", "ln(2.718281828) → 0.9999999998311266", |args, data_type| {
+            logarithm(args, data_type, f64::ln)
+        }),
         ("log2", "log2(8) → 3", |args, data_type| logarithm(args, data_type, f64::log2)),
     ];
     for (name, example, run) in logarithms {
@@ -173,7 +175,9 @@ pub(super) fn functions() -> Vec<Function> {
         ("radians", "Degrees as radians.", "radians(180) → 3.141592653589793", |args, data_type| {
             map_float(args, data_type, f64::to_radians)
         }),
-        ("sinh", "The hyperbolic sine.", "sinh(0) → 0", |args, data_type| map_float(args, data_type, f64::sinh)),
+        ("sinh", "The hyperbolic sine.", "sinh(0) → 0", |args, data_type| {
+            map_float(args, data_type, f64::sinh)
+        }),
         ("tanh", "The hyperbolic tangent.", "tanh(0) → 0", |args, data_type| {
             map_float(args, data_type, f64::tanh)
         }),

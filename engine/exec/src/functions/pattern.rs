@@ -134,7 +134,11 @@ pub(super) fn functions() -> Vec<Function> {
 fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 8);
     for c in text.chars() {
-        if c.is_ascii() && !c.is_ascii_alphanumeric() && !c.is_ascii_control() && !matches!(c, '_' | '<' | '>') {
+        if c.is_ascii()
+            && !c.is_ascii_alphanumeric()
+            && !c.is_ascii_control()
+            && !matches!(c, '_' | '<' | '>')
+        {
             out.push('\\');
         }
         out.push(c);
@@ -209,7 +213,9 @@ fn count(args: &Arguments, data_type: DataType) -> Result<Vector> {
     args.map_integers(data_type, |row| {
         let text = args.text(0, row);
         let flags = if args.len() > 3 { args.text(3, row) } else { "" };
-        let Some(from) = start_of(text, starts.as_ref().map_or(1, |starts| starts[row]))? else { return Ok(0) };
+        let Some(from) = start_of(text, starts.as_ref().map_or(1, |starts| starts[row]))? else {
+            return Ok(0);
+        };
         with_pattern(args.text(1, row), flags, |pattern| {
             let mut count = 0;
             each_match(pattern, text, from, |_| {

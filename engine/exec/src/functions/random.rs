@@ -11,10 +11,14 @@ use std::hash::{BuildHasher, Hasher};
 
 pub(super) fn functions() -> Vec<Function> {
     vec![
-        Function::new("random", "A number from 0 on and below 1, another in each row.", "random() BETWEEN 0 AND 1 → true")
-            .with_expression(&[], Returns::Type(DataType::Float64), |_, data_type| {
-                Ok(Node::volatile(plain_shape(data_type, false), Box::new(Random)))
-            }),
+        Function::new(
+            "random",
+            "A number from 0 on and below 1, another in each row.",
+            "random() BETWEEN 0 AND 1 → true",
+        )
+        .with_expression(&[], Returns::Type(DataType::Float64), |_, data_type| {
+            Ok(Node::volatile(plain_shape(data_type, false), Box::new(Random)))
+        }),
         Function::new(
             "gen_random_uuid",
             "A random UUID of version 4 as text, another in each row.",
@@ -47,7 +51,8 @@ struct Random;
 impl Operation for Random {
     fn evaluate(&self, input: &Input<'_>) -> Result<Vector> {
         // As many bits as a double has.
-        let values: Vec<f64> = (0..input.rows).map(|_| (next() >> 11) as f64 / (1_u64 << 53) as f64).collect();
+        let values: Vec<f64> =
+            (0..input.rows).map(|_| (next() >> 11) as f64 / (1_u64 << 53) as f64).collect();
         Ok(Flat::new(DataType::Float64, Values::F64(values.into()), None).into())
     }
 }
@@ -59,12 +64,12 @@ impl Operation for Uuid {
     fn evaluate(&self, input: &Input<'_>) -> Result<Vector> {
         let mut texts = ViewsBuilder::default();
         for _ in 0..input.rows {
-            let high = next() & !0xf000 | 0x4000;
-            let low = next() & !(0b11 << 62) | 0b10 << 62;
+            let high = (next() & !0xf000) | 0x4000;
+            let low = (next() & !(0b11 << 62)) | (0b10 << 62);
             let text = format!(
                 "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
                 high >> 32,
-                high >> 16 & 0xffff,
+                (high >> 16) & 0xffff,
                 high & 0xffff,
                 low >> 48,
                 low & 0xffff_ffff_ffff

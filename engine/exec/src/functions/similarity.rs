@@ -66,7 +66,8 @@ pub(super) fn functions() -> Vec<Function> {
 }
 
 fn characters(args: &Arguments, row: usize) -> Result<(Vec<char>, Vec<char>)> {
-    let (a, b): (Vec<char>, Vec<char>) = (args.text(0, row).chars().collect(), args.text(1, row).chars().collect());
+    let (a, b): (Vec<char>, Vec<char>) =
+        (args.text(0, row).chars().collect(), args.text(1, row).chars().collect());
     match a.len().checked_mul(b.len()) {
         Some(steps) if steps <= MOST_STEPS => Ok((a, b)),
         _ => {
@@ -83,7 +84,11 @@ fn count(args: &Arguments, data_type: DataType, of: fn(&[char], &[char]) -> Resu
     })
 }
 
-fn likeness(args: &Arguments, data_type: DataType, of: fn(&[char], &[char]) -> Result<f64>) -> Result<Vector> {
+fn likeness(
+    args: &Arguments,
+    data_type: DataType,
+    of: fn(&[char], &[char]) -> Result<f64>,
+) -> Result<Vector> {
     args.map_floats(data_type, |row| {
         let (a, b) = characters(args, row)?;
         of(&a, &b)

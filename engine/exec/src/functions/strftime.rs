@@ -19,7 +19,10 @@ pub(super) fn functions() -> Vec<Function> {
             let (text, format) = (args.text(0, row), args.text(1, row));
             match read(formats.get(format, items)?, text) {
                 Some(moment) => assemble(moment, data_type),
-                None => Err(Error::InvalidText { text: text.to_owned(), data_type: format!("timestamp as {format}") }),
+                None => Err(Error::InvalidText {
+                    text: text.to_owned(),
+                    data_type: format!("timestamp as {format}"),
+                }),
             }
         })
     };
@@ -73,7 +76,8 @@ fn items(format: &str) -> Result<Vec<Item>> {
             continue;
         }
         let next = chars.next().ok_or_else(invalid)?;
-        let (bare, letter) = if next == '-' { (true, chars.next().ok_or_else(invalid)?) } else { (false, next) };
+        let (bare, letter) =
+            if next == '-' { (true, chars.next().ok_or_else(invalid)?) } else { (false, next) };
         match letter {
             '%' => items.push(Item::Text('%')),
             // Several at once, in ISO 8601.
@@ -87,8 +91,10 @@ fn items(format: &str) -> Result<Vec<Item>> {
                 };
                 items.extend(self::items(long)?);
             }
-            'a' | 'A' | 'w' | 'u' | 'd' | 'e' | 'b' | 'h' | 'B' | 'm' | 'y' | 'Y' | 'G' | 'H' | 'I' | 'p' | 'M' | 'S'
-            | 'f' | 'g' | 'n' | 'z' | 'Z' | 'j' | 'U' | 'W' | 'V' | 's' => items.push(Item::Specifier(letter, bare)),
+            'a' | 'A' | 'w' | 'u' | 'd' | 'e' | 'b' | 'h' | 'B' | 'm' | 'y' | 'Y' | 'G' | 'H' | 'I' | 'p'
+            | 'M' | 'S' | 'f' | 'g' | 'n' | 'z' | 'Z' | 'j' | 'U' | 'W' | 'V' | 's' => {
+                items.push(Item::Specifier(letter, bare))
+            }
             _ => return Err(invalid()),
         }
     }
@@ -237,7 +243,8 @@ pub(super) fn named<'a>(text: &'a str, names: &[&str]) -> Option<(i64, &'a str)>
     let starts = |name: &str| text.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name));
     let whole = names.iter().enumerate().find(|(_, name)| !name.is_empty() && starts(name));
     let whole = whole.map(|(place, name)| (place as i64, name.len()));
-    let short = || names.iter().position(|name| name.get(..3).is_some_and(starts)).map(|place| (place as i64, 3));
+    let short =
+        || names.iter().position(|name| name.get(..3).is_some_and(starts)).map(|place| (place as i64, 3));
     let (place, length) = whole.or_else(short)?;
     Some((place, &text[length..]))
 }

@@ -354,9 +354,12 @@ fn unknown_names_are_answered_with_a_close_one() {
         matches!(resolve("substrin", &[T]), Err(ResolveError::Unknown { similar: Some(name), .. }) if name == "substring")
     );
     assert!(matches!(resolve("zzzzzzzzz", &[]), Err(ResolveError::Unknown { similar: None, .. })));
-    for (name, meant) in
-        [("datetrunc2", "date_trunc"), ("CHARINDEX", "strpos"), ("mid", "substring"), ("regexpreplace", "regexp_replace")]
-    {
+    for (name, meant) in [
+        ("datetrunc2", "date_trunc"),
+        ("CHARINDEX", "strpos"),
+        ("mid", "substring"),
+        ("regexpreplace", "regexp_replace"),
+    ] {
         assert_eq!(similar(name, std::iter::empty()).as_deref(), Some(meant), "{name}");
     }
     assert_eq!(similar("nvl3", ["nvl2"].into_iter()).as_deref(), Some("nvl2"));
@@ -370,14 +373,30 @@ fn unknown_names_are_answered_with_a_close_one() {
 fn samples(data_type: DataType) -> Vec<Value> {
     let texts: &[&str] = match data_type {
         DataType::Varchar => &[
-            "", "a", "Abc é-1", "2020-01-02", "%Y-%m-%d", "YYYY-MM-DD", "9,999.99", "17", "hex", "(.)b", "i", "day",
-            "Europe/Berlin", "%s|{}", "dHVuZHJh", "a longer text, beyond what a view has room for",
+            "",
+            "a",
+            "Abc é-1",
+            "2020-01-02",
+            "%Y-%m-%d",
+            "YYYY-MM-DD",
+            "9,999.99",
+            "17",
+            "hex",
+            "(.)b",
+            "i",
+            "day",
+            "Europe/Berlin",
+            "%s|{}",
+            "dHVuZHJh",
+            "a longer text, beyond what a view has room for",
         ],
         DataType::Binary => &["", "\\x00ff", "abc"],
         DataType::Boolean => &["true", "false"],
         DataType::Date => &["1970-01-01", "2020-02-29", "0044-03-15 BC", "1999-12-31"],
         DataType::Time => &["00:00:00", "23:59:59.999999", "12:30:00"],
-        DataType::Timestamp { .. } => &["1970-01-01 00:00:00", "2020-02-29 13:14:15.161718", "1969-12-31 23:59:59.5"],
+        DataType::Timestamp { .. } => {
+            &["1970-01-01 00:00:00", "2020-02-29 13:14:15.161718", "1969-12-31 23:59:59.5"]
+        }
         DataType::Interval => &["1 day", "-2 mons 3 days 04:05:06", "00:00:00", "15 minutes"],
         DataType::Float32 | DataType::Float64 => &["0", "-1.5", "0.5", "2", "1e300", "NaN", "33"],
         DataType::Int8 => &["0", "-128", "127", "5"],
@@ -418,7 +437,8 @@ fn forms_of_arguments_change_no_result() {
             // Alone; rows that fail are left out.
             let mut kept: Vec<(Vec<Value>, Scalar)> = Vec::new();
             for values in (0..60).map(row) {
-                let args: Vec<Vector> = values.iter().map(|value| Vector::constant(value.clone(), 1)).collect();
+                let args: Vec<Vector> =
+                    values.iter().map(|value| Vector::constant(value.clone(), 1)).collect();
                 if let Ok(result) = evaluate(&resolved.function, &args, 1, resolved.returns) {
                     kept.push((values, result.scalar(0)));
                 }
@@ -429,7 +449,12 @@ fn forms_of_arguments_change_no_result() {
             let check = |args: &[Vector], form: &str| {
                 let result = evaluate(&resolved.function, args, rows, resolved.returns).unwrap();
                 for (place, expected) in expected.iter().enumerate() {
-                    assert_eq!(result.scalar(place), **expected, "{what} of {form}, row {place}: {:?}", kept[place].0);
+                    assert_eq!(
+                        result.scalar(place),
+                        **expected,
+                        "{what} of {form}, row {place}: {:?}",
+                        kept[place].0
+                    );
                 }
             };
             let column = |place: usize| -> Vec<Scalar> {

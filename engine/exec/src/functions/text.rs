@@ -27,11 +27,10 @@ pub(super) fn functions() -> Vec<Function> {
             RETURNS_TEXT,
             |args, _| args.map_text(|row, out| append(out, &args.text(0, row).to_uppercase())),
         ),
-        Function::new("initcap", "Text with each word capitalised.", "initcap('hello world') → Hello World").with(
-            &[TEXT],
-            RETURNS_TEXT,
-            |args, _| args.map_text(|row, out| append(out, &capitalised(args.text(0, row)))),
-        ),
+        Function::new("initcap", "Text with each word capitalised.", "initcap('hello world') → Hello World")
+            .with(&[TEXT], RETURNS_TEXT, |args, _| {
+                args.map_text(|row, out| append(out, &capitalised(args.text(0, row))))
+            }),
         Function::new("length", "The number of characters.", "length('tundra') → 6")
             .aliases(&["char_length", "character_length", "len"])
             .with(&[TEXT], RETURNS_INT, length)
@@ -231,9 +230,17 @@ pub(super) fn functions() -> Vec<Function> {
             "ends_with('tundra', 'dra') → true",
             |args, _| args.map_booleans(|row| args.bytes(0, row).ends_with(args.bytes(1, row))),
         ),
-        ("contains", &[], "Whether text contains another.", "contains('tundra', 'und') → true", |args, _| {
-            args.map_booleans(|row| memchr::memmem::find(args.bytes(0, row), args.bytes(1, row)).is_some())
-        }),
+        (
+            "contains",
+            &[],
+            "Whether text contains another.",
+            "contains('tundra', 'und') → true",
+            |args, _| {
+                args.map_booleans(|row| {
+                    memchr::memmem::find(args.bytes(0, row), args.bytes(1, row)).is_some()
+                })
+            },
+        ),
     ];
     for (name, aliases, description, example, run) in tests {
         functions.push(Function::new(name, description, example).aliases(aliases).with(
@@ -270,12 +277,18 @@ pub(super) fn functions() -> Vec<Function> {
         functions.push(function.with(&[TEXT], RETURNS_TEXT, run).with(&[TEXT, TEXT], RETURNS_TEXT, run));
     }
     let pads: [(&'static str, &'static str, &'static str, Run); 2] = [
-        ("lpad", "Text filled up at its start, or cut, to a length.", "lpad('7', 3, '0') → 007", |args, _| {
-            pad(args, true)
-        }),
-        ("rpad", "Text filled up at its end, or cut, to a length.", "rpad('7', 3, '.') → 7..", |args, _| {
-            pad(args, false)
-        }),
+        (
+            "lpad",
+            "Text filled up at its start, or cut, to a length.",
+            "lpad('7', 3, '0') → 007",
+            |args, _| pad(args, true),
+        ),
+        (
+            "rpad",
+            "Text filled up at its end, or cut, to a length.",
+            "rpad('7', 3, '.') → 7..",
+            |args, _| pad(args, false),
+        ),
     ];
     for (name, description, example, run) in pads {
         let function = Function::new(name, description, example);

@@ -100,7 +100,11 @@ pub(super) fn functions() -> Vec<Function> {
         ),
     ];
     for (name, aliases, description, example, run) in sizes {
-        functions.push(Function::new(name, description, example).aliases(aliases).with(&[BIG], RETURNS_TEXT, run));
+        functions.push(Function::new(name, description, example).aliases(aliases).with(
+            &[BIG],
+            RETURNS_TEXT,
+            run,
+        ));
     }
     functions
 }

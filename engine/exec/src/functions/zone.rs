@@ -67,9 +67,10 @@ pub(super) fn zone(name: &str) -> Result<Zone> {
     let found = exact.or_else(|| {
         chrono_tz::TZ_VARIANTS.iter().find(|zone| zone.name().eq_ignore_ascii_case(&lower)).copied()
     });
-    found
-        .map(Zone::Named)
-        .ok_or_else(|| Error::InvalidText { text: name.to_owned(), data_type: "time zone, such as Europe/Berlin".into() })
+    found.map(Zone::Named).ok_or_else(|| Error::InvalidText {
+        text: name.to_owned(),
+        data_type: "time zone, such as Europe/Berlin".into(),
+    })
 }
 
 fn utc(micros: i64) -> Result<NaiveDateTime> {
@@ -162,7 +163,11 @@ pub(super) fn functions() -> Vec<Function> {
 
 /// The zone that is an interval of time ahead of UTC.
 fn fixed(ahead: columnar::Interval) -> Result<Zone> {
-    if ahead.months != 0 || ahead.days != 0 || ahead.micros % 1_000_000 != 0 || ahead.micros.abs() > 86_400_000_000 {
+    if ahead.months != 0
+        || ahead.days != 0
+        || ahead.micros % 1_000_000 != 0
+        || ahead.micros.abs() > 86_400_000_000
+    {
         return Err(out_of_range("an interval as a time zone"));
     }
     Ok(Zone::Fixed(ahead.micros / 1_000_000))
@@ -170,6 +175,8 @@ fn fixed(ahead: columnar::Interval) -> Result<Zone> {
 
 /// The microseconds of a moment that an argument has, for those who count no finer.
 pub(super) fn micros_of(args: &Arguments, index: usize) -> Vec<i64> {
-    let micros = |moment: Moment| moment.days.saturating_mul(super::datetime::DAY_MICROS).saturating_add(moment.nanos / 1_000);
+    let micros = |moment: Moment| {
+        moment.days.saturating_mul(super::datetime::DAY_MICROS).saturating_add(moment.nanos / 1_000)
+    };
     moments(args, index).into_iter().map(micros).collect()
 }
