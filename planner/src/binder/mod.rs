@@ -5,6 +5,8 @@ pub(crate) mod aggregate;
 mod calls;
 pub(crate) mod expression;
 mod from;
+mod interval;
+mod operators;
 mod policies;
 mod query;
 mod scope;

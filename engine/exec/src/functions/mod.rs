@@ -9,6 +9,7 @@ mod calendar;
 mod clock_template;
 mod datetime;
 mod encoding;
+mod fields;
 mod floats;
 mod format;
 mod general;
@@ -516,7 +517,7 @@ impl Operation for Call {
 
 /// The function behind `EXTRACT(field FROM …)`: `year` for `YEARS`, `dow` for `weekday`.
 pub fn extract_function(field: &str) -> Option<&'static str> {
-    datetime::field_function(field)
+    fields::field_function(field)
 }
 
 /// All functions, by name.
