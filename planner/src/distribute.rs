@@ -4,6 +4,7 @@
 mod extremes;
 mod grouped;
 
+use crate::binder::expression::is_any_volatile;
 use crate::catalog::Partitioning;
 use crate::error::Result;
 use crate::estimate::Estimator;
@@ -87,6 +88,15 @@ impl Pass<'_> {
 
     /// Rows that must move anyway are dealt by `wanted`, where they can be.
     fn place_for(&mut self, plan: Logical, wanted: &[ColumnId]) -> (Logical, Distribution) {
+        // What each shard computes otherwise is not the same on all.
+        let volatile = plan.exprs().into_iter().any(is_any_volatile);
+        match self.place_any(plan, wanted) {
+            (plan, Distribution::Replicated) if volatile => (plan, Distribution::Single),
+            placed => placed,
+        }
+    }
+
+    fn place_any(&mut self, plan: Logical, wanted: &[ColumnId]) -> (Logical, Distribution) {
         match plan {
             Logical::Scan(scan) => {
                 let sliced = |positions: &[u32], by: Slicing| {

@@ -40,6 +40,36 @@ fn external_tables() {
     assert_eq!(table.partition_by, Some(PartitionBy::Range("k".into())));
 }
 
+/// A node of version 1 knows neither the name nor the kinds of arguments.
+#[test]
+fn newer_functions_wait_for_the_cluster() {
+    let older = PlannerOptions { version: 1, ..PlannerOptions::default() };
+    for sql in [
+        "select md5(n_name) from nation",
+        "select 1 from nation where n_name ~* 'a'",
+        "select n_nationkey & 1 from nation",
+    ] {
+        let error = planner::plan(sql, &tpch(), &older).expect_err(sql).to_string();
+        assert!(error.contains("version 1") && error.contains("tundra admin upgrade"), "{error}");
+        plan(sql);
+    }
+    // What is computed at planning needs no node to know it.
+    for sql in ["select md5('a') from nation", "select upper(n_name) from nation"] {
+        planner::plan(sql, &tpch(), &older).unwrap_or_else(|error| panic!("{sql}: {error}"));
+    }
+}
+
+/// All uses in a statement have one moment.
+#[test]
+fn the_moment_of_a_statement_is_one() {
+    let Statement::Query(query) =
+        plan("select now() = current_timestamp and localtime = now()::time as same")
+    else {
+        panic!("another statement")
+    };
+    assert!(format!("{:?}", query.fragments).contains("Boolean(true)"), "{:?}", query.fragments);
+}
+
 #[test]
 fn tables_schemas_and_settings() {
     assert!(

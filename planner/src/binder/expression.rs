@@ -1,5 +1,6 @@
 //! Scalar expressions: names to columns, operators and literals to types.
 
+use super::operators::{compare_op_of, function_of, like_of, regexp_of};
 use super::scope::{Scope, same_name, span_of};
 use super::subquery::Pending;
 use super::window::Windows;
@@ -941,108 +942,6 @@ impl Binder<'_> {
         }
         cast_literal_or(bound.expr, target, try_cast).map_err(|error| error.at(bound.span))
     }
-
-    fn interval(&mut self, interval: &ast::Interval, context: &mut Context<'_>) -> Result<Expr> {
-        let literal = match interval.value.as_ref() {
-            ast::Expr::Value(value) => match &value.value {
-                ast::Value::Number(digits, _) => Some(digits.clone()),
-                other => text_of(other),
-            },
-            ast::Expr::UnaryOp { op: UnaryOperator::Minus, expr } => match expr.as_ref() {
-                ast::Expr::Value(ast::ValueWithSpan { value: ast::Value::Number(digits, _), .. }) => {
-                    Some(format!("-{digits}"))
-                }
-                _ => None,
-            },
-            _ => None,
-        };
-        let span = interval.value.span();
-        if let Some(last) = &interval.last_field {
-            // A text from one field to another says by its signs which numbers are which, but for 'minute:second'.
-            let fields = interval.leading_field.as_ref().map(ToString::to_string);
-            let minutes = fields.as_deref() == Some("MINUTE") && last.to_string() == "SECOND";
-            let text = literal
-                .ok_or_else(|| Error::unsupported("an INTERVAL of an expression from field to field"))?;
-            let (sign, digits) = text.strip_prefix('-').map_or(("", text.as_str()), |digits| ("-", digits));
-            let text = if minutes { format!("{sign}00:{digits}") } else { text };
-            return Ok(Expr::Literal(parse_literal(&text, DataType::Interval)?));
-        }
-        let Some(text) = literal else {
-            let field = interval.leading_field.as_ref().map(|field| field.to_string().to_lowercase());
-            let maker = field.as_deref().and_then(|field| match field.trim_end_matches('s') {
-                "century" | "centurie" => Some("to_centuries"),
-                "millennium" | "millenium" => Some("to_millennia"),
-                unit => {
-                    INTERVAL_MAKERS.iter().find(|maker| maker[3..].trim_end_matches('s') == unit).copied()
-                }
-            });
-            let Some(maker) = maker else {
-                return Err(Error::unsupported("an INTERVAL of an expression without its unit")
-                    .at(span)
-                    .hint("write INTERVAL (…) DAY, or multiply an interval"));
-            };
-            let count = self.bind(&interval.value, context)?;
-            return self.call(maker, vec![count], span);
-        };
-        let text = match &interval.leading_field {
-            Some(field) => format!("{text} {}", field.to_string().to_lowercase()),
-            None => text,
-        };
-        Ok(Expr::Literal(parse_literal(&text, DataType::Interval)?))
-    }
-}
-
-/// The functions that make intervals of a number of one unit.
-const INTERVAL_MAKERS: [&str; 11] = [
-    "to_years",
-    "to_quarters",
-    "to_months",
-    "to_weeks",
-    "to_days",
-    "to_hours",
-    "to_minutes",
-    "to_seconds",
-    "to_milliseconds",
-    "to_microseconds",
-    "to_decades",
-];
-
-/// The function behind an operator.
-fn function_of(op: &BinaryOperator) -> Option<&'static str> {
-    Some(match op {
-        BinaryOperator::PGExp => "power",
-        BinaryOperator::DuckIntegerDivide => "div",
-        BinaryOperator::BitwiseAnd => "&",
-        BinaryOperator::BitwiseOr => "|",
-        BinaryOperator::PGBitwiseXor => "#",
-        BinaryOperator::PGBitwiseShiftLeft => "<<",
-        BinaryOperator::PGBitwiseShiftRight => ">>",
-        BinaryOperator::PGStartsWith => "starts_with",
-        BinaryOperator::Glob => "glob",
-        _ => return None,
-    })
-}
-
-/// Whether a sign for LIKE is of any case, and negated.
-fn like_of(op: &BinaryOperator) -> Option<(bool, bool)> {
-    Some(match op {
-        BinaryOperator::PGLikeMatch => (false, false),
-        BinaryOperator::PGILikeMatch => (true, false),
-        BinaryOperator::PGNotLikeMatch => (false, true),
-        BinaryOperator::PGNotILikeMatch => (true, true),
-        _ => return None,
-    })
-}
-
-/// As [`like_of`], of regular expressions.
-fn regexp_of(op: &BinaryOperator) -> Option<(bool, bool)> {
-    Some(match op {
-        BinaryOperator::PGRegexMatch => (false, false),
-        BinaryOperator::PGRegexIMatch => (true, false),
-        BinaryOperator::PGRegexNotMatch => (false, true),
-        BinaryOperator::PGRegexNotIMatch => (true, true),
-        _ => return None,
-    })
 }
 
 /// Whether `null_is_false` holds for the operands if it holds for the expression.
@@ -1063,18 +962,6 @@ fn decimal_of(bound: &Bound) -> Option<(u8, u8)> {
         Literal::Integer(digits) => Some((digits, 0)),
         _ => types::integer_as_decimal(bound.data_type()),
     }
-}
-
-fn compare_op_of(op: &BinaryOperator) -> Option<CompareOp> {
-    Some(match op {
-        BinaryOperator::Eq => CompareOp::Equal,
-        BinaryOperator::NotEq => CompareOp::NotEqual,
-        BinaryOperator::Lt => CompareOp::Less,
-        BinaryOperator::LtEq => CompareOp::LessOrEqual,
-        BinaryOperator::Gt => CompareOp::Greater,
-        BinaryOperator::GtEq => CompareOp::GreaterOrEqual,
-        _ => return None,
-    })
 }
 
 fn unsupported_operator(op: &BinaryOperator) -> Error {
@@ -1151,7 +1038,7 @@ fn number(text: &str, span: Span) -> Result<Bound> {
     Ok(Bound { expr: Expr::Literal(Value::new(data_type, Scalar::Integer(value))), literal, span })
 }
 
-fn parse_literal(text: &str, data_type: DataType) -> Result<Value> {
+pub(super) fn parse_literal(text: &str, data_type: DataType) -> Result<Value> {
     if data_type == DataType::Null {
         return Ok(Value::varchar(text));
     }

@@ -1,7 +1,7 @@
 //! Operators that the parser reads in one dialect alone, or binds otherwise than PostgreSQL: its precedence, from
 //! the tightest: `^` and `**`, `* / // %`, `+ -`, any other operator, `BETWEEN IN LIKE`, comparisons.
 
-use sqlparser::ast::{self, BinaryOperator, Expr, UnaryOperator};
+use sqlparser::ast::{BinaryOperator, Expr, TrimWhereField, UnaryOperator};
 use sqlparser::dialect::{Dialect, Precedence};
 use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
@@ -9,6 +9,12 @@ use sqlparser::tokenizer::Token;
 
 /// Of `^` and of a minus before an operand, which binds even tighter: `-2 ^ 2` is 4.
 const POWER: u8 = 45;
+
+/// The longest operand, as text, that is copied: the parser lends what stands left of an operator, and copies of copies
+/// would grow beyond all bounds.
+const MOST_COPIED: usize = 100_000;
+/// As [`MOST_COPIED`], where a copy is made twice.
+const MOST_DOUBLED: usize = 10_000;
 
 type Parsed = Result<Expr, ParserError>;
 
@@ -49,6 +55,7 @@ pub(super) fn precedence(dialect: &dyn Dialect, parser: &Parser<'_>) -> Option<u
 /// A sign before an operand.
 pub(super) fn prefix(dialect: &dyn Dialect, parser: &mut Parser<'_>) -> Option<Parsed> {
     let (op, binds) = match &parser.peek_token_ref().token {
+        token if is_keyword(token, Keyword::TRIM) => return trim(parser),
         Token::Minus => (UnaryOperator::Minus, POWER),
         Token::AtSign => (UnaryOperator::PGAbs, dialect.prec_value(Precedence::PgOther)),
         Token::PGSquareRoot => (UnaryOperator::PGSquareRoot, dialect.prec_value(Precedence::PgOther)),
@@ -61,6 +68,29 @@ pub(super) fn prefix(dialect: &dyn Dialect, parser: &mut Parser<'_>) -> Option<P
     };
     parser.next_token();
     Some(parser.parse_subexpr(binds).map(|operand| Expr::UnaryOp { op, expr: Box::new(operand) }))
+}
+
+/// `TRIM ([LEADING] FROM text)`, which names no characters; the parser reads all other forms.
+fn trim(parser: &mut Parser<'_>) -> Option<Parsed> {
+    let place = match &parser.peek_nth_token_ref(2).token {
+        token if is_keyword(token, Keyword::BOTH) => Some(TrimWhereField::Both),
+        token if is_keyword(token, Keyword::LEADING) => Some(TrimWhereField::Leading),
+        token if is_keyword(token, Keyword::TRAILING) => Some(TrimWhereField::Trailing),
+        _ => None,
+    };
+    let from = 2 + usize::from(place.is_some());
+    if parser.peek_nth_token_ref(1).token != Token::LParen
+        || !is_keyword(&parser.peek_nth_token_ref(from).token, Keyword::FROM)
+    {
+        return None;
+    }
+    (0..=from).for_each(|_| _ = parser.next_token());
+    let mut rest = || -> Parsed {
+        let expr = Box::new(parser.parse_expr()?);
+        parser.expect_token(&Token::RParen)?;
+        Ok(Expr::Trim { expr, trim_where: place, trim_what: None, trim_characters: None })
+    };
+    Some(rest())
 }
 
 /// An operator behind an operand; the parser reads what this does not.
@@ -87,9 +117,10 @@ pub(super) fn infix(parser: &mut Parser<'_>, left: &Expr, precedence: u8) -> Opt
                 token if is_keyword(token, Keyword::GLOB) => {
                     parser.next_token();
                     parser.next_token();
-                    Some(parser.parse_subexpr(precedence).map(|right| Expr::UnaryOp {
-                        op: UnaryOperator::Not,
-                        expr: Box::new(Expr::Nested(Box::new(binary(left, BinaryOperator::Glob, right)))),
+                    Some(parser.parse_subexpr(precedence).and_then(|right| {
+                        let test =
+                            Box::new(Expr::Nested(Box::new(binary(left, BinaryOperator::Glob, right)?)));
+                        Ok(Expr::UnaryOp { op: UnaryOperator::Not, expr: test })
                     }))
                 }
                 _ => None,
@@ -98,11 +129,19 @@ pub(super) fn infix(parser: &mut Parser<'_>, left: &Expr, precedence: u8) -> Opt
         _ => return None,
     };
     parser.next_token();
-    Some(parser.parse_subexpr(precedence).map(|right| binary(left, op, right)))
+    Some(parser.parse_subexpr(precedence).and_then(|right| binary(left, op, right)))
 }
 
-fn binary(left: &Expr, op: BinaryOperator, right: Expr) -> Expr {
-    Expr::BinaryOp { left: Box::new(left.clone()), op, right: Box::new(right) }
+fn binary(left: &Expr, op: BinaryOperator, right: Expr) -> Parsed {
+    check_length(left, MOST_COPIED, &op)?;
+    Ok(Expr::BinaryOp { left: Box::new(left.clone()), op, right: Box::new(right) })
+}
+
+fn check_length(operand: &Expr, most: usize, of: &dyn std::fmt::Display) -> Result<(), ParserError> {
+    if operand.to_string().len() <= most {
+        return Ok(());
+    }
+    Err(ParserError::ParserError(format!("an operand of {of} has more than {most} characters")))
 }
 
 /// `[NOT] BETWEEN SYMMETRIC a AND b` is within bounds one way round or the other; `ASYMMETRIC` says nothing.
@@ -120,7 +159,10 @@ fn symmetric(parser: &mut Parser<'_>, left: &Expr, precedence: u8, negated: bool
         parser.expect_keyword_is(Keyword::AND)?;
         Ok((low, parser.parse_subexpr(precedence)?))
     };
-    Some(bounds().map(|(a, b)| {
+    Some(bounds().and_then(|(a, b)| {
+        [left, &a, &b]
+            .into_iter()
+            .try_for_each(|operand| check_length(operand, MOST_DOUBLED, &"BETWEEN SYMMETRIC"))?;
         let between = |low: &Expr, high: &Expr| Expr::Between {
             expr: Box::new(left.clone()),
             negated: false,
@@ -138,10 +180,9 @@ fn symmetric(parser: &mut Parser<'_>, left: &Expr, precedence: u8, negated: bool
             }
             _ => between(&a, &b),
         };
-        if negated {
-            Expr::UnaryOp { op: ast::UnaryOperator::Not, expr: Box::new(Expr::Nested(Box::new(within))) }
-        } else {
-            within
-        }
+        Ok(match negated {
+            true => Expr::UnaryOp { op: UnaryOperator::Not, expr: Box::new(Expr::Nested(Box::new(within))) },
+            false => within,
+        })
     }))
 }

@@ -2,6 +2,7 @@
 //! are the same are one.
 
 use super::{Context, Rule};
+use crate::binder::expression::is_any_volatile;
 use crate::error::Result;
 use crate::logical::{AggregateCall, ColumnId, Columns, Logical, columns_of_all};
 use crate::nullability::{never_null, not_null};
@@ -49,7 +50,8 @@ fn aggregate(
     let mut twins: HashMap<ColumnId, Expr> = HashMap::new();
     let mut kept: Vec<(ColumnId, AggregateCall)> = Vec::with_capacity(aggregates.len());
     for (id, call) in aggregates {
-        match kept.iter().find(|(_, known)| *known == call) {
+        let volatile = call.arg.iter().chain(&call.filter).any(is_any_volatile);
+        match kept.iter().find(|(_, known)| *known == call && !volatile) {
             Some((twin, _)) => {
                 twins.insert(id, columns.reference(*twin));
             }
@@ -114,7 +116,7 @@ struct Uses {
 
 /// Counts what is worth computing once.
 fn count(expr: &Expr, conditional: bool, counts: &mut HashMap<Expr, Uses>) {
-    if matches!(expr, Expr::Arithmetic { .. } | Expr::Call { .. }) {
+    if matches!(expr, Expr::Arithmetic { .. } | Expr::Call { .. }) && !is_any_volatile(expr) {
         let uses = counts.entry(expr.clone()).or_default();
         uses.all += 1;
         uses.always += usize::from(!conditional);

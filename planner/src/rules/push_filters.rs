@@ -2,6 +2,7 @@
 //! equalities (`a = b and a < 5` gives `b < 5`) and from alternatives over two relations is added on the way.
 
 use super::{Context, Rule};
+use crate::binder::expression::is_any_volatile;
 use crate::error::Result;
 use crate::logical::{
     ColumnId, ColumnSet, Join, JoinKind, Logical, columns_of, conjuncts, is_true, substitute,
@@ -24,20 +25,30 @@ impl Rule for PushFilters {
 /// `plan` with `predicate` kept, as deep as it goes.
 fn push(plan: Logical, mut predicate: Vec<Expr>) -> Logical {
     predicate.retain(|expr| !is_true(expr));
+    // What differs from row to row stays with the rows that it was asked of.
+    let (staying, predicate): (Vec<Expr>, Vec<Expr>) = predicate.into_iter().partition(is_any_volatile);
+    if !staying.is_empty() {
+        return push(plan, predicate).filter(staying);
+    }
+    let mut predicate = predicate;
     match plan {
         Logical::Filter { input, predicate: own } => {
             predicate.splice(0..0, own);
             push(*input, predicate)
         }
         Logical::Project { input, exprs } => {
+            let volatile: ColumnSet =
+                exprs.iter().filter(|(_, expr)| is_any_volatile(expr)).map(|&(id, _)| id).collect();
             let map: HashMap<ColumnId, Expr> = exprs.iter().cloned().collect();
-            let pushed = predicate.into_iter().map(|expr| substitute(expr, &map)).collect();
-            push(*input, pushed).project(exprs)
+            let (below, above) = split(predicate, |columns| columns.is_disjoint(&volatile));
+            let pushed = below.into_iter().map(|expr| substitute(expr, &map)).collect();
+            push(*input, pushed).project(exprs).filter(above)
         }
         Logical::Join(join) => push_join(join, predicate),
         Logical::Aggregate { input, groups, aggregates } => {
             let map: HashMap<ColumnId, Expr> = groups.iter().cloned().collect();
-            let keys: ColumnSet = map.keys().copied().collect();
+            let fixed = map.iter().filter(|(_, expr)| !is_any_volatile(expr));
+            let keys: ColumnSet = fixed.map(|(&id, _)| id).collect();
             let (below, above) = split(predicate, |columns| !columns.is_empty() && columns.is_subset(&keys));
             let below = below.into_iter().map(|expr| substitute(expr, &map)).collect();
             push(*input, below).aggregate(groups, aggregates).filter(above)

@@ -2,7 +2,7 @@
 //! comparisons become casts of the constant, negations move inwards, what all alternatives share is taken out.
 
 use super::{Context, Rule};
-use crate::binder::expression::fold;
+use crate::binder::expression::{fold, is_any_volatile};
 use crate::error::Result;
 use crate::logical::{Logical, conjuncts, is_never, is_true};
 use columnar::{DataType, Scalar, Value};
@@ -71,7 +71,7 @@ fn connective(operands: Vec<Expr>, is_and: bool) -> Expr {
     }
     flat.retain(|expr| if is_and { !is_true(expr) } else { !is_false(expr) });
     let mut seen = std::collections::HashSet::new();
-    flat.retain(|expr| seen.insert(expr.clone()));
+    flat.retain(|expr| is_any_volatile(expr) || seen.insert(expr.clone()));
     match flat.len() {
         0 => Expr::Literal(Value::boolean(is_and)),
         1 => flat.remove(0),

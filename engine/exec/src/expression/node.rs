@@ -27,6 +27,8 @@ pub(crate) struct Node {
     fallible: bool,
     /// Worth more than taking its inputs out for a few rows.
     costly: bool,
+    /// Has another value each time it is asked.
+    volatile: bool,
     /// The columns it reads, ascending.
     columns: Vec<usize>,
     form: Form,
@@ -41,7 +43,8 @@ enum Form {
 
 impl Node {
     pub(crate) fn column(position: usize, shape: Shape) -> Node {
-        Node { shape, fallible: false, costly: false, columns: vec![position], form: Form::Column(position) }
+        let form = Form::Column(position);
+        Node { shape, fallible: false, costly: false, volatile: false, columns: vec![position], form }
     }
 
     pub(crate) fn constant(value: Value) -> Node {
@@ -55,7 +58,14 @@ impl Node {
             shape.bounds = Some((integer, integer));
             shape.physical = PhysicalType::for_bounds(integer, integer);
         }
-        Node { shape, fallible: false, costly: false, columns: Vec::new(), form: Form::Constant(value) }
+        let form = Form::Constant(value);
+        Node { shape, fallible: false, costly: false, volatile: false, columns: Vec::new(), form }
+    }
+
+    /// A node without inputs whose operation gives other values in each row and each time.
+    pub(crate) fn volatile(shape: Shape, operation: Box<dyn Operation>) -> Node {
+        let form = Form::Operation { operation, distinct: None };
+        Node { shape, fallible: false, costly: false, volatile: true, columns: Vec::new(), form }
     }
 
     /// A node whose operation takes `children`. `fallible` says whether the operation itself may fail.
@@ -71,13 +81,14 @@ impl Node {
         columns.dedup();
         let fallible = fallible || children.iter().any(|child| child.fallible);
         let costly = children.iter().any(|child| child.costly);
-        let distinct = (columns.len() == 1).then(DistinctCache::default);
+        let volatile = children.iter().any(|child| child.volatile);
+        let distinct = (columns.len() == 1 && !volatile).then(DistinctCache::default);
         let form = Form::Operation { operation: operation(children), distinct };
-        Node { shape, fallible, costly, columns, form }.folded()
+        Node { shape, fallible, costly, volatile, columns, form }.folded()
     }
 
     fn folded(self) -> Node {
-        if !self.columns.is_empty() {
+        if !self.columns.is_empty() || self.volatile {
             return self;
         }
         match self.evaluate(&Input { columns: &[], rows: 1 }) {
@@ -162,6 +173,7 @@ impl Node {
         }
         let column = |position: usize| input.columns.get(position);
         if input.rows > 1
+            && !self.volatile
             && self.columns.iter().all(|&position| matches!(column(position), Some(Vector::Constant(_))))
         {
             let columns: Vec<Vector> = input

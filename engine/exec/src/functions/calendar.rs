@@ -2,9 +2,9 @@
 
 use super::arguments::{Arguments, in_range, out_of_range};
 use super::datetime::{
-    DAY_MICROS, Field, Moment, assemble, days_in_month, moments, named_field, nanos_since_epoch, plus_times,
-    valid_date,
+    DAY_MICROS, Moment, assemble, days_in_month, moments, nanos_since_epoch, plus_times, valid_date,
 };
+use super::fields::{Field, named_field};
 use super::zone::{INSTANT_TYPE, micros_of, zone};
 use super::{Function, Parameter, Returns, Run};
 use columnar::scalar::{civil_from_days, days_from_civil};

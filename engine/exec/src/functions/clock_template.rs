@@ -1,7 +1,8 @@
 //! `to_char`, `to_date` and `to_timestamp` with PostgreSQL's templates of moments.
 
 use super::arguments::{Arguments, Memo};
-use super::datetime::{DAYS, Field, MONTHS, Moment, assemble, moments, part, valid_date};
+use super::datetime::{DAYS, MONTHS, Moment, assemble, moments, valid_date};
+use super::fields::{Field, part};
 use super::number_template::{ordinal_of, quoted, roman_numeral};
 use super::strftime::{digits, named};
 use super::text::append;

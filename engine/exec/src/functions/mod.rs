@@ -9,6 +9,7 @@ mod calendar;
 mod clock_template;
 mod datetime;
 mod encoding;
+mod fields;
 mod floats;
 mod format;
 mod general;
@@ -16,6 +17,7 @@ mod number_template;
 mod numeric;
 mod pattern;
 mod quoting;
+mod random;
 mod regular;
 mod similarity;
 mod strftime;
@@ -385,6 +387,7 @@ static REGISTRY: LazyLock<Registry> = LazyLock::new(|| {
         (Category::Number, number_template::functions()),
         (Category::Pattern, pattern::functions()),
         (Category::Text, quoting::functions()),
+        (Category::Number, random::functions()),
         (Category::Text, similarity::functions()),
         (Category::Time, strftime::functions()),
         (Category::Text, unicode::functions()),
@@ -515,7 +518,7 @@ impl Operation for Call {
 
 /// The function behind `EXTRACT(field FROM …)`: `year` for `YEARS`, `dow` for `weekday`.
 pub fn extract_function(field: &str) -> Option<&'static str> {
-    datetime::field_function(field)
+    fields::field_function(field)
 }
 
 /// All functions, by name.

@@ -78,7 +78,7 @@ pub(super) fn functions() -> Vec<Function> {
             "regexp_escape('a.b') → a\\.b",
         )
         .with_fallible(&[TEXT], RETURNS_TEXT, |args, _| {
-            args.map_text(|row, out| append(out, &regex::escape(args.text(0, row))))
+            args.map_text(|row, out| append(out, &escaped(args.text(0, row))))
         }),
         Function::new(
             "regexp_substring",
@@ -128,6 +128,22 @@ pub(super) fn functions() -> Vec<Function> {
         )
         .with_fallible(&[TEXT, TEXT], RETURNS_BOOL, |args, _| tests(args, |pattern| Ok(glob(pattern)))),
     ]
+}
+
+/// The text with a backslash before each sign, as the library RE2 has it; `\<` and `\>` would mean borders of words.
+fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 8);
+    for c in text.chars() {
+        if c.is_ascii()
+            && !c.is_ascii_alphanumeric()
+            && !c.is_ascii_control()
+            && !matches!(c, '_' | '<' | '>')
+        {
+            out.push('\\');
+        }
+        out.push(c);
+    }
+    out
 }
 
 fn texts(found: &Arguments, values: Vec<String>) -> Result<Vector> {

@@ -1,7 +1,8 @@
 //! `strftime` and `strptime`: moments as text and back, with the specifiers of the language C.
 
 use super::arguments::{Arguments, Memo};
-use super::datetime::{DAYS, Field, MONTHS, Moment, assemble, moments, part, valid_date};
+use super::datetime::{DAYS, MONTHS, Moment, assemble, moments, valid_date};
+use super::fields::{Field, part};
 use super::text::append;
 use super::{Function, Parameter, Returns, Run};
 use columnar::scalar::{civil_from_days, days_from_civil};

@@ -1,11 +1,12 @@
 //! Time zones: those of the IANA database, and abbreviations as PostgreSQL reads them.
 
 use super::arguments::{Arguments, Memo, in_range, out_of_range};
-use super::datetime::{Moment, assemble, moments, named_field, truncated};
+use super::datetime::{Moment, assemble, moments, truncated};
+use super::fields::named_field;
 use super::{Function, Parameter, Returns};
 use chrono::{DateTime, MappedLocalTime, NaiveDateTime, Offset, TimeDelta, TimeZone};
 use chrono_tz::Tz;
-use columnar::{DataType, Error, Result, TimeUnit, Vector};
+use columnar::{DataType, Error, Result, TimeUnit};
 
 const TEXT: Parameter = Parameter::Exact(DataType::Varchar);
 const SPAN: Parameter = Parameter::Exact(DataType::Interval);
