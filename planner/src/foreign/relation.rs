@@ -195,6 +195,7 @@ impl Writer<'_> {
                 let sql = parts.join(" UNION ALL ");
                 Ok(self.source(&sql, columns))
             }
+            Logical::Window(_) => unsaid("a window function"),
             Logical::Foreign(_)
             | Logical::Exchange { .. }
             | Logical::Shared { .. }
