@@ -7,7 +7,9 @@ use super::query::sort_key;
 use super::scope::same_name;
 use super::subquery::Pending;
 use crate::error::{Error, Result};
-use crate::logical::{AggregateCall, ColumnId, ColumnSet, Logical, SortKey, Window, WindowCall, columns_of};
+use crate::logical::{
+    AggregateCall, ColumnId, ColumnSet, JoinKind, Logical, SortKey, Window, WindowCall, columns_of, substitute,
+};
 use crate::parse::without_exclusion;
 use columnar::{DataType, Value};
 use exec::operators::window::has_frames;
@@ -138,8 +140,7 @@ impl Windows {
                 continue;
             }
             made.extend(join.plan.output_set());
-            if let crate::logical::JoinKind::Mark(mark) | crate::logical::JoinKind::NullMark(mark) = join.kind
-            {
+            if let JoinKind::Mark(mark) | JoinKind::NullMark(mark) = join.kind {
                 made.insert(mark);
             }
             above.push(join);
@@ -398,7 +399,7 @@ impl Binder<'_> {
         }
         let aggregate = self.aggregate_call(name, call, context)?;
         let mut simple = Aggregation::default();
-        let mut expr = self.register(name, aggregate, &mut simple)?;
+        let expr = self.register(name, aggregate, &mut simple)?;
         let mut made = HashMap::new();
         for (id, aggregate) in simple.calls {
             if !has_frames(aggregate.function) {
@@ -411,8 +412,7 @@ impl Binder<'_> {
             let column = self.simple_aggregate_over(name, aggregate, &window, &frame, windows);
             made.insert(id, column);
         }
-        expr = crate::logical::substitute(expr, &made);
-        Ok(expr)
+        Ok(substitute(expr, &made))
     }
 
     fn simple_aggregate_over(

@@ -198,6 +198,7 @@ impl Writer<'_> {
             Logical::TopOfGroups(_) | Logical::AsOf(_) | Logical::Expand { .. } | Logical::Series(_) => {
                 unsaid("an operator that it may not have")
             }
+            Logical::Window(_) => unsaid("a window function"),
             Logical::Foreign(_)
             | Logical::Exchange { .. }
             | Logical::Shared { .. }

@@ -60,7 +60,12 @@ pub fn has_frames(function: AggregateFunction) -> bool {
 impl Call {
     /// `frame` is the number of its frame, `input` the shapes of the rows.
     pub(super) fn new(call: &WindowCall, frame: usize, input: &[Shape]) -> Result<Call> {
-        let field = call.args.first().map(|arg| field_of(arg, input)).transpose()?;
+        // The buckets of ntile are its only argument.
+        let (value, count) = match call.function {
+            WindowFunction::Ntile => (None, call.args.first()),
+            _ => (call.args.first(), call.args.get(1)),
+        };
+        let field = value.map(|arg| field_of(arg, input)).transpose()?;
         let argument = field.map(|field| &input[field]);
         let whole = Shape::of_type(call.data_type);
         let counted = Shape { nullable: false, bounds: Some((0, i64::MAX.into())), ..whole.clone() };
@@ -99,8 +104,6 @@ impl Call {
                 _ => (Kind::Truth { decides: true }, whole),
             },
         };
-        // The buckets of ntile are its only argument.
-        let count = if call.function == Ntile { call.args.first() } else { call.args.get(1) };
         let count = match count {
             None => None,
             Some(Expr::Literal(value)) => Some(Argument::Literal(value.scalar.as_integer())),

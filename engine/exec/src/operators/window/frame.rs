@@ -83,7 +83,7 @@ impl Frame {
             _ => None,
         };
         let bound = |bound: &FrameBound| {
-            Ok(match bound {
+            Ok::<_, Error>(match bound {
                 FrameBound::UnboundedPreceding => Bound::UnboundedPreceding,
                 FrameBound::Preceding(value) => Bound::Preceding(offset(value, range.as_ref())?),
                 FrameBound::CurrentRow => Bound::CurrentRow,

@@ -70,7 +70,7 @@ impl SourceTask for WindowSourceTask {
         let units = shared.units()?;
         loop {
             if let Some((slices, rows, cursor)) = &mut self.reading {
-                if rows.is_empty() {
+                if rows.start >= rows.end {
                     match slices.take() {
                         Some(next) => (*cursor, *rows) = (Cursor::at(&slices.unit, next.start), next),
                         None => self.reading = None,

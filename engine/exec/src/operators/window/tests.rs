@@ -206,7 +206,7 @@ impl Naive<'_> {
         let descending = self.order[0].descending;
         let nulls_first = self.order[0].nulls_first;
         // How far a row is from this one in the unit of the frame; where that is a null, on which side it lies.
-        let distance = |row: usize| -> Result<i128, bool> {
+        let distance = |row: usize| -> std::result::Result<i128, bool> {
             Ok(match call.frame.unit {
                 FrameUnit::Rows => row as i128 - at as i128,
                 FrameUnit::Groups => group(row) as i128 - group(at) as i128,
