@@ -76,7 +76,7 @@ def answer_of(table, rows):
     kinds = table.schema.types
     numeric = [pyarrow.types.is_integer(kind) or pyarrow.types.is_floating(kind) or pyarrow.types.is_decimal(kind)
                or "hugeint" in str(kind) for kind in kinds]
-    return Answer(list(table.column_names), rows, numeric, [pyarrow.types.is_boolean(kind) for kind in kinds])
+    return Answer(list(table.column_names), rows, numeric, [pyarrow.types.is_boolean(kind) or "bool8" in str(kind) for kind in kinds])
 
 
 def duckdb_text(text):
