@@ -8,7 +8,8 @@ use super::scope::same_name;
 use super::subquery::Pending;
 use crate::error::{Error, Result};
 use crate::logical::{
-    AggregateCall, ColumnId, ColumnSet, JoinKind, Logical, SortKey, Window, WindowCall, columns_of, substitute,
+    AggregateCall, ColumnId, ColumnSet, JoinKind, Logical, SortKey, Window, WindowCall, columns_of,
+    substitute,
 };
 use crate::parse::without_exclusion;
 use columnar::{DataType, Value};

@@ -207,9 +207,7 @@ impl Place<'_> {
                         continue;
                     };
                     let mut value = start;
-                    while value * step.signum() < stop * step.signum()
-                        || series.inclusive && value == stop
-                    {
+                    while value * step.signum() < stop * step.signum() || series.inclusive && value == stop {
                         rows.push(row.iter().cloned().chain([Scalar::Integer(value)]).collect());
                         value += step;
                     }
