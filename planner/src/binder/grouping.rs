@@ -13,7 +13,6 @@ use super::subquery::attach;
 use super::{Alias, Binder};
 use crate::error::{Error, Result};
 use crate::logical::{AggregateCall, ColumnId, ColumnSet, Logical, collect_columns, columns_of};
-use crate::rules::merge;
 use columnar::{DataType, Scalar, Value};
 use exec::Expr;
 use exec::plan::AggregateFunction;
@@ -246,7 +245,7 @@ impl Binder<'_> {
         let distinct: Vec<&Expr> = calls
             .iter()
             .filter(|(_, call)| call.distinct)
-            .filter_map(|(_, call)| call.arg.as_ref())
+            .filter_map(|(_, call)| call.arg())
             .collect();
         let in_parts = calls.iter().all(|(_, call)| merges(call.function))
             && distinct.iter().all(|arg| *arg == distinct[0])
@@ -295,7 +294,7 @@ impl Binder<'_> {
         let renamed: HashMap<ColumnId, ColumnId> =
             parts.iter().map(|&(id, _)| id).zip(outputs[given.len()..].iter().copied()).collect();
         let calls = calls.into_iter().map(|(id, mut call)| {
-            call.arg
+            call.args
                 .iter_mut()
                 .chain(&mut call.filter)
                 .for_each(|expr| crate::logical::rename(expr, &renamed));
@@ -319,25 +318,26 @@ impl Binder<'_> {
         let (mut groups, mut parts, mut partial, mut merged) =
             (keys.clone(), Vec::new(), Vec::new(), Vec::new());
         for (id, call) in calls {
-            if let (true, Some(arg)) = (call.distinct, &call.arg) {
-                let value = match groups[keys.len()..].iter().find(|(_, known)| known == arg) {
+            if let (true, Some(arg)) = (call.distinct, call.arg().cloned()) {
+                let value = match groups[keys.len()..].iter().find(|(_, known)| *known == arg) {
                     Some(&(value, _)) => value,
                     None => {
                         // Its column is another than a key's, which becomes null where a set has it not.
                         let value = self.columns.add("distinct", arg.data_type());
-                        groups.push((value, arg.clone()));
                         parts.push((value, Value::null(arg.data_type())));
+                        groups.push((value, arg));
                         value
                     }
                 };
-                let arg = Some(self.columns.reference(value));
-                merged.push((id, AggregateCall { arg, filter: None, ..call }));
+                let args = vec![self.columns.reference(value)];
+                merged.push((id, AggregateCall { args, filter: None, ..call }));
                 continue;
             }
-            let part = self.columns.copy(id);
-            merged.push((id, merge(&call, self.columns.reference(part))));
-            parts.push((part, nothing(&call)));
-            partial.push((part, call));
+            let none = nothing(&call);
+            let (part, first, second) = call.in_two(&mut self.columns, id);
+            merged.push((id, second));
+            parts.push((part, none));
+            partial.push((part, first));
         }
         Finest { plan: plan.aggregate(groups, partial), groups: keys, parts, calls: merged }
     }
@@ -351,7 +351,7 @@ impl Binder<'_> {
     ) -> Finest {
         let mut used = ColumnSet::new();
         for (_, call) in &calls {
-            call.arg.iter().chain(&call.filter).for_each(|expr| collect_columns(expr, &mut used));
+            call.args.iter().chain(&call.filter).for_each(|expr| collect_columns(expr, &mut used));
         }
         let mark = self.columns.add("present", DataType::Boolean);
         let mut exprs: Vec<(ColumnId, Expr)> =
@@ -552,5 +552,7 @@ fn merges(function: AggregateFunction) -> bool {
         | AggregateFunction::AnyValue
         | AggregateFunction::BoolAnd
         | AggregateFunction::BoolOr => true,
+        // A set that has no rows has no state of any.
+        AggregateFunction::Stateful(_) => false,
     }
 }

@@ -114,7 +114,7 @@ impl Binder<'_> {
         };
         self.uses(UseKind::Macro, &found.schema, name);
         let parsed = found.parsed().map_err(|error| of_text(error, "macro", name, &found.sql, span))?;
-        let frame = self.frame(found, parsed, args, span, context)?;
+        let frame = self.macro_frame(found, parsed, args, span, context)?;
         let given = aggregated(context.aggregation.as_ref());
         let from_aggregates = frame.arguments.iter().any(|argument| meet(&argument.value.expr, &given));
         let MacroBody::Expr(body) = &parsed.body.syntax else {
@@ -150,7 +150,7 @@ impl Binder<'_> {
         let parsed = found.parsed().map_err(|error| of_text(error, "macro", name, &found.sql, span))?;
         let scope = Scope { relations: Vec::new(), outer };
         let mut context = Context::new(&scope, "the arguments of a macro in FROM");
-        let frame = self.frame(&found, parsed, &args.args, span, &mut context)?;
+        let frame = self.macro_frame(&found, parsed, &args.args, span, &mut context)?;
         if !context.pending.is_empty() {
             return Err(Error::unsupported("a subquery as an argument of a macro in FROM").at(span));
         }
@@ -163,7 +163,7 @@ impl Binder<'_> {
     }
 
     /// The arguments of a call by the parameters that they are for.
-    fn frame(
+    fn macro_frame(
         &mut self,
         found: &Macro,
         parsed: &ParsedMacro,

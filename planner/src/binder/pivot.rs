@@ -83,7 +83,7 @@ impl Binder<'_> {
         }
         let mut used = ColumnSet::new();
         for (_, call) in &aggregation.calls {
-            call.arg.iter().chain(&call.filter).for_each(|expr| collect_columns(expr, &mut used));
+            call.args.iter().chain(&call.filter).for_each(|expr| collect_columns(expr, &mut used));
         }
         let below = plan.output_set();
         let all = scope.relations.iter().flat_map(|relation| &relation.columns);

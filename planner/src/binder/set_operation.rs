@@ -188,7 +188,7 @@ impl Binder<'_> {
         let sum = |count: ColumnId| AggregateCall {
             function: AggregateFunction::SumCounts,
             distinct: false,
-            arg: Some(Expr::column(count, DataType::Int64)),
+            args: vec![Expr::column(count, DataType::Int64)],
             filter: None,
             data_type: DataType::Int64,
         };

@@ -253,7 +253,7 @@ impl Binder<'_> {
         }
         let mut order = Vec::new();
         for key in &written.order_by {
-            order.push(sort_key(self.expression(&key.expr, context)?, key));
+            order.push(sort_key(self.expression(&key.expr, context)?, &key.options));
         }
         let frame = self.frame(&written, &order, span, context)?;
         if frame.key.is_none() {

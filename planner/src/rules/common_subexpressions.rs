@@ -50,7 +50,7 @@ fn aggregate(
     let mut twins: HashMap<ColumnId, Expr> = HashMap::new();
     let mut kept: Vec<(ColumnId, AggregateCall)> = Vec::with_capacity(aggregates.len());
     for (id, call) in aggregates {
-        let volatile = call.arg.iter().chain(&call.filter).any(is_any_volatile);
+        let volatile = call.args.iter().chain(&call.filter).any(is_any_volatile);
         match kept.iter().find(|(_, known)| *known == call && !volatile) {
             Some((twin, _)) => {
                 twins.insert(id, columns.reference(*twin));

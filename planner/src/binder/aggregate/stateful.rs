@@ -123,7 +123,7 @@ impl Binder<'_> {
     }
 
     fn call_key(&mut self, item: &OrderByExpr, context: &mut Context<'_>) -> Result<SortKey> {
-        Ok(sort_key(self.expression(&item.expr, context)?, item))
+        Ok(sort_key(self.expression(&item.expr, context)?, &item.options))
     }
 
     /// The only argument as a `DOUBLE`, or one of two.
