@@ -277,10 +277,10 @@ fn digits_of(number: &Number, behind: usize, shift: usize) -> Result<(bool, Stri
             Ok((negative && !is_zero, text))
         }
         Number::Double(value) => {
-            if !value.is_finite() {
+            let moved = value * 10_f64.powi(shift as i32);
+            if !moved.is_finite() {
                 return Ok((value < 0.0, String::new()));
             }
-            let moved = value * 10_f64.powi(shift as i32);
             let text = format!("{:.behind$}", moved.abs());
             // A zero that was less than nothing keeps its sign (PostgreSQL).
             Ok((value.is_sign_negative(), text))

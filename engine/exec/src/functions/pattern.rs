@@ -383,14 +383,12 @@ mod tests {
             ("a%", "a\\%", true),
             ("ab", "a\\%", false),
             ("aaa", "a{2,3}", true),
-            ("a]", "a[]]", false),
+            ("a]", "a[]]", true),
             ("b2", "[a-c][0-9]", true),
             ("d2", "[^a-c][0-9]", true),
             ("", "", true),
         ] {
-            if regex::Regex::new(&similar_to(pattern, Some('\\')).unwrap()).is_ok() {
-                assert_eq!(is_similar(text, pattern), expected, "{text} {pattern}");
-            }
+            assert_eq!(is_similar(text, pattern), expected, "{text} {pattern}");
         }
         assert!(similar_to("a\\", Some('\\')).is_err() && similar_to("a\\", None).is_ok());
     }
