@@ -11,7 +11,7 @@ use crate::logical::{Logical, Series};
 use columnar::types::TimeUnit;
 use columnar::{DataType, Value};
 use exec::Expr;
-use sqlparser::ast::{self, FunctionArg, FunctionArgExpr, Spanned};
+use sqlparser::ast::{self, FunctionArg, FunctionArgExpr};
 use sqlparser::tokenizer::Span;
 
 /// A call in `FROM`.
