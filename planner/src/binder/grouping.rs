@@ -242,11 +242,8 @@ impl Binder<'_> {
             return Grouped { plan: plan.aggregate(keys.clone(), calls), keys, set: None };
         }
         // Rows of aggregates that are made in parts; with several that are not, each set has all rows.
-        let distinct: Vec<&Expr> = calls
-            .iter()
-            .filter(|(_, call)| call.distinct)
-            .filter_map(|(_, call)| call.arg())
-            .collect();
+        let distinct: Vec<&Expr> =
+            calls.iter().filter(|(_, call)| call.distinct).filter_map(|(_, call)| call.arg()).collect();
         let in_parts = calls.iter().all(|(_, call)| merges(call.function))
             && distinct.iter().all(|arg| *arg == distinct[0])
             && calls.iter().all(|(_, call)| !call.distinct || call.filter.is_none());
