@@ -98,16 +98,19 @@ def records(lines, path, dialect, shown):
             connection = words[0] if words and words[0] != "default" else ""
             continue
         if kind in HEADERS:
-            sql = []
-            while place < len(lines) and lines[place].strip() and lines[place] != "----":
+            begun = place
+            # sqllogictest-rs takes the first line as it is.
+            while place < len(lines) and (lines[place].strip() or dialect == "risingwave" and place == begun) and lines[place] != "----":
                 if dialect == "duckdb" and lines[place].startswith("#"):
                     break
-                sql.append(lines[place])
                 place += 1
-            record.sql = "\n".join(sql)
+            record.sql = "\n".join(lines[begun:place])
             if place < len(lines) and lines[place] == "----":
                 begun = place = place + 1
-                while place < len(lines) and lines[place].strip("" if dialect == "duckdb" else None):
+                # Messages of sqllogictest-rs end at two blank lines.
+                message = dialect == "risingwave" and (kind == "system" or words[:1] == ["error"])
+                while place < len(lines) and (lines[place].strip("" if dialect == "duckdb" else None) or message and place + 1 < len(
+                        lines) and lines[place + 1].strip()):
                     place += 1
                 record.expected = lines[begun:place]
             connection = ""

@@ -108,18 +108,24 @@ class DuckDB:
         except (duckdb.Error, RuntimeError, ValueError, MemoryError) as error:
             raise Refused(str(error)) from error
         except Exception as error:  # of what Arrow has no form for
-            return self.run_as_text(connection, sql, error)
+            answer = self.run_as_text(sql, name)
+            if answer is None:
+                raise Refused(str(error)) from error
+            return answer
         finally:
             watch.cancel()
 
-    def run_as_text(self, connection, sql, error):
+    def run_as_text(self, sql, name=""):
+        """As `run`, with values that DuckDB casts itself: not all of them come through Arrow as they are. None: this cannot
+        be asked so."""
         if not is_query(sql):
-            raise Refused(str(error)) from error
+            return None
         try:
-            table = connection.execute(f"SELECT CAST(COLUMNS(*) AS VARCHAR) FROM ({sql.strip().rstrip(';')})").to_arrow_table()
+            inner = sql.strip().rstrip(";")
+            table = self.connection(name).execute(f"SELECT CAST(COLUMNS(*) AS VARCHAR) FROM ({inner}\n)").to_arrow_table()
             return self.printer.duckdb(table)
-        except Exception as further:
-            raise Refused(str(further)) from further
+        except Exception:  # DuckDB's errors and Arrow's
+            return None
 
     def zone(self, connection):
         try:

@@ -200,14 +200,14 @@ class Script:
             except references.Refused as error:
                 outcome.counted, outcome.left_out = False, "the reference refuses it"
                 outcome.message = str(error)
-        expected = self.expected(record, reference, sort, outcome, rest)
+        expected = self.expected(record, reference, sort, outcome, rest, name)
         if outcome.counted:
             self.judge(record, outcome, reference, expected, sort, name, letters)
         else:
             # What it does is done here, too.
             self.on_tundra(record.sql, name)
 
-    def expected(self, record, reference, sort, outcome, rest):
+    def expected(self, record, reference, sort, outcome, rest, name):
         """Rows to compare with: those of the script where it has them, else the reference's."""
         lines = record.expected
         if not outcome.counted:
@@ -233,6 +233,13 @@ class Script:
             if rows is not None and sort == "valuesort":
                 rows = [(value,) for row in rows for value in row]
             right = rows is not None and answers.judge(record.sql, reference, rows, sort) is not None
+        if not right and self.corpus == "duckdb" and lines and not answers.HASH.fullmatch(lines[0]):
+            text = self.reference.run_as_text(record.sql, name)
+            rows = text and answers.expected_rows(lines, text.width(), len(text.rows))
+            if rows and len(text.names) == len(reference.numeric):
+                text.numeric, text.booleans = reference.numeric, reference.booleans
+                right = answers.judge(record.sql, text, rows, sort) is not None
+                reference.rows = text.rows
         if not right:
             outcome.counted, outcome.left_out = False, "the reference answers otherwise"
             outcome.message = f"{reference.rows[:3]} and not {(lines or [])[:3]}"
