@@ -10,6 +10,7 @@ from tundra import Crashed, TimedOut
 KNOWN = [
     ("names of types", r"\b(pg_)?typeof\s*\(|^\s*(DESCRIBE|SHOW)\b"),
     ("plans as text", r"^\s*EXPLAIN\b"),
+    ("a DECIMAL without arguments has three digits after the point", r"(::|\bAS)\s*(DECIMAL|NUMERIC)\b(?!\s*\()"),
 ]
 # Words of an error after which a quoted name says what is missing, and so is part of the class.
 TELLING = r"(function|setting|type|operator|aggregate|keyword|option|field)\s+$"
@@ -34,8 +35,8 @@ def normal_form(message, sql=""):
     line = re.sub(r"(?<![\w.])-?\d[\d.,:-]*(?:e[+-]?\d+)?\b", "N", line)
     line = re.sub(r"\b(unknown (?:table|column|schema|relation|view)) \S+", r"\1 …", line)
     line = re.sub(r"\b(STRUCT|MAP|UNION|ENUM|ROW)\s*\(.*\)", r"\1(…)", line, flags=re.I)
-    line = re.sub(r"\bthe expression \[.*\](?= is)", "the expression […]", line)
-    line = re.sub(r"\b(the (?:expression|argument|literal|parameter) (?!\[…\]).{24}).+?(?= is not supported|$)", r"\1…", line)
+    line = re.sub(r"\bthe expression \(?(?:ARRAY)?\[.*", "the expression ARRAY[…]", line)
+    line = re.sub(r"\b(the (?:expression|argument|literal|parameter) (?!ARRAY).{24}).+?(?= is not supported|$)", r"\1…", line)
     line = re.sub(r"(, found )(?!the end)[a-z_]\w*", r"\1a name", line)
     if line.startswith("syntax error"):
         line += f" ({first_word(sql) or 'nothing'} …)"

@@ -95,8 +95,10 @@ class Report:
         rest = self.classes[most:]
         if rest:
             lines.append(f"{sum(one.own + one.follow for one in rest):>8}  in {len(rest)} further classes")
+        unrun = sum("not run in the time" in result.skipped for result in self.results)
+        lines += [f"{unrun} files not run in the time given"] * bool(unrun)
         for result in self.results:
-            if result.skipped:
+            if result.skipped and "not run in the time" not in result.skipped:
                 lines.append(f"not wholly run: {result.file}: {result.skipped}")
         return "\n".join(lines + ["", self.summary()])
 
@@ -114,10 +116,16 @@ class Report:
             "classes": [one.as_json() for one in self.classes],
             "folders": [{"folder": folder, "verified": one, "queries": all} for folder, one, all in self.folders()],
             "skipped": {result.file: result.skipped for result in self.results if result.skipped},
-            "not_verified": [f"{one.file}:{one.line} {one.kind}: {one.form}" for one in self.counted if not one.how],
+            "not_verified": [told(one) for one in self.counted if not one.how],
             "reference": [{"at": f"{one.file}:{one.line}", "why": one.left_out, "message": one.message[:300]}
                           for result in self.results for one in result.outcomes if not one.counted],
         }
+
+
+def told(outcome):
+    """A line of where it is and why, with the rows where they are wrong."""
+    line = f"{outcome.file}:{outcome.line} {'follows from ' * outcome.follows}{outcome.kind}: {outcome.form}"
+    return f"{line}: {outcome.message[:300]}" if outcome.kind in ("different", "dialect", "internal", "crash") else line
 
 
 def share(part, whole):
