@@ -61,8 +61,11 @@ impl Dependencies {
             Logical::TopOfGroups(top) => self.collect(&top.input),
             Logical::AsOf(join) => self.collect(&join.input),
             // Rows of several inputs, or lists: what holds in each need not hold in all.
-            Logical::Union { .. } | Logical::Expand { .. } | Logical::Values { .. } | Logical::Foreign(_) | Logical::Reread { .. } => {
-            }
+            Logical::Union { .. }
+            | Logical::Expand { .. }
+            | Logical::Values { .. }
+            | Logical::Foreign(_)
+            | Logical::Reread { .. } => {}
         }
     }
 

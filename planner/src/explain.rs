@@ -89,7 +89,8 @@ pub(crate) fn operator(plan: &Logical, columns: &Columns) -> String {
                 let exprs: Vec<String> = list.iter().map(|expr| expression(expr, columns)).collect();
                 format!("({})", exprs.join(", "))
             };
-            let mut text = format!("Expand {}", lists.iter().take(8).map(list).collect::<Vec<_>>().join(", "));
+            let mut text =
+                format!("Expand {}", lists.iter().take(8).map(list).collect::<Vec<_>>().join(", "));
             if lists.len() > 8 {
                 let _ = write!(text, " and {} more", lists.len() - 8);
             }

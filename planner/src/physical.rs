@@ -4,7 +4,9 @@
 use crate::error::{Error, Result};
 use crate::estimate::Estimator;
 use crate::explain;
-use crate::logical::{ColumnId, ColumnSet, Columns, Join, JoinKind, Logical, Routing, SortKey, TopOfGroups, equality};
+use crate::logical::{
+    ColumnId, ColumnSet, Columns, Join, JoinKind, Logical, Routing, SortKey, TopOfGroups, equality,
+};
 use crate::proven::Proven;
 use crate::statement::{FragmentNotes, OperatorNote, PlannerOptions, RemoteQuery};
 use columnar::{DataType, Value};

@@ -84,7 +84,8 @@ impl Proven {
                 let of = |(position, &id): (usize, &ColumnId)| {
                     // A null is no value to be bound.
                     let exprs = lists.iter().filter_map(|list| list.get(position));
-                    let values = exprs.filter(|expr| !matches!(expr, Expr::Literal(value) if value.is_null()));
+                    let values =
+                        exprs.filter(|expr| !matches!(expr, Expr::Literal(value) if value.is_null()));
                     let parts: Option<Vec<Bounds>> = values.map(|expr| self.of_expr(expr)).collect();
                     (id, parts.and_then(|parts| parts.into_iter().reduce(hull)))
                 };

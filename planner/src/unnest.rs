@@ -8,8 +8,8 @@
 
 use crate::error::{Error, Result};
 use crate::logical::{
-    AggregateCall, AsOf, ColumnId, ColumnSet, Columns, Join, JoinKind, Logical, Series, TopOfGroups, columns_of,
-    rename, substitute,
+    AggregateCall, AsOf, ColumnId, ColumnSet, Columns, Join, JoinKind, Logical, Series, TopOfGroups,
+    columns_of, rename, substitute,
 };
 use columnar::{DataType, Value};
 use exec::plan::AggregateFunction;

@@ -71,14 +71,14 @@ const WAYS_A_QUERY: usize = 6;
 /// From one way to the next; it has no divisor in common with their number.
 const STRIDE: usize = 113;
 
-/// Of all queries each `parts`-th from that with the number `part`.
-fn check(part: usize, parts: usize) {
+/// Of the queries each `parts`-th from that with the number `part`.
+fn check(queries: &[String], part: usize, parts: usize) {
     let (tables, data) = tables();
     let spread = [Partitioning::Spread, Partitioning::Spread];
     let plain = catalog(&tables, &data, SIZES[0], spread);
     let alone = PlannerOptions { shards: 1, optimize: false, ..PlannerOptions::default() };
     let mut wrong = Vec::new();
-    for (number, sql) in queries().iter().enumerate().filter(|(number, _)| number % parts == part) {
+    for (number, sql) in queries.iter().enumerate().filter(|(number, _)| number % parts == part) {
         let expected = answer(sql, &plain, &data, &alone).expect(sql);
         for turn in 0..WAYS_A_QUERY {
             let mut way = (number * WAYS_A_QUERY + turn) * STRIDE % WAYS;
@@ -103,12 +103,40 @@ fn check(part: usize, parts: usize) {
 
 #[test]
 fn answers_do_not_depend_on_where_rows_lie() {
-    check(0, 2);
+    check(&queries(), 0, 2);
 }
 
 #[test]
 fn nor_do_those_of_every_other_query() {
-    check(1, 2);
+    check(&queries(), 1, 2);
+}
+
+/// Groups by several sets, the first rows of groups, rows that are given several times, as-of joins.
+const GROUPED: [&str; 19] = [
+    "SELECT k, g, count(*), sum(v), min(id) FROM large GROUP BY ROLLUP (k, g)",
+    "SELECT k, g, grouping(k, g), count(v), max(v) FROM large GROUP BY CUBE (k, g)",
+    "SELECT id, count(*), sum(v) FROM large GROUP BY ROLLUP (id)",
+    "SELECT k, count(DISTINCT g), count(*) FROM large GROUP BY ROLLUP (k)",
+    "SELECT k, count(DISTINCT g), sum(DISTINCT v) FROM small GROUP BY ROLLUP (k)",
+    "SELECT k, count(*) FROM large WHERE v > 1000000 GROUP BY ROLLUP (k)",
+    "SELECT x.k, y.g, sum(y.v) FROM small x JOIN large y ON x.k = y.k GROUP BY GROUPING SETS ((x.k), (y.g), ())",
+    "SELECT * FROM (SELECT k, g, sum(v) AS s FROM large GROUP BY CUBE (k, g)) t WHERE k = 3",
+    "SELECT x.id, t.s FROM small x JOIN (SELECT k, g, sum(v) AS s FROM large GROUP BY ROLLUP (k, g)) t ON x.k = t.k",
+    "SELECT DISTINCT ON (k) k, v, id FROM large ORDER BY k, v, id",
+    "SELECT count(*), sum(v) FROM (SELECT DISTINCT ON (k, g) v FROM large ORDER BY k, g, v DESC, id) t",
+    "SELECT v FROM large ORDER BY v FETCH FIRST 7 ROWS WITH TIES",
+    "SELECT x.id, t.id FROM small x, LATERAL (SELECT id FROM large y WHERE y.k = x.k ORDER BY v, id LIMIT 2) t ORDER BY 1, 2",
+    "SELECT x.id, (SELECT y.id FROM large y WHERE y.g > x.g ORDER BY y.v DESC, y.id LIMIT 1) FROM small x ORDER BY 1",
+    "SELECT k, g FROM large INTERSECT ALL SELECT k, g FROM small",
+    "SELECT k, g FROM large EXCEPT ALL SELECT k, g FROM small",
+    "SELECT x.id, s.i FROM small x, generate_series(x.k - 2, x.k) AS s(i)",
+    "SELECT x.id, y.v FROM small x ASOF JOIN (SELECT k, v FROM large GROUP BY k, v) y ON x.k = y.k AND x.v >= y.v",
+    "SELECT x.id, y.v FROM small x ASOF LEFT JOIN (SELECT v FROM large GROUP BY v) y ON x.v < y.v",
+];
+
+#[test]
+fn nor_do_those_of_groups() {
+    check(&GROUPED.map(str::to_string), 0, 1);
 }
 
 /// The shard that sends the rows all have deals them: the join is made where the others lie, and nothing is gathered.

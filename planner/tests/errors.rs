@@ -144,6 +144,23 @@ fn what_is_not_built_is_named() {
 }
 
 #[test]
+fn what_shards_of_version_1_do_not_know_is_refused() {
+    let options = PlannerOptions { version: 1, ..PlannerOptions::default() };
+    for sql in [
+        "select n_name, count(*) from nation group by rollup (n_name)",
+        "select distinct on (n_regionkey) n_name from nation",
+        "select * from generate_series(1, 3)",
+        "select 1 from nation asof join region on n_regionkey >= r_regionkey",
+    ] {
+        let Err(error) = planner::plan(sql, &tpch(), &options) else { panic!("planned: {sql}") };
+        assert_eq!(error.kind, ErrorKind::Unsupported, "{sql}: {error}");
+        assert!(error.to_string().contains("version is 1"), "{sql}: {error}");
+        assert!(error.to_string().contains("tundra admin upgrade"), "{sql}: {error}");
+    }
+    assert!(planner::plan("select n_name, count(*) from nation group by n_name", &tpch(), &options).is_ok());
+}
+
+#[test]
 fn deep_and_long_statements_are_errors_and_not_crashes() {
     let chain = |operator: &str, count: usize| {
         format!("select 1 from nation where {}", vec!["n_nationkey = 1"; count].join(operator))

@@ -342,17 +342,13 @@ impl Plan {
                 types.clone()
             }
             Plan::ReceiveProven { columns, .. } => columns.iter().map(|column| column.data_type).collect(),
-            Plan::Expand { lists, .. } => {
-                lists.first().into_iter().flatten().map(Expr::data_type).collect()
-            }
+            Plan::Expand { lists, .. } => lists.first().into_iter().flatten().map(Expr::data_type).collect(),
             Plan::TopOfGroups(top) => top.input.output_types(),
             Plan::AsOf(join) => {
                 let carried = join.carried.iter().map(Expr::data_type);
                 join.input.output_types().into_iter().chain(carried).collect()
             }
-            Plan::Series(series) => {
-                [series.input.output_types(), vec![series.start.data_type()]].concat()
-            }
+            Plan::Series(series) => [series.input.output_types(), vec![series.start.data_type()]].concat(),
         }
     }
 

@@ -15,8 +15,8 @@ mod file;
 use columnar::types::{Interval, TimeUnit};
 use columnar::{DataType, Scalar, Value};
 use exec::plan::{
-    Aggregate, AggregateFunction, AsOf, FragmentPlacement, HashJoin, JoinKey, JoinKind, ReceivedColumn, Routing,
-    Scan, Series, SortKey, TableRef, TopOfGroups,
+    Aggregate, AggregateFunction, AsOf, FragmentPlacement, HashJoin, JoinKey, JoinKind, ReceivedColumn,
+    Routing, Scan, Series, SortKey, TableRef, TopOfGroups,
 };
 use exec::{ArithmeticOp, CompareOp, Expr, Fragment, Plan, codec};
 use file::Golden;

@@ -61,7 +61,9 @@ impl Binder<'_> {
         }
         if name == "columns" {
             let error = Error::unsupported("COLUMNS here");
-            return Err(error.at(span).hint("it may stand in the select list, also within a call or arithmetic"));
+            return Err(error
+                .at(span)
+                .hint("it may stand in the select list, also within a call or arithmetic"));
         }
         let mut bound = Vec::with_capacity(args.len());
         for arg in args {

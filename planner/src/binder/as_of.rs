@@ -55,7 +55,8 @@ impl Binder<'_> {
         let (mut equal, mut nearest): (Vec<Pair>, Option<(CompareOp, Pair)>) = (Vec::new(), None);
         for expr in on {
             let wrong = || {
-                Error::value("an ASOF JOIN takes equalities and one of <, <=, > and >= between its sides").at(span)
+                Error::value("an ASOF JOIN takes equalities and one of <, <=, > and >= between its sides")
+                    .at(span)
             };
             let Expr::Compare { op, left, right } = expr else { return Err(wrong()) };
             let (op, pair) = sided(op, *left, *right, &sides).ok_or_else(wrong)?;
@@ -106,7 +107,9 @@ impl Binder<'_> {
             let bound = |binder: &Self, id| Bound::typed(binder.columns.reference(id), name.span);
             on.push(self.compare(op, bound(self, a), bound(self, b))?);
         }
-        let once = |name: &ast::ObjectName| names.iter().filter(|other| same_name(&other.to_string(), &name.to_string())).count();
+        let once = |name: &ast::ObjectName| {
+            names.iter().filter(|other| same_name(&other.to_string(), &name.to_string())).count()
+        };
         match names.iter().find(|name| once(name) > 1) {
             Some(name) => Err(Error::name(format!("USING names {name} twice")).at(name.span())),
             None => Ok(on),
@@ -142,7 +145,8 @@ impl Binder<'_> {
             rows[1].push(self.columns.reference(id));
         }
         let value_null = Expr::IsNull { input: Box::new(nearest.0.clone()), negated: false };
-        let extra = equal.into_iter().chain([nearest, (value_null, boolean(false)), (boolean(false), boolean(true))]);
+        let extra =
+            equal.into_iter().chain([nearest, (value_null, boolean(false)), (boolean(false), boolean(true))]);
         for (a, b) in extra {
             rows[0].push(a);
             rows[1].push(b);
@@ -165,12 +169,17 @@ impl Binder<'_> {
         let [groups @ .., value, unknown, source] = references.as_slice() else {
             return (*input, HashMap::new());
         };
-        let key = |expr: &Expr, descending: bool| SortKey { expr: expr.clone(), descending, nulls_first: descending };
+        let key = |expr: &Expr, descending: bool| SortKey {
+            expr: expr.clone(),
+            descending,
+            nulls_first: descending,
+        };
         let carried: Vec<(ColumnId, Expr)> = given[of_left.len()..]
             .iter()
             .map(|&id| (self.columns.copy(id), self.columns.reference(id)))
             .collect();
-        let mut renamed: HashMap<ColumnId, ColumnId> = of_left.into_iter().zip(given.iter().copied()).collect();
+        let mut renamed: HashMap<ColumnId, ColumnId> =
+            of_left.into_iter().zip(given.iter().copied()).collect();
         renamed.extend(of_right.into_iter().zip(carried.iter().map(|&(id, _)| id)));
         let join = AsOf {
             input,
@@ -188,7 +197,12 @@ impl Binder<'_> {
 }
 
 /// A comparison with the left side's expression first.
-fn sided(op: CompareOp, a: Expr, b: Expr, (left, right): &(ColumnSet, ColumnSet)) -> Option<(CompareOp, Pair)> {
+fn sided(
+    op: CompareOp,
+    a: Expr,
+    b: Expr,
+    (left, right): &(ColumnSet, ColumnSet),
+) -> Option<(CompareOp, Pair)> {
     let (of_a, of_b) = (columns_of(&a), columns_of(&b));
     if of_a.is_empty() || of_b.is_empty() || a.data_type() == DataType::Null {
         return None;

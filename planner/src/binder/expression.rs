@@ -249,7 +249,8 @@ impl Binder<'_> {
             return Ok(Bound::typed(self.columns.reference(id), span));
         }
         if let [name] = parts
-            && let Some(place) = context.aliases.iter().position(|alias| same_name(&alias.name.value, &name.value))
+            && let Some(place) =
+                context.aliases.iter().position(|alias| same_name(&alias.name.value, &name.value))
         {
             return self.alias(place, span, context);
         }
@@ -277,7 +278,8 @@ impl Binder<'_> {
         let bound = bound?;
         if is_any_volatile(&bound.expr) {
             let name = &aliases[place].name.value;
-            let error = Error::unsupported(format!("the alias \"{name}\" of what is another value each time"));
+            let error =
+                Error::unsupported(format!("the alias \"{name}\" of what is another value each time"));
             return Err(error.at(span).hint("name it in a subquery"));
         }
         Ok(Bound { span, ..bound })

@@ -99,7 +99,8 @@ impl Binder<'_> {
         if matches!(side, Side::Right | Side::Full)
             && !right_plan.free_columns().is_disjoint(&left_plan.output_set())
         {
-            let message = "what uses columns of the join's left side cannot be its right side in a RIGHT or FULL JOIN";
+            let message =
+                "what uses columns of the join's left side cannot be its right side in a RIGHT or FULL JOIN";
             return Err(Error::value(message).at(span));
         }
         let mut on = Vec::new();
@@ -225,7 +226,15 @@ impl Binder<'_> {
                 }
                 Ok(source)
             }
-            TableFactor::Table { name, alias, args: Some(args), with_ordinality, version: None, sample: None, .. } => {
+            TableFactor::Table {
+                name,
+                alias,
+                args: Some(args),
+                with_ordinality,
+                version: None,
+                sample: None,
+                ..
+            } => {
                 refuse_if(args.settings.is_some(), "SETTINGS", span)?;
                 let (args, with_ordinality) = (&args.args[..], *with_ordinality);
                 let call = TableCall { name, args, with_ordinality, alias: alias.as_ref(), span };

@@ -243,8 +243,11 @@ impl Binder<'_> {
             return Grouped { plan: plan.aggregate(keys.clone(), calls), keys, set: None };
         }
         // Rows of aggregates that are made in parts; with several that are not, each set has all rows.
-        let distinct: Vec<&Expr> =
-            calls.iter().filter(|(_, call)| call.distinct).filter_map(|(_, call)| call.arg.as_ref()).collect();
+        let distinct: Vec<&Expr> = calls
+            .iter()
+            .filter(|(_, call)| call.distinct)
+            .filter_map(|(_, call)| call.arg.as_ref())
+            .collect();
         let in_parts = calls.iter().all(|(_, call)| merges(call.function))
             && distinct.iter().all(|arg| *arg == distinct[0])
             && calls.iter().all(|(_, call)| !call.distinct || call.filter.is_none());
@@ -271,12 +274,8 @@ impl Binder<'_> {
             keys.chain(parts).chain([number(place)]).collect()
         };
         let lists: Vec<Vec<Expr>> = sets.iter().enumerate().map(list).collect();
-        let mut plan = Logical::Expand {
-            input: Box::new(plan),
-            lists,
-            columns: columns.clone(),
-            merges: in_parts,
-        };
+        let mut plan =
+            Logical::Expand { input: Box::new(plan), lists, columns: columns.clone(), merges: in_parts };
         // The set of no keys has a row even of no rows: what it is aggregated of is one that counts for nothing.
         let empty: Vec<usize> = (0..sets.len()).filter(|&set| sets[set].is_empty()).collect();
         if !empty.is_empty() && !has_row {
@@ -296,7 +295,10 @@ impl Binder<'_> {
         let renamed: HashMap<ColumnId, ColumnId> =
             parts.iter().map(|&(id, _)| id).zip(outputs[given.len()..].iter().copied()).collect();
         let calls = calls.into_iter().map(|(id, mut call)| {
-            call.arg.iter_mut().chain(&mut call.filter).for_each(|expr| crate::logical::rename(expr, &renamed));
+            call.arg
+                .iter_mut()
+                .chain(&mut call.filter)
+                .for_each(|expr| crate::logical::rename(expr, &renamed));
             (id, call)
         });
         let keys: Vec<(ColumnId, Expr)> =
@@ -314,7 +316,8 @@ impl Binder<'_> {
         keys: Vec<(ColumnId, Expr)>,
         calls: Vec<(ColumnId, AggregateCall)>,
     ) -> Finest {
-        let (mut groups, mut parts, mut partial, mut merged) = (keys.clone(), Vec::new(), Vec::new(), Vec::new());
+        let (mut groups, mut parts, mut partial, mut merged) =
+            (keys.clone(), Vec::new(), Vec::new(), Vec::new());
         for (id, call) in calls {
             if let (true, Some(arg)) = (call.distinct, &call.arg) {
                 let value = match groups[keys.len()..].iter().find(|(_, known)| known == arg) {
@@ -351,7 +354,8 @@ impl Binder<'_> {
             call.arg.iter().chain(&call.filter).for_each(|expr| collect_columns(expr, &mut used));
         }
         let mark = self.columns.add("present", DataType::Boolean);
-        let mut exprs: Vec<(ColumnId, Expr)> = used.iter().map(|&id| (id, self.columns.reference(id))).collect();
+        let mut exprs: Vec<(ColumnId, Expr)> =
+            used.iter().map(|&id| (id, self.columns.reference(id))).collect();
         exprs.extend(keys.iter().filter(|(id, _)| !used.contains(id)).cloned());
         exprs.push((mark, Expr::Literal(Value::boolean(true))));
         let mut parts: Vec<(ColumnId, Value)> =
@@ -430,14 +434,15 @@ impl Binder<'_> {
             })
         });
         let places = bound.collect::<Result<Vec<usize>>>();
-        let id = places.map(|places| match aggregation.groupings.iter().find(|(_, known)| *known == places) {
-            Some(&(id, _)) => id,
-            None => {
-                let id = self.columns.add("grouping", DataType::Int32);
-                aggregation.groupings.push((id, places));
-                id
-            }
-        });
+        let id =
+            places.map(|places| match aggregation.groupings.iter().find(|(_, known)| *known == places) {
+                Some(&(id, _)) => id,
+                None => {
+                    let id = self.columns.add("grouping", DataType::Int32);
+                    aggregation.groupings.push((id, places));
+                    id
+                }
+            });
         context.aggregation = Some(aggregation);
         Ok(self.columns.reference(id?))
     }

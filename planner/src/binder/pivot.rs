@@ -1,11 +1,11 @@
 //! `PIVOT` and `UNPIVOT` in `FROM`: values of a column become columns of an aggregate each, and columns become rows.
 
+use super::Binder;
 use super::aggregate::{Aggregation, above_groups};
 use super::expression::{Bound, Context};
 use super::from::{Source, rename_relation};
 use super::query::refuse_if;
 use super::scope::{Relation, Scope, ScopeColumn};
-use super::Binder;
 use crate::error::{Error, Result};
 use crate::logical::{ColumnId, ColumnSet, Logical, collect_columns};
 use columnar::{DataType, Value};
@@ -24,8 +24,14 @@ impl Binder<'_> {
         known: &[Relation],
         outer: Option<&Scope<'_>>,
     ) -> Result<Source> {
-        let TableFactor::Pivot { table, aggregate_functions, value_column, value_source, default_on_null, alias } =
-            factor
+        let TableFactor::Pivot {
+            table,
+            aggregate_functions,
+            value_column,
+            value_source,
+            default_on_null,
+            alias,
+        } = factor
         else {
             return Err(Error::internal("a PIVOT is none"));
         };
@@ -52,7 +58,8 @@ impl Binder<'_> {
                 let filter = match call.filter.take() {
                     None => condition.clone(),
                     Some(filter) => {
-                        let (left, right) = (Box::new(ast::Expr::Nested(filter)), Box::new(condition.clone()));
+                        let (left, right) =
+                            (Box::new(ast::Expr::Nested(filter)), Box::new(condition.clone()));
                         ast::Expr::BinaryOp { left, op: ast::BinaryOperator::And, right }
                     }
                 };
@@ -106,7 +113,8 @@ impl Binder<'_> {
         known: &[Relation],
         outer: Option<&Scope<'_>>,
     ) -> Result<Source> {
-        let TableFactor::Unpivot { table, value, name, columns: chosen, null_inclusion, alias } = factor else {
+        let TableFactor::Unpivot { table, value, name, columns: chosen, null_inclusion, alias } = factor
+        else {
             return Err(Error::internal("an UNPIVOT is none"));
         };
         let span = factor.span();

@@ -137,7 +137,11 @@ impl Binder<'_> {
         let span = select.select_token.0.span;
         let Context { mut pending, aggregation, .. } = context;
         let aggregation = aggregation.unwrap_or_default();
-        if is_written || !aggregation.calls.is_empty() || !aggregation.groupings.is_empty() || having.is_some() {
+        if is_written
+            || !aggregation.calls.is_empty()
+            || !aggregation.groupings.is_empty()
+            || having.is_some()
+        {
             let below = plan.output_set();
             plan = attach(plan, aggregation.pending);
             let exprs = groups.into_iter().map(|group| group.expr).collect();

@@ -1,17 +1,17 @@
 //! Table functions: `generate_series(start, stop [, step])` and `range`, over integers and timestamps.
 
+use super::Binder;
 use super::expression::{Bound, Context};
 use super::from::Source;
 use super::query::refuse_if;
 use super::scope::{Relation, Scope, ScopeColumn};
 use super::subquery::attach;
-use super::Binder;
 use crate::error::{Error, Result};
 use crate::logical::{Logical, Series};
 use columnar::types::TimeUnit;
 use columnar::{DataType, Value};
 use exec::Expr;
-use sqlparser::ast::{self, FunctionArg, FunctionArgExpr, Spanned};
+use sqlparser::ast::{self, FunctionArg, FunctionArgExpr};
 use sqlparser::tokenizer::Span;
 
 /// A call in `FROM`.
@@ -60,7 +60,9 @@ impl Binder<'_> {
         let step = match step {
             Some(step) => step,
             None if moments => {
-                return Err(Error::value(format!("{name} over timestamps takes an interval as a step")).at(span));
+                return Err(
+                    Error::value(format!("{name} over timestamps takes an interval as a step")).at(span)
+                );
             }
             None => integer(1),
         };

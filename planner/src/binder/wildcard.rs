@@ -93,9 +93,7 @@ impl Binder<'_> {
             }
             let own = ast::Ident::with_quote('"', column.name.clone());
             let reference = match &relation.name {
-                Some(of) => {
-                    ast::Expr::CompoundIdentifier(vec![ast::Ident::with_quote('"', of.clone()), own])
-                }
+                Some(of) => ast::Expr::CompoundIdentifier(vec![ast::Ident::with_quote('"', of.clone()), own]),
                 None => ast::Expr::Identifier(own),
             };
             let mut one = expr.clone();
@@ -109,7 +107,9 @@ impl Binder<'_> {
     fn chosen<'s>(&self, call: &ast::Expr, scope: &'s Scope<'_>) -> Result<Vec<Column<'s>>> {
         let span = call.span();
         let args = match call {
-            ast::Expr::Function(ast::Function { args: ast::FunctionArguments::List(list), .. }) => &list.args[..],
+            ast::Expr::Function(ast::Function { args: ast::FunctionArguments::List(list), .. }) => {
+                &list.args[..]
+            }
             _ => &[],
         };
         let columns = match args {
@@ -145,7 +145,10 @@ impl Binder<'_> {
 
 /// The columns that `*` stands for.
 fn visible<'s>(scope: &'s Scope<'_>) -> impl Iterator<Item = Column<'s>> {
-    let all = scope.relations.iter().flat_map(|relation| relation.columns.iter().map(move |column| (relation, column)));
+    let all = scope
+        .relations
+        .iter()
+        .flat_map(|relation| relation.columns.iter().map(move |column| (relation, column)));
     all.filter(|(_, column)| !column.qualified_only)
 }
 
@@ -154,9 +157,10 @@ fn columns_of<'s>(name: &ast::ObjectName, scope: &'s Scope<'_>) -> Result<Vec<Co
     let (name, span) = table_name(name)?;
     let is_meant = |relation: &&Relation| {
         relation.name.as_ref().is_some_and(|own| same_name(own, &name.name))
-            && name.schema.as_ref().is_none_or(|schema| {
-                relation.schema.as_ref().is_some_and(|own| same_name(own, schema))
-            })
+            && name
+                .schema
+                .as_ref()
+                .is_none_or(|schema| relation.schema.as_ref().is_some_and(|own| same_name(own, schema)))
     };
     let relation = scope.relations.iter().find(is_meant);
     let relation =

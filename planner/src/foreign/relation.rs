@@ -195,10 +195,7 @@ impl Writer<'_> {
                 let sql = parts.join(" UNION ALL ");
                 Ok(self.source(&sql, columns))
             }
-            Logical::TopOfGroups(_)
-            | Logical::AsOf(_)
-            | Logical::Expand { .. }
-            | Logical::Series(_) => {
+            Logical::TopOfGroups(_) | Logical::AsOf(_) | Logical::Expand { .. } | Logical::Series(_) => {
                 unsaid("an operator that it may not have")
             }
             Logical::Foreign(_)

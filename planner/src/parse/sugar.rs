@@ -37,6 +37,7 @@ pub(super) fn plain(tokens: Vec<TokenWithSpan>) -> Result<Vec<TokenWithSpan>> {
     for number in 0..places.len() {
         let span = tokens[places[number]].span;
         let before = |back: usize| number.checked_sub(back).and_then(word);
+        let nested = levels.len() > 1;
         let Some(level) = levels.last_mut() else { break };
         match token(number) {
             Some(Token::LParen) => {
@@ -59,7 +60,7 @@ pub(super) fn plain(tokens: Vec<TokenWithSpan>) -> Result<Vec<TokenWithSpan>> {
                 let expects = before(1) != Some(Keyword::TRIM);
                 levels.push(Level { expects, with: false, sets });
             }
-            Some(Token::RParen) if levels.len() > 1 => {
+            Some(Token::RParen) if nested => {
                 levels.pop();
             }
             Some(Token::SemiColon) => {
@@ -93,9 +94,7 @@ pub(super) fn plain(tokens: Vec<TokenWithSpan>) -> Result<Vec<TokenWithSpan>> {
                         | Keyword::EXPLAIN
                         | Keyword::ANALYZE,
                     ) => {}
-                    Some(Keyword::SETS)
-                        if before(1) == Some(Keyword::GROUPING) && level.sets != Sets::No =>
-                    {
+                    Some(Keyword::SETS) if before(1) == Some(Keyword::GROUPING) && level.sets != Sets::No => {
                         written.push((number - 1, vec![Token::make_word("grouping sets", Some('"'))]));
                         written.push((number, Vec::new()));
                     }

@@ -39,7 +39,11 @@ fn narrow(mut plan: Logical, required: &ColumnSet, columns: &Columns, held: bool
     }
     let holds = matches!(
         plan,
-        Logical::Join(_) | Logical::Sort { .. } | Logical::TopN { .. } | Logical::TopOfGroups(_) | Logical::AsOf(_)
+        Logical::Join(_)
+            | Logical::Sort { .. }
+            | Logical::TopN { .. }
+            | Logical::TopOfGroups(_)
+            | Logical::AsOf(_)
     );
     for input in plan.inputs_mut() {
         *input = narrow(input.take(), &below, columns, holds);

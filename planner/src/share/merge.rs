@@ -150,14 +150,14 @@ impl Merge<'_> {
                 }
                 // Each column of `b` is one of `a`, or becomes one.
                 for (place, &other) in others.iter().enumerate() {
-                    let mut wanted: Vec<Expr> = b.iter().filter_map(|list| list.get(place).cloned()).collect();
+                    let mut wanted: Vec<Expr> =
+                        b.iter().filter_map(|list| list.get(place).cloned()).collect();
                     if wanted.len() != a.len() || wanted.iter().any(is_any_volatile) {
                         return false;
                     }
                     wanted.iter_mut().for_each(|expr| rename(expr, self.twins));
-                    let twin = (0..ids.len()).find(|&own| {
-                        a.iter().zip(&wanted).all(|(list, expr)| list.get(own) == Some(expr))
-                    });
+                    let twin = (0..ids.len())
+                        .find(|&own| a.iter().zip(&wanted).all(|(list, expr)| list.get(own) == Some(expr)));
                     let id = twin.map_or(other, |own| ids[own]);
                     if twin.is_none() {
                         ids.push(id);

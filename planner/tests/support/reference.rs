@@ -187,6 +187,67 @@ impl Place<'_> {
                 }
                 rows
             }
+            Plan::Expand { input, lists } => {
+                let mut rows = Vec::new();
+                for row in self.rows(input)? {
+                    for list in lists {
+                        rows.push(list.iter().map(|expr| eval(expr, &row)).collect::<Answer<_>>()?);
+                    }
+                }
+                rows
+            }
+            Plan::Series(series) => {
+                let mut rows = Vec::new();
+                for row in self.rows(&series.input)? {
+                    let bounds = [&series.start, &series.stop, &series.step].map(|expr| eval(expr, &row));
+                    let [Scalar::Integer(start), Scalar::Integer(stop), Scalar::Integer(step)] =
+                        bounds.map(|bound| bound.unwrap_or(Scalar::Null))
+                    else {
+                        continue;
+                    };
+                    let mut value = start;
+                    while value * step.signum() < stop * step.signum() || series.inclusive && value == stop {
+                        rows.push(row.iter().cloned().chain([Scalar::Integer(value)]).collect());
+                        value += step;
+                    }
+                }
+                rows
+            }
+            Plan::TopOfGroups(top) => {
+                let mut rows = Vec::new();
+                for group in grouped(sort(self.rows(&top.input)?, &top.keys)?, &top.groups)? {
+                    let keys = |row: &Row| -> Answer<Row> {
+                        top.keys.iter().map(|key| eval(&key.expr, row)).collect()
+                    };
+                    let end = top.offset.saturating_add(top.limit).min(group.len() as u64) as usize;
+                    let start = (top.offset as usize).min(end);
+                    let last = if start < end { Some(keys(&group[end - 1])?) } else { None };
+                    rows.extend_from_slice(&group[start..end]);
+                    for row in &group[end..] {
+                        if !top.ties || last.as_ref() != Some(&keys(row)?) {
+                            break;
+                        }
+                        rows.push(row.clone());
+                    }
+                }
+                rows
+            }
+            Plan::AsOf(join) => {
+                let mut rows = Vec::new();
+                for group in grouped(sort(self.rows(&join.input)?, &join.keys)?, &join.groups)? {
+                    let mut last = None;
+                    for row in group {
+                        if is_true(&eval(&join.source, &row)?) {
+                            let carried = join.carried.iter().map(|expr| eval(expr, &row));
+                            last = Some(carried.collect::<Answer<Row>>()?);
+                        } else if last.is_some() || !join.required {
+                            let nulls = vec![Scalar::Null; join.carried.len()];
+                            rows.push([row, last.clone().unwrap_or(nulls)].concat());
+                        }
+                    }
+                }
+                rows
+            }
             Plan::Exchange { .. } => return Err("an exchange was not cut".into()),
             Plan::Shared { number, input } => {
                 let rows = self.rows(input)?;
@@ -270,6 +331,19 @@ impl Place<'_> {
         }
         Ok(rows)
     }
+}
+
+/// Rows with equal values of the expressions, each group in the order in which its rows come.
+fn grouped(rows: Vec<Row>, by: &[Expr]) -> Answer<Vec<Vec<Row>>> {
+    let mut groups: Vec<(Row, Vec<Row>)> = Vec::new();
+    for row in rows {
+        let key: Row = by.iter().map(|expr| eval(expr, &row)).collect::<Answer<_>>()?;
+        match groups.iter_mut().find(|(known, _)| *known == key) {
+            Some((_, group)) => group.push(row),
+            None => groups.push((key, vec![row])),
+        }
+    }
+    Ok(groups.into_iter().map(|(_, group)| group).collect())
 }
 
 fn aggregate(rows: Vec<Row>, groups: &[Expr], aggregates: &[Aggregate]) -> Answer<Vec<Row>> {

@@ -91,7 +91,8 @@ impl OperatorTask for AsOfTask {
             return Ok(Output::NeedsInput);
         }
         let shared = self.shared.clone();
-        let groups = shared.groups.iter().map(|one| one.value.evaluate(&batch)).collect::<Result<Vec<_>>>()?;
+        let groups =
+            shared.groups.iter().map(|one| one.value.evaluate(&batch)).collect::<Result<Vec<_>>>()?;
         let changes = changes(shared.groups.iter(), &groups, &self.last, batch.rows)?;
         let sources = shared.source.matches(&batch)?;
         let mut from = if self.holds { HELD } else { NULL };

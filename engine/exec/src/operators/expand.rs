@@ -62,9 +62,8 @@ impl OperatorTask for ExpandTask {
             return Ok(Output::NeedsInput);
         };
         self.next += 1;
-        let column = |(expr, shape): (&Compiled, &Shape)| {
-            Ok(cast_to_physical(&expr.evaluate(batch)?, shape.physical))
-        };
+        let column =
+            |(expr, shape): (&Compiled, &Shape)| Ok(cast_to_physical(&expr.evaluate(batch)?, shape.physical));
         let columns = list.iter().zip(self.output.iter()).map(column).collect::<Result<_>>()?;
         Ok(Output::Batch(Batch::of_rows(columns, batch.rows)))
     }
@@ -82,7 +81,8 @@ mod tests {
     fn each_row_comes_once_for_each_list() {
         let types = [DataType::Int64, DataType::Varchar];
         let row = |number: i128| -> Row {
-            let text = if number % 4 == 0 { Scalar::Null } else { Scalar::Bytes(vec![b'a' + number as u8 % 3]) };
+            let text =
+                if number % 4 == 0 { Scalar::Null } else { Scalar::Bytes(vec![b'a' + number as u8 % 3]) };
             vec![Scalar::Integer(number), text]
         };
         let rows: Vec<Row> = (0..50).map(row).collect();
@@ -103,8 +103,7 @@ mod tests {
         let wanted: Vec<Row> = wanted.collect();
         for (batch_rows, tight) in [(3, false), (7, true), (64, true)] {
             let expand = Expand::new(&lists, &shapes_of(&types, &rows, tight)).unwrap();
-            let given =
-                stream(&expand, batches_of(&types, &rows, batch_rows), 2, &query(64, None)).unwrap();
+            let given = stream(&expand, batches_of(&types, &rows, batch_rows), 2, &query(64, None)).unwrap();
             assert_eq!(sorted(&given), sorted(&wanted));
         }
     }

@@ -198,7 +198,8 @@ impl Run {
             }
             Stride::Months(by, forwards) => {
                 for _ in 0..room {
-                    if if forwards { self.next > self.stop } else { self.next < self.stop } {
+                    let past = if forwards { self.next > self.stop } else { self.next < self.stop };
+                    if past {
                         return Ok(false);
                     }
                     values.push(self.next as i64);

@@ -193,8 +193,7 @@ mod tests {
                 let shapes = shapes_of(&types, &rows, batch_rows == 3);
                 let plan = plan_of(groups.to_vec(), Vec::new(), (limit, offset), false);
                 let top = TopOfGroups::new(&plan, &shapes).unwrap();
-                let given =
-                    stream(&top, batches_of(&types, &rows, batch_rows), 1, &query(64, None)).unwrap();
+                let given = stream(&top, batches_of(&types, &rows, batch_rows), 1, &query(64, None)).unwrap();
                 assert_eq!(given, wanted, "{limit} after {offset}, {batch_rows} rows a batch");
             }
         }
@@ -229,8 +228,7 @@ mod tests {
             for batch_rows in [1, 3, 64] {
                 let plan = plan_of(vec![group.clone()], vec![key.clone()], range, true);
                 let top = TopOfGroups::new(&plan, &shapes_of(&types, &rows, true)).unwrap();
-                let given =
-                    stream(&top, batches_of(&types, &rows, batch_rows), 1, &query(64, None)).unwrap();
+                let given = stream(&top, batches_of(&types, &rows, batch_rows), 1, &query(64, None)).unwrap();
                 assert_eq!(given, wanted, "{range:?}, {batch_rows} rows a batch");
             }
         }

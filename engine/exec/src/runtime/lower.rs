@@ -282,15 +282,13 @@ impl Lowering<'_> {
             Plan::TopOfGroups(top) => {
                 let stream = self.lower(&top.input)?;
                 let operator = TopOfGroups::new(top, &stream.shapes)?;
-                let parts = Sort::new(&operator.order(), &stream.shapes, &node.query)?;
-                let sorted = self.break_at(stream, parts.sink, parts.source, &node);
+                let sorted = self.sorted(stream, &operator.order(), &node)?;
                 sorted.through(Arc::new(operator), &node)
             }
             Plan::AsOf(join) => {
                 let stream = self.lower(&join.input)?;
                 let operator = AsOf::new(join, &stream.shapes)?;
-                let parts = Sort::new(&operator.order(), &stream.shapes, &node.query)?;
-                let sorted = self.break_at(stream, parts.sink, parts.source, &node);
+                let sorted = self.sorted(stream, &operator.order(), &node)?;
                 sorted.through(Arc::new(operator), &node)
             }
             Plan::Exchange { .. } => {
@@ -566,6 +564,15 @@ impl Lowering<'_> {
     ) -> Stream {
         let sink = self.close(stream, sink, node);
         self.open(source, node, vec![After::Sink(sink)])
+    }
+
+    /// The rows in order, for an operator of `node` that takes them so.
+    fn sorted(&mut self, stream: Stream, keys: &[plan::SortKey], node: &Arc<Node>) -> Result<Stream> {
+        let parts = Sort::new(keys, &stream.shapes, &node.query)?;
+        let sink = self.close(stream, parts.sink, node);
+        // What comes out of the sort is not counted: the node's rows are the operator's.
+        let uncounted = self.node();
+        Ok(self.open(parts.source, &uncounted, vec![After::Sink(sink)]))
     }
 
     /// One stream of the rows of all, at widths that hold them all.
