@@ -148,8 +148,11 @@ impl Binder<'_> {
         let extra =
             equal.into_iter().chain([nearest, (value_null, boolean(false)), (boolean(false), boolean(true))]);
         for (a, b) in extra {
-            rows[0].push(a);
-            rows[1].push(b);
+            // Decimals are compared whatever their digits; in one column they have the same.
+            let (of_a, of_b) = (a.data_type(), b.data_type());
+            let target = super::types::unify(of_a, of_b).unwrap_or(of_a);
+            rows[0].push(as_type(a, target));
+            rows[1].push(as_type(b, target));
         }
         let columns: Vec<ColumnId> = rows[0]
             .iter()
@@ -211,4 +214,11 @@ fn sided(
         return Some((op, (a, b)));
     }
     (of_a.is_subset(right) && of_b.is_subset(left)).then(|| (op.swapped(), (b, a)))
+}
+
+fn as_type(expr: Expr, data_type: DataType) -> Expr {
+    match expr.data_type() == data_type {
+        true => expr,
+        false => Expr::Cast { input: Box::new(expr), data_type, try_cast: false },
+    }
 }

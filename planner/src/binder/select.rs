@@ -54,7 +54,7 @@ pub(super) enum Order<'q> {
 }
 
 impl Binder<'_> {
-    pub(crate) fn select(
+    pub(super) fn select(
         &mut self,
         select: &ast::Select,
         order: Order<'_>,

@@ -86,14 +86,10 @@ pub(super) fn plain(tokens: Vec<TokenWithSpan>) -> Result<Vec<TokenWithSpan>> {
                     Some(Keyword::SELECT | Keyword::VALUES) => (level.expects, level.with) = (false, false),
                     Some(Keyword::UNION | Keyword::EXCEPT | Keyword::INTERSECT) => level.expects = true,
                     Some(Keyword::AS) if word(number + 1) == Some(Keyword::FROM) => level.expects = true,
-                    Some(
-                        Keyword::ALL
-                        | Keyword::DISTINCT
-                        | Keyword::BY
-                        | Keyword::NAME
-                        | Keyword::EXPLAIN
-                        | Keyword::ANALYZE,
-                    ) => {}
+                    Some(Keyword::ALL | Keyword::DISTINCT | Keyword::EXPLAIN | Keyword::ANALYZE) => {}
+                    // `BY NAME` of a set operation; a column may have either name.
+                    Some(Keyword::BY) if word(number + 1) == Some(Keyword::NAME) => {}
+                    Some(Keyword::NAME) if before(1) == Some(Keyword::BY) => {}
                     Some(Keyword::SETS) if before(1) == Some(Keyword::GROUPING) && level.sets != Sets::No => {
                         written.push((number - 1, vec![Token::make_word("grouping sets", Some('"'))]));
                         written.push((number, Vec::new()));
