@@ -52,11 +52,11 @@ pub(crate) fn operator(plan: &Logical, columns: &Columns) -> String {
             }
         }
         Logical::Window(window) => {
-            let calls: Vec<String> = window.calls.iter().map(|(_, call)| window_call(call, columns)).collect();
+            let calls: Vec<String> =
+                window.calls.iter().map(|(_, call)| window_call(call, columns)).collect();
             let mut text = format!("Window {}", calls.join(", "));
             if !window.partition.is_empty() {
-                let keys: Vec<String> =
-                    window.partition.iter().map(|key| expression(key, columns)).collect();
+                let keys: Vec<String> = window.partition.iter().map(|key| expression(key, columns)).collect();
                 let _ = write!(text, " by {}", keys.join(", "));
             }
             if !window.order.is_empty() {

@@ -12,8 +12,7 @@ fn lines(explained: &str, word: &str) -> Vec<String> {
 #[test]
 fn conditions_on_partitions_pass_and_others_stay() {
     let numbered = "select o_custkey, o_orderkey, row_number() over (partition by o_custkey order by o_orderkey) n from orders";
-    let explained =
-        plan(&format!("select * from ({numbered}) t where o_custkey = 5 and n = 1"), 1).explain();
+    let explained = plan(&format!("select * from ({numbered}) t where o_custkey = 5 and n = 1"), 1).explain();
     assert!(lines(&explained, "Scan orders")[0].contains("o_custkey = 5"), "{explained}");
     let filter = &lines(&explained, "Filter")[0];
     assert!(filter.contains("row_number = 1") || filter.contains("n = 1"), "{explained}");

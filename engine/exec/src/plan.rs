@@ -360,12 +360,7 @@ impl WindowFunction {
         use WindowFunction::{Aggregate, CumeDist, DenseRank, PercentRank, Rank, RowNumber};
         matches!(
             self,
-            RowNumber
-                | Rank
-                | DenseRank
-                | PercentRank
-                | CumeDist
-                | Aggregate(Count | CountRows | SumCounts)
+            RowNumber | Rank | DenseRank | PercentRank | CumeDist | Aggregate(Count | CountRows | SumCounts)
         )
     }
 }

@@ -15,8 +15,8 @@ mod file;
 use columnar::types::{Interval, TimeUnit};
 use columnar::{DataType, Scalar, Value};
 use exec::plan::{
-    Aggregate, AggregateFunction, FragmentPlacement, FrameBound, FrameExclusion, FrameUnit, HashJoin, JoinKey,
-    JoinKind, ReceivedColumn, Routing, Scan, SortKey, TableRef, Window, WindowCall, WindowFrame,
+    Aggregate, AggregateFunction, FragmentPlacement, FrameBound, FrameExclusion, FrameUnit, HashJoin,
+    JoinKey, JoinKind, ReceivedColumn, Routing, Scan, SortKey, TableRef, Window, WindowCall, WindowFrame,
     WindowFunction,
 };
 use exec::{ArithmeticOp, CompareOp, Expr, Fragment, Plan, codec};

@@ -3,8 +3,8 @@
 use super::Binder;
 use super::expression::{Bound, Context, Literal};
 use super::scope::suggest;
-use super::window::is_window_function;
 use super::subquery::Pending;
+use super::window::is_window_function;
 use crate::error::{Error, Result};
 use crate::logical::{AggregateCall, ColumnId, ColumnSet, collect_columns};
 use columnar::{DataType, Value};
@@ -183,7 +183,12 @@ impl Binder<'_> {
     }
 
     /// The column of an aggregate; equal aggregates share one. `avg` becomes a quotient.
-    pub(super) fn register(&mut self, name: &str, call: AggregateCall, into: &mut Aggregation) -> Result<Expr> {
+    pub(super) fn register(
+        &mut self,
+        name: &str,
+        call: AggregateCall,
+        into: &mut Aggregation,
+    ) -> Result<Expr> {
         if !matches!(name, "avg" | "mean") {
             return Ok(self.shared(name, call, into));
         }
@@ -235,9 +240,8 @@ pub(super) fn arguments(call: &ast::Function) -> Result<(bool, Vec<Argument<'_>>
         }
         FunctionArguments::List(list) => list,
     };
-    let null_treatment = |clause: &&FunctionArgumentClause| {
-        matches!(clause, FunctionArgumentClause::IgnoreOrRespectNulls(_))
-    };
+    let null_treatment =
+        |clause: &&FunctionArgumentClause| matches!(clause, FunctionArgumentClause::IgnoreOrRespectNulls(_));
     if let Some(clause) = list.clauses.iter().find(|clause| !null_treatment(clause)) {
         return Err(Error::unsupported(format!("{clause} in a call")).at(call.span()));
     }

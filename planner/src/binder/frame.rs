@@ -22,11 +22,8 @@ impl Binder<'_> {
         context: &mut Context<'_>,
     ) -> Result<WindowFrame> {
         let Some(frame) = &written.frame else {
-            let range = WindowFrame {
-                unit: FrameUnit::Range,
-                end: FrameBound::CurrentRow,
-                ..WindowFrame::whole()
-            };
+            let range =
+                WindowFrame { unit: FrameUnit::Range, end: FrameBound::CurrentRow, ..WindowFrame::whole() };
             return Ok(if order.is_empty() { WindowFrame::whole() } else { range });
         };
         let unit = match frame.units {
@@ -107,7 +104,8 @@ impl Binder<'_> {
             typed.push((expr, span));
         }
         let refuse = |offset: DataType, span: Span| {
-            let message = format!("RANGE with an offset of {offset} is not possible where ORDER BY is {found}");
+            let message =
+                format!("RANGE with an offset of {offset} is not possible where ORDER BY is {found}");
             Error::value(message).at(span)
         };
         let cast = |input: Expr, data_type: DataType| match input.data_type() == data_type {
@@ -135,7 +133,8 @@ impl Binder<'_> {
         } else if found == DataType::Date && all(&DataType::is_integer) {
             (key, DataType::decimal(DECIMAL_MAX_PRECISION, 0))
         } else {
-            let (offset, span) = typed.first().map_or((DataType::Null, span), |(expr, span)| (expr.data_type(), *span));
+            let (offset, span) =
+                typed.first().map_or((DataType::Null, span), |(expr, span)| (expr.data_type(), *span));
             return Err(refuse(offset, span));
         };
         let mut values = Vec::with_capacity(typed.len());

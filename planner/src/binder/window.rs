@@ -8,7 +8,8 @@ use super::scope::same_name;
 use super::subquery::Pending;
 use crate::error::{Error, Result};
 use crate::logical::{
-    AggregateCall, ColumnId, ColumnSet, JoinKind, Logical, SortKey, Window, WindowCall, columns_of, substitute,
+    AggregateCall, ColumnId, ColumnSet, JoinKind, Logical, SortKey, Window, WindowCall, columns_of,
+    substitute,
 };
 use crate::parse::without_exclusion;
 use columnar::{DataType, Value};
@@ -150,7 +151,13 @@ impl Windows {
 
     /// The column of a call over a window; equal calls share one. `after`: the window comes after that many others, whose
     /// calls it uses.
-    fn add(&mut self, window: Found, call: (String, WindowCall), after: usize, binder: &mut Binder<'_>) -> Expr {
+    fn add(
+        &mut self,
+        window: Found,
+        call: (String, WindowCall),
+        after: usize,
+        binder: &mut Binder<'_>,
+    ) -> Expr {
         let Found { partition, order, .. } = window;
         let (name, call) = call;
         let free = order.is_empty() && is_order_free(&call);
@@ -257,7 +264,8 @@ impl Binder<'_> {
             return self.aggregate_over(name, call, window, frame, windows, context);
         }
         let Some(function) = window_function(name) else {
-            let error = Error::value(format!("{name} is neither a window function nor an aggregate")).at(span);
+            let error =
+                Error::value(format!("{name} is neither a window function nor an aggregate")).at(span);
             return Err(super::suggest(error, name, AGGREGATES));
         };
         if call.filter.is_some() {
@@ -288,7 +296,8 @@ impl Binder<'_> {
         }
         let frame = if function.has_frame() { frame } else { WindowFrame::whole() };
         let mut add = |binder: &mut Self, args: Vec<Expr>, ignore_nulls: bool, data_type: DataType| {
-            let window = Found { partition: window.partition.clone(), order: window.order.clone(), calls: Vec::new() };
+            let window =
+                Found { partition: window.partition.clone(), order: window.order.clone(), calls: Vec::new() };
             let call = WindowCall { function, args, ignore_nulls, frame: frame.clone(), data_type };
             windows.add(window, (name.to_string(), call), 0, binder)
         };
@@ -318,7 +327,8 @@ impl Binder<'_> {
                 }
                 let rows = args.get(1).cloned();
                 let moved = add(self, args, ignore_nulls, data_type);
-                let default = default.filter(|default| !matches!(default, Expr::Literal(value) if value.is_null()));
+                let default =
+                    default.filter(|default| !matches!(default, Expr::Literal(value) if value.is_null()));
                 let Some(default) = default else { return Ok(moved) };
                 // The default is for where there is no such row: nulls of a row that is there stay.
                 let found = match ignore_nulls {
@@ -339,7 +349,11 @@ impl Binder<'_> {
             WindowFunction::FirstValue | WindowFunction::LastValue | NthValue => {
                 let wanted = if function == NthValue { 2 } else { 1 };
                 if bound.len() != wanted {
-                    return wrong(if wanted == 1 { "one argument" } else { "a value and the number of a row" });
+                    return wrong(if wanted == 1 {
+                        "one argument"
+                    } else {
+                        "a value and the number of a row"
+                    });
                 }
                 let mut bound = bound.into_iter();
                 let value = bound.next().ok_or_else(|| Error::internal("no argument"))?;

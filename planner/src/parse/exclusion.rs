@@ -25,7 +25,9 @@ pub(super) fn settle(tokens: &mut Vec<TokenWithSpan>) {
         if ends_a_bound && is_word(&token.token, "EXCLUDE") {
             // A list of words up to the closing parenthesis; of others the parser will say what is wrong with them.
             let mut words = vec![token];
-            while let Some(next) = rest.next_if(|next| !matches!(next.token, Token::RParen | Token::LParen | Token::SemiColon)) {
+            while let Some(next) =
+                rest.next_if(|next| !matches!(next.token, Token::RParen | Token::LParen | Token::SemiColon))
+            {
                 words.push(next);
             }
             let closes = rest.peek().is_some_and(|next| next.token == Token::RParen);
@@ -82,14 +84,16 @@ fn mark(tokens: &mut Vec<TokenWithSpan>, start: usize, name: &str) {
         word.quote_style = Some('"');
         return;
     }
-    let word = Word { value: format!("{MARK}{name}{MARK}"), quote_style: Some('"'), keyword: Keyword::NoKeyword };
+    let word =
+        Word { value: format!("{MARK}{name}{MARK}"), quote_style: Some('"'), keyword: Keyword::NoKeyword };
     let span = tokens[start].span;
     tokens.insert(start + 1, TokenWithSpan { token: Token::Word(word), span });
 }
 
 /// The name that a window is based on, if there is one, and what its frame excludes.
 pub(crate) fn without_exclusion(name: Option<&Ident>) -> (Option<Ident>, FrameExclusion) {
-    let marked = name.and_then(|name| name.value.strip_prefix(MARK)?.split_once(MARK).map(|parts| (name, parts)));
+    let marked =
+        name.and_then(|name| name.value.strip_prefix(MARK)?.split_once(MARK).map(|parts| (name, parts)));
     let Some((ident, (exclusion, base))) = marked else { return (name.cloned(), FrameExclusion::NoOthers) };
     let exclusion = match exclusion {
         "row" => FrameExclusion::CurrentRow,

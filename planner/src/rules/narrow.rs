@@ -34,10 +34,8 @@ fn narrow(mut plan: Logical, required: &ColumnSet, columns: &Columns, held: bool
         }
         return plan;
     }
-    let holds = matches!(
-        plan,
-        Logical::Join(_) | Logical::Sort { .. } | Logical::TopN { .. } | Logical::Window(_)
-    );
+    let holds =
+        matches!(plan, Logical::Join(_) | Logical::Sort { .. } | Logical::TopN { .. } | Logical::Window(_));
     for input in plan.inputs_mut() {
         *input = narrow(input.take(), &below, columns, holds);
     }

@@ -100,9 +100,7 @@ fn work(plan: &Logical, left: f64, estimator: &Estimator<'_>) -> f64 {
         }
         Logical::Sort { input, .. } => (50.0 * rows(input), 1.0),
         Logical::TopN { input, .. } => (5.0 * rows(input), 1.0),
-        Logical::Window(window) => {
-            (rows(&window.input) * (80.0 + 20.0 * window.calls.len() as f64), 1.0)
-        }
+        Logical::Window(window) => (rows(&window.input) * (80.0 + 20.0 * window.calls.len() as f64), 1.0),
         Logical::Exchange { input, .. } => (5.0 * values(input, rows(input)), 1.0),
         Logical::Values { .. }
         | Logical::Foreign(_)

@@ -125,7 +125,10 @@ impl Partition<'_> {
                 FrameExclusion::Group => peers(row),
                 FrameExclusion::Ties => row != at && peers(row),
             };
-            if !excluded && self.is_within(frame, &frame.start, row, at, true)? && self.is_within(frame, &frame.end, row, at, false)? {
+            if !excluded
+                && self.is_within(frame, &frame.start, row, at, true)?
+                && self.is_within(frame, &frame.end, row, at, false)?
+            {
                 rows.push(row);
             }
         }
@@ -133,7 +136,14 @@ impl Partition<'_> {
     }
 
     /// Whether a row is not before the start of another's frame, or not after its end.
-    fn is_within(&self, frame: &WindowFrame, bound: &FrameBound, row: usize, at: usize, start: bool) -> Answer<bool> {
+    fn is_within(
+        &self,
+        frame: &WindowFrame,
+        bound: &FrameBound,
+        row: usize,
+        at: usize,
+        start: bool,
+    ) -> Answer<bool> {
         let (forward, offset) = match bound {
             FrameBound::UnboundedPreceding | FrameBound::UnboundedFollowing => return Ok(true),
             FrameBound::CurrentRow => (true, None),
@@ -149,7 +159,9 @@ impl Partition<'_> {
                 Ok(reaches((self.groups[row] as i128 - self.groups[at] as i128).cmp(&by)))
             }
             (FrameUnit::Range, Some(offset)) => {
-                let (Some(key), [order]) = (&frame.key, self.order) else { return Err("a range has no key".into()) };
+                let (Some(key), [order]) = (&frame.key, self.order) else {
+                    return Err("a range has no key".into());
+                };
                 let (own, other) = (eval(key, &self.rows[at])?, eval(key, &self.rows[row])?);
                 match (is_null(&own), is_null(&other)) {
                     (true, other) => return Ok(other || order.nulls_first == start),

@@ -13,12 +13,12 @@ mod table;
 mod tests;
 mod text;
 
-pub(crate) use datetime::add_months;
 use crate::Error;
 use crate::expression::cast_to_physical;
 use crate::expression::node::{Input, Node, Operation, bounded_shape, plain_shape};
 use arguments::{Arguments, Run};
 use columnar::{DataType, PhysicalType, Vector};
+pub(crate) use datetime::add_months;
 use std::collections::HashMap;
 use std::sync::LazyLock;
 

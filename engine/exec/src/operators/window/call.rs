@@ -36,9 +36,13 @@ pub(super) enum Kind {
     SumIntegers((i128, i128)),
     SumFloats,
     /// The value of the row where it is least or largest.
-    Best { least: bool },
+    Best {
+        least: bool,
+    },
     /// Of booleans, one of which may decide.
-    Truth { decides: bool },
+    Truth {
+        decides: bool,
+    },
 }
 
 /// A number of rows, or the number of one.
@@ -65,7 +69,8 @@ impl Call {
         let argument = field.map(|field| &input[field]);
         let whole = Shape::of_type(call.data_type);
         let counted = Shape { nullable: false, bounds: Some((0, i64::MAX.into())), ..whole.clone() };
-        let numbered = Shape { nullable: false, bounds: whole.bounds.map(|(_, most)| (1, most)), ..whole.clone() };
+        let numbered =
+            Shape { nullable: false, bounds: whole.bounds.map(|(_, most)| (1, most)), ..whole.clone() };
         let picked = || match argument {
             Some(shape) => Ok(Shape { nullable: true, ..shape.clone() }),
             None => Err(Error::Internal(format!("{:?} without an argument", call.function))),
@@ -135,15 +140,19 @@ impl Call {
                     WindowFunction::Lag | WindowFunction::Lead => self.moved(rows, unit, state, places)?,
                     _ => {
                         let wanted = self.counts(rows, unit, places)?;
-                        let places = framed().zip(&wanted).map(|(pieces, wanted)| self.nth(pieces, state, *wanted));
+                        let places =
+                            framed().zip(&wanted).map(|(pieces, wanted)| self.nth(pieces, state, *wanted));
                         places.collect::<Result<Vec<_>>>()?
                     }
                 };
                 self.picked(rows, unit, &found)
             }
-            (Kind::CountRows, _) => Ok(self.integers(framed().map(|pieces| Some(pieces.map(length).sum())).collect())),
+            (Kind::CountRows, _) => {
+                Ok(self.integers(framed().map(|pieces| Some(pieces.map(length).sum())).collect()))
+            }
             (Kind::Count, State::Counted(counts)) => {
-                let counted = framed().map(|pieces| Some(pieces.map(|rows| i128::from(counts.within(rows))).sum()));
+                let counted =
+                    framed().map(|pieces| Some(pieces.map(|rows| i128::from(counts.within(rows))).sum()));
                 Ok(self.integers(counted.collect()))
             }
             (Kind::SumIntegers(_), State::Integers { counts, sums }) => {
@@ -207,8 +216,9 @@ impl Call {
                 self.floats(&places.iter().map(rank).collect::<Vec<_>>())
             }
             CumeDist => {
-                let share =
-                    |place: &Place| Some(f64::from(place.peers.1 - place.partition.0) / f64::from(size(place)));
+                let share = |place: &Place| {
+                    Some(f64::from(place.peers.1 - place.partition.0) / f64::from(size(place)))
+                };
                 self.floats(&places.iter().map(share).collect::<Vec<_>>())
             }
             Ntile => {
@@ -216,7 +226,8 @@ impl Call {
                 let bucket = |(place, buckets): (&Place, Option<i128>)| match buckets {
                     None => Ok(None),
                     Some(buckets @ 1..) => {
-                        let (size, row) = (i128::from(size(place)), i128::from(place.row - place.partition.0));
+                        let (size, row) =
+                            (i128::from(size(place)), i128::from(place.row - place.partition.0));
                         // The first buckets have one row more than the others.
                         let (least, longer) = (size / buckets, size % buckets);
                         let of_longer = longer * (least + 1);
@@ -251,7 +262,11 @@ impl Call {
         let numbers: Vec<u32> = places.iter().map(|place| unit.numbers[place.row as usize]).collect();
         let flat = rows.read(field, &numbers, &rows.pointers(&numbers), false).flatten();
         let counts = integers_of(&flat)?;
-        Ok(counts.into_iter().enumerate().map(|(row, count)| Some(count).filter(|_| !flat.is_null(row))).collect())
+        Ok(counts
+            .into_iter()
+            .enumerate()
+            .map(|(row, count)| Some(count).filter(|_| !flat.is_null(row)))
+            .collect())
     }
 
     /// The places of rows so many before or after.
@@ -262,11 +277,14 @@ impl Call {
             let count = count?;
             let by = if back { count.checked_neg()? } else { count };
             let (first, last) = (i128::from(place.partition.0), i128::from(place.partition.1));
-            let within = |target: i128, first: i128, last: i128| (first <= target && target < last).then_some(target as u32);
+            let within = |target: i128, first: i128, last: i128| {
+                (first <= target && target < last).then_some(target as u32)
+            };
             match state {
                 State::Present { counts, places } if by != 0 => {
                     let row = place.row as usize;
-                    let from = if by > 0 { counts.before(row + 1).into() } else { i128::from(counts.before(row)) };
+                    let from =
+                        if by > 0 { counts.before(row + 1).into() } else { i128::from(counts.before(row)) };
                     let number = from.checked_add(if by > 0 { by - 1 } else { by })?;
                     let first = counts.before(first as usize).into();
                     let last = counts.before(last as usize).into();

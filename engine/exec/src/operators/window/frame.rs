@@ -124,7 +124,9 @@ impl Frame {
         let flat = chunk.read(range.field);
         keys.nulls.extend((0..flat.len()).map(|row| flat.is_null(row)));
         match &flat.values {
-            Values::F32(values) if range.floats => keys.floats.extend(values.iter().map(|&key| f64::from(key))),
+            Values::F32(values) if range.floats => {
+                keys.floats.extend(values.iter().map(|&key| f64::from(key)))
+            }
             Values::F64(values) if range.floats => keys.floats.extend(values.iter()),
             _ if range.floats => return Err(Error::Internal("the key of a range is no float".into())),
             _ => keys.integers.extend(integers_of(&flat)?),

@@ -53,8 +53,13 @@ impl Window {
             // So that an answer does not hang on which row came first: what is alike in all columns may change places.
             let columns = input.iter().enumerate();
             let columns = columns.map(|(column, shape)| Expr::column(column as u32, shape.data_type));
-            let others: Vec<Expr> = columns.filter(|column| keys.iter().all(|key| key.expr != *column)).collect();
-            keys.extend(others.into_iter().map(|expr| SortKey { expr, descending: false, nulls_first: false }));
+            let others: Vec<Expr> =
+                columns.filter(|column| keys.iter().all(|key| key.expr != *column)).collect();
+            keys.extend(others.into_iter().map(|expr| SortKey {
+                expr,
+                descending: false,
+                nulls_first: false,
+            }));
         }
         let (sort, sorted) = SortedRows::new(&keys, input, query)?;
         let mut frames: Vec<Frame> = Vec::new();

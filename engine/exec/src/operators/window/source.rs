@@ -104,7 +104,8 @@ impl SourceTask for WindowSourceTask {
                 Some(slices) => {
                     if let Some(rows) = slices.take() {
                         large.gathered.push(slices.clone());
-                        self.reading = Some((slices.clone(), rows.clone(), Cursor::at(&slices.unit, rows.start)));
+                        self.reading =
+                            Some((slices.clone(), rows.clone(), Cursor::at(&slices.unit, rows.start)));
                     }
                 }
                 None if large.gathering > 0 => {

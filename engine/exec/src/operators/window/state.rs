@@ -13,13 +13,26 @@ use std::cmp::Ordering;
 pub(super) enum State {
     Nothing,
     /// Rows with a value, and their places.
-    Present { counts: Counts, places: Vec<u32> },
+    Present {
+        counts: Counts,
+        places: Vec<u32>,
+    },
     /// Rows with a value.
     Counted(Counts),
     /// Rows with a value, and those where it decides: true of a disjunction, false of a conjunction.
-    Deciding { counts: Counts, deciding: Counts },
-    Integers { counts: Counts, sums: Sums },
-    Floats { counts: Counts, infinite: Counts, sums: FloatSums },
+    Deciding {
+        counts: Counts,
+        deciding: Counts,
+    },
+    Integers {
+        counts: Counts,
+        sums: Sums,
+    },
+    Floats {
+        counts: Counts,
+        infinite: Counts,
+        sums: FloatSums,
+    },
     Best(Best),
 }
 
@@ -58,7 +71,10 @@ pub(super) enum Sums {
     Narrow(Vec<i64>),
     Wide(Vec<i128>),
     /// Of the upper and the lower 64 bits apart, neither of which can leave 128 bits.
-    Halves { high: Vec<i128>, low: Vec<i128> },
+    Halves {
+        high: Vec<i128>,
+        low: Vec<i128>,
+    },
 }
 
 /// A unit has no more rows than 2^32: sums of values within these bounds stay within 64 and 128 bits.
@@ -218,7 +234,8 @@ impl State {
                 let (Values::Bool(bits), Kind::Truth { decides }) = (&flat.values, call.kind) else {
                     return Err(Error::Internal("a window takes the truth of no boolean".into()));
                 };
-                deciding.extend(present().enumerate().map(|(row, present)| present && bits.get(row) == decides));
+                deciding
+                    .extend(present().enumerate().map(|(row, present)| present && bits.get(row) == decides));
             }
             State::Integers { counts, sums } => {
                 counts.extend(present());
@@ -228,8 +245,11 @@ impl State {
             State::Floats { counts, infinite, sums } => {
                 counts.extend(present());
                 let values = floats_of(&flat)?;
-                let values: Vec<f64> =
-                    values.into_iter().zip(present()).map(|(value, present)| if present { value } else { 0.0 }).collect();
+                let values: Vec<f64> = values
+                    .into_iter()
+                    .zip(present())
+                    .map(|(value, present)| if present { value } else { 0.0 })
+                    .collect();
                 infinite.extend(values.iter().map(|value| value.is_infinite()));
                 match sums {
                     FloatSums::Running(sums) => {
@@ -239,7 +259,9 @@ impl State {
                             sums.push(sum);
                         }
                     }
-                    FloatSums::Tree(tree) => values.into_iter().for_each(|value| tree.push(value, |a, b| a + b)),
+                    FloatSums::Tree(tree) => {
+                        values.into_iter().for_each(|value| tree.push(value, |a, b| a + b))
+                    }
                 }
             }
         }

@@ -99,7 +99,9 @@ fn calls(random: &mut Random, unique: bool) -> Vec<WindowCall> {
         ];
         // A range counts by the only key.
         let by_key = unit == FrameUnit::Range && !unique;
-        let offsets = [&start, &end].iter().any(|bound| matches!(bound, FrameBound::Preceding(_) | FrameBound::Following(_)));
+        let offsets = [&start, &end]
+            .iter()
+            .any(|bound| matches!(bound, FrameBound::Preceding(_) | FrameBound::Following(_)));
         let unit = if offsets && unit == FrameUnit::Range && unique { FrameUnit::Rows } else { unit };
         let key = by_key.then(|| column(KEY));
         WindowFrame { unit, start, end, exclusion: exclusions[(number / 3) % 5], key }
@@ -238,7 +240,13 @@ impl Naive<'_> {
                 return if start { row >= first_peer } else { row < peers_end };
             }
             match distance(row) {
-                Ok(distance) => if start { distance >= by } else { distance <= by },
+                Ok(distance) => {
+                    if start {
+                        distance >= by
+                    } else {
+                        distance <= by
+                    }
+                }
                 Err(before) => before != start,
             }
         };
@@ -251,7 +259,8 @@ impl Naive<'_> {
                 FrameExclusion::Ties => row == at || !peers(row, at),
             })
             .collect();
-        let values = || frame.iter().map(|&row| argument(row, 0)).filter(|value| !matches!(value, Scalar::Null));
+        let values =
+            || frame.iter().map(|&row| argument(row, 0)).filter(|value| !matches!(value, Scalar::Null));
         let best = |wanted: Ordering| {
             let best = values().reduce(|a, b| if b.compare(&a) == Some(wanted) { b } else { a });
             best.unwrap_or(Scalar::Null)
@@ -286,7 +295,13 @@ fn plan(order: Vec<SortKey>, calls: Vec<WindowCall>) -> plan::Window {
     plan::Window { input, partition: vec![column(0)], order, calls }
 }
 
-fn run(window: &plan::Window, rows: &[Row], tight: bool, tasks: usize, query: &QueryContext) -> Result<Vec<Row>> {
+fn run(
+    window: &plan::Window,
+    rows: &[Row],
+    tight: bool,
+    tasks: usize,
+    query: &QueryContext,
+) -> Result<Vec<Row>> {
     let parts = Window::new(window, &shapes_of(&TYPES, rows, tight), query)?;
     fill(&*parts.sink, batches_of(&TYPES, rows, query.settings.batch_rows), tasks, query)?;
     drain(&*parts.source, tasks, query)
@@ -404,8 +419,11 @@ fn a_sum_that_leaves_its_type_fails_and_one_that_comes_back_does_not() {
     };
     let query = query(2048, None);
     let window = |frame| plan(order(true, false, false), vec![sum(frame)]);
-    let rows: Vec<Row> =
-        [largest, largest, -largest, -largest, 5].iter().enumerate().map(|(id, &one)| value(id as i128, one)).collect();
+    let rows: Vec<Row> = [largest, largest, -largest, -largest, 5]
+        .iter()
+        .enumerate()
+        .map(|(id, &one)| value(id as i128, one))
+        .collect();
     // All of them together are 5, but not the first two.
     let result = run(&window(WindowFrame::whole()), &rows, false, 1, &query).unwrap();
     assert!(result.iter().all(|row| row[TYPES.len()] == Scalar::Integer(5)));

@@ -82,7 +82,10 @@ mod tests {
         }
         for from in (0..5_000).step_by(37) {
             for to in (from..5_000).step_by(53) {
-                assert_eq!(tree.fold(from, to, u64::max), values[from as usize..to as usize].iter().max().copied());
+                assert_eq!(
+                    tree.fold(from, to, u64::max),
+                    values[from as usize..to as usize].iter().max().copied()
+                );
             }
         }
     }

@@ -3,10 +3,10 @@
 use super::Windowing;
 use super::frame::Keys;
 use super::state::State;
+use crate::Result;
 use crate::memory::Reservation;
 use crate::operator::Step;
 use crate::pages::FrozenRows;
-use crate::Result;
 use columnar::Flat;
 
 /// Rows of a unit. Places count from its first row.
