@@ -103,7 +103,7 @@ fn plain(join: Join, columns: &mut Columns) -> Logical {
     let counted = join.right.with_fresh_columns(columns, &mut map);
     let mut value = right.clone();
     crate::logical::rename(&mut value, &map);
-    let count = |function, arg| AggregateCall {
+    let count = |function, arg: Option<Expr>| AggregateCall {
         function,
         distinct: false,
         args: arg.into_iter().collect(),

@@ -89,7 +89,7 @@ impl Binder<'_> {
         let order = if within { &ast.within_group[..] } else { written.order };
         let mut keys = Vec::with_capacity(order.len());
         for item in order {
-            keys.push(self.order_key(item, context)?);
+            keys.push(self.call_key(item, context)?);
         }
         if written.separator.is_some() && name != "group_concat" {
             return Err(Error::value(format!("SEPARATOR is for group_concat, not for {name}")).at(call.span));
@@ -122,7 +122,7 @@ impl Binder<'_> {
         }
     }
 
-    fn order_key(&mut self, item: &OrderByExpr, context: &mut Context<'_>) -> Result<SortKey> {
+    fn call_key(&mut self, item: &OrderByExpr, context: &mut Context<'_>) -> Result<SortKey> {
         Ok(sort_key(self.expression(&item.expr, context)?, item))
     }
 

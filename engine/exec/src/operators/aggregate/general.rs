@@ -278,9 +278,11 @@ impl SourceTask for GeneralSourceTask {
             merged.ok_or_else(|| Error::Internal("an aggregation was read before its end".into()))?;
         let groups = {
             let mut next = self.next.lock();
-            let start = *next;
-            *next = merged.groups.len().min(start + keys.settings.batch_rows.max(1));
-            &merged.groups[start..*next]
+            let left = &merged.groups[*next..];
+            let groups = &left[..left.len().min(keys.settings.batch_rows.max(1))];
+            let groups = &groups[..merged.results.at_once(groups)];
+            *next += groups.len();
+            groups
         };
         if groups.is_empty() {
             return Ok(Output::Finished);

@@ -73,6 +73,8 @@ pub struct Position {
 
 /// Groups merged at a time.
 const CHUNK: usize = 2048;
+/// Values of which results are computed at a time.
+const VALUES_AT_ONCE: usize = 1 << 16;
 /// The bit that tells numbers of rows that are absorbed from those that absorb them; there are never so many.
 const OTHER: u32 = 1 << 31;
 
@@ -215,6 +217,20 @@ impl GroupStates {
 }
 
 impl GroupResults {
+    /// How many of the first of these groups can be read within a step's time: at least one, however large it is.
+    pub fn at_once(&self, groups: &[u32]) -> usize {
+        let weight = |&group: &u32| -> usize {
+            1 + self.beside.iter().flatten().map(|states| states.weight(group)).sum::<usize>()
+        };
+        let mut left = VALUES_AT_ONCE;
+        let fits = |group: &&u32| {
+            let was_left = left > 0;
+            left = left.saturating_sub(weight(group));
+            was_left
+        };
+        groups.iter().take_while(fits).count()
+    }
+
     /// The results of a call for these groups.
     pub fn read(&self, call: usize, groups: &[u32]) -> Result<Vector> {
         match (self.calls.calls.get(call), self.beside.get(call)) {

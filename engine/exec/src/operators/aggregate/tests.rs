@@ -109,6 +109,14 @@ fn expected(aggregate: &plan::Aggregate, rows: &[&Row]) -> Scalar {
     }
 }
 
+/// The aggregation of functions whose states lie in rows.
+fn in_rows(aggregate: &Aggregate) -> &Aggregation {
+    match &aggregate.0 {
+        Way::InRows(shared) => shared,
+        Way::General(_) => panic!("an aggregation of other functions"),
+    }
+}
+
 /// A function whose states do not lie in rows.
 fn beside_rows(filtered: bool) -> plan::Aggregate {
     let function = plan::Stateful::new(plan::StateFunction::BitXor, plan::KeyOrder::default());
@@ -286,7 +294,7 @@ fn keys_of_few_pages_lie_by_bits() {
         let query = query(batch_rows, disturb);
         let aggregate = Aggregate::new(&group, &[], &shapes, &query).unwrap();
         fill(&*aggregate.sink(), batches_of(&TYPES, &rows, batch_rows), tasks, &query).unwrap();
-        let merged = aggregate.0.result.get().unwrap();
+        let merged = in_rows(&aggregate).result.get().unwrap();
         assert!(merged.len() == 2 && merged.iter().all(|page| page.first_word.is_some()));
         let result = drain(&*aggregate.source(), tasks, &query).unwrap();
         assert_eq!(result.len(), expected.len());
@@ -331,7 +339,7 @@ fn rows_of_scattered_keys_are_set_aside() {
         for part in &mut parts {
             part.combine(&step(&query, waker)).unwrap();
         }
-        assert_eq!(aggregate.0.scattered.lock().len(), 2);
+        assert_eq!(in_rows(&aggregate).scattered.lock().len(), 2);
         for mut work in sink.finalize().unwrap() {
             while work.advance(&step(&query, waker)).unwrap() == crate::operator::Progress::Yield {}
         }

@@ -217,6 +217,10 @@ impl States for Collected {
         Ok(Some(from + 1))
     }
 
+    fn weight(&self, group: u32) -> usize {
+        self.places(group).len()
+    }
+
     fn results(&self, groups: &[u32]) -> Result<Vector> {
         let results = groups.iter().map(|&group| self.result(group)).collect::<Result<Vec<Scalar>>>()?;
         Ok(Vector::from_scalars(self.data_type, &results))

@@ -48,6 +48,11 @@ pub(super) trait States: Any + Send + Sync {
         Ok(None)
     }
 
+    /// How many values the result of a group is computed of.
+    fn weight(&self, _group: u32) -> usize {
+        1
+    }
+
     /// The results of these groups, after [`States::settle`].
     fn results(&self, groups: &[u32]) -> Result<Vector>;
 }
