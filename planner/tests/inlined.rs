@@ -35,7 +35,7 @@ impl Catalog for Names {
 }
 
 impl Names {
-    fn view(&mut self, name: &str, sql: &str, columns: &[(&str, DataType)]) {
+    fn add_view(&mut self, name: &str, sql: &str, columns: &[(&str, DataType)]) {
         let columns = columns.iter().map(|&(name, data_type)| ColumnSchema {
             name: name.into(),
             data_type,
@@ -85,8 +85,8 @@ fn with_tables() -> Names {
 fn what_an_answer_hangs_on_is_read_of_views_and_tables() {
     let mut names = with_tables();
     let (int, text) = (DataType::Int32, DataType::Varchar);
-    names.view("v", "SELECT a, b AS x, c FROM t WHERE b > 5", &[("a", int), ("x", int), ("c", text)]);
-    names.view("w", "SELECT a + 1 AS y, c FROM v", &[("y", int), ("c", text)]);
+    names.add_view("v", "SELECT a, b AS x, c FROM t WHERE b > 5", &[("a", int), ("x", int), ("c", text)]);
+    names.add_view("w", "SELECT a + 1 AS y, c FROM v", &[("y", int), ("c", text)]);
     for (sql, reads) in [
         ("SELECT a FROM v", vec!["t(a b)", "v(a)"]),
         ("SELECT count(*) FROM v", vec!["t(b)", "v()"]),
@@ -106,24 +106,24 @@ fn what_an_answer_hangs_on_is_read_of_views_and_tables() {
 fn a_view_has_the_columns_that_it_was_created_with() {
     let mut names = with_tables();
     let int = DataType::Int32;
-    names.view("all_of_it", "SELECT * FROM t", &[("b", int), ("A", int)]);
+    names.add_view("all_of_it", "SELECT * FROM t", &[("b", int), ("A", int)]);
     let columns = names.plan("SELECT * FROM all_of_it").unwrap().columns;
     assert_eq!(columns.iter().map(|column| &*column.name).collect::<Vec<_>>(), ["b", "A"]);
-    names.view("wider", "SELECT * FROM t", &[("a", DataType::Int64)]);
+    names.add_view("wider", "SELECT * FROM t", &[("a", DataType::Int64)]);
     assert_eq!(names.plan("SELECT a FROM wider").unwrap().columns[0].data_type, DataType::Int64);
     for (name, column, why) in [
         ("lost", ("d", int), "column \"d\" is gone"),
         ("other", ("c", int), "column \"c\" is VARCHAR and was INTEGER"),
     ] {
-        names.view(name, "SELECT * FROM t", &[column]);
+        names.add_view(name, "SELECT * FROM t", &[column]);
         let error = names.plan(&format!("SELECT 1 FROM {name}")).unwrap_err().to_string();
         assert!(error.contains(why) && error.contains(name), "{error}");
     }
-    names.view("broken", "SELECT a,\n nothing FROM t", &[("a", int)]);
+    names.add_view("broken", "SELECT a,\n nothing FROM t", &[("a", int)]);
     let error = names.plan("SELECT a FROM broken").unwrap_err();
     assert!(error.message.starts_with("in view \"broken\" (line 2, column 2): unknown column"), "{error}");
     assert_eq!((error.line, error.column), (1, 15), "the place is the statement's");
-    names.view("no_query", "DROP TABLE t", &[("a", int)]);
+    names.add_view("no_query", "DROP TABLE t", &[("a", int)]);
     assert!(names.plan("SELECT a FROM no_query").unwrap_err().message.contains("in view \"no_query\""));
 }
 
@@ -131,35 +131,35 @@ fn a_view_has_the_columns_that_it_was_created_with() {
 fn towers_of_texts_end_in_errors() {
     let mut names = with_tables();
     let int = DataType::Int32;
-    names.view("v0", "SELECT a FROM t", &[("a", int)]);
+    names.add_view("v0", "SELECT a FROM t", &[("a", int)]);
     for level in 1..=70 {
         let below = level - 1;
-        names.view(&format!("v{level}"), &format!("SELECT a FROM v{below}"), &[("a", int)]);
+        names.add_view(&format!("v{level}"), &format!("SELECT a FROM v{below}"), &[("a", int)]);
     }
     assert!(names.plan("SELECT a FROM v63").is_ok());
     let error = names.plan("SELECT a FROM v64").unwrap_err().to_string();
     assert!(error.contains("more than 64 deep"), "{error}");
     // A view that uses itself is never made; if it were, it would be an error, too.
-    names.view("circle", "SELECT a FROM circle", &[("a", int)]);
+    names.add_view("circle", "SELECT a FROM circle", &[("a", int)]);
     assert!(names.plan("SELECT a FROM circle").unwrap_err().to_string().contains("more than 64 deep"));
     names.add_macro("around", &["x"], "around(x) + 1");
     assert!(names.plan("SELECT around(1)").unwrap_err().to_string().contains("more than 64 deep"));
     // Each of them is as deep as a text may be.
     let deep = format!("a{}", " + 1".repeat(480));
-    names.view("d0", &format!("SELECT {deep} AS a FROM t"), &[("a", int)]);
+    names.add_view("d0", &format!("SELECT {deep} AS a FROM t"), &[("a", int)]);
     for level in 1..=9 {
         let below = level - 1;
-        names.view(&format!("d{level}"), &format!("SELECT {deep} AS a FROM d{below}"), &[("a", int)]);
+        names.add_view(&format!("d{level}"), &format!("SELECT {deep} AS a FROM d{below}"), &[("a", int)]);
     }
     assert!(names.plan("SELECT a FROM d7").is_ok());
     let error = names.plan("SELECT a FROM d9").unwrap_err().to_string();
     assert!(error.contains("too many operators together"), "{error}");
     // Twice as many relations with each.
-    names.view("m0", "SELECT a FROM t", &[("a", int)]);
+    names.add_view("m0", "SELECT a FROM t", &[("a", int)]);
     for level in 1..=20 {
         let below = level - 1;
         let sql = format!("SELECT x.a FROM m{below} x, m{below} y");
-        names.view(&format!("m{level}"), &sql, &[("a", int)]);
+        names.add_view(&format!("m{level}"), &sql, &[("a", int)]);
     }
     assert!(names.plan("SELECT a FROM m20").unwrap_err().to_string().contains("relations"));
 }
@@ -169,7 +169,7 @@ fn arguments_stand_for_parameters_alone() {
     let mut names = with_tables();
     names.add_macro("plus", &["a", "b"], "a + b");
     names.add_macro("own", &["p"], "(SELECT max(t.b) FROM t WHERE t.a = p)");
-    names.view("v", "SELECT plus(a, b) AS z FROM t", &[("z", DataType::Int32)]);
+    names.add_view("v", "SELECT plus(a, b) AS z FROM t", &[("z", DataType::Int32)]);
     for sql in [
         "SELECT plus(b, a) FROM t",
         "SELECT plus(b => 1, a => 2)",

@@ -272,7 +272,7 @@ async fn a_cluster_is_upgraded_while_it_is_used() {
 
     let mut early = machines.connect(3).await;
     for sql in ["CREATE VIEW v AS SELECT 1 AS a", "CREATE MACRO f(a) AS a"] {
-        let why = early.execute(sql).await.unwrap_err().to_string();
+        let why = early.execute(sql).await.err().unwrap().to_string();
         assert!(why.contains("needs version 2 of the cluster"), "{why}");
     }
     drop(early);

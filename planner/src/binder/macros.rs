@@ -290,16 +290,19 @@ impl Binder<'_> {
 
     /// Refuses the name of what is built in.
     fn check_macro_name(&mut self, name: &str, span: Span) -> Result<()> {
-        let parsed = crate::parse::expression_of(&format!("\"{}\"()", name.replace('"', "\"\"")));
-        let is_free = match parsed.map(|parsed| parsed.syntax) {
-            Ok(ast::Expr::Function(call)) => {
-                let mut context = Context::new(Scope::NONE, "a name");
-                context.aggregation = Some(Aggregation::default());
-                let called = self.function(&call, &mut context);
-                called.is_err_and(|error| error.message.starts_with("there is no function"))
-            }
-            _ => false,
-        };
+        let quoted = name.replace('"', "\"\"");
+        let mut is_free = true;
+        for arguments in ["", "NULL", "NULL, NULL", "NULL, NULL, NULL"] {
+            let parsed = crate::parse::expression_of(&format!("\"{quoted}\"({arguments})"));
+            let Ok(ast::Expr::Function(call)) = parsed.map(|parsed| parsed.syntax) else {
+                is_free = false;
+                break;
+            };
+            let mut context = Context::new(Scope::NONE, "a name");
+            context.aggregation = Some(Aggregation::default());
+            let called = self.function(&call, &mut context);
+            is_free &= called.is_err_and(|error| error.message.starts_with("there is no function"));
+        }
         let is_word = WORDS.iter().any(|word| name.eq_ignore_ascii_case(word));
         match is_free && !is_word {
             true => Ok(()),
