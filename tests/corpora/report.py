@@ -95,8 +95,10 @@ class Report:
         rest = self.classes[most:]
         if rest:
             lines.append(f"{sum(one.own + one.follow for one in rest):>8}  in {len(rest)} further classes")
+        unrun = sum("not run in the time" in result.skipped for result in self.results)
+        lines += [f"{unrun} files not run in the time given"] * bool(unrun)
         for result in self.results:
-            if result.skipped:
+            if result.skipped and "not run in the time" not in result.skipped:
                 lines.append(f"not wholly run: {result.file}: {result.skipped}")
         return "\n".join(lines + ["", self.summary()])
 

@@ -145,14 +145,17 @@ def serve(pipe, options):
     while True:
         try:
             path, shown = pipe.recv()
-        except EOFError:
+        except (EOFError, OSError):
             break
         try:
             result = script.run(path, shown)
         except Exception:  # a defect of ours in one script, which is told
             result = script.result
             result.skipped = f"the runner failed: {traceback.format_exc(limit=-2)}"
-        pipe.send(result)
+        try:
+            pipe.send(result)
+        except OSError:  # whoever asked is gone
+            break
     tundra.stop()
 
 
@@ -163,13 +166,14 @@ def run(corpus, root, arguments):
     files = scripts(corpus, root, patterns)
     options = {"binary": str(Path(arguments.binary).resolve()), "limit": arguments.limit, "corpus": corpus, "root": str(root),
                "memory": arguments.memory, "threads": arguments.threads, "shards": arguments.shards}
-    waiting, results, lock = list(enumerate(files)), {}, threading.Lock()
+    waiting, results, lock = in_turn(list(enumerate(files))), {}, threading.Lock()
+    end = time.monotonic() + 60 * arguments.minutes if arguments.minutes else float("inf")
 
     def work():
         worker = Worker(options)
         while True:
             with lock:
-                if not waiting:
+                if not waiting or time.monotonic() > end:
                     break
                 number, shown = waiting.pop(0)
             result = worker.run(str(Path(root, shown)), shown)
@@ -185,7 +189,13 @@ def run(corpus, root, arguments):
         thread.start()
     for thread in threads:
         thread.join()
-    return Report(corpus, [results[number] for number in sorted(results)])
+    waited = [Result(shown, skipped="not run in the time given") for _, shown in waiting]
+    return Report(corpus, [results[number] for number in sorted(results)] + waited)
+
+
+def in_turn(files):
+    """Every eighth, then their neighbours, and so on: what is run in a limited time is a fair part of all."""
+    return [file for first in range(8) for file in files[first::8]]
 
 
 def main():
@@ -198,6 +208,7 @@ def main():
     parser.add_argument("--output", metavar="FILE", help="the report as JSON")
     parser.add_argument("--jobs", type=int, default=1, help="scripts at a time, each with a Tundra of its own")
     parser.add_argument("--limit", type=int, default=10, help="seconds for each statement")
+    parser.add_argument("--minutes", type=float, metavar="M", help="no further file is begun after so long")
     parser.add_argument("--memory", default="1GB", help="of each Tundra")
     parser.add_argument("--threads", type=int, default=1, help="of each Tundra")
     parser.add_argument("--shards", type=int, default=1, help="of each Tundra")
