@@ -164,7 +164,8 @@ def expected_rows(lines, width, count):
         return None
     by_row = width > 1 and len(lines) == count or bool(lines) and width > 1 and all("\t" in line for line in lines)
     if by_row:
-        rows = [tuple(line.split("\t")) for line in lines]
+        # Tabs in a row part no values.
+        rows = [tuple(filter(None, line.split("\t"))) for line in lines]
         return rows if all(len(row) == width for row in rows) else None
     if len(lines) % width:
         return None

@@ -105,10 +105,9 @@ class DuckDB:
             if connection.description is None:
                 return Answer([], [], [], [])
             return self.printer.duckdb(connection.to_arrow_table(), self.zone(connection))
-        except (duckdb.Error, RuntimeError, ValueError, MemoryError) as error:
-            raise Refused(str(error)) from error
-        except Exception as error:  # of what Arrow has no form for
-            answer = self.run_as_text(sql, name)
+        except Exception as error:  # DuckDB's, or Arrow's of what it has no form for
+            refused = isinstance(error, (duckdb.Error, RuntimeError, ValueError, MemoryError)) and "Arrow" not in str(error)
+            answer = None if refused else self.run_as_text(sql, name)
             if answer is None:
                 raise Refused(str(error)) from error
             return answer

@@ -145,14 +145,17 @@ def serve(pipe, options):
     while True:
         try:
             path, shown = pipe.recv()
-        except EOFError:
+        except (EOFError, OSError):
             break
         try:
             result = script.run(path, shown)
         except Exception:  # a defect of ours in one script, which is told
             result = script.result
             result.skipped = f"the runner failed: {traceback.format_exc(limit=-2)}"
-        pipe.send(result)
+        try:
+            pipe.send(result)
+        except OSError:  # whoever asked is gone
+            break
     tundra.stop()
 
 

@@ -94,6 +94,7 @@ class Judging(unittest.TestCase):
     def test_written_rows(self):
         self.assertEqual(answers.expected_rows(["1", "a", "2", "b"], 2, 2), [("1", "a"), ("2", "b")])
         self.assertEqual(answers.expected_rows(["1\ta", "2\tb"], 2, 3), [("1", "a"), ("2", "b")])
+        self.assertEqual(answers.expected_rows(["1\t\ta", "2\tb\t"], 2, 2), [("1", "a"), ("2", "b")])
         self.assertIsNone(answers.expected_rows(["1", "a", "2"], 2, 2))
         self.assertEqual(answers.postgres_text([1, None, "a,b"]), '{1,NULL,"a,b"}')
         self.assertEqual(answers.sqlite_rows([(1.9, 2, None, "")], "IRTT"), [("1", "2.000", "NULL", "(empty)")])
@@ -105,6 +106,7 @@ class Explaining(unittest.TestCase):
         self.assertEqual(classes.normal_form("the type STRUCT(a INT) is not supported yet"), "the type STRUCT(…) is not supported yet")
         self.assertEqual(classes.normal_form("there is no function list_sort"), "there is no function list_sort")
         self.assertEqual(plain("NOT_IMPLEMENTED: [FlightSQL] x is not supported yet (Unimplemented; ExecuteQuery)"), "x is not supported yet")
+        self.assertEqual(plain("INVALID_ARGUMENT: [FlightSQL] power is out of range (InvalidArgument; DoGet: endpoint 0: [])"), "power is out of range")
 
     def test_causes(self):
         text = ("statement ok\nCREATE TABLE t AS SELECT 1 AS a\n\nquery I\nSELECT a FROM t\n----\n1\n\n"

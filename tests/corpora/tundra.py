@@ -160,4 +160,4 @@ def plain(message):
     """An error without what the driver adds."""
     message = re.sub(r"^[A-Z_]+: (\[FlightSQL\] )?", "", message)
     message = re.split(r"\. Vendor code: |\. SQLSTATE: ", message)[0]
-    return re.sub(r"\s*\(\w+; \w+\)\s*$", "", message).strip()
+    return re.sub(r"\s*\(\w+; [^()]*\)\s*$", "", message).strip()

@@ -69,7 +69,7 @@ class Reference:
     def ask(self, sql):
         """(names, rows, seconds)."""
         begun = time.perf_counter()
-        table = self.connection.execute(sql).fetch_arrow_table()
+        table = self.connection.execute(sql).to_arrow_table()
         return list(table.column_names), rows_of(table), time.perf_counter() - begun
 
 
