@@ -322,7 +322,7 @@ fn statement(parser: &mut Parser<'_>) -> Result<Syntax> {
         Some(
             word @ ("UPDATE" | "DELETE" | "MERGE" | "COPY" | "TRUNCATE" | "BEGIN" | "START" | "COMMIT"
             | "ROLLBACK" | "ANALYZE" | "VACUUM" | "PREPARE" | "EXECUTE" | "CALL" | "USE" | "ATTACH"
-            | "PIVOT" | "FROM" | "TABLE" | "SUMMARIZE"),
+            | "PIVOT" | "TABLE" | "SUMMARIZE"),
         ) => return Err(Error::unsupported(word).at(span)),
         _ => {}
     }

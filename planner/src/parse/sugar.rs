@@ -90,6 +90,19 @@ pub(super) fn plain(tokens: Vec<TokenWithSpan>) -> Result<Vec<TokenWithSpan>> {
                     // `BY NAME` of a set operation; a column may have either name.
                     Some(Keyword::BY) if word(number + 1) == Some(Keyword::NAME) => {}
                     Some(Keyword::NAME) if before(1) == Some(Keyword::BY) => {}
+                    // Parts of a query that are read twice are computed once in any case, where that is worth it.
+                    Some(Keyword::NOT)
+                        if before(1) == Some(Keyword::AS)
+                            && word(number + 1) == Some(Keyword::MATERIALIZED) =>
+                    {
+                        written.push((number, Vec::new()));
+                    }
+                    Some(Keyword::MATERIALIZED)
+                        if token(number + 1) == Some(&Token::LParen)
+                            && matches!(before(1), Some(Keyword::AS | Keyword::NOT)) =>
+                    {
+                        written.push((number, Vec::new()));
+                    }
                     Some(Keyword::SETS) if before(1) == Some(Keyword::GROUPING) && level.sets != Sets::No => {
                         written.push((number - 1, vec![Token::make_word("grouping sets", Some('"'))]));
                         written.push((number, Vec::new()));
