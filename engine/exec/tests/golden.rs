@@ -243,8 +243,8 @@ fn plans_of_version_2(samples: &mut Samples) {
         nullable: false,
         bounds: Some((-300, i128::from(u64::MAX))),
     };
-    let text = ReceivedColumn { data_type: DataType::Varchar, nullable: true, bounds: None };
-    let received = Plan::ReceiveProven { fragment: 300, columns: vec![bounded, text] };
+    let words = ReceivedColumn { data_type: DataType::Varchar, nullable: true, bounds: None };
+    let received = Plan::ReceiveProven { fragment: 300, columns: vec![bounded, words] };
     samples.plan("ReceiveProven", received);
     let lists = vec![vec![column(), *text()], vec![column(), *text()]];
     samples.plan("Expand", Plan::Expand { input: input(), lists });
