@@ -140,6 +140,12 @@ pub(super) fn of_text(error: Error, kind: &str, name: &str, sql: &str, span: Spa
         0 => String::new(),
         line => format!(" (line {line}, column {})", error.column),
     };
-    let message = format!("in {kind} \"{name}\"{place}: {}", error.message);
+    // Of texts within texts the outermost and the innermost are named.
+    let innermost = error.message.rfind("in view \"").max(error.message.rfind("in macro \""));
+    let inner = match innermost {
+        Some(at) if at > 0 => format!("… {}", &error.message[at..]),
+        _ => error.message,
+    };
+    let message = format!("in {kind} \"{name}\"{place}: {inner}");
     Error { hint: error.hint, ..Error::new(error.kind, message) }.at(span)
 }
