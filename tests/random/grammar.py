@@ -266,12 +266,13 @@ class Grammar:
         keys = [f"{first}{direction}"] if "." in first and "'" not in first and "(" not in first else []
         return ", ".join(keys + rest)
 
-    def window(self, scope):
-        """A window function with one answer, and its kind."""
+    def window(self, scope, by_rows=True):
+        """A window function with one answer, and its kind. Equal rows may change places within an order: of two functions
+        over orders of their own, only one may tell them apart (`by_rows`)."""
         partition = [self.column(scope, self.pick("integer", "text", "date", "truth")) for _ in range(self.pick(0, 1, 1, 2))]
         by = f"PARTITION BY {', '.join(partition)} " if partition else ""
         total = f"ORDER BY {self.order(scope)}"
-        form = self.chance.randint(0, 5)
+        form = self.chance.randint(0, 5) if by_rows else self.pick(0, 4)
         if form == 0:
             key = self.columns(scope, self.pick("integer", "text", "date"))
             order = f"ORDER BY {self.chance.choice(key)}{self.pick('', ' DESC', ' NULLS FIRST')}" if key else total
@@ -283,16 +284,18 @@ class Grammar:
         kind = self.pick("integer", "text", "date", "decimal")
         value = self.column(scope, kind)
         if form == 2:
-            offset = self.pick("", f", {self.chance.randint(0, 3)}", f", {self.chance.randint(1, 3)}, {literal(self.chance, kind)}")
+            offset = self.pick("", f", {self.chance.randint(0, 3)}")
+            if kind != "decimal" and self.maybe(0.3):
+                offset = f", {self.chance.randint(1, 3)}, {literal(self.chance, kind)}"
             return f"{self.pick('lag', 'lead')}({value}{offset}) OVER ({by}{total})", kind
         frame = self.frame()
         if form == 3:
             function = self.pick(f"first_value({value})", f"last_value({value})", f"nth_value({value}, {self.chance.randint(1, 4)})")
             return f"{function} OVER ({by}{total} {frame})", kind
-        call, of = self.call(scope, simple=self.maybe(0.7))
+        call, of = self.call(scope, simple=True)
         if "DISTINCT" in call:
             call, of = "count(*)", "integer"
-        if self.maybe(0.25):
+        if self.maybe(0.25) or not by_rows:
             return f"{call} OVER ({by.strip()})", of
         if self.maybe(0.3):
             # Peers: the default frame, and RANGE by distance.
@@ -328,7 +331,7 @@ class Grammar:
         items = []
         for _ in range(self.chance.randint(1, 4)):
             if self.has("windows", 0.3):
-                items.append(self.window(scope))
+                items.append(self.window(scope, not any(" OVER " in text for text, _ in items)))
             else:
                 kind = self.pick(*KINDS)
                 items.append((self.expression(scope, kind), kind))
@@ -337,7 +340,7 @@ class Grammar:
         distinct = "DISTINCT " if not windowed and self.maybe(0.2) else ""
         qualify = ""
         if windowed and self.has("qualify", 0.2):
-            function, kind = self.window(scope)
+            function, kind = self.window(scope, by_rows=False)
             qualify = f" QUALIFY {function} {self.pick('=', '<', '>=')} {literal(self.chance, kind)}"
         return f"SELECT {distinct}{listed} FROM {clause}{self.where(scope, depth)}{qualify}", columns
 
