@@ -23,7 +23,7 @@ async fn every_metadata_call_gives_a_typed_table() {
     let command = CommandGetTables { include_schema: true, ..CommandGetTables::default() };
     let info = client.get_tables(command).await.unwrap();
     let tables = fetch(&mut client, info).await.unwrap();
-    assert_eq!((tables.num_rows(), tables.num_columns()), (3, 5));
+    assert_eq!((tables.num_rows(), tables.num_columns()), (5, 5));
 
     let info = client.get_table_types().await.unwrap();
     assert_eq!(fetch(&mut client, info).await.unwrap().num_rows(), 3);

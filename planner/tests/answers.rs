@@ -144,7 +144,9 @@ fn is_row(row: &Row, types: &[columnar::DataType], expected: &str) -> bool {
         && row.iter().zip(types).zip(cells).all(|((scalar, &data_type), cell)| match scalar {
             Scalar::Bytes(bytes) if bytes.is_empty() => cell == "(empty)",
             Scalar::Float(found) => {
-                cell.parse::<f64>().is_ok_and(|wanted| (found - wanted).abs() <= found.abs() * 1e-11)
+                let near = |wanted: f64| (found - wanted).abs() <= found.abs() * 1e-11;
+                let same = |wanted: f64| *found == wanted || found.is_nan() && wanted.is_nan();
+                cell.parse::<f64>().is_ok_and(|wanted| same(wanted) || found.is_finite() && near(wanted))
             }
             other => Value::new(data_type, other.clone()).to_string() == cell,
         })

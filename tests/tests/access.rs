@@ -598,6 +598,7 @@ async fn views_go_by_whoever_asks() {
         ],
     )
     .await;
+    run(&mut root, &["CREATE POLICY every ON sales.orders FOR SELECT TO ann USING (true)"]).await;
     run(&mut root, &["GRANT CREATE ON SCHEMA main TO ann, bob"]).await;
     run(&mut ann, &["CREATE VIEW mine AS SELECT id FROM cheap", "CREATE MACRO tripled(a) AS a * 3"]).await;
     assert_eq!(texts(&mut ann, "SELECT tripled(id), doubled(id) FROM mine").await, ["3 2"]);

@@ -90,7 +90,10 @@ fn define(definition: Definition) -> Change {
 
 fn replace(state: &CatalogState, definition: Definition) -> Change {
     let name = &definition.name;
-    let known = state.view("default", "main", name).or(state.macro_named("default", "main", name));
+    let known = match definition.kind() {
+        DefinitionKind::View => state.view("default", "main", name),
+        _ => state.macro_named("default", "main", name),
+    };
     let replaces = known.map_or(99, |known| known.revision);
     Change::Define(Define { definition: Some(definition), replaces, above: 0 })
 }

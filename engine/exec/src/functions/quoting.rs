@@ -130,7 +130,7 @@ pub(super) fn functions() -> Vec<Function> {
         Function::new(
             "quote_nullable",
             "As quote_literal, where a null is the word.",
-            "quote_nullable(NULL) → NULL",
+            "quote_nullable(NULL) || '!' → NULL!",
         )
         .with_fallible(&[Parameter::Printed], RETURNS_TEXT, |args, _| {
             args.map_text(|row, out| match args.flats[0].is_null(row) {

@@ -355,7 +355,7 @@ fn unknown_names_are_answered_with_a_close_one() {
     );
     assert!(matches!(resolve("zzzzzzzzz", &[]), Err(ResolveError::Unknown { similar: None, .. })));
     for (name, meant) in [
-        ("datetrunc2", "date_trunc"),
+        ("datetrunc2", "datetrunc"),
         ("CHARINDEX", "strpos"),
         ("mid", "substring"),
         ("regexpreplace", "regexp_replace"),
