@@ -31,7 +31,7 @@ async fn no_way_leads_to_another_tenant() {
     let (rows, tables) =
         (world.owner("SELECT count(*) FROM vault_qx").await, world.owner("SHOW TABLES").await);
     ways.owner("names", "what acme has is whole after all of it", rows.is_ok_and(|rows| rows == "3137"));
-    ways.owner("names", "and nothing was added", tables.is_ok_and(|tables| tables.lines().count() == 4));
+    ways.owner("names", "and nothing was added", tables.is_ok_and(|tables| tables.lines().count() == 5));
     world.stop().await;
     ways.finish();
 }

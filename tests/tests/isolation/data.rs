@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 const SECRET: &str = "SELECT ingot_qx FROM vault_qx";
 /// It runs until it is ended.
-const ENDLESS: &str = "SELECT sum(a.i * b.i * c.i) FROM vault_qx a, vault_qx b, vault_qx c";
+const ENDLESS: &str = "SELECT sum(CAST(a.i AS BIGINT) * b.i * c.i) FROM vault_qx a, vault_qx b, vault_qx c";
 /// Tokens of sessions that are guessed.
 const GUESSES: u32 = 200;
 
