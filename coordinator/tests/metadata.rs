@@ -26,7 +26,7 @@ async fn every_metadata_call_gives_a_typed_table() {
     assert_eq!((tables.num_rows(), tables.num_columns()), (5, 5));
 
     let info = client.get_table_types().await.unwrap();
-    assert_eq!(fetch(&mut client, info).await.unwrap().num_rows(), 3);
+    assert_eq!(fetch(&mut client, info).await.unwrap().num_rows(), 4);
     let info = client.get_sql_info(vec![]).await.unwrap();
     assert!(fetch(&mut client, info).await.unwrap().num_rows() > 80);
     let info = client.get_sql_info(vec![SqlInfo::FlightSqlServerName]).await.unwrap();

@@ -602,6 +602,7 @@ async fn views_go_by_whoever_asks() {
     run(&mut root, &["GRANT CREATE ON SCHEMA main TO ann, bob"]).await;
     run(&mut ann, &["CREATE VIEW mine AS SELECT id FROM cheap", "CREATE MACRO tripled(a) AS a * 3"]).await;
     assert_eq!(texts(&mut ann, "SELECT tripled(id), doubled(id) FROM mine").await, ["3 2"]);
+    run(&mut root, &["DROP POLICY every ON sales.orders"]).await;
     refused(
         &mut bob,
         &[
