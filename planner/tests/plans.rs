@@ -46,6 +46,7 @@ fn of_a_hundred_relations() {
 /// However joins lie, and however many: planning takes its time with the relations, not with their orders. The limit is
 /// for a build without optimisation beside other work; a release takes a hundredth of it. `--nocapture` shows the times.
 #[test]
+#[allow(clippy::print_stdout, reason = "times are what one looks for when it fails")]
 fn of_fifty_relations_in_time() {
     const LIMIT: Duration = Duration::from_secs(10);
     const COUNT: usize = 50;

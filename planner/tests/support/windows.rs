@@ -29,9 +29,9 @@ pub(super) fn window(rows: Vec<Row>, window: &Window) -> Answer<Vec<Row>> {
             groups[row] = groups[row - 1] + usize::from(keys[row] != keys[row - 1]);
         }
         let partition = Partition { rows: &rows, groups: &groups, order: &window.order };
-        for at in 0..rows.len() {
+        for (at, row) in rows.iter().enumerate() {
             let calls = window.calls.iter().map(|call| partition.value(call, at)).collect::<Answer<Row>>()?;
-            answer.push(rows[at].iter().cloned().chain(calls).collect());
+            answer.push(row.iter().cloned().chain(calls).collect());
         }
     }
     Ok(answer)

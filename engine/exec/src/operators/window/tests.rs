@@ -362,7 +362,7 @@ fn partitions_of_many_rows_lie_over_ranges_and_units() {
     let row = |id: usize| {
         let mut row = vec![Scalar::Null; TYPES.len()];
         // One partition has half of the rows, the others a few each.
-        row[0] = Scalar::Integer(if id % 2 == 0 { 0 } else { id as i128 % 9_973 });
+        row[0] = Scalar::Integer(if id.is_multiple_of(2) { 0 } else { id as i128 % 9_973 });
         row[KEY] = Scalar::Integer(id as i128 * 7_919 % 300_007);
         row[ID] = Scalar::Integer(id as i128 % 1_009);
         row[4] = Scalar::Float(1.0);

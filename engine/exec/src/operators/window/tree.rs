@@ -31,7 +31,7 @@ impl<T: Copy> Tree<T> {
             }
             let nodes = &mut self.levels[level];
             nodes.push(node);
-            if nodes.len() % FAN_OUT == 0 {
+            if nodes.len().is_multiple_of(FAN_OUT) {
                 value = nodes[nodes.len() - FAN_OUT..].iter().copied().reduce(&combine);
             }
             level += 1;

@@ -100,9 +100,9 @@ fn calls() -> Vec<plan::Aggregate> {
         add(QuantileCont, none, vec![column(id), half()], TYPES[id]);
         add(ApproxQuantile, none, vec![column(id), half()], TYPES[id]);
     }
-    for id in 1..8 {
-        add(QuantileDisc, none, vec![column(id), half()], TYPES[id]);
-        add(Mode, none, vec![column(id)], TYPES[id]);
+    for (id, &data_type) in TYPES.iter().enumerate().take(8).skip(1) {
+        add(QuantileDisc, none, vec![column(id), half()], data_type);
+        add(Mode, none, vec![column(id)], data_type);
         add(Entropy, none, vec![column(id)], double);
         add(ApproxCountDistinct, none, vec![column(id)], DataType::Int64);
     }
