@@ -7,7 +7,7 @@ from schema import Column, KINDS, literal
 ORDERED = ["integer", "decimal", "text", "date", "moment", "float"]
 NUMBERS = ["integer", "decimal", "float"]
 # Rows that the product of a query's tables may have.
-PRODUCT = 60_000
+PRODUCT = 15_000
 FEATURES = ["aggregates", "windows", "grouping", "subqueries", "sets", "derived", "qualify"]
 
 
