@@ -250,6 +250,9 @@ class Grammar:
             if kind == "integer":
                 choices += [(name, kind) for name in ("bit_and", "bit_or", "bit_xor")]
         function, of = self.chance.choice(choices)
+        if function.startswith("bit_"):
+            # Sums are decimals here.
+            argument = f"CAST({argument} AS BIGINT)"
         distinct = "DISTINCT " if function in ("count", "sum", "avg") and self.maybe(0.2) else ""
         filtered = f" FILTER (WHERE {self.predicate(scope, 1)})" if self.maybe(0.12) else ""
         return f"{function}({distinct}{argument}){filtered}", of
@@ -405,7 +408,8 @@ class Grammar:
             kind = columns[0].kind
             body = f"SELECT {inner[0][0]}.c0 AS c0, {other}.c0 AS c1 FROM {name} {inner[0][0]} JOIN {name} {other} ON {inner[0][0]}.c0 = {other}.c0"
             sql, columns = f"WITH {name} AS ({sql}) {body}", [Column("c0", kind, ""), Column("c1", kind, "")]
-        if self.maybe(0.25):
+        # Floats that differ in their last digits alone have no order to speak of.
+        if self.maybe(0.25) and all(column.kind != "float" for column in columns):
             keys = [f"{place + 1}{self.pick('', ' DESC', ' NULLS FIRST', ' DESC NULLS LAST')}" for place in range(len(columns))]
             self.chance.shuffle(keys)
             sql = f"SELECT * FROM ({sql}) {self.alias()} ORDER BY {', '.join(keys)}"
