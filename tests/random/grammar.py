@@ -83,7 +83,7 @@ class Grammar:
             return self.pick(
                 f"({self.column(scope, 'decimal')} {self.pick('+', '-')} {self.column(scope, 'decimal')})",
                 f"abs({self.column(scope, 'decimal')})",
-                f"round({self.column(scope, 'decimal')}, 1)",
+                f"CAST(round({self.column(scope, 'decimal')}, 1) AS DECIMAL(30,2))",
                 f"CAST({self.column(scope, 'integer')} AS DECIMAL(18,2))",
             )
         if kind == "float":
