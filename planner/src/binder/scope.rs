@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::logical::ColumnId;
+use exec::functions::edit_distance;
 use sqlparser::ast::Ident;
 
 /// The relations of one query, inside those of the query around it.
@@ -138,26 +139,6 @@ pub(crate) fn suggest<'a>(error: Error, wanted: &str, names: impl IntoIterator<I
         Some((_, name)) => error.hint(format!("did you mean \"{name}\"?")),
         None => error,
     }
-}
-
-/// Letters to insert, delete, replace or swap with their neighbour (Damerau 1964, each place touched once).
-fn edit_distance(a: &str, b: &str) -> usize {
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
-    // Rows of the last two letters of `a` and of this one.
-    let mut rows = [vec![0; b.len() + 1], vec![0; b.len() + 1], (0..=b.len()).collect()];
-    for (i, x) in a.iter().enumerate() {
-        rows.rotate_left(1);
-        rows[2][0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let replaced = rows[1][j] + usize::from(x != y);
-            let mut least = replaced.min(rows[1][j + 1] + 1).min(rows[2][j] + 1);
-            if i > 0 && j > 0 && *x == b[j - 1] && a[i - 1] == *y {
-                least = least.min(rows[0][j - 1] + 1);
-            }
-            rows[2][j + 1] = least;
-        }
-    }
-    rows[2][b.len()]
 }
 
 /// The spot of a name.

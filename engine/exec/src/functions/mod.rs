@@ -30,7 +30,7 @@ mod unicode;
 mod whole;
 mod zone;
 
-pub use suggestion::similar;
+pub use suggestion::{edit_distance, similar};
 
 use crate::Error;
 use crate::expression::cast_to_physical;

@@ -79,7 +79,7 @@ pub fn similar<'a>(name: &str, others: impl Iterator<Item = &'a str>) -> Option<
 
 /// Insertions, deletions and replacements between two words, and neighbours that changed places (Damerau 1964, each
 /// place touched once).
-fn edit_distance(a: &str, b: &str) -> usize {
+pub fn edit_distance(a: &str, b: &str) -> usize {
     let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
     let mut rows = [vec![0; b.len() + 1], vec![0; b.len() + 1], (0..=b.len()).collect()];
     for (i, x) in a.iter().enumerate() {
