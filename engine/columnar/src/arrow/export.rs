@@ -17,12 +17,23 @@ pub fn record_batch(batch: Batch, schema: SchemaRef) -> Result<RecordBatch> {
         return Err(Error::Malformed(format!("{found} columns for a schema of {}", schema.fields().len())));
     }
     let column = |(vector, field): (&Vector, &Arc<::arrow::datatypes::Field>)| {
-        let views = matches!(field.data_type(), ArrowType::Utf8View | ArrowType::BinaryView);
-        array(vector, if views { Strings::Views } else { Strings::Offsets })
+        array(vector, if has_views(field.data_type()) { Strings::Views } else { Strings::Offsets })
     };
     let columns = batch.columns.iter().zip(schema.fields()).map(column).collect::<Result<_>>()?;
     let options = RecordBatchOptions::new().with_row_count(Some(batch.rows));
     RecordBatch::try_new_with_options(schema, columns, &options).map_err(malformed)
+}
+
+/// Whether text within the type leaves as views.
+fn has_views(arrow: &ArrowType) -> bool {
+    match arrow {
+        ArrowType::Utf8View | ArrowType::BinaryView => true,
+        ArrowType::List(field) | ArrowType::FixedSizeList(field, _) | ArrowType::Map(field, _) => {
+            has_views(field.data_type())
+        }
+        ArrowType::Struct(fields) => fields.iter().any(|field| has_views(field.data_type())),
+        _ => false,
+    }
 }
 
 /// A vector as an array of the type that [`super::arrow_type_of`] names. Values of canonical width share the

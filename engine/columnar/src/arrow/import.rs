@@ -198,6 +198,7 @@ fn values(column: &str, array: &ArrayRef, to: DataType, validity: Option<&Bitmap
             let array = array.as_binary_view();
             Values::View(Views::new(array.views().clone(), array.data_buffers().clone()))
         }
+        other if other.is_nested() => super::packed::values(column, array, to)?,
         other => return Err(Error::Unsupported(format!("column \"{column}\": the type {other}"))),
     })
 }

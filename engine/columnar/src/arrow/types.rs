@@ -49,7 +49,8 @@ pub fn data_type_of(column: &str, arrow: &ArrowType) -> Result<DataType> {
         | ArrowType::BinaryView
         | ArrowType::FixedSizeBinary(_) => DataType::Binary,
         ArrowType::Dictionary(_, values) => data_type_of(column, values)?,
-        _ => return unsupported("the nested type"),
+        arrow if arrow.is_nested() => super::packed::data_type_of(column, arrow)?,
+        _ => return unsupported("the type"),
     })
 }
 

@@ -5,8 +5,7 @@ use crate::error::{Error, Result};
 use crate::scalar::Scalar;
 use crate::types::DataType;
 
-/// The most bytes of a packed value.
-const MOST_BYTES: usize = 256 << 20;
+pub(super) use super::MAX_BYTES as MOST_BYTES;
 
 /// The bytes of a list of these elements; of a fixed array without the end.
 ///
@@ -87,7 +86,8 @@ pub fn pack_map<'a>(
     Ok(())
 }
 
-fn part(into: &mut Vec<u8>, value: &Scalar, data_type: DataType) -> Result<()> {
+/// A marker, and the value where there is one.
+pub(super) fn part(into: &mut Vec<u8>, value: &Scalar, data_type: DataType) -> Result<()> {
     match value {
         Scalar::Null => into.push(2),
         value => {

@@ -17,6 +17,9 @@ pub fn parse(text: &str, data_type: DataType) -> Result<Value> {
 
 /// As [`parse`], without the type.
 pub fn scalar(text: &str, data_type: DataType) -> Result<Scalar> {
+    if let DataType::Nested(kind) = data_type {
+        return columnar::packed::parse(text, kind, &scalar).map(Scalar::Bytes);
+    }
     let trimmed = text.trim();
     let invalid = || Error::InvalidText { text: text.to_owned(), data_type: data_type.to_string() };
     let out_of_range = || Error::OutOfRange { what: format!("'{text}' as {data_type}") };
