@@ -5,7 +5,7 @@ NULL; true/false; integers; decimals with their scale; floats as %.12g; dates an
 an interval as `1mon 2d 3.5s`; blobs as hex after \\x; text with `(empty)` for '' and quotes around text
 that starts or ends with a blank, with \\n, \\t and \\\\ escaped.
 Type letters: I integer (decimals of scale 0 too), N decimal, R float, T text, B boolean, D date, M time,
-S timestamp, V interval, X blob, ? any.
+S timestamp, V interval, X blob, L list, struct or map (cast to VARCHAR to compare it), ? any.
 """
 
 import datetime

@@ -12,7 +12,7 @@ use arrow::util::display::{ArrayFormatter, FormatOptions};
 use sqllogictest::ColumnType;
 
 /// The type of a column in a `query` line: I integer, N decimal, R float, T text, B boolean, D date, M time,
-/// S timestamp, V interval, X blob. `?` is any.
+/// S timestamp, V interval, X blob, L list, struct or map. `?` is any.
 #[derive(Clone, Debug)]
 pub struct Letter(pub char);
 
@@ -32,6 +32,7 @@ impl Letter {
             DataType::Interval(_) => 'V',
             DataType::Binary | DataType::LargeBinary | DataType::BinaryView => 'X',
             other if other.is_integer() => 'I',
+            other if other.is_nested() => 'L',
             _ => '!',
         })
     }
@@ -109,6 +110,13 @@ fn column(array: &ArrayRef) -> Result<Vec<String>, ArrowError> {
                 .with_timestamp_tz_format(Some("%Y-%m-%d %H:%M:%S%.9f"));
             let formatter = ArrayFormatter::try_new(array.as_ref(), &options)?;
             text(&|row| trimmed(&formatter.value(row).to_string()))
+        }
+        // As SQL prints it.
+        other if other.is_nested() => {
+            let wrong = |error: columnar::Error| ArrowError::CastError(error.to_string());
+            let of = columnar::arrow::data_type_of("", other).map_err(wrong)?;
+            let vector = columnar::arrow::vector("", array).map_err(wrong)?;
+            text(&|row| quoted(&columnar::Value::new(of, vector.scalar(row)).to_string()))
         }
         other => return Err(ArrowError::NotYetImplemented(format!("text of {other}"))),
     })

@@ -65,6 +65,16 @@ impl FileColumns {
         Ok(FileColumns { schema: schema.clone(), sources, projection })
     }
 
+    /// Whether a row has several values of a column that is read, as lists do: such are not read by pages, which the
+    /// decoder did wrong more than once.
+    pub(crate) fn repeats(&self, footer: &Footer) -> bool {
+        let schema = footer.metadata().file_metadata().schema_descr();
+        (0..schema.num_columns()).any(|leaf| {
+            schema.column(leaf).max_rep_level() > 0
+                && self.projection.contains(&schema.get_column_root_idx(leaf))
+        })
+    }
+
     /// The batch as rows of the dataset.
     pub(crate) fn batch(&self, file: &File, rows: &RecordBatch) -> Result<Batch> {
         let column = |(column, source): (&ColumnSchema, &ColumnSource)| match source {

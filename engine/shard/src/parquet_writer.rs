@@ -1,5 +1,6 @@
 //! Batches to a Parquet file: what `CREATE TABLE AS` and `INSERT` write.
 
+use crate::schema::unstored_part;
 use crate::{Error, Result};
 use bytes::Bytes;
 use columnar::arrow::{Strings, record_batch, schema};
@@ -37,6 +38,17 @@ impl ParquetWriter {
                 "storing column \"{}\": INTERVAL in Parquet",
                 column.name
             )));
+        }
+        let unstored = |column: &ColumnSchema| {
+            column.data_type.as_nested()?;
+            Some(format!(
+                "storing column \"{}\": {} in Parquet",
+                column.name,
+                unstored_part(column.data_type)?
+            ))
+        };
+        if let Some(refused) = columns.iter().find_map(unstored) {
+            return Err(Error::Unsupported(refused));
         }
         let fields = columns.iter().map(|column| (column.name.as_str(), column.data_type, column.nullable));
         let schema = std::sync::Arc::new(schema(fields, Strings::Views));

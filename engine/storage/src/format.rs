@@ -4,6 +4,7 @@
 
 use crate::checksum::xxh64;
 use crate::error::{Error, Result, damaged};
+use columnar::types::describe::{describe, read};
 use columnar::{Bytes, DataType, Interval, TimeUnit};
 use prost::Message;
 
@@ -103,6 +104,9 @@ pub(crate) struct Type {
     pub precision: u32,
     #[prost(uint32, tag = "3")]
     pub scale: u32,
+    /// Of a nested type.
+    #[prost(bytes = "vec", tag = "4")]
+    pub description: Vec<u8>,
 }
 
 /// A value; absent where null.
@@ -213,11 +217,12 @@ impl Type {
             DataType::TimeZoned => (22, 0, 0),
             DataType::Json { canonical } => (23, canonical.into(), 0),
             DataType::Bits => (24, 0, 0),
-            // Their parts are not kept yet: a reader says that it does not know the type.
+            // Its values are not kept yet: a reader says that it does not know the type.
             DataType::Enum(_) => (25, 0, 0),
             DataType::Nested(_) => (26, 0, 0),
         };
-        Type { kind, precision, scale }
+        let description = if kind == 26 { describe(data_type) } else { Vec::new() };
+        Type { kind, precision, scale, description }
     }
 
     pub(crate) fn data_type(&self) -> Result<DataType> {
@@ -252,6 +257,10 @@ impl Type {
             (22, ..) => DataType::TimeZoned,
             (23, canonical @ 0..=1, _) => DataType::Json { canonical: canonical == 1 },
             (24, ..) => DataType::Bits,
+            (26, ..) => read(&self.description)
+                .ok()
+                .filter(|found| found.as_nested().is_some())
+                .ok_or_else(|| damaged("a nested type without its description in the footer"))?,
             _ => return Err(damaged(format!("unknown type {} in the footer", self.kind))),
         })
     }
