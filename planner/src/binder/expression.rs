@@ -305,7 +305,7 @@ impl Binder<'_> {
                     None => self.function(function, context),
                 };
             }
-            Sql::Array(array) => self.list(&array.elem, span, context)?,
+            Sql::Array(array) => self.list_literal(&array.elem, span, context)?,
             Sql::Dictionary(fields) => self.dictionary(fields, context)?,
             Sql::Map(map) => self.map(map, span, context)?,
             Sql::CompoundFieldAccess { root, access_chain } => {
