@@ -58,6 +58,7 @@ impl Dependencies {
             | Logical::Exchange { input, .. }
             | Logical::Shared { input, .. } => self.collect(input),
             Logical::Series(series) => self.collect(&series.input),
+            Logical::Unroll(unroll) => self.collect(&unroll.input),
             Logical::TopOfGroups(top) => self.collect(&top.input),
             Logical::AsOf(join) => self.collect(&join.input),
             Logical::Window(window) => self.collect(&window.input),
@@ -164,6 +165,7 @@ pub(crate) fn names_rows(plan: &Logical, columns: &ColumnSet) -> bool {
         Logical::Union { .. }
         | Logical::Expand { .. }
         | Logical::Series(_)
+        | Logical::Unroll(_)
         | Logical::AsOf(_)
         | Logical::Foreign(_)
         | Logical::Exchange { .. }

@@ -5,11 +5,13 @@
 //! leaves a [`Plan::ReceiveProven`], or for shards of version 1 a [`Plan::Receive`].
 
 mod stateful;
+mod unroll;
 
 use crate::expr::Expr;
 use columnar::{DataType, Value};
 use serde::{Deserialize, Serialize};
 pub use stateful::{KeyOrder, Phase, StateFunction, Stateful};
+pub use unroll::{Unroll, Unrolled, element_type};
 
 /// An operator and its inputs.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -98,6 +100,8 @@ pub enum Plan {
     AsOf(AsOf),
     /// Functions over the rows around each row. From cluster version 2 on.
     Window(Window),
+    /// Lists as rows. From cluster version 2 on.
+    Unroll(Unroll),
 }
 
 /// Of the rows with equal `groups` (nulls are alike) the first `limit` after `offset` in the order of the keys.
@@ -488,6 +492,12 @@ impl Plan {
                 join.input.output_types().into_iter().chain(carried).collect()
             }
             Plan::Series(series) => [series.input.output_types(), vec![series.start.data_type()]].concat(),
+            Plan::Unroll(unroll) => {
+                let input = unroll.input.output_types();
+                let kept = unroll.keep.iter().map(|&column| input[column as usize]);
+                let elements = unroll.lists.iter().map(|list| list.data_type);
+                kept.chain(elements).chain(unroll.position.then_some(DataType::Int64)).collect()
+            }
             Plan::Window(window) => {
                 let calls = window.calls.iter().map(|call| call.data_type);
                 window.input.output_types().into_iter().chain(calls).collect()
@@ -527,6 +537,10 @@ impl Plan {
                 };
                 exprs.iter().map(of).collect()
             }
+            Plan::Unroll(unroll) => {
+                let sent = unroll.input.sent_columns(asked);
+                unroll.keep.iter().map(|&column| sent.get(column as usize).copied().flatten()).collect()
+            }
             Plan::HashJoin(join) => {
                 let sent = join.probe.sent_columns(asked);
                 join.build.sent_columns(asked);
@@ -564,6 +578,7 @@ impl Plan {
             Plan::AsOf(join) => vec![&join.input],
             Plan::HashJoin(join) => vec![&join.probe, &join.build],
             Plan::Window(window) => vec![&window.input],
+            Plan::Unroll(unroll) => vec![&unroll.input],
             Plan::Union { inputs } => inputs.iter().collect(),
         }
     }

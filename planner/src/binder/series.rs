@@ -3,8 +3,8 @@
 use super::Binder;
 use super::expression::{Bound, Context};
 use super::from::Source;
-use super::query::refuse_if;
 use super::scope::{Relation, Scope, ScopeColumn};
+use super::sets::set_function;
 use super::subquery::attach;
 use crate::error::{Error, Result};
 use crate::logical::{Logical, Series};
@@ -28,12 +28,14 @@ impl Binder<'_> {
     pub(super) fn table_function(&mut self, call: &TableCall<'_>, scope: &Scope<'_>) -> Result<Source> {
         let TableCall { alias, span, .. } = *call;
         let name = call.name.to_string().to_lowercase();
+        if let Some(function) = set_function(&name) {
+            return self.table_set(function, call, scope);
+        }
         let inclusive = match name.as_str() {
             "generate_series" => true,
             "range" => false,
             _ => return Err(Error::unsupported(format!("the table function {}", call.name)).at(span)),
         };
-        refuse_if(call.with_ordinality, "WITH ORDINALITY", span)?;
         let mut context = Context::new(scope, if inclusive { "generate_series" } else { "range" });
         let mut args = Vec::with_capacity(call.args.len());
         for arg in call.args {

@@ -285,6 +285,11 @@ impl Lowering<'_> {
                 let operator = Series::new(series, &stream.shapes, settings.batch_rows)?;
                 stream.through(Arc::new(operator), &node)
             }
+            Plan::Unroll(unroll) => {
+                let stream = self.lower(&unroll.input)?;
+                let operator = Unroll::new(unroll, &stream.shapes, &node.query)?;
+                stream.through(Arc::new(operator), &node)
+            }
             Plan::TopOfGroups(top) => {
                 let stream = self.lower(&top.input)?;
                 let operator = TopOfGroups::new(top, &stream.shapes)?;
@@ -625,6 +630,7 @@ fn is_ordered(plan: &Plan) -> bool {
             is_ordered(input)
         }
         Plan::Shared { input, .. } => is_ordered(input),
+        Plan::Unroll(unroll) => is_ordered(&unroll.input),
         _ => false,
     }
 }
