@@ -398,7 +398,7 @@ fn plans_are_written_and_read_as_ever() {
         include_str!("../src/plan.rs"),
         include_str!("../src/plan/stateful.rs"),
         include_str!("../src/expr.rs"),
-        include_str!("../../columnar/src/types.rs"),
+        include_str!("../../columnar/src/types/mod.rs"),
         include_str!("../../columnar/src/scalar.rs"),
     ];
     let all: Vec<String> = sources.into_iter().flat_map(variants).collect();
