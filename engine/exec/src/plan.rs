@@ -286,6 +286,17 @@ pub enum AggregateFunction {
     Stateful(Stateful),
 }
 
+impl AggregateFunction {
+    /// Whether a row whose first argument is null counts.
+    pub fn takes_nulls(self) -> bool {
+        match self {
+            AggregateFunction::CountRows => true,
+            AggregateFunction::Stateful(call) => call.function.strict_arguments() == 0,
+            _ => false,
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct SortKey {
     pub expr: Expr,

@@ -43,6 +43,8 @@ pub(super) enum Made {
     ExpMean(AggregateCall),
     /// The aggregate, or this value over no rows.
     Or(AggregateCall, Value),
+    /// A list of what each gives; null over no rows.
+    List(Vec<Made>),
 }
 
 impl Binder<'_> {
@@ -275,6 +277,11 @@ impl Binder<'_> {
     pub(super) fn register(&mut self, name: &str, made: Made, into: &mut Aggregation) -> Result<Expr> {
         let (sum, is_power) = match made {
             Made::Call(call) => return Ok(self.shared(name, call, into)),
+            Made::List(parts) => {
+                let parts = parts.into_iter().map(|part| self.register(name, part, into));
+                let parts = parts.collect::<Result<Vec<_>>>()?;
+                return self.list_unless_null(parts);
+            }
             Made::Or(call, value) => {
                 let data_type = call.data_type;
                 let given = self.shared(name, call, into);

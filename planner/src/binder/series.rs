@@ -7,10 +7,10 @@ use super::scope::{Relation, Scope, ScopeColumn};
 use super::sets::set_function;
 use super::subquery::attach;
 use crate::error::{Error, Result};
-use crate::logical::{Logical, Series};
+use crate::logical::{ColumnId, Logical, Series};
 use columnar::types::TimeUnit;
 use columnar::{DataType, Value};
-use exec::Expr;
+use exec::{ArithmeticOp, Expr};
 use sqlparser::ast::{self, FunctionArg, FunctionArgExpr};
 use sqlparser::tokenizer::Span;
 
@@ -72,9 +72,10 @@ impl Binder<'_> {
         let (start, stop) = (self.cast(start, data_type, false)?, self.cast(stop, data_type, false)?);
         let input = Box::new(attach(Logical::one_row(), context.pending));
         let column_name = match alias {
-            Some(alias) if alias.columns.len() > 1 => {
-                let extra = &alias.columns[1].name;
-                let message = format!("\"{}\" has one column, more are named", alias.name.value);
+            Some(alias) if alias.columns.len() > 1 + usize::from(call.with_ordinality) => {
+                let extra = &alias.columns[1 + usize::from(call.with_ordinality)].name;
+                let has = if call.with_ordinality { "two columns" } else { "one column" };
+                let message = format!("\"{}\" has {has}, more are named", alias.name.value);
                 return Err(Error::name(message).at(extra.span));
             }
             Some(alias) if !alias.columns.is_empty() => alias.columns[0].name.value.clone(),
@@ -82,10 +83,43 @@ impl Binder<'_> {
             None => name.clone(),
         };
         let column = self.columns.add(&column_name, data_type);
-        let plan = Logical::Series(Series { input, column, start, stop, step, inclusive });
-        let columns = vec![ScopeColumn { name: column_name, id: column, qualified_only: false }];
+        let place = call.with_ordinality.then(|| self.place_of(column, &start, &step, span)).transpose()?;
+        let mut plan = Logical::Series(Series { input, column, start, stop, step, inclusive });
+        let mut columns = vec![ScopeColumn { name: column_name, id: column, qualified_only: false }];
+        if let Some(place) = place {
+            let id = self.columns.add("ordinality", DataType::Int64);
+            plan = plan.project(vec![(column, self.columns.reference(column)), (id, place)]);
+            let named = alias.and_then(|alias| alias.columns.get(1));
+            let name = named.map_or_else(|| "ordinality".to_string(), |named| named.name.value.clone());
+            columns.push(ScopeColumn { name, id, qualified_only: false });
+        }
         let name = alias.map_or(name, |alias| alias.name.value.clone());
         Ok((plan, vec![Relation { schema: None, name: Some(name), columns }]))
+    }
+}
+
+impl Binder<'_> {
+    /// The place of a value in a series of integers, from 1 on.
+    fn place_of(&mut self, column: ColumnId, start: &Expr, step: &Expr, span: Span) -> Result<Expr> {
+        let value = self.columns.reference(column);
+        if !value.data_type().is_integer() {
+            return Err(Error::unsupported("WITH ORDINALITY of a series of timestamps").at(span));
+        }
+        // The way from the first value may be longer than a BIGINT.
+        let wide = |expr: Expr| {
+            let data_type = DataType::decimal(38, 0);
+            Expr::Cast { input: Box::new(expr), data_type, try_cast: false }
+        };
+        let way = self.arithmetic(
+            ArithmeticOp::Subtract,
+            Bound::typed(wide(value), span),
+            Bound::typed(wide(start.clone()), span),
+            span,
+        )?;
+        let quotient = self.call("div", vec![Bound::typed(way, span), Bound::typed(wide(step.clone()), span)], span)?;
+        let quotient = self.cast(Bound::typed(quotient, span), DataType::Int64, false)?;
+        let one = Bound::typed(Expr::Literal(Value::int64(1)), span);
+        self.arithmetic(ArithmeticOp::Add, Bound::typed(quotient, span), one, span)
     }
 }
 

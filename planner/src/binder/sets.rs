@@ -9,9 +9,9 @@ use super::query::refuse_if;
 use super::scope::{Relation, Scope, ScopeColumn};
 use super::series::TableCall;
 use super::subquery::{Pending, attach};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::logical::{ColumnId, ColumnSet, JoinKind, Logical, Unroll, columns_of};
-use columnar::types::{Nested, nested};
+use columnar::types::list_of;
 use columnar::{DataType, Value};
 use exec::Expr;
 use exec::plan::element_type;
@@ -101,6 +101,11 @@ pub(super) fn unroll(plan: Logical, lists: Vec<(ColumnId, Expr)>) -> Logical {
     Logical::Unroll(Unroll { input, lists, position: None, keeps_empty: false, dropped })
 }
 
+/// The error that such a function has no meaning there.
+fn not_allowed(name: &str, place: &str) -> Error {
+    Error::new(ErrorKind::Unsupported, format!("{name} is not allowed in {place}"))
+}
+
 impl Context<'_> {
     /// Lets no functions that give rows stand in what is bound next; gives what [`Context::reopen_sets`] takes back.
     pub(super) fn close_sets(&mut self, place: &'static str) -> Option<&'static str> {
@@ -125,20 +130,16 @@ impl Binder<'_> {
     ) -> Result<Bound> {
         let span = call.span();
         let Some(mut sets) = context.sets.take() else {
-            let error = Error::unsupported(format!("{name} is not allowed in {};", context.clause)).at(span);
+            let error = not_allowed(name, context.clause).at(span);
             return Err(error.hint("it may stand in the select list, in GROUP BY and in FROM"));
         };
-        let bound = self.set_list(function, name, call, context);
-        let list = match bound {
-            Ok(list) => list,
-            Err(error) => return Err(error),
-        };
+        let list = self.set_list(function, name, call, context)?;
         let is_same = |(_, known): &&(ColumnId, Expr)| *known == list && !is_any_volatile(&list);
         let found = sets.known.iter().chain(&sets.lists).find(is_same).map(|&(id, _)| id);
         let id = match (found, sets.closed) {
             (Some(id), _) => id,
             (None, Some(place)) => {
-                return Err(Error::unsupported(format!("{name} is not allowed in {place};")).at(span));
+                return Err(not_allowed(name, place).at(span));
             }
             (None, None) => {
                 let data_type = self.element(name, &list, span)?;
@@ -165,7 +166,7 @@ impl Binder<'_> {
         if !plain || call.filter.is_some() || call.over.is_some() || !call.within_group.is_empty() {
             return Err(Error::value(format!("{name} is no aggregate: it takes its arguments alone")).at(span));
         }
-        let clause = std::mem::replace(&mut context.clause, "an argument of what gives rows itself");
+        let clause = std::mem::replace(&mut context.clause, "the argument of a function that gives rows");
         let mut bound = Vec::with_capacity(args.len());
         for arg in args {
             match arg {
@@ -191,8 +192,8 @@ impl Binder<'_> {
     fn list(&mut self, bound: Bound) -> Result<Expr> {
         match bound.literal {
             Literal::Null => {
-                let list = nested(Nested::List(DataType::Null))
-                    .map_err(|error| Error::value(error.to_string()).at(bound.span))?;
+                let list = list_of(DataType::Null);
+                let list = list.map_err(|error| Error::value(error.to_string()).at(bound.span))?;
                 Ok(Expr::Literal(Value::null(list)))
             }
             Literal::Text | Literal::Parameter(_) => {
@@ -206,7 +207,7 @@ impl Binder<'_> {
     /// The type of the elements of a list.
     fn element(&mut self, name: &str, list: &Expr, span: Span) -> Result<DataType> {
         let found = list.data_type();
-        if matches!(found, DataType::Nested(known) if matches!(known.shape(), Nested::Struct(_))) {
+        if matches!(found, DataType::Nested(known) if !known.fields().is_empty()) {
             let error = Error::unsupported(format!("{name} of a {found}")).at(span);
             return Err(error.hint("its fields are columns as s.*"));
         }
@@ -223,7 +224,7 @@ impl Binder<'_> {
     ) -> Result<Source> {
         let TableCall { alias, span, .. } = *call;
         let name = call.name.to_string().to_lowercase();
-        let mut context = Context::new(scope, "an argument of what gives rows itself");
+        let mut context = Context::new(scope, "the argument of a function that gives rows");
         let mut bound = Vec::with_capacity(call.args.len());
         for arg in call.args {
             let FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) = arg else {
@@ -284,10 +285,7 @@ impl Binder<'_> {
     ) -> Result<(Logical, Vec<(String, ColumnId)>)> {
         let data_type = self.columns.data_type(element);
         let names: Vec<String> = match data_type {
-            DataType::Nested(known) => match known.shape() {
-                Nested::Struct(fields) => fields.iter().map(|field| field.name.to_string()).collect(),
-                _ => Vec::new(),
-            },
+            DataType::Nested(known) => known.fields().iter().map(|field| field.name.to_string()).collect(),
             _ => Vec::new(),
         };
         let (mut exprs, mut given) = (Vec::with_capacity(names.len()), Vec::with_capacity(names.len()));

@@ -3,7 +3,7 @@
 use super::Plan;
 use crate::expr::Expr;
 use columnar::DataType;
-use columnar::types::{FieldType, Nested, nested};
+use columnar::types::{Nested, struct_of};
 use serde::{Deserialize, Serialize};
 
 /// Each row once for each place of its longest list, from the first place on: the columns of `keep`, then the elements of
@@ -31,12 +31,9 @@ pub struct Unrolled {
 /// The type of the elements of a list, an array or, as structs of key and value, a map; `None` for other types.
 pub fn element_type(list: DataType) -> Option<DataType> {
     let DataType::Nested(list) = list else { return None };
-    match list.shape() {
-        Nested::List(element) | Nested::Array { element, .. } => Some(*element),
-        Nested::Map { key, value } => {
-            let field = |name: &str, data_type| FieldType { name: name.into(), data_type };
-            nested(Nested::Struct([field("key", *key), field("value", *value)].into())).ok()
-        }
+    match list.shape {
+        Nested::List(element) | Nested::Array { element, .. } => Some(element),
+        Nested::Map { key, value } => struct_of([("key".into(), key), ("value".into(), value)]).ok(),
         Nested::Struct(_) => None,
     }
 }

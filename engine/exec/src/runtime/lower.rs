@@ -33,6 +33,7 @@ use crate::operators::series::Series;
 use crate::operators::sort::Sort;
 use crate::operators::top_n::TopN;
 use crate::operators::top_of_groups::TopOfGroups;
+use crate::operators::unroll::Unroll;
 use crate::operators::union::{Widen, common_shapes};
 use crate::operators::values::ValuesSource;
 use crate::operators::wanted_rows::WantedRows;
@@ -287,7 +288,7 @@ impl Lowering<'_> {
             }
             Plan::Unroll(unroll) => {
                 let stream = self.lower(&unroll.input)?;
-                let operator = Unroll::new(unroll, &stream.shapes, &node.query)?;
+                let operator = Unroll::new(unroll, &stream.shapes, settings.batch_rows)?;
                 stream.through(Arc::new(operator), &node)
             }
             Plan::TopOfGroups(top) => {
