@@ -17,10 +17,7 @@ fn explained(sql: &str) -> String {
         ("l", list, 5_000.0, None),
     ];
     let few = [("k", DataType::Int32, 100.0, Some((0, 99))), ("v", DataType::Varchar, 100.0, None)];
-    let catalog = TestCatalog(vec![
-        table(1, "t", 10_000, &columns, false),
-        table(2, "u", 100, &few, false),
-    ]);
+    let catalog = TestCatalog(vec![table(1, "t", 10_000, &columns, false), table(2, "u", 100, &few, false)]);
     let options = PlannerOptions { shards: 1, ..PlannerOptions::default() };
     match planner::plan(sql, &catalog, &options).unwrap_or_else(|error| panic!("{error} in {sql}")) {
         Statement::Query(query) => query.explain(),

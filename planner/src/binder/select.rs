@@ -10,9 +10,7 @@ use super::subquery::{Pending, attach};
 use super::window::Windows;
 use super::{Alias, Binder, BoundQuery, OutputColumn};
 use crate::error::{Error, Result};
-use crate::logical::{
-    ColumnId, ColumnSet, JoinKind, Logical, SortKey, TopOfGroups, columns_of, conjuncts,
-};
+use crate::logical::{ColumnId, ColumnSet, JoinKind, Logical, SortKey, TopOfGroups, columns_of, conjuncts};
 use exec::Expr;
 use sqlparser::ast::{self, Spanned};
 use sqlparser::tokenizer::Span;

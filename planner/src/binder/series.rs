@@ -116,7 +116,8 @@ impl Binder<'_> {
             Bound::typed(wide(start.clone()), span),
             span,
         )?;
-        let quotient = self.call("div", vec![Bound::typed(way, span), Bound::typed(wide(step.clone()), span)], span)?;
+        let quotient =
+            self.call("div", vec![Bound::typed(way, span), Bound::typed(wide(step.clone()), span)], span)?;
         let quotient = self.cast(Bound::typed(quotient, span), DataType::Int64, false)?;
         let one = Bound::typed(Expr::Literal(Value::int64(1)), span);
         self.arithmetic(ArithmeticOp::Add, Bound::typed(quotient, span), one, span)

@@ -164,7 +164,9 @@ impl Binder<'_> {
         let Arguments { args, distinct, order, separator, nulls } = arguments(call)?;
         let plain = !distinct && order.is_empty() && separator.is_none() && nulls.is_none();
         if !plain || call.filter.is_some() || call.over.is_some() || !call.within_group.is_empty() {
-            return Err(Error::value(format!("{name} is no aggregate: it takes its arguments alone")).at(span));
+            return Err(
+                Error::value(format!("{name} is no aggregate: it takes its arguments alone")).at(span)
+            );
         }
         let clause = std::mem::replace(&mut context.clause, "the argument of a function that gives rows");
         let mut bound = Vec::with_capacity(args.len());
@@ -177,7 +179,7 @@ impl Binder<'_> {
         context.clause = clause;
         match (function, bound.len()) {
             (SetFunction::Unnest, 1) => match bound.pop() {
-                Some(list) => self.list(list),
+                Some(list) => self.list_argument(list),
                 None => Err(Error::internal("an argument is lost")),
             },
             (SetFunction::Unnest, _) => {
@@ -189,7 +191,7 @@ impl Binder<'_> {
     }
 
     /// The argument of `unnest`.
-    fn list(&mut self, bound: Bound) -> Result<Expr> {
+    fn list_argument(&mut self, bound: Bound) -> Result<Expr> {
         match bound.literal {
             Literal::Null => {
                 let list = list_of(DataType::Null);
@@ -211,8 +213,9 @@ impl Binder<'_> {
             let error = Error::unsupported(format!("{name} of a {found}")).at(span);
             return Err(error.hint("its fields are columns as s.*"));
         }
-        element_type(found)
-            .ok_or_else(|| Error::value(format!("{name} takes a list, an array or a map, not {found}")).at(span))
+        element_type(found).ok_or_else(|| {
+            Error::value(format!("{name} takes a list, an array or a map, not {found}")).at(span)
+        })
     }
 
     /// The rows of such a function in `FROM`, whose arguments may name columns of `scope`.
@@ -233,7 +236,9 @@ impl Binder<'_> {
             bound.push(self.bind(expr, &mut context)?);
         }
         let lists = match function {
-            SetFunction::Unnest => bound.into_iter().map(|one| self.list(one)).collect::<Result<Vec<_>>>()?,
+            SetFunction::Unnest => {
+                bound.into_iter().map(|one| self.list_argument(one)).collect::<Result<Vec<_>>>()?
+            }
             SetFunction::Of(list) | SetFunction::Rows(list) => vec![self.call(list, bound, span)?],
         };
         if lists.is_empty() {
@@ -266,10 +271,8 @@ impl Binder<'_> {
         if let Some(alias) = alias {
             refuse_if(alias.at.is_some(), "AT in an alias", span)?;
         }
-        let mut columns: Vec<ScopeColumn> = given
-            .into_iter()
-            .map(|(name, id)| ScopeColumn { name, id, qualified_only: false })
-            .collect();
+        let mut columns: Vec<ScopeColumn> =
+            given.into_iter().map(|(name, id)| ScopeColumn { name, id, qualified_only: false }).collect();
         super::from::apply_alias(&mut columns, alias, &name)?;
         let name = alias.map_or(name, |alias| alias.name.value.clone());
         Ok((plan, vec![Relation { schema: None, name: Some(name), columns }]))
@@ -291,11 +294,7 @@ impl Binder<'_> {
         let (mut exprs, mut given) = (Vec::with_capacity(names.len()), Vec::with_capacity(names.len()));
         for name in names {
             let of = Bound::typed(self.columns.reference(element), span);
-            let field = Bound {
-                expr: Expr::Literal(Value::varchar(&name)),
-                literal: Literal::Text,
-                span,
-            };
+            let field = Bound { expr: Expr::Literal(Value::varchar(&name)), literal: Literal::Text, span };
             let field = self.call("struct_extract", vec![of, field], span)?;
             let id = self.columns.add(&name, field.data_type());
             exprs.push((id, field));

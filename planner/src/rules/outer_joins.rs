@@ -37,7 +37,9 @@ fn simplify(mut plan: Logical, mut rejected: ColumnSet) -> Logical {
         }
         Logical::Unroll(mut unroll) => {
             // What is given for lists without elements is null.
-            unroll.keeps_empty &= unroll.made().all(|id| !rejected.contains(&id));
+            if unroll.made().any(|id| rejected.contains(&id)) {
+                unroll.keeps_empty = false;
+            }
             let kept: ColumnSet = unroll.kept().into_iter().collect();
             rejected.retain(|id| kept.contains(id));
             *unroll.input = simplify(unroll.input.take(), rejected);

@@ -1,9 +1,7 @@
 //! Lateral lists and series: a join whose right side makes rows of each left row alone needs no join. The lists are
 //! unrolled over the left side itself, which then is evaluated once, and no combination of its columns is hashed.
 
-use crate::logical::{
-    ColumnSet, Columns, Join, JoinKind, Logical, Series, Unroll, columns_of_all, is_true,
-};
+use crate::logical::{ColumnSet, Columns, Join, JoinKind, Logical, Series, Unroll, columns_of_all, is_true};
 
 /// The join as a step over its left side, or the join as it was.
 pub(super) fn absorbed(join: Join, columns: &Columns) -> Result<Logical, Box<Join>> {

@@ -231,7 +231,8 @@ impl Place<'_> {
                         given.extend(
                             lists.iter().map(|list| list.get(place).cloned().unwrap_or(Scalar::Null)),
                         );
-                        let number = if most == 0 { Scalar::Null } else { Scalar::Integer(place as i128 + 1) };
+                        let number =
+                            if most == 0 { Scalar::Null } else { Scalar::Integer(place as i128 + 1) };
                         given.extend(unroll.position.then_some(number));
                         rows.push(given);
                     }

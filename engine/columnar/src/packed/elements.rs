@@ -1,7 +1,7 @@
 //! The elements of a packed list, array or map, one after the other, from any place on.
 
-use super::cursor;
-use crate::error::{Error, Result};
+use super::value::{len_of, malformed, scalar_of};
+use crate::error::Result;
 use crate::scalar::Scalar;
 use crate::types::{DataType, Nested};
 
@@ -110,7 +110,7 @@ impl<'a> Elements<'a> {
                 Ok(None)
             }
             PRESENT => {
-                let len = cursor::len_of(&self.bytes[start..], data_type)?;
+                let len = len_of(&self.bytes[start..], data_type)?;
                 self.place.at = start + len;
                 Ok(Some(&self.bytes[start..start + len]))
             }
@@ -133,11 +133,6 @@ impl Element<'_> {
     /// # Errors
     /// Bytes that are no value of the type.
     pub fn scalar(&self, data_type: DataType) -> Result<Scalar> {
-        self.0.map_or(Ok(Scalar::Null), |bytes| cursor::scalar_of(bytes, data_type))
+        self.0.map_or(Ok(Scalar::Null), |bytes| scalar_of(bytes, data_type))
     }
-}
-
-#[cold]
-fn malformed() -> Error {
-    Error::Malformed("bytes that are no list of its type".into())
 }

@@ -99,10 +99,7 @@ impl Binder<'_> {
         }
         match (written.nulls, name) {
             (None, _)
-            | (
-                Some(NullTreatment::RespectNulls),
-                "first" | "last" | "arbitrary" | "array_agg" | "list",
-            ) => {}
+            | (Some(NullTreatment::RespectNulls), "first" | "last" | "arbitrary" | "array_agg" | "list") => {}
             (
                 Some(NullTreatment::IgnoreNulls),
                 "first" | "last" | "arbitrary" | "any_value" | "array_agg" | "list",

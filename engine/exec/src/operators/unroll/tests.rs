@@ -185,7 +185,8 @@ fn entries_of_a_map_are_structs_of_key_and_value() {
 fn damaged_lists_and_other_types_are_refused() {
     let types = [list_of(DataType::Int32).unwrap()];
     let lists = vec![plan::Unrolled { list: Expr::column(0, types[0]), data_type: DataType::Int32 }];
-    let unroll = plan::Unroll { input: input(), keep: Vec::new(), lists, position: false, keeps_empty: false };
+    let unroll =
+        plan::Unroll { input: input(), keep: Vec::new(), lists, position: false, keeps_empty: false };
     for bytes in [vec![], vec![3], vec![1, 0, 0], vec![2], vec![1, 0, 0, 0, 0]] {
         let rows: Vec<Row> = vec![vec![Scalar::Bytes(bytes.clone())]];
         let operator = Unroll::new(&unroll, &shapes_of(&types, &rows, false), 64).unwrap();
@@ -196,5 +197,7 @@ fn damaged_lists_and_other_types_are_refused() {
         ..unroll.clone()
     };
     assert!(Unroll::new(&wrong, &shapes_of(&types, &[], false), 64).is_err());
-    assert!(Unroll::new(&plan::Unroll { keep: vec![1], ..unroll }, &shapes_of(&types, &[], false), 64).is_err());
+    assert!(
+        Unroll::new(&plan::Unroll { keep: vec![1], ..unroll }, &shapes_of(&types, &[], false), 64).is_err()
+    );
 }

@@ -78,8 +78,7 @@ impl Binder<'_> {
         if found.element().is_none() {
             return Err(call.refuse(bound.data_type(), span));
         }
-        let doubles =
-            list_of(DataType::Float64).map_err(|error| Error::value(error.to_string()).at(span))?;
+        let doubles = list_of(DataType::Float64).map_err(|error| Error::value(error.to_string()).at(span))?;
         let Expr::Literal(Value { scalar, .. }) = fold(self.cast(bound.clone(), doubles, false)?) else {
             return Err(
                 Error::unsupported(format!("a list of fractions of {name}() that is no constant")).at(span)

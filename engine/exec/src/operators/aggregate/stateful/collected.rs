@@ -1,8 +1,8 @@
 //! States that are all rows of a group: they are kept as they come, by columns, and put together by groups once all are in.
 //! Rows of a group must not be dealt to several shards.
 
-use super::{States, lists};
 use super::ordered::{self, Gathered};
+use super::{States, lists};
 use crate::memory::{MemoryPool, Reservation};
 use crate::plan::{KeyOrder, StateFunction, Stateful};
 use crate::{Error, Result};
@@ -65,9 +65,9 @@ impl Collected {
     /// How many columns are kept; a constant one is known.
     fn kept(&self) -> usize {
         match self.call.function {
-            StateFunction::StringAgg
-            | StateFunction::ArrayAgg
-            | StateFunction::MapAgg => self.own() + usize::from(self.call.order.keys),
+            StateFunction::StringAgg | StateFunction::ArrayAgg | StateFunction::MapAgg => {
+                self.own() + usize::from(self.call.order.keys)
+            }
             _ => 1,
         }
     }
