@@ -1,6 +1,8 @@
 //! Nested values as bytes whose order is that of the values.
 
 mod elements;
+#[cfg(test)]
+mod tests;
 mod value;
 
 pub use elements::{Element, Elements, Place};

@@ -440,6 +440,13 @@ impl Binder<'_> {
     }
 
     fn approximate(&mut self, call: Call<'_>, args: Vec<Bound>) -> Result<Made> {
+        if let [value, fraction] = args.as_slice()
+            && let Some(fractions) = self.fractions(&call, fraction)?
+        {
+            return self.each(fractions, |binder, fraction| {
+                binder.approximate(call.clone(), vec![value.clone(), fraction])
+            });
+        }
         let mut args = args.into_iter();
         let (value, fraction) = match (args.next(), args.next(), args.next(), call.name) {
             (Some(value), None, None, "approx_median") => (value, Expr::Literal(Value::float64(0.5))),

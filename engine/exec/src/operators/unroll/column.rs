@@ -21,6 +21,7 @@ enum Growing {
     I32(Vec<i32>),
     I64(Vec<i64>),
     I128(Vec<i128>),
+    Text(ViewsBuilder),
     Nested(ViewsBuilder),
     Others(Vec<Scalar>),
 }
@@ -46,6 +47,7 @@ impl Column {
             PhysicalType::View if matches!(data_type, DataType::Nested(_)) => {
                 Growing::Nested(ViewsBuilder::default())
             }
+            PhysicalType::View => Growing::Text(ViewsBuilder::default()),
             _ => Growing::Others(Vec::with_capacity(rows)),
         };
         Column { data_type, values, valid: Vec::with_capacity(rows), has_nulls: false, bytes: 0 }
@@ -73,6 +75,7 @@ impl Column {
             Growing::I32(values) => values.push(integer!(i32, bytes)),
             Growing::I64(values) => values.push(integer!(i64, bytes)),
             Growing::I128(values) => values.push(integer!(i128, bytes)),
+            Growing::Text(views) => views.push(&element.string(self.data_type)?),
             Growing::Nested(views) => views.push(bytes),
             Growing::Others(values) => values.push(element.scalar(self.data_type)?),
         }
@@ -88,7 +91,7 @@ impl Column {
             Growing::I32(values) => values.push(0),
             Growing::I64(values) => values.push(0),
             Growing::I128(values) => values.push(0),
-            Growing::Nested(views) => views.push(&[]),
+            Growing::Text(views) | Growing::Nested(views) => views.push(&[]),
             Growing::Others(values) => values.push(Scalar::Null),
         }
         self.valid.push(false);
@@ -102,7 +105,7 @@ impl Column {
             Growing::I32(values) => Values::I32(values.into()),
             Growing::I64(values) => Values::I64(values.into()),
             Growing::I128(values) => Values::I128(values.into()),
-            Growing::Nested(views) => Values::View(views.finish()),
+            Growing::Text(views) | Growing::Nested(views) => Values::View(views.finish()),
             Growing::Others(values) => return Vector::from_scalars(self.data_type, &values),
         };
         let validity: Option<Bitmap> = self.has_nulls.then(|| self.valid.iter().copied().collect());
