@@ -524,6 +524,17 @@ impl Plan {
         }
     }
 
+    /// The types of the rows that the plan receives of a fragment.
+    pub fn received_types(&self, of: u32) -> Option<Vec<DataType>> {
+        match self {
+            Plan::Receive { fragment, types } if *fragment == of => Some(types.clone()),
+            Plan::ReceiveProven { fragment, columns } if *fragment == of => {
+                Some(columns.iter().map(|column| column.data_type).collect())
+            }
+            _ => self.inputs().into_iter().find_map(|input| input.received_types(of)),
+        }
+    }
+
     /// The fragments, with a column of theirs, of whose rows joins in the plan may want some alone, by that key: who runs the
     /// plan tells those who send them which, or that it wants all.
     pub fn asked(&self) -> Vec<(u32, usize)> {
