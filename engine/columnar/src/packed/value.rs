@@ -33,7 +33,7 @@ fn fixed_len(data_type: DataType) -> Option<usize> {
 /// # Errors
 /// Bytes that are none.
 #[inline]
-pub(super) fn len_of(bytes: &[u8], data_type: DataType) -> Result<usize> {
+pub fn len_of(bytes: &[u8], data_type: DataType) -> Result<usize> {
     if let Some(len) = fixed_len(data_type) {
         return if len <= bytes.len() { Ok(len) } else { Err(malformed()) };
     }
@@ -89,11 +89,32 @@ fn len_of_nested(bytes: &[u8], shape: &Nested) -> Result<usize> {
     Ok(at)
 }
 
+/// The parts of a struct, or of an entry of a map, of these types; `None` where one is null.
+///
+/// # Errors
+/// Bytes that are no such value.
+pub fn parts(bytes: &[u8], types: impl IntoIterator<Item = DataType>) -> Result<Vec<Option<&[u8]>>> {
+    let mut rest = bytes;
+    let parts = types.into_iter().map(|data_type| {
+        let (marker, after) = rest.split_first().ok_or_else(malformed)?;
+        let len = match marker {
+            1 => len_of(after, data_type)?,
+            2 => 0,
+            _ => return Err(malformed()),
+        };
+        let (part, after) = after.split_at(len);
+        rest = after;
+        Ok((*marker == 1).then_some(part))
+    });
+    let parts = parts.collect::<Result<Vec<_>>>()?;
+    if rest.is_empty() { Ok(parts) } else { Err(malformed()) }
+}
+
 /// The value that these bytes are.
 ///
 /// # Errors
 /// Bytes that are none of the type.
-pub(super) fn scalar_of(bytes: &[u8], data_type: DataType) -> Result<Scalar> {
+pub fn scalar_of(bytes: &[u8], data_type: DataType) -> Result<Scalar> {
     if len_of(bytes, data_type)? != bytes.len() {
         return Err(malformed());
     }
