@@ -87,7 +87,7 @@ impl Datasets {
             Some(declared) => check_declared(declared, &inferred, &create.location)?,
             None => inferred,
         };
-        check_columns(&columns)?;
+        check_columns(&columns, self.catalog().snapshot().cluster_version())?;
         let partition = self.partition(create.partition_by.as_ref(), &columns, &files).await?;
         let definition = Definition {
             schema: self.created_schema(schema),
@@ -111,7 +111,7 @@ impl Datasets {
         if_not_exists: bool,
         columns: &[ColumnSchema],
     ) -> Result<bool> {
-        check_columns(columns)?;
+        check_columns(columns, self.catalog().snapshot().cluster_version())?;
         columns_to_stored(columns).map_err(shard_error)?;
         self.can_create(name, if_not_exists)
     }
@@ -487,7 +487,13 @@ fn not_found(name: &TableName) -> Error {
 }
 
 /// A table has columns, and no two of them differ by case alone.
-pub(super) fn check_columns(columns: &[ColumnSchema]) -> Result<()> {
+pub(super) fn check_columns(columns: &[ColumnSchema], version: u16) -> Result<()> {
+    if let Some(newer) = columns.iter().find(|column| column.data_type.since() > version) {
+        return Err(Error::Statement(format!(
+            "column '{}' has the type {}, which tables cannot have while the cluster's version is {version}: raise it with `tundra admin upgrade` once all nodes run a later release",
+            newer.name, newer.data_type
+        )));
+    }
     if columns.is_empty() {
         return Err(Error::Statement("a table needs at least one column".into()));
     }
@@ -530,9 +536,13 @@ mod tests {
 
     #[test]
     fn columns_differ_by_more_than_case() {
-        assert!(check_columns(&columns(&["a", "b"])).is_ok());
-        assert!(check_columns(&columns(&["a", "A"])).is_err());
-        assert!(check_columns(&[]).is_err());
+        assert!(check_columns(&columns(&["a", "b"]), 1).is_ok());
+        assert!(check_columns(&columns(&["a", "A"]), 1).is_err());
+        assert!(check_columns(&[], 1).is_err());
+        let mut lists = columns(&["a"]);
+        lists[0].data_type = columnar::types::list_of(DataType::Int32).unwrap();
+        assert!(check_columns(&lists, 1).unwrap_err().to_string().contains("INTEGER[]"));
+        assert!(check_columns(&lists, 2).is_ok());
     }
 
     #[test]

@@ -113,7 +113,7 @@ impl Datasets {
             }
             false => inferred,
         };
-        check_columns(&columns)?;
+        check_columns(&columns, self.catalog().snapshot().cluster_version())?;
         next.columns = columns_to_stored(&columns).map_err(shard_error)?;
         next.partition_span = self.next_span(head, &files).await?;
         next.files = files;

@@ -3,6 +3,8 @@
 mod build;
 mod elements;
 mod parse;
+#[cfg(test)]
+mod tests;
 mod text;
 mod value;
 
