@@ -41,6 +41,7 @@ pub(crate) fn lower(
     options: &PlannerOptions,
 ) -> Result<Lowered> {
     check_functions(plan, options)?;
+    check_types(plan, options.version)?;
     let mut lowering = Lowering {
         columns,
         estimator,
@@ -94,6 +95,26 @@ fn check_functions(plan: &Logical, options: &PlannerOptions) -> Result<()> {
         needs_version_2(options.version, &format!("the function {function}"))?;
     }
     plan.inputs().into_iter().try_for_each(|input| check_functions(input, options))
+}
+
+/// Refuses types that not all nodes of the cluster's version have.
+fn check_types(plan: &Logical, version: u16) -> Result<()> {
+    if version >= PROVEN_SINCE {
+        return Ok(());
+    }
+    let mut newer = None;
+    for expr in plan.exprs() {
+        expr.visit(&mut |node| {
+            let data_type = node.data_type();
+            if data_type.since() > version {
+                newer = Some(data_type);
+            }
+        });
+    }
+    if let Some(data_type) = newer {
+        needs_version_2(version, &format!("the type {data_type}"))?;
+    }
+    plan.inputs().into_iter().try_for_each(|input| check_types(input, version))
 }
 
 struct Lowering<'a> {
