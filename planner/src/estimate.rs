@@ -55,7 +55,9 @@ impl ColumnEstimate {
 
 fn width(data_type: DataType) -> f64 {
     match data_type {
-        DataType::Varchar | DataType::Binary => 24.0,
+        DataType::Varchar | DataType::Binary | DataType::Bits => 24.0,
+        DataType::Json { .. } => 200.0,
+        DataType::Nested(_) => 48.0,
         other => (other.physical().width_bytes() as f64).max(1.0),
     }
 }

@@ -379,7 +379,13 @@ fn literal(value: &Value) -> String {
         | DataType::Time
         | DataType::Timestamp { .. }
         | DataType::Interval
-        | DataType::Binary => format!("'{value}'"),
+        | DataType::Binary
+        | DataType::Uuid
+        | DataType::TimeZoned
+        | DataType::Json { .. }
+        | DataType::Bits
+        | DataType::Enum(_)
+        | DataType::Nested(_) => format!("'{value}'"),
         _ => value.to_string(),
     }
 }

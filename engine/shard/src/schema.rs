@@ -61,6 +61,11 @@ fn type_to_stored(column: &str, data_type: DataType) -> Result<ColumnType> {
         DataType::Interval => TypeKind::Interval,
         DataType::Varchar => TypeKind::Varchar,
         DataType::Binary => TypeKind::Binary,
+        other => {
+            return Err(Error::Location(format!(
+                "column '{column}' has the type {other}, which tables cannot hold yet"
+            )));
+        }
     };
     stored.set_kind(kind);
     Ok(stored)

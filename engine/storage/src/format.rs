@@ -168,9 +168,7 @@ impl Scalar {
             ScalarKind::Interval(value) if data_type == DataType::Interval => {
                 interval(value).map(columnar::Scalar::Interval)
             }
-            ScalarKind::Bytes(value) if matches!(data_type, DataType::Varchar | DataType::Binary) => {
-                Some(columnar::Scalar::Bytes(value.clone()))
-            }
+            ScalarKind::Bytes(value) if data_type.is_bytes() => Some(columnar::Scalar::Bytes(value.clone())),
             _ => None,
         };
         value.ok_or_else(|| damaged(format!("a value in the footer is no {data_type}")))
@@ -206,6 +204,18 @@ impl Type {
             DataType::Interval => (13, 0, 0),
             DataType::Varchar => (14, 0, 0),
             DataType::Binary => (15, 0, 0),
+            DataType::UInt8 => (16, 0, 0),
+            DataType::UInt16 => (17, 0, 0),
+            DataType::UInt32 => (18, 0, 0),
+            DataType::UInt64 => (19, 0, 0),
+            DataType::Int128 => (20, 0, 0),
+            DataType::Uuid => (21, 0, 0),
+            DataType::TimeZoned => (22, 0, 0),
+            DataType::Json { canonical } => (23, canonical.into(), 0),
+            DataType::Bits => (24, 0, 0),
+            // Their parts are not kept yet: a reader says that it does not know the type.
+            DataType::Enum(_) => (25, 0, 0),
+            DataType::Nested(_) => (26, 0, 0),
         };
         Type { kind, precision, scale }
     }
@@ -233,6 +243,15 @@ impl Type {
             (13, ..) => DataType::Interval,
             (14, ..) => DataType::Varchar,
             (15, ..) => DataType::Binary,
+            (16, ..) => DataType::UInt8,
+            (17, ..) => DataType::UInt16,
+            (18, ..) => DataType::UInt32,
+            (19, ..) => DataType::UInt64,
+            (20, ..) => DataType::Int128,
+            (21, ..) => DataType::Uuid,
+            (22, ..) => DataType::TimeZoned,
+            (23, canonical @ 0..=1, _) => DataType::Json { canonical: canonical == 1 },
+            (24, ..) => DataType::Bits,
             _ => return Err(damaged(format!("unknown type {} in the footer", self.kind))),
         })
     }

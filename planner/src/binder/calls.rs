@@ -3,6 +3,7 @@
 use super::Binder;
 use super::expression::{Bound, Literal, fold};
 use crate::error::{Error, Result};
+use columnar::types::Nested;
 use columnar::{DataType, Scalar, TimeUnit, Value};
 use exec::{ArithmeticOp, CompareOp, Expr};
 use sqlparser::ast::{self, FunctionArg, FunctionArgExpr, FunctionArgOperator, FunctionArguments};
@@ -221,5 +222,19 @@ fn postgresql_name(value: &Bound) -> &'static str {
         DataType::Interval => "interval",
         DataType::Varchar => "text",
         DataType::Binary => "bytea",
+        DataType::UInt8 => "smallint",
+        DataType::UInt16 => "integer",
+        DataType::UInt32 => "bigint",
+        DataType::UInt64 | DataType::Int128 => "numeric",
+        DataType::Uuid => "uuid",
+        DataType::TimeZoned => "time with time zone",
+        DataType::Json { canonical: false } => "json",
+        DataType::Json { canonical: true } => "jsonb",
+        DataType::Bits => "bit varying",
+        DataType::Enum(kind) => kind.info().name.as_deref().unwrap_or("text"),
+        DataType::Nested(kind) => match kind.info().shape {
+            Nested::List(_) | Nested::Array { .. } => "anyarray",
+            Nested::Struct(_) | Nested::Map { .. } => "record",
+        },
     }
 }

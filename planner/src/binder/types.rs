@@ -1,7 +1,9 @@
 //! Which types SQL's words mean and which type two operands meet in.
 
 use crate::error::{Error, Result};
-use columnar::{DataType, TimeUnit, types::DECIMAL_MAX_PRECISION};
+use columnar::types::DECIMAL_MAX_PRECISION;
+pub(crate) use columnar::types::{integer_as_decimal, unify, unify_decimals};
+use columnar::{DataType, TimeUnit};
 use sqlparser::ast::{self, ExactNumberInfo, TimezoneInfo};
 
 /// The type that SQL names.
@@ -70,52 +72,6 @@ fn decimal(info: &ExactNumberInfo) -> Result<DataType> {
             "a DECIMAL has 1 to {DECIMAL_MAX_PRECISION} digits, of which no more than all are after the point"
         ))),
     }
-}
-
-/// The decimal that holds every integer of the type.
-pub(crate) fn integer_as_decimal(data_type: DataType) -> Option<(u8, u8)> {
-    Some(match data_type {
-        DataType::Int8 => (3, 0),
-        DataType::Int16 => (5, 0),
-        DataType::Int32 => (10, 0),
-        DataType::Int64 => (19, 0),
-        DataType::Decimal { precision, scale } => (precision, scale),
-        _ => return None,
-    })
-}
-
-/// The smallest decimal that holds the values of both.
-pub(crate) fn unify_decimals((p1, s1): (u8, u8), (p2, s2): (u8, u8)) -> DataType {
-    let scale = s1.max(s2);
-    let precision = ((p1 - s1).max(p2 - s2) + scale).min(DECIMAL_MAX_PRECISION);
-    DataType::decimal(precision, scale)
-}
-
-/// The type that values of both take when they stand in one column or are compared; `None` where only a
-/// cast that is written can bring them together.
-pub(crate) fn unify(a: DataType, b: DataType) -> Option<DataType> {
-    use DataType::{Date, Float32, Float64, Null, Timestamp};
-    Some(match (a, b) {
-        (a, b) if a == b => a,
-        (Null, other) | (other, Null) => other,
-        (a, b) if a.is_integer() && b.is_integer() => {
-            if a.physical() >= b.physical() {
-                a
-            } else {
-                b
-            }
-        }
-        (a, b) if a.is_numeric() && b.is_numeric() => match (a, b) {
-            (Float32, Float32) => Float32,
-            (a, b) if a.is_float() || b.is_float() => Float64,
-            (a, b) => unify_decimals(integer_as_decimal(a)?, integer_as_decimal(b)?),
-        },
-        (Date, Timestamp { unit, zone }) | (Timestamp { unit, zone }, Date) => Timestamp { unit, zone },
-        (Timestamp { unit: u1, zone: z1 }, Timestamp { unit: u2, zone: z2 }) => {
-            Timestamp { unit: u1.max(u2), zone: z1 || z2 }
-        }
-        _ => return None,
-    })
 }
 
 /// Whether a value becomes the other type without a written cast.

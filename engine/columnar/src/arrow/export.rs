@@ -88,6 +88,19 @@ pub fn array(vector: &Vector, strings: Strings) -> Result<ArrayRef> {
             Values::View(views) => text(views, flat.data_type, flat.validity.as_ref(), nulls, strings)?,
             _ => return Err(expected()),
         },
+        DataType::UInt8
+        | DataType::UInt16
+        | DataType::UInt32
+        | DataType::UInt64
+        | DataType::Int128
+        | DataType::Uuid
+        | DataType::TimeZoned
+        | DataType::Enum(_)
+        | DataType::Json { .. }
+        | DataType::Bits
+        | DataType::Nested(_) => {
+            return Err(Error::Unsupported(format!("the type {} in results", flat.data_type)));
+        }
     })
 }
 

@@ -1,8 +1,9 @@
 //! Logical types and Arrow's, each way.
 
 use crate::error::{Error, Result};
-use crate::types::{DECIMAL_MAX_PRECISION, DataType, TimeUnit};
-use ::arrow::datatypes::{DataType as ArrowType, Field, IntervalUnit, Schema, TimeUnit as ArrowUnit};
+use crate::types::{DECIMAL_MAX_PRECISION, DataType, Nested, NestedType, TimeUnit};
+use ::arrow::datatypes::{DataType as ArrowType, Field, Fields, IntervalUnit, Schema, TimeUnit as ArrowUnit};
+use std::sync::Arc;
 
 /// How text and binary values leave.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -78,6 +79,45 @@ pub fn arrow_type_of(data_type: DataType, strings: Strings) -> ArrowType {
             Strings::Offsets => ArrowType::Binary,
             Strings::Views => ArrowType::BinaryView,
         },
+        DataType::UInt8 => ArrowType::UInt8,
+        DataType::UInt16 => ArrowType::UInt16,
+        DataType::UInt32 => ArrowType::UInt32,
+        DataType::UInt64 => ArrowType::UInt64,
+        DataType::Int128 => ArrowType::Decimal128(DECIMAL_MAX_PRECISION, 0),
+        DataType::Uuid => ArrowType::FixedSizeBinary(16),
+        DataType::TimeZoned | DataType::Json { .. } | DataType::Bits | DataType::Enum(_) => {
+            arrow_type_of(DataType::Varchar, strings)
+        }
+        DataType::Nested(kind) => nested(kind, strings),
+    }
+}
+
+fn nested(kind: NestedType, strings: Strings) -> ArrowType {
+    let field = |name: &str, data_type, nullable| {
+        Arc::new(Field::new(name, arrow_type_of(data_type, strings), nullable))
+    };
+    match &kind.shape {
+        Nested::List(element) => ArrowType::List(field("element", *element, true)),
+        Nested::Array { element, len } => {
+            ArrowType::FixedSizeList(field("element", *element, true), *len as i32)
+        }
+        Nested::Map { key, value } => {
+            let entry = ArrowType::Struct(Fields::from(vec![
+                field("key", *key, false),
+                field("value", *value, true),
+            ]));
+            ArrowType::Map(Arc::new(Field::new("key_value", entry, false)), false)
+        }
+        Nested::Struct(fields) => ArrowType::Struct(
+            fields
+                .iter()
+                .enumerate()
+                .map(|(place, part)| match &*part.name {
+                    "" => field(&format!("f{}", place + 1), part.data_type, true),
+                    name => field(name, part.data_type, true),
+                })
+                .collect(),
+        ),
     }
 }
 

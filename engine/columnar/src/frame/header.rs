@@ -132,7 +132,24 @@ fn type_bytes(data_type: DataType) -> [u8; 3] {
         DataType::Interval => [12, 0, 0],
         DataType::Varchar => [13, 0, 0],
         DataType::Binary => [14, 0, 0],
+        DataType::UInt8 => [15, 0, 0],
+        DataType::UInt16 => [16, 0, 0],
+        DataType::UInt32 => [17, 0, 0],
+        DataType::UInt64 => [18, 0, 0],
+        DataType::Int128 => [19, 0, 0],
+        DataType::Uuid => [20, 0, 0],
+        DataType::TimeZoned => [21, 0, 0],
+        DataType::Json { canonical } => [22, canonical.into(), 0],
+        DataType::Bits => [23, 0, 0],
+        // No description crosses: a reader knows the types that come, and checks the hash.
+        DataType::Enum(kind) => hashed(24, kind.structural_hash()),
+        DataType::Nested(kind) => hashed(25, kind.structural_hash()),
     }
+}
+
+fn hashed(kind: u8, hash: u64) -> [u8; 3] {
+    let [low, high, ..] = hash.to_le_bytes();
+    [kind, low, high]
 }
 
 fn data_type(bytes: [u8; 3]) -> Option<DataType> {
@@ -158,6 +175,15 @@ fn data_type(bytes: [u8; 3]) -> Option<DataType> {
         [12, 0, 0] => DataType::Interval,
         [13, 0, 0] => DataType::Varchar,
         [14, 0, 0] => DataType::Binary,
+        [15, 0, 0] => DataType::UInt8,
+        [16, 0, 0] => DataType::UInt16,
+        [17, 0, 0] => DataType::UInt32,
+        [18, 0, 0] => DataType::UInt64,
+        [19, 0, 0] => DataType::Int128,
+        [20, 0, 0] => DataType::Uuid,
+        [21, 0, 0] => DataType::TimeZoned,
+        [22, canonical @ 0..=1, 0] => DataType::Json { canonical: canonical == 1 },
+        [23, 0, 0] => DataType::Bits,
         _ => return None,
     })
 }

@@ -36,6 +36,7 @@ use crate::Error;
 use crate::expression::cast_to_physical;
 use crate::expression::node::{Input, Node, Operation, bounded_shape, plain_shape};
 use arguments::{Arguments, Run};
+use columnar::types::unify;
 use columnar::{DataType, PhysicalType, Vector};
 pub(crate) use datetime::add_months;
 use std::collections::HashMap;
@@ -283,7 +284,7 @@ impl Overload {
             .filter(|(parameter, _)| {
                 matches!(parameter, Parameter::Same | Parameter::Number | Parameter::SameInteger)
             })
-            .try_fold(DataType::Null, |common, (_, &arg)| general::common_type(common, arg))?;
+            .try_fold(DataType::Null, |common, (_, &arg)| unify(common, arg))?;
         let integers = parameters.contains(&Parameter::SameInteger);
         let same = match same {
             DataType::Null if integers => DataType::Int64,

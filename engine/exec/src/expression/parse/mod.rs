@@ -30,12 +30,18 @@ pub fn scalar(text: &str, data_type: DataType) -> Result<Scalar> {
         DataType::Varchar | DataType::Null => Ok(Scalar::Bytes(text.as_bytes().to_vec())),
         DataType::Binary => binary(text).map(Scalar::Bytes).ok_or_else(invalid),
         DataType::Boolean => boolean(trimmed).map(Scalar::Boolean).ok_or_else(invalid),
-        DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::Int64 => {
-            match number::whole(trimmed).ok_or_else(invalid)? {
-                Some(value) => integer(value),
-                None => Err(out_of_range()),
-            }
-        }
+        DataType::Int8
+        | DataType::Int16
+        | DataType::Int32
+        | DataType::Int64
+        | DataType::Int128
+        | DataType::UInt8
+        | DataType::UInt16
+        | DataType::UInt32
+        | DataType::UInt64 => match number::whole(trimmed).ok_or_else(invalid)? {
+            Some(value) => integer(value),
+            None => Err(out_of_range()),
+        },
         DataType::Decimal { scale, .. } => match number::decimal(trimmed, scale).ok_or_else(invalid)? {
             Some(value) => integer(value),
             None => Err(out_of_range()),
@@ -52,6 +58,12 @@ pub fn scalar(text: &str, data_type: DataType) -> Result<Scalar> {
             integer(moment::timestamp(trimmed, unit, zone).ok_or_else(invalid)?)
         }
         DataType::Interval => interval(trimmed).map(Scalar::Interval).ok_or_else(invalid),
+        DataType::Uuid
+        | DataType::TimeZoned
+        | DataType::Json { .. }
+        | DataType::Bits
+        | DataType::Enum(_)
+        | DataType::Nested(_) => Err(Error::Unsupported(format!("a cast of text to {data_type}"))),
     }
 }
 
