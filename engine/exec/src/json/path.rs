@@ -73,6 +73,15 @@ impl Path {
         }
     }
 
+    /// The names of the steps, for arrays of texts that are none.
+    pub(crate) fn names(self) -> Vec<String> {
+        let name = |step| match step {
+            Step::Key(name) | Step::Either(name) => name,
+            Step::Index(index) => index.to_string(),
+        };
+        self.steps.into_iter().map(name).collect()
+    }
+
     /// The text of the value there; of keys that are there twice the last counts, as PostgreSQL has it.
     pub(crate) fn find<'a>(&self, document: &'a str) -> Option<&'a str> {
         self.steps.iter().try_fold(document.trim(), |value, step| match step {
