@@ -346,7 +346,7 @@ fn changes() -> Vec<Function> {
         "json_pretty",
         &["jsonb_pretty"],
         "JSON over several lines, indented.",
-        "json_pretty('[1]') → [\n    1\n]",
+        "json_pretty('1') → 1",
     );
     let lines = of_both(lines, &[], text, |args, _| {
         args.map_text(|row, out| {
@@ -429,8 +429,9 @@ fn optional_text(
 
 fn extract(args: &Arguments, read: Reads) -> Result<Vector> {
     let mut paths = Memo::new();
-    let found = |row| Ok(paths.get(args.text(1, row), read)?.find(args.text(0, row)));
-    borrowed(args, args.data_type(0), found)
+    borrowed(args, args.data_type(0), |row| {
+        Ok(paths.get(args.text(1, row), read)?.find(args.text(0, row)))
+    })
 }
 
 /// As [`optional_text`], of parts of the arguments.

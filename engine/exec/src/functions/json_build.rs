@@ -108,15 +108,21 @@ pub(super) fn functions() -> Vec<Function> {
             })
         })
         .sees_nulls(),
-        enclosed("json_elements", "The array", "json_elements('1, 2') → [1, 2]", |args, data_type| {
-            enclose(args, data_type, ["[", "]"])
-        }),
-        enclosed("json_members", "The object", "json_members('\"a\":1') → {\"a\":1}", |args, data_type| {
-            enclose(args, data_type, ["{", "}"])
-        }),
+        enclosed(
+            "json_elements",
+            "The array whose elements a text spells.",
+            "json_elements('1, 2') → [1, 2]",
+            |args, data_type| enclose(args, data_type, ["[", "]"]),
+        ),
+        enclosed(
+            "json_members",
+            "The object whose members a text spells.",
+            "json_members('\"a\":1') → {\"a\":1}",
+            |args, data_type| enclose(args, data_type, ["{", "}"]),
+        ),
         enclosed(
             "json_wide_members",
-            "The object, with PostgreSQL's blanks,",
+            "As json_members, with PostgreSQL's blanks.",
             "json_wide_members('\"a\" : 1') → { \"a\" : 1 }",
             |args, data_type| enclose(args, data_type, ["{ ", " }"]),
         ),
@@ -124,11 +130,7 @@ pub(super) fn functions() -> Vec<Function> {
 }
 
 /// A function of the text that an aggregate gave, of the type that the call has.
-fn enclosed(name: &'static str, what: &'static str, example: &'static str, run: Run) -> Function {
-    let description = match what {
-        "The array" => "The array whose elements a text spells.",
-        _ => "The object whose members a text spells.",
-    };
+fn enclosed(name: &'static str, description: &'static str, example: &'static str, run: Run) -> Function {
     Function::new(name, description, example).with_fallible(&[TEXT], Returns::Type(JSON), run)
 }
 

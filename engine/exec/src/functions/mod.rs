@@ -4,7 +4,9 @@
 //! that runs on whole vectors. Operators on dates and text (`+`, `-`, `||`) are functions of that name.
 
 mod arguments;
+mod bit_strings;
 mod bits;
+mod blobs;
 mod calendar;
 mod clock_template;
 mod datetime;
@@ -13,6 +15,8 @@ mod fields;
 mod floats;
 mod format;
 mod general;
+mod json;
+mod json_build;
 mod number_template;
 mod numeric;
 mod pattern;
@@ -73,6 +77,7 @@ pub enum Category {
     Number,
     Time,
     Binary,
+    Json,
     Conditional,
     Session,
     Aggregate,
@@ -86,7 +91,8 @@ impl std::fmt::Display for Category {
             Category::Pattern => "patterns",
             Category::Number => "numbers",
             Category::Time => "date and time",
-            Category::Binary => "bytes and digests",
+            Category::Binary => "bytes, bits and digests",
+            Category::Json => "JSON",
             Category::Conditional => "conditions",
             Category::Session => "session",
             Category::Aggregate => "aggregates",
@@ -355,6 +361,9 @@ fn conversion_cost(from: DataType, to: DataType) -> Option<usize> {
         }
         (from, DataType::Float64) if from.is_numeric() => 5,
         (DataType::Date, DataType::Timestamp { zone: false, .. }) => 1,
+        (DataType::Json { canonical: true }, DataType::Json { .. }) => 1,
+        (DataType::Json { .. }, DataType::Json { .. }) => 2,
+        (DataType::Varchar, DataType::Json { canonical: false }) => 4,
         _ => return None,
     })
 }
@@ -379,12 +388,16 @@ static REGISTRY: LazyLock<Registry> = LazyLock::new(|| {
     .collect();
     let later = [
         (Category::Number, bits::functions()),
+        (Category::Binary, bit_strings::functions()),
+        (Category::Binary, blobs::functions()),
         (Category::Time, calendar::functions()),
         (Category::Time, clock_template::functions()),
         (Category::Binary, encoding::functions()),
         (Category::Number, floats::functions()),
         (Category::Text, format::functions()),
         (Category::Conditional, general::later_functions()),
+        (Category::Json, json::functions()),
+        (Category::Json, json_build::functions()),
         (Category::Number, number_template::functions()),
         (Category::Pattern, pattern::functions()),
         (Category::Text, quoting::functions()),

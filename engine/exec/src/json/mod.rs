@@ -19,7 +19,7 @@ pub(crate) use path::{Path, Step};
 pub(crate) use scan::{Fault, Kind, check, elements, kind, members};
 pub(crate) use text::{quote, unquote};
 pub(crate) use tree::{Tree, compact, contains, contains_within, merge_patch, same, strip_nulls};
-pub(crate) use value::{scalar_text, write_json};
+pub(crate) use value::{read, scalar_text, write_json};
 
 /// How deep arrays and objects nest at most.
 pub(crate) const MAX_DEPTH: usize = 128;

@@ -1,7 +1,9 @@
 //! Values of SQL as JSON, and scalars of JSON as text.
 
-use super::scan::{Kind, kind};
+use super::canonical::canonical;
+use super::scan::{Fault, Kind, check, kind};
 use super::text::{quote, unquote};
+use super::tree::Tree;
 use crate::expression::text_cast::write_value;
 use columnar::{DataType, Error, Result, Scalar};
 use std::borrow::Cow;
@@ -13,6 +15,18 @@ pub(crate) fn scalar_text(json: &str) -> Option<Cow<'_, str>> {
         Kind::String => Some(unquote(json.trim())),
         _ => Some(Cow::Borrowed(json.trim())),
     }
+}
+
+/// The text as a value of `JSON`, or of `JSONB` where `canonical`; `data_type` is named where it is none.
+pub(crate) fn read(text: &str, is_canonical: bool, data_type: DataType) -> Result<Cow<'_, [u8]>> {
+    let wrong = |fault: Fault| fault.of(text, &data_type.to_string());
+    if !is_canonical {
+        check(text).map_err(wrong)?;
+        return Ok(Cow::Borrowed(text.as_bytes()));
+    }
+    let mut out = Vec::with_capacity(text.len());
+    canonical(&Tree::parse(text).map_err(wrong)?, &mut out);
+    Ok(Cow::Owned(out))
 }
 
 /// Appends a value as JSON: numbers and booleans as they are, JSON as it is, all else as its text, moments with a `T`
