@@ -1,5 +1,6 @@
 //! From a parsed statement to one that can be run: the passes in their order.
 
+use crate::binder::expression::check_collation;
 use crate::binder::{Binder, BoundQuery, OutputColumn, access, same_name, suggest, types};
 use crate::catalog::{Catalog, Table};
 use crate::error::{Error, Result};
@@ -310,6 +311,7 @@ pub(crate) fn schema(definitions: &[ast::ColumnDef]) -> Result<Vec<ColumnSchema>
             match &option.option {
                 ast::ColumnOption::Null => {}
                 ast::ColumnOption::NotNull => nullable = false,
+                ast::ColumnOption::Collation(collation) => check_collation(collation)?,
                 other => {
                     let words = other.to_string();
                     let word: Vec<&str> = words.split_whitespace().take(2).collect();

@@ -294,6 +294,15 @@ impl Binder<'_> {
                     None => self.function(function, context),
                 };
             }
+            Sql::Collate { expr, collation } => {
+                check_collation(collation)?;
+                let bound = self.bind(expr, context)?;
+                let found = bound.data_type();
+                if !matches!(found, DataType::Varchar | DataType::Null) {
+                    return Err(Error::value(format!("COLLATE takes VARCHAR, not {found}")).at(bound.span));
+                }
+                return Ok(bound);
+            }
             Sql::Tuple(_) => return Err(Error::unsupported("a row of several values as an expression")),
             other => return Err(Error::unsupported(format!("the expression {}", shorten(other)))),
         };
@@ -674,6 +683,10 @@ impl Binder<'_> {
         for item in list {
             values.push(self.bind(item, context)?);
         }
+        // Nothing is in an empty list, not even a null.
+        if list.is_empty() {
+            return Ok(Expr::Literal(Value::boolean(negated)));
+        }
         let span = values[0].span;
         let (mut exprs, _) = self.unify_all(values, "the list of IN").map_err(|error| error.at(span))?;
         let input = exprs.remove(0);
@@ -714,6 +727,9 @@ impl Binder<'_> {
         let (input, pattern) = (text(self, input)?, text(self, pattern)?);
         let escape = match escape {
             None => Some('\\'),
+            Some(ast::Expr::Value(value)) if value.value == ast::Value::Null => {
+                return Ok(Expr::Literal(Value::null(DataType::Boolean)));
+            }
             Some(ast::Expr::Value(value)) => {
                 let text = text_of(&value.value).unwrap_or_default();
                 let mut characters = text.chars();
@@ -871,6 +887,9 @@ impl Binder<'_> {
             .into_iter()
             .zip(&resolved.args)
             .map(|(arg, &data_type)| {
+                if arg.data_type() == DataType::Boolean && matches!(name, "concat" | "concat_ws") {
+                    return Ok(in_one_letter(arg.expr));
+                }
                 // Where a function takes text it may print what it is given, as `||` does.
                 if data_type == DataType::Varchar && !arg.is_open() && arg.data_type() != data_type {
                     let span = arg.span;
@@ -944,6 +963,25 @@ impl Binder<'_> {
     }
 }
 
+/// A boolean as PostgreSQL prints it: `t` or `f`.
+fn in_one_letter(value: Expr) -> Expr {
+    let letter = |letter: &str| Expr::Literal(Value::varchar(letter));
+    let branches =
+        vec![(value.clone(), letter("t")), (Expr::Not(Box::new(value)), letter("f"))];
+    fold_case(Expr::Case { branches, otherwise: None, data_type: DataType::Varchar })
+}
+
+/// A `CASE` of a literal as the literal that it gives.
+fn fold_case(expr: Expr) -> Expr {
+    if !crate::logical::columns_of(&expr).is_empty() || is_any_volatile(&expr) {
+        return expr;
+    }
+    match exec::expression::constant::evaluate(&expr) {
+        Ok(value) => Expr::Literal(value),
+        Err(_) => expr,
+    }
+}
+
 /// Whether `null_is_false` holds for the operands if it holds for the expression.
 fn passes_nulls_on(ast: &ast::Expr) -> bool {
     match ast {
@@ -951,6 +989,17 @@ fn passes_nulls_on(ast: &ast::Expr) -> bool {
         ast::Expr::BinaryOp { op, .. } => matches!(op, BinaryOperator::And | BinaryOperator::Or),
         _ => false,
     }
+}
+
+/// Text has one order, that of its bytes.
+pub(crate) fn check_collation(name: &ast::ObjectName) -> Result<()> {
+    let last = name.0.last().and_then(|part| part.as_ident());
+    let known = ["c", "posix", "c.utf8", "c.utf-8", "ucs_basic", "default", "binary"];
+    if last.is_some_and(|last| known.contains(&last.value.to_lowercase().as_str())) {
+        return Ok(());
+    }
+    let error = Error::unsupported(format!("the collation {name}")).at(name.span());
+    Err(error.hint("text is ordered by its bytes, which is the collation \"C\""))
 }
 
 pub(crate) fn negate_if(expr: Expr, negated: bool) -> Expr {
