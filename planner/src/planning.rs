@@ -143,6 +143,10 @@ pub(crate) fn statement(
         Syntax::ShowViews { schema } => {
             Statement::ShowViews { schema: schema.as_ref().map(|schema| schema.value.clone()) }
         }
+        Syntax::Summarize(query) => {
+            let bound = binder.summary(query)?;
+            Statement::Query(finish(binder, bound, options)?)
+        }
         Syntax::DescribeQuery(query) => Statement::DescribeQuery(plan_query(binder, query, options)?),
         Syntax::CreateServer { .. }
         | Syntax::DropServer { .. }

@@ -866,7 +866,7 @@ impl Binder<'_> {
                 ResolveError::Unknown { .. } | ResolveError::NoOverload { .. }
                     if !name.starts_with(|c: char| c.is_alphabetic()) =>
                 {
-                    let types = types.iter().map(DataType::to_string).collect::<Vec<_>>();
+                    let types = types_in_words(&types);
                     let message = match types.as_slice() {
                         [one] => format!("there is no {name} {one}"),
                         _ => format!("there is no {}", types.join(&format!(" {name} "))),
@@ -880,7 +880,10 @@ impl Binder<'_> {
                         None => plain,
                     }
                 }
-                other => Error::value(other.to_string()).at(span),
+                ResolveError::NoOverload { signatures, .. } => {
+                    let call = format!("{name}({})", types_in_words(&types).join(", "));
+                    Error::value(ResolveError::NoOverload { call, signatures }.to_string()).at(span)
+                }
             }
         })?;
         let args = args
@@ -963,11 +966,19 @@ impl Binder<'_> {
     }
 }
 
+/// Types of arguments, where an untyped literal has none yet.
+fn types_in_words(types: &[DataType]) -> Vec<String> {
+    let word = |data_type: &DataType| match data_type {
+        DataType::Null => "unknown".to_string(),
+        other => other.to_string(),
+    };
+    types.iter().map(word).collect()
+}
+
 /// A boolean as PostgreSQL prints it: `t` or `f`.
 fn in_one_letter(value: Expr) -> Expr {
     let letter = |letter: &str| Expr::Literal(Value::varchar(letter));
-    let branches =
-        vec![(value.clone(), letter("t")), (Expr::Not(Box::new(value)), letter("f"))];
+    let branches = vec![(value.clone(), letter("t")), (Expr::Not(Box::new(value)), letter("f"))];
     fold_case(Expr::Case { branches, otherwise: None, data_type: DataType::Varchar })
 }
 

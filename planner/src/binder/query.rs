@@ -222,7 +222,9 @@ impl Binder<'_> {
             })
             .collect();
         let plan = match constants {
-            Some(rows) if pending.iter().all(Vec::is_empty) => Logical::Values { columns: columns.clone(), rows },
+            Some(rows) if pending.iter().all(Vec::is_empty) => {
+                Logical::Values { columns: columns.clone(), rows }
+            }
             _ => {
                 let mut inputs = Vec::with_capacity(exprs.len());
                 for (row, pending) in exprs.into_iter().zip(pending) {

@@ -11,6 +11,7 @@ mod limits;
 mod operators;
 mod options;
 mod sugar;
+pub(crate) mod summary;
 mod tokens;
 
 use crate::error::{Error, ErrorKind, Result};
@@ -155,12 +156,13 @@ pub(crate) enum Syntax {
         schema: Option<Ident>,
     },
     DescribeQuery(Box<Query>),
+    Summarize(Box<Query>),
 }
 
 impl Parsed {
     /// Whether it is a query, or asks how one would run.
     pub fn reads(&self) -> bool {
-        matches!(self.syntax, Syntax::Query(_) | Syntax::Explain { .. })
+        matches!(self.syntax, Syntax::Query(_) | Syntax::Explain { .. } | Syntax::Summarize(_))
     }
 
     /// Whether it gives rows and changes nothing.
@@ -173,6 +175,7 @@ impl Parsed {
                 | Syntax::ShowTables { .. }
                 | Syntax::Describe { .. }
                 | Syntax::DescribeQuery(_)
+                | Syntax::Summarize(_)
                 | Syntax::ShowViews { .. }
                 | Syntax::Show { .. }
         )
@@ -283,6 +286,13 @@ fn statement(parser: &mut Parser<'_>) -> Result<Syntax> {
             parser.next_token();
             return show(parser);
         }
+        Some("SUMMARIZE") => {
+            parser.next_token();
+            let is_query = parser.peek_token_ref().token == Token::LParen
+                || matches!(peek_word(parser).as_deref(), Some("SELECT" | "WITH" | "VALUES"));
+            let all = if is_query { query(parser)? } else { summary::all_of(object_name(parser)?)? };
+            return Ok(Syntax::Summarize(all));
+        }
         Some("DESCRIBE" | "DESC") => {
             parser.next_token();
             if matches!(peek_word(parser).as_deref(), Some("SELECT" | "WITH" | "VALUES"))
@@ -322,7 +332,7 @@ fn statement(parser: &mut Parser<'_>) -> Result<Syntax> {
         Some(
             word @ ("UPDATE" | "DELETE" | "MERGE" | "COPY" | "TRUNCATE" | "BEGIN" | "START" | "COMMIT"
             | "ROLLBACK" | "ANALYZE" | "VACUUM" | "PREPARE" | "EXECUTE" | "CALL" | "USE" | "ATTACH"
-            | "PIVOT" | "TABLE" | "SUMMARIZE"),
+            | "PIVOT" | "TABLE"),
         ) => return Err(Error::unsupported(word).at(span)),
         _ => {}
     }

@@ -57,8 +57,7 @@ pub(super) fn prefix(dialect: &dyn Dialect, parser: &mut Parser<'_>) -> Option<P
     let (op, binds) = match &parser.peek_token_ref().token {
         token if is_keyword(token, Keyword::TRIM) => return trim(parser),
         token
-            if is_keyword(token, Keyword::VALUES)
-                && parser.peek_nth_token_ref(1).token == Token::LParen =>
+            if is_keyword(token, Keyword::VALUES) && parser.peek_nth_token_ref(1).token == Token::LParen =>
         {
             return Some(parser.parse_query().map(Expr::Subquery));
         }
