@@ -72,7 +72,7 @@ fn schemas<'v>(view: &'v View, rights: &'v Rights) -> impl Iterator<Item = (i64,
 
 fn schema_oid(view: &View, schema: &str) -> Value {
     let place = view.schemas.iter().position(|name| name.eq_ignore_ascii_case(schema));
-    place.map_or(Value::null(DataType::Int64), |place| number(FIRST_SCHEMA + place as i64))
+    number(place.map_or(0, |place| FIRST_SCHEMA + place as i64))
 }
 
 /// Tables and views, with their identifiers.

@@ -14,6 +14,10 @@ use sqlparser::tokenizer::Span;
 
 /// What a source in `FROM` is to be sampled by, and the source without it.
 pub(super) fn sample_of(factor: &TableFactor) -> Option<(TableFactor, Box<TableSample>)> {
+    let (TableFactor::Table { sample: Some(_), .. } | TableFactor::Derived { sample: Some(_), .. }) = factor
+    else {
+        return None;
+    };
     let mut bare = factor.clone();
     let (TableFactor::Table { sample, .. } | TableFactor::Derived { sample, .. }) = &mut bare else {
         return None;
