@@ -31,7 +31,7 @@ impl Binder<'_> {
         let described = apart.query(query, None)?;
         let types: Vec<DataType> =
             described.columns.iter().map(|column| apart.columns.data_type(column.id)).collect();
-        let row = self.query(&summary::aggregates(query, &types)?, None)?;
+        let row = self.query(&*summary::aggregates(query, &types)?, None)?;
         let position = self.columns.add("position", DataType::Int32);
         let listed: Vec<OutputColumn> = LISTED
             .iter()
