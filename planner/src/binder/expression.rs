@@ -1105,6 +1105,17 @@ pub(super) fn parse_literal(text: &str, data_type: DataType) -> Result<Value> {
     exec::expression::parse::parse(text, data_type).map_err(|error| Error::value(error.to_string()))
 }
 
+/// A value as one of another type, to which it can be cast.
+pub(crate) fn constant_cast(value: Value, target: DataType) -> Result<Value> {
+    if value.data_type == target {
+        return Ok(value);
+    }
+    match cast_literal_or(Expr::Literal(value), target, false)? {
+        Expr::Literal(value) => Ok(value),
+        _ => Err(Error::internal("the cast of a constant is none")),
+    }
+}
+
 /// The cast, done at once where the input is a literal.
 fn cast_literal_or(input: Expr, target: DataType, try_cast: bool) -> Result<Expr> {
     let is_literal = matches!(input, Expr::Literal(_));
@@ -1143,7 +1154,7 @@ pub(crate) fn is_any_volatile(expr: &Expr) -> bool {
 }
 
 /// Whether a written cast exists.
-fn casts(from: DataType, to: DataType) -> bool {
+pub(crate) fn casts(from: DataType, to: DataType) -> bool {
     use DataType::{Binary, Boolean, Date, Interval as IntervalType, Time, Timestamp, Varchar};
     match (from, to) {
         (DataType::Null, _) | (_, Varchar) | (Varchar, _) => true,

@@ -16,7 +16,7 @@ mod pivot;
 mod policies;
 mod query;
 mod sample;
-mod scope;
+pub(crate) mod scope;
 mod select;
 mod series;
 mod set_operation;
