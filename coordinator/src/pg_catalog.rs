@@ -67,7 +67,7 @@ fn yes_or_no(name: &str) -> ColumnSchema {
 /// Schemas that the user sees, with their identifiers.
 fn schemas<'v>(view: &'v View, rights: &'v Rights) -> impl Iterator<Item = (i64, &'v str)> {
     let numbered = view.schemas.iter().enumerate().map(|(place, name)| (FIRST_SCHEMA + place as i64, name));
-    numbered.filter(|(_, name)| rights.sees_schema(name)).map(|(oid, name)| (oid, name.as_str()))
+    numbered.filter(move |(_, name)| rights.sees_schema(name)).map(|(oid, name)| (oid, name.as_str()))
 }
 
 fn schema_oid(view: &View, schema: &str) -> Value {

@@ -1,7 +1,7 @@
 //! `PREPARE`, `EXECUTE` and `DEALLOCATE`.
 
 use super::define::Text;
-use super::{Syntax, expect_word, identifier, statement, take_word};
+use super::{Syntax, expect_word, identifier, peek_word, statement, take_word};
 use crate::error::{Error, Result};
 use sqlparser::ast::{self, Ident};
 use sqlparser::parser::Parser;
@@ -45,10 +45,10 @@ pub(super) fn prepare(parser: &mut Parser<'_>) -> Result<Syntax> {
     }
     expect_word(parser, "AS")?;
     let span = parser.peek_token().span;
-    let (inner, text) = Text::of(parser, statement)?;
-    if matches!(inner, Syntax::Prepared(_)) {
+    if matches!(peek_word(parser).as_deref(), Some("PREPARE" | "EXECUTE" | "DEALLOCATE")) {
         return Err(Error::unsupported("PREPARE of a statement that is prepared").at(span));
     }
+    let (_, text) = Text::of(parser, statement)?;
     Ok(Syntax::Prepared(PreparedSyntax::Prepare { name, types, text }))
 }
 
