@@ -11,6 +11,7 @@ pub mod error;
 pub mod frame;
 pub mod kernels;
 pub mod lz4;
+pub mod packed;
 pub mod scalar;
 pub mod types;
 pub mod vector;

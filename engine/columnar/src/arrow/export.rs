@@ -88,6 +88,13 @@ pub fn array(vector: &Vector, strings: Strings) -> Result<ArrayRef> {
             Values::View(views) => text(views, flat.data_type, flat.validity.as_ref(), nulls, strings)?,
             _ => return Err(expected()),
         },
+        DataType::Nested(_) => match &flat.values {
+            Values::View(views) => {
+                let rows = (0..flat.len()).map(|row| (!flat.is_null(row)).then(|| views.get(row)));
+                super::nested::array(&rows.collect::<Vec<_>>(), flat.data_type, strings)?
+            }
+            _ => return Err(expected()),
+        },
         DataType::UInt8
         | DataType::UInt16
         | DataType::UInt32
@@ -97,14 +104,13 @@ pub fn array(vector: &Vector, strings: Strings) -> Result<ArrayRef> {
         | DataType::TimeZoned
         | DataType::Enum(_)
         | DataType::Json { .. }
-        | DataType::Bits
-        | DataType::Nested(_) => {
+        | DataType::Bits => {
             return Err(Error::Unsupported(format!("the type {} in results", flat.data_type)));
         }
     })
 }
 
-fn malformed(error: ::arrow::error::ArrowError) -> Error {
+pub(super) fn malformed(error: ::arrow::error::ArrowError) -> Error {
     Error::Malformed(error.to_string())
 }
 
