@@ -855,3 +855,52 @@ async fn a_footer_that_announces_other_values_is_found_out() {
     let error = run(&folder.shards(2), &version, &options()).await.unwrap_err().to_string();
     assert!(error.contains("a.parquet") && error.contains("column \"n\""), "{error}");
 }
+
+/// Nested columns come back from their files, also where a row group has many rows and small pages.
+#[tokio::test]
+async fn nested_rows_arrive_as_they_were_written() {
+    use columnar::packed::{pack_list, pack_struct};
+    use columnar::types::{list_of, struct_of};
+    let words = list_of(DataType::Varchar).unwrap();
+    let row = struct_of([("x".into(), DataType::Int32), ("y".into(), words)]).unwrap();
+    let rows_of = list_of(row).unwrap();
+    let list = |n: i64| {
+        let words: Vec<Scalar> =
+            (0..n % 4)
+                .map(|word| {
+                    if word == 2 { Scalar::Null } else { Scalar::Bytes(format!("word {word} of {n}").into()) }
+                })
+                .collect();
+        let mut out = Vec::new();
+        pack_list(&mut out, &words, DataType::Varchar, false).unwrap();
+        if n % 5 == 3 { Scalar::Null } else { Scalar::Bytes(out) }
+    };
+    let records = |n: i64| {
+        let record = |n: i64| {
+            let mut out = Vec::new();
+            pack_struct(&mut out, [(&Scalar::Integer(n.into()), DataType::Int32), (&list(n), words)])
+                .unwrap();
+            if n % 6 == 1 { Scalar::Null } else { Scalar::Bytes(out) }
+        };
+        let mut out = Vec::new();
+        pack_list(&mut out, &(n..n + n % 3).map(record).collect::<Vec<_>>(), row, false).unwrap();
+        Scalar::Bytes(out)
+    };
+    let schema = [column("n", DataType::Int64), column("words", words), column("rows", rows_of)];
+    let folder = Folder::new();
+    let values: Vec<i64> = (0..2_000).collect();
+    let columns = vec![
+        ints(DataType::Int64, 0..2_000),
+        Vector::from_scalars(words, &values.iter().map(|&n| list(n)).collect::<Vec<_>>()),
+        Vector::from_scalars(rows_of, &values.iter().map(|&n| records(n)).collect::<Vec<_>>()),
+    ];
+    folder.put("n.parquet", &file_bytes(&schema, columns));
+    let version = version_of(&folder, "n.parquet", 1).await;
+    let shards = folder.shards(1);
+    run(&shards, &version, &options()).await.unwrap();
+    let found = rows(&table(&shards[0], 1));
+    assert_eq!(found.len(), values.len());
+    for n in values {
+        assert_eq!(found[n as usize], [Scalar::Integer(n.into()), list(n), records(n)], "{n}");
+    }
+}

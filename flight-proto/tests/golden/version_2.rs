@@ -128,7 +128,7 @@ fn foreign(samples: &mut Samples) {
         server: "warehouse".into(),
         remote_schema: "public".into(),
         remote_name: "orders".into(),
-        columns: vec![Column { name: "price".into(), data_type: Some(kind), nullable: true }],
+        columns: vec![Column { name: "price".into(), data_type: Some(kind.clone()), nullable: true }],
         rows: 300,
         grants: None,
     };

@@ -33,7 +33,7 @@ pub(crate) use like::tokens as pattern_tokens;
 
 use crate::{Expr, Result, Shape};
 use columnar::kernels::cast::to_width;
-use columnar::{Batch, Bitmap, Constant, DataType, Dictionary, DictionaryVector, Flat, PhysicalType, Vector};
+use columnar::{Batch, Bitmap, Constant, Dictionary, DictionaryVector, Flat, PhysicalType, Vector};
 use node::{Input, Node};
 use std::sync::Arc;
 

@@ -69,10 +69,9 @@ pub fn scalar(text: &str, data_type: DataType) -> Result<Scalar> {
             integer(moment::timestamp(trimmed, unit, zone).ok_or_else(invalid)?)
         }
         DataType::Interval => interval(trimmed).map(Scalar::Interval).ok_or_else(invalid),
-        DataType::Uuid
-        | DataType::TimeZoned
-        | DataType::Enum(_)
-        | DataType::Nested(_) => Err(Error::Unsupported(format!("a cast of text to {data_type}"))),
+        DataType::Uuid | DataType::TimeZoned | DataType::Enum(_) | DataType::Nested(_) => {
+            Err(Error::Unsupported(format!("a cast of text to {data_type}")))
+        }
     }
 }
 
