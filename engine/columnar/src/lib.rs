@@ -9,6 +9,7 @@ pub mod batch;
 pub mod bitmap;
 pub mod error;
 pub mod frame;
+mod infinity;
 pub mod kernels;
 pub mod lz4;
 pub mod scalar;

@@ -4,6 +4,8 @@ use super::arguments::{Arguments, Memo};
 use super::datetime::{DAYS, MONTHS, Moment, assemble, moments, valid_date};
 use super::fields::{Field, part};
 use super::text::append;
+use super::zone::{Zone, offset_text, zone};
+use super::zoned::moment;
 use super::{Function, Parameter, Returns, Run};
 use columnar::scalar::{civil_from_days, days_from_civil};
 use columnar::{DataType, Error, Result, Vector};
@@ -105,19 +107,55 @@ fn items(format: &str) -> Result<Vec<Item>> {
 fn strftime(args: &Arguments, _: DataType) -> Result<Vector> {
     let (moments, mut formats) = (moments(args, 0), Memo::new());
     let zoned = matches!(args.data_type(0), DataType::Timestamp { zone: true, .. });
+    let (data_type, values) = (args.data_type(0), args.longs(0));
     args.map_text(|row, out| {
-        let moment = moments[row];
-        for item in formats.get(args.text(1, row), items)? {
-            match item {
-                Item::Text(c) => append(out, c.encode_utf8(&mut [0; 4]))?,
-                Item::Specifier(letter, bare) => append(out, &shown(moment, *letter, *bare, zoned))?,
-            }
+        let items = formats.get(args.text(1, row), items)?;
+        match infinite_name(data_type, values[row]) {
+            Some(name) => append(out, name),
+            None => write(out, items, moments[row], if zoned { "UTC" } else { "" }, 0),
         }
-        Ok(())
     })
 }
 
-fn shown(moment: Moment, letter: char, bare: bool, zoned: bool) -> String {
+/// `strftime` of the instants in the first argument, each by its zone.
+pub(super) fn strftime_in(
+    args: &Arguments,
+    mut zone_of: impl FnMut(usize) -> Result<Zone>,
+) -> Result<Vector> {
+    let (instants, mut formats) = (args.longs(0), Memo::new());
+    args.map_text(|row, out| {
+        let items = formats.get(args.text(1, row), items)?;
+        if let Some(name) = infinite_name(args.data_type(0), instants[row]) {
+            return append(out, name);
+        }
+        let zone = zone_of(row)?;
+        let ahead = zone.ahead_at(instants[row])? / 1_000_000;
+        write(out, items, moment(zone.local(instants[row])? as i64), &zone.name(), ahead)
+    })
+}
+
+fn infinite_name(data_type: DataType, value: i64) -> Option<&'static str> {
+    match data_type.infinite_sign(value.into()) {
+        0 => None,
+        1 => Some("infinity"),
+        _ => Some("-infinity"),
+    }
+}
+
+/// Writes a moment as the clocks of a zone show it that are so many seconds ahead of UTC.
+fn write(out: &mut Vec<u8>, items: &[Item], moment: Moment, zone: &str, ahead: i64) -> Result<()> {
+    for item in items {
+        match item {
+            Item::Text(c) => append(out, c.encode_utf8(&mut [0; 4]))?,
+            Item::Specifier('z', _) => append(out, &offset_text(ahead - ahead % 60))?,
+            Item::Specifier('Z', _) => append(out, zone)?,
+            Item::Specifier(letter, bare) => append(out, &shown(moment, *letter, *bare))?,
+        }
+    }
+    Ok(())
+}
+
+fn shown(moment: Moment, letter: char, bare: bool) -> String {
     let number = |value: i64, width: usize| if bare { value.to_string() } else { format!("{value:0width$}") };
     let (year, month, day) = civil_from_days(moment.days);
     let weekday = part(moment, Field::DayOfWeek);
@@ -137,6 +175,7 @@ fn shown(moment: Moment, letter: char, bare: bool, zoned: bool) -> String {
         'B' => name(&MONTHS, month.into()),
         'm' => number(month.into(), 2),
         'y' => number(year.rem_euclid(100), 2),
+        'Y' if year < 0 => year.to_string(),
         'Y' => number(year, 4),
         'G' => number(part(moment, Field::IsoYear), 4),
         'H' => number(hour, 2),
@@ -147,8 +186,6 @@ fn shown(moment: Moment, letter: char, bare: bool, zoned: bool) -> String {
         'f' => format!("{:06}", moment.nanos / 1_000 % 1_000_000),
         'g' => format!("{:03}", moment.nanos / 1_000_000 % 1_000),
         'n' => format!("{:09}", moment.nanos % 1_000_000_000),
-        'z' => "+00".to_owned(),
-        'Z' => String::from(if zoned { "UTC" } else { "" }),
         'j' => number(day_of_year, 3),
         'U' => number((day_of_year + 6 - weekday) / 7, 2),
         'W' => number((day_of_year + 6 - (weekday + 6) % 7) / 7, 2),
@@ -172,6 +209,8 @@ struct Told {
     /// Seconds ahead of UTC.
     ahead: i64,
     epoch: Option<i64>,
+    /// What the text names instead of an offset.
+    zone: Option<Zone>,
 }
 
 /// The moment that a text spells, all of it.
@@ -188,6 +227,7 @@ fn read(items: &[Item], text: &str) -> Option<Moment> {
         nanos: 0,
         ahead: 0,
         epoch: None,
+        zone: None,
     };
     let mut rest = text.trim_end();
     for (place, item) in items.iter().enumerate() {
@@ -226,7 +266,12 @@ fn read(items: &[Item], text: &str) -> Option<Moment> {
         }
         None => i64::try_from(valid_date(told.year, told.month, told.day)?).ok()?,
     };
-    let seconds = days * 86_400 + hour * 3_600 + told.minute * 60 + told.second - told.ahead;
+    let local = days * 86_400 + hour * 3_600 + told.minute * 60 + told.second;
+    let ahead = match told.zone {
+        Some(zone) => zone.ahead_of(local.checked_mul(1_000_000)?).ok()? / 1_000_000,
+        None => told.ahead,
+    };
+    let seconds = local - ahead;
     Some(Moment {
         days: seconds.div_euclid(86_400),
         nanos: seconds.rem_euclid(86_400) * 1_000_000_000 + told.nanos,
@@ -312,7 +357,12 @@ fn read_one<'a>(told: &mut Told, letter: char, text: &'a str, beside: bool) -> O
             told.ahead = ahead;
             Some(rest)
         }
-        'Z' => ["UTC", "GMT", "Z"].iter().find_map(|zone| text.strip_prefix(zone)),
+        'Z' => {
+            let letter = |c: char| !c.is_ascii_alphanumeric() && !matches!(c, '/' | '_' | '+' | '-' | ':');
+            let (name, rest) = text.split_at(text.find(letter).unwrap_or(text.len()));
+            told.zone = Some(zone(name).ok()?);
+            Some(rest)
+        }
         _ => None,
     }
 }

@@ -7,7 +7,21 @@ mod number;
 pub use interval::interval;
 pub use number::float_to_integer;
 
-use columnar::{DataType, Error, PhysicalType, Result, Scalar, Value};
+use crate::functions::zone::Zone;
+use columnar::{DataType, Error, PhysicalType, Result, Scalar, TimeUnit, Value};
+
+/// The instant that `text` spells, in microseconds; where it names no zone, `zone` is meant.
+pub(crate) fn instant(text: &str, zone: Zone) -> Result<i128> {
+    let data_type = DataType::Timestamp { unit: TimeUnit::Microsecond, zone: true };
+    let invalid = || Error::InvalidText { text: text.to_owned(), data_type: data_type.to_string() };
+    let value = moment::timestamp(text.trim(), TimeUnit::Microsecond, Some(zone)).ok_or_else(invalid)?;
+    match data_type.integer_bounds() {
+        Some((low, high)) if value < low || value > high => {
+            Err(Error::OutOfRange { what: format!("'{text}' as {data_type}") })
+        }
+        _ => Ok(value),
+    }
+}
 
 /// The value that `text` spells, as PostgreSQL reads it; blanks around it do not count, but in text they do.
 /// A bare `NULL`'s type reads text.
@@ -52,9 +66,10 @@ pub fn scalar(text: &str, data_type: DataType) -> Result<Scalar> {
                 if data_type.physical() == PhysicalType::F32 { f64::from(value as f32) } else { value };
             if value.is_infinite() && !infinite { Err(out_of_range()) } else { Ok(Scalar::Float(value)) }
         }
-        DataType::Date => integer(moment::date(trimmed).ok_or_else(invalid)?.into()),
+        DataType::Date => integer(moment::date(trimmed).ok_or_else(invalid)?),
         DataType::Time => integer(moment::time(trimmed).ok_or_else(invalid)?.into()),
         DataType::Timestamp { unit, zone } => {
+            let zone = zone.then_some(Zone::Fixed(0));
             integer(moment::timestamp(trimmed, unit, zone).ok_or_else(invalid)?)
         }
         DataType::Interval => interval(trimmed).map(Scalar::Interval).ok_or_else(invalid),
@@ -91,7 +106,6 @@ fn binary(text: &str) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use columnar::TimeUnit;
 
     #[test]
     fn reads_what_postgresql_reads() {
