@@ -393,6 +393,8 @@ pub struct PlannerOptions {
     /// nulls in their places and must not be run.
     pub parameters: Option<Vec<Value>>,
     pub optimizer: Optimizer,
+    /// The session's time zone, as [`exec::functions::zone_name`] calls it.
+    pub zone: String,
     /// Whether [`PlannedQuery::outline`] is wanted.
     pub outline: bool,
 }
@@ -404,6 +406,7 @@ impl Default for PlannerOptions {
             version: PLAN_VERSION,
             parameters: Some(Vec::new()),
             optimizer: Optimizer::On,
+            zone: "UTC".into(),
             outline: false,
         }
     }

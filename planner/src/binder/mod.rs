@@ -23,6 +23,7 @@ mod subquery;
 pub(crate) mod types;
 mod wildcard;
 mod window;
+mod zones;
 
 pub(crate) use inlined::ViewRead;
 

@@ -383,8 +383,7 @@ pub(super) fn bucket_start(width: Interval, value: i128, origin: Option<i128>) -
     match (width.months, micros) {
         (months @ 1.., 0) => Ok(month_bucket(value, months.into(), origin)),
         (0, micros @ 1..) => {
-            let origin =
-                origin.unwrap_or(i128::from(days_from_civil(2000, 1, 3)) * i128::from(DAY_MICROS));
+            let origin = origin.unwrap_or(i128::from(days_from_civil(2000, 1, 3)) * i128::from(DAY_MICROS));
             Ok((value - origin).div_euclid(micros) * micros + origin)
         }
         _ => Err(out_of_range("the width of a bucket")),

@@ -32,15 +32,12 @@ pub(super) fn functions() -> Vec<Function> {
             "to_date('05 Dec 2000', 'DD Mon YYYY') → 2000-12-05",
         )
         .with_fallible(&[TEXT, TEXT], Returns::Type(DataType::Date), from_char),
-        Function::new("to_timestamp", "", "").with_fallible(
-            &[TEXT, TEXT],
-            Returns::Type(INSTANT_TYPE),
-            from_char,
-        )
-        .with_fallible(&[TEXT, TEXT, TEXT], Returns::Type(INSTANT_TYPE), |args, data_type| {
-            let mut zones = Memo::new();
-            read_all(args, data_type, |row| zones.get(args.text(2, row), zone).copied())
-        }),
+        Function::new("to_timestamp", "", "")
+            .with_fallible(&[TEXT, TEXT], Returns::Type(INSTANT_TYPE), from_char)
+            .with_fallible(&[TEXT, TEXT, TEXT], Returns::Type(INSTANT_TYPE), |args, data_type| {
+                let mut zones = Memo::new();
+                read_all(args, data_type, |row| zones.get(args.text(2, row), zone).copied())
+            }),
     ]
 }
 
@@ -261,10 +258,7 @@ fn to_char(args: &Arguments, _: DataType) -> Result<Vector> {
 }
 
 /// `to_char` of the instants in the first argument, each by its zone.
-pub(super) fn to_char_in(
-    args: &Arguments,
-    mut zone_of: impl FnMut(usize) -> Result<Zone>,
-) -> Result<Vector> {
+pub(super) fn to_char_in(args: &Arguments, mut zone_of: impl FnMut(usize) -> Result<Zone>) -> Result<Vector> {
     let (instants, mut templates) = (args.longs(0), Memo::new());
     args.map_text(|row, out| {
         let zone = zone_of(row)?;

@@ -228,7 +228,8 @@ fn of_days(
 fn days_with(args: &Arguments, data_type: DataType, sign: i128) -> Result<Vector> {
     let (a, b) = (args.longs(0), args.longs(1));
     args.map_integers(data_type, |row| {
-        let value = in_range(i128::from(a[row]) + sign * i128::from(b[row]), data_type, &data_type.to_string())?;
+        let value =
+            in_range(i128::from(a[row]) + sign * i128::from(b[row]), data_type, &data_type.to_string())?;
         match data_type.infinite_sign(value) {
             0 => Ok(value),
             _ => Err(out_of_range(&data_type.to_string())),

@@ -56,7 +56,9 @@ pub(super) fn run(
         values[row] = infinity * i128::from(sign);
     }
     let validity = flat.validity.map(|valid| {
-        Bitmap::from_fn(rows, |row| valid.get(row) || found.binary_search_by_key(&row, |(row, _)| *row).is_ok())
+        Bitmap::from_fn(rows, |row| {
+            valid.get(row) || found.binary_search_by_key(&row, |(row, _)| *row).is_ok()
+        })
     });
     let values = to_width(&Values::I128(values.into()), returns.physical());
     Ok(Flat::new(returns, values, validity).into())
@@ -77,7 +79,8 @@ fn infinite_rows(flats: &[Flat], rows: usize) -> Vec<(usize, i8)> {
     (0..rows)
         .filter(|&row| flats.iter().all(|flat| !flat.is_null(row)))
         .filter_map(|row| {
-            let signs = moments.iter().map(|flat| flat.data_type.infinite_sign(integer_at(&flat.values, row)));
+            let signs =
+                moments.iter().map(|flat| flat.data_type.infinite_sign(integer_at(&flat.values, row)));
             signs.into_iter().find(|sign| *sign != 0).map(|sign| (row, sign))
         })
         .collect()

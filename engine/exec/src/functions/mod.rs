@@ -39,10 +39,10 @@ use crate::Error;
 use crate::expression::cast_to_physical;
 use crate::expression::node::{Input, Node, Operation, bounded_shape, plain_shape};
 use arguments::{Arguments, Run};
-use infinite::Infinite;
 use columnar::types::unify;
 use columnar::{DataType, PhysicalType, Vector};
 pub(crate) use datetime::add_months;
+use infinite::Infinite;
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
@@ -512,7 +512,10 @@ pub(crate) fn compile(function: &str, args: Vec<Node>, returns: DataType) -> cra
         },
         _ => args,
     };
-    let nullable = overload.nullable || infinite == Infinite::Null || !overload.strict || args.iter().any(|arg| arg.shape().nullable);
+    let nullable = overload.nullable
+        || infinite == Infinite::Null
+        || !overload.strict
+        || args.iter().any(|arg| arg.shape().nullable);
     let shape = match overload.bounds {
         Some((low, high)) => bounded_shape(returns, nullable, (low.into(), high.into())),
         None => plain_shape(returns, nullable),
@@ -529,7 +532,9 @@ fn call_of(run: Run, infinite: Infinite, args: Vec<Node>, returns: DataType) -> 
     let nullable = args.iter().any(|arg| arg.shape().nullable);
     let shape = plain_shape(returns, nullable);
     let physical = shape.physical;
-    Node::over(args, shape, true, |args| Box::new(Call { run, strict: true, infinite, args, returns, physical }))
+    Node::over(args, shape, true, |args| {
+        Box::new(Call { run, strict: true, infinite, args, returns, physical })
+    })
 }
 
 struct Call {

@@ -91,9 +91,11 @@ pub(crate) fn offset_seconds(text: &str) -> Option<i64> {
         fits.then(|| digits.parse().ok())?
     };
     let parts: Vec<i64> = match body.len() {
-        4 | 6 if body.bytes().all(|byte| byte.is_ascii_digit()) => {
-            body.as_bytes().chunks(2).map(|pair| number(std::str::from_utf8(pair).ok()?)).collect::<Option<_>>()?
-        }
+        4 | 6 if body.bytes().all(|byte| byte.is_ascii_digit()) => body
+            .as_bytes()
+            .chunks(2)
+            .map(|pair| number(std::str::from_utf8(pair).ok()?))
+            .collect::<Option<_>>()?,
         _ => body.split(':').map(number).collect::<Option<_>>()?,
     };
     let part = |index: usize| parts.get(index).copied().unwrap_or(0);
