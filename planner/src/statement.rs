@@ -301,6 +301,8 @@ pub struct PlannedQuery {
     pub reads: Vec<TableRead>,
     /// Where it was asked for.
     pub outline: Option<Arc<Outline>>,
+    /// The time zone whose clocks show the instants of the result.
+    pub zone: String,
 }
 
 /// A table or view that a query names.

@@ -2,7 +2,7 @@
 //! a plan says by itself what it means. In UTC nothing is added.
 
 use super::Binder;
-use super::expression::{Bound, cast_literal_or, fold, literal_or, parse_literal};
+use super::expression::{cast_literal_or, fold, literal_or, parse_literal};
 use crate::error::{Error, Result};
 use columnar::{DataType, Scalar, TimeUnit, Value};
 use exec::Expr;

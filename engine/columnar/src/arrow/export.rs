@@ -18,11 +18,25 @@ pub fn record_batch(batch: Batch, schema: SchemaRef) -> Result<RecordBatch> {
     }
     let column = |(vector, field): (&Vector, &Arc<::arrow::datatypes::Field>)| {
         let views = matches!(field.data_type(), ArrowType::Utf8View | ArrowType::BinaryView);
-        array(vector, if views { Strings::Views } else { Strings::Offsets })
+        of_zone(array(vector, if views { Strings::Views } else { Strings::Offsets })?, field.data_type())
     };
     let columns = batch.columns.iter().zip(schema.fields()).map(column).collect::<Result<_>>()?;
     let options = RecordBatchOptions::new().with_row_count(Some(batch.rows));
     RecordBatch::try_new_with_options(schema, columns, &options).map_err(malformed)
+}
+
+/// Instants as those of the zone that their column's type names.
+fn of_zone(array: ArrayRef, data_type: &ArrowType) -> Result<ArrayRef> {
+    match (array.data_type(), data_type) {
+        (ArrowType::Timestamp(own, Some(_)), ArrowType::Timestamp(unit, Some(_)))
+            if own == unit && array.data_type() != data_type =>
+        {
+            let data =
+                array.to_data().into_builder().data_type(data_type.clone()).build().map_err(malformed)?;
+            Ok(make_array(data))
+        }
+        _ => Ok(array),
+    }
 }
 
 /// A vector as an array of the type that [`super::arrow_type_of`] names. Values of canonical width share the

@@ -34,6 +34,7 @@ mod zoned;
 
 pub use suggestion::{edit_distance, similar};
 pub use zone::zone_name;
+pub use zoned::instant_text;
 
 use crate::Error;
 use crate::expression::cast_to_physical;

@@ -133,6 +133,11 @@ fn ahead(zone: Zone, instant: i64) -> Result<i64> {
     Ok(zone.ahead_at(instant)? / 1_000_000)
 }
 
+/// An instant in microseconds as the clocks of a zone show it; `None` where there is no such zone, or they do not reach it.
+pub fn instant_text(micros: i64, zone: &str) -> Option<String> {
+    shown(micros, self::zone(zone).ok()?).ok()
+}
+
 fn shown(instant: i64, zone: Zone) -> Result<String> {
     match INSTANT_TYPE.infinite_sign(instant.into()) {
         0 => {}

@@ -72,6 +72,15 @@ fn leading_date(text: &str) -> Option<(i64, &str)> {
         let (day, rest) = digits(rest.strip_prefix(separator)?, 2)?;
         (year, month, day, rest)
     };
+    // DuckDB writes it before the time of day.
+    let inner = rest.trim_start();
+    let (before_christ, rest) = match ["(bc)", "bc"].iter().find_map(|word| {
+        let (found, after) = inner.split_at_checked(word.len())?;
+        found.eq_ignore_ascii_case(word).then_some(after)
+    }) {
+        Some(after) => (true, after),
+        None => (before_christ, rest),
+    };
     let year: i64 = sign * year;
     Some((civil(if before_christ { 1 - year } else { year }, month, day)?, rest))
 }
