@@ -17,8 +17,8 @@ struct Parts {
 }
 
 impl Parts {
-    /// Adds a whole number and a fraction of a unit; fractions go down to the next smaller kind, and what is less than a
-    /// microsecond is cut.
+    /// Adds a whole number and a fraction of a unit; fractions go down to the next smaller kind, and to the nearest
+    /// microsecond. Of a microsecond itself they are cut.
     fn add(&mut self, whole: i128, fraction: i128, unit: &str) -> Option<()> {
         if whole.unsigned_abs() > MOST.unsigned_abs() {
             return None;
@@ -52,12 +52,11 @@ impl Parts {
             // Of a month: days of 30, then the clock.
             of_days += fraction * 30;
         } else {
-            let of_months = fraction * months;
-            self.months += (of_months + of_months.signum() * (PART / 2)) / PART;
+            self.months += rounded(fraction * months);
         }
         self.days += of_days / PART;
-        self.micros += of_days % PART * DAY_MICROS / PART;
-        self.micros += fraction * micros / PART;
+        self.micros += rounded(of_days % PART * DAY_MICROS);
+        self.micros += if micros == 1 { 0 } else { rounded(fraction * micros) };
         Some(())
     }
 
@@ -68,6 +67,11 @@ impl Parts {
             micros: i64::try_from(self.micros * sign).ok()?,
         })
     }
+}
+
+/// A number of [`PART`]s as the nearest whole number, half away from zero.
+fn rounded(parts: i128) -> i128 {
+    (parts + parts.signum() * (PART / 2)) / PART
 }
 
 /// A number at the start of `text`: its whole part, its fraction in [`PART`]s (both with the sign), and the rest.
@@ -168,7 +172,7 @@ fn clock(token: &str) -> Option<i128> {
     if fields.next().is_some() || minutes > 59 || seconds > 59 {
         return None;
     }
-    let micros = (hours * 3600 + minutes * 60 + seconds) * 1_000_000 + fraction * 1_000_000 / PART;
+    let micros = (hours * 3600 + minutes * 60 + seconds) * 1_000_000 + rounded(fraction * 1_000_000);
     Some(if negative { -micros } else { micros })
 }
 
