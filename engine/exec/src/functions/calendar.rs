@@ -152,6 +152,24 @@ pub(super) fn functions() -> Vec<Function> {
         Function::new("isfinite", "", "")
             .with(&[DATE], Returns::Type(DataType::Boolean), |args, _| finite_at(args, true))
             .with(&[STAMP], Returns::Type(DataType::Boolean), |args, _| finite_at(args, true)),
+        Function::new("isfinite", "", "")
+            .with(&[SPAN], Returns::Type(DataType::Boolean), |args, _| args.map_booleans(|_| true)),
+        Function::new("date_trunc", "", "").with_fallible(&[TEXT, SPAN], RETURNS_SPAN, |args, _| {
+            let spans = args.intervals(1);
+            args.map_intervals(|row| truncated_span(spans[row], args.text(0, row)))
+        }),
+        Function::new("date_sub", "", "").with_fallible(&[TEXT, TIME, TIME], RETURNS_BIG, |args, data_type| {
+            let (from, to) = (args.longs(1), args.longs(2));
+            args.map_integers(data_type, |row| {
+                let unit = clock_micros(named_field(args.text(0, row))?)
+                    .ok_or_else(|| Error::Unsupported(format!("date_sub of times in {}", args.text(0, row))))?;
+                Ok(i128::from((to[row] - from[row]) / unit))
+            })
+        }),
+        Function::new("make_date", "", "").with_fallible(&[BIG], Returns::Type(DataType::Date), |args, data_type| {
+            let days = args.longs(0);
+            args.map_integers(data_type, |row| assemble(Moment { days: days[row], nanos: 0 }, data_type))
+        }),
         Function::new("isinf", "", "")
             .with(&[DATE], Returns::Type(DataType::Boolean), |args, _| finite_at(args, false))
             .with(&[STAMP], Returns::Type(DataType::Boolean), |args, _| finite_at(args, false)),
@@ -203,6 +221,25 @@ impl Fields {
         let micros = days * i128::from(DAY_MICROS) + i128::from(clock(hour, minute, self.seconds[row])?);
         i64::try_from(micros).map_err(|_| out_of_range("timestamp"))
     }
+}
+
+/// An interval without what is less than a unit (PostgreSQL); weeks are those of its days.
+fn truncated_span(span: Interval, name: &str) -> Result<Interval> {
+    let of_months = |unit: i32| Interval { months: span.months - span.months % unit, days: 0, micros: 0 };
+    Ok(match named_field(name)? {
+        Field::Millennium => of_months(12_000),
+        Field::Century => of_months(1_200),
+        Field::Decade => of_months(120),
+        Field::Year => of_months(12),
+        Field::Quarter => of_months(3),
+        Field::Month => of_months(1),
+        Field::Week => Interval { days: span.days - span.days % 7, micros: 0, ..span },
+        Field::Day => Interval { micros: 0, ..span },
+        other => match clock_micros(other) {
+            Some(unit) => Interval { micros: span.micros - span.micros % unit, ..span },
+            None => return Err(Error::Unsupported(format!("date_trunc of an interval to {name}"))),
+        },
+    })
 }
 
 /// Whether dates and timestamps are finite, or whether they are not.
@@ -436,6 +473,7 @@ fn epochs() -> Vec<Function> {
                         .finite()
                         .with_fallible(&[STAMP], RETURNS_BIG, count)
                         .finite()
+                        .with_fallible(&[TIME], RETURNS_BIG, count)
                         .with_fallible(&[SPAN], RETURNS_BIG, |args, data_type| {
                             let spans = args.intervals(0);
                             args.map_integers(data_type, |row| {
