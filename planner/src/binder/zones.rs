@@ -95,10 +95,10 @@ impl Binder<'_> {
     /// does not.
     pub(super) fn call_in_zone(&mut self, function: &str, args: &[Expr]) -> Result<Option<Expr>> {
         let types: Vec<DataType> = args.iter().map(Expr::data_type).collect();
-        // What is read by a format that names a zone is an instant.
+        // What is read by a format that names a zone or an offset is an instant.
         if let ("strptime" | "try_strptime", Some(Expr::Literal(Value { scalar: Scalar::Bytes(format), .. }))) =
             (function, args.get(1))
-            && format.windows(2).any(|pair| pair == b"%Z")
+            && format.windows(2).any(|pair| pair == b"%Z" || pair == b"%z")
         {
             return Ok(Some(fold(as_type(raw_call(function, args.to_vec())?, INSTANT))));
         }
