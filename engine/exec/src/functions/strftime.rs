@@ -201,6 +201,13 @@ struct Told {
     month: i64,
     day: i64,
     day_of_year: Option<i64>,
+    /// Whether the year, and whether the month or the day was told.
+    has_year: bool,
+    has_date: bool,
+    iso_year: Option<i64>,
+    week: Option<Week>,
+    /// From Sunday as 0.
+    weekday: Option<i64>,
     hour: i64,
     afternoon: Option<bool>,
     minute: i64,
@@ -213,6 +220,38 @@ struct Told {
     zone: Option<Zone>,
 }
 
+/// A week of a year, by what its weeks begin with.
+#[derive(Clone, Copy)]
+enum Week {
+    Sunday(i64),
+    Monday(i64),
+    Iso(i64),
+}
+
+impl Told {
+    /// The day that the week and its day are; `None`: there is no such week.
+    fn day_of_week(&self, week: Week) -> Option<i64> {
+        let first = |year: i64| i64::try_from(valid_date(year, 1, 1)?).ok();
+        let after_sunday = self.weekday.unwrap_or(0);
+        let after_monday = (self.weekday.unwrap_or(1) + 6).rem_euclid(7);
+        Some(match week {
+            Week::Sunday(week) => {
+                let first = first(self.year)?;
+                first + (-(first + 4)).rem_euclid(7) + (week - 1) * 7 + after_sunday
+            }
+            Week::Monday(week) => {
+                let first = first(self.year)?;
+                first + (-(first + 3)).rem_euclid(7) + (week - 1) * 7 + after_monday
+            }
+            Week::Iso(week) => {
+                // The fourth of January is in the first week.
+                let fourth = first(self.iso_year.unwrap_or(1900))? + 3;
+                fourth - (fourth + 3).rem_euclid(7) + (week - 1) * 7 + after_monday
+            }
+        })
+    }
+}
+
 /// The moment that a text spells, all of it.
 fn read(items: &[Item], text: &str) -> Option<Moment> {
     let mut told = Told {
@@ -220,6 +259,11 @@ fn read(items: &[Item], text: &str) -> Option<Moment> {
         month: 1,
         day: 1,
         day_of_year: None,
+        has_year: false,
+        has_date: false,
+        iso_year: None,
+        week: None,
+        weekday: None,
         hour: 0,
         afternoon: None,
         minute: 0,
@@ -258,13 +302,21 @@ fn read(items: &[Item], text: &str) -> Option<Moment> {
     if hour > 23 || told.minute > 59 || told.second > 59 {
         return None;
     }
+    let weeks = told.week.or_else(|| told.iso_year.filter(|_| !told.has_year).map(|_| Week::Iso(1)));
+    let weeks = weeks.filter(|week| !told.has_date && !(matches!(week, Week::Iso(_)) && told.has_year));
+    if told.day_of_year.is_some() && (told.week.is_some() || told.iso_year.is_some()) {
+        return None;
+    }
     let days = match told.day_of_year {
         Some(day) => {
             let first = i64::try_from(valid_date(told.year, 1, 1)?).ok()?;
             let next = i64::try_from(valid_date(told.year + 1, 1, 1)?).ok()?;
             Some(first + day - 1).filter(|&found| day >= 1 && found < next)?
         }
-        None => i64::try_from(valid_date(told.year, told.month, told.day)?).ok()?,
+        None => match weeks {
+            Some(week) => told.day_of_week(week)?,
+            None => i64::try_from(valid_date(told.year, told.month, told.day)?).ok()?,
+        },
     };
     let local = days * 86_400 + hour * 3_600 + told.minute * 60 + told.second;
     let ahead = match told.zone {
@@ -305,16 +357,20 @@ fn read_one<'a>(told: &mut Told, letter: char, text: &'a str, beside: bool) -> O
         'Y' => {
             let (sign, text) = text.strip_prefix('-').map_or((1, text), |text| (-1, text));
             let (year, rest) = digits(text, if beside { 4 } else { 7 })?;
-            told.year = sign * year;
+            (told.year, told.has_year) = (sign * year, true);
             Some(rest)
         }
         'y' => {
             let (year, rest) = digits(text, 2)?;
-            told.year = if year < 69 { 2000 } else { 1900 } + year;
+            (told.year, told.has_year) = (if year < 69 { 2000 } else { 1900 } + year, true);
             Some(rest)
         }
-        'm' => number(2, |told| &mut told.month),
-        'd' | 'e' => number(2, |told| &mut told.day),
+        'm' | 'd' | 'e' => {
+            let (value, rest) = digits(text, 2)?;
+            *(if letter == 'm' { &mut told.month } else { &mut told.day }) = value;
+            told.has_date = true;
+            Some(rest)
+        }
         'H' | 'I' => number(2, |told| &mut told.hour),
         'M' => number(2, |told| &mut told.minute),
         'S' => number(2, |told| &mut told.second),
@@ -340,13 +396,42 @@ fn read_one<'a>(told: &mut Told, letter: char, text: &'a str, beside: bool) -> O
         }
         'b' | 'B' | 'h' => {
             let (month, rest) = named(text, &MONTHS)?;
-            told.month = month;
+            (told.month, told.has_date) = (month, true);
             Some(rest)
         }
         'a' | 'A' => Some(named(text, &DAYS)?.1),
-        'w' | 'u' => Some(digits(text, 1)?.1),
-        'U' | 'W' | 'V' => Some(digits(text, 2)?.1),
-        'G' => Some(digits(text, 4)?.1),
+        'w' | 'u' => {
+            let (day, rest) = digits(text, 1)?;
+            let fits = if letter == 'w' { 0..=6 } else { 1..=7 };
+            told.weekday = Some(day % 7);
+            fits.contains(&day).then_some(rest)
+        }
+        'U' | 'W' | 'V' => {
+            let (week, rest) = digits(text, 2)?;
+            let is_iso = letter == 'V';
+            // One kind of weeks, and an ISO week of an ISO year.
+            if told.week.is_some()
+                || is_iso && told.has_year && !told.has_date
+                || !is_iso && told.iso_year.is_some()
+                || !(i64::from(is_iso)..=53).contains(&week)
+            {
+                return None;
+            }
+            told.week = Some(match letter {
+                'U' => Week::Sunday(week),
+                'W' => Week::Monday(week),
+                _ => Week::Iso(week),
+            });
+            Some(rest)
+        }
+        'G' => {
+            if matches!(told.week, Some(Week::Sunday(_) | Week::Monday(_))) {
+                return None;
+            }
+            let (year, rest) = digits(text, 4)?;
+            told.iso_year = Some(year);
+            Some(rest)
+        }
         'p' => {
             let half = text.get(..2)?.to_ascii_uppercase();
             told.afternoon = Some(half == "PM");
@@ -377,10 +462,16 @@ fn offset(text: &str) -> Option<(i64, &str)> {
         '-' => -1,
         _ => return None,
     };
+    let two = |text: &str| text.bytes().take(2).filter(u8::is_ascii_digit).count() == 2;
+    if !two(&text[1..]) {
+        return None;
+    }
     let (hours, rest) = digits(&text[1..], 2)?;
-    let (minutes, rest) = match digits(rest.strip_prefix(':').unwrap_or(rest), 2) {
-        Some((minutes, after)) => (minutes, after),
-        None => (0, rest),
+    let after = rest.strip_prefix(':').unwrap_or(rest);
+    let (minutes, rest) = match after.starts_with(|c: char| c.is_ascii_digit()) {
+        true if two(after) => digits(after, 2)?,
+        true => return None,
+        false => (0, rest),
     };
     Some((sign * (hours * 3_600 + minutes * 60), rest))
 }
