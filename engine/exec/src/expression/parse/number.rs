@@ -76,14 +76,15 @@ pub(super) fn decimal(text: &str, scale: u8) -> Option<Option<i128>> {
     let mut value: i128 = 0;
     let mut round_up = false;
     for (index, digit) in digits().enumerate() {
-        let digit = i128::from(digit - b'0');
+        // Below zero there is room for one more.
+        let digit = i128::from(digit - b'0') * if negative { -1 } else { 1 };
         if (index as i64) < kept {
             match value.checked_mul(10).and_then(|value| value.checked_add(digit)) {
                 Some(next) => value = next,
                 None => return Some(None),
             }
         } else {
-            round_up = index as i64 == kept && digit >= 5;
+            round_up = index as i64 == kept && digit.abs() >= 5;
             break;
         }
     }
@@ -96,8 +97,8 @@ pub(super) fn decimal(text: &str, scale: u8) -> Option<Option<i128>> {
             }
         }
     }
-    let value = value.checked_add(i128::from(round_up));
-    Some(value.map(|value| if negative { -value } else { value }))
+    let up = i128::from(round_up) * if negative { -1 } else { 1 };
+    Some(value.checked_add(up))
 }
 
 /// A float, and whether the text itself says that it is infinite.
