@@ -103,6 +103,21 @@ impl Binder<'_> {
             return Ok(Some(fold(as_type(raw_call(function, args.to_vec())?, INSTANT))));
         }
         let Some(zone) = self.zone() else { return Ok(None) };
+        let is_clock = |data_type: DataType| matches!(data_type, DataType::Timestamp { zone: false, .. });
+        if types.iter().any(|&data_type| is_zoned(data_type))
+            && types.iter().any(|&data_type| is_clock(data_type))
+        {
+            // Beside an instant a timestamp is one, too.
+            let args = args.iter().map(|arg| match is_clock(arg.data_type()) {
+                true => self.cast_in_zone(arg.clone(), INSTANT, false),
+                false => Ok(arg.clone()),
+            });
+            let args = args.collect::<Result<Vec<_>>>()?;
+            return match self.call_in_zone(function, &args)? {
+                Some(expr) => Ok(Some(expr)),
+                None => raw_call(function, args).map(Some),
+            };
+        }
         let zoned: Vec<bool> = types.iter().map(|&data_type| is_zoned(data_type)).collect();
         let instants: Vec<Expr> = args.iter().map(|arg| as_unit(arg.clone(), INSTANT)).collect();
         let with_zone = |function: &str| {

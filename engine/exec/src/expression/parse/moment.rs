@@ -67,7 +67,7 @@ fn leading_date(text: &str) -> Option<(i64, &str)> {
         (text[..4].parse().ok()?, text[4..6].parse().ok()?, text[6..8].parse().ok()?, &text[8..])
     } else {
         let (year, rest) = digits(text, 7)?;
-        let separator = rest.chars().next().filter(|c| matches!(c, '-' | '/'))?;
+        let separator = rest.chars().next().filter(|c| matches!(c, '-' | '/' | ' ' | '\\'))?;
         let (month, rest) = digits(&rest[1..], 2)?;
         let (day, rest) = digits(rest.strip_prefix(separator)?, 2)?;
         (year, month, day, rest)
