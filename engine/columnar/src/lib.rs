@@ -13,6 +13,7 @@ mod infinity;
 pub mod kernels;
 pub mod lz4;
 pub mod scalar;
+pub mod time_zoned;
 pub mod types;
 pub mod vector;
 pub mod view;

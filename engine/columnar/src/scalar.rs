@@ -145,6 +145,7 @@ impl fmt::Display for Value {
                 let era = write_date(f, *value as i64)?;
                 f.write_str(era)
             }
+            (Scalar::Integer(value), DataType::TimeZoned) => crate::time_zoned::write(f, *value as i64),
             (Scalar::Integer(value), DataType::Time) => write_clock(f, *value as i64, TimeUnit::Microsecond),
             (Scalar::Integer(value), DataType::Timestamp { unit, zone }) => {
                 write_timestamp(f, *value as i64, unit, if zone { "+00" } else { "" })
@@ -221,7 +222,7 @@ pub fn write_timestamp(f: &mut impl fmt::Write, value: i64, unit: TimeUnit, offs
     f.write_str(era)
 }
 
-fn write_clock(f: &mut impl fmt::Write, since_midnight: i64, unit: TimeUnit) -> fmt::Result {
+pub(crate) fn write_clock(f: &mut impl fmt::Write, since_midnight: i64, unit: TimeUnit) -> fmt::Result {
     let per_second = unit.per_second();
     let (seconds, fraction) = (since_midnight / per_second, since_midnight % per_second);
     write!(f, "{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60)?;

@@ -217,7 +217,19 @@ impl Binder<'_> {
                 let function = exec::functions::extract_function(field.trim_matches('\''))
                     .ok_or_else(|| Error::unsupported(format!("EXTRACT({} FROM …)", field.to_uppercase())))?;
                 let input = self.bind(expr, context)?;
-                self.call(function, vec![input], span)?
+                if input.data_type() == DataType::TimeZoned {
+                    let name = Bound::typed(Expr::Literal(Value::varchar(function)), span);
+                    let part = self.call("date_part", vec![name, input], span)?;
+                    match function {
+                        "epoch" => part,
+                        _ => {
+                            let whole = self.call("floor", vec![Bound::typed(part, span)], span)?;
+                            self.cast(Bound::typed(whole, span), DataType::Int64, false)?
+                        }
+                    }
+                } else {
+                    self.call(function, vec![input], span)?
+                }
             }
             Sql::Substring { expr, substring_from, substring_for, special, .. } => {
                 let mut args = vec![self.bind(expr, context)?];
@@ -1090,7 +1102,7 @@ pub(crate) fn is_any_volatile(expr: &Expr) -> bool {
 
 /// Whether a written cast exists.
 fn casts(from: DataType, to: DataType) -> bool {
-    use DataType::{Binary, Boolean, Date, Interval as IntervalType, Time, Timestamp, Varchar};
+    use DataType::{Binary, Boolean, Date, Interval as IntervalType, Time, TimeZoned, Timestamp, Varchar};
     match (from, to) {
         (DataType::Null, _) | (_, Varchar) | (Varchar, _) => true,
         (from, to) if from.is_numeric() && to.is_numeric() => true,
@@ -1098,6 +1110,7 @@ fn casts(from: DataType, to: DataType) -> bool {
         (from, Boolean) => from.is_integer(),
         (Date, Timestamp { .. }) | (Timestamp { .. }, Date | Time | Timestamp { .. }) => true,
         (Time, IntervalType) | (IntervalType, Time) => true,
+        (Time, TimeZoned) | (TimeZoned, Time) | (Timestamp { zone: true, .. }, TimeZoned) => true,
         (Binary, Binary) => true,
         _ => false,
     }

@@ -33,6 +33,8 @@ impl Binder<'_> {
             as_unit(raw_call("text_instant", vec![input, zone])?, target)
         } else if target == DataType::Varchar {
             raw_call("instant_text", vec![as_unit(input, INSTANT), zone])?
+        } else if target == DataType::TimeZoned {
+            raw_call("timetz", vec![as_unit(input, INSTANT), zone])?
         } else if is_zoned(target) && is_moment(source) {
             let local = cast_literal_or(input, DataType::TIMESTAMP, try_cast)?;
             as_unit(raw_call("timezone", vec![zone, local])?, target)

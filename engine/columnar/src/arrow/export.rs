@@ -2,7 +2,7 @@
 
 use super::types::Strings;
 use crate::error::{Error, Result};
-use crate::{Batch, Bitmap, Buffer, DataType, Flat, TimeUnit, Values, Vector, Views, match_numbers};
+use crate::{Batch, Bitmap, Buffer, DataType, Flat, TimeUnit, Value, Values, Vector, Views, match_numbers};
 use ::arrow::array::*;
 use ::arrow::buffer::{BooleanBuffer, NullBuffer, OffsetBuffer};
 use ::arrow::datatypes::{ArrowNativeType, DataType as ArrowType, IntervalMonthDayNano, SchemaRef};
@@ -102,13 +102,21 @@ pub fn array(vector: &Vector, strings: Strings) -> Result<ArrayRef> {
             Values::View(views) => text(views, flat.data_type, flat.validity.as_ref(), nulls, strings)?,
             _ => return Err(expected()),
         },
+        DataType::TimeZoned => {
+            let texts = (0..flat.len()).map(|row| {
+                (!flat.is_null(row)).then(|| Value::new(flat.data_type, flat.values.scalar(row)).to_string())
+            });
+            match strings {
+                Strings::Views => Arc::new(texts.collect::<StringViewArray>()),
+                Strings::Offsets => Arc::new(texts.collect::<StringArray>()),
+            }
+        }
         DataType::UInt8
         | DataType::UInt16
         | DataType::UInt32
         | DataType::UInt64
         | DataType::Int128
         | DataType::Uuid
-        | DataType::TimeZoned
         | DataType::Enum(_)
         | DataType::Json { .. }
         | DataType::Bits

@@ -3,7 +3,7 @@
 
 use super::bounds::{contains, within};
 use super::node::{Input, Node, Operation, Side, any_valid, bounded_shape, null_vector, plain_shape};
-use super::{parse, text_cast};
+use super::{parse, text_cast, time_zoned};
 use crate::{ArithmeticOp, Result, Shape};
 use columnar::kernels::cast::{integer_at, integers_outside, integers_to_double, to_width};
 use columnar::{
@@ -24,6 +24,10 @@ pub(crate) fn cast(input: Node, target: DataType, lenient: bool) -> Result<Node>
     if source == DataType::Varchar || target == DataType::Varchar {
         return Ok(text_cast::cast(input, target, lenient));
     }
+    let input = match time_zoned::cast(input, target) {
+        Ok(node) => return Ok(node),
+        Err(input) => input,
+    };
     if let Some(steps) = integer_steps(source, target) {
         return Ok(integers(input, target, steps, lenient));
     }

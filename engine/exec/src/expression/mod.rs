@@ -21,6 +21,7 @@ pub mod parse;
 #[cfg(test)]
 mod tests;
 mod text_cast;
+mod time_zoned;
 
 pub(crate) use arithmetic::arithmetic;
 pub(crate) use attempt::attempt;

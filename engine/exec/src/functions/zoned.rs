@@ -13,11 +13,13 @@ use super::zone::{INSTANT_TYPE, Zone, finite, offset_text, zone};
 use super::{Function, Parameter, Returns};
 use crate::expression::parse;
 use columnar::scalar::write_timestamp;
-use columnar::{DataType, Error, Interval, Result, TimeUnit, Vector};
+use columnar::{DataType, Error, Interval, Result, TimeUnit, Vector, time_zoned};
 
 const TEXT: Parameter = Parameter::Exact(DataType::Varchar);
 const SPAN: Parameter = Parameter::Exact(DataType::Interval);
 const INSTANT: Parameter = Parameter::Exact(INSTANT_TYPE);
+const DATE: Parameter = Parameter::Exact(DataType::Date);
+const TIMETZ: Parameter = Parameter::Exact(DataType::TimeZoned);
 const RETURNS_TEXT: Returns = Returns::Type(DataType::Varchar);
 const RETURNS_INSTANT: Returns = Returns::Type(INSTANT_TYPE);
 
@@ -109,6 +111,56 @@ pub(super) fn functions() -> Vec<Function> {
         Function::new("time_bucket", "", "")
             .with_fallible(&[SPAN, INSTANT, TEXT], RETURNS_INSTANT, bucket)
             .keeps_infinity(),
+        Function::new(
+            "timetz",
+            "What a zone's clocks show at an instant, with how far they are ahead of UTC.",
+            "timetz(TIMESTAMPTZ '2020-07-01 10:00:00+00', 'Europe/Berlin') → 12:00:00+02",
+        )
+        .with_fallible(&[INSTANT, TEXT], Returns::Type(DataType::TimeZoned), |args, data_type| {
+            let (instants, mut zones) = (args.longs(0), Memo::new());
+            args.map_integers(data_type, |row| {
+                let zone = *zones.get(args.text(1, row), zone)?;
+                if INSTANT_TYPE.infinite_sign(instants[row].into()) != 0 {
+                    return Err(out_of_range("the time of day of infinity"));
+                }
+                let local = zone.local(instants[row])? as i64;
+                Ok(time_zoned::encode(local.rem_euclid(DAY_MICROS), ahead(zone, instants[row])?).into())
+            })
+        }),
+        Function::new("date_part", "", "").with_fallible(
+            &[TEXT, TIMETZ],
+            Returns::Type(DataType::Float64),
+            |args, data_type| {
+                let values = args.longs(1);
+                args.map_floats(data_type, |row| {
+                    let name = args.text(0, row);
+                    let (local, offset) = time_zoned::decode(values[row]);
+                    Ok(match named_field(name)? {
+                        Field::Zone => offset as f64,
+                        Field::ZoneHour => (offset / 3600) as f64,
+                        Field::ZoneMinute => (offset / 60 % 60) as f64,
+                        Field::Epoch => (local - offset * 1_000_000) as f64 / 1e6,
+                        field if clock_nanos(field).is_some() && field != Field::Day => {
+                            moment_part(moment(local), field)
+                        }
+                        _ => return Err(Error::Unsupported(format!("{name} of a time"))),
+                    })
+                })
+            },
+        ),
+        Function::new("+", "", "")
+            .with(&[TIMETZ, SPAN], Returns::First, |args, data_type| moved_time(args, data_type, 1))
+            .with_fallible(&[DATE, TIMETZ], RETURNS_INSTANT, |args, data_type| {
+                let (days, values) = (args.longs(0), args.longs(1));
+                args.map_integers(data_type, |row| {
+                    let (local, offset) = time_zoned::decode(values[row]);
+                    let micros = i128::from(local) - i128::from(offset) * 1_000_000;
+                    finite(i128::from(days[row]) * i128::from(DAY_MICROS) + micros, data_type)
+                })
+            })
+            .keeps_infinity(),
+        Function::new("-", "", "")
+            .with(&[TIMETZ, SPAN], Returns::First, |args, data_type| moved_time(args, data_type, -1)),
         Function::new("strftime", "", "")
             .with_fallible(&[INSTANT, TEXT, TEXT], RETURNS_TEXT, |args, _| {
                 let mut zones = Memo::new();
@@ -185,6 +237,16 @@ fn moved(instant: i64, span: Interval, sign: i64, zone: Zone) -> Result<i128> {
         }
     }
     finite(i128::from(instant) + i128::from(sign) * i128::from(span.micros), INSTANT_TYPE)
+}
+
+/// A time of day with an offset moved around the clock.
+fn moved_time(args: &Arguments, data_type: DataType, sign: i64) -> Result<Vector> {
+    let (values, spans) = (args.longs(0), args.intervals(1));
+    args.map_integers(data_type, |row| {
+        let (local, offset) = time_zoned::decode(values[row]);
+        let micros = i128::from(local) + i128::from(sign) * i128::from(spans[row].micros);
+        Ok(time_zoned::encode(micros.rem_euclid(DAY_MICROS.into()) as i64, offset).into())
+    })
 }
 
 fn moved_by(args: &Arguments, data_type: DataType, sign: i64) -> Result<Vector> {

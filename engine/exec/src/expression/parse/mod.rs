@@ -67,18 +67,16 @@ pub fn scalar(text: &str, data_type: DataType) -> Result<Scalar> {
             if value.is_infinite() && !infinite { Err(out_of_range()) } else { Ok(Scalar::Float(value)) }
         }
         DataType::Date => integer(moment::date(trimmed).ok_or_else(invalid)?),
+        DataType::TimeZoned => integer(moment::time_zoned(trimmed).ok_or_else(invalid)?.into()),
         DataType::Time => integer(moment::time(trimmed).ok_or_else(invalid)?.into()),
         DataType::Timestamp { unit, zone } => {
             let zone = zone.then_some(Zone::Fixed(0));
             integer(moment::timestamp(trimmed, unit, zone).ok_or_else(invalid)?)
         }
         DataType::Interval => interval(trimmed).map(Scalar::Interval).ok_or_else(invalid),
-        DataType::Uuid
-        | DataType::TimeZoned
-        | DataType::Json { .. }
-        | DataType::Bits
-        | DataType::Enum(_)
-        | DataType::Nested(_) => Err(Error::Unsupported(format!("a cast of text to {data_type}"))),
+        DataType::Uuid | DataType::Json { .. } | DataType::Bits | DataType::Enum(_) | DataType::Nested(_) => {
+            Err(Error::Unsupported(format!("a cast of text to {data_type}")))
+        }
     }
 }
 
@@ -131,6 +129,9 @@ mod tests {
             ("2020-07-01 12:00 Asia/Baghdad", zoned, "2020-07-01 09:00:00+00"),
             ("2020-07-01 12:00:00+05:30", zoned, "2020-07-01 06:30:00+00"),
             ("12:30:00+02", DataType::Time, "12:30:00"),
+            ("12:30:00.5+02", DataType::TimeZoned, "12:30:00.5+02"),
+            ("12:30 -05:30", DataType::TimeZoned, "12:30:00-05:30"),
+            ("12:30", DataType::TimeZoned, "12:30:00+00"),
             ("100000-01-01", DataType::Date, "100000-01-01"),
             ("1.9 microseconds", DataType::Interval, "00:00:00.000001"),
             ("1.0000019 seconds", DataType::Interval, "00:00:01.000002"),
@@ -208,6 +209,8 @@ mod tests {
             ("1995", DataType::Date),
             ("99999999-01-01", DataType::Date),
             ("24:00:01", DataType::Time),
+            ("12:30:00+16", DataType::TimeZoned),
+            ("12:30:00 Europe/Berlin", DataType::TimeZoned),
             ("12:60", DataType::Time),
             ("1995-03-15 25:00", timestamp),
             ("1995-03-15 10:20 nowhere", timestamp),

@@ -2,7 +2,7 @@
 
 use crate::functions::zone::{Zone, offset_seconds, zone};
 use columnar::scalar::days_from_civil;
-use columnar::{DataType, TimeUnit};
+use columnar::{DataType, TimeUnit, time_zoned};
 
 /// The last year PostgreSQL's dates have.
 const LAST_YEAR: i64 = 5_874_897;
@@ -151,6 +151,16 @@ pub(super) fn time(text: &str) -> Option<i64> {
     let (clock, rest) = leading_time(text)?;
     suffix(rest.trim())?;
     clock.micros(6)
+}
+
+/// A time of day with its offset from UTC, none where it has none.
+pub(super) fn time_zoned(text: &str) -> Option<i64> {
+    let (clock, rest) = leading_time(text)?;
+    match suffix(rest.trim())?.unwrap_or(Zone::Fixed(0)) {
+        Zone::Fixed(offset) => Some(time_zoned::encode(clock.micros(6)?, offset)),
+        // How far it is ahead hangs on the day.
+        Zone::Named(_) => None,
+    }
 }
 
 /// The zone behind a time of day; `None` within where there is none.
