@@ -264,3 +264,51 @@ pub(super) fn micros_of(args: &Arguments, index: usize) -> Vec<i64> {
     };
     moments(args, index).into_iter().map(micros).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_zones() {
+        for (text, name) in [
+            ("europe/berlin", Some("Europe/Berlin")),
+            (" UTC ", Some("UTC")),
+            ("z", Some("UTC")),
+            ("-7", Some("-07:00")),
+            ("5.75", Some("+05:45")),
+            ("+0530", Some("+05:30")),
+            ("UTC+2", Some("+02:00")),
+            ("-00:25:21", Some("-00:25:21")),
+            ("CET", Some("+01:00")),
+            ("Mars/Olympus", None),
+            ("+16", None),
+            ("+1:60", None),
+            ("nan", None),
+            ("", None),
+        ] {
+            assert_eq!(zone_name(text).as_deref(), name, "{text}");
+            if let Some(name) = name {
+                assert_eq!(zone_name(name).as_deref(), Some(name), "a name is read as itself");
+            }
+        }
+    }
+
+    #[test]
+    fn clocks_that_skip_and_repeat() {
+        let berlin = zone("Europe/Berlin").unwrap();
+        let hour = 3_600_000_000;
+        // 2021-03-28 and 2021-10-31, at midnight in UTC.
+        let (spring, autumn) = (1_616_889_600_000_000, 1_635_638_400_000_000);
+        assert_eq!(berlin.instant(spring + 2 * hour + hour / 2), Ok((spring + hour + hour / 2).into()));
+        assert_eq!(berlin.instant(autumn + 2 * hour), Ok((autumn + hour).into()));
+        assert_eq!(berlin.local(autumn), Ok((autumn + 2 * hour).into()));
+        for infinite in [i64::MAX, -i64::MAX] {
+            assert_eq!(
+                (berlin.local(infinite), berlin.instant(infinite)),
+                (Ok(infinite.into()), Ok(infinite.into()))
+            );
+        }
+        assert!(berlin.local(i64::MAX - 1).is_err());
+    }
+}
