@@ -22,7 +22,8 @@ pub(super) fn cast(input: Node, target: DataType, lenient: bool) -> Node {
     let source = input.data_type();
     let is_scalar = target.is_numeric() || target == DataType::Boolean;
     // JSON is text, and canonical JSON is JSON.
-    let is_text_alone = target == DataType::Varchar || source == DataType::Json { canonical: true } && !is_scalar;
+    let is_text_alone =
+        target == DataType::Varchar || source == DataType::Json { canonical: true } && !is_scalar;
     let mut shape = plain_shape(target, input.shape().nullable);
     // A null of JSON is a null.
     shape.nullable |= is_scalar || lenient && !is_text_alone;

@@ -142,9 +142,10 @@ pub(super) fn index(len: usize, place: i64, what: &str) -> Result<usize> {
 }
 
 fn length(value: i64) -> Result<usize> {
-    usize::try_from(value).ok().filter(|&length| length <= MOST_BITS).ok_or_else(|| Error::OutOfRange {
-        what: format!("a bit string of {value} bits"),
-    })
+    usize::try_from(value)
+        .ok()
+        .filter(|&length| length <= MOST_BITS)
+        .ok_or_else(|| Error::OutOfRange { what: format!("a bit string of {value} bits") })
 }
 
 fn combined(args: &Arguments, sign: &str, of: fn(bool, bool) -> bool) -> Result<Vector> {
@@ -152,7 +153,11 @@ fn combined(args: &Arguments, sign: &str, of: fn(bool, bool) -> bool) -> Result<
         let (a, b) = (args.bytes(0, row), args.bytes(1, row));
         if a.len() != b.len() {
             return Err(Error::OutOfRange {
-                what: format!("{sign} of bit strings of {} and {} bits, which must be as many,", a.len(), b.len()),
+                what: format!(
+                    "{sign} of bit strings of {} and {} bits, which must be as many,",
+                    a.len(),
+                    b.len()
+                ),
             });
         }
         out.extend(a.iter().zip(b).map(|(&a, &b)| letter(of(a == b'1', b == b'1'))));
@@ -212,7 +217,9 @@ fn lengthened(args: &Arguments, data_type: DataType) -> Result<Vector> {
             return Err(Error::InvalidText { text, data_type: "BIT".into() });
         }
         if bits.len() > length {
-            return Err(Error::OutOfRange { what: format!("{} bits in a bit string of {length}", bits.len()) });
+            return Err(Error::OutOfRange {
+                what: format!("{} bits in a bit string of {length}", bits.len()),
+            });
         }
         out.resize(length - bits.len(), b'0');
         out.extend(bits);

@@ -32,14 +32,18 @@ pub(super) fn functions() -> Vec<Function> {
         more("strpos").with(&[BLOB, BLOB], RETURNS_INT, |args, data_type| {
             args.map_integers(data_type, |row| Ok(place(args.bytes(0, row), args.bytes(1, row))))
         }),
-        Function::new("get_byte", "The byte at a place, from 0, as a number.", "get_byte('\\x0180'::BLOB, 1) → 128")
-            .with_fallible(&[BLOB, INT], Returns::Type(DataType::Int32), |args, data_type| {
-                let places = args.longs(1);
-                args.map_integers(data_type, |row| {
-                    let bytes = args.bytes(0, row);
-                    Ok(bytes[index(bytes.len(), places[row], "a BLOB")?].into())
-                })
-            }),
+        Function::new(
+            "get_byte",
+            "The byte at a place, from 0, as a number.",
+            "get_byte('\\x0180'::BLOB, 1) → 128",
+        )
+        .with_fallible(&[BLOB, INT], Returns::Type(DataType::Int32), |args, data_type| {
+            let places = args.longs(1);
+            args.map_integers(data_type, |row| {
+                let bytes = args.bytes(0, row);
+                Ok(bytes[index(bytes.len(), places[row], "a BLOB")?].into())
+            })
+        }),
         Function::new(
             "set_byte",
             "The bytes with one at a place, from 0, set to a number.",
@@ -69,7 +73,11 @@ pub(super) fn functions() -> Vec<Function> {
                 out.extend(args.bytes(0, row));
                 let at = index(out.len() * 8, places[row], "the bits of a BLOB")?;
                 let mask = 1 << (at % 8);
-                if bit(values[row])? { out[at / 8] |= mask } else { out[at / 8] &= !mask }
+                if bit(values[row])? {
+                    out[at / 8] |= mask
+                } else {
+                    out[at / 8] &= !mask
+                }
                 Ok(())
             })
         }),

@@ -87,8 +87,7 @@ fn access() -> Vec<Function> {
         "'{\"a\": [1, 2]}'::JSON #> '{a,0}' → 1",
     );
     let hash = of_both(hash, &[TEXT], first, |args, _| extract(args, Path::of_array));
-    let long_hash =
-        found("#>>", &[], "As #>, as text.", "'{\"a\": [\"x\"]}'::JSON #>> '{a,0}' → x");
+    let long_hash = found("#>>", &[], "As #>, as text.", "'{\"a\": [\"x\"]}'::JSON #>> '{a,0}' → x");
     let long_hash = of_both(long_hash, &[TEXT], text, |args, _| extract_text(args, Path::of_array));
     let extracts = found(
         "json_extract",
@@ -104,7 +103,8 @@ fn access() -> Vec<Function> {
         "As json_extract, as text.",
         "json_extract_string('{\"a\": \"x\"}', '$.a') → x",
     );
-    let extracts_text = of_both(extracts_text, &[TEXT], text, |args, _| extract_text(args, Path::of_function));
+    let extracts_text =
+        of_both(extracts_text, &[TEXT], text, |args, _| extract_text(args, Path::of_function));
     let extracts_text = of_both(extracts_text, &[INT], text, |args, _| extract_text_at(args));
     let steps = found(
         "json_extract_path",
@@ -152,12 +152,8 @@ fn tests() -> Vec<Function> {
         "Whether the second JSON is in the first at the same place, elements of arrays in any order.",
         "'{\"a\": [1, 2]}'::JSONB @> '{\"a\": [2]}' → true",
     );
-    let within = found(
-        "<@",
-        &[],
-        "Whether the first JSON is in the second.",
-        "'[1]'::JSONB <@ '[2, 1]' → true",
-    );
+    let within =
+        found("<@", &[], "Whether the first JSON is in the second.", "'[1]'::JSONB <@ '[2, 1]' → true");
     let anywhere = found(
         "json_contains",
         &["jsonb_contains"],
@@ -179,14 +175,16 @@ fn tests() -> Vec<Function> {
         "Whether one of the texts of an array is a key or an element.",
         "'{\"a\": 1}'::JSONB ?| '{a,b}' → true",
     );
-    let any = of_both(any, &[TEXT], boolean, |args, _| have(args, |wanted, object| wanted.iter().any(object)));
+    let any =
+        of_both(any, &[TEXT], boolean, |args, _| have(args, |wanted, object| wanted.iter().any(object)));
     let all = found(
         "?&",
         &[],
         "Whether all texts of an array are keys or elements.",
         "'{\"a\": 1}'::JSONB ?& '{a,b}' → false",
     );
-    let all = of_both(all, &[TEXT], boolean, |args, _| have(args, |wanted, object| wanted.iter().all(object)));
+    let all =
+        of_both(all, &[TEXT], boolean, |args, _| have(args, |wanted, object| wanted.iter().all(object)));
     let exists = found(
         "json_exists",
         &[],
@@ -200,8 +198,11 @@ fn tests() -> Vec<Function> {
         })?;
         args.map_booleans(|row| found[row])
     });
-    let valid = found("json_valid", &[], "Whether a text is JSON.", "json_valid('{\"a\": }') → false")
-        .with(&[TEXT], RETURNS_BOOL, |args, _| args.map_booleans(|row| check(args.text(0, row)).is_ok()));
+    let valid = found("json_valid", &[], "Whether a text is JSON.", "json_valid('{\"a\": }') → false").with(
+        &[TEXT],
+        RETURNS_BOOL,
+        |args, _| args.map_booleans(|row| check(args.text(0, row)).is_ok()),
+    );
     let valid = KINDS.into_iter().fold(valid, |function, data_type| {
         function.with(&[Parameter::Exact(data_type)], RETURNS_BOOL, |args, _| args.map_booleans(|_| true))
     });
@@ -342,12 +343,8 @@ fn changes() -> Vec<Function> {
             Ok(())
         })
     });
-    let lines = found(
-        "json_pretty",
-        &["jsonb_pretty"],
-        "JSON over several lines, indented.",
-        "json_pretty('1') → 1",
-    );
+    let lines =
+        found("json_pretty", &["jsonb_pretty"], "JSON over several lines, indented.", "json_pretty('1') → 1");
     let lines = of_both(lines, &[], text, |args, _| {
         args.map_text(|row, out| {
             pretty(&tree(args, 0, row)?, 0, out);
@@ -429,9 +426,7 @@ fn optional_text(
 
 fn extract(args: &Arguments, read: Reads) -> Result<Vector> {
     let mut paths = Memo::new();
-    borrowed(args, args.data_type(0), |row| {
-        Ok(paths.get(args.text(1, row), read)?.find(args.text(0, row)))
-    })
+    borrowed(args, args.data_type(0), |row| Ok(paths.get(args.text(1, row), read)?.find(args.text(0, row))))
 }
 
 /// As [`optional_text`], of parts of the arguments.
@@ -477,7 +472,9 @@ fn along(args: &Arguments, data_type: DataType, as_text: bool) -> Result<Vector>
     optional_text(args, data_type, |row| {
         let path = match args.len() {
             2 => Path::of_function(args.text(1, row))?,
-            many => Path::new((1..many).map(|index| Step::Either(args.text(index, row).to_owned())).collect()),
+            many => {
+                Path::new((1..many).map(|index| Step::Either(args.text(index, row).to_owned())).collect())
+            }
         };
         let found = path.find(args.text(0, row));
         Ok(match as_text {
@@ -597,7 +594,9 @@ fn without_key<'a>(tree: Tree<'a>, key: &str) -> Result<Tree<'a>> {
 
 fn without_element(tree: Tree<'_>, place: i64) -> Result<Tree<'_>> {
     let Tree::Array(mut elements) = tree else {
-        return Err(Error::Unsupported("taking an element by its position from what is no array of JSON".into()));
+        return Err(Error::Unsupported(
+            "taking an element by its position from what is no array of JSON".into(),
+        ));
     };
     let place = if place < 0 { elements.len() as i64 + place } else { place };
     if let Ok(place) = usize::try_from(place)

@@ -44,8 +44,7 @@ impl Path {
     pub(crate) fn of_array(text: &str) -> Result<Path> {
         let invalid = || wrong(text, "a path like {a,b}");
         let trimmed = text.trim();
-        let inner =
-            trimmed.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).ok_or_else(invalid)?;
+        let inner = trimmed.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).ok_or_else(invalid)?;
         let (mut steps, mut rest) = (Vec::new(), inner.trim_start());
         if rest.is_empty() {
             return Ok(Path::new(steps));
