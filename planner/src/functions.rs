@@ -78,9 +78,25 @@ const OWN: &[Own] = &[
         name: "date_add",
         aliases: &[],
         category: Category::Time,
-        signatures: &["date_add(DATE, INTERVAL)", "date_add(TIMESTAMP, INTERVAL)"],
-        description: "What + gives.",
+        signatures: &[
+            "date_add(DATE, INTERVAL)",
+            "date_add(TIMESTAMP, INTERVAL)",
+            "date_add(TIMESTAMP WITH TIME ZONE, INTERVAL, VARCHAR)",
+        ],
+        description: "What + gives, of an instant also by the days of a time zone.",
         example: "date_add(DATE '1992-09-15', INTERVAL 2 MONTH) → 1992-11-15 00:00:00",
+    },
+    Own {
+        name: "date_subtract",
+        aliases: &[],
+        category: Category::Time,
+        signatures: &[
+            "date_subtract(DATE, INTERVAL)",
+            "date_subtract(TIMESTAMP, INTERVAL)",
+            "date_subtract(TIMESTAMP WITH TIME ZONE, INTERVAL, VARCHAR)",
+        ],
+        description: "What - gives, of an instant also by the days of a time zone.",
+        example: "date_subtract(DATE '1992-09-15', INTERVAL 2 MONTH) → 1992-07-15 00:00:00",
     },
     Own {
         name: "now",
@@ -100,7 +116,7 @@ const OWN: &[Own] = &[
         aliases: &["current_localtimestamp"],
         category: Category::Time,
         signatures: &["localtimestamp", "localtimestamp(digits)"],
-        description: "As now, without its zone, which is UTC.",
+        description: "As now, as the clocks of the session's time zone show it.",
         example: "localtimestamp = now() AT TIME ZONE 'UTC' → true",
     },
     Own {
@@ -108,7 +124,7 @@ const OWN: &[Own] = &[
         aliases: &["today"],
         category: Category::Time,
         signatures: &["current_date", "today()"],
-        description: "The day of the statement, in UTC.",
+        description: "The day of the statement in the session's time zone.",
         example: "current_date = localtimestamp::DATE → true",
     },
     Own {
@@ -116,7 +132,7 @@ const OWN: &[Own] = &[
         aliases: &["localtime", "get_current_time", "current_localtime"],
         category: Category::Time,
         signatures: &["current_time", "current_time(digits)"],
-        description: "The time of day of the statement, in UTC.",
+        description: "The time of day of the statement in the session's time zone.",
         example: "current_time = localtimestamp::TIME → true",
     },
     Own {

@@ -234,6 +234,7 @@ pub(crate) fn finish(
         foreign: lowered.foreign,
         reads,
         outline: outlined.map(Arc::new),
+        zone: options.zone.clone(),
     })
 }
 

@@ -306,6 +306,8 @@ pub struct PlannedQuery {
     pub reads: Vec<TableRead>,
     /// Where it was asked for.
     pub outline: Option<Arc<Outline>>,
+    /// The time zone whose clocks show the instants of the result.
+    pub zone: String,
 }
 
 /// A table or view that a query names.
@@ -398,6 +400,8 @@ pub struct PlannerOptions {
     /// nulls in their places and must not be run.
     pub parameters: Option<Vec<Value>>,
     pub optimizer: Optimizer,
+    /// The session's time zone, as [`exec::functions::zone_name`] calls it.
+    pub zone: String,
     /// Whether [`PlannedQuery::outline`] is wanted.
     pub outline: bool,
 }
@@ -409,6 +413,7 @@ impl Default for PlannerOptions {
             version: PLAN_VERSION,
             parameters: Some(Vec::new()),
             optimizer: Optimizer::On,
+            zone: "UTC".into(),
             outline: false,
         }
     }

@@ -162,7 +162,7 @@ impl Binder<'_> {
             Sql::TypedString(typed) => {
                 let data_type = types::from_sql(&typed.data_type)?;
                 let text = text_of(&typed.value.value).ok_or_else(|| Error::value("text is expected"))?;
-                Expr::Literal(parse_literal(&text, data_type)?)
+                self.text_value(&text, data_type)?
             }
             Sql::Interval(interval) => self.interval(interval, context)?,
             Sql::BinaryOp { left, op, right } => return self.binary(left, op, right, span, context),
@@ -238,7 +238,19 @@ impl Binder<'_> {
                 let function = exec::functions::extract_function(field.trim_matches('\''))
                     .ok_or_else(|| Error::unsupported(format!("EXTRACT({} FROM …)", field.to_uppercase())))?;
                 let input = self.bind(expr, context)?;
-                self.call(function, vec![input], span)?
+                if input.data_type() == DataType::TimeZoned {
+                    let name = Bound::typed(Expr::Literal(Value::varchar(function)), span);
+                    let part = self.call("date_part", vec![name, input], span)?;
+                    match function {
+                        "epoch" => part,
+                        _ => {
+                            let whole = self.call("floor", vec![Bound::typed(part, span)], span)?;
+                            self.cast(Bound::typed(whole, span), DataType::Int64, false)?
+                        }
+                    }
+                } else {
+                    self.call(function, vec![input], span)?
+                }
             }
             Sql::Substring { expr, substring_from, substring_for, special, .. } => {
                 let mut args = vec![self.bind(expr, context)?];
@@ -929,11 +941,14 @@ impl Binder<'_> {
                 // Where a function takes text it may print what it is given, as `||` does.
                 if data_type == DataType::Varchar && !arg.is_open() && arg.data_type() != data_type {
                     let span = arg.span;
-                    return cast_literal_or(arg.expr, data_type, false).map_err(|error| error.at(span));
+                    return self.cast_in_zone(arg.expr, data_type, false).map_err(|error| error.at(span));
                 }
                 self.coerce(arg, data_type)
             })
             .collect::<Result<Vec<_>>>()?;
+        if let Some(expr) = self.call_in_zone(&resolved.function, &args).map_err(|error| error.at(span))? {
+            return Ok(expr);
+        }
         Ok(fold(Expr::Call { function: resolved.function, args, data_type: resolved.returns }))
     }
 
@@ -950,7 +965,7 @@ impl Binder<'_> {
             }
             (Literal::Text, Expr::Literal(Value { scalar: Scalar::Bytes(bytes), .. })) => {
                 let text = String::from_utf8_lossy(bytes);
-                return Ok(Expr::Literal(parse_literal(&text, target).map_err(|error| error.at(span))?));
+                return self.text_value(&text, target).map_err(|error| error.at(span));
             }
             _ => {}
         }
@@ -969,7 +984,7 @@ impl Binder<'_> {
             let error = Error::value(format!("{target} is expected here, not {found}")).at(span);
             return Err(error.hint(format!("write CAST(… AS {target})")));
         }
-        cast_literal_or(expr, target, false).map_err(|error| error.at(span))
+        self.cast_in_zone(expr, target, false).map_err(|error| error.at(span))
     }
 
     /// The value for a column of a table: numbers become numbers of any kind, an instant its day or clock
@@ -995,7 +1010,8 @@ impl Binder<'_> {
         if !casts(found, target) {
             return Err(Error::value(format!("{found} cannot be cast to {target}")).at(bound.span));
         }
-        cast_literal_or(bound.expr, target, try_cast).map_err(|error| error.at(bound.span))
+        let span = bound.span;
+        self.cast_in_zone(bound.expr, target, try_cast).map_err(|error| error.at(span))
     }
 }
 
@@ -1151,16 +1167,18 @@ pub(crate) fn constant_cast(value: Value, target: DataType) -> Result<Value> {
 }
 
 /// The cast, done at once where the input is a literal.
-fn cast_literal_or(input: Expr, target: DataType, try_cast: bool) -> Result<Expr> {
+pub(super) fn cast_literal_or(input: Expr, target: DataType, try_cast: bool) -> Result<Expr> {
     let is_literal = matches!(input, Expr::Literal(_));
     let cast = Expr::Cast { input: Box::new(input), data_type: target, try_cast };
-    if !is_literal {
-        return Ok(cast);
-    }
-    match exec::expression::constant::evaluate(&cast) {
+    if is_literal { literal_or(cast) } else { Ok(cast) }
+}
+
+/// The value of an expression over a literal, whose failure is the statement's.
+pub(super) fn literal_or(expr: Expr) -> Result<Expr> {
+    match exec::expression::constant::evaluate(&expr) {
         Ok(value) => Ok(Expr::Literal(value)),
         Err(exec::Error::Value(error)) => Err(Error::value(error.to_string())),
-        Err(_) => Ok(cast),
+        Err(_) => Ok(expr),
     }
 }
 
@@ -1189,7 +1207,7 @@ pub(crate) fn is_any_volatile(expr: &Expr) -> bool {
 
 /// Whether a written cast exists.
 pub(crate) fn casts(from: DataType, to: DataType) -> bool {
-    use DataType::{Binary, Boolean, Date, Interval as IntervalType, Time, Timestamp, Varchar};
+    use DataType::{Binary, Boolean, Date, Interval as IntervalType, Time, TimeZoned, Timestamp, Varchar};
     match (from, to) {
         (DataType::Null, _) | (_, Varchar) | (Varchar, _) => true,
         (from, to) if from.is_numeric() && to.is_numeric() => true,
@@ -1197,6 +1215,7 @@ pub(crate) fn casts(from: DataType, to: DataType) -> bool {
         (from, Boolean) => from.is_integer(),
         (Date, Timestamp { .. }) | (Timestamp { .. }, Date | Time | Timestamp { .. }) => true,
         (Time, IntervalType) | (IntervalType, Time) => true,
+        (Time, TimeZoned) | (TimeZoned, Time) | (Timestamp { zone: true, .. }, TimeZoned) => true,
         (Binary, Binary) => true,
         (from, to) if from.as_nested().is_some() && to.as_nested().is_some() => {
             exec::expression::casts_nested(from, to)

@@ -27,6 +27,7 @@ mod summarize;
 pub(crate) mod types;
 mod wildcard;
 mod window;
+mod zones;
 
 pub(crate) use inlined::ViewRead;
 

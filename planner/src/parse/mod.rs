@@ -614,6 +614,10 @@ fn show(parser: &mut Parser<'_>) -> Result<Syntax> {
         let mut parser = Parser::new(&TundraDialect).try_with_sql(&sql).map_err(Error::from_parser)?;
         return Ok(Syntax::Query(query(&mut parser)?));
     }
+    if take_word(parser, "TIME") {
+        expect_word(parser, "ZONE")?;
+        return Ok(Syntax::Show { name: "timezone".into() });
+    }
     Ok(Syntax::Show { name: setting_name(parser)? })
 }
 

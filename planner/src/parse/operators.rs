@@ -1,7 +1,7 @@
 //! Operators that the parser reads in one dialect alone, or binds otherwise than PostgreSQL: its precedence, from
 //! the tightest: `^` and `**`, `* / // %`, `+ -`, any other operator, `BETWEEN IN LIKE`, comparisons.
 
-use sqlparser::ast::{BinaryOperator, Expr, TrimWhereField, UnaryOperator};
+use sqlparser::ast::{BinaryOperator, Expr, TrimWhereField, TypedString, UnaryOperator};
 use sqlparser::dialect::{Dialect, Precedence};
 use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
@@ -62,6 +62,7 @@ pub(super) fn prefix(dialect: &dyn Dialect, parser: &mut Parser<'_>) -> Option<P
         {
             return Some(parser.parse_query().map(Expr::Subquery));
         }
+        Token::Word(word) if is_timestamp_of_unit(&word.value) => return timestamp_of_unit(parser),
         Token::Minus => (UnaryOperator::Minus, POWER),
         Token::AtSign => (UnaryOperator::PGAbs, dialect.prec_value(Precedence::PgOther)),
         Token::PGSquareRoot => (UnaryOperator::PGSquareRoot, dialect.prec_value(Precedence::PgOther)),
@@ -74,6 +75,24 @@ pub(super) fn prefix(dialect: &dyn Dialect, parser: &mut Parser<'_>) -> Option<P
     };
     parser.next_token();
     Some(parser.parse_subexpr(binds).map(|operand| Expr::UnaryOp { op, expr: Box::new(operand) }))
+}
+
+fn is_timestamp_of_unit(name: &str) -> bool {
+    ["TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_US", "TIMESTAMP_NS"]
+        .iter()
+        .any(|unit| name.eq_ignore_ascii_case(unit))
+}
+
+/// `TIMESTAMP_S 'text'`; the parser reads the literals of types that it has keywords for.
+fn timestamp_of_unit(parser: &mut Parser<'_>) -> Option<Parsed> {
+    if !matches!(parser.peek_nth_token_ref(1).token, Token::SingleQuotedString(_)) {
+        return None;
+    }
+    let mut typed = || -> Parsed {
+        let (data_type, value) = (parser.parse_data_type()?, parser.parse_value()?);
+        Ok(Expr::TypedString(TypedString { data_type, value, uses_odbc_syntax: false }))
+    };
+    Some(typed())
 }
 
 /// `TRIM ([LEADING] FROM text)`, which names no characters; the parser reads all other forms.

@@ -2,7 +2,7 @@
 
 use super::types::Strings;
 use crate::error::{Error, Result};
-use crate::{Batch, Bitmap, Buffer, DataType, Flat, TimeUnit, Values, Vector, Views, match_numbers};
+use crate::{Batch, Bitmap, Buffer, DataType, Flat, TimeUnit, Value, Values, Vector, Views, match_numbers};
 use ::arrow::array::*;
 use ::arrow::buffer::{BooleanBuffer, NullBuffer, OffsetBuffer};
 use ::arrow::datatypes::{ArrowNativeType, DataType as ArrowType, IntervalMonthDayNano, SchemaRef};
@@ -17,22 +17,16 @@ pub fn record_batch(batch: Batch, schema: SchemaRef) -> Result<RecordBatch> {
         return Err(Error::Malformed(format!("{found} columns for a schema of {}", schema.fields().len())));
     }
     let column = |(vector, field): (&Vector, &Arc<::arrow::datatypes::Field>)| {
-        array(vector, if has_views(field.data_type()) { Strings::Views } else { Strings::Offsets })
+        let strings = if has_views(field.data_type()) { Strings::Views } else { Strings::Offsets };
+        of_zone(array(vector, strings)?, field.data_type())
     };
     let columns = batch.columns.iter().zip(schema.fields()).map(column).collect::<Result<_>>()?;
     let options = RecordBatchOptions::new().with_row_count(Some(batch.rows));
     RecordBatch::try_new_with_options(schema, columns, &options).map_err(malformed)
 }
 
-/// Whether text within the type leaves as views.
-fn has_views(arrow: &ArrowType) -> bool {
-    match arrow {
-        ArrowType::Utf8View | ArrowType::BinaryView => true,
-        ArrowType::List(field) | ArrowType::FixedSizeList(field, _) | ArrowType::Map(field, _) => {
-            has_views(field.data_type())
-        }
-        ArrowType::Struct(fields) => fields.iter().any(|field| has_views(field.data_type())),
-        _ => false,
+        let strings = if has_views(field.data_type()) { Strings::Views } else { Strings::Offsets };
+        of_zone(array(vector, strings)?, field.data_type())
     }
 }
 
@@ -106,13 +100,21 @@ pub fn array(vector: &Vector, strings: Strings) -> Result<ArrayRef> {
             }
             _ => return Err(expected()),
         },
+        DataType::TimeZoned => {
+            let texts = (0..flat.len()).map(|row| {
+                (!flat.is_null(row)).then(|| Value::new(flat.data_type, flat.values.scalar(row)).to_string())
+            });
+            match strings {
+                Strings::Views => Arc::new(texts.collect::<StringViewArray>()),
+                Strings::Offsets => Arc::new(texts.collect::<StringArray>()),
+            }
+        }
         DataType::UInt8
         | DataType::UInt16
         | DataType::UInt32
         | DataType::UInt64
         | DataType::Int128
         | DataType::Uuid
-        | DataType::TimeZoned
         | DataType::Enum(_)
         | DataType::Json { .. }
         | DataType::Bits => {

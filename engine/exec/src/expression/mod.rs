@@ -24,6 +24,7 @@ pub mod parse;
 #[cfg(test)]
 mod tests;
 pub(crate) mod text_cast;
+mod time_zoned;
 
 pub(crate) use arithmetic::arithmetic;
 pub(crate) use attempt::attempt;

@@ -15,6 +15,7 @@ mod fields;
 mod floats;
 mod format;
 mod general;
+mod infinite;
 mod json;
 mod json_build;
 mod lists;
@@ -33,9 +34,12 @@ mod tests;
 mod text;
 mod unicode;
 mod whole;
-mod zone;
+pub(crate) mod zone;
+mod zoned;
 
 pub use suggestion::{edit_distance, similar};
+pub use zone::zone_name;
+pub use zoned::instant_text;
 
 use crate::Error;
 use crate::expression::cast_to_physical;
@@ -44,6 +48,7 @@ use arguments::{Arguments, Run};
 use columnar::types::{Nested, list_of, unify};
 use columnar::{DataType, PhysicalType, Vector};
 pub(crate) use datetime::add_months;
+use infinite::Infinite;
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
@@ -146,6 +151,8 @@ struct Overload {
     fallible: bool,
     /// The version of plans that brought it.
     since: u16,
+    /// What infinite dates and timestamps among the arguments do.
+    infinite: Infinite,
     /// What every result of integers lies within, where that is less than its type.
     bounds: Option<(i64, i64)>,
     code: Code,
@@ -237,6 +244,7 @@ impl Function {
             nullable: false,
             fallible: false,
             since: 1,
+            infinite: Infinite::Seen,
             bounds: None,
             code,
         });
@@ -259,6 +267,24 @@ impl Function {
     /// Says that the results of the overload lie within bounds, so that they travel narrow.
     fn within(mut self, low: i64, high: i64) -> Function {
         self.change_last(|overload| overload.bounds = Some((low, high)));
+        self
+    }
+
+    /// Says that the last overload is null of infinite dates and timestamps, and sees none.
+    fn finite(mut self) -> Function {
+        self.change_last(|overload| overload.infinite = Infinite::Null);
+        self
+    }
+
+    /// Says that the last overload gives back an infinite date or timestamp as it is, and sees none.
+    fn keeps_infinity(mut self) -> Function {
+        self.change_last(|overload| overload.infinite = Infinite::Kept);
+        self
+    }
+
+    /// Says that the last overload fails for infinite dates and timestamps.
+    fn refuses_infinity(mut self) -> Function {
+        self.change_last(|overload| overload.infinite = Infinite::Refused);
         self
     }
 
@@ -459,6 +485,7 @@ static REGISTRY: LazyLock<Registry> = LazyLock::new(|| {
         (Category::Text, unicode::functions()),
         (Category::Number, whole::functions()),
         (Category::Time, zone::functions()),
+        (Category::Time, zoned::functions()),
     ];
     for (category, more) in later {
         for mut function in more {
@@ -539,25 +566,47 @@ pub(crate) fn compile(function: &str, args: Vec<Node>, returns: DataType) -> cra
         Code::Vectors(run) => run,
         Code::Expression(build) => return build(args, returns),
     };
-    let args = match table::tabulate(overload.strict, run, args, returns) {
-        Ok(node) => return Ok(node),
-        Err(args) => args,
+    // What is known to be finite is not looked at.
+    let infinite = match args.iter().any(infinite::may_be_infinite) {
+        true => overload.infinite,
+        false => Infinite::Seen,
     };
-    let nullable = overload.nullable || !overload.strict || args.iter().any(|arg| arg.shape().nullable);
+    let args = match infinite {
+        Infinite::Seen => match table::tabulate(overload.strict, run, args, returns) {
+            Ok(node) => return Ok(node),
+            Err(args) => args,
+        },
+        _ => args,
+    };
+    let nullable = overload.nullable
+        || infinite == Infinite::Null
+        || !overload.strict
+        || args.iter().any(|arg| arg.shape().nullable);
     let shape = match overload.bounds {
         Some((low, high)) => bounded_shape(returns, nullable, (low.into(), high.into())),
         None => plain_shape(returns, nullable),
     };
     let physical = shape.physical;
     let node = Node::over(args, shape, overload.fallible, |args| {
-        Box::new(Call { run, strict: overload.strict, args, returns, physical })
+        Box::new(Call { run, strict: overload.strict, infinite, args, returns, physical })
     });
     Ok(node.costly())
+}
+
+/// A call of code that is null for null arguments and has no overload of its own.
+fn call_of(run: Run, infinite: Infinite, args: Vec<Node>, returns: DataType) -> Node {
+    let nullable = args.iter().any(|arg| arg.shape().nullable);
+    let shape = plain_shape(returns, nullable);
+    let physical = shape.physical;
+    Node::over(args, shape, true, |args| {
+        Box::new(Call { run, strict: true, infinite, args, returns, physical })
+    })
 }
 
 struct Call {
     run: Run,
     strict: bool,
+    infinite: Infinite,
     args: Vec<Node>,
     returns: DataType,
     physical: PhysicalType,
@@ -575,8 +624,10 @@ impl std::fmt::Debug for Call {
 impl Operation for Call {
     fn evaluate(&self, input: &Input<'_>) -> crate::Result<Vector> {
         let args = self.args.iter().map(|arg| arg.evaluate(input)).collect::<crate::Result<Vec<_>>>()?;
-        let arguments = Arguments::new(&args, input.rows, self.strict);
-        let result = (self.run)(&arguments, self.returns)?;
+        let result = match self.infinite {
+            Infinite::Seen => (self.run)(&Arguments::new(&args, input.rows, self.strict), self.returns)?,
+            other => infinite::run(self.run, other, &args, input.rows, self.returns)?,
+        };
         // A result may be an argument as it came, narrow, or of the full width where less will do.
         Ok(cast_to_physical(&result, self.physical))
     }

@@ -8,7 +8,21 @@ mod number;
 pub use interval::interval;
 pub use number::float_to_integer;
 
-use columnar::{DataType, Error, PhysicalType, Result, Scalar, Value};
+use crate::functions::zone::Zone;
+use columnar::{DataType, Error, PhysicalType, Result, Scalar, TimeUnit, Value};
+
+/// The instant that `text` spells, in microseconds; where it names no zone, `zone` is meant.
+pub(crate) fn instant(text: &str, zone: Zone) -> Result<i128> {
+    let data_type = DataType::Timestamp { unit: TimeUnit::Microsecond, zone: true };
+    let invalid = || Error::InvalidText { text: text.to_owned(), data_type: data_type.to_string() };
+    let value = moment::timestamp(text.trim(), TimeUnit::Microsecond, Some(zone)).ok_or_else(invalid)?;
+    match data_type.integer_bounds() {
+        Some((low, high)) if value < low || value > high => {
+            Err(Error::OutOfRange { what: format!("'{text}' as {data_type}") })
+        }
+        _ => Ok(value),
+    }
+}
 
 /// The value that `text` spells, as PostgreSQL reads it; blanks around it do not count, but in text they do.
 /// A bare `NULL`'s type reads text.
@@ -63,13 +77,15 @@ pub fn scalar(text: &str, data_type: DataType) -> Result<Scalar> {
                 if data_type.physical() == PhysicalType::F32 { f64::from(value as f32) } else { value };
             if value.is_infinite() && !infinite { Err(out_of_range()) } else { Ok(Scalar::Float(value)) }
         }
-        DataType::Date => integer(moment::date(trimmed).ok_or_else(invalid)?.into()),
+        DataType::Date => integer(moment::date(trimmed).ok_or_else(invalid)?),
+        DataType::TimeZoned => integer(moment::time_zoned(trimmed).ok_or_else(invalid)?.into()),
         DataType::Time => integer(moment::time(trimmed).ok_or_else(invalid)?.into()),
         DataType::Timestamp { unit, zone } => {
+            let zone = zone.then_some(Zone::Fixed(0));
             integer(moment::timestamp(trimmed, unit, zone).ok_or_else(invalid)?)
         }
         DataType::Interval => interval(trimmed).map(Scalar::Interval).ok_or_else(invalid),
-        DataType::Uuid | DataType::TimeZoned | DataType::Enum(_) | DataType::Nested(_) => {
+        DataType::Uuid | DataType::Enum(_) | DataType::Nested(_) => {
             Err(Error::Unsupported(format!("a cast of text to {data_type}")))
         }
     }
@@ -91,7 +107,6 @@ fn boolean(text: &str) -> Option<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use columnar::TimeUnit;
 
     #[test]
     fn reads_what_postgresql_reads() {
@@ -99,6 +114,36 @@ mod tests {
         let zoned = DataType::Timestamp { unit: TimeUnit::Microsecond, zone: true };
         for (text, data_type, expected) in [
             (" 42 ", DataType::Int32, "42"),
+            ("0.5", DataType::Int32, "1"),
+            ("-2.5", DataType::Int32, "-3"),
+            ("1e3", DataType::Int16, "1000"),
+            ("-4e-1", DataType::Int8, "0"),
+            ("1_000", DataType::Int32, "1000"),
+            ("1_000.2_5", DataType::decimal(6, 2), "1000.25"),
+            ("0x1f", DataType::Int32, "31"),
+            ("-0b101", DataType::Int32, "-5"),
+            ("0o17", DataType::Int32, "15"),
+            ("infinity", DataType::Date, "infinity"),
+            ("-Infinity", timestamp, "-infinity"),
+            ("epoch", zoned, "1970-01-01 00:00:00+00"),
+            ("0044-03-15 (BC) 10:20:30", timestamp, "0044-03-15 10:20:30 BC"),
+            ("0044-03-15 10:20:30 BC", timestamp, "0044-03-15 10:20:30 BC"),
+            ("2020-07-01 12:00 Europe/Berlin", zoned, "2020-07-01 10:00:00+00"),
+            ("2020-07-01 12:00 Asia/Baghdad", zoned, "2020-07-01 09:00:00+00"),
+            ("2020-07-01 12:00:00+05:30", zoned, "2020-07-01 06:30:00+00"),
+            ("12:30:00+02", DataType::Time, "12:30:00"),
+            ("12:30:00.5+02", DataType::TimeZoned, "12:30:00.5+02"),
+            ("12:30 -05:30", DataType::TimeZoned, "12:30:00-05:30"),
+            ("12:30", DataType::TimeZoned, "12:30:00+00"),
+            ("100000-01-01", DataType::Date, "100000-01-01"),
+            ("1.9 microseconds", DataType::Interval, "00:00:00.000001"),
+            ("1.0000019 seconds", DataType::Interval, "00:00:01.000002"),
+            ("0.000123 seconds", DataType::Interval, "00:00:00.000123"),
+            ("1 month 13.5 days", DataType::Interval, "1 mon 13 days 12:00:00"),
+            ("1 12:30:00", DataType::Interval, "1 day 12:30:00"),
+            ("P0001-02-03T04:05:06", DataType::Interval, "1 year 2 mons 3 days 04:05:06"),
+            ("P1Y2M", DataType::Interval, "1 year 2 mons"),
+            ("@ 1 minute ago", DataType::Interval, "-00:01:00"),
             ("-128", DataType::Int8, "-128"),
             ("+7", DataType::Int64, "7"),
             ("1.005", DataType::decimal(5, 2), "1.01"),
@@ -148,8 +193,16 @@ mod tests {
         }
         for (text, data_type) in [
             ("", DataType::Int32),
-            ("1.5", DataType::Int32),
             ("1_", DataType::Int32),
+            ("_1", DataType::Int32),
+            ("1__0", DataType::Int32),
+            ("0x", DataType::Int32),
+            ("0xg", DataType::Int32),
+            (".", DataType::Int32),
+            ("1e", DataType::Int32),
+            ("127.5", DataType::Int8),
+            ("infinite", DataType::Date),
+            ("294247-01-10 04:00:54.775807", timestamp),
             ("--1", DataType::Int32),
             ("128", DataType::Int8),
             ("999999999999999999999999999999999999999999", DataType::Int64),
@@ -165,6 +218,8 @@ mod tests {
             ("1995", DataType::Date),
             ("99999999-01-01", DataType::Date),
             ("24:00:01", DataType::Time),
+            ("12:30:00+16", DataType::TimeZoned),
+            ("12:30:00 Europe/Berlin", DataType::TimeZoned),
             ("12:60", DataType::Time),
             ("1995-03-15 25:00", timestamp),
             ("1995-03-15 10:20 nowhere", timestamp),
