@@ -25,8 +25,29 @@ pub fn record_batch(batch: Batch, schema: SchemaRef) -> Result<RecordBatch> {
     RecordBatch::try_new_with_options(schema, columns, &options).map_err(malformed)
 }
 
-        let strings = if has_views(field.data_type()) { Strings::Views } else { Strings::Offsets };
-        of_zone(array(vector, strings)?, field.data_type())
+/// Whether text within the type leaves as views.
+fn has_views(arrow: &ArrowType) -> bool {
+    match arrow {
+        ArrowType::Utf8View | ArrowType::BinaryView => true,
+        ArrowType::List(field) | ArrowType::FixedSizeList(field, _) | ArrowType::Map(field, _) => {
+            has_views(field.data_type())
+        }
+        ArrowType::Struct(fields) => fields.iter().any(|field| has_views(field.data_type())),
+        _ => false,
+    }
+}
+
+/// Instants as those of the zone that their column's type names.
+fn of_zone(array: ArrayRef, data_type: &ArrowType) -> Result<ArrayRef> {
+    match (array.data_type(), data_type) {
+        (ArrowType::Timestamp(own, Some(_)), ArrowType::Timestamp(unit, Some(_)))
+            if own == unit && array.data_type() != data_type =>
+        {
+            let data =
+                array.to_data().into_builder().data_type(data_type.clone()).build().map_err(malformed)?;
+            Ok(make_array(data))
+        }
+        _ => Ok(array),
     }
 }
 
