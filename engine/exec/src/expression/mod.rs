@@ -14,6 +14,7 @@ mod conditional;
 pub mod constant;
 mod distinct;
 mod in_list;
+pub mod lambda;
 mod like;
 mod logic;
 mod nested_cast;

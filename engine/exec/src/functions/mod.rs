@@ -13,7 +13,12 @@ mod fields;
 mod floats;
 mod format;
 mod general;
+pub(crate) mod items;
+mod list_making;
+mod list_sums;
+mod list_text;
 mod lists;
+mod maps;
 mod number_template;
 mod numeric;
 mod pattern;
@@ -22,6 +27,7 @@ mod random;
 mod regular;
 mod similarity;
 mod strftime;
+mod structs;
 mod suggestion;
 mod table;
 #[cfg(test)]
@@ -37,7 +43,7 @@ use crate::Error;
 use crate::expression::cast_to_physical;
 use crate::expression::node::{Input, Node, Operation, bounded_shape, plain_shape};
 use arguments::{Arguments, Run};
-use columnar::types::{Nested, list_of, unify};
+use columnar::types::{Nested, TypeError, list_of, unify};
 use columnar::{DataType, PhysicalType, Vector};
 pub(crate) use datetime::add_months;
 use std::collections::HashMap;
@@ -64,6 +70,9 @@ pub enum ResolveError {
     },
     #[error("no function {call} takes these arguments; there is {}", signatures.join(", "))]
     NoOverload { call: String, signatures: Vec<String> },
+    /// A result of a type that cannot be.
+    #[error("{0}")]
+    Type(String),
 }
 
 /// What a function is for.
@@ -142,6 +151,8 @@ struct Overload {
     since: u16,
     /// What every result of integers lies within, where that is less than its type.
     bounds: Option<(i64, i64)>,
+    /// Whether it makes much out of little: never evaluated ahead of a query.
+    grows: bool,
     code: Code,
 }
 
@@ -193,6 +204,8 @@ enum Returns {
     /// The type of the first argument.
     First,
     Of(fn(&[DataType]) -> DataType),
+    /// As [`Returns::Of`], of types that there may be no room for.
+    Nested(fn(&[DataType]) -> Result<DataType, TypeError>),
 }
 
 impl Function {
@@ -232,6 +245,7 @@ impl Function {
             fallible: false,
             since: 1,
             bounds: None,
+            grows: false,
             code,
         });
         self
@@ -258,6 +272,12 @@ impl Function {
 
     fn variadic(mut self) -> Function {
         self.change_last(|overload| overload.variadic = true);
+        self
+    }
+
+    /// Says that the last overload makes much out of little.
+    fn grows(mut self) -> Function {
+        self.change_last(|overload| overload.grows = true);
         self
     }
 
@@ -437,6 +457,11 @@ static REGISTRY: LazyLock<Registry> = LazyLock::new(|| {
         (Category::Text, format::functions()),
         (Category::Conditional, general::later_functions()),
         (Category::Nested, lists::functions()),
+        (Category::Nested, list_making::functions()),
+        (Category::Nested, list_sums::functions()),
+        (Category::Nested, list_text::functions()),
+        (Category::Nested, maps::functions()),
+        (Category::Nested, structs::functions()),
         (Category::Number, number_template::functions()),
         (Category::Pattern, pattern::functions()),
         (Category::Text, quoting::functions()),
@@ -494,6 +519,9 @@ pub fn resolve(name: &str, args: &[DataType]) -> Result<Resolved, ResolveError> 
                 Returns::Type(data_type) => data_type,
                 Returns::First => types.first().copied().unwrap_or(DataType::Null),
                 Returns::Of(compute) => compute(&types),
+                Returns::Nested(compute) => {
+                    compute(&types).map_err(|error| ResolveError::Type(error.to_string()))?
+                }
             };
             Ok(Resolved { function: function.name.to_owned(), args: types, returns })
         }
@@ -536,9 +564,13 @@ pub(crate) fn compile(function: &str, args: Vec<Node>, returns: DataType) -> cra
         None => plain_shape(returns, nullable),
     };
     let physical = shape.physical;
-    let node = Node::over(args, shape, overload.fallible, |args| {
+    let call = |args| -> Box<dyn Operation> {
         Box::new(Call { run, strict: overload.strict, args, returns, physical })
-    });
+    };
+    let node = match overload.grows {
+        true => Node::unfolded(args, shape, overload.fallible, false, call),
+        false => Node::over(args, shape, overload.fallible, call),
+    };
     Ok(node.costly())
 }
 
@@ -589,6 +621,11 @@ pub fn list() -> Vec<Description> {
             result: example_and_result(function.example).1,
         })
         .collect()
+}
+
+/// Whether a call makes much out of little, so that it is not evaluated ahead of a query.
+pub fn grows(function: &str) -> bool {
+    REGISTRY.find(function).is_some_and(|function| function.overloads.iter().any(|overload| overload.grows))
 }
 
 /// The version of plans that a call needs, by the name and types that [`resolve`] gave.
