@@ -315,6 +315,25 @@ impl Lowering<'_> {
                 };
                 (Plan::Series(physical), plan.outputs())
             }
+            Logical::Unroll(unroll) => {
+                needs_version_2(self.version, "unnest")?;
+                let (input, outputs) = self.operator(&unroll.input, depth)?;
+                let positions = positions_of(&outputs);
+                let lists = unroll.lists.iter().map(|(id, list)| {
+                    let (list, data_type) = (resolve(list, &positions)?, self.columns.data_type(*id));
+                    Ok(exec::plan::Unrolled { list, data_type })
+                });
+                let lists = lists.collect::<Result<Vec<_>>>()?;
+                let (keep, mut ids): (Vec<u32>, Vec<ColumnId>) = (0..)
+                    .zip(&outputs)
+                    .filter(|(_, id)| !unroll.dropped.contains(id))
+                    .map(|(place, &id)| (place, id))
+                    .unzip();
+                ids.extend(unroll.made());
+                let (position, keeps_empty) = (unroll.position.is_some(), unroll.keeps_empty);
+                let input = Box::new(input);
+                (Plan::Unroll(exec::plan::Unroll { input, keep, lists, position, keeps_empty }), ids)
+            }
             Logical::Union { inputs, columns } => {
                 let mut plans = Vec::with_capacity(inputs.len());
                 for (input, given) in inputs {

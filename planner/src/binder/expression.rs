@@ -2,6 +2,7 @@
 
 use super::operators::{compare_op_of, function_of, like_of, regexp_of};
 use super::scope::{Scope, same_name, span_of};
+use super::sets::Sets;
 use super::subquery::Pending;
 use super::window::Windows;
 use super::{Alias, Binder, aggregate::Aggregation, types};
@@ -26,6 +27,10 @@ pub(crate) struct Context<'s> {
     pub(crate) aggregation: Option<Aggregation>,
     /// Present where window functions may stand.
     pub(crate) windows: Option<Windows>,
+    /// Present where functions that give rows may stand.
+    pub(crate) sets: Option<Sets>,
+    /// Calls around.
+    pub(super) calls: usize,
     /// Items of the select list that a name may mean which no column has.
     pub(crate) items: Vec<(String, Expr)>,
     /// The clause, for messages.
@@ -44,6 +49,8 @@ impl<'s> Context<'s> {
             pending: Vec::new(),
             aggregation: None,
             windows: None,
+            sets: None,
+            calls: 0,
             items: Vec::new(),
             clause,
             null_is_false: false,
@@ -215,7 +222,10 @@ impl Binder<'_> {
                 self.like(expr, pattern, escape_char.as_deref(), true, *negated, context)?
             }
             Sql::Case { operand, conditions, else_result, .. } => {
-                self.case(operand.as_deref(), conditions, else_result.as_deref(), context)?
+                let before = context.close_sets("CASE");
+                let case = self.case(operand.as_deref(), conditions, else_result.as_deref(), context);
+                context.reopen_sets(before);
+                case?
             }
             Sql::Cast { kind, expr, data_type, format: None } => {
                 let data_type = types::from_sql(data_type)?;
@@ -300,12 +310,15 @@ impl Binder<'_> {
                 self.call("floor", vec![input], span)?
             }
             Sql::Function(function) => {
-                return match self.macro_named(&function.name) {
+                context.calls += 1;
+                let bound = match self.macro_named(&function.name) {
                     Some(found) => self.macro_call(&found, function, context),
                     None => self.function(function, context),
                 };
+                context.calls -= 1;
+                return bound;
             }
-            Sql::Array(array) => self.list(&array.elem, span, context)?,
+            Sql::Array(array) => self.list_literal(&array.elem, span, context)?,
             Sql::Dictionary(fields) => self.dictionary(fields, context)?,
             Sql::Map(map) => self.map(map, span, context)?,
             Sql::CompoundFieldAccess { root, access_chain } => {

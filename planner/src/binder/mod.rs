@@ -21,6 +21,7 @@ mod scope;
 mod select;
 mod series;
 mod set_operation;
+mod sets;
 mod subquery;
 pub(crate) mod types;
 mod wildcard;

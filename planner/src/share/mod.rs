@@ -251,6 +251,9 @@ fn hash_of(plan: &Logical, inputs: &[u64]) -> u64 {
         Logical::AsOf(join) => (join.groups.len(), join.required).hash(&mut hasher),
         Logical::Expand { lists, .. } => lists.len().hash(&mut hasher),
         Logical::Series(series) => series.inclusive.hash(&mut hasher),
+        Logical::Unroll(unroll) => {
+            (unroll.lists.len(), unroll.position.is_some(), unroll.keeps_empty).hash(&mut hasher);
+        }
         Logical::Limit { limit, offset, .. } => (limit, offset).hash(&mut hasher),
         Logical::Shared { number, .. } | Logical::Reread { number, .. } => number.hash(&mut hasher),
         Logical::Project { .. } | Logical::Sort { .. } | Logical::Union { .. } | Logical::Exchange { .. } => {

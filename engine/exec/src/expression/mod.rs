@@ -73,7 +73,7 @@ impl Compiled {
 }
 
 /// Whether there is a cast between two nested types.
-pub fn casts_nested(source: DataType, target: DataType) -> bool {
+pub fn casts_nested(source: columnar::DataType, target: columnar::DataType) -> bool {
     nested_cast::exists(source, target)
 }
 
