@@ -37,7 +37,7 @@ impl Binder<'_> {
                 [(_, value), (_, field)] => self.struct_extract(value, field, span, context)?,
                 _ => return Ok(None),
             },
-            ("list_value" | "list_pack" | "array_value", 0) => self.list(&[], span, context)?,
+            ("list_value" | "list_pack" | "array_value", 0) => self.list_literal(&[], span, context)?,
             ("map", 0) => {
                 let shape = Nested::Map { key: DataType::Varchar, value: DataType::Null };
                 Expr::Literal(Value::new(nested(shape).map_err(type_error)?, Scalar::Bytes(vec![0])))
