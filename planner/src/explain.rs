@@ -382,6 +382,18 @@ pub(crate) fn expression(expr: &Expr, columns: &Columns) -> String {
             let args: Vec<String> = args.iter().map(|arg| expression(arg, columns)).collect();
             format!("{function}({})", args.join(", "))
         }
+        Expr::Lambda { params, captures, body, .. } => {
+            // The body has a numbering of its own.
+            let mut own = Columns::default();
+            let names: Vec<String> = (1..=params.len()).map(|place| format!("x{place}")).collect();
+            for (name, &data_type) in names.iter().zip(params) {
+                own.add(name.as_str(), data_type);
+            }
+            for capture in captures {
+                own.add(expression(capture, columns), capture.data_type());
+            }
+            format!("lambda {}: {}", names.join(", "), expression(body, &own))
+        }
     }
 }
 

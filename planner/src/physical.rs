@@ -83,6 +83,9 @@ fn check_functions(plan: &Logical, options: &PlannerOptions) -> Result<()> {
     let mut newer = None;
     for expr in plan.exprs() {
         expr.visit(&mut |node| {
+            if let Expr::Lambda { .. } = node {
+                newer = Some("that takes a lambda".into());
+            }
             if let Expr::Call { function, args, .. } = node {
                 let types: Vec<DataType> = args.iter().map(Expr::data_type).collect();
                 if exec::functions::since(function, &types) >= 2 {

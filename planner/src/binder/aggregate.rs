@@ -83,6 +83,9 @@ impl Binder<'_> {
         if call.filter.is_some() {
             return Err(Error::value(format!("FILTER is for aggregates; {name} is none")).at(span));
         }
+        if let Some(bound) = self.nested_call(&name, call, context)? {
+            return Ok(bound);
+        }
         if let Some(args) = self.named_arguments(&name, call)? {
             let mut bound = Vec::with_capacity(args.len());
             for arg in args {

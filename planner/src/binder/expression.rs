@@ -345,7 +345,10 @@ impl Binder<'_> {
             Sql::CompoundFieldAccess { root, access_chain } => {
                 self.access(root, access_chain, span, context)?
             }
-            Sql::Tuple(_) => return Err(Error::unsupported("a row of several values as an expression")),
+            Sql::Tuple(values) => self.row(&values.iter().collect::<Vec<_>>(), context)?,
+            Sql::Lambda(_) => {
+                return Err(Error::unsupported("a lambda where no function takes one"));
+            }
             other => return Err(Error::unsupported(format!("the expression {}", shorten(other)))),
         };
         Ok(Bound::typed(expr, span))
@@ -733,6 +736,17 @@ impl Binder<'_> {
             return Ok(Expr::Literal(Value::boolean(negated)));
         }
         let span = values[0].span;
+        // `x IN l` is `x = ANY (l)`.
+        let is_list =
+            |bound: &Bound| bound.data_type().as_nested().is_some_and(|kind| kind.element().is_some());
+        if let [value, list] = &values[..]
+            && is_list(list)
+            && types::unify(value.data_type(), list.data_type()).is_none_or(|_| value.is_open())
+        {
+            let sign = Bound::typed(Expr::Literal(Value::varchar("=")), span);
+            let any = self.call("any_of", vec![list.clone(), value.clone(), sign], span)?;
+            return Ok(negate_if(any, negated));
+        }
         let (mut exprs, _) = self.unify_all(values, "the list of IN").map_err(|error| error.at(span))?;
         let input = exprs.remove(0);
         let constants: Option<Vec<Value>> = exprs
@@ -1185,7 +1199,8 @@ pub(super) fn literal_or(expr: Expr) -> Result<Expr> {
 /// The expression's value where it has no columns and its evaluation does not fail: a failure belongs to
 /// the rows that need it.
 pub(crate) fn fold(expr: Expr) -> Expr {
-    if expr.children().iter().any(|child| !matches!(child, Expr::Literal(_))) || is_volatile(&expr) {
+    let grows = matches!(&expr, Expr::Call { function, .. } if exec::functions::grows(function));
+    if grows || expr.children().iter().any(|child| !matches!(child, Expr::Literal(_))) || is_volatile(&expr) {
         return expr;
     }
     match exec::expression::constant::evaluate(&expr) {
@@ -1195,6 +1210,9 @@ pub(crate) fn fold(expr: Expr) -> Expr {
 }
 
 fn is_volatile(expr: &Expr) -> bool {
+    if let Expr::Lambda { body, .. } = expr {
+        return is_any_volatile(body);
+    }
     matches!(expr, Expr::Call { function, .. } if matches!(function.as_str(), "random" | "uuid" | "gen_random_uuid"))
 }
 

@@ -12,6 +12,7 @@ mod inlined;
 mod interval;
 mod macros;
 mod nested;
+mod nested_calls;
 mod operators;
 mod pivot;
 mod policies;

@@ -27,6 +27,9 @@ pub(super) fn function_of(op: &BinaryOperator) -> Option<&'static str> {
         BinaryOperator::PGBitwiseShiftRight => ">>",
         BinaryOperator::PGStartsWith => "starts_with",
         BinaryOperator::Glob => "glob",
+        BinaryOperator::AtArrow => "@>",
+        BinaryOperator::ArrowAt => "<@",
+        BinaryOperator::PGOverlap => "&&",
         _ => return None,
     })
 }

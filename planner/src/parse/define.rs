@@ -3,7 +3,7 @@
 use super::dialect::TundraDialect;
 use super::{
     PARSER_DEPTH, Syntax, expect_word, expected, identifier, identifiers_in_parentheses, if_not_exists,
-    limits, object_name, options, peek_word, query, take_word, tokens,
+    limits, nested_types, object_name, options, peek_word, query, take_word, tokens,
 };
 use crate::defined::MacroParameter;
 use crate::error::{Error, Result};
@@ -312,6 +312,7 @@ fn kept<T>(text: &str, parse: impl FnOnce(&mut Parser<'_>) -> Result<T>) -> Resu
         .map_err(|error| Error::from_parser(error.into()))?;
     let depth = limits::check(&found)?;
     tokens::settle(&mut found, text)?;
+    nested_types::settle(&mut found);
     let mut parser =
         Parser::new(&TundraDialect).with_recursion_limit(PARSER_DEPTH).with_tokens_with_locations(found);
     let syntax = parse(&mut parser)?;

@@ -2,14 +2,24 @@
 
 use super::operators;
 use sqlparser::ast::Expr;
-use sqlparser::dialect::Dialect;
+use sqlparser::dialect::{Dialect, DuckDbDialect};
 use sqlparser::parser::{Parser, ParserError};
+use std::any::TypeId;
 
 /// Tundra's dialect: PostgreSQL's grammar with some of DuckDB's.
 #[derive(Debug)]
 pub(crate) struct TundraDialect;
 
 impl Dialect for TundraDialect {
+    /// DuckDB's, for the sake of `STRUCT(a INTEGER)`; what else it brings is bound, or refused by name.
+    fn dialect(&self) -> TypeId {
+        TypeId::of::<DuckDbDialect>()
+    }
+
+    fn supports_map_literal_with_angle_brackets(&self) -> bool {
+        true
+    }
+
     fn is_identifier_start(&self, ch: char) -> bool {
         ch.is_alphabetic() || ch == '_'
     }

@@ -8,6 +8,7 @@ mod exclusion;
 mod explain;
 mod foreign;
 mod limits;
+mod nested_types;
 mod operators;
 mod options;
 mod prepared;
@@ -204,6 +205,7 @@ fn parse_statements(sql: &str) -> Result<Vec<Parsed>> {
     limits::check(&tokens)?;
     tokens::settle(&mut tokens, sql)?;
     let mut tokens = sugar::plain(tokens)?;
+    nested_types::settle(&mut tokens);
     exclusion::settle(&mut tokens);
     let mut parser =
         Parser::new(&TundraDialect).with_recursion_limit(PARSER_DEPTH).with_tokens_with_locations(tokens);

@@ -1,7 +1,10 @@
 //! Operators that the parser reads in one dialect alone, or binds otherwise than PostgreSQL: its precedence, from
 //! the tightest: `^` and `**`, `* / // %`, `+ -`, any other operator, `BETWEEN IN LIKE`, comparisons.
 
-use sqlparser::ast::{BinaryOperator, Expr, TrimWhereField, TypedString, UnaryOperator};
+use sqlparser::ast::{
+    BinaryOperator, Expr, LambdaFunction, LambdaFunctionParameter, LambdaSyntax, OneOrManyWithParens,
+    TrimWhereField, TypedString, UnaryOperator,
+};
 use sqlparser::dialect::{Dialect, Precedence};
 use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
@@ -63,6 +66,9 @@ pub(super) fn prefix(dialect: &dyn Dialect, parser: &mut Parser<'_>) -> Option<P
             return Some(parser.parse_query().map(Expr::Subquery));
         }
         Token::Word(word) if is_timestamp_of_unit(&word.value) => return timestamp_of_unit(parser),
+        Token::Word(word) if word.quote_style.is_none() && word.value.eq_ignore_ascii_case("lambda") => {
+            return lambda(parser);
+        }
         Token::Minus => (UnaryOperator::Minus, POWER),
         Token::AtSign => (UnaryOperator::PGAbs, dialect.prec_value(Precedence::PgOther)),
         Token::PGSquareRoot => (UnaryOperator::PGSquareRoot, dialect.prec_value(Precedence::PgOther)),
@@ -93,6 +99,39 @@ fn timestamp_of_unit(parser: &mut Parser<'_>) -> Option<Parsed> {
         Ok(Expr::TypedString(TypedString { data_type, value, uses_odbc_syntax: false }))
     };
     Some(typed())
+}
+
+/// `lambda x, i: expression`; a column may be named lambda, too.
+fn lambda(parser: &mut Parser<'_>) -> Option<Parsed> {
+    if !matches!(parser.peek_nth_token_ref(1).token, Token::Word(_))
+        || !matches!(parser.peek_nth_token_ref(2).token, Token::Colon | Token::Comma)
+    {
+        return None;
+    }
+    // `SELECT lambda a, b` has no colon after its names.
+    let mut ahead = 2;
+    while parser.peek_nth_token_ref(ahead).token == Token::Comma {
+        if !matches!(parser.peek_nth_token_ref(ahead + 1).token, Token::Word(_)) {
+            return None;
+        }
+        ahead += 2;
+    }
+    if parser.peek_nth_token_ref(ahead).token != Token::Colon {
+        return None;
+    }
+    parser.next_token();
+    let mut rest = || -> Parsed {
+        let names = parser.parse_comma_separated(Parser::parse_identifier)?;
+        parser.expect_token(&Token::Colon)?;
+        let body = Box::new(parser.parse_expr()?);
+        let params = names.into_iter().map(|name| LambdaFunctionParameter { name, data_type: None });
+        Ok(Expr::Lambda(LambdaFunction {
+            params: OneOrManyWithParens::Many(params.collect()),
+            body,
+            syntax: LambdaSyntax::LambdaKeyword,
+        }))
+    };
+    Some(rest())
 }
 
 /// `TRIM ([LEADING] FROM text)`, which names no characters; the parser reads all other forms.

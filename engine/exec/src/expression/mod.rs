@@ -16,6 +16,7 @@ pub mod constant;
 mod distinct;
 mod in_list;
 mod json_cast;
+pub mod lambda;
 mod like;
 mod logic;
 mod nested_cast;

@@ -56,8 +56,7 @@ fn making() -> Vec<Function> {
             "The parts of a text between separators; all its characters where that is null; parts that are the third argument are null.",
             "string_to_array('a,b,,', ',', '') → [a, b, NULL, NULL]",
         )
-        .aliases(&["string_split", "str_split", "split"])
-        .with_fallible(&[TEXT, TEXT], Returns::Of(|_| list(DataType::Varchar)), split)
+                .with_fallible(&[TEXT, TEXT], Returns::Of(|_| list(DataType::Varchar)), split)
         .sees_nulls()
         .with_fallible(&[TEXT, TEXT, TEXT], Returns::Of(|_| list(DataType::Varchar)), split)
         .sees_nulls(),

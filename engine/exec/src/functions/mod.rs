@@ -16,9 +16,14 @@ mod floats;
 mod format;
 mod general;
 mod infinite;
+pub(crate) mod items;
 mod json;
 mod json_build;
+mod list_making;
+mod list_sums;
+mod list_text;
 mod lists;
+mod maps;
 mod number_template;
 mod numeric;
 mod pattern;
@@ -27,6 +32,7 @@ mod random;
 mod regular;
 mod similarity;
 mod strftime;
+mod structs;
 mod suggestion;
 mod table;
 #[cfg(test)]
@@ -45,7 +51,7 @@ use crate::Error;
 use crate::expression::cast_to_physical;
 use crate::expression::node::{Input, Node, Operation, bounded_shape, plain_shape};
 use arguments::{Arguments, Run};
-use columnar::types::{Nested, list_of, unify};
+use columnar::types::{Nested, TypeError, list_of, unify};
 use columnar::{DataType, PhysicalType, Vector};
 pub(crate) use datetime::add_months;
 use infinite::Infinite;
@@ -73,6 +79,9 @@ pub enum ResolveError {
     },
     #[error("no function {call} takes these arguments; there is {}", signatures.join(", "))]
     NoOverload { call: String, signatures: Vec<String> },
+    /// A result of a type that cannot be.
+    #[error("{0}")]
+    Type(String),
 }
 
 /// What a function is for.
@@ -155,6 +164,8 @@ struct Overload {
     infinite: Infinite,
     /// What every result of integers lies within, where that is less than its type.
     bounds: Option<(i64, i64)>,
+    /// Whether it makes much out of little: never evaluated ahead of a query.
+    grows: bool,
     code: Code,
 }
 
@@ -206,6 +217,8 @@ enum Returns {
     /// The type of the first argument.
     First,
     Of(fn(&[DataType]) -> DataType),
+    /// As [`Returns::Of`], of types that there may be no room for.
+    Nested(fn(&[DataType]) -> Result<DataType, TypeError>),
 }
 
 impl Function {
@@ -246,6 +259,7 @@ impl Function {
             since: 1,
             infinite: Infinite::Seen,
             bounds: None,
+            grows: false,
             code,
         });
         self
@@ -290,6 +304,12 @@ impl Function {
 
     fn variadic(mut self) -> Function {
         self.change_last(|overload| overload.variadic = true);
+        self
+    }
+
+    /// Says that the last overload makes much out of little.
+    fn grows(mut self) -> Function {
+        self.change_last(|overload| overload.grows = true);
         self
     }
 
@@ -476,6 +496,11 @@ static REGISTRY: LazyLock<Registry> = LazyLock::new(|| {
         (Category::Nested, lists::functions()),
         (Category::Json, json::functions()),
         (Category::Json, json_build::functions()),
+        (Category::Nested, list_making::functions()),
+        (Category::Nested, list_sums::functions()),
+        (Category::Nested, list_text::functions()),
+        (Category::Nested, maps::functions()),
+        (Category::Nested, structs::functions()),
         (Category::Number, number_template::functions()),
         (Category::Pattern, pattern::functions()),
         (Category::Text, quoting::functions()),
@@ -534,6 +559,9 @@ pub fn resolve(name: &str, args: &[DataType]) -> Result<Resolved, ResolveError> 
                 Returns::Type(data_type) => data_type,
                 Returns::First => types.first().copied().unwrap_or(DataType::Null),
                 Returns::Of(compute) => compute(&types),
+                Returns::Nested(compute) => {
+                    compute(&types).map_err(|error| ResolveError::Type(error.to_string()))?
+                }
             };
             Ok(Resolved { function: function.name.to_owned(), args: types, returns })
         }
@@ -590,6 +618,13 @@ pub(crate) fn compile(function: &str, args: Vec<Node>, returns: DataType) -> cra
     let node = Node::over(args, shape, overload.fallible, |args| {
         Box::new(Call { run, strict: overload.strict, infinite, args, returns, physical })
     });
+    let call = |args| -> Box<dyn Operation> {
+        Box::new(Call { run, strict: overload.strict, args, returns, physical })
+    };
+    let node = match overload.grows {
+        true => Node::unfolded(args, shape, overload.fallible, false, call),
+        false => Node::over(args, shape, overload.fallible, call),
+    };
     Ok(node.costly())
 }
 
@@ -653,6 +688,11 @@ pub fn list() -> Vec<Description> {
             result: example_and_result(function.example).1,
         })
         .collect()
+}
+
+/// Whether a call makes much out of little, so that it is not evaluated ahead of a query.
+pub fn grows(function: &str) -> bool {
+    REGISTRY.find(function).is_some_and(|function| function.overloads.iter().any(|overload| overload.grows))
 }
 
 /// The version of plans that a call needs, by the name and types that [`resolve`] gave.
