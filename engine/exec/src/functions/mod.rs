@@ -615,11 +615,8 @@ pub(crate) fn compile(function: &str, args: Vec<Node>, returns: DataType) -> cra
         None => plain_shape(returns, nullable),
     };
     let physical = shape.physical;
-    let node = Node::over(args, shape, overload.fallible, |args| {
-        Box::new(Call { run, strict: overload.strict, infinite, args, returns, physical })
-    });
     let call = |args| -> Box<dyn Operation> {
-        Box::new(Call { run, strict: overload.strict, args, returns, physical })
+        Box::new(Call { run, strict: overload.strict, infinite, args, returns, physical })
     };
     let node = match overload.grows {
         true => Node::unfolded(args, shape, overload.fallible, false, call),
