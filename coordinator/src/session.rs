@@ -413,8 +413,8 @@ impl Session {
                 let started = self.begin(query, &planned, call).await?;
                 Ok(started.running.into_rows(schema))
             }
-            Statement::Explain { analyze, query } => {
-                text_rows(schema, vec![self.explain(&planned, *analyze, query, call).await?])
+            Statement::Explain { analyze, json, query } => {
+                text_rows(schema, vec![self.explain(&planned, *analyze, *json, query, call).await?])
             }
             Statement::ExplainRoute { query } => {
                 text_rows(schema, vec![self.explain_route(&planned, query)?])

@@ -298,3 +298,26 @@ async fn acknowledged_rows_survive_a_catalog_that_is_behind() {
     assert_eq!(server.value("SELECT sum(n) FROM t").await, "10");
     server.stop().await;
 }
+
+#[tokio::test]
+async fn plans_are_given_as_documents() {
+    let server = Server::start(|config| config.shards = 2).await;
+    server.run("CREATE TABLE t AS SELECT 1 AS a UNION ALL SELECT 2").await.unwrap();
+    let sql = "SELECT count(*) FROM t x JOIN t y ON x.a = y.a WHERE x.a > 1";
+    let read = |text: String| serde_json::from_str::<serde_json::Value>(&text).unwrap();
+    let told = read(server.value(&format!("EXPLAIN (FORMAT JSON) {sql}")).await);
+    let plan = &told[0]["Plan"];
+    assert!(plan["Node Type"].is_string() && plan["Plan Rows"].is_number(), "{told:#}");
+    assert!(plan["Actual Rows"].is_null() && told[0]["Execution Time"].is_null(), "{told:#}");
+
+    let told = read(server.value(&format!("EXPLAIN (ANALYZE, FORMAT JSON) {sql}")).await);
+    assert!(told[0]["Execution Time"].is_number() && told[0]["Peak Memory"].is_number(), "{told:#}");
+    // As many operators as `EXPLAIN` has lines.
+    fn count(node: &serde_json::Value) -> usize {
+        assert!(node["Actual Rows"].is_number() && node["Fragment"].is_number(), "{node:#}");
+        1 + node["Plans"].as_array().into_iter().flatten().map(count).sum::<usize>()
+    }
+    let lines = server.run(&format!("EXPLAIN {sql}")).await.unwrap().num_rows();
+    assert_eq!(count(&told[0]["Plan"]), lines, "{told:#}");
+    server.stop().await;
+}

@@ -33,6 +33,7 @@ mod unnest;
 
 pub use defined::{Macro, MacroParameter, View};
 pub use error::{Error, ErrorKind, Result};
+pub use explain::Placed;
 pub use functions::{functions, functions_page};
 pub use outline::{Outline, OutlinedScan, Pushed, QueryShape, shape_text};
 pub use parse::{Parsed, listed_text, parse};

@@ -44,8 +44,9 @@ pub(crate) fn statement(
         Syntax::Explain { route: true, query, .. } => {
             Statement::ExplainRoute { query: plan_query(binder, query, options)? }
         }
-        Syntax::Explain { analyze, query, .. } => {
-            Statement::Explain { analyze: *analyze, query: plan_query(binder, query, options)? }
+        Syntax::Explain { analyze, json, query, .. } => {
+            let query = plan_query(binder, query, options)?;
+            Statement::Explain { analyze: *analyze, json: *json, query }
         }
         Syntax::CreateExternalTable { name, if_not_exists, columns, location, partition_by, options } => {
             let columns = if columns.is_empty() { None } else { Some(schema(columns)?) };

@@ -20,6 +20,8 @@ pub enum Statement {
     Explain {
         /// Run the query and show what it did.
         analyze: bool,
+        /// As one JSON document rather than lines.
+        json: bool,
         query: PlannedQuery,
     },
     /// `EXPLAIN ROUTE`

@@ -12,6 +12,7 @@ pub mod frame;
 mod infinity;
 pub mod kernels;
 pub mod lz4;
+pub mod packed;
 pub mod scalar;
 pub mod time_zoned;
 pub mod types;

@@ -163,6 +163,9 @@ impl fmt::Display for Value {
                 f.write_str("\\x")?;
                 value.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
             }
+            (Scalar::Bytes(value), DataType::Nested(kind)) => {
+                f.write_str(&crate::packed::text(value, kind).unwrap_or_else(|_| "?".into()))
+            }
             (Scalar::Bytes(value), _) => f.write_str(&String::from_utf8_lossy(value)),
         }
     }

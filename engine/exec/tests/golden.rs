@@ -12,7 +12,7 @@
 #[path = "../../../flight-proto/tests/golden/file.rs"]
 mod file;
 
-use columnar::types::{Interval, TimeUnit};
+use columnar::types::{Interval, Nested, TimeUnit, enumeration, list_of, nested, struct_of};
 use columnar::{DataType, Scalar, Value};
 use exec::plan::{
     Aggregate, AggregateFunction, AsOf, FragmentPlacement, FrameBound, FrameExclusion, FrameUnit, HashJoin,
@@ -265,6 +265,36 @@ fn plans_of_version_2(samples: &mut Samples) {
     }
     windows(samples);
     stateful_aggregates(samples);
+    types_of_version_2(samples);
+}
+
+/// Each nested type and enum is described once in a plan.
+fn types_of_version_2(samples: &mut Samples) {
+    let fields = [("a".to_string(), DataType::UInt8), (String::new(), DataType::Varchar)];
+    let record = struct_of(fields).unwrap();
+    let size = enumeration(Some("main.size"), vec!["small".into(), "large".into()]).unwrap();
+    let types = vec![
+        DataType::UInt8,
+        DataType::UInt16,
+        DataType::UInt32,
+        DataType::UInt64,
+        DataType::Int128,
+        DataType::Uuid,
+        DataType::TimeZoned,
+        DataType::Json { canonical: false },
+        DataType::Json { canonical: true },
+        DataType::Bits,
+        size,
+        record,
+        size,
+        list_of(record).unwrap(),
+        nested(Nested::Array { element: DataType::Int32, len: 3 }).unwrap(),
+        nested(Nested::Map { key: DataType::Varchar, value: record }).unwrap(),
+        record,
+    ];
+    let columns =
+        types.into_iter().map(|data_type| ReceivedColumn { data_type, nullable: true, bounds: None });
+    samples.plan("types", Plan::ReceiveProven { fragment: 300, columns: columns.collect() });
 }
 
 fn windows(samples: &mut Samples) {

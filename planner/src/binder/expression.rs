@@ -191,11 +191,22 @@ impl Binder<'_> {
             Sql::Subquery(query) => return self.scalar_subquery(query, context),
             Sql::AnyOp { left, compare_op, right, .. } => {
                 let op = compare_op_of(compare_op).ok_or_else(|| unsupported_operator(compare_op))?;
-                self.in_subquery(left, op, quantified(right)?, context)?
+                match (quantified(right), &**right, op) {
+                    (Some(query), ..) => self.in_subquery(left, op, query, context)?,
+                    // So that scans see the values.
+                    (None, Sql::Array(array), CompareOp::Equal) if !array.elem.is_empty() => {
+                        self.in_list(left, &array.elem, false, context)?
+                    }
+                    _ => self.any_of(left, op, right, context)?,
+                }
             }
             Sql::AllOp { left, compare_op, right } => {
                 let op = compare_op_of(compare_op).ok_or_else(|| unsupported_operator(compare_op))?;
-                Expr::Not(Box::new(self.in_subquery(left, op.negated(), quantified(right)?, context)?))
+                let other = match quantified(right) {
+                    Some(query) => self.in_subquery(left, op.negated(), query, context)?,
+                    None => self.any_of(left, op.negated(), right, context)?,
+                };
+                Expr::Not(Box::new(other))
             }
             Sql::Like { negated, any: false, expr, pattern, escape_char } => {
                 self.like(expr, pattern, escape_char.as_deref(), false, *negated, context)?
@@ -306,13 +317,19 @@ impl Binder<'_> {
                     None => self.function(function, context),
                 };
             }
+            Sql::Array(array) => self.list(&array.elem, span, context)?,
+            Sql::Dictionary(fields) => self.dictionary(fields, context)?,
+            Sql::Map(map) => self.map(map, span, context)?,
+            Sql::CompoundFieldAccess { root, access_chain } => {
+                self.access(root, access_chain, span, context)?
+            }
             Sql::Tuple(_) => return Err(Error::unsupported("a row of several values as an expression")),
             other => return Err(Error::unsupported(format!("the expression {}", shorten(other)))),
         };
         Ok(Bound::typed(expr, span))
     }
 
-    fn column(&mut self, parts: &[ast::Ident], context: &mut Context<'_>) -> Result<Bound> {
+    pub(super) fn column(&mut self, parts: &[ast::Ident], context: &mut Context<'_>) -> Result<Bound> {
         let span = span_of(parts);
         if let Some(id) = context.scope.find(parts).map_err(|error| error.at(span))? {
             return Ok(Bound::typed(self.columns.reference(id), span));
@@ -328,6 +345,9 @@ impl Binder<'_> {
                 context.aliases.iter().position(|alias| same_name(&alias.name.value, &name.value))
         {
             return self.alias(place, span, context);
+        }
+        if let Some(bound) = self.fields_of_column(parts, context)? {
+            return Ok(bound);
         }
         if let Some(text) = self.session_name(parts) {
             return Ok(Bound::typed(Expr::Literal(Value::varchar(&text)), span));
@@ -984,11 +1004,12 @@ fn unsupported_operator(op: &BinaryOperator) -> Error {
     Error::unsupported(format!("the operator {op}"))
 }
 
-fn quantified(ast: &ast::Expr) -> Result<&ast::Query> {
+/// The subquery that `ANY` or `ALL` has, if it is one.
+fn quantified(ast: &ast::Expr) -> Option<&ast::Query> {
     match ast {
-        ast::Expr::Subquery(query) => Ok(query),
+        ast::Expr::Subquery(query) => Some(query),
         ast::Expr::Nested(inner) => quantified(inner),
-        other => Err(Error::unsupported("ANY or ALL of anything but a subquery").at(other.span())),
+        _ => None,
     }
 }
 
@@ -1112,6 +1133,9 @@ fn casts(from: DataType, to: DataType) -> bool {
         (Time, IntervalType) | (IntervalType, Time) => true,
         (Time, TimeZoned) | (TimeZoned, Time) | (Timestamp { zone: true, .. }, TimeZoned) => true,
         (Binary, Binary) => true,
+        (from, to) if from.as_nested().is_some() && to.as_nested().is_some() => {
+            exec::expression::casts_nested(from, to)
+        }
         _ => false,
     }
 }

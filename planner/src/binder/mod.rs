@@ -11,6 +11,7 @@ pub(crate) mod grouping;
 mod inlined;
 mod interval;
 mod macros;
+mod nested;
 mod operators;
 mod pivot;
 mod policies;

@@ -1,5 +1,6 @@
 //! Which types SQL's words mean and which type two operands meet in.
 
+use super::nested;
 use crate::error::{Error, Result};
 use columnar::types::DECIMAL_MAX_PRECISION;
 pub(crate) use columnar::types::{integer_as_decimal, unify, unify_decimals};
@@ -9,6 +10,9 @@ use sqlparser::ast::{self, ExactNumberInfo, TimezoneInfo};
 /// The type that SQL names.
 pub(crate) fn from_sql(data_type: &ast::DataType) -> Result<DataType> {
     use ast::DataType as Sql;
+    if let Some(nested) = nested::from_sql(data_type)? {
+        return Ok(nested);
+    }
     Ok(match data_type {
         Sql::Boolean | Sql::Bool => DataType::Boolean,
         Sql::TinyInt(_) => DataType::Int8,

@@ -5,6 +5,7 @@ mod access;
 mod define;
 mod dialect;
 mod exclusion;
+mod explain;
 mod foreign;
 mod limits;
 mod operators;
@@ -54,6 +55,7 @@ pub(crate) enum Syntax {
     Query(Box<Query>),
     Explain {
         analyze: bool,
+        json: bool,
         /// Which engine would answer it, and why.
         route: bool,
         query: Box<Query>,
@@ -259,9 +261,7 @@ fn statement(parser: &mut Parser<'_>) -> Result<Syntax> {
             if take_word(parser, "COST") {
                 return Ok(Syntax::ExplainCost(query(parser)?));
             }
-            let analyze = take_word(parser, "ANALYZE");
-            let route = !analyze && take_word(parser, "ROUTE");
-            return Ok(Syntax::Explain { analyze, route, query: query(parser)? });
+            return explain::explain(parser);
         }
         Some("CREATE") => {
             parser.next_token();

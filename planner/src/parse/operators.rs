@@ -33,6 +33,7 @@ pub(super) fn precedence(dialect: &dyn Dialect, parser: &Parser<'_>) -> Option<u
     match &parser.peek_token_ref().token {
         Token::Mul if is_double(parser, &Token::Mul, 0) => Some(POWER),
         Token::Caret => Some(POWER),
+        Token::LBracket => Some(dialect.prec_value(Precedence::DoubleColon)),
         Token::StringConcat
         | Token::Pipe
         | Token::Ampersand
@@ -115,6 +116,7 @@ fn trim(parser: &mut Parser<'_>) -> Option<Parsed> {
 /// An operator behind an operand; the parser reads what this does not.
 pub(super) fn infix(parser: &mut Parser<'_>, left: &Expr, precedence: u8) -> Option<Parsed> {
     let op = match &parser.peek_token_ref().token {
+        Token::LBracket => return Some(subscripts(parser, left)),
         Token::Mul if is_double(parser, &Token::Mul, 0) => {
             parser.next_token();
             BinaryOperator::PGExp
@@ -149,6 +151,14 @@ pub(super) fn infix(parser: &mut Parser<'_>, left: &Expr, precedence: u8) -> Opt
     };
     parser.next_token();
     Some(parser.parse_subexpr(precedence).and_then(|right| binary(left, op, right)))
+}
+
+/// Subscripts behind what the parser does not take for a column.
+fn subscripts(parser: &mut Parser<'_>, left: &Expr) -> Parsed {
+    check_length(left, MOST_COPIED, &"a subscript")?;
+    let mut access_chain = Vec::new();
+    parser.parse_multi_dim_subscript(&mut access_chain)?;
+    Ok(Expr::CompoundFieldAccess { root: Box::new(left.clone()), access_chain })
 }
 
 fn binary(left: &Expr, op: BinaryOperator, right: Expr) -> Parsed {

@@ -111,6 +111,13 @@ pub fn array(vector: &Vector, strings: Strings) -> Result<ArrayRef> {
                 Strings::Offsets => Arc::new(texts.collect::<StringArray>()),
             }
         }
+        DataType::Nested(_) => match &flat.values {
+            Values::View(views) => {
+                let rows = (0..flat.len()).map(|row| (!flat.is_null(row)).then(|| views.get(row)));
+                super::nested::array(&rows.collect::<Vec<_>>(), flat.data_type, strings)?
+            }
+            _ => return Err(expected()),
+        },
         DataType::UInt8
         | DataType::UInt16
         | DataType::UInt32
@@ -119,14 +126,13 @@ pub fn array(vector: &Vector, strings: Strings) -> Result<ArrayRef> {
         | DataType::Uuid
         | DataType::Enum(_)
         | DataType::Json { .. }
-        | DataType::Bits
-        | DataType::Nested(_) => {
+        | DataType::Bits => {
             return Err(Error::Unsupported(format!("the type {} in results", flat.data_type)));
         }
     })
 }
 
-fn malformed(error: ::arrow::error::ArrowError) -> Error {
+pub(super) fn malformed(error: ::arrow::error::ArrowError) -> Error {
     Error::Malformed(error.to_string())
 }
 

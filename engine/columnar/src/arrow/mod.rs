@@ -5,6 +5,7 @@
 
 mod export;
 mod import;
+mod nested;
 mod types;
 
 pub use export::{array, record_batch};

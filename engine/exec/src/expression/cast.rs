@@ -3,7 +3,7 @@
 
 use super::bounds::{contains, within};
 use super::node::{Input, Node, Operation, Side, any_valid, bounded_shape, null_vector, plain_shape};
-use super::{parse, text_cast, time_zoned};
+use super::{nested_cast, parse, text_cast, time_zoned};
 use crate::{ArithmeticOp, Result, Shape};
 use columnar::kernels::cast::{integer_at, integers_outside, integers_to_double, to_width};
 use columnar::{
@@ -28,6 +28,9 @@ pub(crate) fn cast(input: Node, target: DataType, lenient: bool) -> Result<Node>
         Ok(node) => return Ok(node),
         Err(input) => input,
     };
+    if source.as_nested().is_some() && target.as_nested().is_some() {
+        return nested_cast::nested(input, target, lenient);
+    }
     if let Some(steps) = integer_steps(source, target) {
         return Ok(integers(input, target, steps, lenient));
     }

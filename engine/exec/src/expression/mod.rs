@@ -16,6 +16,7 @@ mod distinct;
 mod in_list;
 mod like;
 mod logic;
+mod nested_cast;
 pub(crate) mod node;
 pub mod parse;
 #[cfg(test)]
@@ -69,6 +70,11 @@ impl Compiled {
     pub fn is_fallible(&self) -> bool {
         self.root.is_fallible()
     }
+}
+
+/// Whether there is a cast between two nested types.
+pub fn casts_nested(source: DataType, target: DataType) -> bool {
+    nested_cast::exists(source, target)
 }
 
 /// The same integers at another width that is known to hold all of them; other vectors as they are.

@@ -14,6 +14,7 @@ mod floats;
 mod format;
 mod general;
 mod infinite;
+mod lists;
 mod number_template;
 mod numeric;
 mod pattern;
@@ -40,7 +41,7 @@ use crate::Error;
 use crate::expression::cast_to_physical;
 use crate::expression::node::{Input, Node, Operation, bounded_shape, plain_shape};
 use arguments::{Arguments, Run};
-use columnar::types::unify;
+use columnar::types::{Nested, list_of, unify};
 use columnar::{DataType, PhysicalType, Vector};
 pub(crate) use datetime::add_months;
 use infinite::Infinite;
@@ -78,6 +79,7 @@ pub enum Category {
     Number,
     Time,
     Binary,
+    Nested,
     Conditional,
     Session,
     Aggregate,
@@ -92,6 +94,7 @@ impl std::fmt::Display for Category {
             Category::Number => "numbers",
             Category::Time => "date and time",
             Category::Binary => "bytes and digests",
+            Category::Nested => "lists, structs and maps",
             Category::Conditional => "conditions",
             Category::Session => "session",
             Category::Aggregate => "aggregates",
@@ -178,6 +181,18 @@ enum Parameter {
     SameInteger,
     /// Any type, kept.
     Any,
+    /// A list or fixed array; its elements and all [`Parameter::Element`]s take one type.
+    List,
+    /// A list whose elements take part in nothing.
+    OtherList,
+    /// A value of the type of the lists' elements.
+    Element,
+    /// Any struct, kept.
+    Struct,
+    /// Any map, kept.
+    Map,
+    /// A value of the type of the map's keys.
+    Key,
 }
 
 enum Returns {
@@ -311,6 +326,20 @@ impl Overload {
                 matches!(parameter, Parameter::Same | Parameter::Number | Parameter::SameInteger)
             })
             .try_fold(DataType::Null, |common, (_, &arg)| unify(common, arg))?;
+        let element = parameters
+            .iter()
+            .zip(args)
+            .filter_map(|(parameter, &arg)| match parameter {
+                Parameter::List => Some(element_of(arg)),
+                Parameter::Element => Some(Some(arg)),
+                _ => None,
+            })
+            .try_fold(DataType::Null, |common, arg| unify(common, arg?))?;
+        let key = parameters.iter().zip(args).find(|(parameter, _)| **parameter == Parameter::Map);
+        let key = key.and_then(|(_, arg)| match arg.as_nested()?.info().shape {
+            Nested::Map { key, .. } => Some(key),
+            _ => None,
+        });
         let integers = parameters.contains(&Parameter::SameInteger);
         let same = match same {
             DataType::Null if integers => DataType::Int64,
@@ -334,7 +363,16 @@ impl Overload {
                 Parameter::Timestamp if matches!(arg, DataType::Timestamp { .. }) => (arg, 0),
                 Parameter::Timestamp if arg == DataType::Null => (DataType::TIMESTAMP, 1),
                 Parameter::Timestamp if arg == DataType::Date => (DataType::TIMESTAMP, 2),
+                Parameter::List => (list_of(element).ok()?, 0),
+                Parameter::OtherList => (list_of(element_of(arg)?).ok()?, 0),
+                Parameter::Element => (element, 0),
+                Parameter::Struct if matches!(arg.as_nested()?.info().shape, Nested::Struct(_)) => (arg, 0),
+                Parameter::Map if key.is_some() => (arg, 0),
+                Parameter::Key if key.is_some_and(|key| unify(arg, key) == Some(key)) => (key?, 0),
                 Parameter::Integer
+                | Parameter::Struct
+                | Parameter::Map
+                | Parameter::Key
                 | Parameter::Decimal
                 | Parameter::Timestamp
                 | Parameter::Number
@@ -364,6 +402,11 @@ impl std::fmt::Display for Parameter {
             Parameter::Decimal => f.write_str("DECIMAL"),
             Parameter::Timestamp => f.write_str("TIMESTAMP"),
             Parameter::Number => f.write_str("number"),
+            Parameter::List | Parameter::OtherList => f.write_str("list"),
+            Parameter::Element => f.write_str("element"),
+            Parameter::Struct => f.write_str("struct"),
+            Parameter::Map => f.write_str("map"),
+            Parameter::Key => f.write_str("key"),
             Parameter::Same | Parameter::Printed | Parameter::Any => f.write_str("any"),
         }
     }
@@ -383,6 +426,14 @@ fn conversion_cost(from: DataType, to: DataType) -> Option<usize> {
         (DataType::Date, DataType::Timestamp { zone: false, .. }) => 1,
         _ => return None,
     })
+}
+
+/// The type of the elements of a list or fixed array; a bare `NULL` may be one.
+fn element_of(data_type: DataType) -> Option<DataType> {
+    match data_type {
+        DataType::Null => Some(DataType::Null),
+        data_type => data_type.as_nested()?.element(),
+    }
 }
 
 struct Registry {
@@ -411,6 +462,7 @@ static REGISTRY: LazyLock<Registry> = LazyLock::new(|| {
         (Category::Number, floats::functions()),
         (Category::Text, format::functions()),
         (Category::Conditional, general::later_functions()),
+        (Category::Nested, lists::functions()),
         (Category::Number, number_template::functions()),
         (Category::Pattern, pattern::functions()),
         (Category::Text, quoting::functions()),
