@@ -4,6 +4,7 @@ mod allowed;
 mod change;
 mod hedged;
 mod predicted;
+mod prepared;
 mod retries;
 mod routed;
 mod spending;
@@ -40,7 +41,8 @@ use flight_proto::trace as traces;
 use flight_proto::work;
 use parking_lot::Mutex;
 use planner::catalog::Table;
-use planner::{PlannedQuery, PlannerOptions, Statement};
+use planner::{PlannedQuery, PlannerOptions, Prepared, Statement};
+use prepared::PreparedStatements;
 use std::fmt::Display;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -59,6 +61,7 @@ pub struct Session {
     principal: Arc<str>,
     caller: Arc<Caller>,
     settings: Arc<Mutex<SessionSettings>>,
+    prepared: Arc<Mutex<PreparedStatements>>,
     /// Of a call, in place of the setting.
     label: Option<Arc<str>>,
 }
@@ -150,6 +153,7 @@ impl Session {
             principal: caller.principal.as_str().into(),
             caller: Arc::new(caller.clone()),
             settings: Arc::new(Mutex::new(settings)),
+            prepared: Arc::default(),
             label: None,
         }
     }
@@ -231,6 +235,11 @@ impl Session {
         let span = work!(&traces::current(), "planning", cached = Empty, error.type = Empty);
         let bound = self.bind(sql, None, &span).await?;
         let statement = &*bound.routed.statement;
+        if let Statement::Prepared(Prepared::Execute { name, values }) = statement {
+            let (sql, _) = self.prepared.lock().called(name, values)?;
+            let outline = Box::pin(self.outline(&sql)).await?;
+            return Ok(Outline { parameters: Vec::new(), ..outline });
+        }
         let query = explain::query_of(statement);
         Ok(Outline {
             schema: schema_of(statement),
@@ -252,6 +261,10 @@ impl Session {
         let bound = bound.inspect_err(|error| trace::not_bound(&span, error));
         let BoundTo { routed, view, routes, access, zone } =
             bound.inspect_err(|error| self.note(Action::StatementFailed, 0, sql, error))?;
+        if let Statement::Prepared(Prepared::Execute { name, values }) = &*routed.statement {
+            let (sql, values) = self.prepared.lock().called(name, values)?;
+            return Box::pin(self.plan_numbered(&sql, values)).await;
+        }
         let planning = begun.elapsed();
         Ok(Planned { sql: sql.into(), parameters, routed, routes, access, zone, view, planning })
     }
@@ -452,6 +465,10 @@ impl Session {
                 };
                 let (names, values) = shown.into_iter().unzip();
                 text_rows(schema, vec![names, values])
+            }
+            Statement::Prepared(prepared) => {
+                self.prepared.lock().change(prepared)?;
+                Ok(Rows::changed())
             }
             Statement::Access(access) => self.change_access(access, &planned.view, call).await,
             _ => self.change(statement, &planned.view, &rights, call).await,

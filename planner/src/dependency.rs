@@ -57,6 +57,7 @@ impl Dependencies {
             | Logical::Exchange { input, .. }
             | Logical::Shared { input, .. } => self.collect(input),
             Logical::Series(series) => self.collect(&series.input),
+            Logical::Unroll(unroll) => self.collect(&unroll.input),
             Logical::TopOfGroups(top) => self.collect(&top.input),
             Logical::AsOf(join) => self.collect(&join.input),
             Logical::Window(window) => self.collect(&window.input),
@@ -163,6 +164,7 @@ pub(crate) fn names_rows(plan: &Logical, columns: &ColumnSet) -> bool {
         Logical::Union { .. }
         | Logical::Expand { .. }
         | Logical::Series(_)
+        | Logical::Unroll(_)
         | Logical::AsOf(_)
         | Logical::Foreign(_)
         | Logical::Exchange { .. }

@@ -121,6 +121,20 @@ pub(crate) fn operator(plan: &Logical, columns: &Columns) -> String {
             expression(&series.stop, columns),
             expression(&series.step, columns)
         ),
+        Logical::Unroll(unroll) => {
+            let lists = unroll
+                .lists
+                .iter()
+                .map(|(id, expr)| format!("{} as {}", expression(expr, columns), columns.name(*id)));
+            let mut text = format!("Unroll {}", lists.collect::<Vec<_>>().join(", "));
+            if let Some(position) = unroll.position {
+                let _ = write!(text, ", position as {}", columns.name(position));
+            }
+            if unroll.keeps_empty {
+                text.push_str(", empty ones kept");
+            }
+            text
+        }
         Logical::Union { inputs, .. } => format!("Union of {}", inputs.len()),
         Logical::Exchange { routing, .. } => match routing {
             Routing::Hash(keys) => {

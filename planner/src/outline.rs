@@ -147,6 +147,7 @@ pub(crate) fn outline(plan: &Logical, columns: &Columns) -> Outline {
             | Logical::AsOf(_)
             | Logical::Expand { .. }
             | Logical::Series(_)
+            | Logical::Unroll(_)
             | Logical::Window(_) => takes(),
             _ => {}
         }

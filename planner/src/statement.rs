@@ -5,6 +5,7 @@ mod access;
 use crate::catalog::{Engine, Table};
 use crate::defined::MacroParameter;
 use crate::outline::Outline;
+use crate::prepared::Prepared;
 pub use access::{Access, GrantOn, Grantee, Password, Privilege, PrivilegeSet, RoleOptions};
 use columnar::{DataType, Value};
 use exec::plan::{Fragment, TableRef};
@@ -113,6 +114,8 @@ pub enum Statement {
     },
     /// The columns that a query would give.
     DescribeQuery(PlannedQuery),
+    /// Of statements that the session keeps by name.
+    Prepared(Prepared),
 }
 
 /// What makes or removes views and macros.

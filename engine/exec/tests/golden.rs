@@ -17,7 +17,7 @@ use columnar::{DataType, Scalar, Value};
 use exec::plan::{
     Aggregate, AggregateFunction, AsOf, FragmentPlacement, FrameBound, FrameExclusion, FrameUnit, HashJoin,
     JoinKey, JoinKind, KeyOrder, Phase, ReceivedColumn, Routing, Scan, Series, SortKey, StateFunction,
-    Stateful, TableRef, TopOfGroups, Window, WindowCall, WindowFrame, WindowFunction,
+    Stateful, TableRef, TopOfGroups, Unroll, Unrolled, Window, WindowCall, WindowFrame, WindowFunction,
 };
 use exec::{ArithmeticOp, CompareOp, Expr, Fragment, Plan, codec};
 use file::Golden;
@@ -266,6 +266,12 @@ fn plans_of_version_2(samples: &mut Samples) {
     windows(samples);
     stateful_aggregates(samples);
     types_of_version_2(samples);
+    for (position, keeps_empty) in [(false, false), (true, true)] {
+        let data_type = DataType::Int64;
+        let lists = vec![Unrolled { list: Expr::column(2, list_of(data_type).unwrap()), data_type }];
+        let unroll = Unroll { input: input(), keep: vec![0, 300], lists, position, keeps_empty };
+        samples.plan(&format!("Unroll, position {position}"), Plan::Unroll(unroll));
+    }
 }
 
 /// Each nested type and enum is described once in a plan.
@@ -379,6 +385,9 @@ fn stateful_aggregates(samples: &mut Samples) {
         Entropy,
         ApproxCountDistinct,
         ApproxQuantile,
+        ArrayAgg,
+        MapAgg,
+        Histogram,
     ];
     let order = KeyOrder::new([(true, false), (false, true)]);
     let phases = [Phase::Whole, Phase::Partial, Phase::Combine, Phase::Final];

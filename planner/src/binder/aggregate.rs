@@ -7,6 +7,7 @@ mod stateful;
 use super::Binder;
 use super::expression::{Bound, Context, Literal};
 use super::scope::suggest;
+use super::sets::{SetFunction, set_function};
 use super::subquery::Pending;
 use super::window::is_window_function;
 use crate::error::{Error, Result};
@@ -42,6 +43,8 @@ pub(super) enum Made {
     ExpMean(AggregateCall),
     /// The aggregate, or this value over no rows.
     Or(AggregateCall, Value),
+    /// A list of what each gives; null over no rows.
+    List(Vec<Made>),
 }
 
 impl Binder<'_> {
@@ -54,6 +57,13 @@ impl Binder<'_> {
         }
         if let Some((_, needed)) = UNBUILT.iter().find(|(unbuilt, _)| *unbuilt == name) {
             return Err(Error::unsupported(format!("{name}(), which needs {needed},")).at(span));
+        }
+        if let Some(function) = set_function(&name) {
+            return self.set_call(function, &name, call, context);
+        }
+        // Within another call it is a list.
+        if name == "generate_series" && context.sets.is_some() && context.calls == 1 {
+            return self.set_call(SetFunction::Of("generate_series"), &name, call, context);
         }
         if let Some(over) = &call.over {
             return self.window_function(&name, call, over, context);
@@ -151,9 +161,11 @@ impl Binder<'_> {
         // Arguments see the rows below the aggregate; a further aggregate in them has no meaning.
         let clause = std::mem::replace(&mut context.clause, "an argument of an aggregate");
         let (outside, windows) = (std::mem::take(&mut context.pending), context.windows.take());
+        let open = context.close_sets("an argument of an aggregate");
         let bound = self.aggregate_call(name, call, context);
         aggregation.pending.append(&mut context.pending);
         (context.clause, context.pending, context.windows) = (clause, outside, windows);
+        context.reopen_sets(open);
         let result = bound.and_then(|call| self.register(name, call, &mut aggregation));
         context.aggregation = Some(aggregation);
         Ok(Bound::typed(result?, span))
@@ -265,6 +277,11 @@ impl Binder<'_> {
     pub(super) fn register(&mut self, name: &str, made: Made, into: &mut Aggregation) -> Result<Expr> {
         let (sum, is_power) = match made {
             Made::Call(call) => return Ok(self.shared(name, call, into)),
+            Made::List(parts) => {
+                let parts = parts.into_iter().map(|part| self.register(name, part, into));
+                let parts = parts.collect::<Result<Vec<_>>>()?;
+                return self.list_unless_null(parts);
+            }
             Made::Or(call, value) => {
                 let data_type = call.data_type;
                 let given = self.shared(name, call, into);

@@ -2,6 +2,7 @@
 
 use super::operators::{compare_op_of, function_of, like_of, regexp_of};
 use super::scope::{Scope, same_name, span_of};
+use super::sets::Sets;
 use super::subquery::Pending;
 use super::window::Windows;
 use super::{Alias, Binder, aggregate::Aggregation, types};
@@ -26,6 +27,10 @@ pub(crate) struct Context<'s> {
     pub(crate) aggregation: Option<Aggregation>,
     /// Present where window functions may stand.
     pub(crate) windows: Option<Windows>,
+    /// Present where functions that give rows may stand.
+    pub(crate) sets: Option<Sets>,
+    /// Calls around.
+    pub(super) calls: usize,
     /// Items of the select list that a name may mean which no column has.
     pub(crate) items: Vec<(String, Expr)>,
     /// The clause, for messages.
@@ -44,6 +49,8 @@ impl<'s> Context<'s> {
             pending: Vec::new(),
             aggregation: None,
             windows: None,
+            sets: None,
+            calls: 0,
             items: Vec::new(),
             clause,
             null_is_false: false,
@@ -215,7 +222,10 @@ impl Binder<'_> {
                 self.like(expr, pattern, escape_char.as_deref(), true, *negated, context)?
             }
             Sql::Case { operand, conditions, else_result, .. } => {
-                self.case(operand.as_deref(), conditions, else_result.as_deref(), context)?
+                let before = context.close_sets("CASE");
+                let case = self.case(operand.as_deref(), conditions, else_result.as_deref(), context);
+                context.reopen_sets(before);
+                case?
             }
             Sql::Cast { kind, expr, data_type, format: None } => {
                 let data_type = types::from_sql(data_type)?;
@@ -312,12 +322,24 @@ impl Binder<'_> {
                 self.call("floor", vec![input], span)?
             }
             Sql::Function(function) => {
-                return match self.macro_named(&function.name) {
+                context.calls += 1;
+                let bound = match self.macro_named(&function.name) {
                     Some(found) => self.macro_call(&found, function, context),
                     None => self.function(function, context),
                 };
+                context.calls -= 1;
+                return bound;
             }
-            Sql::Array(array) => self.list(&array.elem, span, context)?,
+            Sql::Collate { expr, collation } => {
+                check_collation(collation)?;
+                let bound = self.bind(expr, context)?;
+                let found = bound.data_type();
+                if !matches!(found, DataType::Varchar | DataType::Null) {
+                    return Err(Error::value(format!("COLLATE takes VARCHAR, not {found}")).at(bound.span));
+                }
+                return Ok(bound);
+            }
+            Sql::Array(array) => self.list_literal(&array.elem, span, context)?,
             Sql::Dictionary(fields) => self.dictionary(fields, context)?,
             Sql::Map(map) => self.map(map, span, context)?,
             Sql::CompoundFieldAccess { root, access_chain } => {
@@ -706,6 +728,10 @@ impl Binder<'_> {
         for item in list {
             values.push(self.bind(item, context)?);
         }
+        // Nothing is in an empty list, not even a null.
+        if list.is_empty() {
+            return Ok(Expr::Literal(Value::boolean(negated)));
+        }
         let span = values[0].span;
         let (mut exprs, _) = self.unify_all(values, "the list of IN").map_err(|error| error.at(span))?;
         let input = exprs.remove(0);
@@ -746,6 +772,9 @@ impl Binder<'_> {
         let (input, pattern) = (text(self, input)?, text(self, pattern)?);
         let escape = match escape {
             None => Some('\\'),
+            Some(ast::Expr::Value(value)) if value.value == ast::Value::Null => {
+                return Ok(Expr::Literal(Value::null(DataType::Boolean)));
+            }
             Some(ast::Expr::Value(value)) => {
                 let text = text_of(&value.value).unwrap_or_default();
                 let mut characters = text.chars();
@@ -882,7 +911,7 @@ impl Binder<'_> {
                 ResolveError::Unknown { .. } | ResolveError::NoOverload { .. }
                     if !name.starts_with(|c: char| c.is_alphabetic()) =>
                 {
-                    let types = types.iter().map(DataType::to_string).collect::<Vec<_>>();
+                    let types = types_in_words(&types);
                     let message = match types.as_slice() {
                         [one] => format!("there is no {name} {one}"),
                         _ => format!("there is no {}", types.join(&format!(" {name} "))),
@@ -896,13 +925,19 @@ impl Binder<'_> {
                         None => plain,
                     }
                 }
-                other => Error::value(other.to_string()).at(span),
+                ResolveError::NoOverload { signatures, .. } => {
+                    let call = format!("{name}({})", types_in_words(&types).join(", "));
+                    Error::value(ResolveError::NoOverload { call, signatures }.to_string()).at(span)
+                }
             }
         })?;
         let args = args
             .into_iter()
             .zip(&resolved.args)
             .map(|(arg, &data_type)| {
+                if arg.data_type() == DataType::Boolean && matches!(name, "concat" | "concat_ws") {
+                    return Ok(in_one_letter(arg.expr));
+                }
                 // Where a function takes text it may print what it is given, as `||` does.
                 if data_type == DataType::Varchar && !arg.is_open() && arg.data_type() != data_type {
                     let span = arg.span;
@@ -980,6 +1015,33 @@ impl Binder<'_> {
     }
 }
 
+/// Types of arguments, where an untyped literal has none yet.
+fn types_in_words(types: &[DataType]) -> Vec<String> {
+    let word = |data_type: &DataType| match data_type {
+        DataType::Null => "unknown".to_string(),
+        other => other.to_string(),
+    };
+    types.iter().map(word).collect()
+}
+
+/// A boolean as PostgreSQL prints it: `t` or `f`.
+fn in_one_letter(value: Expr) -> Expr {
+    let letter = |letter: &str| Expr::Literal(Value::varchar(letter));
+    let branches = vec![(value.clone(), letter("t")), (Expr::Not(Box::new(value)), letter("f"))];
+    fold_case(Expr::Case { branches, otherwise: None, data_type: DataType::Varchar })
+}
+
+/// A `CASE` of a literal as the literal that it gives.
+fn fold_case(expr: Expr) -> Expr {
+    if !crate::logical::columns_of(&expr).is_empty() || is_any_volatile(&expr) {
+        return expr;
+    }
+    match exec::expression::constant::evaluate(&expr) {
+        Ok(value) => Expr::Literal(value),
+        Err(_) => expr,
+    }
+}
+
 /// Whether `null_is_false` holds for the operands if it holds for the expression.
 fn passes_nulls_on(ast: &ast::Expr) -> bool {
     match ast {
@@ -987,6 +1049,17 @@ fn passes_nulls_on(ast: &ast::Expr) -> bool {
         ast::Expr::BinaryOp { op, .. } => matches!(op, BinaryOperator::And | BinaryOperator::Or),
         _ => false,
     }
+}
+
+/// Text has one order, that of its bytes.
+pub(crate) fn check_collation(name: &ast::ObjectName) -> Result<()> {
+    let last = name.0.last().and_then(|part| part.as_ident());
+    let known = ["c", "posix", "c.utf8", "c.utf-8", "ucs_basic", "default", "binary"];
+    if last.is_some_and(|last| known.contains(&last.value.to_lowercase().as_str())) {
+        return Ok(());
+    }
+    let error = Error::unsupported(format!("the collation {name}")).at(name.span());
+    Err(error.hint("text is ordered by its bytes, which is the collation \"C\""))
 }
 
 pub(crate) fn negate_if(expr: Expr, negated: bool) -> Expr {
@@ -1082,6 +1155,17 @@ pub(super) fn parse_literal(text: &str, data_type: DataType) -> Result<Value> {
     exec::expression::parse::parse(text, data_type).map_err(|error| Error::value(error.to_string()))
 }
 
+/// A value as one of another type, to which it can be cast.
+pub(crate) fn constant_cast(value: Value, target: DataType) -> Result<Value> {
+    if value.data_type == target {
+        return Ok(value);
+    }
+    match cast_literal_or(Expr::Literal(value), target, false)? {
+        Expr::Literal(value) => Ok(value),
+        _ => Err(Error::internal("the cast of a constant is none")),
+    }
+}
+
 /// The cast, done at once where the input is a literal.
 pub(super) fn cast_literal_or(input: Expr, target: DataType, try_cast: bool) -> Result<Expr> {
     let is_literal = matches!(input, Expr::Literal(_));
@@ -1122,7 +1206,7 @@ pub(crate) fn is_any_volatile(expr: &Expr) -> bool {
 }
 
 /// Whether a written cast exists.
-fn casts(from: DataType, to: DataType) -> bool {
+pub(crate) fn casts(from: DataType, to: DataType) -> bool {
     use DataType::{Binary, Boolean, Date, Interval as IntervalType, Time, TimeZoned, Timestamp, Varchar};
     match (from, to) {
         (DataType::Null, _) | (_, Varchar) | (Varchar, _) => true,

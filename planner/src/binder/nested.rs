@@ -2,8 +2,8 @@
 
 use super::expression::{Bound, Context, Literal, fold};
 use super::scope::{same_name, span_of};
-use super::{Binder, types};
-use crate::error::{Error, Result, suggest};
+use super::{Binder, suggest, types};
+use crate::error::{Error, Result};
 use columnar::types::{Nested, NestedType, list_of, struct_of};
 use columnar::{DataType, Scalar, Value};
 use exec::{CompareOp, Expr};
@@ -17,7 +17,7 @@ pub(crate) fn type_error(error: columnar::types::TypeError) -> Error {
 
 impl Binder<'_> {
     /// `[…]` and `ARRAY[…]`.
-    pub(super) fn list(
+    pub(super) fn list_literal(
         &mut self,
         elements: &[ast::Expr],
         span: Span,
@@ -48,7 +48,7 @@ impl Binder<'_> {
     pub(super) fn map(&mut self, map: &ast::Map, span: Span, context: &mut Context<'_>) -> Result<Expr> {
         let keys = map.entries.iter().map(|entry| (*entry.key).clone()).collect::<Vec<_>>();
         let values = map.entries.iter().map(|entry| (*entry.value).clone()).collect::<Vec<_>>();
-        let lists = [self.list(&keys, span, context)?, self.list(&values, span, context)?];
+        let lists = [self.list_literal(&keys, span, context)?, self.list_literal(&values, span, context)?];
         self.call("map", lists.map(|list| Bound::typed(list, span)).into(), span)
     }
 
@@ -272,7 +272,7 @@ pub(crate) fn from_sql(data_type: &ast::DataType) -> Result<Option<DataType>> {
             });
             struct_of(fields.collect::<Result<Vec<_>>>()?).map_err(type_error)?
         }
-        Sql::Map(key, value) => {
+        Sql::Map(key, value, _) => {
             let (key, value) = (types::from_sql(key)?, types::from_sql(value)?);
             columnar::types::nested(Nested::Map { key, value }).map_err(type_error)?
         }

@@ -58,6 +58,11 @@ pub(super) fn prefix(dialect: &dyn Dialect, parser: &mut Parser<'_>) -> Option<P
     let (op, binds) = match &parser.peek_token_ref().token {
         token if is_keyword(token, Keyword::TRIM) => return trim(parser),
         Token::Word(word) if is_timestamp_of_unit(&word.value) => return timestamp_of_unit(parser),
+        token
+            if is_keyword(token, Keyword::VALUES) && parser.peek_nth_token_ref(1).token == Token::LParen =>
+        {
+            return Some(parser.parse_query().map(Expr::Subquery));
+        }
         Token::Minus => (UnaryOperator::Minus, POWER),
         Token::AtSign => (UnaryOperator::PGAbs, dialect.prec_value(Precedence::PgOther)),
         Token::PGSquareRoot => (UnaryOperator::PGSquareRoot, dialect.prec_value(Precedence::PgOther)),

@@ -214,6 +214,31 @@ impl Place<'_> {
                 }
                 rows
             }
+            Plan::Unroll(unroll) => {
+                let mut rows = Vec::new();
+                for row in self.rows(&unroll.input)? {
+                    let lists = unroll.lists.iter().map(|list| {
+                        Ok(match eval(&list.list, &row)? {
+                            Scalar::Bytes(bytes) => elements(&bytes, list),
+                            _ => Vec::new(),
+                        })
+                    });
+                    let lists = lists.collect::<Answer<Vec<Vec<Scalar>>>>()?;
+                    let most = lists.iter().map(Vec::len).max().unwrap_or(0);
+                    for place in 0..most.max(usize::from(unroll.keeps_empty)) {
+                        let mut given: Row =
+                            unroll.keep.iter().map(|&column| row[column as usize].clone()).collect();
+                        given.extend(
+                            lists.iter().map(|list| list.get(place).cloned().unwrap_or(Scalar::Null)),
+                        );
+                        let number =
+                            if most == 0 { Scalar::Null } else { Scalar::Integer(place as i128 + 1) };
+                        given.extend(unroll.position.then_some(number));
+                        rows.push(given);
+                    }
+                }
+                rows
+            }
             Plan::TopOfGroups(top) => {
                 let mut rows = Vec::new();
                 for group in grouped(sort(self.rows(&top.input)?, &top.keys)?, &top.groups)? {
@@ -578,4 +603,9 @@ fn like(text: &[u8], pattern: &[u8]) -> bool {
         Some((b'_', rest)) => !text.is_empty() && like(&text[1..], rest),
         Some((first, rest)) => text.first() == Some(first) && like(&text[1..], rest),
     }
+}
+
+fn elements(bytes: &[u8], list: &exec::plan::Unrolled) -> Vec<Scalar> {
+    let walk = columnar::packed::Elements::new(bytes, list.list.data_type());
+    walk.map(|element| element.unwrap().scalar(list.data_type).unwrap()).collect()
 }

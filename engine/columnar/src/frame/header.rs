@@ -91,7 +91,8 @@ impl ColumnHeader {
         [shape, tag, first, second, physical_byte(self.physical), self.has_nulls.into(), self.width, 0]
     }
 
-    pub(super) fn from_bytes(bytes: [u8; Self::BYTES]) -> Result<ColumnHeader> {
+    /// `expected`: the type that the column is known to have, if it is.
+    pub(super) fn from_bytes(bytes: [u8; Self::BYTES], expected: Option<DataType>) -> Result<ColumnHeader> {
         let [shape, tag, first, second, physical, nulls, width, unused] = bytes;
         let shape = match shape {
             0 => Shape::Flat,
@@ -101,7 +102,8 @@ impl ColumnHeader {
             4 => Shape::NewDictionary { sorted: true },
             _ => return Err(FrameError::Malformed("a column of an unknown shape")),
         };
-        let data_type = data_type([tag, first, second]).ok_or(FrameError::Malformed("an unknown type"))?;
+        let data_type =
+            data_type([tag, first, second], expected).ok_or(FrameError::Malformed("an unknown type"))?;
         let physical = physical_type(physical).ok_or(FrameError::Malformed("an unknown width"))?;
         let canonical = data_type.physical();
         if physical != canonical && !(physical.is_integer() && canonical.is_integer()) {
@@ -152,7 +154,7 @@ fn hashed(kind: u8, hash: u64) -> [u8; 3] {
     [kind, low, high]
 }
 
-fn data_type(bytes: [u8; 3]) -> Option<DataType> {
+fn data_type(bytes: [u8; 3], expected: Option<DataType>) -> Option<DataType> {
     Some(match bytes {
         [0, 0, 0] => DataType::Null,
         [1, 0, 0] => DataType::Boolean,
@@ -184,6 +186,7 @@ fn data_type(bytes: [u8; 3]) -> Option<DataType> {
         [21, 0, 0] => DataType::TimeZoned,
         [22, canonical @ 0..=1, 0] => DataType::Json { canonical: canonical == 1 },
         [23, 0, 0] => DataType::Bits,
+        [24 | 25, ..] => expected.filter(|&expected| type_bytes(expected) == bytes)?,
         _ => return None,
     })
 }
@@ -233,7 +236,7 @@ mod tests {
             let physical = data_type.physical();
             let column =
                 ColumnHeader { shape, data_type, physical, has_nulls: physical.is_integer(), width: 2 };
-            assert_eq!(ColumnHeader::from_bytes(column.to_bytes()), Ok(column));
+            assert_eq!(ColumnHeader::from_bytes(column.to_bytes(), None), Ok(column));
         }
     }
 
@@ -258,7 +261,7 @@ mod tests {
         {
             let mut changed = column.to_bytes();
             changed[at] = byte;
-            assert!(ColumnHeader::from_bytes(changed).is_err(), "{at}");
+            assert!(ColumnHeader::from_bytes(changed, None).is_err(), "{at}");
         }
     }
 }

@@ -1,9 +1,10 @@
 //! The elements of a packed list, array or map, one after the other, from any place on.
 
-use super::value::{len_of, malformed, scalar_of};
+use super::value::{len_of, malformed, scalar_of, string_of};
 use crate::error::Result;
 use crate::scalar::Scalar;
 use crate::types::{DataType, Nested};
+use std::borrow::Cow;
 
 /// Before an element that is there, before a null, and after the last one.
 const PRESENT: u8 = 1;
@@ -127,7 +128,15 @@ impl<'a> Iterator for Elements<'a> {
     }
 }
 
-impl Element<'_> {
+impl<'a> Element<'a> {
+    /// The text or bytes of an element that is there, of a type that has such.
+    ///
+    /// # Errors
+    /// Bytes that are no value of the type.
+    pub fn string(&self, data_type: DataType) -> Result<Cow<'a, [u8]>> {
+        self.0.map_or(Ok(Cow::Borrowed(&[])), |bytes| string_of(bytes, data_type))
+    }
+
     /// The value, which is of that type.
     ///
     /// # Errors

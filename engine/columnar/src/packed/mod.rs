@@ -2,6 +2,8 @@
 
 mod build;
 mod elements;
+#[cfg(test)]
+mod tests;
 mod text;
 mod value;
 

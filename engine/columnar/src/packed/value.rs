@@ -3,6 +3,7 @@
 use crate::error::{Error, Result};
 use crate::scalar::Scalar;
 use crate::types::{DataType, Interval, Nested, PhysicalType};
+use std::borrow::Cow;
 
 /// Bytes of an interval: its length in microseconds, then months, days and microseconds.
 const INTERVAL_BYTES: usize = 10 + 4 + 4 + 8;
@@ -138,7 +139,7 @@ pub fn scalar_of(bytes: &[u8], data_type: DataType) -> Result<Scalar> {
             })
         }
         PhysicalType::View if matches!(data_type, DataType::Nested(_)) => Scalar::Bytes(bytes.to_vec()),
-        PhysicalType::View => Scalar::Bytes(unescaped(&bytes[..bytes.len() - 2])),
+        PhysicalType::View => Scalar::Bytes(string_of(bytes, data_type)?.into_owned()),
         _ => Scalar::Integer(integer(bytes)),
     })
 }
@@ -149,6 +150,19 @@ fn integer(bytes: &[u8]) -> i128 {
     let bits = 8 * bytes.len() as u32;
     let turned = unsigned ^ 1 << (bits - 1);
     (turned << (128 - bits)) as i128 >> (128 - bits)
+}
+
+/// The text or bytes that these bytes, of a value that is not nested, are.
+///
+/// # Errors
+/// Bytes that do not end as a packed text does, or are no UTF-8 where the type is text.
+pub(super) fn string_of(bytes: &[u8], data_type: DataType) -> Result<Cow<'_, [u8]>> {
+    let Some((text, [0, 0])) = bytes.split_last_chunk::<2>() else { return Err(malformed()) };
+    let text = if text.contains(&0) { Cow::Owned(unescaped(text)) } else { Cow::Borrowed(text) };
+    if data_type.is_text() && std::str::from_utf8(&text).is_err() {
+        return Err(malformed());
+    }
+    Ok(text)
 }
 
 fn unescaped(bytes: &[u8]) -> Vec<u8> {

@@ -3,7 +3,7 @@
 
 use super::bounds::{contains, within};
 use super::node::{Input, Node, Operation, Side, any_valid, bounded_shape, null_vector, plain_shape};
-use super::{nested_cast, parse, text_cast, time_zoned};
+use super::{bit_cast, json_cast, nested_cast, parse, text_cast, time_zoned};
 use crate::{ArithmeticOp, Result, Shape};
 use columnar::kernels::cast::{integer_at, integers_outside, integers_to_double, to_width};
 use columnar::{
@@ -20,6 +20,12 @@ pub(crate) fn cast(input: Node, target: DataType, lenient: bool) -> Result<Node>
     }
     if source == DataType::Null || input.known().is_some_and(Value::is_null) {
         return Ok(Node::constant(Value::null(target)));
+    }
+    if json_cast::applies(source, target) {
+        return Ok(json_cast::cast(input, target, lenient));
+    }
+    if bit_cast::applies(source, target) {
+        return Ok(bit_cast::cast(input, target, lenient));
     }
     if source == DataType::Varchar || target == DataType::Varchar {
         return Ok(text_cast::cast(input, target, lenient));

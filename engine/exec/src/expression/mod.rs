@@ -6,6 +6,7 @@
 
 mod arithmetic;
 mod attempt;
+pub(crate) mod bit_cast;
 mod bounds;
 mod cast;
 mod compare;
@@ -14,6 +15,7 @@ mod conditional;
 pub mod constant;
 mod distinct;
 mod in_list;
+mod json_cast;
 mod like;
 mod logic;
 mod nested_cast;
@@ -21,7 +23,7 @@ pub(crate) mod node;
 pub mod parse;
 #[cfg(test)]
 mod tests;
-mod text_cast;
+pub(crate) mod text_cast;
 mod time_zoned;
 
 pub(crate) use arithmetic::arithmetic;
@@ -73,7 +75,7 @@ impl Compiled {
 }
 
 /// Whether there is a cast between two nested types.
-pub fn casts_nested(source: DataType, target: DataType) -> bool {
+pub fn casts_nested(source: columnar::DataType, target: columnar::DataType) -> bool {
     nested_cast::exists(source, target)
 }
 

@@ -169,11 +169,13 @@ impl Step {
                 counts.into_iter().map(rebuild).collect()
             }
             Step::Struct { from, fields } => {
-                let read = |value: &Option<&[u8]>| match value {
-                    Some(bytes) => packed::parts(bytes, from.iter().copied()),
-                    None => Ok(vec![None; from.len()]),
-                };
-                let rows = values.iter().map(read).collect::<columnar::Result<Vec<_>>>()?;
+                let mut rows: Vec<Vec<Option<&[u8]>>> = Vec::with_capacity(values.len());
+                for value in values {
+                    rows.push(match value {
+                        Some(bytes) => packed::parts(bytes, from.iter().copied())?,
+                        None => vec![None; from.len()],
+                    });
+                }
                 let mut results: Parts = values.iter().map(|value| value.map(|_| Vec::new())).collect();
                 for (place, step) in fields {
                     let column: Vec<Option<&[u8]>> =

@@ -4,7 +4,9 @@
 //! that runs on whole vectors. Operators on dates and text (`+`, `-`, `||`) are functions of that name.
 
 mod arguments;
+mod bit_strings;
 mod bits;
+mod blobs;
 mod calendar;
 mod clock_template;
 mod datetime;
@@ -14,6 +16,8 @@ mod floats;
 mod format;
 mod general;
 mod infinite;
+mod json;
+mod json_build;
 mod lists;
 mod number_template;
 mod numeric;
@@ -80,6 +84,7 @@ pub enum Category {
     Time,
     Binary,
     Nested,
+    Json,
     Conditional,
     Session,
     Aggregate,
@@ -93,8 +98,9 @@ impl std::fmt::Display for Category {
             Category::Pattern => "patterns",
             Category::Number => "numbers",
             Category::Time => "date and time",
-            Category::Binary => "bytes and digests",
+            Category::Binary => "bytes, bits and digests",
             Category::Nested => "lists, structs and maps",
+            Category::Json => "JSON",
             Category::Conditional => "conditions",
             Category::Session => "session",
             Category::Aggregate => "aggregates",
@@ -424,6 +430,9 @@ fn conversion_cost(from: DataType, to: DataType) -> Option<usize> {
         }
         (from, DataType::Float64) if from.is_numeric() => 5,
         (DataType::Date, DataType::Timestamp { zone: false, .. }) => 1,
+        (DataType::Json { canonical: true }, DataType::Json { .. }) => 1,
+        (DataType::Json { .. }, DataType::Json { .. }) => 2,
+        (DataType::Varchar, DataType::Json { canonical: false }) => 4,
         _ => return None,
     })
 }
@@ -456,6 +465,8 @@ static REGISTRY: LazyLock<Registry> = LazyLock::new(|| {
     .collect();
     let later = [
         (Category::Number, bits::functions()),
+        (Category::Binary, bit_strings::functions()),
+        (Category::Binary, blobs::functions()),
         (Category::Time, calendar::functions()),
         (Category::Time, clock_template::functions()),
         (Category::Binary, encoding::functions()),
@@ -463,6 +474,8 @@ static REGISTRY: LazyLock<Registry> = LazyLock::new(|| {
         (Category::Text, format::functions()),
         (Category::Conditional, general::later_functions()),
         (Category::Nested, lists::functions()),
+        (Category::Json, json::functions()),
+        (Category::Json, json_build::functions()),
         (Category::Number, number_template::functions()),
         (Category::Pattern, pattern::functions()),
         (Category::Text, quoting::functions()),

@@ -34,6 +34,7 @@ use crate::operators::sort::Sort;
 use crate::operators::top_n::TopN;
 use crate::operators::top_of_groups::TopOfGroups;
 use crate::operators::union::{Widen, common_shapes};
+use crate::operators::unroll::Unroll;
 use crate::operators::values::ValuesSource;
 use crate::operators::wanted_rows::WantedRows;
 use crate::operators::window::Window;
@@ -283,6 +284,11 @@ impl Lowering<'_> {
             Plan::Series(series) => {
                 let stream = self.lower(&series.input)?;
                 let operator = Series::new(series, &stream.shapes, settings.batch_rows)?;
+                stream.through(Arc::new(operator), &node)
+            }
+            Plan::Unroll(unroll) => {
+                let stream = self.lower(&unroll.input)?;
+                let operator = Unroll::new(unroll, &stream.shapes, settings.batch_rows)?;
                 stream.through(Arc::new(operator), &node)
             }
             Plan::TopOfGroups(top) => {
@@ -625,6 +631,7 @@ fn is_ordered(plan: &Plan) -> bool {
             is_ordered(input)
         }
         Plan::Shared { input, .. } => is_ordered(input),
+        Plan::Unroll(unroll) => is_ordered(&unroll.input),
         _ => false,
     }
 }

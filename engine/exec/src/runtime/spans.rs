@@ -104,6 +104,7 @@ fn name(plan: &Plan, names: &mut Vec<String>) {
         Plan::TopOfGroups(_) => "TopOfGroups".into(),
         Plan::AsOf(_) => "AsOf".into(),
         Plan::Window(_) => "Window".into(),
+        Plan::Unroll(_) => "Unroll".into(),
     });
     for input in plan.inputs() {
         name(input, names);

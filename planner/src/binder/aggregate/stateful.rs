@@ -1,5 +1,7 @@
 //! Aggregates with a state of their own: what they take, and of which type they are.
 
+mod lists;
+
 use super::arguments::{Argument, Arguments};
 use super::{Made, cast};
 use crate::binder::Binder;
@@ -14,6 +16,7 @@ use sqlparser::ast::{self, NullTreatment, OrderByExpr, Spanned};
 use sqlparser::tokenizer::Span;
 
 /// A call while it is put together.
+#[derive(Clone)]
 struct Call<'a> {
     name: &'a str,
     span: Span,
@@ -95,8 +98,12 @@ impl Binder<'_> {
             return Err(Error::value(format!("SEPARATOR is for group_concat, not for {name}")).at(call.span));
         }
         match (written.nulls, name) {
-            (None, _) | (Some(NullTreatment::RespectNulls), "first" | "last" | "arbitrary") => {}
-            (Some(NullTreatment::IgnoreNulls), "first" | "last" | "arbitrary" | "any_value") => {}
+            (None, _)
+            | (Some(NullTreatment::RespectNulls), "first" | "last" | "arbitrary" | "array_agg" | "list") => {}
+            (
+                Some(NullTreatment::IgnoreNulls),
+                "first" | "last" | "arbitrary" | "any_value" | "array_agg" | "list",
+            ) => {}
             (Some(treatment), _) => {
                 return Err(Error::unsupported(format!("{treatment} of {name}()")).at(call.span));
             }
@@ -116,6 +123,9 @@ impl Binder<'_> {
                 Err(call.takes("a fraction, and WITHIN GROUP (ORDER BY …)"))
             }
             "mode" => self.mode(call, args, keys, within),
+            "array_agg" | "list" => self.list_of_values(call, args, keys),
+            "map_agg" => self.map_of_values(call, args, keys),
+            "histogram" => self.histogram(call, args),
             "quantile" | "quantile_cont" | "quantile_disc" | "median" => self.quantile(call, args, keys),
             // The order of rows changes nothing for the others.
             _ => self.folded(call, args),
@@ -204,6 +214,11 @@ impl Binder<'_> {
         let ([key], false) = (keys.as_slice(), call.distinct) else {
             return Err(call.takes("one fraction and one key to order by, and no DISTINCT"));
         };
+        if let Some(fractions) = self.fractions(&call, &fraction)? {
+            return self.each(fractions, |binder, fraction| {
+                binder.percentile(call.clone(), vec![fraction], keys.clone())
+            });
+        }
         let fraction = self.fraction(&call, fraction, 0.0)?;
         let value = key.expr.clone();
         if call.name == "percentile_disc" {
@@ -221,6 +236,13 @@ impl Binder<'_> {
 
     /// DuckDB's quantiles: of the type of what they are of, from the end where the fraction is below 0.
     fn quantile(&mut self, call: Call<'_>, args: Vec<Bound>, keys: Vec<SortKey>) -> Result<Made> {
+        if let [value, fraction] = args.as_slice()
+            && let Some(fractions) = self.fractions(&call, fraction)?
+        {
+            return self.each(fractions, |binder, fraction| {
+                binder.quantile(call.clone(), vec![value.clone(), fraction], keys.clone())
+            });
+        }
         let mut args = args.into_iter();
         let (value, fraction) = match (args.next(), args.next(), args.next(), call.name == "median") {
             (Some(value), None, None, true) => (value, Expr::Literal(Value::float64(0.5))),
@@ -418,6 +440,13 @@ impl Binder<'_> {
     }
 
     fn approximate(&mut self, call: Call<'_>, args: Vec<Bound>) -> Result<Made> {
+        if let [value, fraction] = args.as_slice()
+            && let Some(fractions) = self.fractions(&call, fraction)?
+        {
+            return self.each(fractions, |binder, fraction| {
+                binder.approximate(call.clone(), vec![value.clone(), fraction])
+            });
+        }
         let mut args = args.into_iter();
         let (value, fraction) = match (args.next(), args.next(), args.next(), call.name) {
             (Some(value), None, None, "approx_median") => (value, Expr::Literal(Value::float64(0.5))),

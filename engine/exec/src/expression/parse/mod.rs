@@ -1,5 +1,6 @@
 //! Text to values: what literals and casts from text share.
 
+mod bytes;
 mod interval;
 mod moment;
 mod number;
@@ -42,7 +43,14 @@ pub fn scalar(text: &str, data_type: DataType) -> Result<Scalar> {
     };
     match data_type {
         DataType::Varchar | DataType::Null => Ok(Scalar::Bytes(text.as_bytes().to_vec())),
-        DataType::Binary => binary(text).map(Scalar::Bytes).ok_or_else(invalid),
+        DataType::Json { canonical } => {
+            crate::json::read(text, canonical, data_type).map(|text| Scalar::Bytes(text.into_owned()))
+        }
+        DataType::Bits if super::bit_cast::is_bits(trimmed.as_bytes()) => {
+            Ok(Scalar::Bytes(trimmed.as_bytes().to_vec()))
+        }
+        DataType::Bits => Err(invalid()),
+        DataType::Binary => bytes::bytes(text).map(Scalar::Bytes).ok_or_else(invalid),
         DataType::Boolean => boolean(trimmed).map(Scalar::Boolean).ok_or_else(invalid),
         DataType::Int8
         | DataType::Int16
@@ -74,7 +82,7 @@ pub fn scalar(text: &str, data_type: DataType) -> Result<Scalar> {
             integer(moment::timestamp(trimmed, unit, zone).ok_or_else(invalid)?)
         }
         DataType::Interval => interval(trimmed).map(Scalar::Interval).ok_or_else(invalid),
-        DataType::Uuid | DataType::Json { .. } | DataType::Bits | DataType::Enum(_) | DataType::Nested(_) => {
+        DataType::Uuid | DataType::Enum(_) | DataType::Nested(_) => {
             Err(Error::Unsupported(format!("a cast of text to {data_type}")))
         }
     }
@@ -91,14 +99,6 @@ fn boolean(text: &str) -> Option<bool> {
     } else {
         None
     }
-}
-
-/// `\x` and hexadecimal digits, or the text's own bytes.
-fn binary(text: &str) -> Option<Vec<u8>> {
-    let Some(digits) = text.strip_prefix("\\x") else { return Some(text.as_bytes().to_vec()) };
-    let digits: Vec<u32> = digits.chars().map(|digit| digit.to_digit(16)).collect::<Option<_>>()?;
-    let (pairs, rest) = digits.as_chunks::<2>();
-    rest.is_empty().then(|| pairs.iter().map(|pair| (pair[0] * 16 + pair[1]) as u8).collect())
 }
 
 #[cfg(test)]
@@ -179,6 +179,12 @@ mod tests {
             ("2 weeks 1.5 hours", DataType::Interval, "14 days 01:30:00"),
             ("1-2", DataType::Interval, "1 year 2 mons"),
             ("\\x4aFf", DataType::Binary, "\\x4aff"),
+            ("\\x41 42", DataType::Binary, "\\x4142"),
+            ("\\x41\\x42", DataType::Binary, "\\x4142"),
+            ("a\\x00b\\\\\\101", DataType::Binary, "\\x6100625c41"),
+            (" [1 , 2] ", DataType::Json { canonical: false }, " [1 , 2] "),
+            (" [1 , 2] ", DataType::Json { canonical: true }, "[1, 2]"),
+            ("0110", DataType::Bits, "0110"),
         ] {
             assert_eq!(parse(text, data_type).map(|v| v.to_string()), Ok(expected.to_string()), "{text}");
         }
@@ -222,6 +228,12 @@ mod tests {
             ("1 us 170141183460469231731687303715884105727.5 us", DataType::Interval),
             ("-1--170141183460469231731687303715884105728", DataType::Interval),
             ("\\x4", DataType::Binary),
+            ("\\x4g", DataType::Binary),
+            ("a\\", DataType::Binary),
+            ("a\\xg0", DataType::Binary),
+            ("a\\400", DataType::Binary),
+            ("{", DataType::Json { canonical: true }),
+            ("012", DataType::Bits),
             ("é", DataType::Date),
         ] {
             assert!(parse(text, data_type).is_err(), "{text} as {data_type}");
