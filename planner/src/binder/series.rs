@@ -116,11 +116,6 @@ impl Binder<'_> {
     }
 }
 
-/// Whether an interval is one of time alone.
-fn is_time(step: &Expr) -> bool {
-    matches!(step, Expr::Literal(Value { scalar: Scalar::Interval(step), .. }) if step.months == 0 && step.days == 0)
-}
-
 impl Binder<'_> {
     /// The place of a value in a series of integers, from 1 on.
     fn place_of(&mut self, column: ColumnId, start: &Expr, step: &Expr, span: Span) -> Result<Expr> {
@@ -145,6 +140,11 @@ impl Binder<'_> {
         let one = Bound::typed(Expr::Literal(Value::int64(1)), span);
         self.arithmetic(ArithmeticOp::Add, Bound::typed(quotient, span), one, span)
     }
+}
+
+/// Whether an interval is one of time alone.
+fn is_time(step: &Expr) -> bool {
+    matches!(step, Expr::Literal(Value { scalar: Scalar::Interval(step), .. }) if step.months == 0 && step.days == 0)
 }
 
 /// The type of a series by the types of its start, stop and step; nothing is told of literals that are open.

@@ -57,12 +57,12 @@ pub(super) fn precedence(dialect: &dyn Dialect, parser: &Parser<'_>) -> Option<u
 pub(super) fn prefix(dialect: &dyn Dialect, parser: &mut Parser<'_>) -> Option<Parsed> {
     let (op, binds) = match &parser.peek_token_ref().token {
         token if is_keyword(token, Keyword::TRIM) => return trim(parser),
-        Token::Word(word) if is_timestamp_of_unit(&word.value) => return timestamp_of_unit(parser),
         token
             if is_keyword(token, Keyword::VALUES) && parser.peek_nth_token_ref(1).token == Token::LParen =>
         {
             return Some(parser.parse_query().map(Expr::Subquery));
         }
+        Token::Word(word) if is_timestamp_of_unit(&word.value) => return timestamp_of_unit(parser),
         Token::Minus => (UnaryOperator::Minus, POWER),
         Token::AtSign => (UnaryOperator::PGAbs, dialect.prec_value(Precedence::PgOther)),
         Token::PGSquareRoot => (UnaryOperator::PGSquareRoot, dialect.prec_value(Precedence::PgOther)),

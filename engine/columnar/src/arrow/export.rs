@@ -102,6 +102,13 @@ pub fn array(vector: &Vector, strings: Strings) -> Result<ArrayRef> {
             Values::View(views) => text(views, flat.data_type, flat.validity.as_ref(), nulls, strings)?,
             _ => return Err(expected()),
         },
+        DataType::Nested(_) => match &flat.values {
+            Values::View(views) => {
+                let rows = (0..flat.len()).map(|row| (!flat.is_null(row)).then(|| views.get(row)));
+                super::nested::array(&rows.collect::<Vec<_>>(), flat.data_type, strings)?
+            }
+            _ => return Err(expected()),
+        },
         DataType::TimeZoned => {
             let texts = (0..flat.len()).map(|row| {
                 (!flat.is_null(row)).then(|| Value::new(flat.data_type, flat.values.scalar(row)).to_string())
@@ -111,13 +118,6 @@ pub fn array(vector: &Vector, strings: Strings) -> Result<ArrayRef> {
                 Strings::Offsets => Arc::new(texts.collect::<StringArray>()),
             }
         }
-        DataType::Nested(_) => match &flat.values {
-            Values::View(views) => {
-                let rows = (0..flat.len()).map(|row| (!flat.is_null(row)).then(|| views.get(row)));
-                super::nested::array(&rows.collect::<Vec<_>>(), flat.data_type, strings)?
-            }
-            _ => return Err(expected()),
-        },
         DataType::UInt8
         | DataType::UInt16
         | DataType::UInt32

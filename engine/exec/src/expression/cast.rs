@@ -30,13 +30,13 @@ pub(crate) fn cast(input: Node, target: DataType, lenient: bool) -> Result<Node>
     if source == DataType::Varchar || target == DataType::Varchar {
         return Ok(text_cast::cast(input, target, lenient));
     }
+    if source.as_nested().is_some() && target.as_nested().is_some() {
+        return nested_cast::nested(input, target, lenient);
+    }
     let input = match time_zoned::cast(input, target) {
         Ok(node) => return Ok(node),
         Err(input) => input,
     };
-    if source.as_nested().is_some() && target.as_nested().is_some() {
-        return nested_cast::nested(input, target, lenient);
-    }
     if let Some(steps) = integer_steps(source, target) {
         return Ok(integers(input, target, steps, lenient));
     }
