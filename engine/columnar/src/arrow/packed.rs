@@ -78,9 +78,13 @@ impl<'a> Level<'a> {
         let wrong = || Error::Malformed(format!("column \"{column}\": {} as {data_type}", array.data_type()));
         let nulls = array.nulls().filter(|nulls| nulls.null_count() > 0).cloned();
         let inner = |array: &ArrayRef, data_type| Level::of(column, array, data_type).map(Box::new);
-        // A dictionary of nested values is taken apart once.
+        // A dictionary of nested values is packed as a leaf is.
         let shape = match (data_type, array.data_type()) {
-            (DataType::Nested(kind), arrow) if arrow.is_nested() => &kind.info().shape,
+            (DataType::Nested(kind), arrow)
+                if arrow.is_nested() && !matches!(arrow, ArrowType::Dictionary(..)) =>
+            {
+                &kind.info().shape
+            }
             _ => {
                 let values = vector(column, array)?.flatten();
                 if values.data_type != data_type {
