@@ -18,6 +18,7 @@ mod general;
 mod infinite;
 mod json;
 mod json_build;
+mod json_lists;
 mod lists;
 mod number_template;
 mod numeric;
@@ -476,6 +477,7 @@ static REGISTRY: LazyLock<Registry> = LazyLock::new(|| {
         (Category::Nested, lists::functions()),
         (Category::Json, json::functions()),
         (Category::Json, json_build::functions()),
+        (Category::Json, json_lists::functions()),
         (Category::Number, number_template::functions()),
         (Category::Pattern, pattern::functions()),
         (Category::Text, quoting::functions()),
