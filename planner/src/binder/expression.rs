@@ -943,6 +943,7 @@ impl Binder<'_> {
                     let call = format!("{name}({})", types_in_words(&types).join(", "));
                     Error::value(ResolveError::NoOverload { call, signatures }.to_string()).at(span)
                 }
+                ResolveError::Type(message) => Error::value(message).at(span),
             }
         })?;
         let args = args

@@ -19,6 +19,7 @@ mod infinite;
 pub(crate) mod items;
 mod json;
 mod json_build;
+mod json_lists;
 mod list_making;
 mod list_sums;
 mod list_text;
@@ -501,6 +502,7 @@ static REGISTRY: LazyLock<Registry> = LazyLock::new(|| {
         (Category::Nested, list_text::functions()),
         (Category::Nested, maps::functions()),
         (Category::Nested, structs::functions()),
+        (Category::Json, json_lists::functions()),
         (Category::Number, number_template::functions()),
         (Category::Pattern, pattern::functions()),
         (Category::Text, quoting::functions()),

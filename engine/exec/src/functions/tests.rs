@@ -402,7 +402,9 @@ fn samples(data_type: DataType) -> Vec<Value> {
         DataType::Float32 | DataType::Float64 => &["0", "-1.5", "0.5", "2", "1e300", "NaN", "33"],
         DataType::Int8 => &["0", "-128", "127", "5"],
         DataType::Decimal { .. } => &["0", "-1.500", "2.567", "7", "1234567.891"],
-        DataType::Nested(_) => &["[]", "[1, 2, NULL]", "[3]", "[2, 2, -1]", "{}", "{1=2, 3=NULL}", "{'a': 5}"],
+        DataType::Nested(_) => {
+            &["[]", "[1, 2, NULL]", "[3]", "[2, 2, -1]", "{}", "{1=2, 3=NULL}", "{'a': 5}"]
+        }
         _ => &["0", "-3", "1", "2", "5", "33", "100"],
     };
     let mut values: Vec<Value> = texts.iter().filter_map(|text| parse(text, data_type).ok()).collect();
@@ -423,9 +425,7 @@ fn forms_of_arguments_change_no_result() {
         Parameter::List | Parameter::OtherList => list_of(DataType::Int32).unwrap(),
         Parameter::Element | Parameter::Key => DataType::Int32,
         Parameter::Struct => struct_of([("a".to_string(), DataType::Int32)]).unwrap(),
-        Parameter::Map => {
-            nested(Nested::Map { key: DataType::Int32, value: DataType::Int32 }).unwrap()
-        }
+        Parameter::Map => nested(Nested::Map { key: DataType::Int32, value: DataType::Int32 }).unwrap(),
     };
     for function in &REGISTRY.functions {
         for overload in &function.overloads {

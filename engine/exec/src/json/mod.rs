@@ -17,9 +17,9 @@ pub(crate) use canonical::{canonical, pretty};
 pub(crate) use path::{Path, Step};
 pub(crate) use scan::{Fault, Kind, check, elements, kind, members};
 pub(crate) use text::{quote, unquote};
-pub(crate) use tree::{Tree, compact, contains, contains_within, merge_patch, strip_nulls};
 #[cfg(test)]
 pub(crate) use tree::same;
+pub(crate) use tree::{Tree, compact, contains, contains_within, merge_patch, strip_nulls};
 pub(crate) use value::{read, scalar_text, write_json};
 
 /// How deep arrays and objects nest at most.
