@@ -7,7 +7,6 @@ mod support;
 use columnar::types::{Nested, list_of, nested, struct_of};
 use columnar::{DataType, Scalar};
 use shard::{Error, File, Stores, infer, list};
-use std::sync::Arc;
 use support::{Folder, column, file_bytes, ints, texts};
 
 async fn columns(folder: &Folder, location: &str) -> Result<Vec<String>, Error> {
