@@ -14,6 +14,7 @@ use crate::coordinator::Coordinator;
 use crate::datasets::now_us;
 use crate::facts;
 use crate::information_schema;
+use crate::pg_catalog;
 use crate::quarantine::Refused;
 use crate::tenants::Tenant;
 use crate::view::{View, named, text, wide};
@@ -356,7 +357,9 @@ impl Catalog for Names {
 
     fn virtual_table(&self, schema: Option<&str>, name: &str) -> Option<VirtualTable> {
         if !schema.is_some_and(|schema| schema.eq_ignore_ascii_case(SYSTEM_SCHEMA)) {
-            let found = information_schema::table(&self.view, &self.rights, schema?, name);
+            let found = schema
+                .and_then(|schema| information_schema::table(&self.view, &self.rights, schema, name))
+                .or_else(|| pg_catalog::table(&self.view, &self.rights, schema, name));
             // Others see others.
             if found.is_some() && self.rights.are_restricted() {
                 self.momentary.store(true, Ordering::Relaxed);

@@ -21,6 +21,7 @@ mod outline;
 mod parse;
 mod physical;
 mod planning;
+mod prepared;
 mod proven;
 mod reads;
 mod refresh;
@@ -37,6 +38,7 @@ pub use explain::Placed;
 pub use functions::{functions, functions_page};
 pub use outline::{Outline, OutlinedScan, Pushed, QueryShape, shape_text};
 pub use parse::{Parsed, listed_text, parse};
+pub use prepared::{Prepared, converted};
 pub use statement::{
     Access, Comment, CreateExternalTable, CreateForeignTable, CreateMacro, CreateServer, CreateView, Define,
     FragmentNotes, GrantOn, Grantee, ImportForeignSchema, OperatorNote, Optimizer, PLAN_VERSION, PartitionBy,

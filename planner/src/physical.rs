@@ -279,7 +279,7 @@ impl Lowering<'_> {
             }
             Logical::AsOf(join) => {
                 needs_version_2(self.version, "an ASOF JOIN")?;
-                let (input, outputs) = self.operator(&join.input, depth)?;
+                let (input, mut outputs) = self.operator(&join.input, depth)?;
                 let positions = positions_of(&outputs);
                 let resolved = |exprs: &mut dyn Iterator<Item = &Expr>| {
                     exprs.map(|expr| resolve(expr, &positions)).collect::<Result<Vec<_>>>()
@@ -292,7 +292,8 @@ impl Lowering<'_> {
                     carried: resolved(&mut join.carried.iter().map(|(_, expr)| expr))?,
                     required: join.required,
                 };
-                (Plan::AsOf(physical), plan.outputs())
+                outputs.extend(join.carried.iter().map(|&(id, _)| id));
+                (Plan::AsOf(physical), outputs)
             }
             Logical::Expand { input, lists, columns, .. } => {
                 needs_version_2(self.version, "grouping by several sets")?;
@@ -304,7 +305,7 @@ impl Lowering<'_> {
             }
             Logical::Series(series) => {
                 needs_version_2(self.version, "a series")?;
-                let (input, outputs) = self.operator(&series.input, depth)?;
+                let (input, mut outputs) = self.operator(&series.input, depth)?;
                 let positions = positions_of(&outputs);
                 let physical = exec::plan::Series {
                     input: Box::new(input),
@@ -313,7 +314,8 @@ impl Lowering<'_> {
                     step: resolve(&series.step, &positions)?,
                     inclusive: series.inclusive,
                 };
-                (Plan::Series(physical), plan.outputs())
+                outputs.push(series.column);
+                (Plan::Series(physical), outputs)
             }
             Logical::Unroll(unroll) => {
                 needs_version_2(self.version, "unnest")?;
@@ -337,17 +339,14 @@ impl Lowering<'_> {
             Logical::Union { inputs, columns } => {
                 let mut plans = Vec::with_capacity(inputs.len());
                 for (input, given) in inputs {
-                    let (plan, outputs) = self.operator(input, depth)?;
-                    plans.push(if outputs == *given {
-                        plan
-                    } else {
-                        return Err(Error::internal("an input of a union gives other columns than it says"));
-                    });
+                    plans.push(self.in_order(input, given, depth)?);
                 }
                 (Plan::Union { inputs: plans }, columns.clone())
             }
             Logical::Shared { number, input } => {
-                let (input, outputs) = self.operator(input, depth)?;
+                // Others read its columns by their places.
+                let outputs = input.outputs();
+                let input = self.in_order(input, &outputs, depth)?;
                 (Plan::Shared { number: *number, input: Box::new(input) }, outputs)
             }
             Logical::Reread { number, columns, .. } => {
@@ -357,6 +356,28 @@ impl Lowering<'_> {
             }
             Logical::Exchange { .. } => return Err(Error::internal("an exchange is not an operator")),
         })
+    }
+
+    /// The operator, giving these columns in this order: a join that holds its left side gives the right one's first.
+    fn in_order(&mut self, plan: &Logical, wanted: &[ColumnId], depth: usize) -> Result<Plan> {
+        let first = self.current.last().map_or(0, |current| current.notes.len());
+        let (input, outputs) = self.operator(plan, depth)?;
+        if outputs == wanted {
+            return Ok(input);
+        }
+        let positions = positions_of(&outputs);
+        let exprs = wanted
+            .iter()
+            .map(|&id| resolve(&self.columns.reference(id), &positions))
+            .collect::<Result<Vec<_>>>()?;
+        let names: Vec<&str> = wanted.iter().map(|&id| self.columns.name(id)).collect();
+        let text = format!("Project {}", names.join(", "));
+        let note = OperatorNote { depth, text, receives: None, estimated_rows: self.estimator.rows(plan) };
+        if let Some(current) = self.current.last_mut() {
+            current.notes[first..].iter_mut().for_each(|note| note.depth += 1);
+            current.notes.insert(first, note);
+        }
+        Ok(Plan::Project { input: Box::new(input), exprs })
     }
 
     fn exchange(

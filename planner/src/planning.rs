@@ -1,5 +1,6 @@
 //! From a parsed statement to one that can be run: the passes in their order.
 
+use crate::binder::expression::check_collation;
 use crate::binder::{Binder, BoundQuery, OutputColumn, access, same_name, suggest, types};
 use crate::catalog::{Catalog, Table};
 use crate::error::{Error, Result};
@@ -13,7 +14,7 @@ use crate::statement::{
     TableName,
 };
 use crate::{
-    define, distribute, foreign, known, nullability, outline, physical, reads, rules, share, unnest,
+    define, distribute, foreign, known, nullability, outline, physical, prepared, reads, rules, share, unnest,
 };
 use columnar::{DataType, Value};
 use exec::Expr;
@@ -107,7 +108,9 @@ pub(crate) fn statement(
             unique_names(&columns)?;
             Statement::CreateTableAs { name: named(name)?, if_not_exists: *if_not_exists, columns, query }
         }
-        Syntax::Insert { table, columns, query } => insert(binder, table, columns, query, options)?,
+        Syntax::Insert { table, columns, by_name, query } => {
+            insert(binder, table, (!by_name).then_some(columns), query, options)?
+        }
         Syntax::DropTable { names, if_exists, cascade } => Statement::DropTable {
             names: names.iter().map(named).collect::<Result<_>>()?,
             if_exists: *if_exists,
@@ -141,6 +144,11 @@ pub(crate) fn statement(
         Syntax::Define(syntax) => Statement::Define(define::statement(binder, syntax, options)?),
         Syntax::ShowViews { schema } => {
             Statement::ShowViews { schema: schema.as_ref().map(|schema| schema.value.clone()) }
+        }
+        Syntax::Prepared(syntax) => Statement::Prepared(prepared::bind(binder, syntax)?),
+        Syntax::Summarize(query) => {
+            let bound = binder.summary(query)?;
+            Statement::Query(finish(binder, bound, options)?)
         }
         Syntax::DescribeQuery(query) => Statement::DescribeQuery(plan_query(binder, query, options)?),
         Syntax::CreateServer { .. }
@@ -226,6 +234,7 @@ pub(crate) fn finish(
         foreign: lowered.foreign,
         reads,
         outline: outlined.map(Arc::new),
+        zone: options.zone.clone(),
     })
 }
 
@@ -242,13 +251,22 @@ fn own(table: Arc<Table>, statement: &str, span: Span) -> Result<Arc<Table>> {
 fn insert(
     mut binder: Binder<'_>,
     table: &ast::ObjectName,
-    columns: &[ast::Ident],
+    columns: Option<&Vec<ast::Ident>>,
     query: &ast::Query,
     options: &PlannerOptions,
 ) -> Result<Statement> {
     let (name, span) = table_name(table)?;
     let table = own(binder.table(&name, span)?, "INSERT", span)?;
     let mut bound = binder.query(query, None)?;
+    // By name where none are written.
+    let named: Vec<ast::Ident>;
+    let columns = match columns {
+        Some(columns) => columns,
+        None => {
+            named = bound.columns.iter().map(|column| ast::Ident::new(column.name.as_str())).collect();
+            &named
+        }
+    };
     let mut targets = Vec::with_capacity(columns.len());
     for ident in columns {
         let position = table.columns.iter().position(|column| same_name(&column.name, &ident.value));
@@ -310,6 +328,7 @@ pub(crate) fn schema(definitions: &[ast::ColumnDef]) -> Result<Vec<ColumnSchema>
             match &option.option {
                 ast::ColumnOption::Null => {}
                 ast::ColumnOption::NotNull => nullable = false,
+                ast::ColumnOption::Collation(collation) => check_collation(collation)?,
                 other => {
                     let words = other.to_string();
                     let word: Vec<&str> = words.split_whitespace().take(2).collect();

@@ -5,6 +5,7 @@ mod access;
 use crate::catalog::{Engine, Table};
 use crate::defined::MacroParameter;
 use crate::outline::Outline;
+use crate::prepared::Prepared;
 pub use access::{Access, GrantOn, Grantee, Password, Privilege, PrivilegeSet, RoleOptions};
 use columnar::{DataType, Value};
 use exec::plan::{Fragment, TableRef};
@@ -113,6 +114,8 @@ pub enum Statement {
     },
     /// The columns that a query would give.
     DescribeQuery(PlannedQuery),
+    /// Of statements that the session keeps by name.
+    Prepared(Prepared),
 }
 
 /// What makes or removes views and macros.
@@ -303,6 +306,8 @@ pub struct PlannedQuery {
     pub reads: Vec<TableRead>,
     /// Where it was asked for.
     pub outline: Option<Arc<Outline>>,
+    /// The time zone whose clocks show the instants of the result.
+    pub zone: String,
 }
 
 /// A table or view that a query names.
@@ -395,6 +400,8 @@ pub struct PlannerOptions {
     /// nulls in their places and must not be run.
     pub parameters: Option<Vec<Value>>,
     pub optimizer: Optimizer,
+    /// The session's time zone, as [`exec::functions::zone_name`] calls it.
+    pub zone: String,
     /// Whether [`PlannedQuery::outline`] is wanted.
     pub outline: bool,
 }
@@ -406,6 +413,7 @@ impl Default for PlannerOptions {
             version: PLAN_VERSION,
             parameters: Some(Vec::new()),
             optimizer: Optimizer::On,
+            zone: "UTC".into(),
             outline: false,
         }
     }

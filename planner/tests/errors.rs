@@ -133,7 +133,7 @@ fn what_is_not_built_is_named() {
         ("select 1 from nation asof full join region on n_regionkey >= r_regionkey", "ASOF JOIN"),
         ("select 1 from nation positional join region", "POSITIONAL JOIN"),
         ("select 1 from unnest(1)", "table function unnest"),
-        ("select 1 from nation tablesample bernoulli (1)", "TABLESAMPLE"),
+        ("select 1 from nation tablesample bernoulli (1) repeatable (1)", "REPEATABLE"),
         ("create external table t stored as orc location 'x'", "STORED AS orc"),
     ] {
         let error = error(sql);

@@ -102,6 +102,12 @@ fn column(array: &ArrayRef) -> Result<Vec<String>, ArrowError> {
                 format!("{}mon {}d {seconds}s", value.months, value.days)
             })
         }
+        // Instants are shown in UTC, whatever the zone of the session.
+        DataType::Timestamp(unit, Some(zone)) if zone.as_ref() != "UTC" => {
+            let data_type = DataType::Timestamp(*unit, Some("UTC".into()));
+            let data = array.to_data().into_builder().data_type(data_type).build()?;
+            column(&arrow::array::make_array(data))?
+        }
         DataType::Time64(_) | DataType::Timestamp(..) => {
             let options = FormatOptions::new()
                 .with_time_format(Some("%H:%M:%S%.9f"))

@@ -106,6 +106,7 @@ impl Rights {
             Statement::ShowTables { .. }
             | Statement::ShowViews { .. }
             | Statement::Set { .. }
+            | Statement::Prepared(_)
             | Statement::Show { .. } => Ok(()),
         }
     }

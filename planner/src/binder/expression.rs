@@ -162,7 +162,7 @@ impl Binder<'_> {
             Sql::TypedString(typed) => {
                 let data_type = types::from_sql(&typed.data_type)?;
                 let text = text_of(&typed.value.value).ok_or_else(|| Error::value("text is expected"))?;
-                Expr::Literal(parse_literal(&text, data_type)?)
+                self.text_value(&text, data_type)?
             }
             Sql::Interval(interval) => self.interval(interval, context)?,
             Sql::BinaryOp { left, op, right } => return self.binary(left, op, right, span, context),
@@ -238,7 +238,19 @@ impl Binder<'_> {
                 let function = exec::functions::extract_function(field.trim_matches('\''))
                     .ok_or_else(|| Error::unsupported(format!("EXTRACT({} FROM …)", field.to_uppercase())))?;
                 let input = self.bind(expr, context)?;
-                self.call(function, vec![input], span)?
+                if input.data_type() == DataType::TimeZoned {
+                    let name = Bound::typed(Expr::Literal(Value::varchar(function)), span);
+                    let part = self.call("date_part", vec![name, input], span)?;
+                    match function {
+                        "epoch" => part,
+                        _ => {
+                            let whole = self.call("floor", vec![Bound::typed(part, span)], span)?;
+                            self.cast(Bound::typed(whole, span), DataType::Int64, false)?
+                        }
+                    }
+                } else {
+                    self.call(function, vec![input], span)?
+                }
             }
             Sql::Substring { expr, substring_from, substring_for, special, .. } => {
                 let mut args = vec![self.bind(expr, context)?];
@@ -317,6 +329,15 @@ impl Binder<'_> {
                 };
                 context.calls -= 1;
                 return bound;
+            }
+            Sql::Collate { expr, collation } => {
+                check_collation(collation)?;
+                let bound = self.bind(expr, context)?;
+                let found = bound.data_type();
+                if !matches!(found, DataType::Varchar | DataType::Null) {
+                    return Err(Error::value(format!("COLLATE takes VARCHAR, not {found}")).at(bound.span));
+                }
+                return Ok(bound);
             }
             Sql::Array(array) => self.list_literal(&array.elem, span, context)?,
             Sql::Dictionary(fields) => self.dictionary(fields, context)?,
@@ -710,6 +731,10 @@ impl Binder<'_> {
         for item in list {
             values.push(self.bind(item, context)?);
         }
+        // Nothing is in an empty list, not even a null.
+        if list.is_empty() {
+            return Ok(Expr::Literal(Value::boolean(negated)));
+        }
         let span = values[0].span;
         // `x IN l` is `x = ANY (l)`.
         let is_list =
@@ -761,6 +786,9 @@ impl Binder<'_> {
         let (input, pattern) = (text(self, input)?, text(self, pattern)?);
         let escape = match escape {
             None => Some('\\'),
+            Some(ast::Expr::Value(value)) if value.value == ast::Value::Null => {
+                return Ok(Expr::Literal(Value::null(DataType::Boolean)));
+            }
             Some(ast::Expr::Value(value)) => {
                 let text = text_of(&value.value).unwrap_or_default();
                 let mut characters = text.chars();
@@ -897,7 +925,7 @@ impl Binder<'_> {
                 ResolveError::Unknown { .. } | ResolveError::NoOverload { .. }
                     if !name.starts_with(|c: char| c.is_alphabetic()) =>
                 {
-                    let types = types.iter().map(DataType::to_string).collect::<Vec<_>>();
+                    let types = types_in_words(&types);
                     let message = match types.as_slice() {
                         [one] => format!("there is no {name} {one}"),
                         _ => format!("there is no {}", types.join(&format!(" {name} "))),
@@ -911,21 +939,31 @@ impl Binder<'_> {
                         None => plain,
                     }
                 }
-                other => Error::value(other.to_string()).at(span),
+                ResolveError::Type(message) => Error::value(message).at(span),
+                ResolveError::NoOverload { signatures, .. } => {
+                    let call = format!("{name}({})", types_in_words(&types).join(", "));
+                    Error::value(ResolveError::NoOverload { call, signatures }.to_string()).at(span)
+                }
             }
         })?;
         let args = args
             .into_iter()
             .zip(&resolved.args)
             .map(|(arg, &data_type)| {
+                if arg.data_type() == DataType::Boolean && matches!(name, "concat" | "concat_ws") {
+                    return Ok(in_one_letter(arg.expr));
+                }
                 // Where a function takes text it may print what it is given, as `||` does.
                 if data_type == DataType::Varchar && !arg.is_open() && arg.data_type() != data_type {
                     let span = arg.span;
-                    return cast_literal_or(arg.expr, data_type, false).map_err(|error| error.at(span));
+                    return self.cast_in_zone(arg.expr, data_type, false).map_err(|error| error.at(span));
                 }
                 self.coerce(arg, data_type)
             })
             .collect::<Result<Vec<_>>>()?;
+        if let Some(expr) = self.call_in_zone(&resolved.function, &args).map_err(|error| error.at(span))? {
+            return Ok(expr);
+        }
         Ok(fold(Expr::Call { function: resolved.function, args, data_type: resolved.returns }))
     }
 
@@ -942,7 +980,7 @@ impl Binder<'_> {
             }
             (Literal::Text, Expr::Literal(Value { scalar: Scalar::Bytes(bytes), .. })) => {
                 let text = String::from_utf8_lossy(bytes);
-                return Ok(Expr::Literal(parse_literal(&text, target).map_err(|error| error.at(span))?));
+                return self.text_value(&text, target).map_err(|error| error.at(span));
             }
             _ => {}
         }
@@ -961,7 +999,7 @@ impl Binder<'_> {
             let error = Error::value(format!("{target} is expected here, not {found}")).at(span);
             return Err(error.hint(format!("write CAST(… AS {target})")));
         }
-        cast_literal_or(expr, target, false).map_err(|error| error.at(span))
+        self.cast_in_zone(expr, target, false).map_err(|error| error.at(span))
     }
 
     /// The value for a column of a table: numbers become numbers of any kind, an instant its day or clock
@@ -987,7 +1025,35 @@ impl Binder<'_> {
         if !casts(found, target) {
             return Err(Error::value(format!("{found} cannot be cast to {target}")).at(bound.span));
         }
-        cast_literal_or(bound.expr, target, try_cast).map_err(|error| error.at(bound.span))
+        let span = bound.span;
+        self.cast_in_zone(bound.expr, target, try_cast).map_err(|error| error.at(span))
+    }
+}
+
+/// Types of arguments, where an untyped literal has none yet.
+fn types_in_words(types: &[DataType]) -> Vec<String> {
+    let word = |data_type: &DataType| match data_type {
+        DataType::Null => "unknown".to_string(),
+        other => other.to_string(),
+    };
+    types.iter().map(word).collect()
+}
+
+/// A boolean as PostgreSQL prints it: `t` or `f`.
+fn in_one_letter(value: Expr) -> Expr {
+    let letter = |letter: &str| Expr::Literal(Value::varchar(letter));
+    let branches = vec![(value.clone(), letter("t")), (Expr::Not(Box::new(value)), letter("f"))];
+    fold_case(Expr::Case { branches, otherwise: None, data_type: DataType::Varchar })
+}
+
+/// A `CASE` of a literal as the literal that it gives.
+fn fold_case(expr: Expr) -> Expr {
+    if !crate::logical::columns_of(&expr).is_empty() || is_any_volatile(&expr) {
+        return expr;
+    }
+    match exec::expression::constant::evaluate(&expr) {
+        Ok(value) => Expr::Literal(value),
+        Err(_) => expr,
     }
 }
 
@@ -998,6 +1064,17 @@ fn passes_nulls_on(ast: &ast::Expr) -> bool {
         ast::Expr::BinaryOp { op, .. } => matches!(op, BinaryOperator::And | BinaryOperator::Or),
         _ => false,
     }
+}
+
+/// Text has one order, that of its bytes.
+pub(crate) fn check_collation(name: &ast::ObjectName) -> Result<()> {
+    let last = name.0.last().and_then(|part| part.as_ident());
+    let known = ["c", "posix", "c.utf8", "c.utf-8", "ucs_basic", "default", "binary"];
+    if last.is_some_and(|last| known.contains(&last.value.to_lowercase().as_str())) {
+        return Ok(());
+    }
+    let error = Error::unsupported(format!("the collation {name}")).at(name.span());
+    Err(error.hint("text is ordered by its bytes, which is the collation \"C\""))
 }
 
 pub(crate) fn negate_if(expr: Expr, negated: bool) -> Expr {
@@ -1093,17 +1170,30 @@ pub(super) fn parse_literal(text: &str, data_type: DataType) -> Result<Value> {
     exec::expression::parse::parse(text, data_type).map_err(|error| Error::value(error.to_string()))
 }
 
+/// A value as one of another type, to which it can be cast.
+pub(crate) fn constant_cast(value: Value, target: DataType) -> Result<Value> {
+    if value.data_type == target {
+        return Ok(value);
+    }
+    match cast_literal_or(Expr::Literal(value), target, false)? {
+        Expr::Literal(value) => Ok(value),
+        _ => Err(Error::internal("the cast of a constant is none")),
+    }
+}
+
 /// The cast, done at once where the input is a literal.
-fn cast_literal_or(input: Expr, target: DataType, try_cast: bool) -> Result<Expr> {
+pub(super) fn cast_literal_or(input: Expr, target: DataType, try_cast: bool) -> Result<Expr> {
     let is_literal = matches!(input, Expr::Literal(_));
     let cast = Expr::Cast { input: Box::new(input), data_type: target, try_cast };
-    if !is_literal {
-        return Ok(cast);
-    }
-    match exec::expression::constant::evaluate(&cast) {
+    if is_literal { literal_or(cast) } else { Ok(cast) }
+}
+
+/// The value of an expression over a literal, whose failure is the statement's.
+pub(super) fn literal_or(expr: Expr) -> Result<Expr> {
+    match exec::expression::constant::evaluate(&expr) {
         Ok(value) => Ok(Expr::Literal(value)),
         Err(exec::Error::Value(error)) => Err(Error::value(error.to_string())),
-        Err(_) => Ok(cast),
+        Err(_) => Ok(expr),
     }
 }
 
@@ -1135,8 +1225,8 @@ pub(crate) fn is_any_volatile(expr: &Expr) -> bool {
 }
 
 /// Whether a written cast exists.
-fn casts(from: DataType, to: DataType) -> bool {
-    use DataType::{Binary, Boolean, Date, Interval as IntervalType, Time, Timestamp, Varchar};
+pub(crate) fn casts(from: DataType, to: DataType) -> bool {
+    use DataType::{Binary, Boolean, Date, Interval as IntervalType, Time, TimeZoned, Timestamp, Varchar};
     match (from, to) {
         (DataType::Null, _) | (_, Varchar) | (Varchar, _) => true,
         (from, to) if from.is_numeric() && to.is_numeric() => true,
@@ -1144,6 +1234,7 @@ fn casts(from: DataType, to: DataType) -> bool {
         (from, Boolean) => from.is_integer(),
         (Date, Timestamp { .. }) | (Timestamp { .. }, Date | Time | Timestamp { .. }) => true,
         (Time, IntervalType) | (IntervalType, Time) => true,
+        (Time, TimeZoned) | (TimeZoned, Time) | (Timestamp { zone: true, .. }, TimeZoned) => true,
         (Binary, Binary) => true,
         (from, to) if from.as_nested().is_some() && to.as_nested().is_some() => {
             exec::expression::casts_nested(from, to)

@@ -227,11 +227,13 @@ impl Binder<'_> {
     }
 
     /// Ids for groups: a bare column keeps its own.
-    fn ids_of(&mut self, exprs: Vec<Expr>) -> Vec<(ColumnId, Expr)> {
+    /// Columns that the rows have keep their ids; one of a query around this one is another column here.
+    fn ids_of(&mut self, exprs: Vec<Expr>, rows: &ColumnSet) -> Vec<(ColumnId, Expr)> {
         let mut groups = Vec::with_capacity(exprs.len());
         for expr in exprs {
             let id = match &expr {
-                Expr::Column { id, .. } => *id,
+                Expr::Column { id, .. } if rows.contains(id) => *id,
+                Expr::Column { id, .. } => self.columns.copy(*id),
                 Expr::Call { function, .. } => self.columns.add(function.as_str(), expr.data_type()),
                 other => self.columns.add("group", other.data_type()),
             };
@@ -248,7 +250,7 @@ impl Binder<'_> {
         sets: &[Vec<usize>],
         calls: Vec<(ColumnId, AggregateCall)>,
     ) -> Grouped {
-        let keys = self.ids_of(keys);
+        let keys = self.ids_of(keys, &plan.output_set());
         if let [_] = sets {
             return Grouped { plan: plan.aggregate(keys.clone(), calls), keys, set: None };
         }
@@ -361,6 +363,8 @@ impl Binder<'_> {
         for (_, call) in &calls {
             call.args.iter().chain(&call.filter).for_each(|expr| collect_columns(expr, &mut used));
         }
+        let rows = plan.output_set();
+        used.retain(|id| rows.contains(id));
         let mark = self.columns.add("present", DataType::Boolean);
         let mut exprs: Vec<(ColumnId, Expr)> =
             used.iter().map(|&id| (id, self.columns.reference(id))).collect();

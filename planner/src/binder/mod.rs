@@ -17,15 +17,18 @@ mod operators;
 mod pivot;
 mod policies;
 mod query;
-mod scope;
+mod sample;
+pub(crate) mod scope;
 mod select;
 mod series;
 mod set_operation;
 mod sets;
 mod subquery;
+mod summarize;
 pub(crate) mod types;
 mod wildcard;
 mod window;
+mod zones;
 
 pub(crate) use inlined::ViewRead;
 

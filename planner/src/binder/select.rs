@@ -379,6 +379,7 @@ pub(super) fn name_of(expr: &ast::Expr) -> String {
             parts.last().map_or_else(String::new, |part| part.value.clone())
         }
         ast::Expr::Nested(inner) => name_of(inner),
+        ast::Expr::Collate { expr, .. } => name_of(expr),
         ast::Expr::Cast { expr, .. }
             if matches!(**expr, ast::Expr::Identifier(_) | ast::Expr::CompoundIdentifier(_)) =>
         {

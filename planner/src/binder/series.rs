@@ -6,10 +6,11 @@ use super::from::Source;
 use super::scope::{Relation, Scope, ScopeColumn};
 use super::sets::set_function;
 use super::subquery::attach;
+use super::zones::{is_zoned, shown_in};
 use crate::error::{Error, Result};
 use crate::logical::{ColumnId, Logical, Series};
 use columnar::types::TimeUnit;
-use columnar::{DataType, Value};
+use columnar::{DataType, Scalar, Value};
 use exec::{ArithmeticOp, Expr};
 use sqlparser::ast::{self, FunctionArg, FunctionArgExpr};
 use sqlparser::tokenizer::Span;
@@ -69,7 +70,19 @@ impl Binder<'_> {
             None => integer(1),
         };
         let step = self.coerce(step, if moments { DataType::Interval } else { data_type })?;
-        let (start, stop) = (self.cast(start, data_type, false)?, self.cast(stop, data_type, false)?);
+        let (mut start, mut stop) = (self.cast(start, data_type, false)?, self.cast(stop, data_type, false)?);
+        // Days and months are those of the session's clocks, time is the same in all zones.
+        let zone = self.zone().filter(|_| is_zoned(data_type) && !is_time(&step));
+        let mut of_series = data_type;
+        if let Some(zone) = &zone {
+            if !matches!(step, Expr::Literal(_)) {
+                let what = "a series over TIMESTAMP WITH TIME ZONE by a step that is no constant, in another zone than UTC";
+                return Err(Error::unsupported(what).at(span));
+            }
+            of_series = DataType::TIMESTAMP;
+            start = shown_in(zone, start)?;
+            stop = shown_in(zone, stop)?;
+        }
         let input = Box::new(attach(Logical::one_row(), context.pending));
         let column_name = match alias {
             Some(alias) if alias.columns.len() > 1 + usize::from(call.with_ordinality) => {
@@ -82,9 +95,14 @@ impl Binder<'_> {
             Some(alias) => alias.name.value.clone(),
             None => name.clone(),
         };
-        let column = self.columns.add(&column_name, data_type);
+        let mut column = self.columns.add(&column_name, of_series);
         let place = call.with_ordinality.then(|| self.place_of(column, &start, &step, span)).transpose()?;
         let mut plan = Logical::Series(Series { input, column, start, stop, step, inclusive });
+        if let Some(zone) = &zone {
+            let instant = shown_in(zone, self.columns.reference(column))?;
+            column = self.columns.add(&column_name, data_type);
+            plan = plan.project(vec![(column, instant)]);
+        }
         let mut columns = vec![ScopeColumn { name: column_name, id: column, qualified_only: false }];
         if let Some(place) = place {
             let id = self.columns.add("ordinality", DataType::Int64);
@@ -122,6 +140,11 @@ impl Binder<'_> {
         let one = Bound::typed(Expr::Literal(Value::int64(1)), span);
         self.arithmetic(ArithmeticOp::Add, Bound::typed(quotient, span), one, span)
     }
+}
+
+/// Whether an interval is one of time alone.
+fn is_time(step: &Expr) -> bool {
+    matches!(step, Expr::Literal(Value { scalar: Scalar::Interval(step), .. }) if step.months == 0 && step.days == 0)
 }
 
 /// The type of a series by the types of its start, stop and step; nothing is told of literals that are open.

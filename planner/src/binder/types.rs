@@ -24,6 +24,7 @@ pub(crate) fn from_sql(data_type: &ast::DataType) -> Result<DataType> {
         Sql::Float(_) | Sql::Float8 | Sql::Double(_) | Sql::DoublePrecision => DataType::Float64,
         Sql::Date => DataType::Date,
         Sql::Time(_, TimezoneInfo::None | TimezoneInfo::WithoutTimeZone) => DataType::Time,
+        Sql::Time(_, TimezoneInfo::WithTimeZone | TimezoneInfo::Tz) => DataType::TimeZoned,
         Sql::Timestamp(precision, zone) => {
             let zone = matches!(zone, TimezoneInfo::WithTimeZone | TimezoneInfo::Tz);
             let unit = match precision {

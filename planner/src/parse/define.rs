@@ -92,7 +92,10 @@ impl<T> Kept<T> {
 
 impl Text {
     /// What is written from here on: up to where the parser is once `parse` is done.
-    fn of<T>(parser: &mut Parser<'_>, parse: impl FnOnce(&mut Parser<'_>) -> Result<T>) -> Result<(T, Text)> {
+    pub(super) fn of<T>(
+        parser: &mut Parser<'_>,
+        parse: impl FnOnce(&mut Parser<'_>) -> Result<T>,
+    ) -> Result<(T, Text)> {
         let start = parser.peek_token_ref().span.start;
         let parsed = parse(parser)?;
         let next = parser.peek_token_ref();
@@ -100,12 +103,14 @@ impl Text {
         Ok((parsed, Text { start, end, sql: String::new() }))
     }
 
-    fn take(&mut self, sql: &str) -> Result<()> {
+    pub(super) fn take(&mut self, sql: &str) -> Result<()> {
         let from = offset(sql, self.start);
         let to = self.end.map_or(sql.len(), |end| offset(sql, end));
         let text = sql.get(from..to).ok_or_else(|| Error::internal("a text that ends before it begins"))?;
         if text.len() > LONGEST_BYTES {
-            let message = format!("the text of a view or macro has {LONGEST_BYTES} bytes at most");
+            let message = format!(
+                "the text of a view, a macro or a prepared statement has {LONGEST_BYTES} bytes at most"
+            );
             return Err(Error::value(message));
         }
         self.sql = text.trim_end().into();

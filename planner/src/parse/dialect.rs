@@ -81,6 +81,10 @@ impl Dialect for TundraDialect {
         true
     }
 
+    fn supports_in_empty_list(&self) -> bool {
+        true
+    }
+
     fn supports_select_wildcard_exclude(&self) -> bool {
         true
     }

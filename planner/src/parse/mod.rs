@@ -11,7 +11,9 @@ mod limits;
 mod nested_types;
 mod operators;
 mod options;
+mod prepared;
 mod sugar;
+pub(crate) mod summary;
 mod tokens;
 
 use crate::error::{Error, ErrorKind, Result};
@@ -25,6 +27,7 @@ pub(crate) use exclusion::without_exclusion;
 pub use foreign::listed_text;
 pub(crate) use foreign::{ServerOption, has_secrets};
 pub(crate) use options::TableOption;
+pub(crate) use prepared::PreparedSyntax;
 use sqlparser::ast::{self, Ident, ObjectName, ObjectNamePart, Query, Spanned};
 use sqlparser::keywords::Keyword;
 use sqlparser::parser::Parser;
@@ -84,6 +87,8 @@ pub(crate) enum Syntax {
     Insert {
         table: ObjectName,
         columns: Vec<Ident>,
+        /// The columns are those that the query's have the names of.
+        by_name: bool,
         query: Box<Query>,
     },
     DropTable {
@@ -156,6 +161,8 @@ pub(crate) enum Syntax {
         schema: Option<Ident>,
     },
     DescribeQuery(Box<Query>),
+    Summarize(Box<Query>),
+    Prepared(PreparedSyntax),
 }
 
 impl Parsed {
@@ -174,6 +181,7 @@ impl Parsed {
                 | Syntax::ShowTables { .. }
                 | Syntax::Describe { .. }
                 | Syntax::DescribeQuery(_)
+                | Syntax::Summarize(_)
                 | Syntax::ShowViews { .. }
                 | Syntax::Show { .. }
         )
@@ -210,6 +218,9 @@ fn parse_statements(sql: &str) -> Result<Vec<Parsed>> {
         let mut syntax = statement(&mut parser)?;
         if let Syntax::Define(define) = &mut syntax {
             define.take_texts(sql)?;
+        }
+        if let Syntax::Prepared(prepared) = &mut syntax {
+            prepared.take_text(sql)?;
         }
         statements.push(Parsed { text: text.clone(), syntax });
         let next = parser.peek_token();
@@ -285,6 +296,25 @@ fn statement(parser: &mut Parser<'_>) -> Result<Syntax> {
             parser.next_token();
             return show(parser);
         }
+        Some("PREPARE") => {
+            parser.next_token();
+            return prepared::prepare(parser);
+        }
+        Some("EXECUTE") => {
+            parser.next_token();
+            return prepared::execute(parser);
+        }
+        Some("DEALLOCATE") => {
+            parser.next_token();
+            return prepared::deallocate(parser);
+        }
+        Some("SUMMARIZE") => {
+            parser.next_token();
+            let is_query = parser.peek_token_ref().token == Token::LParen
+                || matches!(peek_word(parser).as_deref(), Some("SELECT" | "WITH" | "VALUES"));
+            let all = if is_query { query(parser)? } else { summary::all_of(object_name(parser)?)? };
+            return Ok(Syntax::Summarize(all));
+        }
         Some("DESCRIBE" | "DESC") => {
             parser.next_token();
             if matches!(peek_word(parser).as_deref(), Some("SELECT" | "WITH" | "VALUES"))
@@ -323,8 +353,7 @@ fn statement(parser: &mut Parser<'_>) -> Result<Syntax> {
         }
         Some(
             word @ ("UPDATE" | "DELETE" | "MERGE" | "COPY" | "TRUNCATE" | "BEGIN" | "START" | "COMMIT"
-            | "ROLLBACK" | "ANALYZE" | "VACUUM" | "PREPARE" | "EXECUTE" | "CALL" | "USE" | "ATTACH"
-            | "PIVOT" | "TABLE" | "SUMMARIZE"),
+            | "ROLLBACK" | "ANALYZE" | "VACUUM" | "CALL" | "USE" | "ATTACH" | "PIVOT" | "TABLE"),
         ) => return Err(Error::unsupported(word).at(span)),
         _ => {}
     }
@@ -498,8 +527,14 @@ fn create_external(parser: &mut Parser<'_>, name: ObjectName, if_not_exists: boo
 fn insert(parser: &mut Parser<'_>) -> Result<Syntax> {
     expect_word(parser, "INTO")?;
     let table = object_name(parser)?;
+    let by_name = take_word(parser, "BY");
+    if by_name && !take_word(parser, "NAME") {
+        expect_word(parser, "POSITION")?;
+        return Ok(Syntax::Insert { table, columns: Vec::new(), by_name: false, query: query(parser)? });
+    }
     let starts_query = |token: &Token| matches!(token, Token::Word(word) if word.keyword == Keyword::SELECT || word.keyword == Keyword::WITH || word.keyword == Keyword::VALUES);
-    let columns = if parser.peek_token_ref().token == Token::LParen
+    let columns = if !by_name
+        && parser.peek_token_ref().token == Token::LParen
         && !starts_query(&parser.peek_nth_token(1).token)
         && parser.peek_nth_token(1).token != Token::LParen
     {
@@ -516,7 +551,7 @@ fn insert(parser: &mut Parser<'_>) -> Result<Syntax> {
     if let Some(word @ ("ON" | "RETURNING")) = peek_word(parser).as_deref() {
         return Err(Error::unsupported(format!("INSERT … {word}")).at(span));
     }
-    Ok(Syntax::Insert { table, columns, query })
+    Ok(Syntax::Insert { table, columns, by_name, query })
 }
 
 fn drop(parser: &mut Parser<'_>) -> Result<Syntax> {
@@ -580,6 +615,10 @@ fn show(parser: &mut Parser<'_>) -> Result<Syntax> {
         );
         let mut parser = Parser::new(&TundraDialect).try_with_sql(&sql).map_err(Error::from_parser)?;
         return Ok(Syntax::Query(query(&mut parser)?));
+    }
+    if take_word(parser, "TIME") {
+        expect_word(parser, "ZONE")?;
+        return Ok(Syntax::Show { name: "timezone".into() });
     }
     Ok(Syntax::Show { name: setting_name(parser)? })
 }

@@ -3,7 +3,7 @@
 
 use sqlparser::ast::{
     BinaryOperator, Expr, LambdaFunction, LambdaFunctionParameter, LambdaSyntax, OneOrManyWithParens,
-    TrimWhereField, UnaryOperator,
+    TrimWhereField, TypedString, UnaryOperator,
 };
 use sqlparser::dialect::{Dialect, Precedence};
 use sqlparser::keywords::Keyword;
@@ -63,6 +63,12 @@ pub(super) fn prefix(dialect: &dyn Dialect, parser: &mut Parser<'_>) -> Option<P
         Token::Word(word) if word.quote_style.is_none() && word.value.eq_ignore_ascii_case("lambda") => {
             return lambda(parser);
         }
+        token
+            if is_keyword(token, Keyword::VALUES) && parser.peek_nth_token_ref(1).token == Token::LParen =>
+        {
+            return Some(parser.parse_query().map(Expr::Subquery));
+        }
+        Token::Word(word) if is_timestamp_of_unit(&word.value) => return timestamp_of_unit(parser),
         Token::Minus => (UnaryOperator::Minus, POWER),
         Token::AtSign => (UnaryOperator::PGAbs, dialect.prec_value(Precedence::PgOther)),
         Token::PGSquareRoot => (UnaryOperator::PGSquareRoot, dialect.prec_value(Precedence::PgOther)),
@@ -108,6 +114,24 @@ fn lambda(parser: &mut Parser<'_>) -> Option<Parsed> {
         }))
     };
     Some(rest())
+}
+
+fn is_timestamp_of_unit(name: &str) -> bool {
+    ["TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_US", "TIMESTAMP_NS"]
+        .iter()
+        .any(|unit| name.eq_ignore_ascii_case(unit))
+}
+
+/// `TIMESTAMP_S 'text'`; the parser reads the literals of types that it has keywords for.
+fn timestamp_of_unit(parser: &mut Parser<'_>) -> Option<Parsed> {
+    if !matches!(parser.peek_nth_token_ref(1).token, Token::SingleQuotedString(_)) {
+        return None;
+    }
+    let mut typed = || -> Parsed {
+        let (data_type, value) = (parser.parse_data_type()?, parser.parse_value()?);
+        Ok(Expr::TypedString(TypedString { data_type, value, uses_odbc_syntax: false }))
+    };
+    Some(typed())
 }
 
 /// `TRIM ([LEADING] FROM text)`, which names no characters; the parser reads all other forms.

@@ -189,6 +189,11 @@ fn comparison(op: CompareOp, left: Expr, right: Expr) -> Expr {
         && let Scalar::Integer(number) = value.scalar
     {
         let target = input.data_type();
+        let sign = data_type.infinite_sign(number);
+        if let (true, Some(infinity)) = (sign != 0, target.infinity()) {
+            let constant = Expr::Literal(Value::new(target, Scalar::Integer(infinity * i128::from(sign))));
+            return Expr::compare(op, (**input).clone(), constant);
+        }
         let (quotient, exact) = (number.div_euclid(factor), number % factor == 0);
         let op = match op {
             op if exact => Some(op),

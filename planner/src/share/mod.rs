@@ -177,6 +177,8 @@ impl Search {
             | Logical::Aggregate { .. }
             | Logical::Expand { .. }
             | Logical::Union { .. } => ColumnSet::new(),
+            // Others read its columns by their places.
+            Logical::Shared { .. } => plan.output_set(),
             _ => place.required.clone(),
         };
         plan.exprs().into_iter().for_each(|expr| collect_columns(expr, &mut below));

@@ -2,7 +2,7 @@
 
 use super::types::Strings;
 use crate::error::{Error, Result};
-use crate::{Batch, Bitmap, Buffer, DataType, Flat, TimeUnit, Values, Vector, Views, match_numbers};
+use crate::{Batch, Bitmap, Buffer, DataType, Flat, TimeUnit, Value, Values, Vector, Views, match_numbers};
 use ::arrow::array::*;
 use ::arrow::buffer::{BooleanBuffer, NullBuffer, OffsetBuffer};
 use ::arrow::datatypes::{ArrowNativeType, DataType as ArrowType, IntervalMonthDayNano, SchemaRef};
@@ -18,11 +18,25 @@ pub fn record_batch(batch: Batch, schema: SchemaRef) -> Result<RecordBatch> {
     }
     let column = |(vector, field): (&Vector, &Arc<::arrow::datatypes::Field>)| {
         let views = matches!(field.data_type(), ArrowType::Utf8View | ArrowType::BinaryView);
-        array(vector, if views { Strings::Views } else { Strings::Offsets })
+        of_zone(array(vector, if views { Strings::Views } else { Strings::Offsets })?, field.data_type())
     };
     let columns = batch.columns.iter().zip(schema.fields()).map(column).collect::<Result<_>>()?;
     let options = RecordBatchOptions::new().with_row_count(Some(batch.rows));
     RecordBatch::try_new_with_options(schema, columns, &options).map_err(malformed)
+}
+
+/// Instants as those of the zone that their column's type names.
+fn of_zone(array: ArrayRef, data_type: &ArrowType) -> Result<ArrayRef> {
+    match (array.data_type(), data_type) {
+        (ArrowType::Timestamp(own, Some(_)), ArrowType::Timestamp(unit, Some(_)))
+            if own == unit && array.data_type() != data_type =>
+        {
+            let data =
+                array.to_data().into_builder().data_type(data_type.clone()).build().map_err(malformed)?;
+            Ok(make_array(data))
+        }
+        _ => Ok(array),
+    }
 }
 
 /// A vector as an array of the type that [`super::arrow_type_of`] names. Values of canonical width share the
@@ -95,13 +109,21 @@ pub fn array(vector: &Vector, strings: Strings) -> Result<ArrayRef> {
             }
             _ => return Err(expected()),
         },
+        DataType::TimeZoned => {
+            let texts = (0..flat.len()).map(|row| {
+                (!flat.is_null(row)).then(|| Value::new(flat.data_type, flat.values.scalar(row)).to_string())
+            });
+            match strings {
+                Strings::Views => Arc::new(texts.collect::<StringViewArray>()),
+                Strings::Offsets => Arc::new(texts.collect::<StringArray>()),
+            }
+        }
         DataType::UInt8
         | DataType::UInt16
         | DataType::UInt32
         | DataType::UInt64
         | DataType::Int128
         | DataType::Uuid
-        | DataType::TimeZoned
         | DataType::Enum(_)
         | DataType::Json { .. }
         | DataType::Bits => {

@@ -6,6 +6,7 @@
 
 mod arithmetic;
 mod attempt;
+pub(crate) mod bit_cast;
 mod bounds;
 mod cast;
 mod compare;
@@ -14,6 +15,7 @@ mod conditional;
 pub mod constant;
 mod distinct;
 mod in_list;
+mod json_cast;
 pub mod lambda;
 mod like;
 mod logic;
@@ -22,7 +24,8 @@ pub(crate) mod node;
 pub mod parse;
 #[cfg(test)]
 mod tests;
-mod text_cast;
+pub(crate) mod text_cast;
+mod time_zoned;
 
 pub(crate) use arithmetic::arithmetic;
 pub(crate) use attempt::attempt;

@@ -4,7 +4,9 @@
 //! that runs on whole vectors. Operators on dates and text (`+`, `-`, `||`) are functions of that name.
 
 mod arguments;
+mod bit_strings;
 mod bits;
+mod blobs;
 mod calendar;
 mod clock_template;
 mod datetime;
@@ -13,7 +15,10 @@ mod fields;
 mod floats;
 mod format;
 mod general;
+mod infinite;
 pub(crate) mod items;
+mod json;
+mod json_build;
 mod list_making;
 mod list_sums;
 mod list_text;
@@ -35,9 +40,12 @@ mod tests;
 mod text;
 mod unicode;
 mod whole;
-mod zone;
+pub(crate) mod zone;
+mod zoned;
 
 pub use suggestion::{edit_distance, similar};
+pub use zone::zone_name;
+pub use zoned::instant_text;
 
 use crate::Error;
 use crate::expression::cast_to_physical;
@@ -46,6 +54,7 @@ use arguments::{Arguments, Run};
 use columnar::types::{Nested, TypeError, list_of, unify};
 use columnar::{DataType, PhysicalType, Vector};
 pub(crate) use datetime::add_months;
+use infinite::Infinite;
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
@@ -84,6 +93,7 @@ pub enum Category {
     Time,
     Binary,
     Nested,
+    Json,
     Conditional,
     Session,
     Aggregate,
@@ -97,8 +107,9 @@ impl std::fmt::Display for Category {
             Category::Pattern => "patterns",
             Category::Number => "numbers",
             Category::Time => "date and time",
-            Category::Binary => "bytes and digests",
+            Category::Binary => "bytes, bits and digests",
             Category::Nested => "lists, structs and maps",
+            Category::Json => "JSON",
             Category::Conditional => "conditions",
             Category::Session => "session",
             Category::Aggregate => "aggregates",
@@ -149,6 +160,8 @@ struct Overload {
     fallible: bool,
     /// The version of plans that brought it.
     since: u16,
+    /// What infinite dates and timestamps among the arguments do.
+    infinite: Infinite,
     /// What every result of integers lies within, where that is less than its type.
     bounds: Option<(i64, i64)>,
     /// Whether it makes much out of little: never evaluated ahead of a query.
@@ -244,6 +257,7 @@ impl Function {
             nullable: false,
             fallible: false,
             since: 1,
+            infinite: Infinite::Seen,
             bounds: None,
             grows: false,
             code,
@@ -267,6 +281,24 @@ impl Function {
     /// Says that the results of the overload lie within bounds, so that they travel narrow.
     fn within(mut self, low: i64, high: i64) -> Function {
         self.change_last(|overload| overload.bounds = Some((low, high)));
+        self
+    }
+
+    /// Says that the last overload is null of infinite dates and timestamps, and sees none.
+    fn finite(mut self) -> Function {
+        self.change_last(|overload| overload.infinite = Infinite::Null);
+        self
+    }
+
+    /// Says that the last overload gives back an infinite date or timestamp as it is, and sees none.
+    fn keeps_infinity(mut self) -> Function {
+        self.change_last(|overload| overload.infinite = Infinite::Kept);
+        self
+    }
+
+    /// Says that the last overload fails for infinite dates and timestamps.
+    fn refuses_infinity(mut self) -> Function {
+        self.change_last(|overload| overload.infinite = Infinite::Refused);
         self
     }
 
@@ -418,6 +450,9 @@ fn conversion_cost(from: DataType, to: DataType) -> Option<usize> {
         }
         (from, DataType::Float64) if from.is_numeric() => 5,
         (DataType::Date, DataType::Timestamp { zone: false, .. }) => 1,
+        (DataType::Json { canonical: true }, DataType::Json { .. }) => 1,
+        (DataType::Json { .. }, DataType::Json { .. }) => 2,
+        (DataType::Varchar, DataType::Json { canonical: false }) => 4,
         _ => return None,
     })
 }
@@ -450,6 +485,8 @@ static REGISTRY: LazyLock<Registry> = LazyLock::new(|| {
     .collect();
     let later = [
         (Category::Number, bits::functions()),
+        (Category::Binary, bit_strings::functions()),
+        (Category::Binary, blobs::functions()),
         (Category::Time, calendar::functions()),
         (Category::Time, clock_template::functions()),
         (Category::Binary, encoding::functions()),
@@ -462,6 +499,8 @@ static REGISTRY: LazyLock<Registry> = LazyLock::new(|| {
         (Category::Nested, list_text::functions()),
         (Category::Nested, maps::functions()),
         (Category::Nested, structs::functions()),
+        (Category::Json, json::functions()),
+        (Category::Json, json_build::functions()),
         (Category::Number, number_template::functions()),
         (Category::Pattern, pattern::functions()),
         (Category::Text, quoting::functions()),
@@ -471,6 +510,7 @@ static REGISTRY: LazyLock<Registry> = LazyLock::new(|| {
         (Category::Text, unicode::functions()),
         (Category::Number, whole::functions()),
         (Category::Time, zone::functions()),
+        (Category::Time, zoned::functions()),
     ];
     for (category, more) in later {
         for mut function in more {
@@ -554,18 +594,29 @@ pub(crate) fn compile(function: &str, args: Vec<Node>, returns: DataType) -> cra
         Code::Vectors(run) => run,
         Code::Expression(build) => return build(args, returns),
     };
-    let args = match table::tabulate(overload.strict, run, args, returns) {
-        Ok(node) => return Ok(node),
-        Err(args) => args,
+    // What is known to be finite is not looked at.
+    let infinite = match args.iter().any(infinite::may_be_infinite) {
+        true => overload.infinite,
+        false => Infinite::Seen,
     };
-    let nullable = overload.nullable || !overload.strict || args.iter().any(|arg| arg.shape().nullable);
+    let args = match infinite {
+        Infinite::Seen => match table::tabulate(overload.strict, run, args, returns) {
+            Ok(node) => return Ok(node),
+            Err(args) => args,
+        },
+        _ => args,
+    };
+    let nullable = overload.nullable
+        || infinite == Infinite::Null
+        || !overload.strict
+        || args.iter().any(|arg| arg.shape().nullable);
     let shape = match overload.bounds {
         Some((low, high)) => bounded_shape(returns, nullable, (low.into(), high.into())),
         None => plain_shape(returns, nullable),
     };
     let physical = shape.physical;
     let call = |args| -> Box<dyn Operation> {
-        Box::new(Call { run, strict: overload.strict, args, returns, physical })
+        Box::new(Call { run, strict: overload.strict, infinite, args, returns, physical })
     };
     let node = match overload.grows {
         true => Node::unfolded(args, shape, overload.fallible, false, call),
@@ -574,9 +625,20 @@ pub(crate) fn compile(function: &str, args: Vec<Node>, returns: DataType) -> cra
     Ok(node.costly())
 }
 
+/// A call of code that is null for null arguments and has no overload of its own.
+fn call_of(run: Run, infinite: Infinite, args: Vec<Node>, returns: DataType) -> Node {
+    let nullable = args.iter().any(|arg| arg.shape().nullable);
+    let shape = plain_shape(returns, nullable);
+    let physical = shape.physical;
+    Node::over(args, shape, true, |args| {
+        Box::new(Call { run, strict: true, infinite, args, returns, physical })
+    })
+}
+
 struct Call {
     run: Run,
     strict: bool,
+    infinite: Infinite,
     args: Vec<Node>,
     returns: DataType,
     physical: PhysicalType,
@@ -594,8 +656,10 @@ impl std::fmt::Debug for Call {
 impl Operation for Call {
     fn evaluate(&self, input: &Input<'_>) -> crate::Result<Vector> {
         let args = self.args.iter().map(|arg| arg.evaluate(input)).collect::<crate::Result<Vec<_>>>()?;
-        let arguments = Arguments::new(&args, input.rows, self.strict);
-        let result = (self.run)(&arguments, self.returns)?;
+        let result = match self.infinite {
+            Infinite::Seen => (self.run)(&Arguments::new(&args, input.rows, self.strict), self.returns)?,
+            other => infinite::run(self.run, other, &args, input.rows, self.returns)?,
+        };
         // A result may be an argument as it came, narrow, or of the full width where less will do.
         Ok(cast_to_physical(&result, self.physical))
     }
