@@ -183,6 +183,46 @@ const OWN: &[Own] = &[
         description: "Who asks.",
         example: "current_user IS NOT NULL → true",
     },
+    Own {
+        name: "list_transform",
+        aliases: &["array_transform", "list_apply", "array_apply", "apply"],
+        category: Category::Nested,
+        signatures: &["list_transform(list, lambda)"],
+        description: "A list of what a lambda gives for each element.",
+        example: "list_transform([1, 2], lambda x: x + 1) → [2, 3]",
+    },
+    Own {
+        name: "list_filter",
+        aliases: &["array_filter", "filter"],
+        category: Category::Nested,
+        signatures: &["list_filter(list, lambda)"],
+        description: "The elements for which a lambda is true.",
+        example: "list_filter([1, 2, 3], lambda x: x > 1) → [2, 3]",
+    },
+    Own {
+        name: "list_reduce",
+        aliases: &["array_reduce", "reduce"],
+        category: Category::Nested,
+        signatures: &["list_reduce(list, lambda)", "list_reduce(list, lambda, any)"],
+        description: "What a lambda makes of the value so far and each element; without a first value, of the first element on.",
+        example: "list_reduce([1, 2, 3], lambda a, x: a + x) → 6",
+    },
+    Own {
+        name: "list_any",
+        aliases: &["any_match"],
+        category: Category::Nested,
+        signatures: &["list_any(list, lambda)"],
+        description: "Whether a lambda is true for some element.",
+        example: "list_any([1, 2], lambda x: x > 1) → true",
+    },
+    Own {
+        name: "list_all",
+        aliases: &["all_match"],
+        category: Category::Nested,
+        signatures: &["list_all(list, lambda)"],
+        description: "Whether a lambda is true for all elements.",
+        example: "list_all([1, 2], lambda x: x > 1) → false",
+    },
 ];
 
 fn own() -> impl Iterator<Item = &'static Own> {

@@ -84,6 +84,13 @@ class Duck:
             if cursor.description is None:
                 return None
             types = [str(column[1]) for column in cursor.description]
+            nested = [kind.endswith("]") or kind.startswith(("STRUCT", "MAP")) for kind in types]
+            if any(nested):
+                # As DuckDB writes them itself.
+                names = [f"c{place}" for place in range(len(types))]
+                items = [f"CAST({n} AS VARCHAR)" if is_nested else n for n, is_nested in zip(names, nested)]
+                query = f"FROM ({sql.strip().rstrip(';')}) AS q({', '.join(names)})"
+                cursor = self.connection.execute(f"SELECT {', '.join(items)} {query}")
             if any(kind == "INTERVAL" for kind in types):
                 table = cursor.to_arrow_table()
                 rows = list(zip(*[[cell.as_py() for cell in column] for column in table.columns]))

@@ -219,6 +219,15 @@ fn exprs(samples: &mut Samples) {
     }
     let args = vec![*text(), column()];
     samples.expr("Call", Expr::Call { function: "substring".into(), args, data_type: DataType::Varchar });
+    samples.expr(
+        "Lambda",
+        Expr::Lambda {
+            params: vec![DataType::Int32],
+            captures: vec![Expr::column(7, DataType::Int64)],
+            body: Box::new(Expr::column(1, DataType::Int64)),
+            data_type: DataType::Int64,
+        },
+    );
 }
 
 fn fragments(samples: &mut Samples) {

@@ -939,11 +939,11 @@ impl Binder<'_> {
                         None => plain,
                     }
                 }
+                ResolveError::Type(message) => Error::value(message).at(span),
                 ResolveError::NoOverload { signatures, .. } => {
                     let call = format!("{name}({})", types_in_words(&types).join(", "));
                     Error::value(ResolveError::NoOverload { call, signatures }.to_string()).at(span)
                 }
-                ResolveError::Type(message) => Error::value(message).at(span),
             }
         })?;
         let args = args

@@ -163,19 +163,18 @@ fn reading() -> Vec<Function> {
             }),
         Function::new("list_has_all", "Whether the first list has every element of the second, nulls left out.", "list_has_all([1, 2], [2]) → true")
             .aliases(&["array_has_all"])
-            .with_fallible(&[LIST, LIST], RETURNS_BOOLEAN, |args, data_type| {
-                overlaps(args, data_type, |a, b| b.iter().all(|element| element.is_none() || a.contains(element)))
-            }),
-        // Of JSON there is one of this name, too.
-        Function::new("@>", "", "").with_fallible(&[LIST, LIST], RETURNS_BOOLEAN, |args, data_type| {
-            overlaps(args, data_type, |a, b| b.iter().all(|element| element.is_none() || a.contains(element)))
-        }),
+            .with_fallible(&[LIST, LIST], RETURNS_BOOLEAN, has_all),
+        Function::new("@>", "", "").with_fallible(&[LIST, LIST], RETURNS_BOOLEAN, has_all),
         Function::new("<@", "Whether the second list has every element of the first, nulls left out.", "[2] <@ [1, 2] → true")
             .aliases(&[])
             .with_fallible(&[LIST, LIST], RETURNS_BOOLEAN, |args, data_type| {
                 overlaps(args, data_type, |a, b| a.iter().all(|element| element.is_none() || b.contains(element)))
             }),
     ]
+}
+
+fn has_all(args: &Arguments, data_type: DataType) -> Result<Vector> {
+    overlaps(args, data_type, |a, b| b.iter().all(|element| element.is_none() || a.contains(element)))
 }
 
 fn changing() -> Vec<Function> {
