@@ -23,11 +23,15 @@ impl Binder<'_> {
         span: Span,
         context: &mut Context<'_>,
     ) -> Result<Expr> {
-        if elements.is_empty() {
+        let elements: Vec<Bound> =
+            elements.iter().map(|element| self.bind(element, context)).collect::<Result<_>>()?;
+        // Of no type yet.
+        if elements.iter().all(|element| element.literal == Literal::Null) {
             let data_type = list_of(DataType::Null).map_err(type_error)?;
-            return Ok(Expr::Literal(Value::new(data_type, Scalar::Bytes(vec![0]))));
+            let mut bytes = vec![2; elements.len()];
+            bytes.push(0);
+            return Ok(Expr::Literal(Value::new(data_type, Scalar::Bytes(bytes))));
         }
-        let elements = elements.iter().map(|element| self.bind(element, context)).collect::<Result<_>>()?;
         self.call("list_value", elements, span)
     }
 

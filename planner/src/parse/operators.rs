@@ -51,6 +51,7 @@ pub(super) fn precedence(dialect: &dyn Dialect, parser: &Parser<'_>) -> Option<u
         | Token::DoubleTildeAsterisk
         | Token::ExclamationMarkDoubleTilde
         | Token::ExclamationMarkDoubleTildeAsterisk
+        | Token::Overlap
         | Token::CaretAt => Some(dialect.prec_value(Precedence::PgOther)),
         _ => None,
     }
@@ -69,6 +70,7 @@ pub(super) fn prefix(dialect: &dyn Dialect, parser: &mut Parser<'_>) -> Option<P
         Token::Word(word) if word.quote_style.is_none() && word.value.eq_ignore_ascii_case("lambda") => {
             return lambda(parser);
         }
+        Token::EscapedStringLiteral(_) => return Some(parser.parse_value().map(Expr::Value)),
         Token::Minus => (UnaryOperator::Minus, POWER),
         Token::AtSign => (UnaryOperator::PGAbs, dialect.prec_value(Precedence::PgOther)),
         Token::PGSquareRoot => (UnaryOperator::PGSquareRoot, dialect.prec_value(Precedence::PgOther)),
@@ -173,6 +175,7 @@ pub(super) fn infix(parser: &mut Parser<'_>, left: &Expr, precedence: u8) -> Opt
         Token::Caret => BinaryOperator::PGExp,
         Token::Sharp => BinaryOperator::PGBitwiseXor,
         Token::CaretAt => BinaryOperator::PGStartsWith,
+        Token::Overlap => BinaryOperator::PGOverlap,
         token if is_keyword(token, Keyword::GLOB) => BinaryOperator::Glob,
         token if is_keyword(token, Keyword::BETWEEN) => return symmetric(parser, left, precedence, false),
         token if is_keyword(token, Keyword::NOT) => {

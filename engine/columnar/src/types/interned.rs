@@ -44,8 +44,6 @@ pub enum TypeError {
     EnumValues,
     #[error("the value '{0}' occurs twice in an enum")]
     ValueTwice(String),
-    #[error("the key of a map cannot be of the type {0}")]
-    MapKey(String),
     #[error(
         "too many different nested types and enums were named by statements; use types that are known already"
     )]
@@ -214,9 +212,6 @@ pub fn nested(shape: Nested) -> Result<DataType, TypeError> {
             fields.iter().map(|field| field.data_type).collect()
         }
         Nested::Map { key, value } => {
-            if *key == DataType::Null {
-                return Err(TypeError::MapKey(key.to_string()));
-            }
             vec![*key, *value]
         }
     };

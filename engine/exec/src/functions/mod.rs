@@ -554,7 +554,16 @@ pub fn resolve(name: &str, args: &[DataType]) -> Result<Resolved, ResolveError> 
         let similar = suggestion::similar(name, std::iter::empty());
         return Err(ResolveError::Unknown { name: name.to_owned(), similar });
     };
-    let accepted = function.overloads.iter().filter_map(|overload| Some((overload, overload.accept(args)?)));
+    // What an operator does with lists is for lists: a text that is open might be read as one.
+    let is_operator = !function.name.starts_with(|c: char| c.is_alphabetic());
+    let has_lists = args.iter().any(|arg| arg.as_nested().is_some());
+    let fits =
+        |overload: &&Overload| !is_operator || has_lists || !overload.parameters.contains(&Parameter::List);
+    let accepted = function
+        .overloads
+        .iter()
+        .filter(fits)
+        .filter_map(|overload| Some((overload, overload.accept(args)?)));
     match accepted.min_by_key(|(_, (_, cost))| *cost) {
         Some((overload, (types, _))) => {
             let returns = match overload.returns {
