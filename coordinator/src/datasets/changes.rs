@@ -178,7 +178,7 @@ impl Datasets {
     async fn commit_files(&self, dataset: u64, files: Vec<File>) -> Result<()> {
         let mut head = self.head(dataset).await?;
         for _ in 0..COMMIT_ATTEMPTS {
-            let mut next = self.after(&head)?;
+            let mut next = self.after(&head).await?;
             next.files.extend(files.iter().cloned());
             let next = Arc::new(next);
             if self.shards().nodes().is_some() {

@@ -26,7 +26,7 @@ use crate::manifests::{Commit, Manifests};
 use crate::shards::pools::no_shard_of;
 use crate::shards::{Brought, Shards};
 use crate::view::{Resident, View};
-use flight_proto::catalog::{AllocateDataset, Change, Command, Dataset, Refresh};
+use flight_proto::catalog::{AllocateDataset, Change, Command, Dataset, DropDataset, Refresh};
 use flight_proto::manifest::{File, MANIFEST_FORMAT, Manifest};
 use flight_proto::pool::DEFAULT_POOL;
 use flight_proto::{trace, work};
@@ -408,7 +408,7 @@ impl Datasets {
     ) -> Result<Arc<Manifest>> {
         let mut head = self.head(dataset).await?;
         for _ in 0..COMMIT_ATTEMPTS {
-            let mut next = self.after(&head)?;
+            let mut next = self.after(&head).await?;
             change(&mut next)?;
             match self.manifests.commit(&next).await? {
                 Commit::Done => {
@@ -426,8 +426,17 @@ impl Datasets {
     }
 
     /// What comes after a version, unchanged so far.
-    fn after(&self, head: &Manifest) -> Result<Manifest> {
+    async fn after(&self, head: &Manifest) -> Result<Manifest> {
         if head.tombstone {
+            // Whoever dropped it may not have come to tell the catalog: who is told here that it is gone must not
+            // find it afterwards, on whichever coordinator.
+            if self.catalog().snapshot().dataset(&self.tenant, head.dataset).is_some() {
+                let dropped = DropDataset { dataset: head.dataset, version: head.version };
+                match self.propose(Change::DropDataset(dropped)).await {
+                    Ok(_) | Err(Error::NotFound(_)) => {}
+                    Err(error) => return Err(error),
+                }
+            }
             return Err(Error::NotFound(format!("table '{}' was dropped", head.name)));
         }
         let snapshot = self.catalog().snapshot();

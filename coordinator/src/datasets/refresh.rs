@@ -93,7 +93,7 @@ impl Datasets {
         head: &Arc<Manifest>,
         mode: RefreshMode,
     ) -> Result<Option<Manifest>> {
-        let mut next = self.after(head)?;
+        let mut next = self.after(head).await?;
         let generation = head.files.iter().map(|file| file.generation).max().unwrap_or(0);
         let full = mode == RefreshMode::Full;
         // What was committed by a refresh that failed afterwards has not been read yet.
