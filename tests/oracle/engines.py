@@ -109,8 +109,8 @@ class Duck:
         if kind.startswith("TIMESTAMP"):
             return "S"
         known = {"FLOAT": "R", "DOUBLE": "R", "VARCHAR": "T", "BOOLEAN": "B", "DATE": "D", "TIME": "M",
-                 "INTERVAL": "V", "BLOB": "X"}
-        return known.get(kind, "?")
+                 "INTERVAL": "V", "BLOB": "X", "UUID": "T"}
+        return "T" if kind.startswith("ENUM(") else known.get(kind, "?")
 
 
 class PostgresServer:
@@ -188,5 +188,5 @@ class Postgres:
         kind = re.sub(r"\(.*\)", "", kind)
         known = {"int2": "I", "int4": "I", "int8": "I", "float4": "R", "float8": "R", "text": "T", "varchar": "T",
                  "bpchar": "T", "bool": "B", "date": "D", "time": "M", "timestamp": "S", "timestamptz": "S",
-                 "bytea": "X"}
+                 "bytea": "X", "uuid": "T"}
         return known.get(kind, "?")
