@@ -3,7 +3,6 @@
 use crate::error::{Error, Result};
 use crate::types::{DECIMAL_MAX_PRECISION, DataType, Nested, NestedType, TimeUnit};
 use ::arrow::datatypes::{DataType as ArrowType, Field, Fields, IntervalUnit, Schema, TimeUnit as ArrowUnit};
-use std::collections::HashMap;
 use std::sync::Arc;
 
 /// How text and binary values leave.
@@ -137,9 +136,7 @@ pub fn schema<'a>(columns: impl IntoIterator<Item = (&'a str, DataType, bool)>, 
         let field =
             Field::new(name, arrow_type_of(data_type, strings), nullable || data_type == DataType::Null);
         match data_type {
-            DataType::Uuid => {
-                field.with_metadata(HashMap::from([("ARROW:extension:name".to_string(), "arrow.uuid".to_string())]))
-            }
+            DataType::Uuid => field.with_metadata([("ARROW:extension:name", "arrow.uuid")]),
             _ => field,
         }
     };

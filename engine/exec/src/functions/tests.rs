@@ -539,3 +539,46 @@ fn a_batch_of_long_texts_is_an_error() {
     let error = evaluate("repeat", &[texts, times], 2_048, T).unwrap_err().to_string();
     assert!(error.contains("out of range"), "{error}");
 }
+
+#[test]
+fn integers_keep_to_their_types_at_the_ends() {
+    const HUGE: DataType = DataType::Int128;
+    const BIG: DataType = DataType::UInt64;
+    let (least, most) = (i128::MIN.to_string(), i128::MAX.to_string());
+    let (least, most, top) = (least.as_str(), most.as_str(), "18446744073709551615");
+    let cases: &[(&str, &[(&str, DataType)], &str)] = &[
+        ("abs", &[(least, HUGE)], "!"),
+        ("abs", &[(most, HUGE)], most),
+        ("abs", &[(top, BIG)], top),
+        ("sign", &[(least, HUGE)], "-1"),
+        ("round", &[(most, HUGE), ("-38", DataType::Int32)], "!"),
+        ("trunc", &[(least, HUGE), ("-38", DataType::Int32)], "-100000000000000000000000000000000000000"),
+        ("round", &[(least, HUGE), ("-40", DataType::Int32)], "0"),
+        ("gcd", &[(least, HUGE), ("0", HUGE)], "!"),
+        ("gcd", &[(least, HUGE), ("6", HUGE)], "2"),
+        ("lcm", &[(least, HUGE), ("3", HUGE)], "!"),
+        ("lcm", &[(least, HUGE), ("0", HUGE)], "0"),
+        ("mod", &[(least, HUGE), ("-1", HUGE)], "0"),
+        ("~", &[(most, HUGE)], least),
+        ("~", &[("0", BIG)], top),
+        ("&", &[(top, BIG), (top, BIG)], top),
+        ("#", &[(least, HUGE), ("-1", HUGE)], most),
+        ("<<", &[(top, BIG), ("1", DataType::Int64)], "18446744073709551614"),
+        ("<<", &[("1", HUGE), ("127", DataType::Int64)], least),
+        (">>", &[(least, HUGE), ("127", DataType::Int64)], "-1"),
+        (">>", &[(top, BIG), ("63", DataType::Int64)], "1"),
+        ("bit_count", &[(least, HUGE)], "1"),
+        ("bit_count", &[(top, BIG)], "64"),
+        ("hex", &[("-1", HUGE)], "FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF"),
+        ("bin", &[("5", DataType::UInt8)], "101"),
+        ("uuid_extract_version", &[("00000000-0000-0000-0000-000000000000", DataType::Uuid)], "NULL"),
+        (
+            "uuid_extract_timestamp",
+            &[("C232AB00-9414-11EC-B3C8-9F6BDECED846", DataType::Uuid)],
+            "2022-02-22 19:22:22+00",
+        ),
+    ];
+    for (name, args, expected) in cases {
+        assert_eq!(call(name, args), *expected, "{name} of {args:?}");
+    }
+}

@@ -204,6 +204,24 @@ mod tests {
             (" [1 , 2] ", DataType::Json { canonical: false }, " [1 , 2] "),
             (" [1 , 2] ", DataType::Json { canonical: true }, "[1, 2]"),
             ("0110", DataType::Bits, "0110"),
+            ("255", DataType::UInt8, "255"),
+            ("18446744073709551615", DataType::UInt64, "18446744073709551615"),
+            ("-0", DataType::UInt16, "0"),
+            (
+                "-170141183460469231731687303715884105728",
+                DataType::Int128,
+                "-170141183460469231731687303715884105728",
+            ),
+            (
+                "-0x80000000000000000000000000000000",
+                DataType::Int128,
+                "-170141183460469231731687303715884105728",
+            ),
+            (
+                " {A0EEBC99-9c0b-4ef8-bb6d-6bb9bd380a11} ",
+                DataType::Uuid,
+                "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11",
+            ),
         ] {
             assert_eq!(parse(text, data_type).map(|v| v.to_string()), Ok(expected.to_string()), "{text}");
         }
@@ -253,9 +271,23 @@ mod tests {
             ("a\\400", DataType::Binary),
             ("{", DataType::Json { canonical: true }),
             ("012", DataType::Bits),
+            ("256", DataType::UInt8),
+            ("-1", DataType::UInt64),
+            ("170141183460469231731687303715884105728", DataType::Int128),
+            ("0x80000000000000000000000000000000", DataType::Int128),
+            ("a0eebc99", DataType::Uuid),
             ("é", DataType::Date),
         ] {
             assert!(parse(text, data_type).is_err(), "{text} as {data_type}");
         }
+    }
+
+    #[test]
+    fn an_enum_says_what_it_has() {
+        let values = (0..12).map(|place| format!("v{place}")).collect();
+        let data_type = columnar::types::enumeration(Some("mood"), values).unwrap();
+        assert_eq!(scalar("v11", data_type), Ok(Scalar::Integer(11)));
+        let error = scalar("v12", data_type).unwrap_err().to_string();
+        assert!(error.contains("'v12'") && error.contains("mood") && error.contains("'v9', …"), "{error}");
     }
 }
