@@ -228,9 +228,19 @@ impl Binder<'_> {
                 case?
             }
             Sql::Cast { kind, expr, data_type, format: None } => {
-                let data_type = types::from_sql(data_type)?;
                 let input = self.bind(expr, context)?;
                 let try_cast = matches!(kind, ast::CastKind::TryCast | ast::CastKind::SafeCast);
+                if let ast::DataType::Bit(Some(length))
+                | ast::DataType::BitVarying(Some(length))
+                | ast::DataType::VarBit(Some(length)) = data_type
+                {
+                    let is_fixed = matches!(data_type, ast::DataType::Bit(_));
+                    return Ok(Bound::typed(
+                        self.cast_to_bits(input, *length, is_fixed, try_cast, span)?,
+                        span,
+                    ));
+                }
+                let data_type = types::from_sql(data_type)?;
                 self.cast(input, data_type, try_cast)?
             }
             Sql::Extract { field, expr, .. } => {
@@ -349,6 +359,9 @@ impl Binder<'_> {
             Sql::Lambda(_) => {
                 return Err(Error::unsupported("a lambda where no function takes one"));
             }
+            Sql::IsJson { expr, kind, unique_keys, negated } => {
+                negate_if(self.is_json(expr, kind.as_ref(), unique_keys.is_some(), context)?, *negated)
+            }
             other => return Err(Error::unsupported(format!("the expression {}", shorten(other)))),
         };
         Ok(Bound::typed(expr, span))
@@ -419,6 +432,10 @@ impl Binder<'_> {
                     Error::value(format!("x'{digits}' is not a row of hexadecimal digits")).at(span)
                 })?;
                 Bound::typed(Expr::Literal(Value::new(DataType::Binary, Scalar::Bytes(bytes))), span)
+            }
+            Sql::SingleQuotedByteStringLiteral(bits) => {
+                let value = parse_literal(bits, DataType::Bits).map_err(|error| error.at(span))?;
+                Bound::typed(Expr::Literal(value), span)
             }
             other => match text_of(other) {
                 Some(text) => {
@@ -902,6 +919,8 @@ impl Binder<'_> {
     fn settle_operands(&mut self, left: Bound, right: Bound) -> Result<(Bound, Bound)> {
         let beside = |other: DataType| match other {
             DataType::Date | DataType::Time | DataType::Timestamp { .. } => DataType::Interval,
+            // A key to take away.
+            DataType::Json { .. } => DataType::Varchar,
             DataType::Null => DataType::Int32,
             other => other,
         };
@@ -954,7 +973,10 @@ impl Binder<'_> {
                     return Ok(in_one_letter(arg.expr));
                 }
                 // Where a function takes text it may print what it is given, as `||` does.
-                if data_type == DataType::Varchar && !arg.is_open() && arg.data_type() != data_type {
+                let is_document = matches!(data_type, DataType::Json { .. });
+                let converts = is_document && arg.data_type() == DataType::Varchar
+                    || data_type == DataType::Varchar && arg.data_type() != data_type;
+                if converts && !arg.is_open() {
                     let span = arg.span;
                     return self.cast_in_zone(arg.expr, data_type, false).map_err(|error| error.at(span));
                 }
@@ -1009,7 +1031,8 @@ impl Binder<'_> {
         let narrows = found.is_numeric() && target.is_numeric()
             || matches!((found, target), (DataType::Timestamp { .. }, DataType::Date | DataType::Time))
             || matches!((found, target), (DataType::Timestamp { .. }, DataType::Timestamp { .. }))
-            || target == DataType::Varchar;
+            || target == DataType::Varchar
+            || matches!((found, target), (DataType::Varchar, DataType::Json { .. } | DataType::Bits));
         if narrows { self.cast(bound, target, false) } else { self.coerce(bound, target) }
     }
 
@@ -1239,6 +1262,10 @@ pub(crate) fn casts(from: DataType, to: DataType) -> bool {
         (from, to) if from.as_nested().is_some() && to.as_nested().is_some() => {
             exec::expression::casts_nested(from, to)
         }
+        (DataType::Json { .. }, DataType::Json { .. } | Boolean) => true,
+        (DataType::Json { .. }, to) => to.is_numeric(),
+        (DataType::Bits, Binary) | (Binary, DataType::Bits) => true,
+        (DataType::Bits, other) | (other, DataType::Bits) => other.is_integer(),
         _ => false,
     }
 }
