@@ -129,8 +129,9 @@ pub fn schema<'a>(columns: impl IntoIterator<Item = (&'a str, DataType, bool)>, 
         let field = Field::new(name, arrow, nullable || data_type == DataType::Null);
         match extension_of(data_type) {
             Some(extension) => {
-                let metadata = [("ARROW:extension:name", extension), ("ARROW:extension:metadata", "")];
-                field.with_metadata(metadata.map(|(key, value)| (key.to_owned(), value.to_owned())).into())
+                let name = ("ARROW:extension:name".to_owned(), extension.to_owned());
+                let metadata = ("ARROW:extension:metadata".to_owned(), String::new());
+                field.with_metadata(std::collections::HashMap::from([name, metadata]))
             }
             None => field,
         }
@@ -139,7 +140,7 @@ pub fn schema<'a>(columns: impl IntoIterator<Item = (&'a str, DataType, bool)>, 
 }
 
 /// Arrow's name of what the values mean, where their Arrow type does not say it.
-pub fn extension_of(data_type: DataType) -> Option<&'static str> {
+fn extension_of(data_type: DataType) -> Option<&'static str> {
     matches!(data_type, DataType::Json { .. }).then_some("arrow.json")
 }
 

@@ -17,8 +17,6 @@ pub(crate) use canonical::{canonical, pretty};
 pub(crate) use path::{Path, Step};
 pub(crate) use scan::{Fault, Kind, check, elements, kind, members};
 pub(crate) use text::{quote, unquote};
-#[cfg(test)]
-pub(crate) use tree::same;
 pub(crate) use tree::{Tree, compact, contains, contains_within, merge_patch, strip_nulls};
 pub(crate) use value::{read, scalar_text, write_json};
 
