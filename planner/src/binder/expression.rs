@@ -611,7 +611,12 @@ impl Binder<'_> {
             return Ok(Bound::typed(negate_if(test, negated), span));
         }
         if let Some(function) = function_of(op) {
-            return Ok(Bound::typed(self.call(function, vec![left, right], span)?, span));
+            let args = vec![left, right];
+            let expr = match self.json_meaning(function, &args, span)? {
+                Some(expr) => expr,
+                None => self.call(function, args, span)?,
+            };
+            return Ok(Bound::typed(expr, span));
         }
         if let Some(op) = compare_op_of(op) {
             return Ok(Bound::typed(self.compare(op, left, right)?, span));
@@ -936,7 +941,16 @@ impl Binder<'_> {
     }
 
     /// A call of a scalar function or operator, its arguments cast to what it takes.
-    pub(crate) fn call(&mut self, name: &str, args: Vec<Bound>, span: Span) -> Result<Expr> {
+    pub(crate) fn call(&mut self, name: &str, mut args: Vec<Bound>, span: Span) -> Result<Expr> {
+        // Functions that only take documents take a text as what their name says.
+        if name.starts_with("jsonb_")
+            && !name.starts_with("jsonb_build_")
+            && let Some(first) = args.first_mut()
+            && first.literal == Literal::Text
+        {
+            let jsonb = DataType::Json { canonical: true };
+            *first = Bound::typed(self.coerce(first.clone(), jsonb)?, first.span);
+        }
         let types: Vec<DataType> = args.iter().map(Bound::data_type).collect();
         let resolved = exec::functions::resolve(name, &types).map_err(|error| {
             use exec::functions::ResolveError;
@@ -1252,6 +1266,7 @@ pub(crate) fn casts(from: DataType, to: DataType) -> bool {
     use DataType::{Binary, Boolean, Date, Interval as IntervalType, Time, TimeZoned, Timestamp, Varchar};
     match (from, to) {
         (DataType::Null, _) | (_, Varchar) | (Varchar, _) => true,
+        (DataType::Json { .. }, _) | (_, DataType::Json { .. }) => true,
         (from, to) if from.is_numeric() && to.is_numeric() => true,
         (Boolean, to) => to.is_integer(),
         (from, Boolean) => from.is_integer(),
@@ -1262,8 +1277,6 @@ pub(crate) fn casts(from: DataType, to: DataType) -> bool {
         (from, to) if from.as_nested().is_some() && to.as_nested().is_some() => {
             exec::expression::casts_nested(from, to)
         }
-        (DataType::Json { .. }, DataType::Json { .. } | Boolean) => true,
-        (DataType::Json { .. }, to) => to.is_numeric(),
         (DataType::Bits, Binary) | (Binary, DataType::Bits) => true,
         (DataType::Bits, other) | (other, DataType::Bits) => other.is_integer(),
         _ => false,

@@ -1,11 +1,12 @@
 //! What SQL writes of JSON and bit strings that is no plain call.
 
-use super::Binder;
-use super::expression::{Bound, Context};
+use super::expression::{Bound, Context, Literal, fold};
+use super::{Binder, types};
 use crate::error::{Error, Result};
-use columnar::{DataType, Value};
+use crate::parse;
+use columnar::{DataType, Scalar, Value};
 use exec::Expr;
-use sqlparser::ast::{self, AccessExpr, JsonPredicateType, Subscript};
+use sqlparser::ast::{self, JsonPredicateType};
 use sqlparser::tokenizer::Span;
 
 impl Binder<'_> {
@@ -32,25 +33,46 @@ impl Binder<'_> {
         self.call("is_json", vec![input, kind], span)
     }
 
-    /// `j['a'][0]` of JSON is `j -> 'a' -> 0`.
-    pub(super) fn subscripts(
-        &mut self,
-        root: &ast::Expr,
-        chain: &[AccessExpr],
-        span: Span,
-        context: &mut Context<'_>,
-    ) -> Result<Bound> {
-        let mut value = self.bind(root, context)?;
-        for access in chain {
-            let found = value.data_type();
-            let (AccessExpr::Subscript(Subscript::Index { index }), DataType::Json { .. }) = (access, found)
-            else {
-                return Err(Error::unsupported(format!("{access} of {found}")).at(span));
-            };
-            let index = self.bind(index, context)?;
-            value = Bound::typed(self.call("->", vec![value, index], span)?, span);
-        }
-        Ok(value)
+    /// What a call of JSON means by the text of an argument; `None` where the types alone decide.
+    pub(super) fn json_meaning(&mut self, name: &str, args: &[Bound], span: Span) -> Result<Option<Expr>> {
+        let wild = |path: &Bound| text_of(path).is_some_and(|path| exec::functions::is_wild_path(&path));
+        Ok(Some(match (name, args) {
+            ("->" | "json_extract" | "json_extract_path" | "jsonb_extract_path", [_, path]) if wild(path) => {
+                self.call("json_extract_all", args.to_vec(), span)?
+            }
+            (
+                "->>" | "json_extract_string" | "json_extract_path_text" | "jsonb_extract_path_text",
+                [_, path],
+            ) if wild(path) => self.call("json_extract_all_string", args.to_vec(), span)?,
+            (
+                "from_json" | "json_transform" | "from_json_strict" | "json_transform_strict",
+                [document, structure],
+            ) => self.json_transform(name, document, structure)?,
+            _ => return Ok(None),
+        }))
+    }
+
+    /// `from_json(document, structure)`: the structure names the type.
+    fn json_transform(&mut self, name: &str, document: &Bound, structure: &Bound) -> Result<Expr> {
+        let Some(text) = text_of(structure) else {
+            let message = format!("the structure of {name}() is a literal text");
+            return Err(Error::unsupported(message).at(structure.span).hint("write '{\"a\": \"INTEGER\"}'"));
+        };
+        let wrong = |message: String| Error::value(message).at(structure.span);
+        let written = exec::functions::structure_type(&text).map_err(|error| wrong(error.to_string()))?;
+        let cast = parse::expression_of(&format!("CAST(NULL AS {written})"));
+        let Ok(ast::Expr::Cast { data_type, .. }) = cast.map(|kept| kept.syntax) else {
+            return Err(wrong(format!("{written} is no type")));
+        };
+        let data_type = types::from_sql(&data_type).map_err(|error| error.at(structure.span))?;
+        let json = DataType::Json { canonical: false };
+        let document = match document.data_type() {
+            DataType::Json { .. } => document.expr.clone(),
+            DataType::Varchar => self.cast(document.clone(), json, false)?,
+            _ => self.coerce(document.clone(), json)?,
+        };
+        let function = if name.ends_with("strict") { "from_json_strict" } else { "from_json" };
+        Ok(fold(Expr::Call { function: function.into(), args: vec![document], data_type }))
     }
 
     /// A cast to `BIT(n)` keeps the first bits or puts zeros behind them; of an integer it keeps the last bits. One to
@@ -79,5 +101,15 @@ impl Binder<'_> {
             true => self.call("bit_fit", vec![bits, number(length)?], span),
             false => self.call("substring", vec![bits, number(1)?, number(length)?], span),
         }
+    }
+}
+
+/// The literal text that an argument is, if it is one.
+fn text_of(bound: &Bound) -> Option<String> {
+    match (&bound.literal, &bound.expr) {
+        (Literal::Text, Expr::Literal(Value { scalar: Scalar::Bytes(bytes), .. })) => {
+            Some(String::from_utf8_lossy(bytes).into_owned())
+        }
+        _ => None,
     }
 }

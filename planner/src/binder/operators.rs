@@ -34,6 +34,7 @@ pub(super) fn function_of(op: &BinaryOperator) -> Option<&'static str> {
         BinaryOperator::LongArrow => "->>",
         BinaryOperator::HashArrow => "#>",
         BinaryOperator::HashLongArrow => "#>>",
+        BinaryOperator::HashMinus => "#-",
         BinaryOperator::Question => "?",
         BinaryOperator::QuestionPipe => "?|",
         BinaryOperator::QuestionAnd => "?&",
