@@ -52,6 +52,9 @@ pub enum TypeKind {
     Interval = 12,
     Varchar = 13,
     Binary = 14,
+    Json = 22,
+    Jsonb = 23,
+    Bits = 24,
     /// A list, array, struct or map, as its description says.
     Nested = 26,
 }

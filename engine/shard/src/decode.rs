@@ -98,6 +98,11 @@ pub(crate) fn stored_vector(file: &File, column: &ColumnSchema, array: &ArrayRef
         let nulls = Value::null(column.data_type);
         vector = Vector::constant(nulls, array.len());
     }
+    if matches!(column.data_type, DataType::Json { .. } | DataType::Bits)
+        && vector.data_type() == DataType::Varchar
+    {
+        vector = checked_text(file, column, &vector)?;
+    }
     if vector.data_type() != column.data_type {
         let options = CastOptions { safe: false, ..CastOptions::default() };
         let to = arrow_type_of(column.data_type, Strings::Views);
@@ -111,12 +116,25 @@ pub(crate) fn stored_vector(file: &File, column: &ColumnSchema, array: &ArrayRef
     Ok(vector)
 }
 
+/// Text as the values of a type that is text underneath: others may have written the file.
+fn checked_text(file: &File, column: &ColumnSchema, vector: &Vector) -> Result<Vector> {
+    let wrong = |error: String| Error::file(&file.url, format!("column \"{}\": {error}", column.name));
+    let input = exec::Expr::Column { id: 0, data_type: DataType::Varchar };
+    let cast = exec::Expr::Cast { input: Box::new(input), data_type: column.data_type, try_cast: false };
+    let rows = vector.len();
+    let shapes = [exec::Shape::of_type(DataType::Varchar)];
+    let compiled =
+        exec::expression::Compiled::compile(&cast, &shapes).map_err(|error| wrong(error.to_string()))?;
+    compiled.evaluate(&Batch::of_rows(vec![vector.clone()], rows)).map_err(|error| wrong(error.to_string()))
+}
+
 /// Whether stored values of one type may stand in a column of another without loss.
 fn reads_as(stored: DataType, wanted: DataType) -> bool {
     use DataType::*;
     match (stored, wanted) {
         _ if stored == wanted => true,
         (Null, _) => true,
+        (Varchar, Json { .. } | Bits) => true,
         (Int8 | Int16 | Int32 | Int64, Int8 | Int16 | Int32 | Int64) => {
             width(stored.physical()) <= width(wanted.physical())
         }

@@ -73,6 +73,9 @@ fn type_to_stored(column: &str, data_type: DataType) -> Result<ColumnType> {
             stored.description = describe(data_type);
             TypeKind::Nested
         }
+        DataType::Json { canonical: false } => TypeKind::Json,
+        DataType::Json { canonical: true } => TypeKind::Jsonb,
+        DataType::Bits => TypeKind::Bits,
         other => {
             return Err(Error::Location(format!(
                 "column '{column}' has the type {other}, which tables cannot hold yet"
@@ -114,6 +117,9 @@ fn type_from_stored(stored: &ColumnType) -> Option<DataType> {
         TypeKind::Varchar => DataType::Varchar,
         TypeKind::Binary => DataType::Binary,
         TypeKind::Nested => read(&stored.description).ok().filter(|found| found.as_nested().is_some())?,
+        TypeKind::Json => DataType::Json { canonical: false },
+        TypeKind::Jsonb => DataType::Json { canonical: true },
+        TypeKind::Bits => DataType::Bits,
     })
 }
 
@@ -162,6 +168,9 @@ mod tests {
             DataType::Interval,
             DataType::Varchar,
             DataType::Binary,
+            DataType::Json { canonical: false },
+            DataType::Json { canonical: true },
+            DataType::Bits,
         ];
         let words = list_of(DataType::Varchar).unwrap();
         let row = struct_of([("a".into(), DataType::decimal(9, 2)), ("b".into(), words)]).unwrap();

@@ -10,6 +10,7 @@ mod from;
 pub(crate) mod grouping;
 mod inlined;
 mod interval;
+mod json;
 mod macros;
 mod nested;
 mod nested_calls;

@@ -45,10 +45,18 @@ pub(crate) fn from_sql(data_type: &ast::DataType) -> Result<DataType> {
         | Sql::Text
         | Sql::String(_) => DataType::Varchar,
         Sql::Binary(_) | Sql::Varbinary(_) | Sql::Blob(_) | Sql::Bytea => DataType::Binary,
+        Sql::JSON => DataType::Json { canonical: false },
+        Sql::JSONB => DataType::Json { canonical: true },
+        Sql::Bit(None) | Sql::BitVarying(None) | Sql::VarBit(None) => DataType::Bits,
+        Sql::Bit(_) | Sql::BitVarying(_) | Sql::VarBit(_) => {
+            let error = Error::unsupported(format!("the type {data_type} outside a cast"));
+            return Err(error.hint("a BIT has any length"));
+        }
         Sql::Custom(name, arguments) if arguments.is_empty() => {
             let unit = |unit| DataType::Timestamp { unit, zone: false };
             match name.to_string().to_ascii_uppercase().as_str() {
                 "INT1" => DataType::Int8,
+                "BITSTRING" => DataType::Bits,
                 "TIMESTAMP_S" => unit(TimeUnit::Second),
                 "TIMESTAMP_MS" => unit(TimeUnit::Millisecond),
                 "TIMESTAMP_US" => unit(TimeUnit::Microsecond),
@@ -87,6 +95,7 @@ pub(crate) fn casts_implicitly(from: DataType, to: DataType) -> bool {
         (DataType::Decimal { .. }, DataType::Decimal { .. }) => true,
         (from, DataType::Decimal { .. }) if from.is_integer() => true,
         (from, to) if from.is_numeric() && to.is_float() => !from.is_float() || to == DataType::Float64,
+        (DataType::Json { .. }, DataType::Json { .. }) => true,
         (from, to) => unify(from, to) == Some(to),
     }
 }

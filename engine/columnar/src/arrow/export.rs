@@ -110,7 +110,7 @@ pub fn array(vector: &Vector, strings: Strings) -> Result<ArrayRef> {
             }
             _ => return Err(expected()),
         },
-        DataType::Varchar | DataType::Binary => match &flat.values {
+        DataType::Varchar | DataType::Binary | DataType::Json { .. } | DataType::Bits => match &flat.values {
             Values::View(views) => text(views, flat.data_type, flat.validity.as_ref(), nulls, strings)?,
             _ => return Err(expected()),
         },
@@ -136,9 +136,7 @@ pub fn array(vector: &Vector, strings: Strings) -> Result<ArrayRef> {
         | DataType::UInt64
         | DataType::Int128
         | DataType::Uuid
-        | DataType::Enum(_)
-        | DataType::Json { .. }
-        | DataType::Bits => {
+        | DataType::Enum(_) => {
             return Err(Error::Unsupported(format!("the type {} in results", flat.data_type)));
         }
     })
