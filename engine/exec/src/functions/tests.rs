@@ -4,7 +4,7 @@ use super::*;
 use crate::expression::Compiled;
 use crate::expression::parse::parse;
 use crate::{Expr, Shape};
-use columnar::types::{Nested, list_of, nested, struct_of};
+use columnar::types::{Nested, enumeration, list_of, nested, struct_of};
 use columnar::{Batch, Scalar, Value};
 
 const T: DataType = DataType::Varchar;
@@ -432,6 +432,7 @@ fn forms_of_arguments_change_no_result() {
         Parameter::Printed | Parameter::Any => T,
         Parameter::List | Parameter::OtherList => integers,
         Parameter::Element | Parameter::Key => DataType::Int32,
+        Parameter::Enum => enumeration(None, vec!["a".into(), "b".into()]).unwrap(),
         Parameter::Struct => struct_of([("a".to_string(), DataType::Int32)]).unwrap(),
         Parameter::Map => nested(Nested::Map { key: DataType::Int32, value: DataType::Int32 }).unwrap(),
     };

@@ -9,6 +9,7 @@ pub use interval::interval;
 pub use number::float_to_integer;
 
 use crate::functions::zone::Zone;
+use columnar::types::EnumType;
 use columnar::{DataType, Error, PhysicalType, Result, Scalar, TimeUnit, Value};
 
 /// The instant that `text` spells, in microseconds; where it names no zone, `zone` is meant.
@@ -85,10 +86,25 @@ pub fn scalar(text: &str, data_type: DataType) -> Result<Scalar> {
             integer(moment::timestamp(trimmed, unit, zone).ok_or_else(invalid)?)
         }
         DataType::Interval => interval(trimmed).map(Scalar::Interval).ok_or_else(invalid),
-        DataType::Uuid | DataType::Enum(_) | DataType::Nested(_) => {
-            Err(Error::Unsupported(format!("a cast of text to {data_type}")))
-        }
+        DataType::Uuid => columnar::uuid::read(trimmed).map(Scalar::Integer).ok_or_else(invalid),
+        DataType::Enum(kind) => match kind.code(text) {
+            Some(code) => Ok(Scalar::Integer(code.into())),
+            None => Err(Error::Told(no_value(text, kind))),
+        },
+        DataType::Nested(_) => Err(Error::Unsupported(format!("a cast of text to {data_type}"))),
     }
+}
+
+/// What is said of a text that is no value of an enum.
+fn no_value(text: &str, kind: EnumType) -> String {
+    /// Values that are named.
+    const SHOWN: usize = 10;
+    let mut values: Vec<String> = kind.values.iter().take(SHOWN).map(|value| format!("'{value}'")).collect();
+    if kind.values.len() > SHOWN {
+        values.push("…".into());
+    }
+    let of = kind.name.as_deref().map_or_else(|| "the ENUM".to_owned(), |name| format!("the ENUM {name}"));
+    format!("'{text}' is not a value of {of}: {}", values.join(", "))
 }
 
 /// `true`, `yes`, `on`, `1`, their opposites and what abbreviates them.
