@@ -58,6 +58,9 @@ pub enum TypeKind {
     UInt64 = 18,
     Int128 = 19,
     Uuid = 20,
+    Json = 22,
+    Jsonb = 23,
+    Bits = 24,
     /// An enum, as its description says.
     Enum = 25,
     /// A list, array, struct or map, as its description says.

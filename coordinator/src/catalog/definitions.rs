@@ -41,10 +41,6 @@ impl Named {
         Named::new(used.kind(), &used.schema, &used.name)
     }
 
-    fn is_relation(&self) -> bool {
-        self.kind == i32::from(UseKind::Relation)
-    }
-
     fn in_words(&self) -> String {
         format!("{}.{}", self.schema, self.name)
     }

@@ -100,7 +100,11 @@ pub(crate) fn stored_vector(file: &File, column: &ColumnSchema, array: &ArrayRef
         let nulls = Value::null(column.data_type);
         vector = Vector::constant(nulls, array.len());
     }
-    if vector.data_type() != column.data_type
+    if matches!(column.data_type, DataType::Json { .. } | DataType::Bits)
+        && vector.data_type() == DataType::Varchar
+    {
+        vector = checked_text(file, column, &vector)?;
+    } else if vector.data_type() != column.data_type
         && let Some(taken) = taken_as(&vector, column.data_type)
     {
         vector = taken.map_err(|error| wrong(format!("column \"{}\": {error}", column.name)))?;
@@ -116,6 +120,18 @@ pub(crate) fn stored_vector(file: &File, column: &ColumnSchema, array: &ArrayRef
         return Err(wrong(format!("column \"{}\" holds a null, but is NOT NULL", column.name)));
     }
     Ok(vector)
+}
+
+/// Text as the values of a type that is text underneath: others may have written the file.
+fn checked_text(file: &File, column: &ColumnSchema, vector: &Vector) -> Result<Vector> {
+    let wrong = |error: String| Error::file(&file.url, format!("column \"{}\": {error}", column.name));
+    let input = exec::Expr::Column { id: 0, data_type: DataType::Varchar };
+    let cast = exec::Expr::Cast { input: Box::new(input), data_type: column.data_type, try_cast: false };
+    let rows = vector.len();
+    let shapes = [exec::Shape::of_type(DataType::Varchar)];
+    let compiled =
+        exec::expression::Compiled::compile(&cast, &shapes).map_err(|error| wrong(error.to_string()))?;
+    compiled.evaluate(&Batch::of_rows(vec![vector.clone()], rows)).map_err(|error| wrong(error.to_string()))
 }
 
 /// Values as those of a type that Arrow does not cast to; `None` where it does.
@@ -156,6 +172,7 @@ fn reads_as(stored: DataType, wanted: DataType) -> bool {
     match (stored, wanted) {
         _ if stored == wanted => true,
         (Null, _) => true,
+        (Varchar, Json { .. } | Bits) => true,
         _ if stored.is_integer() && wanted.is_integer() => unify(stored, wanted) == Some(wanted),
         (_, Decimal { precision, scale }) if stored.is_integer() && stored != Int128 => {
             integer_as_decimal(stored).is_some_and(|(digits, _)| digits + scale <= precision)

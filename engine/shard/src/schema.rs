@@ -83,6 +83,9 @@ fn type_to_stored(column: &str, data_type: DataType) -> Result<ColumnType> {
             stored.description = describe(data_type);
             TypeKind::Nested
         }
+        DataType::Json { canonical: false } => TypeKind::Json,
+        DataType::Json { canonical: true } => TypeKind::Jsonb,
+        DataType::Bits => TypeKind::Bits,
         other => {
             return Err(Error::Location(format!(
                 "column '{column}' has the type {other}, which tables cannot hold yet"
@@ -133,6 +136,9 @@ fn type_from_stored(stored: &ColumnType) -> Option<DataType> {
             read(&stored.description).ok().filter(|found| matches!(found, DataType::Enum(_)))?
         }
         TypeKind::Nested => read(&stored.description).ok().filter(|found| found.as_nested().is_some())?,
+        TypeKind::Json => DataType::Json { canonical: false },
+        TypeKind::Jsonb => DataType::Json { canonical: true },
+        TypeKind::Bits => DataType::Bits,
     })
 }
 
@@ -193,6 +199,9 @@ mod tests {
             DataType::Interval,
             DataType::Varchar,
             DataType::Binary,
+            DataType::Json { canonical: false },
+            DataType::Json { canonical: true },
+            DataType::Bits,
             DataType::UInt8,
             DataType::UInt16,
             DataType::UInt32,

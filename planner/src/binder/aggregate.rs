@@ -1,6 +1,7 @@
 //! Aggregates in expressions, and what may stand beside them.
 
 mod arguments;
+mod json;
 mod names;
 mod stateful;
 
@@ -45,6 +46,8 @@ pub(super) enum Made {
     Or(AggregateCall, Value),
     /// A list of what each gives; null over no rows.
     List(Vec<Made>),
+    /// A function, of that type, of the text that the aggregate gives.
+    Enclosed(AggregateCall, &'static str, DataType),
 }
 
 impl Binder<'_> {
@@ -291,6 +294,10 @@ impl Binder<'_> {
                 let is_there = Expr::IsNull { input: Box::new(given.clone()), negated: true };
                 let otherwise = Some(Box::new(Expr::Literal(value)));
                 return Ok(Expr::Case { branches: vec![(is_there, given)], otherwise, data_type });
+            }
+            Made::Enclosed(call, function, data_type) => {
+                let args = vec![self.shared(name, call, into)];
+                return Ok(Expr::Call { function: function.into(), args, data_type });
             }
             Made::Mean(sum) => (sum, false),
             Made::ExpMean(sum) => (sum, true),

@@ -19,6 +19,9 @@ const DAY_MICROS: i64 = 86_400_000_000;
 impl Binder<'_> {
     /// The call by what it means, where it is none of a function of values alone.
     pub(super) fn meaning(&mut self, name: &str, args: &[Bound], span: Span) -> Result<Option<Expr>> {
+        if let Some(expr) = self.json_meaning(name, args, span)? {
+            return Ok(Some(expr));
+        }
         let text = |text: &str| Ok(Some(Expr::Literal(Value::varchar(text))));
         Ok(Some(match (name, args) {
             ("coalesce" | "ifnull" | "nvl", [_, ..]) => self.coalesce(args.to_vec())?,

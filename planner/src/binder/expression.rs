@@ -229,9 +229,19 @@ impl Binder<'_> {
                 case?
             }
             Sql::Cast { kind, expr, data_type, format: None } => {
-                let data_type = self.type_of(data_type)?;
                 let input = self.bind(expr, context)?;
                 let try_cast = matches!(kind, ast::CastKind::TryCast | ast::CastKind::SafeCast);
+                if let ast::DataType::Bit(Some(length))
+                | ast::DataType::BitVarying(Some(length))
+                | ast::DataType::VarBit(Some(length)) = data_type
+                {
+                    let is_fixed = matches!(data_type, ast::DataType::Bit(_));
+                    return Ok(Bound::typed(
+                        self.cast_to_bits(input, *length, is_fixed, try_cast, span)?,
+                        span,
+                    ));
+                }
+                let data_type = self.type_of(data_type)?;
                 self.cast(input, data_type, try_cast)?
             }
             Sql::Extract { field, expr, .. } => {
@@ -350,6 +360,9 @@ impl Binder<'_> {
             Sql::Lambda(_) => {
                 return Err(Error::unsupported("a lambda where no function takes one"));
             }
+            Sql::IsJson { expr, kind, unique_keys, negated } => {
+                negate_if(self.is_json(expr, kind.as_ref(), unique_keys.is_some(), context)?, *negated)
+            }
             other => return Err(Error::unsupported(format!("the expression {}", shorten(other)))),
         };
         Ok(Bound::typed(expr, span))
@@ -420,6 +433,10 @@ impl Binder<'_> {
                     Error::value(format!("x'{digits}' is not a row of hexadecimal digits")).at(span)
                 })?;
                 Bound::typed(Expr::Literal(Value::new(DataType::Binary, Scalar::Bytes(bytes))), span)
+            }
+            Sql::SingleQuotedByteStringLiteral(bits) => {
+                let value = parse_literal(bits, DataType::Bits).map_err(|error| error.at(span))?;
+                Bound::typed(Expr::Literal(value), span)
             }
             other => match text_of(other) {
                 Some(text) => {
@@ -602,7 +619,12 @@ impl Binder<'_> {
             return Ok(Bound::typed(negate_if(test, negated), span));
         }
         if let Some(function) = function_of(op) {
-            return Ok(Bound::typed(self.call(function, vec![left, right], span)?, span));
+            let args = vec![left, right];
+            let expr = match self.json_meaning(function, &args, span)? {
+                Some(expr) => expr,
+                None => self.call(function, args, span)?,
+            };
+            return Ok(Bound::typed(expr, span));
         }
         if let Some(op) = compare_op_of(op) {
             return Ok(Bound::typed(self.compare(op, left, right)?, span));
@@ -914,6 +936,8 @@ impl Binder<'_> {
     fn settle_operands(&mut self, left: Bound, right: Bound) -> Result<(Bound, Bound)> {
         let beside = |other: DataType| match other {
             DataType::Date | DataType::Time | DataType::Timestamp { .. } => DataType::Interval,
+            // A key to take away.
+            DataType::Json { .. } => DataType::Varchar,
             DataType::Null => DataType::Int32,
             other => other,
         };
@@ -929,7 +953,16 @@ impl Binder<'_> {
     }
 
     /// A call of a scalar function or operator, its arguments cast to what it takes.
-    pub(crate) fn call(&mut self, name: &str, args: Vec<Bound>, span: Span) -> Result<Expr> {
+    pub(crate) fn call(&mut self, name: &str, mut args: Vec<Bound>, span: Span) -> Result<Expr> {
+        // Functions that only take documents take a text as what their name says.
+        if name.starts_with("jsonb_")
+            && !name.starts_with("jsonb_build_")
+            && let Some(first) = args.first_mut()
+            && first.literal == Literal::Text
+        {
+            let jsonb = DataType::Json { canonical: true };
+            *first = Bound::typed(self.coerce(first.clone(), jsonb)?, first.span);
+        }
         let types: Vec<DataType> = args.iter().map(Bound::data_type).collect();
         let beside = integers::types_beside(&args);
         let taken = (beside != types).then(|| exec::functions::resolve(name, &beside).ok()).flatten();
@@ -968,7 +1001,10 @@ impl Binder<'_> {
                     return Ok(in_one_letter(arg.expr));
                 }
                 // Where a function takes text it may print what it is given, as `||` does.
-                if data_type == DataType::Varchar && !arg.is_open() && arg.data_type() != data_type {
+                let is_document = matches!(data_type, DataType::Json { .. });
+                let converts = is_document && arg.data_type() == DataType::Varchar
+                    || data_type == DataType::Varchar && arg.data_type() != data_type;
+                if converts && !arg.is_open() {
                     let span = arg.span;
                     return self.cast_in_zone(arg.expr, data_type, false).map_err(|error| error.at(span));
                 }
@@ -1027,7 +1063,10 @@ impl Binder<'_> {
             || matches!((found, target), (DataType::Timestamp { .. }, DataType::Date | DataType::Time))
             || matches!((found, target), (DataType::Timestamp { .. }, DataType::Timestamp { .. }))
             || target == DataType::Varchar
-            || matches!((found, target), (DataType::Varchar, DataType::Enum(_)));
+            || matches!(
+                (found, target),
+                (DataType::Varchar, DataType::Json { .. } | DataType::Bits | DataType::Enum(_))
+            );
         if narrows { self.cast(bound, target, false) } else { self.coerce(bound, target) }
     }
 
@@ -1256,6 +1295,7 @@ pub(crate) fn casts(from: DataType, to: DataType) -> bool {
     };
     match (from, to) {
         (DataType::Null, _) | (_, Varchar) | (Varchar, _) => true,
+        (DataType::Json { .. }, _) | (_, DataType::Json { .. }) => true,
         (from, to) if from.is_numeric() && to.is_numeric() => true,
         (Boolean, to) => to.is_integer(),
         (from, Boolean) => from.is_integer(),
@@ -1267,6 +1307,8 @@ pub(crate) fn casts(from: DataType, to: DataType) -> bool {
         (from, to) if from.as_nested().is_some() && to.as_nested().is_some() => {
             exec::expression::casts_nested(from, to)
         }
+        (DataType::Bits, Binary) | (Binary, DataType::Bits) => true,
+        (DataType::Bits, other) | (other, DataType::Bits) => other.is_integer(),
         _ => false,
     }
 }

@@ -11,6 +11,7 @@ pub(crate) mod grouping;
 mod inlined;
 mod integers;
 mod interval;
+mod json;
 mod macros;
 mod nested;
 mod nested_calls;

@@ -128,6 +128,10 @@ impl Binder<'_> {
     ) -> Result<Expr> {
         let data_type = expr.data_type();
         let bound = |expr: Expr| Bound::typed(expr, span);
+        if let (Subscript::Index { index }, DataType::Json { .. }) = (subscript, data_type) {
+            let index = self.bind(index, context)?;
+            return self.call("->", vec![bound(expr), index], span);
+        }
         let Some(kind) = data_type.as_nested() else {
             return Err(Error::unsupported(format!("a subscript of a {data_type}")).at(span));
         };

@@ -58,6 +58,13 @@ pub(crate) fn from_sql(data_type: &ast::DataType, named: &Named<'_>) -> Result<D
         | Sql::Text
         | Sql::String(_) => DataType::Varchar,
         Sql::Binary(_) | Sql::Varbinary(_) | Sql::Blob(_) | Sql::Bytea => DataType::Binary,
+        Sql::JSON => DataType::Json { canonical: false },
+        Sql::JSONB => DataType::Json { canonical: true },
+        Sql::Bit(None) | Sql::BitVarying(None) | Sql::VarBit(None) => DataType::Bits,
+        Sql::Bit(_) | Sql::BitVarying(_) | Sql::VarBit(_) => {
+            let error = Error::unsupported(format!("the type {data_type} outside a cast"));
+            return Err(error.hint("a BIT has any length"));
+        }
         Sql::UTinyInt | Sql::TinyIntUnsigned(_) => DataType::UInt8,
         Sql::USmallInt | Sql::SmallIntUnsigned(_) | Sql::Int2Unsigned(_) => DataType::UInt16,
         Sql::IntegerUnsigned(_) | Sql::IntUnsigned(_) | Sql::Int4Unsigned(_) => DataType::UInt32,
@@ -77,6 +84,7 @@ pub(crate) fn from_sql(data_type: &ast::DataType, named: &Named<'_>) -> Result<D
             let unit = |unit| DataType::Timestamp { unit, zone: false };
             match name.to_string().to_ascii_uppercase().as_str() {
                 "INT1" => DataType::Int8,
+                "BITSTRING" => DataType::Bits,
                 "UINT8" | "UTINYINT" => DataType::UInt8,
                 "UINT16" | "USMALLINT" => DataType::UInt16,
                 "UINTEGER" | "UINT32" => DataType::UInt32,
@@ -135,6 +143,7 @@ pub(crate) fn casts_implicitly(from: DataType, to: DataType) -> bool {
         // Of HUGEINT what has more than 38 digits.
         (from, DataType::Decimal { .. }) if from.is_integer() => true,
         (from, to) if from.is_numeric() && to.is_float() => !from.is_float() || to == DataType::Float64,
+        (DataType::Json { .. }, DataType::Json { .. }) => true,
         (from, to) => unify(from, to) == Some(to),
     }
 }

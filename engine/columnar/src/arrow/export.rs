@@ -122,7 +122,7 @@ pub fn array(vector: &Vector, strings: Strings) -> Result<ArrayRef> {
             }
             _ => return Err(expected()),
         },
-        DataType::Varchar | DataType::Binary => match &flat.values {
+        DataType::Varchar | DataType::Binary | DataType::Json { .. } | DataType::Bits => match &flat.values {
             Values::View(views) => text(views, flat.data_type, flat.validity.as_ref(), nulls, strings)?,
             _ => return Err(expected()),
         },
@@ -163,9 +163,6 @@ pub fn array(vector: &Vector, strings: Strings) -> Result<ArrayRef> {
             let values = integers::<i128>(&flat)?;
             let bytes: Vec<u8> = values.iter().flat_map(|&value| crate::uuid::to_bytes(value)).collect();
             Arc::new(FixedSizeBinaryArray::try_new(16, bytes.into(), nulls).map_err(malformed)?)
-        }
-        DataType::Json { .. } | DataType::Bits => {
-            return Err(Error::Unsupported(format!("the type {} in results", flat.data_type)));
         }
     })
 }

@@ -133,14 +133,27 @@ fn nested(kind: NestedType, strings: Strings) -> ArrowType {
 /// The Arrow schema of named columns: name, type, whether a null may occur.
 pub fn schema<'a>(columns: impl IntoIterator<Item = (&'a str, DataType, bool)>, strings: Strings) -> Schema {
     let field = |(name, data_type, nullable): (&str, DataType, bool)| {
-        let field =
-            Field::new(name, arrow_type_of(data_type, strings), nullable || data_type == DataType::Null);
-        match data_type {
-            DataType::Uuid => field.with_metadata([("ARROW:extension:name", "arrow.uuid")]),
-            _ => field,
+        let arrow = arrow_type_of(data_type, strings);
+        let field = Field::new(name, arrow, nullable || data_type == DataType::Null);
+        match extension_of(data_type) {
+            Some(extension) => {
+                let name = ("ARROW:extension:name".to_owned(), extension.to_owned());
+                let metadata = ("ARROW:extension:metadata".to_owned(), String::new());
+                field.with_metadata(std::collections::HashMap::from([name, metadata]))
+            }
+            None => field,
         }
     };
     Schema::new(columns.into_iter().map(field).collect::<Vec<_>>())
+}
+
+/// Arrow's name of what the values mean, where their Arrow type does not say it.
+fn extension_of(data_type: DataType) -> Option<&'static str> {
+    match data_type {
+        DataType::Json { .. } => Some("arrow.json"),
+        DataType::Uuid => Some("arrow.uuid"),
+        _ => None,
+    }
 }
 
 /// Arrow's name of a resolution.

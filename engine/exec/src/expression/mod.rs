@@ -15,7 +15,7 @@ mod conditional;
 pub mod constant;
 mod distinct;
 mod in_list;
-mod json_cast;
+pub(crate) mod json_cast;
 pub mod lambda;
 mod like;
 mod logic;

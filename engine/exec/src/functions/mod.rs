@@ -21,6 +21,7 @@ pub(crate) mod items;
 mod json;
 mod json_build;
 mod json_lists;
+mod json_paths;
 mod list_making;
 mod list_sums;
 mod list_text;
@@ -46,6 +47,7 @@ mod whole;
 pub(crate) mod zone;
 mod zoned;
 
+pub use json_paths::{is_wild_path, structure_type};
 pub use suggestion::{edit_distance, similar};
 pub use zone::zone_name;
 pub use zoned::instant_text;
@@ -53,6 +55,7 @@ pub use zoned::instant_text;
 use crate::Error;
 use crate::expression::cast_to_physical;
 use crate::expression::node::{Input, Node, Operation, bounded_shape, plain_shape};
+pub(crate) use arguments::MOST_TEXT_BYTES;
 use arguments::{Arguments, Run};
 use columnar::types::{Nested, TypeError, list_of, unify};
 use columnar::{DataType, PhysicalType, Vector};
@@ -519,6 +522,7 @@ static REGISTRY: LazyLock<Registry> = LazyLock::new(|| {
         (Category::Nested, maps::functions()),
         (Category::Nested, structs::functions()),
         (Category::Json, json_lists::functions()),
+        (Category::Json, json_paths::functions()),
         (Category::Number, number_template::functions()),
         (Category::Pattern, pattern::functions()),
         (Category::Text, quoting::functions()),

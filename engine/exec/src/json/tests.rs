@@ -1,5 +1,6 @@
 //! The walks over text against `serde_json`, on documents that are random and on what damage makes of them.
 
+use super::tree::same;
 use super::*;
 use proptest::prelude::*;
 
