@@ -142,6 +142,17 @@ pub(crate) fn statement(
             Statement::ShowViews { schema: schema.as_ref().map(|schema| schema.value.clone()) }
         }
         Syntax::DescribeQuery(query) => Statement::DescribeQuery(plan_query(binder, query, options)?),
+        Syntax::Truncate { tables: names } => {
+            let mut tables: Vec<Arc<Table>> = Vec::with_capacity(names.len());
+            for name in names {
+                let (name, span) = table_name(name)?;
+                let table = own(binder.table(&name, span)?, "TRUNCATE", span)?;
+                if tables.iter().all(|known| known.dataset != table.dataset) {
+                    tables.push(table);
+                }
+            }
+            Statement::Truncate { tables }
+        }
         Syntax::CreateServer { .. }
         | Syntax::DropServer { .. }
         | Syntax::CreateForeignTable { .. }

@@ -111,6 +111,10 @@ pub enum Statement {
     },
     /// The columns that a query would give.
     DescribeQuery(PlannedQuery),
+    /// All rows go. Each table once.
+    Truncate {
+        tables: Vec<Arc<Table>>,
+    },
 }
 
 /// What makes or removes views and macros.

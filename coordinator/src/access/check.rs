@@ -30,6 +30,16 @@ impl Rights {
                 }
                 self.check_query(query, reads)
             }
+            Statement::Truncate { tables } => tables.iter().try_for_each(|table| {
+                self.check_columns(table, privilege::TRUNCATE, std::iter::empty())?;
+                match self.row_filter(table) {
+                    None => Ok(()),
+                    Some(_) => Err(Error::Denied(format!(
+                        "permission denied for {}: it has row level security, and only its owner truncates it",
+                        named(table)
+                    ))),
+                }
+            }),
             Statement::CreateTableAs { name, query, .. } => {
                 self.check_create(name)?;
                 self.check_query(query, reads)

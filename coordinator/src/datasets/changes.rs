@@ -246,12 +246,22 @@ impl Datasets {
         }
     }
 
-    /// Refuses what is not a table of Tundra's own.
-    pub(crate) fn check_writable(&self, table: &Table) -> Result<()> {
+    /// Takes all rows of a table away, whatever others add meanwhile: what they commit before is gone, what after stays.
+    pub(crate) async fn truncate(&self, table: &Table) -> Result<()> {
+        let _turn = self.turn(&table.schema, &table.name).await;
+        let emptied = self.commit_next(table.dataset, |manifest| {
+            manifest.files.clear();
+            Ok(())
+        });
+        self.switch(&emptied.await?).await
+    }
+
+    /// Refuses what is not a table of Tundra's own; `doing` is what is to be done, in the words of the error.
+    pub(crate) fn check_writable(&self, table: &Table, doing: &str) -> Result<()> {
         match self.catalog().snapshot().dataset(&self.tenant, table.dataset) {
             None => Err(Error::NotFound(format!("table '{}' was dropped", table.name))),
             Some(dataset) if !dataset.location.is_empty() => {
-                Err(Error::Unsupported(format!("INSERT into the external table '{}'", table.name)))
+                Err(Error::Unsupported(format!("{doing} the external table '{}'", table.name)))
             }
             Some(_) => Ok(()),
         }

@@ -46,6 +46,7 @@ impl Session {
                 | Statement::CreateExternalTable(_)
                 | Statement::Insert { .. }
                 | Statement::RefreshTable { .. }
+                | Statement::Truncate { .. }
         );
         if !brings_in {
             return Ok(());

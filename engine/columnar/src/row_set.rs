@@ -41,7 +41,10 @@ pub struct RowSet {
 enum Chunk {
     /// Ascending.
     List(Vec<u16>),
-    Bits { words: Box<[u64]>, rows: usize },
+    Bits {
+        words: Box<[u64]>,
+        rows: usize,
+    },
 }
 
 impl RowSet {

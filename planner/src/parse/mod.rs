@@ -11,6 +11,7 @@ mod operators;
 mod options;
 mod sugar;
 mod tokens;
+mod truncate;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::statement::TableName;
@@ -153,6 +154,9 @@ pub(crate) enum Syntax {
         schema: Option<Ident>,
     },
     DescribeQuery(Box<Query>),
+    Truncate {
+        tables: Vec<ObjectName>,
+    },
 }
 
 impl Parsed {
@@ -315,14 +319,18 @@ fn statement(parser: &mut Parser<'_>) -> Result<Syntax> {
             parser.next_token();
             return define::comment(parser);
         }
+        Some("TRUNCATE") => {
+            parser.next_token();
+            return truncate::truncate(parser);
+        }
         Some("REASSIGN") => {
             parser.next_token();
             return access::reassign(parser);
         }
         Some(
-            word @ ("UPDATE" | "DELETE" | "MERGE" | "COPY" | "TRUNCATE" | "BEGIN" | "START" | "COMMIT"
-            | "ROLLBACK" | "ANALYZE" | "VACUUM" | "PREPARE" | "EXECUTE" | "CALL" | "USE" | "ATTACH"
-            | "PIVOT" | "TABLE" | "SUMMARIZE"),
+            word @ ("UPDATE" | "DELETE" | "MERGE" | "COPY" | "BEGIN" | "START" | "COMMIT" | "ROLLBACK"
+            | "ANALYZE" | "VACUUM" | "PREPARE" | "EXECUTE" | "CALL" | "USE" | "ATTACH" | "PIVOT"
+            | "TABLE" | "SUMMARIZE"),
         ) => return Err(Error::unsupported(word).at(span)),
         _ => {}
     }
