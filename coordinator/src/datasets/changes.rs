@@ -407,6 +407,19 @@ impl Datasets {
                 return Err(Error::Denied(why));
             }
         }
+        // Sets of deleted rows are nobody's but ours, also where the tenant is the operators' own.
+        let folder = self.root().join(&format!("{}/{}", self.tenant, manifest.dataset));
+        let sets = manifest.files.iter().filter_map(|file| file.deletes.as_ref());
+        for set in sets.filter(|set| !set.url.is_empty()) {
+            let place = self.ground.stores.open(&set.url).map_err(shard_error)?;
+            if !(place.is_within(&folder) && place.resolved().is_within(&folder.resolved())) {
+                let (name, version, url) = (&manifest.name, manifest.version, &set.url);
+                let why = format!(
+                    "version {version} of table '{name}' has its deleted rows in {url}, which is not the table's"
+                );
+                return Err(Error::Denied(why));
+            }
+        }
         Ok(())
     }
 

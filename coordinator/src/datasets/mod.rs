@@ -364,6 +364,7 @@ impl Datasets {
             created_at_us: now_us(),
             columns_declared: definition.columns_declared,
             refresh: definition.refresh,
+            statement: Vec::new(),
         });
         // What cannot be hydrated is not committed: a first version has no predecessor to fall back to.
         let resident = self.hydrate(&manifest).await?;
@@ -433,7 +434,10 @@ impl Datasets {
         let snapshot = self.catalog().snapshot();
         let known = snapshot.dataset(&self.tenant, head.dataset);
         let refresh = known.map_or(head.refresh, |known| known.refresh);
-        Ok(Manifest { version: head.version + 1, created_at_us: now_us(), refresh, ..head.clone() })
+        // Times of versions ascend, whatever clocks do.
+        let created_at_us = now_us().max(head.created_at_us.saturating_add(1));
+        let version = head.version + 1;
+        Ok(Manifest { version, created_at_us, refresh, statement: Vec::new(), ..head.clone() })
     }
 
     /// Hydrates a committed version and switches it on.

@@ -37,7 +37,14 @@ async fn try_version_of(folder: &Folder, location: &str, number: u64) -> Result<
     let files = list(&folder.stores, &folder.url(location)).await?;
     let inferred = infer(&folder.stores, files).await?;
     let schema = inferred.columns.into();
-    Ok(Version { id: id(number), schema, files: inferred.files.into(), placement: Placement::Spread })
+    Ok(Version {
+        id: id(number),
+        schema,
+        files: inferred.files.into(),
+        placement: Placement::Spread,
+        deletes: Arc::default(),
+        addressed: true,
+    })
 }
 
 async fn run(shards: &[Arc<Shard>], version: &Version, options: &Options) -> Result<(), Error> {
@@ -639,6 +646,8 @@ async fn limits_do_not_change_the_rows() {
             schema: inferred.columns.clone().into(),
             files: inferred.files.clone().into(),
             placement: Placement::Spread,
+            deletes: Arc::default(),
+            addressed: true,
         };
         let shards = folder.shards(1);
         let options = Options { threads, memory_bytes, segment_rows, ..options() };
@@ -708,7 +717,7 @@ async fn ranges_read_what_they_need_in_order() {
         folder.put(&format!("t/{number:02}.parquet"), &file(first..first + 100));
     }
     let placement = Placement::Ranges { column: 0, span: Ranges::span_of(1_000_550, 1_003_549) };
-    let version = Version { placement, ..version_of(&folder, "t", 1).await };
+    let version = Version { placement, addressed: false, ..version_of(&folder, "t", 1).await };
     let shards = folder.shards(4);
     let options = Options { slices: 16, segment_rows: 300, ..options() };
     let mut seen = 0;
@@ -766,7 +775,7 @@ async fn row_groups_are_read_by_pages() {
         folder.put("t/a.parquet", &bytes);
         folder.put("t/b.parquet", &file(8000..8100));
         let placement = Placement::Ranges { column: 0, span: Ranges::span_of(0, 8099) };
-        let version = Version { placement, ..version_of(&folder, "t", 1).await };
+        let version = Version { placement, addressed: false, ..version_of(&folder, "t", 1).await };
         let options = Options { slices: 16, ..options() };
         let mut all = Vec::new();
         for shard in folder.shards(4) {
@@ -797,7 +806,7 @@ async fn pages_of_other_shards_are_not_fetched() {
     let bytes = writer.finish().unwrap();
     folder.put("t/a.parquet", &bytes);
     let placement = Placement::Ranges { column: 0, span: ROWS as u64 };
-    let version = Version { placement, ..version_of(&folder, "t", 1).await };
+    let version = Version { placement, addressed: false, ..version_of(&folder, "t", 1).await };
     for shard in folder.shards(4) {
         let progress = Arc::new(Progress::default());
         let options = Options { slices: 4, ..options() };
@@ -820,7 +829,7 @@ async fn a_page_index_that_announces_other_values_is_found_out() {
     found.into_iter().for_each(|at| bytes[at..at + 8].copy_from_slice(&lie));
     folder.put("t/a.parquet", &bytes);
     let placement = Placement::Ranges { column: 0, span: 450 * 4 };
-    let version = Version { placement, ..version_of(&folder, "t", 1).await };
+    let version = Version { placement, addressed: false, ..version_of(&folder, "t", 1).await };
     let error = run(&folder.shards(4), &version, &options()).await.unwrap_err().to_string();
     assert!(error.contains("a.parquet") && error.contains("column \"n\""), "{error}");
 }
@@ -832,7 +841,7 @@ async fn nulls_and_row_groups_without_bounds_are_in_some_range() {
     folder.put("t/b.parquet", &file(700..1400));
     // Every seventh price is null.
     let placement = Placement::Ranges { column: 1, span: 4200 };
-    let version = Version { placement, ..version_of(&folder, "t", 1).await };
+    let version = Version { placement, addressed: false, ..version_of(&folder, "t", 1).await };
     let shards = folder.shards(3);
     run(&shards, &version, &options()).await.unwrap();
     let mut all: Vec<_> = shards.iter().flat_map(|shard| rows(&table(shard, 1))).collect();
@@ -851,7 +860,142 @@ async fn a_footer_that_announces_other_values_is_found_out() {
     found.into_iter().for_each(|at| bytes[at..at + 8].copy_from_slice(&lie));
     folder.put("t/a.parquet", &bytes);
     let placement = Placement::Ranges { column: 0, span: 1000 };
-    let version = Version { placement, ..version_of(&folder, "t", 1).await };
+    let version = Version { placement, addressed: false, ..version_of(&folder, "t", 1).await };
     let error = run(&folder.shards(2), &version, &options()).await.unwrap_err().to_string();
     assert!(error.contains("a.parquet") && error.contains("column \"n\""), "{error}");
+}
+
+/// What queries see of a version on all shards together: addresses and the first column, in the order of addresses.
+fn seen(shards: &[Arc<Shard>], number: u64, spread: bool) -> Vec<(i64, i64)> {
+    let shards = if spread { shards } else { &shards[..1] };
+    let mut seen = Vec::new();
+    for segment in shards.iter().flat_map(|shard| table(shard, number).segments.clone()) {
+        for block in 0..segment.block_count() as u32 {
+            let rows: Vec<u32> = match segment.filter(block, &[]).unwrap() {
+                storage::BlockRows::All => (0..segment.block_rows(block as usize) as u32).collect(),
+                storage::BlockRows::Some(rows) => rows,
+                storage::BlockRows::None => Vec::new(),
+            };
+            let rows = storage::RowsRef::Indices(&rows);
+            let numbers = segment.read(block, rows, &[(0, DataType::Int64.physical())]).unwrap();
+            let addresses = segment.addresses(block, rows).unwrap();
+            let integer = |vector: &Vector, row| vector.scalar(row).as_integer().unwrap() as i64;
+            seen.extend((0..rows.len()).map(|row| (integer(&addresses, row), integer(&numbers[0], row))));
+        }
+    }
+    seen.sort_unstable();
+    seen
+}
+
+/// A set of rows as a manifest has it: inline, or in an object behind three other bytes.
+fn told(folder: &Folder, rows: &columnar::RowSet, object: Option<&str>) -> shard::Deletes {
+    let (bytes, count) = (rows.encode().unwrap(), rows.len());
+    let Some(object) = object else {
+        return shard::Deletes { rows: count, inline: bytes, ..shard::Deletes::default() };
+    };
+    folder.put(object, &[&[9, 9, 9], &bytes[..]].concat());
+    let checksum = storage::checksum::xxh64(&bytes, 0);
+    let (url, length) = (folder.url(object), bytes.len() as u64);
+    shard::Deletes { rows: count, url, offset: 3, length, checksum, ..shard::Deletes::default() }
+}
+
+/// A drawn history of files that are added and rows that are deleted: whether a version starts from one before it or
+/// from nothing, and on however many shards, the same rows are seen.
+#[tokio::test]
+async fn deleted_rows_are_not_seen_and_the_others_keep_their_addresses() {
+    for (count, replicated_rows) in [(1, 0), (3, 0), (2, 1_000_000)] {
+        let folder = Folder::new();
+        let options = Options { replicated_rows, ..options() };
+        let grown = folder.shards(count);
+        let mut gone: Vec<columnar::RowSet> = Vec::new();
+        let mut draw = 12_345_u64;
+        let mut drawn = |below: u64| {
+            draw = draw.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (draw >> 33) % below
+        };
+        for number in 1..=8_u64 {
+            let file_rows = |file: usize| 300 + 211 * file as i64;
+            if number % 3 != 0 {
+                let (file, rows) = (gone.len(), file_rows(gone.len()));
+                folder.put(
+                    &format!("t/{file}.parquet"),
+                    &self::file(file as i64 * 10_000..file as i64 * 10_000 + rows),
+                );
+                gone.push(columnar::RowSet::default());
+            }
+            if number > 1 {
+                for (file, gone) in gone.iter_mut().enumerate() {
+                    match drawn(4) {
+                        0 => drop(gone.insert_all(0..file_rows(file) as u64)),
+                        1 => (0..drawn(200)).for_each(|_| drop(gone.insert(drawn(file_rows(file) as u64)))),
+                        _ => {}
+                    }
+                }
+            }
+            let mut version = version_of(&folder, "t", number).await;
+            let deletes = gone.iter().enumerate().map(|(file, gone)| {
+                let object = format!("deletes/{number}-{file}.rows");
+                let object = (gone.len() % 2 == 0).then_some(&object[..]);
+                (!gone.is_empty()).then(|| told(&folder, gone, object))
+            });
+            version.deletes = deletes.collect::<Vec<_>>().into();
+            let expected: Vec<(i64, i64)> = gone
+                .iter()
+                .enumerate()
+                .flat_map(|(file, gone)| {
+                    let rows = (0..file_rows(file)).filter(|&row| !gone.contains(row as u64));
+                    let place =
+                        |row: i64| ((file as i64) << shard::ROW_BITS | row, file as i64 * 10_000 + row);
+                    rows.map(place).collect::<Vec<_>>()
+                })
+                .collect();
+            run(&grown, &version, &options).await.unwrap();
+            let fresh = Folder { folder: tempfile::tempdir().unwrap(), stores: folder.stores.clone() };
+            let anew = fresh.shards(count);
+            run(&anew, &version, &options).await.unwrap();
+            let spread = holding(&anew[0], number).placement == Placement::Spread;
+            assert_eq!(spread, replicated_rows == 0);
+            for shards in [&grown, &anew] {
+                assert!(seen(shards, number, spread) == expected, "version {number} on {count} shards");
+                let held =
+                    |shard: &Arc<Shard>| holding(shard, number).held.iter().map(|held| held.1).sum::<u64>();
+                let shards = if spread { &shards[..] } else { &shards[..1] };
+                assert_eq!(shards.iter().map(held).sum::<u64>(), expected.len() as u64);
+                assert_eq!(statistics(shards, number).rows, expected.len() as u64);
+            }
+        }
+        // Those before are as they were.
+        let first = version_of(&folder, "t", 1).await.files[0].rows;
+        let spread = replicated_rows == 0;
+        assert_eq!(seen(&grown, 1, spread).len() as u64, first);
+    }
+}
+
+#[tokio::test]
+async fn sets_of_deleted_rows_that_are_damaged_are_named() {
+    let folder = Folder::new();
+    folder.put("t/0.parquet", &file(0..100));
+    let rows: columnar::RowSet = [3, 50].into_iter().collect();
+    let good = told(&folder, &rows, Some("x.rows"));
+    let inline = told(&folder, &rows, None);
+    let url = folder.url("nothing.rows");
+    for (deletes, why) in [
+        (shard::Deletes { checksum: 1, ..good.clone() }, "not the bytes"),
+        (shard::Deletes { offset: 2, ..good.clone() }, "not the bytes"),
+        (shard::Deletes { length: 5_000, ..good.clone() }, "x.rows"),
+        (shard::Deletes { rows: 3, ..good.clone() }, "announced"),
+        (shard::Deletes { url, ..good.clone() }, "nothing.rows"),
+        (shard::Deletes { inline: vec![1, 0], ..inline.clone() }, "cut short"),
+        (told(&folder, &[100].into_iter().collect(), None), "past the end"),
+    ] {
+        let mut version = version_of(&folder, "t", 1).await;
+        version.deletes = vec![Some(deletes)].into();
+        let error = run(&folder.shards(1), &version, &options()).await.unwrap_err().to_string();
+        assert!(error.contains(why), "{error}");
+    }
+    let mut version = version_of(&folder, "t", 1).await;
+    version.deletes = vec![Some(good)].into();
+    let shards = folder.shards(1);
+    run(&shards, &version, &options()).await.unwrap();
+    assert_eq!(seen(&shards, 1, true).len(), 98);
 }

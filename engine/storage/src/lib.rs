@@ -6,7 +6,7 @@
 
 pub mod builder;
 pub mod bytes;
-mod checksum;
+pub mod checksum;
 mod column_builder;
 mod encoding;
 pub mod error;

@@ -207,6 +207,7 @@ fn a_manifest() -> Manifest {
         columns_declared: true,
         partition_span: 6_000_000,
         refresh: None,
+        statement: Vec::new(),
     }
 }
 
