@@ -180,38 +180,11 @@ impl Datasets {
         for _ in 0..COMMIT_ATTEMPTS {
             let mut next = self.after(&head)?;
             next.files.extend(files.iter().cloned());
-            let next = Arc::new(next);
-            if self.shards().nodes().is_some() {
-                // Not before it is known to be ours: shards know versions by number, and another coordinator's of the
-                // same number may be the one that is committed.
-                match self.manifests.commit(&next).await? {
-                    Commit::Done => {
-                        if let Err(error) = self.bring_in_committed(&next).await? {
-                            tracing::warn!("{error}");
-                        }
-                        return Ok(());
-                    }
-                    Commit::Conflict => {
-                        head = Arc::new(self.manifests.read(&self.tenant, dataset, next.version).await?);
-                        continue;
-                    }
-                }
+            let version = next.version;
+            if self.commit_shown(Arc::new(next)).await? == Commit::Done {
+                return Ok(());
             }
-            let (commit, hydrated) = tokio::join!(self.manifests.commit(&next), self.hydrate(&next));
-            let commit = match commit {
-                Ok(Commit::Done) => {
-                    self.state.lock().heads.insert(dataset, next.clone());
-                    let resident = hydrated.map_err(|error| not_brought_in(&next, &error))?;
-                    self.publish_soon(&next, resident);
-                    return Ok(());
-                }
-                other => other,
-            };
-            if let Ok(resident) = hydrated {
-                self.let_go(&resident);
-            }
-            commit?;
-            head = Arc::new(self.manifests.read(&self.tenant, dataset, next.version).await?);
+            head = Arc::new(self.manifests.read(&self.tenant, dataset, version).await?);
         }
         Err(too_many_writers(&head))
     }
@@ -478,7 +451,7 @@ impl Datasets {
     }
 
     /// Puts Parquet files among the dataset's objects.
-    async fn put(&self, dataset: u64, files: Vec<Bytes>) -> Result<Vec<File>> {
+    pub(super) async fn put(&self, dataset: u64, files: Vec<Bytes>) -> Result<Vec<File>> {
         let bytes: usize = files.iter().map(Bytes::len).sum();
         let _span = work!(&trace::current(), "put files", dataset, files = files.len(), bytes);
         let mut known = Vec::new();

@@ -2,12 +2,13 @@
 //!
 //! A version comes about in this order: its files lie in the object store; its manifest is created, which
 //! commits it; the shards hydrate it; queries that start from then on see it; the catalog switches it on in
-//! one command. Changes of one table take turns. [`changes`] holds what statements do, [`refresh`] how changes of
+//! one command. Changes of one table take turns. [`changes`] holds what statements do, [`commit`] how they commit it where others change the same table, [`refresh`] how changes of
 //! files are taken in, [`publish`] the switch, [`restore`] what a start does, [`follow`] what a coordinator of several
 //! does all the time, [`foreign`] the tables of engines beside Tundra, [`definitions`] views and macros, [`found`] which manifests can never be a table, [`look`] what operators ask. What concerns all
 //! tenants is in [`crate::tenants`].
 
 mod changes;
+mod commit;
 mod definitions;
 mod follow;
 mod foreign;
@@ -26,6 +27,7 @@ use crate::manifests::{Commit, Manifests};
 use crate::shards::pools::no_shard_of;
 use crate::shards::{Brought, Shards};
 use crate::view::{Resident, View};
+pub(crate) use commit::{Rewrite, Rewritten};
 use flight_proto::catalog::{AllocateDataset, Change, Command, Dataset, Refresh};
 use flight_proto::manifest::{File, MANIFEST_FORMAT, Manifest};
 use flight_proto::pool::DEFAULT_POOL;
@@ -346,6 +348,11 @@ impl Datasets {
         Ok(())
     }
 
+    /// The version of a dataset that queries see; `None`: there is none any more.
+    pub(crate) fn version_of(&self, dataset: u64) -> Option<u64> {
+        self.state.lock().residents.get(&dataset).map(|resident| resident.table.version)
+    }
+
     /// Makes the first version of a dataset.
     async fn create(&self, dataset: u64, definition: Definition) -> Result<()> {
         let manifest = Arc::new(Manifest {
@@ -524,6 +531,7 @@ fn resident(tenant: &str, dataset: &Dataset, columns: Vec<ColumnSchema>, brought
             Placement::Replicated => Partitioning::Replicated,
         },
         foreign: None,
+        addressed: false,
     };
     Arc::new(Resident { table: Arc::new(table), shards: Ok(brought.shards) })
 }

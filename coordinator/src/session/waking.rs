@@ -47,6 +47,7 @@ impl Session {
                 | Statement::Insert { .. }
                 | Statement::RefreshTable { .. }
                 | Statement::Truncate { .. }
+                | Statement::Change(_)
         );
         if !brings_in {
             return Ok(());

@@ -1,6 +1,6 @@
 //! Which rows of a version's files are deleted: the sets that its manifest names, brought in and checked.
 
-use crate::{Error, Progress, Result, Stores, Version};
+use crate::{Error, File, Progress, Result, Stores, Version};
 use columnar::RowSet;
 use flight_proto::manifest::Deletes;
 use futures::{StreamExt, TryStreamExt, stream};
@@ -44,6 +44,12 @@ pub(crate) async fn load_all(
     let loads: Vec<_> = version.deletes.iter().enumerate().map(one).collect();
     let sets: Vec<_> = stream::iter(loads).buffered(PARALLEL).try_collect().await?;
     Ok(sets.into())
+}
+
+/// The rows that a manifest says are deleted of a file.
+pub async fn read_deletes(stores: &Stores, told: &Deletes, file: &File) -> Result<RowSet> {
+    let deleted = load(stores, told.clone(), file.rows, &file.url, &Arc::default()).await?;
+    Ok(deleted.rows)
 }
 
 /// Reads the set that a manifest names of the file at `url`, which has so many rows.

@@ -43,7 +43,7 @@ async fn try_version_of(folder: &Folder, location: &str, number: u64) -> Result<
         files: inferred.files.into(),
         placement: Placement::Spread,
         deletes: Arc::default(),
-        addressed: true,
+        addressed: false,
     })
 }
 
@@ -647,7 +647,7 @@ async fn limits_do_not_change_the_rows() {
             files: inferred.files.clone().into(),
             placement: Placement::Spread,
             deletes: Arc::default(),
-            addressed: true,
+            addressed: false,
         };
         let shards = folder.shards(1);
         let options = Options { threads, memory_bytes, segment_rows, ..options() };
@@ -717,7 +717,7 @@ async fn ranges_read_what_they_need_in_order() {
         folder.put(&format!("t/{number:02}.parquet"), &file(first..first + 100));
     }
     let placement = Placement::Ranges { column: 0, span: Ranges::span_of(1_000_550, 1_003_549) };
-    let version = Version { placement, addressed: false, ..version_of(&folder, "t", 1).await };
+    let version = Version { placement, ..version_of(&folder, "t", 1).await };
     let shards = folder.shards(4);
     let options = Options { slices: 16, segment_rows: 300, ..options() };
     let mut seen = 0;
@@ -775,7 +775,7 @@ async fn row_groups_are_read_by_pages() {
         folder.put("t/a.parquet", &bytes);
         folder.put("t/b.parquet", &file(8000..8100));
         let placement = Placement::Ranges { column: 0, span: Ranges::span_of(0, 8099) };
-        let version = Version { placement, addressed: false, ..version_of(&folder, "t", 1).await };
+        let version = Version { placement, ..version_of(&folder, "t", 1).await };
         let options = Options { slices: 16, ..options() };
         let mut all = Vec::new();
         for shard in folder.shards(4) {
@@ -806,7 +806,7 @@ async fn pages_of_other_shards_are_not_fetched() {
     let bytes = writer.finish().unwrap();
     folder.put("t/a.parquet", &bytes);
     let placement = Placement::Ranges { column: 0, span: ROWS as u64 };
-    let version = Version { placement, addressed: false, ..version_of(&folder, "t", 1).await };
+    let version = Version { placement, ..version_of(&folder, "t", 1).await };
     for shard in folder.shards(4) {
         let progress = Arc::new(Progress::default());
         let options = Options { slices: 4, ..options() };
@@ -829,7 +829,7 @@ async fn a_page_index_that_announces_other_values_is_found_out() {
     found.into_iter().for_each(|at| bytes[at..at + 8].copy_from_slice(&lie));
     folder.put("t/a.parquet", &bytes);
     let placement = Placement::Ranges { column: 0, span: 450 * 4 };
-    let version = Version { placement, addressed: false, ..version_of(&folder, "t", 1).await };
+    let version = Version { placement, ..version_of(&folder, "t", 1).await };
     let error = run(&folder.shards(4), &version, &options()).await.unwrap_err().to_string();
     assert!(error.contains("a.parquet") && error.contains("column \"n\""), "{error}");
 }
@@ -841,7 +841,7 @@ async fn nulls_and_row_groups_without_bounds_are_in_some_range() {
     folder.put("t/b.parquet", &file(700..1400));
     // Every seventh price is null.
     let placement = Placement::Ranges { column: 1, span: 4200 };
-    let version = Version { placement, addressed: false, ..version_of(&folder, "t", 1).await };
+    let version = Version { placement, ..version_of(&folder, "t", 1).await };
     let shards = folder.shards(3);
     run(&shards, &version, &options()).await.unwrap();
     let mut all: Vec<_> = shards.iter().flat_map(|shard| rows(&table(shard, 1))).collect();
@@ -860,7 +860,7 @@ async fn a_footer_that_announces_other_values_is_found_out() {
     found.into_iter().for_each(|at| bytes[at..at + 8].copy_from_slice(&lie));
     folder.put("t/a.parquet", &bytes);
     let placement = Placement::Ranges { column: 0, span: 1000 };
-    let version = Version { placement, addressed: false, ..version_of(&folder, "t", 1).await };
+    let version = Version { placement, ..version_of(&folder, "t", 1).await };
     let error = run(&folder.shards(2), &version, &options()).await.unwrap_err().to_string();
     assert!(error.contains("a.parquet") && error.contains("column \"n\""), "{error}");
 }
@@ -938,7 +938,7 @@ async fn deleted_rows_are_not_seen_and_the_others_keep_their_addresses() {
                 let object = (gone.len() % 2 == 0).then_some(&object[..]);
                 (!gone.is_empty()).then(|| told(&folder, gone, object))
             });
-            version.deletes = deletes.collect::<Vec<_>>().into();
+            (version.deletes, version.addressed) = (deletes.collect::<Vec<_>>().into(), true);
             let expected: Vec<(i64, i64)> = gone
                 .iter()
                 .enumerate()
@@ -989,12 +989,12 @@ async fn sets_of_deleted_rows_that_are_damaged_are_named() {
         (told(&folder, &[100].into_iter().collect(), None), "past the end"),
     ] {
         let mut version = version_of(&folder, "t", 1).await;
-        version.deletes = vec![Some(deletes)].into();
+        (version.deletes, version.addressed) = (vec![Some(deletes)].into(), true);
         let error = run(&folder.shards(1), &version, &options()).await.unwrap_err().to_string();
         assert!(error.contains(why), "{error}");
     }
     let mut version = version_of(&folder, "t", 1).await;
-    version.deletes = vec![Some(good)].into();
+    (version.deletes, version.addressed) = (vec![Some(good)].into(), true);
     let shards = folder.shards(1);
     run(&shards, &version, &options()).await.unwrap();
     assert_eq!(seen(&shards, 1, true).len(), 98);

@@ -190,6 +190,7 @@ fn a_manifest() -> Manifest {
             FolderValue { column: "hour".into(), text: None },
         ],
         generation: 0,
+        deletes: None,
     };
     Manifest {
         format: MANIFEST_FORMAT,

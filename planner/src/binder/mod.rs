@@ -23,8 +23,10 @@ mod subquery;
 pub(crate) mod types;
 mod wildcard;
 mod window;
+mod write;
 
 pub(crate) use inlined::ViewRead;
+pub(crate) use write::BoundChange;
 
 use crate::catalog::{Catalog, Table};
 use crate::error::{Error, ErrorKind, Result};

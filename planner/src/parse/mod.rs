@@ -12,6 +12,7 @@ mod options;
 mod sugar;
 mod tokens;
 mod truncate;
+mod write;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::statement::TableName;
@@ -28,6 +29,7 @@ use sqlparser::ast::{self, Ident, ObjectName, ObjectNamePart, Query, Spanned};
 use sqlparser::keywords::Keyword;
 use sqlparser::parser::Parser;
 use sqlparser::tokenizer::{Span, Token, Tokenizer};
+pub(crate) use write::ChangeSyntax;
 
 /// How deep the parser follows nested parentheses, subqueries and the like.
 const PARSER_DEPTH: usize = 400;
@@ -157,6 +159,7 @@ pub(crate) enum Syntax {
     Truncate {
         tables: Vec<ObjectName>,
     },
+    Change(Box<ChangeSyntax>),
 }
 
 impl Parsed {
@@ -319,6 +322,14 @@ fn statement(parser: &mut Parser<'_>) -> Result<Syntax> {
             parser.next_token();
             return define::comment(parser);
         }
+        Some("DELETE") => {
+            parser.next_token();
+            return write::delete(parser);
+        }
+        Some("UPDATE") => {
+            parser.next_token();
+            return write::update(parser);
+        }
         Some("TRUNCATE") => {
             parser.next_token();
             return truncate::truncate(parser);
@@ -328,9 +339,8 @@ fn statement(parser: &mut Parser<'_>) -> Result<Syntax> {
             return access::reassign(parser);
         }
         Some(
-            word @ ("UPDATE" | "DELETE" | "MERGE" | "COPY" | "BEGIN" | "START" | "COMMIT" | "ROLLBACK"
-            | "ANALYZE" | "VACUUM" | "PREPARE" | "EXECUTE" | "CALL" | "USE" | "ATTACH" | "PIVOT"
-            | "TABLE" | "SUMMARIZE"),
+            word @ ("MERGE" | "COPY" | "BEGIN" | "START" | "COMMIT" | "ROLLBACK" | "ANALYZE" | "VACUUM"
+            | "PREPARE" | "EXECUTE" | "CALL" | "USE" | "ATTACH" | "PIVOT" | "TABLE" | "SUMMARIZE"),
         ) => return Err(Error::unsupported(word).at(span)),
         _ => {}
     }
