@@ -277,6 +277,7 @@ mod tests {
             rows: 2,
             folder_values: vec![],
             generation: 0,
+            deletes: None,
         };
         let manifest = Manifest { files: vec![file], tombstone: true, ..manifest(1, "t") };
         let expected = b"\x08\x01\x12\x07default\x18\x03\x20\x01\x32\x01t\

@@ -65,6 +65,11 @@ impl Held {
         Ok(Held { bucket, resident, segment, statistics: statistics.map(Arc::new) })
     }
 
+    /// As that bucket's.
+    pub(crate) fn of_bucket(&self, bucket: u32) -> Held {
+        Held { bucket, ..self.clone() }
+    }
+
     fn statistics(&self) -> &TableStatistics {
         self.statistics.as_deref().unwrap_or(&self.resident.statistics)
     }

@@ -38,7 +38,7 @@ impl Layout {
                     known.iter().find(|known| Arc::ptr_eq(&known.resident, &held.resident))
                 });
                 match same {
-                    Some(same) => *held = Held { bucket: held.bucket, ..same.clone() },
+                    Some(same) => *held = same.of_bucket(held.bucket),
                     None => {
                         let segment = seen(&held.resident.segment, piece, &self.deleted)?;
                         *held = Held::seen(held.bucket, held.resident.clone(), segment)?;
