@@ -925,9 +925,15 @@ async fn deleted_rows_are_not_seen_and_the_others_keep_their_addresses() {
             }
             if number > 1 {
                 for (file, gone) in gone.iter_mut().enumerate() {
+                    let rows = file_rows(file) as u64;
                     match drawn(4) {
-                        0 => drop(gone.insert_all(0..file_rows(file) as u64)),
-                        1 => (0..drawn(200)).for_each(|_| drop(gone.insert(drawn(file_rows(file) as u64)))),
+                        0 => {
+                            gone.insert_all(0..rows);
+                        }
+                        1 => {
+                            let few: Vec<u64> = (0..drawn(200)).map(|_| drawn(rows)).collect();
+                            gone.insert_all(few);
+                        }
                         _ => {}
                     }
                 }
