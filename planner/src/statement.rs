@@ -116,6 +116,23 @@ pub enum Statement {
     DescribeQuery(PlannedQuery),
     /// Of statements that the session keeps by name.
     Prepared(Prepared),
+    Change(Box<Change>),
+    /// All rows go. Each table once.
+    Truncate {
+        tables: Vec<Arc<Table>>,
+    },
+}
+
+/// `DELETE` and `UPDATE`.
+#[derive(Debug, Clone)]
+pub struct Change {
+    /// As it is read.
+    pub table: Arc<Table>,
+    /// Positions of the columns that are set; `None`: rows are deleted.
+    pub set: Option<Vec<usize>>,
+    /// It gives the address of each row that goes, `BIGINT` and not null. Of an update the columns of the new row follow, all
+    /// of them, with their types. A row may be given several times.
+    pub query: PlannedQuery,
 }
 
 /// What makes or removes views and macros.

@@ -100,6 +100,7 @@ async fn users_have_what_they_were_granted() {
             (denied, "EXPLAIN COST SELECT * FROM people"),
             (denied, "EXPLAIN ROUTE SELECT * FROM people"),
             (denied, "INSERT INTO people VALUES ('x', 1)"),
+            (denied, "TRUNCATE people"),
             (denied, "CREATE TABLE mine (i INT)"),
             (denied, "CREATE TABLE mine AS SELECT 1 AS i"),
             (denied, "CREATE SCHEMA s"),
@@ -363,7 +364,7 @@ async fn policies_say_which_rows_are_read() {
             "CREATE ROLE leads",
             "CREATE USER ann PASSWORD 'pw'",
             "CREATE USER bob PASSWORD 'bw' IN ROLE leads",
-            "GRANT SELECT, INSERT ON bonus TO PUBLIC",
+            "GRANT SELECT, INSERT, TRUNCATE ON bonus TO PUBLIC",
         ],
     )
     .await;
@@ -420,6 +421,7 @@ async fn policies_say_which_rows_are_read() {
         &mut ann,
         &[
             ("row level security", "INSERT INTO bonus VALUES ('ann', 'US', '1')"),
+            ("row level security", "TRUNCATE bonus"),
             ("permission denied", "DROP POLICY own ON bonus"),
             ("permission denied", "ALTER TABLE bonus DISABLE ROW LEVEL SECURITY"),
             ("permission denied", "CREATE POLICY mine ON bonus FOR SELECT USING (true)"),

@@ -30,6 +30,30 @@ impl Rights {
                 }
                 self.check_query(query, reads)
             }
+            Statement::Change(change) => {
+                let table = &change.table;
+                match &change.set {
+                    None => self.check_columns(table, privilege::DELETE, std::iter::empty())?,
+                    Some(set) => self.check_columns(table, privilege::UPDATE, set.iter().copied())?,
+                }
+                if self.row_filter(table).is_some() {
+                    return Err(Error::Denied(format!(
+                        "permission denied for {}: it has row level security, and only its owner changes its rows",
+                        named(table)
+                    )));
+                }
+                self.check_query(&change.query, reads)
+            }
+            Statement::Truncate { tables } => tables.iter().try_for_each(|table| {
+                self.check_columns(table, privilege::TRUNCATE, std::iter::empty())?;
+                match self.row_filter(table) {
+                    None => Ok(()),
+                    Some(_) => Err(Error::Denied(format!(
+                        "permission denied for {}: it has row level security, and only its owner truncates it",
+                        named(table)
+                    ))),
+                }
+            }),
             Statement::CreateTableAs { name, query, .. } => {
                 self.check_create(name)?;
                 self.check_query(query, reads)

@@ -28,9 +28,11 @@ mod summarize;
 pub(crate) mod types;
 mod wildcard;
 mod window;
+mod write;
 mod zones;
 
 pub(crate) use inlined::ViewRead;
+pub(crate) use write::BoundChange;
 
 use crate::catalog::{Catalog, Table};
 use crate::error::{Error, ErrorKind, Result};

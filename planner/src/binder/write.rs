@@ -1,0 +1,136 @@
+//! Statements that change rows of a table: which rows by their addresses, and what they become.
+
+use super::expression::Context;
+use super::from::together;
+use super::scope::{Relation, Scope, ScopeColumn};
+use super::select::filter;
+use super::subquery::attach;
+use super::{Binder, BoundQuery, OutputColumn, same_name, suggest};
+use crate::catalog::Table;
+use crate::error::{Error, Result};
+use crate::logical::{ColumnId, JoinKind, Logical, Scan};
+use crate::parse::{ChangeSyntax, table_name};
+use exec::Expr;
+use sqlparser::ast::{self, AssignmentTarget, Spanned};
+use std::sync::Arc;
+
+/// A bound change. Its query gives the address of each row and, of an update, the new row.
+pub(crate) struct BoundChange {
+    pub(crate) table: Arc<Table>,
+    /// Positions of the columns that are set; `None`: rows are deleted.
+    pub(crate) set: Option<Vec<usize>>,
+    pub(crate) query: BoundQuery,
+    /// The results for which columns are read: others are but copied.
+    pub(crate) asked: Vec<ColumnId>,
+}
+
+impl Binder<'_> {
+    pub(crate) fn change(&mut self, syntax: &ChangeSyntax) -> Result<BoundChange> {
+        let statement = if syntax.assignments.is_some() { "UPDATE" } else { "DELETE" };
+        let (name, span) = table_name(&syntax.table)?;
+        let table = self.table(&name, span)?;
+        if table.foreign.is_some() {
+            let what = format!("{statement} of the foreign table \"{}\"", table.name);
+            return Err(Error::unsupported(what).at(span));
+        }
+        self.count_relation(span)?;
+        let ids: Vec<(u32, ColumnId)> = (0..)
+            .zip(&table.columns)
+            .map(|(position, column)| (position, self.columns.add(&column.name, column.data_type)))
+            .collect();
+        self.hides_columns |= !table.columns.iter().all(|column| self.sees_column(&table, &column.name));
+        let columns = ids.iter().zip(&table.columns).map(|(&(_, id), column)| ScopeColumn {
+            name: column.name.clone(),
+            id,
+            qualified_only: false,
+        });
+        let relation = Relation {
+            schema: if syntax.alias.is_some() { None } else { Some(table.schema.clone()) },
+            name: Some(syntax.alias.as_ref().map_or_else(|| table.name.clone(), |alias| alias.value.clone())),
+            columns: columns.collect(),
+        };
+        let filter_of_rows = self.row_filter(&table, &ids)?;
+        let hides_rows = filter_of_rows.is_some();
+        let addressed = table.with_addresses();
+        let address = self.columns.add("address", columnar::DataType::Int64);
+        let mut scanned = ids.clone();
+        scanned.push((table.columns.len() as u32, address));
+        let predicate = filter_of_rows.unwrap_or_default();
+        let scan = Scan { table: addressed, columns: scanned, predicate, filtered: Vec::new(), hides_rows };
+        let (mut plan, mut relations) = (Logical::Scan(scan), vec![relation]);
+        if !syntax.sources.is_empty() {
+            let (others, known) = self.from(&syntax.sources, None)?;
+            relations = together(relations, known, span)?;
+            plan = plan.join(others, JoinKind::Inner, Vec::new());
+        }
+        let scope = Scope { relations, outer: None };
+        if let Some(condition) = &syntax.condition {
+            let mut context = Context::new(&scope, "WHERE");
+            context.null_is_false = true;
+            let condition = self.condition(condition, &mut context)?;
+            plan = filter(plan, condition, context.pending);
+        }
+        let mut exprs: Vec<(ColumnId, Expr)> = vec![(address, self.columns.reference(address))];
+        let mut asked = vec![address];
+        let mut set = None;
+        if let Some(assignments) = &syntax.assignments {
+            let mut values: Vec<Option<Expr>> = vec![None; table.columns.len()];
+            let mut context = Context::new(&scope, "SET");
+            for assignment in assignments {
+                let position = self.assigned(&table, assignment)?;
+                let span = assignment.target.span();
+                if values[position].is_some() {
+                    let message = format!("column \"{}\" is set twice", table.columns[position].name);
+                    return Err(Error::name(message).at(span));
+                }
+                if is_default(&assignment.value) {
+                    return Err(Error::unsupported("DEFAULT in UPDATE").at(assignment.value.span()));
+                }
+                let bound = self.bind(&assignment.value, &mut context)?;
+                values[position] = Some(self.assign(bound, table.columns[position].data_type)?);
+            }
+            plan = attach(plan, context.pending);
+            set = Some((0..values.len()).filter(|&position| values[position].is_some()).collect());
+            for ((value, &(_, id)), column) in values.into_iter().zip(&ids).zip(&table.columns) {
+                exprs.push(match value {
+                    None => (id, self.columns.reference(id)),
+                    Some(value) => {
+                        let new = self.columns.add(&column.name, column.data_type);
+                        asked.push(new);
+                        (new, value)
+                    }
+                });
+            }
+        }
+        let columns = exprs.iter().map(|&(id, _)| {
+            let name = self.columns.name(id).to_string();
+            OutputColumn::typed(name, id)
+        });
+        let columns = columns.collect();
+        let query = BoundQuery { plan: plan.project(exprs), columns };
+        Ok(BoundChange { table, set, query, asked })
+    }
+
+    /// The column that an assignment sets.
+    fn assigned(&self, table: &Arc<Table>, assignment: &ast::Assignment) -> Result<usize> {
+        let span = assignment.target.span();
+        let AssignmentTarget::ColumnName(name) = &assignment.target else {
+            return Err(Error::unsupported("SET of several columns at once").at(span));
+        };
+        let [ast::ObjectNamePart::Identifier(name)] = name.0.as_slice() else {
+            return Err(Error::name("SET takes plain column names").at(span));
+        };
+        let position = table.columns.iter().position(|column| same_name(&column.name, &name.value));
+        position.ok_or_else(|| {
+            let message = format!("table \"{}\" has no column \"{}\"", table.name, name.value);
+            let error = Error::name(message).at(name.span);
+            let known = table.columns.iter().map(|column| column.name.as_str());
+            suggest(error, &name.value, known.filter(|name| self.sees_column(table, name)))
+        })
+    }
+}
+
+/// The word `DEFAULT` in place of a value.
+fn is_default(expr: &ast::Expr) -> bool {
+    matches!(expr, ast::Expr::Identifier(name) if name.quote_style.is_none() && name.value.eq_ignore_ascii_case("default"))
+}
