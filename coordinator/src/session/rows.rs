@@ -10,7 +10,7 @@ use planner::Statement;
 use std::time::Duration;
 
 /// How often a statement runs before it gives up.
-const ATTEMPTS: usize = 8;
+const ATTEMPTS: usize = 32;
 /// How long it waits to see what others committed, and how soon it looks.
 const SEEING: (Duration, Duration) = (Duration::from_secs(60), Duration::from_millis(20));
 /// After so long this coordinator brings it in itself.

@@ -10,8 +10,9 @@ use crate::catalog::Table;
 use crate::error::{Error, Result};
 use crate::logical::{ColumnId, JoinKind, Logical, Scan};
 use crate::parse::{ChangeSyntax, table_name};
+use columnar::Value;
 use exec::Expr;
-use sqlparser::ast::{self, AssignmentTarget, Spanned};
+use sqlparser::ast::{self, AssignmentTarget, FunctionArg, FunctionArgExpr, FunctionArguments, Spanned};
 use std::sync::Arc;
 
 /// A bound change. Its query gives the address of each row and, of an update, the new row.
@@ -76,18 +77,22 @@ impl Binder<'_> {
         if let Some(assignments) = &syntax.assignments {
             let mut values: Vec<Option<Expr>> = vec![None; table.columns.len()];
             let mut context = Context::new(&scope, "SET");
-            for assignment in assignments {
-                let position = self.assigned(&table, assignment)?;
-                let span = assignment.target.span();
+            for (name, value) in assigned(assignments)? {
+                let position = self.position(&table, name)?;
+                let span = name.span();
                 if values[position].is_some() {
                     let message = format!("column \"{}\" is set twice", table.columns[position].name);
                     return Err(Error::name(message).at(span));
                 }
-                if is_default(&assignment.value) {
-                    return Err(Error::unsupported("DEFAULT in UPDATE").at(assignment.value.span()));
-                }
-                let bound = self.bind(&assignment.value, &mut context)?;
-                values[position] = Some(self.assign(bound, table.columns[position].data_type)?);
+                let target = table.columns[position].data_type;
+                values[position] = Some(match is_default(value) {
+                    // No column has another default.
+                    true => Expr::Literal(Value::null(target)),
+                    false => {
+                        let bound = self.bind(value, &mut context)?;
+                        self.assign(bound, target)?
+                    }
+                });
             }
             plan = attach(plan, context.pending);
             set = Some((0..values.len()).filter(|&position| values[position].is_some()).collect());
@@ -111,14 +116,10 @@ impl Binder<'_> {
         Ok(BoundChange { table, set, query, asked })
     }
 
-    /// The column that an assignment sets.
-    fn assigned(&self, table: &Arc<Table>, assignment: &ast::Assignment) -> Result<usize> {
-        let span = assignment.target.span();
-        let AssignmentTarget::ColumnName(name) = &assignment.target else {
-            return Err(Error::unsupported("SET of several columns at once").at(span));
-        };
+    /// The column of that name that is set.
+    fn position(&self, table: &Arc<Table>, name: &ast::ObjectName) -> Result<usize> {
         let [ast::ObjectNamePart::Identifier(name)] = name.0.as_slice() else {
-            return Err(Error::name("SET takes plain column names").at(span));
+            return Err(Error::name("SET takes plain column names").at(name.span()));
         };
         let position = table.columns.iter().position(|column| same_name(&column.name, &name.value));
         position.ok_or_else(|| {
@@ -127,6 +128,50 @@ impl Binder<'_> {
             let known = table.columns.iter().map(|column| column.name.as_str());
             suggest(error, &name.value, known.filter(|name| self.sees_column(table, name)))
         })
+    }
+}
+
+/// Each column that is set with its value; those of rows, such as `(a, b) = (1, 2)`, one by one.
+fn assigned(assignments: &[ast::Assignment]) -> Result<Vec<(&ast::ObjectName, &ast::Expr)>> {
+    let mut assigned = Vec::with_capacity(assignments.len());
+    for ast::Assignment { target, value } in assignments {
+        match target {
+            AssignmentTarget::ColumnName(name) => assigned.push((name, value)),
+            AssignmentTarget::Tuple(names) => {
+                let values = row(value).ok_or_else(|| {
+                    Error::unsupported("SET of several columns to anything but a row of values")
+                        .at(value.span())
+                })?;
+                if values.len() != names.len() {
+                    let (found, wanted) = (values.len(), names.len());
+                    let message = format!("SET has {found} values for {wanted} columns");
+                    return Err(Error::value(message).at(value.span()));
+                }
+                assigned.extend(names.iter().zip(values));
+            }
+        }
+    }
+    Ok(assigned)
+}
+
+/// The values of `(a, b)` or of `ROW(a, b)`.
+fn row(expr: &ast::Expr) -> Option<Vec<&ast::Expr>> {
+    match expr {
+        ast::Expr::Tuple(values) => Some(values.iter().collect()),
+        ast::Expr::Nested(value) => Some(vec![value]),
+        ast::Expr::Function(ast::Function { name, args: FunctionArguments::List(list), .. }) => {
+            let [ast::ObjectNamePart::Identifier(name)] = name.0.as_slice() else { return None };
+            let plain = name.value.eq_ignore_ascii_case("row") && list.clauses.is_empty();
+            plain.then(|| list.args.iter().map(value_of).collect::<Option<Vec<_>>>()).flatten()
+        }
+        _ => None,
+    }
+}
+
+fn value_of(arg: &FunctionArg) -> Option<&ast::Expr> {
+    match arg {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(value)) => Some(value),
+        _ => None,
     }
 }
 
