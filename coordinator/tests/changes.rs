@@ -139,6 +139,35 @@ async fn no_update_is_lost() {
     server.stop().await;
 }
 
+/// Whoever finds a row missing adds it, and nobody else does.
+#[tokio::test]
+async fn merges_of_many_clients_add_no_row_twice() {
+    let server = Server::start(|config| config.shards = 2).await;
+    server.run("CREATE TABLE tally (k INTEGER, n INTEGER)").await.unwrap();
+    let clients = (0..5).map(|client| {
+        let session = server.handle().session("test");
+        async move {
+            for round in 0..6 {
+                let merge = format!(
+                    "MERGE INTO tally USING (VALUES ({round}), ({})) AS v(key) ON k = key \
+                     WHEN MATCHED THEN UPDATE SET n = n + 1 WHEN NOT MATCHED THEN INSERT VALUES (key, 1)",
+                    100 + client
+                );
+                gather(session.execute(&merge).await.unwrap()).await.unwrap();
+                let insert = format!("INSERT INTO tally VALUES ({}, 0)", 1_000 + client * 10 + round);
+                gather(session.execute(&insert).await.unwrap()).await.unwrap();
+            }
+        }
+    });
+    join_all(clients).await;
+    let seen = "SELECT count(*) || ' ' || count(DISTINCT k) || ' ' || sum(n) FROM tally WHERE k < 1000";
+    assert_eq!(server.value(seen).await, "11 11 60");
+    assert_eq!(server.value("SELECT count(*) FROM tally").await, "41");
+    let server = server.restart(|config| config.shards = 1).await;
+    assert_eq!(server.value(seen).await, "11 11 60");
+    server.stop().await;
+}
+
 #[tokio::test]
 async fn a_reader_keeps_the_rows_that_it_began_with() {
     let server = Server::start(|config| config.shards = 2).await;

@@ -5,7 +5,7 @@ use crate::server::{Server, gather};
 use coordinator::Error;
 
 /// A Parquet file of `rows` rows under the server's object store, as a location.
-pub async fn sample(server: &Server, name: &str, rows: i64) -> String {
+pub(crate) async fn sample(server: &Server, name: &str, rows: i64) -> String {
     let url = server.handle().object_store();
     let folder = std::path::Path::new(url.strip_prefix("file://").unwrap()).join("samples").join(name);
     std::fs::create_dir_all(&folder).unwrap();

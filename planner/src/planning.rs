@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::estimate::Estimator;
 use crate::foreign::statements;
 use crate::logical::ColumnId;
-use crate::parse::{ChangeSyntax, Partition, Syntax, table_name};
+use crate::parse::{Partition, Syntax, table_name};
 use crate::refresh::refresh_options;
 use crate::statement::{
     Change, CreateExternalTable, Optimizer, PartitionBy, PlannedQuery, PlannerOptions, ResultColumn,
@@ -152,11 +152,16 @@ pub(crate) fn statement(
         }
         Syntax::DescribeQuery(query) => Statement::DescribeQuery(plan_query(binder, query, options)?),
         Syntax::Change(syntax) => {
-            let change = plan_change(binder, syntax, options)?;
-            Statement::Change(Box::new(change))
+            let bound = binder.change(syntax)?;
+            Statement::Change(Box::new(plan_change(binder, bound, options)?))
+        }
+        Syntax::Merge(syntax) => {
+            let bound = binder.merge(syntax)?;
+            Statement::Change(Box::new(plan_change(binder, bound, options)?))
         }
         Syntax::ExplainChange { json, change } => {
-            let Change { query, .. } = plan_change(binder, change, options)?;
+            let bound = binder.change(change)?;
+            let Change { query, .. } = plan_change(binder, bound, options)?;
             Statement::Explain { analyze: false, json: *json, query }
         }
         Syntax::Truncate { tables: names } => {
@@ -183,10 +188,10 @@ fn plan_query(mut binder: Binder<'_>, query: &ast::Query, options: &PlannerOptio
     finish(binder, bound, options)
 }
 
-fn plan_change(mut binder: Binder<'_>, change: &ChangeSyntax, options: &PlannerOptions) -> Result<Change> {
-    let BoundChange { table, set, query, asked } = binder.change(change)?;
+fn plan_change(binder: Binder<'_>, bound: BoundChange, options: &PlannerOptions) -> Result<Change> {
+    let BoundChange { table, kind, query, asked } = bound;
     let query = finish_for(binder, query, Some(&asked), options)?;
-    Ok(Change { table, set, query })
+    Ok(Change { table, kind, query })
 }
 
 /// Every pass after binding.

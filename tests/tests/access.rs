@@ -531,6 +531,14 @@ async fn rows_are_changed_by_those_who_may() {
     run(&mut root, &["INSERT INTO pay VALUES ('ann', 1, 10)", "REVOKE DELETE ON pay FROM ann"]).await;
     // Also by a plan that was kept.
     refused(&mut ann, &[(denied, "DELETE FROM pay WHERE grade > 100")]).await;
+    let merge = "MERGE INTO pay USING raise ON pay.grade = raise.grade WHEN MATCHED THEN DELETE \
+                 WHEN NOT MATCHED THEN INSERT (grade) VALUES (raise.grade)";
+    refused(&mut ann, &[(denied, merge)]).await;
+    run(&mut root, &["GRANT DELETE ON pay TO ann"]).await;
+    refused(&mut ann, &[(denied, merge)]).await;
+    run(&mut root, &["GRANT INSERT (grade) ON pay TO ann"]).await;
+    run(&mut ann, &[merge]).await;
+    assert_eq!(texts(&mut root, "SELECT count(*) FROM pay").await, ["0"]);
     run(&mut root, &["GRANT TRUNCATE ON pay TO ann"]).await;
     refused(&mut ann, &[(denied, "TRUNCATE pay, raise")]).await;
     run(&mut ann, &["TRUNCATE pay"]).await;

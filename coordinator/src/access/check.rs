@@ -6,7 +6,9 @@ use crate::error::{Error, Result};
 use flight_proto::access::{Grants, privilege};
 use flight_proto::definition::Definition;
 use planner::catalog::Table;
-use planner::{Comment, Define, PlannedQuery, Statement, TableName, TableRead, UseKind};
+use planner::{
+    ChangeKind, Comment, Define, MergedRow, PlannedQuery, Statement, TableName, TableRead, UseKind,
+};
 
 impl Rights {
     /// Refuses a statement that it may not run. `reads` are the tables of a query as they are named.
@@ -32,9 +34,21 @@ impl Rights {
             }
             Statement::Change(change) => {
                 let table = &change.table;
-                match &change.set {
-                    None => self.check_columns(table, privilege::DELETE, std::iter::empty())?,
-                    Some(set) => self.check_columns(table, privilege::UPDATE, set.iter().copied())?,
+                match &change.kind {
+                    ChangeKind::Delete => self.check_columns(table, privilege::DELETE, std::iter::empty())?,
+                    ChangeKind::Update(set) => {
+                        self.check_columns(table, privilege::UPDATE, set.iter().copied())?;
+                    }
+                    ChangeKind::Merge(rows) => rows.iter().try_for_each(|row| match row {
+                        MergedRow::Same => Ok(()),
+                        MergedRow::Deleted => self.check_columns(table, privilege::DELETE, std::iter::empty()),
+                        MergedRow::Updated(set) => {
+                            self.check_columns(table, privilege::UPDATE, set.iter().copied())
+                        }
+                        MergedRow::Inserted(set) => {
+                            self.check_columns(table, privilege::INSERT, set.iter().copied())
+                        }
+                    })?,
                 }
                 if self.row_filter(table).is_some() {
                     return Err(Error::Denied(format!(

@@ -29,6 +29,8 @@ pub(crate) struct Rewrite {
     pub(crate) files: Vec<Bytes>,
     /// The number of the statement.
     pub(crate) statement: u128,
+    /// Rows are added since others were not there: what others added meanwhile may be these.
+    pub(crate) exact: bool,
 }
 
 /// What became of it.
@@ -128,7 +130,7 @@ impl Datasets {
 
     /// Commits a version without some rows of the one that was read, and with others.
     pub(crate) async fn rewrite(&self, rewrite: Rewrite) -> Result<Rewritten> {
-        let Rewrite { base, marked, files, statement } = rewrite;
+        let Rewrite { base, marked, files, statement, exact } = rewrite;
         let mut by_url = Rows::new();
         for (place, rows) in marked {
             let file = base.files.get(place).filter(|file| rows.last().is_none_or(|last| last < file.rows));
@@ -141,9 +143,11 @@ impl Datasets {
         for _ in 0..COMMIT_ATTEMPTS {
             let mut next = self.after(&head).await?;
             let held = self.held_of(&head, &by_url).await?;
-            let Ok(gone) = rebase(&base, &head, &by_url, &held) else {
-                return Ok(Rewritten::Overtaken { version: head.version });
-            };
+            let overtaken = Rewritten::Overtaken { version: head.version };
+            if exact && head.version != base.version {
+                return Ok(overtaken);
+            }
+            let Ok(gone) = rebase(&base, &head, &by_url, &held) else { return Ok(overtaken) };
             let told = self.put_sets(&next, &gone).await?;
             take_away(&mut next, &gone, &told);
             next.files.extend(added.iter().cloned());

@@ -33,8 +33,7 @@ impl Session {
             let statement = planned.routed.statement.clone();
             self.rights()?.check(&statement, planned.routed.reads.as_deref())?;
             let Statement::Change(change) = &*statement else { return Err(another()) };
-            let doing = if change.set.is_some() { "UPDATE of" } else { "DELETE from" };
-            datasets.check_writable(&change.table, doing)?;
+            datasets.check_writable(&change.table, change.kind.words())?;
             self.need_shards_to_change(&statement, call)?;
             call.listed.progress().comes_to(Stage::Running);
             let base = datasets.manifest_of(&change.table).await?;
@@ -52,7 +51,7 @@ impl Session {
             self.rights()?.check(&statement, planned.routed.reads.as_deref())?;
             let (rows, statement) = (written.rows, self.coordinator.random()?);
             let Written { files, marked, memory: _memory, .. } = written;
-            let rewrite = Rewrite { base, marked, files, statement };
+            let rewrite = Rewrite { base, marked, files, statement, exact: change.kind.inserts() };
             let owned = datasets.clone();
             match to_the_end(async move { owned.rewrite(rewrite).await }).await? {
                 Rewritten::Done => return Rows::written(rows),

@@ -11,6 +11,7 @@ pub(crate) mod grouping;
 mod inlined;
 mod interval;
 mod macros;
+mod merge;
 mod nested;
 mod nested_calls;
 mod operators;

@@ -8,6 +8,7 @@ mod exclusion;
 mod explain;
 mod foreign;
 mod limits;
+mod merge;
 mod nested_types;
 mod operators;
 mod options;
@@ -28,6 +29,7 @@ use dialect::TundraDialect;
 pub(crate) use exclusion::without_exclusion;
 pub use foreign::listed_text;
 pub(crate) use foreign::{ServerOption, has_secrets};
+pub(crate) use merge::{MatchKind, MergeAction, MergeSyntax};
 pub(crate) use options::TableOption;
 pub(crate) use prepared::PreparedSyntax;
 use sqlparser::ast::{self, Ident, ObjectName, ObjectNamePart, Query, Spanned};
@@ -170,6 +172,7 @@ pub(crate) enum Syntax {
         tables: Vec<ObjectName>,
     },
     Change(Box<ChangeSyntax>),
+    Merge(Box<MergeSyntax>),
     ExplainChange {
         json: bool,
         change: Box<ChangeSyntax>,
@@ -367,6 +370,10 @@ fn statement(parser: &mut Parser<'_>) -> Result<Syntax> {
             parser.next_token();
             return Ok(Syntax::Change(Box::new(write::update(parser)?)));
         }
+        Some("MERGE") => {
+            parser.next_token();
+            return Ok(Syntax::Merge(Box::new(merge::merge(parser)?)));
+        }
         Some("TRUNCATE") => {
             parser.next_token();
             return truncate::truncate(parser);
@@ -376,8 +383,8 @@ fn statement(parser: &mut Parser<'_>) -> Result<Syntax> {
             return access::reassign(parser);
         }
         Some(
-            word @ ("MERGE" | "COPY" | "BEGIN" | "START" | "COMMIT" | "ROLLBACK" | "ANALYZE" | "VACUUM"
-            | "CALL" | "USE" | "ATTACH" | "PIVOT" | "TABLE"),
+            word @ ("COPY" | "BEGIN" | "START" | "COMMIT" | "ROLLBACK" | "ANALYZE" | "VACUUM" | "CALL"
+            | "USE" | "ATTACH" | "PIVOT" | "TABLE"),
         ) => return Err(Error::unsupported(word).at(span)),
         _ => {}
     }

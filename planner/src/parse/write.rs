@@ -40,7 +40,7 @@ pub(super) fn update(parser: &mut Parser<'_>) -> Result<ChangeSyntax> {
     finish(parser, "UPDATE", ChangeSyntax { table, alias, assignments, sources, condition: None })
 }
 
-fn target(parser: &mut Parser<'_>, statement: &str) -> Result<(ObjectName, Option<Ident>)> {
+pub(super) fn target(parser: &mut Parser<'_>, statement: &str) -> Result<(ObjectName, Option<Ident>)> {
     let span = parser.peek_token().span;
     if peek_word(parser).as_deref() == Some("ONLY")
         && matches!(parser.peek_nth_token(1).token, Token::Word(_))

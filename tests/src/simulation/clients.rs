@@ -144,6 +144,8 @@ impl Clients {
                 let end = match &error {
                     Error::Unavailable(_) => "unavailable",
                     Error::Conflict(_) => "conflict",
+                    // A cluster that has just begun.
+                    Error::Refused(why) if why.contains("while the cluster's version is 1") => "early",
                     Error::Environment(_) => "environment",
                     Error::Quarantined(_) => "quarantined",
                     Error::ShuttingDown => "shutting down",

@@ -19,7 +19,7 @@ const TRIES: usize = 60;
 const RATIO: f64 = 2.0;
 
 /// What rival asks.
-const STATEMENTS: [&str; 53] = [
+const STATEMENTS: [&str; 59] = [
     "SELECT * FROM sight_qx",
     "SELECT * FROM main.sight_qx",
     "DESCRIBE sight_qx",
