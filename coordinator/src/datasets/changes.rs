@@ -273,13 +273,15 @@ impl Datasets {
                 Ok(())
             })
             .await;
-        // A dataset whose manifests are lost can still be dropped from the catalog.
-        let version = match tombstone {
-            Ok(manifest) => manifest.version,
-            Err(Error::NotFound(_)) => 0,
+        match tombstone {
+            Ok(manifest) => self.tell_dropped(dataset.id, manifest.version).await?,
+            // A dataset whose manifests are lost can still be dropped from the catalog.
+            Err(Error::NotFound(_)) => {
+                let dropped = DropDataset { dataset: dataset.id, version: 0 };
+                self.propose(Change::DropDataset(dropped)).await?;
+            }
             Err(error) => return Err(error),
-        };
-        self.propose(Change::DropDataset(DropDataset { dataset: dataset.id, version })).await?;
+        }
         self.forget(dataset.id);
         Ok(())
     }

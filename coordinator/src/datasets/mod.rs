@@ -305,6 +305,14 @@ impl Datasets {
         Ok(reply)
     }
 
+    /// Has the catalog drop a dataset whose tombstone is in the object store; whoever else saw that one may have come first.
+    async fn tell_dropped(&self, dataset: u64, version: u64) -> Result<()> {
+        match self.propose(Change::DropDataset(DropDataset { dataset, version })).await {
+            Ok(_) | Err(Error::NotFound(_)) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
     /// A number for a dataset that is about to be created under a name.
     async fn allocate(&self, schema: &str, name: &str, owner: &str) -> Result<u64> {
         self.see_unread().await?;
@@ -439,11 +447,7 @@ impl Datasets {
             // Whoever dropped it may not have come to tell the catalog: who is told here that it is gone must not
             // find it afterwards, on whichever coordinator.
             if self.catalog().snapshot().dataset(&self.tenant, head.dataset).is_some() {
-                let dropped = DropDataset { dataset: head.dataset, version: head.version };
-                match self.propose(Change::DropDataset(dropped)).await {
-                    Ok(_) | Err(Error::NotFound(_)) => {}
-                    Err(error) => return Err(error),
-                }
+                self.tell_dropped(head.dataset, head.version).await?;
             }
             return Err(Error::NotFound(format!("table '{}' was dropped", head.name)));
         }

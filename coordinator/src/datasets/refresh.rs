@@ -5,7 +5,7 @@ use super::found::{Found, is_known};
 use super::{COMMIT_ATTEMPTS, Datasets, shard_error, too_many_writers};
 use crate::error::{Error, Result};
 use crate::manifests::Commit;
-use flight_proto::catalog::{Change, Dataset, DropDataset, Refresh, RefreshMode, SetRefresh};
+use flight_proto::catalog::{Change, Dataset, Refresh, RefreshMode, SetRefresh};
 use flight_proto::manifest::{File, Manifest};
 use planner::RefreshOptions;
 use planner::catalog::Table;
@@ -163,8 +163,7 @@ impl Datasets {
         }
         let taken = Refreshed::Version { version: manifest.version, files_changed: 0 };
         if manifest.tombstone {
-            let dropped = DropDataset { dataset, version: manifest.version };
-            self.propose(Change::DropDataset(dropped)).await?;
+            self.tell_dropped(dataset, manifest.version).await?;
             self.forget(dataset);
             return Ok(taken);
         }

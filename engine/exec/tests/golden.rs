@@ -219,15 +219,6 @@ fn exprs(samples: &mut Samples) {
     }
     let args = vec![*text(), column()];
     samples.expr("Call", Expr::Call { function: "substring".into(), args, data_type: DataType::Varchar });
-    samples.expr(
-        "Lambda",
-        Expr::Lambda {
-            params: vec![DataType::Int32],
-            captures: vec![Expr::column(7, DataType::Int64)],
-            body: Box::new(Expr::column(1, DataType::Int64)),
-            data_type: DataType::Int64,
-        },
-    );
 }
 
 fn fragments(samples: &mut Samples) {
@@ -275,6 +266,15 @@ fn plans_of_version_2(samples: &mut Samples) {
     windows(samples);
     stateful_aggregates(samples);
     types_of_version_2(samples);
+    samples.expr(
+        "Lambda",
+        Expr::Lambda {
+            params: vec![DataType::Int32],
+            captures: vec![Expr::column(7, DataType::Int64)],
+            body: Box::new(Expr::column(1, DataType::Int64)),
+            data_type: DataType::Int64,
+        },
+    );
     for (position, keeps_empty) in [(false, false), (true, true)] {
         let data_type = DataType::Int64;
         let lists = vec![Unrolled { list: Expr::column(2, list_of(data_type).unwrap()), data_type }];

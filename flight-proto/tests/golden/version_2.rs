@@ -49,6 +49,7 @@ pub(crate) fn samples(samples: &mut Samples) {
     let keys = WantedKeys { column: 3, first: -2, words: 1, block: vec![1, 0, 0, 0, 0, 0, 0, 128].into() };
     samples.check("WantedKeys", keys);
     tenants(samples);
+    nested_column(samples);
     foreign(samples);
     usage(samples);
     access::samples(samples);
@@ -108,6 +109,13 @@ fn usage(samples: &mut Samples) {
         by: vec![SpentBy { source: "0f".into(), micros: 300, scanned_bytes: 1 << 30 }],
     };
     samples.check("Spend", Spend { tenant: "acme".into(), spent: vec![spent] });
+}
+
+/// The bytes that describe a type are those of plans, which have samples of their own.
+fn nested_column(samples: &mut Samples) {
+    let kind =
+        ColumnType { kind: TypeKind::Nested.into(), description: vec![1, 2, 3], ..ColumnType::default() };
+    samples.check("Column of lists", Column { name: "tags".into(), data_type: Some(kind), nullable: true });
 }
 
 /// Servers beside Tundra, and their tables.

@@ -33,7 +33,7 @@ impl Binder<'_> {
                 self.row(&values, context)?
             }
             ("struct_insert", 2..) => self.struct_insert(&args()?, span, context)?,
-            ("struct_extract", 2) => match args()?[..] {
+            ("struct_extract" | "struct_extract_at", 2) => match args()?[..] {
                 [(_, value), (_, field)] => self.struct_extract(value, field, span, context)?,
                 _ => return Ok(None),
             },

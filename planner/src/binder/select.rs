@@ -64,7 +64,10 @@ impl Binder<'_> {
         refuse_clauses(select)?;
         let (mut plan, relations) = self.from(&select.from, outer)?;
         let scope = Scope { relations, outer };
-        let listed = self.listed(&select.projection, &scope)?;
+        // `FROM t` alone gives all of its columns.
+        let all = [ast::SelectItem::Wildcard(ast::WildcardAdditionalOptions::default())];
+        let is_from_alone = select.flavor == ast::SelectFlavor::FromFirstNoSelect;
+        let listed = self.listed(if is_from_alone { &all } else { &select.projection }, &scope)?;
         let aliases: Vec<Alias<'_>> = listed.iter().filter_map(Listed::alias).collect();
         if let Some(selection) = &select.selection {
             let mut context = Context::new(&scope, "WHERE");

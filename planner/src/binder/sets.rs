@@ -293,9 +293,7 @@ impl Binder<'_> {
         };
         let (mut exprs, mut given) = (Vec::with_capacity(names.len()), Vec::with_capacity(names.len()));
         for name in names {
-            let of = Bound::typed(self.columns.reference(element), span);
-            let field = Bound { expr: Expr::Literal(Value::varchar(&name)), literal: Literal::Text, span };
-            let field = self.call("struct_extract", vec![of, field], span)?;
+            let field = self.field(self.columns.reference(element), &name, span)?;
             let id = self.columns.add(&name, field.data_type());
             exprs.push((id, field));
             given.push((name, id));

@@ -143,7 +143,7 @@ impl Binder<'_> {
             }
             ("-", [true, false]) => with_zone("instant_subtract"),
             ("age", [true, true]) => raw_call(function, locals()?).map(Some),
-            ("time_bucket", [false, true, _]) => {
+            ("time_bucket", [false, true, _]) if !types[2].is_text() => {
                 let start = raw_call(function, locals()?)?;
                 raw_call("timezone", vec![zone.clone(), start]).map(Some)
             }

@@ -340,7 +340,7 @@ mod tests {
             (numbers, "{ }", "[]"),
             (list_of(numbers).unwrap(), "{{1},{2,3},NULL}", "[[1], [2, 3], NULL]"),
             (words, "[a b , 'c, d', \"e\", '', NULL, 'NULL']", "[a b, 'c, d', e, '', NULL, 'NULL']"),
-            (words, r#"{a b,"c, d",it's,"\"",""}"#, r#"[a b, 'c, d', 'it\'s', '\"', '']"#),
+            (words, r#"{a b,"c, d",it's,"\"",""}"#, r#"[a b, 'c, d', 'it\'s', '"', '']"#),
             (words, r"[a\,b, c\ ]", "['a,b', 'c ']"),
             (row, "{'a': 1, 'b c': [x]}", "{'a': 1, 'b c': [x]}"),
             (row, "{ B C : [x, y] }", "{'a': NULL, 'b c': [x, y]}"),

@@ -55,7 +55,7 @@ pub(super) fn functions() -> Vec<Function> {
         series(
             "generate_series",
             "The numbers from one to another.",
-            "generate_series(1, 3) → [1, 2, 3]",
+            "list_sum(generate_series(1, 3)) → 6",
             |args, data_type| count(args, data_type, true),
         ),
         Function::new(

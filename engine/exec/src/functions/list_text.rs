@@ -125,12 +125,13 @@ fn regexp_match(args: &Arguments, data_type: DataType) -> Result<Vector> {
     args.map_packed(data_type, |row, out| {
         let (text, mut parts) = (args.text(0, row), Parts::new(out));
         let matched = with_pattern(args.text(1, row), flags(args, row), |pattern| {
+            // The match itself is the first of the groups.
             let groups = pattern.groups();
             let Some(found) = pattern.find(text, 0) else { return Ok(false) };
-            if groups == 0 {
+            if groups == 1 {
                 parts.push(Some(found.group(0)))?;
             }
-            for group in 1..=groups {
+            for group in 1..groups {
                 parts.push(found.place_of(group).map(|(start, end)| &text[start..end]))?;
             }
             Ok(true)
