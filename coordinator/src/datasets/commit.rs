@@ -10,6 +10,7 @@ use crate::manifests::Commit;
 use bytes::Bytes;
 use columnar::RowSet;
 use flight_proto::manifest::{Deletes, File, Manifest};
+use futures::{StreamExt, TryStreamExt, stream};
 use object_store::{ObjectStoreExt, PutPayload};
 use planner::catalog::Table;
 use std::collections::BTreeMap;
@@ -17,6 +18,9 @@ use std::sync::Arc;
 
 /// A set of at most so many bytes is kept in the manifest.
 const INLINE_BYTES: usize = 512;
+
+/// Sets that are fetched at once.
+const PARALLEL: usize = 16;
 
 /// Rows by the URLs of their files.
 type Rows = BTreeMap<String, RowSet>;
@@ -174,14 +178,19 @@ impl Datasets {
 
     /// What is deleted already of the files of which any row is in `wanted`.
     async fn held_of(&self, head: &Manifest, wanted: &Rows) -> Result<Rows> {
-        let mut held = Rows::new();
-        for file in head.files.iter().filter(|file| wanted.contains_key(&file.url)) {
-            if let Some(told) = &file.deletes {
-                let rows = shard::read_deletes(&self.stores(), told, file).await.map_err(shard_error)?;
-                held.insert(file.url.clone(), rows);
-            }
-        }
-        Ok(held)
+        let stores = self.stores();
+        let touched = head.files.iter().filter(|file| wanted.contains_key(&file.url));
+        let loads: Vec<_> = touched
+            .filter_map(|file| Some((file, file.deletes.as_ref()?)))
+            .map(|(file, told)| {
+                let stores = &stores;
+                async move {
+                    let rows = shard::read_deletes(stores, told, file).await.map_err(shard_error)?;
+                    Ok::<_, Error>((file.url.clone(), rows))
+                }
+            })
+            .collect();
+        stream::iter(loads).buffered(PARALLEL).try_collect().await
     }
 
     /// Puts the sets where `next` is to find them; those of files that leave it are not needed.
