@@ -1046,7 +1046,10 @@ impl Binder<'_> {
             || matches!((found, target), (DataType::Timestamp { .. }, DataType::Date | DataType::Time))
             || matches!((found, target), (DataType::Timestamp { .. }, DataType::Timestamp { .. }))
             || target == DataType::Varchar
-            || matches!((found, target), (DataType::Varchar, DataType::Json { .. } | DataType::Bits));
+            || found != target
+                && types::assigns(found, target)
+                && !types::casts_implicitly(found, target)
+                && casts(found, target);
         if narrows { self.cast(bound, target, false) } else { self.coerce(bound, target) }
     }
 
