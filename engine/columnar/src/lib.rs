@@ -16,6 +16,7 @@ pub mod packed;
 pub mod scalar;
 pub mod time_zoned;
 pub mod types;
+pub mod uuid;
 pub mod vector;
 pub mod view;
 

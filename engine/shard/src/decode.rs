@@ -7,8 +7,9 @@ use crate::{Error, File, Result, folders};
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::compute::{CastOptions, cast_with_options};
 use columnar::arrow::{Strings, arrow_type_of, vector};
-use columnar::types::Nested;
-use columnar::{Batch, DataType, PhysicalType, TimeUnit, Value, Vector};
+use columnar::kernels::cast::to_width;
+use columnar::types::{Nested, integer_as_decimal, unify};
+use columnar::{Batch, DataType, Flat, Scalar, TimeUnit, Value, Values, Vector};
 use parquet::DecodeResult;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, RowSelection, RowSelectionPolicy};
@@ -101,6 +102,10 @@ pub(crate) fn stored_vector(file: &File, column: &ColumnSchema, array: &ArrayRef
     }
     if vector.data_type() != column.data_type && holds_text_of(vector.data_type(), column.data_type) {
         vector = checked_text(file, column, &vector)?;
+    } else if vector.data_type() != column.data_type
+        && let Some(taken) = taken_as(&vector, column.data_type)
+    {
+        vector = taken.map_err(|error| wrong(format!("column \"{}\": {error}", column.name)))?;
     }
     if vector.data_type() != column.data_type {
         let options = CastOptions { safe: false, ..CastOptions::default() };
@@ -126,6 +131,38 @@ fn checked_text(file: &File, column: &ColumnSchema, vector: &Vector) -> Result<V
     let compiled =
         exec::expression::Compiled::compile(&cast, &shapes).map_err(|error| wrong(error.to_string()))?;
     compiled.evaluate(&Batch::of_rows(vec![vector.clone()], rows)).map_err(|error| wrong(error.to_string()))
+}
+
+/// Values as those of a type that Arrow does not cast to; `None` where it does.
+fn taken_as(vector: &Vector, to: DataType) -> Option<columnar::Result<Vector>> {
+    let from = vector.data_type();
+    let is_whole = |data_type: DataType| {
+        data_type.is_integer() || matches!(data_type, DataType::Decimal { scale: 0, .. })
+    };
+    let flat = vector.flatten();
+    if is_whole(from) && is_whole(to) && reads_as(from, to) {
+        let values = to_width(&flat.values, to.physical());
+        return Some(Ok(Flat::new(to, values, flat.validity).into()));
+    }
+    let Values::View(views) = &flat.values else { return None };
+    let one = |row: usize| match (flat.is_null(row), from) {
+        (true, _) => Ok(Scalar::Null),
+        (false, DataType::Binary) => {
+            let bytes = views.get(row);
+            let value = bytes.try_into().map(columnar::uuid::from_bytes).map(Scalar::Integer);
+            let text = format!("a value of {} bytes", bytes.len());
+            value.map_err(|_| columnar::Error::InvalidText { text, data_type: to.to_string() })
+        }
+        _ => exec::expression::parse::scalar(&String::from_utf8_lossy(views.get(row)), to),
+    };
+    let read = matches!(
+        (from, to),
+        (DataType::Binary | DataType::Varchar, DataType::Uuid) | (DataType::Varchar, DataType::Enum(_))
+    );
+    read.then(|| {
+        let scalars = (0..flat.len()).map(one).collect::<columnar::Result<Vec<_>>>()?;
+        Ok(Vector::from_scalars(to, &scalars))
+    })
 }
 
 /// Whether the types are alike but for text where a type is wanted that is text underneath, here or in a part.
@@ -161,30 +198,20 @@ fn reads_as(stored: DataType, wanted: DataType) -> bool {
         _ if stored == wanted => true,
         (Null, _) => true,
         _ if holds_text_of(stored, wanted) => true,
-        (Int8 | Int16 | Int32 | Int64, Int8 | Int16 | Int32 | Int64) => {
-            width(stored.physical()) <= width(wanted.physical())
+        _ if stored.is_integer() && wanted.is_integer() => unify(stored, wanted) == Some(wanted),
+        (_, Decimal { precision, scale }) if stored.is_integer() && stored != Int128 => {
+            integer_as_decimal(stored).is_some_and(|(digits, _)| digits + scale <= precision)
         }
-        (Int8 | Int16 | Int32 | Int64, Decimal { precision, scale }) => {
-            let digits = match stored {
-                Int8 => 3,
-                Int16 => 5,
-                Int32 => 10,
-                _ => 19,
-            };
-            digits + scale <= precision
-        }
+        (Decimal { scale: 0, .. }, Int128) => true,
+        (Uuid, Binary) | (Binary | Varchar, Uuid) | (Varchar, Enum(_)) => true,
         (Decimal { precision: p, scale: s }, Decimal { precision, scale }) => {
             s <= scale && p - s <= precision.saturating_sub(scale)
         }
-        (Int8 | Int16 | Int32 | Float32, Float64) | (Binary, Varchar) => true,
+        (Int8 | Int16 | Int32 | UInt8 | UInt16 | UInt32 | Float32, Float64) | (Binary, Varchar) => true,
         (Timestamp { unit: from, zone: a }, Timestamp { unit: to, zone: b }) => a == b && from <= to,
         (Date, Timestamp { unit: TimeUnit::Microsecond, zone: false }) => true,
         _ => false,
     }
-}
-
-fn width(physical: PhysicalType) -> usize {
-    physical.width_bytes()
 }
 
 /// Fetches a row group, or those of its rows that are in `pages`; the reader that is given decodes them without further

@@ -349,7 +349,9 @@ fn temporal_sum(name: &str, argument: DataType) -> Option<(StateFunction, DataTy
 pub(crate) fn sum_type(argument: DataType) -> Option<DataType> {
     Some(match argument {
         DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::Null => DataType::Int64,
-        DataType::Int64 => DataType::decimal(38, 0),
+        DataType::UInt8 | DataType::UInt16 | DataType::UInt32 => DataType::Int64,
+        DataType::Int64 | DataType::UInt64 => DataType::decimal(38, 0),
+        DataType::Int128 => DataType::Int128,
         DataType::Decimal { scale, .. } => DataType::decimal(38, scale),
         DataType::Float32 | DataType::Float64 => argument,
         _ => return None,

@@ -3,6 +3,7 @@
 use super::Binder;
 use super::expression::{Bound, Literal, fold};
 use super::zones::{INSTANT, is_zoned};
+use crate::catalog::DEFAULT_SCHEMA;
 use crate::error::{Error, Result};
 use columnar::types::Nested;
 use columnar::{DataType, Scalar, Value};
@@ -13,7 +14,6 @@ use sqlparser::tokenizer::Span;
 /// What PostgreSQL's clients ask for.
 const VERSION: &str = concat!("Tundra ", env!("CARGO_PKG_VERSION"));
 /// The schema of names without one.
-const DEFAULT_SCHEMA: &str = "main";
 const DAY_MICROS: i64 = 86_400_000_000;
 
 impl Binder<'_> {

@@ -1,5 +1,6 @@
 //! Scalar expressions: names to columns, operators and literals to types.
 
+use super::integers;
 use super::operators::{compare_op_of, function_of, like_of, regexp_of};
 use super::scope::{Scope, same_name, span_of};
 use super::sets::Sets;
@@ -160,7 +161,7 @@ impl Binder<'_> {
             Sql::Nested(inner) => return self.bind(inner, context),
             Sql::Value(value) => return self.literal(&value.value, value.span),
             Sql::TypedString(typed) => {
-                let data_type = types::from_sql(&typed.data_type)?;
+                let data_type = self.type_of(&typed.data_type)?;
                 let text = text_of(&typed.value.value).ok_or_else(|| Error::value("text is expected"))?;
                 self.text_value(&text, data_type)?
             }
@@ -240,7 +241,7 @@ impl Binder<'_> {
                         span,
                     ));
                 }
-                let data_type = types::from_sql(data_type)?;
+                let data_type = self.type_of(data_type)?;
                 self.cast(input, data_type, try_cast)?
             }
             Sql::Extract { field, expr, .. } => {
@@ -538,6 +539,13 @@ impl Binder<'_> {
                 if !data_type.is_numeric() {
                     return Err(Error::value(format!("- takes a number, not {data_type}")));
                 }
+                // What is no less than zero has its negative in the next signed type.
+                let signed = integers::signed(data_type);
+                let bound = match signed == data_type {
+                    true => bound,
+                    false => Bound::typed(self.coerce(bound, signed)?, span),
+                };
+                let data_type = signed;
                 let zero = match data_type {
                     DataType::Float32 | DataType::Float64 => Scalar::Float(0.0),
                     _ => Scalar::Integer(0),
@@ -569,7 +577,7 @@ impl Binder<'_> {
     fn text_test(&mut self, function: &str, what: &str, args: Vec<Bound>, span: Span) -> Result<Expr> {
         for arg in &args {
             let found = arg.data_type();
-            if !matches!(found, DataType::Varchar | DataType::Null) {
+            if !matches!(found, DataType::Varchar | DataType::Enum(_) | DataType::Null) {
                 return Err(Error::value(format!("{what} takes VARCHAR, not {found}")).at(arg.span));
             }
         }
@@ -717,7 +725,10 @@ impl Binder<'_> {
     }
 
     fn unify_bound(&self, left: &Bound, right: &Bound) -> Option<DataType> {
-        let (a, b) = (left.data_type(), right.data_type());
+        let (a, b) = (integers::beside(left, right.data_type()), integers::beside(right, left.data_type()));
+        if a.is_integer() && b.is_integer() {
+            return types::unify(a, b);
+        }
         // An integer literal beside a decimal counts its digits only.
         match (decimal_of(left), decimal_of(right)) {
             (Some(x), Some(y)) if !(a.is_integer() && b.is_integer()) => Some(types::unify_decimals(x, y)),
@@ -728,10 +739,11 @@ impl Binder<'_> {
     /// Values that stand in one column: of a list, a CASE, a UNION. All get one type.
     pub(crate) fn unify_all(&mut self, values: Vec<Bound>, what: &str) -> Result<(Vec<Expr>, DataType)> {
         let mut target: Option<DataType> = None;
-        for value in values.iter().filter(|value| !value.is_open()) {
+        let typed = values.iter().zip(integers::types_beside(&values)).filter(|(value, _)| !value.is_open());
+        for (value, data_type) in typed {
             target = Some(match target {
-                None => value.data_type(),
-                Some(so_far) => types::unify(so_far, value.data_type()).ok_or_else(|| {
+                None => data_type,
+                Some(so_far) => types::unify(so_far, data_type).ok_or_else(|| {
                     Error::value(format!("{what} mixes {so_far} and {}", value.data_type())).at(value.span)
                 })?,
             });
@@ -800,7 +812,7 @@ impl Binder<'_> {
         let mut text = |binder: &mut Self, ast: &ast::Expr| {
             let bound = binder.bind(ast, context)?;
             let (found, span) = (bound.data_type(), bound.span);
-            if !matches!(found, DataType::Varchar | DataType::Null) {
+            if !matches!(found, DataType::Varchar | DataType::Enum(_) | DataType::Null) {
                 return Err(Error::value(format!("LIKE takes VARCHAR, not {found}")).at(span));
             }
             binder.coerce(bound, DataType::Varchar)
@@ -864,7 +876,7 @@ impl Binder<'_> {
         span: Span,
     ) -> Result<Expr> {
         let (left, right) = self.settle_operands(left, right)?;
-        let (a, b) = (left.data_type(), right.data_type());
+        let (a, b) = (integers::beside(&left, right.data_type()), integers::beside(&right, left.data_type()));
         if !a.is_numeric() || !b.is_numeric() {
             if a == DataType::Null && b == DataType::Null {
                 return Ok(Expr::Literal(Value::null(DataType::Int32)));
@@ -952,7 +964,9 @@ impl Binder<'_> {
             *first = Bound::typed(self.coerce(first.clone(), jsonb)?, first.span);
         }
         let types: Vec<DataType> = args.iter().map(Bound::data_type).collect();
-        let resolved = exec::functions::resolve(name, &types).map_err(|error| {
+        let beside = integers::types_beside(&args);
+        let taken = (beside != types).then(|| exec::functions::resolve(name, &beside).ok()).flatten();
+        let resolved = taken.map_or_else(|| exec::functions::resolve(name, &types), Ok).map_err(|error| {
             use exec::functions::ResolveError;
             match error {
                 ResolveError::Unknown { .. } | ResolveError::NoOverload { .. }
@@ -1023,6 +1037,9 @@ impl Binder<'_> {
         let found = bound.expr.data_type();
         if found == target {
             return Ok(bound.expr);
+        }
+        if integers::beside(&bound, target) == target {
+            return cast_literal_or(bound.expr, target, false).map_err(|error| error.at(span));
         }
         // What only fails is of any type.
         let expr = match bound.expr {
@@ -1162,7 +1179,7 @@ fn hex_bytes(digits: &str) -> Option<Vec<u8>> {
     pairs.iter().map(|&[high, low]| Some((nibble(high)? * 16 + nibble(low)?) as u8)).collect()
 }
 
-/// `1` is an INTEGER, else a BIGINT, else a DECIMAL(38,0); `1.50` a DECIMAL(3,2); `1e3` a DOUBLE.
+/// `1` is an INTEGER, else a BIGINT, else a DECIMAL(38,0), of 39 digits a HUGEINT; `1.50` a DECIMAL(3,2); `1e3` a DOUBLE.
 fn number(text: &str, span: Span) -> Result<Bound> {
     let text = text.replace('_', "");
     let invalid = || Error::value(format!("{text} is not a number that fits")).at(span);
@@ -1180,6 +1197,13 @@ fn number(text: &str, span: Span) -> Result<Bound> {
     let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
     let whole = whole.trim_start_matches('0');
     let significant = whole.len() + fraction.len();
+    if !digits.contains('.')
+        && whole.len() == usize::from(DECIMAL_MAX_PRECISION) + 1
+        && let Ok(value) = format!("{sign}{whole}").parse()
+    {
+        let value = Value::new(DataType::Int128, Scalar::Integer(value));
+        return Ok(Bound::typed(Expr::Literal(value), span));
+    }
     if significant > usize::from(DECIMAL_MAX_PRECISION) {
         return Err(Error::value(format!("{text} has more than {DECIMAL_MAX_PRECISION} digits"))
             .at(span)
@@ -1254,7 +1278,7 @@ fn is_volatile(expr: &Expr) -> bool {
     if let Expr::Lambda { body, .. } = expr {
         return is_any_volatile(body);
     }
-    matches!(expr, Expr::Call { function, .. } if matches!(function.as_str(), "random" | "uuid" | "gen_random_uuid"))
+    matches!(expr, Expr::Call { function, .. } if matches!(function.as_str(), "random" | "gen_random_uuid"))
 }
 
 /// Whether some part of it has another value each time.
@@ -1266,7 +1290,9 @@ pub(crate) fn is_any_volatile(expr: &Expr) -> bool {
 
 /// Whether a written cast exists.
 pub(crate) fn casts(from: DataType, to: DataType) -> bool {
-    use DataType::{Binary, Boolean, Date, Interval as IntervalType, Time, TimeZoned, Timestamp, Varchar};
+    use DataType::{
+        Binary, Boolean, Date, Interval as IntervalType, Time, TimeZoned, Timestamp, Uuid, Varchar,
+    };
     match (from, to) {
         (DataType::Null, _) | (_, Varchar) | (Varchar, _) => true,
         (DataType::Json { .. }, _) | (_, DataType::Json { .. }) => true,
@@ -1276,7 +1302,8 @@ pub(crate) fn casts(from: DataType, to: DataType) -> bool {
         (Date, Timestamp { .. }) | (Timestamp { .. }, Date | Time | Timestamp { .. }) => true,
         (Time, IntervalType) | (IntervalType, Time) => true,
         (Time, TimeZoned) | (TimeZoned, Time) | (Timestamp { zone: true, .. }, TimeZoned) => true,
-        (Binary, Binary) => true,
+        (Binary, Binary | Uuid) | (Uuid, Binary) => true,
+        (DataType::Enum(_), DataType::Enum(_)) => true,
         (from, to) if from.as_nested().is_some() && to.as_nested().is_some() => {
             exec::expression::casts_nested(from, to)
         }

@@ -1,7 +1,7 @@
 //! What SQL writes of JSON and bit strings that is no plain call.
 
+use super::Binder;
 use super::expression::{Bound, Context, Literal, fold};
-use super::{Binder, types};
 use crate::error::{Error, Result};
 use crate::parse;
 use columnar::{DataType, Scalar, Value};
@@ -64,7 +64,7 @@ impl Binder<'_> {
         let Ok(ast::Expr::Cast { data_type, .. }) = cast.map(|kept| kept.syntax) else {
             return Err(wrong(format!("{written} is no type")));
         };
-        let data_type = types::from_sql(&data_type).map_err(|error| error.at(structure.span))?;
+        let data_type = self.type_of(&data_type).map_err(|error| error.at(structure.span))?;
         let json = DataType::Json { canonical: false };
         let document = match document.data_type() {
             DataType::Json { .. } => document.expr.clone(),

@@ -9,6 +9,7 @@ mod frame;
 mod from;
 pub(crate) mod grouping;
 mod inlined;
+mod integers;
 mod interval;
 mod json;
 mod macros;

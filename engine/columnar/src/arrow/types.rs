@@ -15,6 +15,9 @@ pub enum Strings {
     Views,
 }
 
+/// What a HUGEINT is in files, since a decimal of 38 digits does not hold all of them.
+pub const STORED_HUGEINT: ArrowType = ArrowType::Decimal256(39, 0);
+
 /// The type that an Arrow column has here; `column` names it in the error.
 pub fn data_type_of(column: &str, arrow: &ArrowType) -> Result<DataType> {
     let unsupported = |kind: &str| Err(Error::Unsupported(format!("column \"{column}\": {kind} {arrow}")));
@@ -22,10 +25,15 @@ pub fn data_type_of(column: &str, arrow: &ArrowType) -> Result<DataType> {
         ArrowType::Null => DataType::Null,
         ArrowType::Boolean => DataType::Boolean,
         ArrowType::Int8 => DataType::Int8,
-        ArrowType::Int16 | ArrowType::UInt8 => DataType::Int16,
-        ArrowType::Int32 | ArrowType::UInt16 => DataType::Int32,
-        ArrowType::Int64 | ArrowType::UInt32 => DataType::Int64,
-        ArrowType::UInt64 => DataType::decimal(20, 0),
+        ArrowType::Int16 => DataType::Int16,
+        ArrowType::Int32 => DataType::Int32,
+        ArrowType::Int64 => DataType::Int64,
+        ArrowType::UInt8 => DataType::UInt8,
+        ArrowType::UInt16 => DataType::UInt16,
+        ArrowType::UInt32 => DataType::UInt32,
+        ArrowType::UInt64 => DataType::UInt64,
+        // [`STORED_HUGEINT`]
+        ArrowType::Decimal256(39, 0) => DataType::Int128,
         ArrowType::Float16 | ArrowType::Float32 => DataType::Float32,
         ArrowType::Float64 => DataType::Float64,
         ArrowType::Decimal32(precision, scale)
@@ -141,7 +149,11 @@ pub fn schema<'a>(columns: impl IntoIterator<Item = (&'a str, DataType, bool)>, 
 
 /// Arrow's name of what the values mean, where their Arrow type does not say it.
 fn extension_of(data_type: DataType) -> Option<&'static str> {
-    matches!(data_type, DataType::Json { .. }).then_some("arrow.json")
+    match data_type {
+        DataType::Json { .. } => Some("arrow.json"),
+        DataType::Uuid => Some("arrow.uuid"),
+        _ => None,
+    }
 }
 
 /// Arrow's name of a resolution.

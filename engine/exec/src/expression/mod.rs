@@ -26,6 +26,7 @@ pub mod parse;
 mod tests;
 pub(crate) mod text_cast;
 mod time_zoned;
+mod uuid_cast;
 
 pub(crate) use arithmetic::arithmetic;
 pub(crate) use attempt::attempt;
