@@ -9,7 +9,7 @@ mod schedules;
 mod usage;
 
 use crate::access::Rights;
-use crate::catalog::SYSTEM_SCHEMA;
+use crate::catalog::{DEFAULT_SCHEMA, SYSTEM_SCHEMA};
 use crate::coordinator::Coordinator;
 use crate::datasets::now_us;
 use crate::facts;
@@ -318,6 +318,15 @@ impl Catalog for Names {
             self.momentary.store(true, Ordering::Relaxed);
         }
         self.rights.uses_schema(&found.schema).then(|| found.clone())
+    }
+
+    fn named_type(&self, schema: Option<&str>, name: &str) -> Option<DataType> {
+        let found = self.view.definitions.named_type(schema, name)?;
+        if self.rights.are_restricted() {
+            // Others may not name it.
+            self.momentary.store(true, Ordering::Relaxed);
+        }
+        self.rights.uses_schema(schema.unwrap_or(DEFAULT_SCHEMA)).then_some(found)
     }
 
     fn refusal(&self, table: &Table) -> Option<String> {

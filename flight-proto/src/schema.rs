@@ -28,7 +28,7 @@ pub struct ColumnType {
     /// Of timestamps: an instant, not a wall-clock reading.
     #[prost(bool, tag = "5")]
     pub zone: bool,
-    /// Of lists, arrays, structs and maps: the description that plans have of them.
+    /// Of lists, arrays, structs, maps and enums: the description that plans have of them.
     #[prost(bytes = "vec", tag = "6")]
     pub description: Vec<u8>,
 }
@@ -52,6 +52,17 @@ pub enum TypeKind {
     Interval = 12,
     Varchar = 13,
     Binary = 14,
+    UInt8 = 15,
+    UInt16 = 16,
+    UInt32 = 17,
+    UInt64 = 18,
+    Int128 = 19,
+    Uuid = 20,
+    Json = 22,
+    Jsonb = 23,
+    Bits = 24,
+    /// An enum, as its description says.
+    Enum = 25,
     /// A list, array, struct or map, as its description says.
     Nested = 26,
 }

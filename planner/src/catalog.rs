@@ -6,6 +6,9 @@ use std::sync::Arc;
 use storage::ColumnFacts;
 use storage::statistics::{ColumnSchema, TableStatistics};
 
+/// The schema of names that give none.
+pub(crate) const DEFAULT_SCHEMA: &str = "main";
+
 /// A snapshot of the names that a query may use, already restricted to its tenant. It does not change while
 /// the query is planned, and answers without I/O.
 pub trait Catalog {
@@ -44,6 +47,10 @@ pub trait Catalog {
     }
     /// The macro of that name.
     fn macro_named(&self, _schema: Option<&str>, _name: &str) -> Option<Arc<Macro>> {
+        None
+    }
+    /// The type of that name.
+    fn named_type(&self, _schema: Option<&str>, _name: &str) -> Option<DataType> {
         None
     }
     /// A table whose rows the catalog knows itself, such as `information_schema.tables`.

@@ -41,10 +41,10 @@ pub use parse::{Parsed, listed_text, parse};
 pub use prepared::{Prepared, converted};
 pub use statement::{
     Access, Change, ChangeKind, Comment, CreateExternalTable, CreateForeignTable, CreateMacro, CreateServer,
-    CreateView, Define, FragmentNotes, GrantOn, Grantee, ImportForeignSchema, MergedRow, OperatorNote,
-    Optimizer, PLAN_VERSION, PartitionBy, Password, PlannedQuery, PlannerOptions, Privilege, PrivilegeSet,
-    RefreshMode, RefreshOptions, RemoteQuery, ResultColumn, RoleOptions, Statement, TableName, TableRead,
-    Use, UseKind,
+    CreateType, CreateView, Define, FragmentNotes, GrantOn, Grantee, ImportForeignSchema, MergedRow,
+    OperatorNote, Optimizer, PLAN_VERSION, PartitionBy, Password, PlannedQuery, PlannerOptions, Privilege,
+    PrivilegeSet, RefreshMode, RefreshOptions, RemoteQuery, ResultColumn, RoleOptions, Statement, TableName,
+    TableRead, Use, UseKind,
 };
 
 use catalog::Catalog;

@@ -50,7 +50,7 @@ pub(crate) fn statement(
             Statement::Explain { analyze: *analyze, json: *json, query }
         }
         Syntax::CreateExternalTable { name, if_not_exists, columns, location, partition_by, options } => {
-            let columns = if columns.is_empty() { None } else { Some(schema(columns)?) };
+            let columns = if columns.is_empty() { None } else { Some(schema(columns, catalog)?) };
             if let Some(columns) = &columns {
                 for key in partition_by.iter().flat_map(|partition| &partition.columns) {
                     if !columns.iter().any(|column| same_name(&column.name, &key.value)) {
@@ -71,7 +71,7 @@ pub(crate) fn statement(
         Syntax::CreateTable { name, if_not_exists, columns } => Statement::CreateTable {
             name: named(name)?,
             if_not_exists: *if_not_exists,
-            columns: schema(columns)?,
+            columns: schema(columns, catalog)?,
         },
         Syntax::CreateTableAs { name, if_not_exists, columns, query } => {
             let mut bound = binder.query(query, None)?;
@@ -179,7 +179,7 @@ pub(crate) fn statement(
         | Syntax::DropServer { .. }
         | Syntax::CreateForeignTable { .. }
         | Syntax::DropForeignTable { .. }
-        | Syntax::ImportForeignSchema { .. } => statements::statement(syntax)?,
+        | Syntax::ImportForeignSchema { .. } => statements::statement(syntax, catalog)?,
     })
 }
 
@@ -364,11 +364,12 @@ fn insert(
 }
 
 /// Column definitions as a schema.
-pub(crate) fn schema(definitions: &[ast::ColumnDef]) -> Result<Vec<ColumnSchema>> {
+pub(crate) fn schema(definitions: &[ast::ColumnDef], catalog: &dyn Catalog) -> Result<Vec<ColumnSchema>> {
     let mut columns: Vec<ColumnSchema> = Vec::with_capacity(definitions.len());
     for definition in definitions {
         let span = definition.name.span;
-        let data_type = types::from_sql(&definition.data_type).map_err(|error| error.at(span))?;
+        let data_type = types::from_sql(&definition.data_type, &|name| types::named(catalog, name));
+        let data_type = data_type.map_err(|error| error.at(span))?;
         let mut nullable = true;
         for option in &definition.options {
             match &option.option {

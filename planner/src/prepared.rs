@@ -1,8 +1,8 @@
 //! Statements that a session keeps by name.
 
+use crate::binder::Binder;
 use crate::binder::expression::{Context, casts, constant_cast, is_any_volatile};
 use crate::binder::scope::Scope;
-use crate::binder::{Binder, types};
 use crate::error::{Error, Result};
 use crate::logical::columns_of;
 use crate::parse::PreparedSyntax;
@@ -35,7 +35,7 @@ pub(crate) fn bind(mut binder: Binder<'_>, syntax: &PreparedSyntax) -> Result<Pr
             name: name.value.clone(),
             types: types
                 .iter()
-                .map(|of| types::from_sql(of).map_err(|error| error.at(name.span)))
+                .map(|of| binder.type_of(of).map_err(|error| error.at(name.span)))
                 .collect::<Result<_>>()?,
             sql: text.sql.clone(),
         },

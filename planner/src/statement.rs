@@ -174,6 +174,7 @@ impl ChangeKind {
 pub enum Define {
     View(CreateView),
     Macro(CreateMacro),
+    Type(CreateType),
     /// In order. Whether they exist is the coordinator's to see.
     Drop {
         kind: UseKind,
@@ -225,12 +226,23 @@ pub struct CreateMacro {
     pub uses: Vec<Use>,
 }
 
+/// `CREATE TYPE … AS ENUM`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CreateType {
+    pub name: TableName,
+    pub or_replace: bool,
+    pub if_not_exists: bool,
+    /// An enum of that name.
+    pub data_type: DataType,
+}
+
 /// What a text names of the catalog.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum UseKind {
     /// A table or a view.
     Relation,
     Macro,
+    Type,
 }
 
 /// Something that a view or macro names, as it was created.

@@ -94,14 +94,14 @@ fn columns_of(batch: &RecordBatch) -> Result<Vec<Column>, Failure> {
     let named = schema.fields().iter().zip(batch.columns());
     named
         .map(|(field, array)| {
-            let data_type = columnar::arrow::data_type_of(field.name(), array.data_type())?;
+            let values = columnar::arrow::column(field, array)?;
             let zone = match array.data_type() {
                 ArrowType::Timestamp(TimeUnit::Microsecond, Some(zone)) if zone.as_ref() != "UTC" => {
                     Some(zone.to_string())
                 }
                 _ => None,
             };
-            Ok(Column { data_type, values: columnar::arrow::vector(field.name(), array)?, zone })
+            Ok(Column { data_type: values.data_type(), values, zone })
         })
         .collect()
 }

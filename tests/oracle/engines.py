@@ -109,8 +109,8 @@ class Duck:
         if kind.startswith("TIMESTAMP"):
             return "S"
         known = {"FLOAT": "R", "DOUBLE": "R", "VARCHAR": "T", "BOOLEAN": "B", "DATE": "D", "TIME": "M",
-                 "INTERVAL": "V", "BLOB": "X"}
-        return known.get(kind, "?")
+                 "INTERVAL": "V", "BLOB": "X", "JSON": "T", "BIT": "T", "UUID": "T"}
+        return "T" if kind.startswith("ENUM(") else known.get(kind, "?")
 
 
 class PostgresServer:
@@ -157,6 +157,9 @@ class Postgres:
                 break
             except psycopg.OperationalError:
                 time.sleep(0.05)
+        # As the server writes them.
+        for kind in ("json", "jsonb"):
+            self.connection.adapters.register_loader(kind, psycopg.types.string.TextLoader)
         self.connection.execute("DROP SCHEMA IF EXISTS public CASCADE")
         self.connection.execute("CREATE SCHEMA public")
 
@@ -188,5 +191,5 @@ class Postgres:
         kind = re.sub(r"\(.*\)", "", kind)
         known = {"int2": "I", "int4": "I", "int8": "I", "float4": "R", "float8": "R", "text": "T", "varchar": "T",
                  "bpchar": "T", "bool": "B", "date": "D", "time": "M", "timestamp": "S", "timestamptz": "S",
-                 "bytea": "X"}
+                 "bytea": "X", "json": "T", "jsonb": "T", "bit": "T", "varbit": "T", "uuid": "T"}
         return known.get(kind, "?")

@@ -5,7 +5,7 @@ use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{
     DataType, Date32Type, Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type,
-    Int64Type, IntervalMonthDayNanoType, IntervalUnit,
+    Int64Type, IntervalMonthDayNanoType, IntervalUnit, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
 use arrow::error::ArrowError;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
@@ -22,6 +22,8 @@ impl Letter {
             DataType::Dictionary(_, values) => return Letter::of(values),
             DataType::Null => '?',
             DataType::Decimal128(_, 0) => 'I',
+            // UUIDs.
+            DataType::FixedSizeBinary(16) => 'T',
             DataType::Decimal128(..) => 'N',
             DataType::Float32 | DataType::Float64 => 'R',
             DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => 'T',
@@ -80,6 +82,18 @@ fn column(array: &ArrayRef) -> Result<Vec<String>, ArrowError> {
         DataType::Int16 => text(&|row| array.as_primitive::<Int16Type>().value(row).to_string()),
         DataType::Int32 => text(&|row| array.as_primitive::<Int32Type>().value(row).to_string()),
         DataType::Int64 => text(&|row| array.as_primitive::<Int64Type>().value(row).to_string()),
+        DataType::UInt8 => text(&|row| array.as_primitive::<UInt8Type>().value(row).to_string()),
+        DataType::UInt16 => text(&|row| array.as_primitive::<UInt16Type>().value(row).to_string()),
+        DataType::UInt32 => text(&|row| array.as_primitive::<UInt32Type>().value(row).to_string()),
+        DataType::UInt64 => text(&|row| array.as_primitive::<UInt64Type>().value(row).to_string()),
+        DataType::FixedSizeBinary(16) => {
+            let bytes = array.as_fixed_size_binary();
+            text(&|row| {
+                let bytes = bytes.value(row).try_into().unwrap_or_default();
+                let uuid = columnar::Scalar::Integer(columnar::uuid::from_bytes(bytes));
+                columnar::Value::new(columnar::DataType::Uuid, uuid).to_string()
+            })
+        }
         DataType::Decimal128(_, scale) => {
             text(&|row| decimal(array.as_primitive::<Decimal128Type>().value(row), *scale))
         }

@@ -119,6 +119,14 @@ impl Rights {
                 let known = self.state.macro_named(&self.tenant, schema, name);
                 self.check_define(&create.name, known.filter(|_| create.or_replace))
             }
+            Statement::Define(Define::Type(create)) => {
+                let (schema, name) = parts(&create.name);
+                let known = self.state.type_named(&self.tenant, schema, name);
+                self.check_define(&create.name, known.filter(|_| create.or_replace))
+            }
+            Statement::Define(Define::Drop { kind: UseKind::Type, names, .. }) => {
+                names.iter().try_for_each(|name| self.check_drop_type(name))
+            }
             Statement::Define(Define::Drop { kind: UseKind::Relation, names, .. }) => {
                 names.iter().try_for_each(|name| self.check_drop(name))
             }
@@ -137,6 +145,7 @@ impl Rights {
                     }
                     Some(UseKind::Relation) => self.check_drop(&named),
                     Some(UseKind::Macro) => self.check_drop_macro(&named),
+                    Some(UseKind::Type) => self.check_drop_type(&named),
                 }
             }
             // Looked at as it is made a change of the catalog.
@@ -243,6 +252,17 @@ impl Rights {
         let known = self.state.macro_named(&self.tenant, schema, name);
         let grants = known.and_then(|known| known.grants.as_ref());
         self.check_owner(known.is_some(), grants, || format!("macro {schema}.{name}"))
+    }
+
+    /// The same of a type.
+    fn check_drop_type(&self, name: &TableName) -> Result<()> {
+        let (schema, name) = parts(name);
+        if self.owns(self.state.schema_grants(&self.tenant, schema)) {
+            return Ok(());
+        }
+        let known = self.state.type_named(&self.tenant, schema, name);
+        let grants = known.and_then(|known| known.grants.as_ref());
+        self.check_owner(known.is_some(), grants, || format!("type {schema}.{name}"))
     }
 
     /// Of a view or macro to be created, in the place of `known` where it is there.

@@ -7,6 +7,7 @@ use crate::catalog::{DEFAULT_SCHEMA, Named, is_built_in};
 use crate::error::{Error, Result};
 use crate::manifests::Commit;
 use bytes::Bytes;
+use columnar::DataType;
 use flight_proto::catalog::{Change, CreateSchema, Dataset, DropDataset, DropSchema};
 use flight_proto::manifest::{File, Manifest};
 use flight_proto::policy::DEFAULT_TENANT;
@@ -15,7 +16,7 @@ use object_store::{ObjectStoreExt, PutPayload};
 use planner::catalog::Table;
 use planner::{CreateExternalTable, TableName};
 use shard::Place;
-use shard::schema::columns_to_stored;
+use shard::schema::{columns_to_stored, type_before};
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -56,7 +57,7 @@ impl Datasets {
             return Ok(());
         }
         if cascade {
-            self.drop_definitions(name).await?;
+            self.drop_definitions(name, false).await?;
             let inside = snapshot.datasets(&self.tenant).into_iter();
             for dataset in inside.filter(|dataset| dataset.schema.to_lowercase() == name.to_lowercase()) {
                 let schema = Some(dataset.schema.clone());
@@ -68,6 +69,8 @@ impl Datasets {
                 let schema = Some(table.schema.clone());
                 self.drop_foreign(&TableName { schema, name: table.name.clone() }, true, true).await?;
             }
+            // Of which there are no columns any more.
+            self.drop_definitions(name, true).await?;
         }
         may_drop_schema()?;
         self.propose(Change::DropSchema(DropSchema { name: name.into() })).await?;
@@ -448,7 +451,13 @@ impl Datasets {
                 return Err(Error::Denied(format!("{} leads by a symbolic link to where {reach}", file.url)));
             }
         }
-        let inferred = shard::infer(stores, files).await.map_err(shard_error)?;
+        let mut inferred = shard::infer(stores, files).await.map_err(shard_error)?;
+        let version = self.catalog().snapshot().cluster_version();
+        if version < DataType::UInt8.since() {
+            for column in &mut inferred.columns {
+                column.data_type = type_before(column.data_type);
+            }
+        }
         Ok((inferred.files, inferred.columns))
     }
 
@@ -524,7 +533,6 @@ pub(super) fn check_declared(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use columnar::DataType;
 
     fn columns(names: &[&str]) -> Vec<ColumnSchema> {
         let column =

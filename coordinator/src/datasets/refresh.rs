@@ -9,10 +9,11 @@ use flight_proto::catalog::{Change, Dataset, Refresh, RefreshMode, SetRefresh};
 use flight_proto::manifest::{File, Manifest};
 use planner::RefreshOptions;
 use planner::catalog::Table;
-use shard::schema::{columns_from_stored, columns_to_stored};
+use shard::schema::{columns_from_stored, columns_to_stored, type_before};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
+use storage::ColumnSchema;
 use tokio::time::Instant;
 
 /// What a refresh has found.
@@ -111,7 +112,7 @@ impl Datasets {
                 let declared = columns_from_stored(&head.columns).map_err(shard_error)?;
                 check_declared(&declared, &inferred, &known.location)?
             }
-            false => inferred,
+            false => kept_types(inferred, &columns_from_stored(&head.columns).map_err(shard_error)?),
         };
         check_columns(&columns, self.catalog().snapshot().cluster_version())?;
         next.columns = columns_to_stored(&columns).map_err(shard_error)?;
@@ -188,6 +189,17 @@ async fn in_time<T>(until: Option<(Duration, Instant)>, work: impl Future<Output
     tokio::time::timeout_at(until, work).await.map_err(late)?
 }
 
+/// The columns of files, of which those keep their types that a table had before files' types were told apart better: what is
+/// computed with them goes on as it did.
+fn kept_types(mut inferred: Vec<ColumnSchema>, before: &[ColumnSchema]) -> Vec<ColumnSchema> {
+    for column in &mut inferred {
+        let known = before.iter().find(|known| known.name.to_lowercase() == column.name.to_lowercase());
+        let known = known.filter(|known| known.data_type == type_before(column.data_type));
+        column.data_type = known.map_or(column.data_type, |known| known.data_type);
+    }
+    inferred
+}
+
 /// How many files were added, replaced or removed.
 fn files_changed(before: &[File], after: &[File]) -> u64 {
     let known: HashMap<&str, &File> = before.iter().map(|file| (file.url.as_str(), file)).collect();
@@ -214,4 +226,21 @@ fn mode_of(mode: planner::RefreshMode) -> RefreshMode {
 
 fn dropped(name: &str) -> Error {
     Error::NotFound(format!("table '{name}' was dropped"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use columnar::DataType;
+
+    #[test]
+    fn columns_of_before_keep_their_types() {
+        let column = |name: &str, data_type| ColumnSchema { name: name.into(), data_type, nullable: true };
+        let before = [column("A", DataType::Int16), column("b", DataType::Int32)];
+        let types = [DataType::UInt8, DataType::UInt8, DataType::UInt8];
+        let inferred = ["a", "b", "c"].iter().zip(types).map(|(name, of)| column(name, of)).collect();
+        let kept: Vec<DataType> =
+            kept_types(inferred, &before).iter().map(|column| column.data_type).collect();
+        assert_eq!(kept, [DataType::Int16, DataType::UInt8, DataType::UInt8]);
+    }
 }

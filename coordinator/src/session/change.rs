@@ -119,6 +119,7 @@ async fn define(session: Session, statement: Arc<Statement>, owner: String) -> R
             match define {
                 Define::View(create) => datasets.create_view(create, &owner, &may).await,
                 Define::Macro(create) => datasets.create_macro(create, &owner, &may).await,
+                Define::Type(create) => datasets.create_type(create, &owner, &may).await,
                 Define::Comment(comment) => datasets.set_comment(comment).await,
                 Define::Drop { kind, names, if_exists, cascade } => {
                     for name in names {

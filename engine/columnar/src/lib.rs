@@ -17,6 +17,7 @@ pub mod row_set;
 pub mod scalar;
 pub mod time_zoned;
 pub mod types;
+pub mod uuid;
 pub mod vector;
 pub mod view;
 

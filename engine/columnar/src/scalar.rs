@@ -150,6 +150,8 @@ impl fmt::Display for Value {
             (Scalar::Integer(value), DataType::Timestamp { unit, zone }) => {
                 write_timestamp(f, *value as i64, unit, if zone { "+00" } else { "" })
             }
+            (Scalar::Integer(value), DataType::Uuid) => crate::uuid::write(f, *value),
+            (Scalar::Integer(code), DataType::Enum(kind)) => f.write_str(kind.value(*code).unwrap_or("?")),
             (Scalar::Integer(value), _) => write!(f, "{value}"),
             (Scalar::Float(value), DataType::Float32) => {
                 let single = *value as f32;

@@ -64,6 +64,16 @@ fn type_to_stored(column: &str, data_type: DataType) -> Result<ColumnType> {
         DataType::Interval => TypeKind::Interval,
         DataType::Varchar => TypeKind::Varchar,
         DataType::Binary => TypeKind::Binary,
+        DataType::UInt8 => TypeKind::UInt8,
+        DataType::UInt16 => TypeKind::UInt16,
+        DataType::UInt32 => TypeKind::UInt32,
+        DataType::UInt64 => TypeKind::UInt64,
+        DataType::Int128 => TypeKind::Int128,
+        DataType::Uuid => TypeKind::Uuid,
+        DataType::Enum(_) => {
+            stored.description = describe(data_type);
+            TypeKind::Enum
+        }
         DataType::Nested(_) => {
             if let Some(part) = unstored_part(data_type) {
                 return Err(Error::Location(format!(
@@ -73,6 +83,9 @@ fn type_to_stored(column: &str, data_type: DataType) -> Result<ColumnType> {
             stored.description = describe(data_type);
             TypeKind::Nested
         }
+        DataType::Json { canonical: false } => TypeKind::Json,
+        DataType::Json { canonical: true } => TypeKind::Jsonb,
+        DataType::Bits => TypeKind::Bits,
         other => {
             return Err(Error::Location(format!(
                 "column '{column}' has the type {other}, which tables cannot hold yet"
@@ -113,8 +126,32 @@ fn type_from_stored(stored: &ColumnType) -> Option<DataType> {
         TypeKind::Interval => DataType::Interval,
         TypeKind::Varchar => DataType::Varchar,
         TypeKind::Binary => DataType::Binary,
+        TypeKind::UInt8 => DataType::UInt8,
+        TypeKind::UInt16 => DataType::UInt16,
+        TypeKind::UInt32 => DataType::UInt32,
+        TypeKind::UInt64 => DataType::UInt64,
+        TypeKind::Int128 => DataType::Int128,
+        TypeKind::Uuid => DataType::Uuid,
+        TypeKind::Enum => {
+            read(&stored.description).ok().filter(|found| matches!(found, DataType::Enum(_)))?
+        }
         TypeKind::Nested => read(&stored.description).ok().filter(|found| found.as_nested().is_some())?,
+        TypeKind::Json => DataType::Json { canonical: false },
+        TypeKind::Jsonb => DataType::Json { canonical: true },
+        TypeKind::Bits => DataType::Bits,
     })
+}
+
+/// The type that a file's column had while there were neither unsigned integers nor UUIDs: one that holds all their values.
+pub fn type_before(data_type: DataType) -> DataType {
+    match data_type {
+        DataType::UInt8 => DataType::Int16,
+        DataType::UInt16 => DataType::Int32,
+        DataType::UInt32 => DataType::Int64,
+        DataType::UInt64 => DataType::decimal(20, 0),
+        DataType::Uuid => DataType::Binary,
+        other => other,
+    }
 }
 
 /// What of a nested type does not come back from a file as it was: a type that Parquet does not have, or a field
@@ -122,7 +159,9 @@ fn type_from_stored(stored: &ColumnType) -> Option<DataType> {
 pub(crate) fn unstored_part(data_type: DataType) -> Option<String> {
     let Some(kind) = data_type.as_nested() else {
         let arrow = arrow_type_of(data_type, Strings::Views);
-        let kept = data_type_of("", &arrow).is_ok_and(|back| back == data_type);
+        // What is text underneath is checked as it is read.
+        let kept = matches!(data_type, DataType::Json { .. } | DataType::Bits)
+            || data_type_of("", &arrow).is_ok_and(|back| back == data_type);
         let plain = data_type != DataType::Null
             && data_type != DataType::Interval
             && !matches!(data_type, DataType::Timestamp { unit: TimeUnit::Second, .. });
@@ -162,6 +201,16 @@ mod tests {
             DataType::Interval,
             DataType::Varchar,
             DataType::Binary,
+            DataType::Json { canonical: false },
+            DataType::Json { canonical: true },
+            DataType::Bits,
+            DataType::UInt8,
+            DataType::UInt16,
+            DataType::UInt32,
+            DataType::UInt64,
+            DataType::Int128,
+            DataType::Uuid,
+            columnar::types::enumeration(Some("mood"), vec!["sad".into(), "ok".into()]).unwrap(),
         ];
         let words = list_of(DataType::Varchar).unwrap();
         let row = struct_of([("a".into(), DataType::decimal(9, 2)), ("b".into(), words)]).unwrap();

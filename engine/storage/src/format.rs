@@ -160,10 +160,12 @@ impl Scalar {
             }
             ScalarKind::Integer(value) if data_type.is_integral() => integer(value)
                 .filter(|value| {
-                    data_type
-                        .physical()
-                        .integer_bounds()
-                        .is_some_and(|(min, max)| (min..=max).contains(value))
+                    // Of the types of before, whatever their width holds: no file of then is damaged by it.
+                    let bounds = match data_type.since() {
+                        1 => data_type.physical().integer_bounds(),
+                        _ => data_type.integer_bounds(),
+                    };
+                    bounds.is_some_and(|(min, max)| (min..=max).contains(value))
                 })
                 .map(columnar::Scalar::Integer),
             ScalarKind::Float(bits) if data_type.is_float() => {
@@ -217,11 +219,10 @@ impl Type {
             DataType::TimeZoned => (22, 0, 0),
             DataType::Json { canonical } => (23, canonical.into(), 0),
             DataType::Bits => (24, 0, 0),
-            // Its values are not kept yet: a reader says that it does not know the type.
             DataType::Enum(_) => (25, 0, 0),
             DataType::Nested(_) => (26, 0, 0),
         };
-        let description = if kind == 26 { describe(data_type) } else { Vec::new() };
+        let description = if matches!(kind, 25 | 26) { describe(data_type) } else { Vec::new() };
         Type { kind, precision, scale, description }
     }
 
@@ -257,6 +258,10 @@ impl Type {
             (22, ..) => DataType::TimeZoned,
             (23, canonical @ 0..=1, _) => DataType::Json { canonical: canonical == 1 },
             (24, ..) => DataType::Bits,
+            (25, ..) => read(&self.description)
+                .ok()
+                .filter(|found| matches!(found, DataType::Enum(_)))
+                .ok_or_else(|| damaged("an enum without its description in the footer"))?,
             (26, ..) => read(&self.description)
                 .ok()
                 .filter(|found| found.as_nested().is_some())

@@ -50,6 +50,7 @@ pub(crate) fn samples(samples: &mut Samples) {
     samples.check("WantedKeys", keys);
     tenants(samples);
     nested_column(samples);
+    text_columns(samples);
     foreign(samples);
     usage(samples);
     access::samples(samples);
@@ -116,6 +117,14 @@ fn nested_column(samples: &mut Samples) {
     let kind =
         ColumnType { kind: TypeKind::Nested.into(), description: vec![1, 2, 3], ..ColumnType::default() };
     samples.check("Column of lists", Column { name: "tags".into(), data_type: Some(kind), nullable: true });
+}
+
+/// Columns of types that are text underneath.
+fn text_columns(samples: &mut Samples) {
+    for (name, kind) in [("json", TypeKind::Json), ("jsonb", TypeKind::Jsonb), ("bits", TypeKind::Bits)] {
+        let data_type = Some(ColumnType { kind: kind.into(), ..ColumnType::default() });
+        samples.check(&format!("Column of {name}"), Column { name: name.into(), data_type, nullable: true });
+    }
 }
 
 /// Servers beside Tundra, and their tables.

@@ -1,6 +1,7 @@
 //! Aggregates in expressions, and what may stand beside them.
 
 mod arguments;
+mod json;
 mod names;
 mod stateful;
 
@@ -45,6 +46,8 @@ pub(super) enum Made {
     Or(AggregateCall, Value),
     /// A list of what each gives; null over no rows.
     List(Vec<Made>),
+    /// A function, of that type, of the text that the aggregate gives.
+    Enclosed(AggregateCall, &'static str, DataType),
 }
 
 impl Binder<'_> {
@@ -292,6 +295,10 @@ impl Binder<'_> {
                 let otherwise = Some(Box::new(Expr::Literal(value)));
                 return Ok(Expr::Case { branches: vec![(is_there, given)], otherwise, data_type });
             }
+            Made::Enclosed(call, function, data_type) => {
+                let args = vec![self.shared(name, call, into)];
+                return Ok(Expr::Call { function: function.into(), args, data_type });
+            }
             Made::Mean(sum) => (sum, false),
             Made::ExpMean(sum) => (sum, true),
         };
@@ -342,7 +349,9 @@ fn temporal_sum(name: &str, argument: DataType) -> Option<(StateFunction, DataTy
 pub(crate) fn sum_type(argument: DataType) -> Option<DataType> {
     Some(match argument {
         DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::Null => DataType::Int64,
-        DataType::Int64 => DataType::decimal(38, 0),
+        DataType::UInt8 | DataType::UInt16 | DataType::UInt32 => DataType::Int64,
+        DataType::Int64 | DataType::UInt64 => DataType::decimal(38, 0),
+        DataType::Int128 => DataType::Int128,
         DataType::Decimal { scale, .. } => DataType::decimal(38, scale),
         DataType::Float32 | DataType::Float64 => argument,
         _ => return None,

@@ -3,6 +3,7 @@
 use super::Binder;
 use super::expression::{Bound, Literal, fold};
 use super::zones::{INSTANT, is_zoned};
+use crate::catalog::DEFAULT_SCHEMA;
 use crate::error::{Error, Result};
 use columnar::types::Nested;
 use columnar::{DataType, Scalar, Value};
@@ -13,12 +14,14 @@ use sqlparser::tokenizer::Span;
 /// What PostgreSQL's clients ask for.
 const VERSION: &str = concat!("Tundra ", env!("CARGO_PKG_VERSION"));
 /// The schema of names without one.
-const DEFAULT_SCHEMA: &str = "main";
 const DAY_MICROS: i64 = 86_400_000_000;
 
 impl Binder<'_> {
     /// The call by what it means, where it is none of a function of values alone.
     pub(super) fn meaning(&mut self, name: &str, args: &[Bound], span: Span) -> Result<Option<Expr>> {
+        if let Some(expr) = self.json_meaning(name, args, span)? {
+            return Ok(Some(expr));
+        }
         let text = |text: &str| Ok(Some(Expr::Literal(Value::varchar(text))));
         Ok(Some(match (name, args) {
             ("coalesce" | "ifnull" | "nvl", [_, ..]) => self.coalesce(args.to_vec())?,

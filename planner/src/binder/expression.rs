@@ -1,5 +1,6 @@
 //! Scalar expressions: names to columns, operators and literals to types.
 
+use super::integers;
 use super::operators::{compare_op_of, function_of, like_of, regexp_of};
 use super::scope::{Scope, same_name, span_of};
 use super::sets::Sets;
@@ -160,7 +161,7 @@ impl Binder<'_> {
             Sql::Nested(inner) => return self.bind(inner, context),
             Sql::Value(value) => return self.literal(&value.value, value.span),
             Sql::TypedString(typed) => {
-                let data_type = types::from_sql(&typed.data_type)?;
+                let data_type = self.type_of(&typed.data_type)?;
                 let text = text_of(&typed.value.value).ok_or_else(|| Error::value("text is expected"))?;
                 self.text_value(&text, data_type)?
             }
@@ -228,9 +229,19 @@ impl Binder<'_> {
                 case?
             }
             Sql::Cast { kind, expr, data_type, format: None } => {
-                let data_type = types::from_sql(data_type)?;
                 let input = self.bind(expr, context)?;
                 let try_cast = matches!(kind, ast::CastKind::TryCast | ast::CastKind::SafeCast);
+                if let ast::DataType::Bit(Some(length))
+                | ast::DataType::BitVarying(Some(length))
+                | ast::DataType::VarBit(Some(length)) = data_type
+                {
+                    let is_fixed = matches!(data_type, ast::DataType::Bit(_));
+                    return Ok(Bound::typed(
+                        self.cast_to_bits(input, *length, is_fixed, try_cast, span)?,
+                        span,
+                    ));
+                }
+                let data_type = self.type_of(data_type)?;
                 self.cast(input, data_type, try_cast)?
             }
             Sql::Extract { field, expr, .. } => {
@@ -349,6 +360,9 @@ impl Binder<'_> {
             Sql::Lambda(_) => {
                 return Err(Error::unsupported("a lambda where no function takes one"));
             }
+            Sql::IsJson { expr, kind, unique_keys, negated } => {
+                negate_if(self.is_json(expr, kind.as_ref(), unique_keys.is_some(), context)?, *negated)
+            }
             other => return Err(Error::unsupported(format!("the expression {}", shorten(other)))),
         };
         Ok(Bound::typed(expr, span))
@@ -419,6 +433,10 @@ impl Binder<'_> {
                     Error::value(format!("x'{digits}' is not a row of hexadecimal digits")).at(span)
                 })?;
                 Bound::typed(Expr::Literal(Value::new(DataType::Binary, Scalar::Bytes(bytes))), span)
+            }
+            Sql::SingleQuotedByteStringLiteral(bits) => {
+                let value = parse_literal(bits, DataType::Bits).map_err(|error| error.at(span))?;
+                Bound::typed(Expr::Literal(value), span)
             }
             other => match text_of(other) {
                 Some(text) => {
@@ -521,6 +539,13 @@ impl Binder<'_> {
                 if !data_type.is_numeric() {
                     return Err(Error::value(format!("- takes a number, not {data_type}")));
                 }
+                // What is no less than zero has its negative in the next signed type.
+                let signed = integers::signed(data_type);
+                let bound = match signed == data_type {
+                    true => bound,
+                    false => Bound::typed(self.coerce(bound, signed)?, span),
+                };
+                let data_type = signed;
                 let zero = match data_type {
                     DataType::Float32 | DataType::Float64 => Scalar::Float(0.0),
                     _ => Scalar::Integer(0),
@@ -552,7 +577,7 @@ impl Binder<'_> {
     fn text_test(&mut self, function: &str, what: &str, args: Vec<Bound>, span: Span) -> Result<Expr> {
         for arg in &args {
             let found = arg.data_type();
-            if !matches!(found, DataType::Varchar | DataType::Null) {
+            if !matches!(found, DataType::Varchar | DataType::Enum(_) | DataType::Null) {
                 return Err(Error::value(format!("{what} takes VARCHAR, not {found}")).at(arg.span));
             }
         }
@@ -594,7 +619,12 @@ impl Binder<'_> {
             return Ok(Bound::typed(negate_if(test, negated), span));
         }
         if let Some(function) = function_of(op) {
-            return Ok(Bound::typed(self.call(function, vec![left, right], span)?, span));
+            let args = vec![left, right];
+            let expr = match self.json_meaning(function, &args, span)? {
+                Some(expr) => expr,
+                None => self.call(function, args, span)?,
+            };
+            return Ok(Bound::typed(expr, span));
         }
         if let Some(op) = compare_op_of(op) {
             return Ok(Bound::typed(self.compare(op, left, right)?, span));
@@ -695,7 +725,10 @@ impl Binder<'_> {
     }
 
     fn unify_bound(&self, left: &Bound, right: &Bound) -> Option<DataType> {
-        let (a, b) = (left.data_type(), right.data_type());
+        let (a, b) = (integers::beside(left, right.data_type()), integers::beside(right, left.data_type()));
+        if a.is_integer() && b.is_integer() {
+            return types::unify(a, b);
+        }
         // An integer literal beside a decimal counts its digits only.
         match (decimal_of(left), decimal_of(right)) {
             (Some(x), Some(y)) if !(a.is_integer() && b.is_integer()) => Some(types::unify_decimals(x, y)),
@@ -706,10 +739,11 @@ impl Binder<'_> {
     /// Values that stand in one column: of a list, a CASE, a UNION. All get one type.
     pub(crate) fn unify_all(&mut self, values: Vec<Bound>, what: &str) -> Result<(Vec<Expr>, DataType)> {
         let mut target: Option<DataType> = None;
-        for value in values.iter().filter(|value| !value.is_open()) {
+        let typed = values.iter().zip(integers::types_beside(&values)).filter(|(value, _)| !value.is_open());
+        for (value, data_type) in typed {
             target = Some(match target {
-                None => value.data_type(),
-                Some(so_far) => types::unify(so_far, value.data_type()).ok_or_else(|| {
+                None => data_type,
+                Some(so_far) => types::unify(so_far, data_type).ok_or_else(|| {
                     Error::value(format!("{what} mixes {so_far} and {}", value.data_type())).at(value.span)
                 })?,
             });
@@ -778,7 +812,7 @@ impl Binder<'_> {
         let mut text = |binder: &mut Self, ast: &ast::Expr| {
             let bound = binder.bind(ast, context)?;
             let (found, span) = (bound.data_type(), bound.span);
-            if !matches!(found, DataType::Varchar | DataType::Null) {
+            if !matches!(found, DataType::Varchar | DataType::Enum(_) | DataType::Null) {
                 return Err(Error::value(format!("LIKE takes VARCHAR, not {found}")).at(span));
             }
             binder.coerce(bound, DataType::Varchar)
@@ -842,7 +876,7 @@ impl Binder<'_> {
         span: Span,
     ) -> Result<Expr> {
         let (left, right) = self.settle_operands(left, right)?;
-        let (a, b) = (left.data_type(), right.data_type());
+        let (a, b) = (integers::beside(&left, right.data_type()), integers::beside(&right, left.data_type()));
         if !a.is_numeric() || !b.is_numeric() {
             if a == DataType::Null && b == DataType::Null {
                 return Ok(Expr::Literal(Value::null(DataType::Int32)));
@@ -902,6 +936,8 @@ impl Binder<'_> {
     fn settle_operands(&mut self, left: Bound, right: Bound) -> Result<(Bound, Bound)> {
         let beside = |other: DataType| match other {
             DataType::Date | DataType::Time | DataType::Timestamp { .. } => DataType::Interval,
+            // A key to take away.
+            DataType::Json { .. } => DataType::Varchar,
             DataType::Null => DataType::Int32,
             other => other,
         };
@@ -917,9 +953,20 @@ impl Binder<'_> {
     }
 
     /// A call of a scalar function or operator, its arguments cast to what it takes.
-    pub(crate) fn call(&mut self, name: &str, args: Vec<Bound>, span: Span) -> Result<Expr> {
+    pub(crate) fn call(&mut self, name: &str, mut args: Vec<Bound>, span: Span) -> Result<Expr> {
+        // Functions that only take documents take a text as what their name says.
+        if name.starts_with("jsonb_")
+            && !name.starts_with("jsonb_build_")
+            && let Some(first) = args.first_mut()
+            && first.literal == Literal::Text
+        {
+            let jsonb = DataType::Json { canonical: true };
+            *first = Bound::typed(self.coerce(first.clone(), jsonb)?, first.span);
+        }
         let types: Vec<DataType> = args.iter().map(Bound::data_type).collect();
-        let resolved = exec::functions::resolve(name, &types).map_err(|error| {
+        let beside = integers::types_beside(&args);
+        let taken = (beside != types).then(|| exec::functions::resolve(name, &beside).ok()).flatten();
+        let resolved = taken.map_or_else(|| exec::functions::resolve(name, &types), Ok).map_err(|error| {
             use exec::functions::ResolveError;
             match error {
                 ResolveError::Unknown { .. } | ResolveError::NoOverload { .. }
@@ -954,7 +1001,10 @@ impl Binder<'_> {
                     return Ok(in_one_letter(arg.expr));
                 }
                 // Where a function takes text it may print what it is given, as `||` does.
-                if data_type == DataType::Varchar && !arg.is_open() && arg.data_type() != data_type {
+                let is_document = matches!(data_type, DataType::Json { .. });
+                let converts = is_document && arg.data_type() == DataType::Varchar
+                    || data_type == DataType::Varchar && arg.data_type() != data_type;
+                if converts && !arg.is_open() {
                     let span = arg.span;
                     return self.cast_in_zone(arg.expr, data_type, false).map_err(|error| error.at(span));
                 }
@@ -988,6 +1038,9 @@ impl Binder<'_> {
         if found == target {
             return Ok(bound.expr);
         }
+        if integers::beside(&bound, target) == target {
+            return cast_literal_or(bound.expr, target, false).map_err(|error| error.at(span));
+        }
         // What only fails is of any type.
         let expr = match bound.expr {
             Expr::Call { function, args, .. } if function == "error" => {
@@ -1009,7 +1062,11 @@ impl Binder<'_> {
         let narrows = found.is_numeric() && target.is_numeric()
             || matches!((found, target), (DataType::Timestamp { .. }, DataType::Date | DataType::Time))
             || matches!((found, target), (DataType::Timestamp { .. }, DataType::Timestamp { .. }))
-            || target == DataType::Varchar;
+            || target == DataType::Varchar
+            || matches!(
+                (found, target),
+                (DataType::Varchar, DataType::Json { .. } | DataType::Bits | DataType::Enum(_))
+            );
         if narrows { self.cast(bound, target, false) } else { self.coerce(bound, target) }
     }
 
@@ -1122,7 +1179,7 @@ fn hex_bytes(digits: &str) -> Option<Vec<u8>> {
     pairs.iter().map(|&[high, low]| Some((nibble(high)? * 16 + nibble(low)?) as u8)).collect()
 }
 
-/// `1` is an INTEGER, else a BIGINT, else a DECIMAL(38,0); `1.50` a DECIMAL(3,2); `1e3` a DOUBLE.
+/// `1` is an INTEGER, else a BIGINT, else a DECIMAL(38,0), of 39 digits a HUGEINT; `1.50` a DECIMAL(3,2); `1e3` a DOUBLE.
 fn number(text: &str, span: Span) -> Result<Bound> {
     let text = text.replace('_', "");
     let invalid = || Error::value(format!("{text} is not a number that fits")).at(span);
@@ -1140,6 +1197,13 @@ fn number(text: &str, span: Span) -> Result<Bound> {
     let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
     let whole = whole.trim_start_matches('0');
     let significant = whole.len() + fraction.len();
+    if !digits.contains('.')
+        && whole.len() == usize::from(DECIMAL_MAX_PRECISION) + 1
+        && let Ok(value) = format!("{sign}{whole}").parse()
+    {
+        let value = Value::new(DataType::Int128, Scalar::Integer(value));
+        return Ok(Bound::typed(Expr::Literal(value), span));
+    }
     if significant > usize::from(DECIMAL_MAX_PRECISION) {
         return Err(Error::value(format!("{text} has more than {DECIMAL_MAX_PRECISION} digits"))
             .at(span)
@@ -1214,7 +1278,7 @@ fn is_volatile(expr: &Expr) -> bool {
     if let Expr::Lambda { body, .. } = expr {
         return is_any_volatile(body);
     }
-    matches!(expr, Expr::Call { function, .. } if matches!(function.as_str(), "random" | "uuid" | "gen_random_uuid"))
+    matches!(expr, Expr::Call { function, .. } if matches!(function.as_str(), "random" | "gen_random_uuid"))
 }
 
 /// Whether some part of it has another value each time.
@@ -1226,19 +1290,25 @@ pub(crate) fn is_any_volatile(expr: &Expr) -> bool {
 
 /// Whether a written cast exists.
 pub(crate) fn casts(from: DataType, to: DataType) -> bool {
-    use DataType::{Binary, Boolean, Date, Interval as IntervalType, Time, TimeZoned, Timestamp, Varchar};
+    use DataType::{
+        Binary, Boolean, Date, Interval as IntervalType, Time, TimeZoned, Timestamp, Uuid, Varchar,
+    };
     match (from, to) {
         (DataType::Null, _) | (_, Varchar) | (Varchar, _) => true,
+        (DataType::Json { .. }, _) | (_, DataType::Json { .. }) => true,
         (from, to) if from.is_numeric() && to.is_numeric() => true,
         (Boolean, to) => to.is_integer(),
         (from, Boolean) => from.is_integer(),
         (Date, Timestamp { .. }) | (Timestamp { .. }, Date | Time | Timestamp { .. }) => true,
         (Time, IntervalType) | (IntervalType, Time) => true,
         (Time, TimeZoned) | (TimeZoned, Time) | (Timestamp { zone: true, .. }, TimeZoned) => true,
-        (Binary, Binary) => true,
+        (Binary, Binary | Uuid) | (Uuid, Binary) => true,
+        (DataType::Enum(_), DataType::Enum(_)) => true,
         (from, to) if from.as_nested().is_some() && to.as_nested().is_some() => {
             exec::expression::casts_nested(from, to)
         }
+        (DataType::Bits, Binary) | (Binary, DataType::Bits) => true,
+        (DataType::Bits, other) | (other, DataType::Bits) => other.is_integer(),
         _ => false,
     }
 }

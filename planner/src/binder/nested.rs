@@ -128,6 +128,10 @@ impl Binder<'_> {
     ) -> Result<Expr> {
         let data_type = expr.data_type();
         let bound = |expr: Expr| Bound::typed(expr, span);
+        if let (Subscript::Index { index }, DataType::Json { .. }) = (subscript, data_type) {
+            let index = self.bind(index, context)?;
+            return self.call("->", vec![bound(expr), index], span);
+        }
         let Some(kind) = data_type.as_nested() else {
             return Err(Error::unsupported(format!("a subscript of a {data_type}")).at(span));
         };
@@ -258,26 +262,26 @@ pub(crate) fn record(fields: Vec<(String, Expr)>) -> Result<Expr> {
 }
 
 /// The nested type that SQL names; `None` for words that name another.
-pub(crate) fn from_sql(data_type: &ast::DataType) -> Result<Option<DataType>> {
+pub(crate) fn from_sql(data_type: &ast::DataType, named: &types::Named<'_>) -> Result<Option<DataType>> {
     use ast::{ArrayElemTypeDef, DataType as Sql};
     Ok(Some(match data_type {
         Sql::Array(
             ArrayElemTypeDef::SquareBracket(element, None) | ArrayElemTypeDef::AngleBracket(element),
-        ) => list_of(types::from_sql(element)?).map_err(type_error)?,
+        ) => list_of(types::from_sql(element, named)?).map_err(type_error)?,
         Sql::Array(ArrayElemTypeDef::SquareBracket(element, Some(len))) => {
-            let element = types::from_sql(element)?;
+            let element = types::from_sql(element, named)?;
             let len = u32::try_from(*len).unwrap_or(u32::MAX);
             columnar::types::nested(Nested::Array { element, len }).map_err(type_error)?
         }
         Sql::Struct(fields, _) => {
             let fields = fields.iter().map(|field| {
                 let name = field.field_name.as_ref().map_or_else(String::new, |name| name.value.clone());
-                Ok((name, types::from_sql(&field.field_type)?))
+                Ok((name, types::from_sql(&field.field_type, named)?))
             });
             struct_of(fields.collect::<Result<Vec<_>>>()?).map_err(type_error)?
         }
         Sql::Map(key, value, _) => {
-            let (key, value) = (types::from_sql(key)?, types::from_sql(value)?);
+            let (key, value) = (types::from_sql(key, named)?, types::from_sql(value, named)?);
             columnar::types::nested(Nested::Map { key, value }).map_err(type_error)?
         }
         _ => return Ok(None),

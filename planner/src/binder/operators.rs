@@ -30,6 +30,14 @@ pub(super) fn function_of(op: &BinaryOperator) -> Option<&'static str> {
         BinaryOperator::AtArrow => "@>",
         BinaryOperator::ArrowAt => "<@",
         BinaryOperator::PGOverlap => "&&",
+        BinaryOperator::Arrow => "->",
+        BinaryOperator::LongArrow => "->>",
+        BinaryOperator::HashArrow => "#>",
+        BinaryOperator::HashLongArrow => "#>>",
+        BinaryOperator::HashMinus => "#-",
+        BinaryOperator::Question => "?",
+        BinaryOperator::QuestionPipe => "?|",
+        BinaryOperator::QuestionAnd => "?&",
         _ => return None,
     })
 }

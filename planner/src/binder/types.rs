@@ -1,16 +1,29 @@
 //! Which types SQL's words mean and which type two operands meet in.
 
 use super::nested;
+use crate::catalog::Catalog;
 use crate::error::{Error, Result};
 use columnar::types::DECIMAL_MAX_PRECISION;
 pub(crate) use columnar::types::{integer_as_decimal, unify, unify_decimals};
 use columnar::{DataType, TimeUnit};
 use sqlparser::ast::{self, ExactNumberInfo, TimezoneInfo};
 
+/// What the catalog calls a type.
+pub(crate) type Named<'a> = dyn Fn(&ast::ObjectName) -> Option<DataType> + 'a;
+
+/// The type of a name in a catalog.
+pub(crate) fn named(catalog: &dyn Catalog, name: &ast::ObjectName) -> Option<DataType> {
+    match crate::parse::identifiers(name).ok()?.as_slice() {
+        [name] => catalog.named_type(None, &name.value),
+        [schema, name] => catalog.named_type(Some(&schema.value), &name.value),
+        _ => None,
+    }
+}
+
 /// The type that SQL names.
-pub(crate) fn from_sql(data_type: &ast::DataType) -> Result<DataType> {
+pub(crate) fn from_sql(data_type: &ast::DataType, named: &Named<'_>) -> Result<DataType> {
     use ast::DataType as Sql;
-    if let Some(nested) = nested::from_sql(data_type)? {
+    if let Some(nested) = nested::from_sql(data_type, named)? {
         return Ok(nested);
     }
     Ok(match data_type {
@@ -45,19 +58,61 @@ pub(crate) fn from_sql(data_type: &ast::DataType) -> Result<DataType> {
         | Sql::Text
         | Sql::String(_) => DataType::Varchar,
         Sql::Binary(_) | Sql::Varbinary(_) | Sql::Blob(_) | Sql::Bytea => DataType::Binary,
+        Sql::JSON => DataType::Json { canonical: false },
+        Sql::JSONB => DataType::Json { canonical: true },
+        Sql::Bit(None) | Sql::BitVarying(None) | Sql::VarBit(None) => DataType::Bits,
+        Sql::Bit(_) | Sql::BitVarying(_) | Sql::VarBit(_) => {
+            let error = Error::unsupported(format!("the type {data_type} outside a cast"));
+            return Err(error.hint("a BIT has any length"));
+        }
+        Sql::UTinyInt | Sql::TinyIntUnsigned(_) => DataType::UInt8,
+        Sql::USmallInt | Sql::SmallIntUnsigned(_) | Sql::Int2Unsigned(_) => DataType::UInt16,
+        Sql::IntegerUnsigned(_) | Sql::IntUnsigned(_) | Sql::Int4Unsigned(_) => DataType::UInt32,
+        Sql::UBigInt | Sql::BigIntUnsigned(_) | Sql::Int8Unsigned(_) => DataType::UInt64,
+        // As DuckDB has them, these count bits.
+        Sql::UInt8 => DataType::UInt8,
+        Sql::UInt16 => DataType::UInt16,
+        Sql::UInt32 => DataType::UInt32,
+        Sql::UInt64 => DataType::UInt64,
+        Sql::Int16 => DataType::Int16,
+        Sql::Int32 => DataType::Int32,
+        Sql::Int64 => DataType::Int64,
+        Sql::HugeInt | Sql::Int128 => DataType::Int128,
+        Sql::Uuid => DataType::Uuid,
+        Sql::Enum(members, None) => enumeration(members)?,
         Sql::Custom(name, arguments) if arguments.is_empty() => {
             let unit = |unit| DataType::Timestamp { unit, zone: false };
             match name.to_string().to_ascii_uppercase().as_str() {
                 "INT1" => DataType::Int8,
+                "BITSTRING" => DataType::Bits,
+                "UINT8" | "UTINYINT" => DataType::UInt8,
+                "UINT16" | "USMALLINT" => DataType::UInt16,
+                "UINTEGER" | "UINT32" => DataType::UInt32,
+                "UBIGINT" | "UINT64" => DataType::UInt64,
+                "HUGEINT" | "INT128" => DataType::Int128,
+                "GUID" => DataType::Uuid,
                 "TIMESTAMP_S" => unit(TimeUnit::Second),
                 "TIMESTAMP_MS" => unit(TimeUnit::Millisecond),
                 "TIMESTAMP_US" => unit(TimeUnit::Microsecond),
                 "TIMESTAMP_NS" => unit(TimeUnit::Nanosecond),
-                _ => return Err(Error::unsupported(format!("the type {data_type}"))),
+                _ => match named(name) {
+                    Some(found) => found,
+                    None => return Err(Error::unsupported(format!("the type {data_type}"))),
+                },
             }
         }
         other => return Err(Error::unsupported(format!("the type {other}"))),
     })
+}
+
+/// An enum without a name.
+pub(crate) fn enumeration(members: &[ast::EnumMember]) -> Result<DataType> {
+    let values = members.iter().map(|member| match member {
+        ast::EnumMember::Name(value) => Ok(value.clone()),
+        ast::EnumMember::NamedValue(..) => Err(Error::unsupported("an ENUM whose values have numbers")),
+    });
+    let values = values.collect::<Result<Vec<_>>>()?;
+    columnar::types::enumeration(None, values).map_err(nested::type_error)
 }
 
 fn decimal(info: &ExactNumberInfo) -> Result<DataType> {
@@ -85,8 +140,10 @@ pub(crate) fn casts_implicitly(from: DataType, to: DataType) -> bool {
         (DataType::Null, _) => true,
         // More or fewer digits: what does not fit is an error when the query runs.
         (DataType::Decimal { .. }, DataType::Decimal { .. }) => true,
+        // Of HUGEINT what has more than 38 digits.
         (from, DataType::Decimal { .. }) if from.is_integer() => true,
         (from, to) if from.is_numeric() && to.is_float() => !from.is_float() || to == DataType::Float64,
+        (DataType::Json { .. }, DataType::Json { .. }) => true,
         (from, to) => unify(from, to) == Some(to),
     }
 }

@@ -28,11 +28,21 @@ impl Binder<'_> {
             return cast_literal_or(input, target, try_cast);
         };
         let is_moment = |data_type| matches!(data_type, DataType::Date | DataType::Timestamp { .. });
+        // JSON is read as the text that it is.
+        let (input, source) = match source {
+            DataType::Json { .. } => {
+                let path = Expr::Literal(Value::varchar("$"));
+                (raw_call("->>", vec![input, path])?, DataType::Varchar)
+            }
+            source => (input, source),
+        };
         let is_literal = matches!(input, Expr::Literal(_));
         let expr = if source == DataType::Varchar {
             as_unit(raw_call("text_instant", vec![input, zone])?, target)
         } else if target == DataType::Varchar {
             raw_call("instant_text", vec![as_unit(input, INSTANT), zone])?
+        } else if matches!(target, DataType::Json { .. }) {
+            as_type(raw_call("instant_json", vec![as_unit(input, INSTANT), zone])?, target)
         } else if target == DataType::TimeZoned {
             raw_call("timetz", vec![as_unit(input, INSTANT), zone])?
         } else if is_zoned(target) && is_moment(source) {
@@ -105,6 +115,13 @@ impl Binder<'_> {
             return Ok(Some(fold(as_type(raw_call(function, args.to_vec())?, INSTANT))));
         }
         let Some(zone) = self.zone() else { return Ok(None) };
+        if makes_json(function) && types.iter().any(|&data_type| is_zoned(data_type)) {
+            let args = args.iter().map(|arg| match is_zoned(arg.data_type()) {
+                true => raw_call("instant_json", vec![as_unit(arg.clone(), INSTANT), zone.clone()]),
+                false => Ok(arg.clone()),
+            });
+            return raw_call(function, args.collect::<Result<_>>()?).map(Some);
+        }
         let is_clock = |data_type: DataType| matches!(data_type, DataType::Timestamp { zone: false, .. });
         if types.iter().any(|&data_type| is_zoned(data_type))
             && types.iter().any(|&data_type| is_clock(data_type))
@@ -161,6 +178,24 @@ impl Binder<'_> {
             _ => Ok(None),
         }
     }
+}
+
+/// Functions that write values as JSON.
+fn makes_json(function: &str) -> bool {
+    matches!(
+        function,
+        "to_json"
+            | "to_jsonb"
+            | "json_quote"
+            | "json_array"
+            | "json_object"
+            | "json_build_array"
+            | "json_build_object"
+            | "jsonb_build_array"
+            | "jsonb_build_object"
+            | "json_element"
+            | "json_member"
+    )
 }
 
 /// What a zone's clocks show at an instant, or the instant at which they show a time.

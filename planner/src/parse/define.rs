@@ -7,6 +7,7 @@ use super::{
 };
 use crate::defined::MacroParameter;
 use crate::error::{Error, Result};
+use crate::statement::UseKind;
 use sqlparser::ast::{self, Ident, ObjectName, Query};
 use sqlparser::keywords::Keyword;
 use sqlparser::parser::Parser;
@@ -37,8 +38,15 @@ pub(crate) enum DefineSyntax {
         is_table: bool,
         text: Text,
     },
+    /// An enum.
+    Type {
+        name: ObjectName,
+        or_replace: bool,
+        if_not_exists: bool,
+        values: Vec<String>,
+    },
     Drop {
-        is_macro: bool,
+        kind: UseKind,
         names: Vec<ObjectName>,
         if_exists: bool,
         cascade: bool,
@@ -137,7 +145,7 @@ impl DefineSyntax {
                 defaults.try_for_each(|default| default.take(sql))?;
                 text.take(sql)
             }
-            DefineSyntax::Drop { .. } | DefineSyntax::Comment { .. } => Ok(()),
+            DefineSyntax::Type { .. } | DefineSyntax::Drop { .. } | DefineSyntax::Comment { .. } => Ok(()),
         }
     }
 }
@@ -156,6 +164,9 @@ pub(super) fn create(parser: &mut Parser<'_>, or_replace: bool) -> Result<Option
     }
     if take_word(parser, "MACRO") || take_word(parser, "FUNCTION") {
         return create_macro(parser, or_replace).map(Some);
+    }
+    if take_word(parser, "TYPE") {
+        return create_type(parser, or_replace).map(Some);
     }
     Ok(None)
 }
@@ -220,6 +231,35 @@ fn create_macro(parser: &mut Parser<'_>, or_replace: bool) -> Result<Syntax> {
     Ok(Syntax::Define(DefineSyntax::Macro { name, or_replace, if_not_exists, parameters, is_table, text }))
 }
 
+/// `name AS ENUM ('a', …)`
+fn create_type(parser: &mut Parser<'_>, or_replace: bool) -> Result<Syntax> {
+    let if_not_exists = if_not_exists(parser);
+    let name = object_name(parser)?;
+    let other = || Error::unsupported("CREATE TYPE of what is no ENUM");
+    let span = parser.peek_token_ref().span;
+    if !take_word(parser, "AS") {
+        return Err(other().at(span));
+    }
+    let span = parser.peek_token_ref().span;
+    if !take_word(parser, "ENUM") {
+        return Err(other().at(span));
+    }
+    parser.expect_token(&Token::LParen).map_err(Error::from_parser)?;
+    let span = parser.peek_token_ref().span;
+    if peek_word(parser).as_deref() == Some("SELECT") {
+        return Err(Error::unsupported("an ENUM of the values of a query").at(span));
+    }
+    let mut values = Vec::new();
+    while parser.peek_token_ref().token != Token::RParen {
+        values.push(parser.parse_literal_string().map_err(Error::from_parser)?);
+        if !parser.consume_token(&Token::Comma) {
+            break;
+        }
+    }
+    parser.expect_token(&Token::RParen).map_err(Error::from_parser)?;
+    Ok(Syntax::Define(DefineSyntax::Type { name, or_replace, if_not_exists, values }))
+}
+
 /// `name` or `name := default`
 fn parameter(parser: &mut Parser<'_>) -> Result<ParameterSyntax> {
     let name = identifier(parser)?;
@@ -237,15 +277,15 @@ fn parameter(parser: &mut Parser<'_>) -> Result<ParameterSyntax> {
     Ok(ParameterSyntax { name, default })
 }
 
-/// After `DROP VIEW`, or after `DROP MACRO`.
-pub(super) fn drop(parser: &mut Parser<'_>, is_macro: bool) -> Result<Syntax> {
-    if is_macro {
+/// After `DROP VIEW`, `DROP MACRO` or `DROP TYPE`.
+pub(super) fn drop(parser: &mut Parser<'_>, kind: UseKind) -> Result<Syntax> {
+    if kind == UseKind::Macro {
         take_word(parser, "TABLE");
     }
     let if_exists = parser.parse_keywords(&[Keyword::IF, Keyword::EXISTS]);
     let names = parser.parse_comma_separated(|p| p.parse_object_name(false)).map_err(Error::from_parser)?;
     let cascade = cascade(parser);
-    Ok(Syntax::Define(DefineSyntax::Drop { is_macro, names, if_exists, cascade }))
+    Ok(Syntax::Define(DefineSyntax::Drop { kind, names, if_exists, cascade }))
 }
 
 /// After `COMMENT`.

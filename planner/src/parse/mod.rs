@@ -20,7 +20,7 @@ mod truncate;
 mod write;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::statement::TableName;
+use crate::statement::{TableName, UseKind};
 pub(crate) use access::{AccessSyntax, GrantSyntax, OnSyntax, condition};
 pub(crate) use define::{
     DefineSyntax, Kept, OnSyntax as CommentOn, ParameterSyntax, expression_of, query_of,
@@ -456,9 +456,9 @@ fn create(parser: &mut Parser<'_>) -> Result<Syntax> {
     if !external && peek_word(parser).as_deref() != Some("TABLE") {
         let what = peek_word(parser).unwrap_or_default();
         return match what.as_str() {
-            "INDEX" | "SEQUENCE" | "TYPE" | "TEMP" | "TEMPORARY" | "RECURSIVE" | "MATERIALIZED"
-            | "UNIQUE" | "DATABASE" => Err(Error::unsupported(format!("CREATE {what}")).at(span)),
-            _ => Err(expected(parser, "TABLE, EXTERNAL TABLE, VIEW, MACRO or SCHEMA")),
+            "INDEX" | "SEQUENCE" | "TEMP" | "TEMPORARY" | "RECURSIVE" | "MATERIALIZED" | "UNIQUE"
+            | "DATABASE" => Err(Error::unsupported(format!("CREATE {what}")).at(span)),
+            _ => Err(expected(parser, "TABLE, EXTERNAL TABLE, VIEW, MACRO, TYPE or SCHEMA")),
         };
     }
     expect_word(parser, "TABLE")?;
@@ -600,18 +600,21 @@ fn drop(parser: &mut Parser<'_>) -> Result<Syntax> {
         return access::drop_policy(parser);
     }
     if take_word(parser, "VIEW") {
-        return define::drop(parser, false);
+        return define::drop(parser, UseKind::Relation);
     }
     if take_word(parser, "MACRO") || take_word(parser, "FUNCTION") {
-        return define::drop(parser, true);
+        return define::drop(parser, UseKind::Macro);
+    }
+    if take_word(parser, "TYPE") {
+        return define::drop(parser, UseKind::Type);
     }
     let schema = take_word(parser, "SCHEMA");
     if !schema && !take_word(parser, "TABLE") {
         return match peek_word(parser).as_deref() {
-            Some(what @ ("INDEX" | "DATABASE" | "SEQUENCE" | "TYPE" | "OWNED" | "MATERIALIZED")) => {
+            Some(what @ ("INDEX" | "DATABASE" | "SEQUENCE" | "OWNED" | "MATERIALIZED")) => {
                 Err(Error::unsupported(format!("DROP {what}")).at(span))
             }
-            _ => Err(expected(parser, "TABLE, VIEW, MACRO or SCHEMA")),
+            _ => Err(expected(parser, "TABLE, VIEW, MACRO, TYPE or SCHEMA")),
         };
     }
     let if_exists = parser.parse_keywords(&[Keyword::IF, Keyword::EXISTS]);

@@ -52,6 +52,7 @@ pub(super) fn precedence(dialect: &dyn Dialect, parser: &Parser<'_>) -> Option<u
         | Token::ExclamationMarkDoubleTilde
         | Token::ExclamationMarkDoubleTildeAsterisk
         | Token::Overlap
+        | Token::QuestionPipe
         | Token::CaretAt => Some(dialect.prec_value(Precedence::PgOther)),
         _ => None,
     }

@@ -1,13 +1,15 @@
-//! What is settled on the tokens, before the grammar sees them: the numbers of `?` parameters, by their place in
-//! the text, and integers in base 16, 8 and 2.
+//! What is settled on the tokens, before the grammar sees them: whether `?` is a parameter, whose number is its place
+//! in the text, or an operator of JSON; integers in base 16, 8 and 2; bit strings.
 
 use crate::error::{Error, ErrorKind, Result};
+use sqlparser::keywords::Keyword;
 use sqlparser::tokenizer::{Token, TokenWithSpan, Whitespace};
 
 /// Rewrites the tokens of `sql`, which may be several statements.
 pub(super) fn settle(tokens: &mut [TokenWithSpan], sql: &str) -> Result<()> {
-    // Parameters of the statement so far, and whether one was written as $n.
+    join(tokens);
     join_integers(tokens)?;
+    // Parameters of the statement so far, and whether one was written as $n.
     let (mut questions, mut numbered) = (0, false);
     let lines: Vec<&str> = sql.split('\n').collect();
     for TokenWithSpan { token, span } in tokens {
@@ -66,4 +68,68 @@ fn join_integers(tokens: &mut [TokenWithSpan]) -> Result<()> {
         word.token = Token::Whitespace(Whitespace::Space);
     }
     Ok(())
+}
+
+/// Makes one token of `?`, `?|` and `?&` between operands, and of `B'…'`.
+fn join(tokens: &mut [TokenWithSpan]) {
+    let blank = Token::Whitespace(Whitespace::Space);
+    // The last token that is no blank.
+    let mut before: Option<usize> = None;
+    for place in 0..tokens.len() {
+        let next = tokens.get(place + 1).filter(|next| next.span.start == tokens[place].span.end);
+        let joined = match (&tokens[place].token, next.map(|next| &next.token)) {
+            (Token::Whitespace(_), _) => continue,
+            (Token::Word(word), Some(Token::SingleQuotedString(bits)))
+                if word.quote_style.is_none() && word.value.eq_ignore_ascii_case("b") =>
+            {
+                Some((Token::SingleQuotedByteStringLiteral(bits.clone()), true))
+            }
+            (Token::Placeholder(name), next) if name == "?" && is_operator(tokens, before, place) => {
+                Some(match next {
+                    Some(Token::Pipe) => (Token::QuestionPipe, true),
+                    Some(Token::Ampersand) => (Token::QuestionAnd, true),
+                    _ => (Token::Question, false),
+                })
+            }
+            _ => None,
+        };
+        before = Some(place);
+        if let Some((token, takes_next)) = joined {
+            tokens[place].token = token;
+            if takes_next {
+                tokens[place + 1].token = blank.clone();
+            }
+        }
+    }
+}
+
+/// Whether the `?` at a place stands between two operands. A parameter stands behind an operator, a comma, a bracket
+/// or a word of the grammar.
+fn is_operator(tokens: &[TokenWithSpan], before: Option<usize>, place: usize) -> bool {
+    let mut after = tokens[place + 1..].iter().map(|token| &token.token);
+    let adjacent = after.clone().next();
+    if matches!(adjacent, Some(Token::Pipe | Token::Ampersand)) {
+        after.next();
+    }
+    let after = after.find(|token| !matches!(token, Token::Whitespace(_)));
+    let is_text = matches!(
+        after,
+        Some(Token::SingleQuotedString(_) | Token::EscapedStringLiteral(_) | Token::Placeholder(_))
+    );
+    let starts = is_text
+        || match after {
+            Some(Token::LParen) => true,
+            Some(Token::Word(word)) => {
+                matches!(word.keyword, Keyword::NoKeyword | Keyword::ARRAY | Keyword::CAST | Keyword::CASE)
+            }
+            _ => false,
+        };
+    match before.map(|before| &tokens[before].token) {
+        Some(Token::RParen | Token::RBracket | Token::Placeholder(_)) => starts,
+        Some(Token::SingleQuotedString(_) | Token::EscapedStringLiteral(_) | Token::Number(..)) => starts,
+        Some(Token::Word(word)) if word.quote_style.is_some() || word.keyword == Keyword::NoKeyword => starts,
+        // A column or type whose name is a word of the grammar: behind one, no parameter is followed by a text.
+        Some(Token::Word(_)) => is_text,
+        _ => false,
+    }
 }

@@ -10,8 +10,8 @@ mod packed;
 mod types;
 
 pub use export::{array, record_batch};
-pub use import::{batch, vector};
-pub use types::{Strings, arrow_type_of, arrow_unit, data_type_of, schema};
+pub use import::{batch, column, vector};
+pub use types::{STORED_HUGEINT, Strings, arrow_type_of, arrow_unit, data_type_of, schema};
 
 #[cfg(test)]
 mod tests;

@@ -3,7 +3,7 @@
 
 use super::bounds::{contains, within};
 use super::node::{Input, Node, Operation, Side, any_valid, bounded_shape, null_vector, plain_shape};
-use super::{bit_cast, json_cast, nested_cast, parse, text_cast, time_zoned};
+use super::{bit_cast, json_cast, nested_cast, parse, text_cast, time_zoned, uuid_cast};
 use crate::{ArithmeticOp, Result, Shape};
 use columnar::kernels::cast::{integer_at, integers_outside, integers_to_double, to_width};
 use columnar::{
@@ -29,6 +29,12 @@ pub(crate) fn cast(input: Node, target: DataType, lenient: bool) -> Result<Node>
     }
     if source == DataType::Varchar || target == DataType::Varchar {
         return Ok(text_cast::cast(input, target, lenient));
+    }
+    if uuid_cast::applies(source, target) {
+        return Ok(uuid_cast::cast(input, target, lenient));
+    }
+    if let (DataType::Enum(_), DataType::Enum(_)) = (source, target) {
+        return Ok(text_cast::cast(text_cast::cast(input, DataType::Varchar, lenient), target, lenient));
     }
     if source.as_nested().is_some() && target.as_nested().is_some() {
         return nested_cast::nested(input, target, lenient);
@@ -386,6 +392,11 @@ fn float_as_integer(value: f64, single: bool, target: DataType) -> Option<i128> 
     }
     match target {
         DataType::Decimal { scale, .. } => parse::float_to_integer(value, single, scale),
-        _ => Some(value.round_ties_even() as i128),
+        _ => {
+            // A power of two, and so exact as a double.
+            const LIMIT: f64 = -(i128::MIN as f64);
+            let rounded = value.round_ties_even();
+            (-LIMIT <= rounded && rounded < LIMIT).then_some(rounded as i128)
+        }
     }
 }

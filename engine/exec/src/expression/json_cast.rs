@@ -3,30 +3,25 @@
 use super::cast::without;
 use super::node::{Input, Node, Operation, Side, null_vector, plain_shape};
 use super::parse;
-use crate::json::{Kind, kind, read, scalar_text};
+use crate::functions::MOST_TEXT_BYTES;
+use crate::json::{Kind, Reading, kind, read, scalar_text, value_of, write_json};
 use crate::{Result, Shape};
 use columnar::view::ViewsBuilder;
 use columnar::{DataType, Flat, Scalar, Values, Vector, Views};
 
 /// Whether the cast is one of these.
 pub(super) fn applies(source: DataType, target: DataType) -> bool {
-    use DataType::{Boolean, Json, Varchar};
-    match (source, target) {
-        (Varchar | Json { .. }, Json { .. }) | (Json { .. }, Varchar | Boolean) => true,
-        (Json { .. }, target) => target.is_numeric(),
-        _ => false,
-    }
+    matches!(source, DataType::Json { .. }) || matches!(target, DataType::Json { .. })
 }
 
 pub(super) fn cast(input: Node, target: DataType, lenient: bool) -> Node {
     let source = input.data_type();
-    let is_scalar = target.is_numeric() || target == DataType::Boolean;
+    let is_document = matches!(target, DataType::Json { .. });
     // JSON is text, and canonical JSON is JSON.
-    let is_text_alone =
-        target == DataType::Varchar || source == DataType::Json { canonical: true } && !is_scalar;
+    let is_text_alone = target == DataType::Varchar || source == JSONB && is_document;
     let mut shape = plain_shape(target, input.shape().nullable);
     // A null of JSON is a null.
-    shape.nullable |= is_scalar || lenient && !is_text_alone;
+    shape.nullable |= !is_document && !is_text_alone || lenient && !is_text_alone;
     let kept = shape.clone();
     let fallible = !lenient && !is_text_alone;
     Node::over(vec![input], shape, fallible, |inputs| {
@@ -34,6 +29,8 @@ pub(super) fn cast(input: Node, target: DataType, lenient: bool) -> Node {
     })
     .costly()
 }
+
+const JSONB: DataType = DataType::Json { canonical: true };
 
 #[derive(Debug)]
 struct Cast {
@@ -51,15 +48,18 @@ impl Operation for Cast {
         }
         let flat = vector.flatten();
         let target = self.shape.data_type;
-        let Values::View(views) = &flat.values else {
-            return Err(crate::Error::Internal(format!("{} that is no text", flat.data_type)));
-        };
         if self.is_text_alone {
             return Ok(Flat::new(target, flat.values.clone(), flat.validity).into());
         }
-        match target {
-            DataType::Json { canonical } => self.document(&flat, views, canonical, input.rows),
-            _ => self.scalars(&flat, views, input.rows),
+        match (target, &flat.values) {
+            (DataType::Json { canonical }, Values::View(views))
+                if matches!(flat.data_type, DataType::Varchar | DataType::Json { .. }) =>
+            {
+                self.document(&flat, views, canonical, input.rows)
+            }
+            (DataType::Json { canonical }, _) => self.written(&flat, canonical, input.rows),
+            (_, Values::View(views)) => self.values(&flat, views, input.rows),
+            _ => Err(crate::Error::Internal(format!("{} that is no text", flat.data_type))),
         }
     }
 }
@@ -94,14 +94,42 @@ impl Cast {
         Ok(Flat::new(target, values, without(flat.validity.clone(), &failed, rows)).into())
     }
 
-    fn scalars(&self, flat: &Flat, views: &Views, rows: usize) -> Result<Vector> {
+    /// Values of other types as JSON.
+    fn written(&self, flat: &Flat, canonical: bool, rows: usize) -> Result<Vector> {
+        let target = self.shape.data_type;
+        let (mut failed, mut builder) = (Vec::new(), ViewsBuilder::default());
+        let mut bytes = 0;
+        for row in 0..rows {
+            let written = match flat.is_null(row) {
+                true => Ok(Vec::new()),
+                false => written(flat.data_type, flat.values.scalar(row), canonical),
+            };
+            let written = match written {
+                Err(_) if self.lenient => {
+                    failed.push(row);
+                    Vec::new()
+                }
+                written => written?,
+            };
+            bytes += written.len();
+            if bytes > MOST_TEXT_BYTES {
+                let what = "the JSON that a cast makes at once".into();
+                return Err(columnar::Error::OutOfRange { what }.into());
+            }
+            builder.push(&written);
+        }
+        let values = Values::View(builder.finish());
+        Ok(Flat::new(target, values, without(flat.validity.clone(), &failed, rows)).into())
+    }
+
+    fn values(&self, flat: &Flat, views: &Views, rows: usize) -> Result<Vector> {
         let target = self.shape.data_type;
         let (mut empty, mut scalars) = (Vec::new(), Vec::with_capacity(rows));
         for row in 0..rows {
             let json = text(views, row);
             let scalar = match flat.is_null(row) {
                 true => Ok(Scalar::Null),
-                false => scalar(json, target),
+                false => value_of(json, target, Reading::Cast),
             };
             match scalar {
                 Err(error) if !self.lenient => return Err(error.into()),
@@ -117,8 +145,19 @@ impl Cast {
     }
 }
 
-/// A scalar of JSON as a number or boolean; of integers, numbers are rounded as decimals are.
-fn scalar(json: &str, target: DataType) -> columnar::Result<Scalar> {
+fn written(data_type: DataType, scalar: Scalar, canonical: bool) -> columnar::Result<Vec<u8>> {
+    let mut out = Vec::new();
+    write_json(data_type, scalar, &mut out)?;
+    // What is nested may have JSON within, whose depths add up.
+    if data_type.as_nested().is_some() {
+        let text = String::from_utf8_lossy(&out).into_owned();
+        return read(&text, canonical, DataType::Json { canonical }).map(|text| text.into_owned());
+    }
+    Ok(out)
+}
+
+/// A scalar of JSON as a value that is not nested; of integers, numbers are rounded as decimals are.
+pub(crate) fn scalar(json: &str, target: DataType) -> columnar::Result<Scalar> {
     let Some(text) = scalar_text(json) else { return Ok(Scalar::Null) };
     let read = parse::scalar(&text, target);
     if read.is_ok() || kind(json) != Kind::Number || !target.is_integer() {

@@ -15,7 +15,7 @@ mod conditional;
 pub mod constant;
 mod distinct;
 mod in_list;
-mod json_cast;
+pub(crate) mod json_cast;
 pub mod lambda;
 mod like;
 mod logic;
@@ -26,6 +26,7 @@ pub mod parse;
 mod tests;
 pub(crate) mod text_cast;
 mod time_zoned;
+mod uuid_cast;
 
 pub(crate) use arithmetic::arithmetic;
 pub(crate) use attempt::attempt;

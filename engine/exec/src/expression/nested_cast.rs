@@ -64,11 +64,11 @@ fn step(source: DataType, target: DataType) -> Result<Step> {
     let refused = || crate::Error::Unsupported(format!("a cast of {source} to {target}"));
     let (from, to) = match (source.as_nested(), target.as_nested()) {
         (Some(from), Some(to)) => (from, to),
-        (None, None) | (Some(_), None) => {
+        (None, Some(_)) if !matches!(source, DataType::Json { .. }) => return Err(refused()),
+        (None, _) | (Some(_), None) => {
             let cast = cast(Node::column(0, plain_shape(source, true)), target, false)?;
             return Ok(Step::Leaf { from: source, to: target, cast });
         }
-        (None, Some(_)) => return Err(refused()),
     };
     let boxed = |source, target| step(source, target).map(Box::new);
     Ok(match (&from.info().shape, &to.info().shape) {

@@ -41,6 +41,12 @@ pub(super) fn functions() -> Vec<Function> {
         more("octet_length").with(&[BITS], RETURNS_INT, |args, data_type| {
             args.map_integers(data_type, |row| Ok(args.bytes(0, row).len().div_ceil(8) as i128))
         }),
+        more("bit_length").with(&[BITS], RETURNS_INT, |args, data_type| {
+            args.map_integers(data_type, |row| Ok(args.bytes(0, row).len() as i128))
+        }),
+        more("overlay")
+            .with_fallible(&[BITS, BITS, INT], RETURNS_BITS, overlaid)
+            .with_fallible(&[BITS, BITS, INT, INT], RETURNS_BITS, overlaid),
         more("bit_count").with(&[BITS], RETURNS_INT, |args, data_type| {
             args.map_integers(data_type, |row| {
                 Ok(args.bytes(0, row).iter().filter(|&&bit| bit == b'1').count() as i128)
@@ -179,6 +185,26 @@ fn moved(args: &Arguments, right: bool) -> Result<Vector> {
             out.extend(&bits[count..]);
             out.extend(zeros);
         }
+        Ok(())
+    })
+}
+
+/// The first bits with others put in the place of some, from a position on: of as many as these are, or of a number.
+fn overlaid(args: &Arguments, data_type: DataType) -> Result<Vector> {
+    let from = args.longs(2);
+    let counts = (args.len() > 3).then(|| args.longs(3));
+    args.map_bytes(data_type, |row, out| {
+        let (bits, other) = (args.bytes(0, row), args.bytes(1, row));
+        let count = counts.as_ref().map_or(other.len() as i64, |counts| counts[row]);
+        if from[row] < 1 || count < 0 {
+            let what = format!("{count} bits from the position {}, which is from 1 on,", from[row]);
+            return Err(Error::OutOfRange { what });
+        }
+        let place = |position: i128| (position - 1).clamp(0, bits.len() as i128) as usize;
+        let start = i128::from(from[row]);
+        out.extend(&bits[..place(start)]);
+        out.extend(other);
+        out.extend(&bits[place(start + i128::from(count))..]);
         Ok(())
     })
 }

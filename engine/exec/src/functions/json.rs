@@ -290,29 +290,6 @@ fn shapes() -> Vec<Function> {
             |args, lengths| args.map_integers(data_type, |row| Ok(lengths[row])),
         )
     });
-    let keys = found(
-        "json_keys",
-        &["jsonb_keys"],
-        "The keys of an object, or of the one on a path, as a JSON array.",
-        "json_keys('{\"b\": 1, \"a\": 2}') → [\"b\", \"a\"]",
-    );
-    let keys = of_both(keys, &[], first, |args, _| {
-        args.map_bytes(args.data_type(0), |row, out| {
-            write_keys(args.text(0, row), out);
-            Ok(())
-        })
-    });
-    let keys = of_both(keys, &[TEXT], first, |args, _| {
-        let mut paths = Memo::new();
-        optional_text(args, args.data_type(0), |row| {
-            let at = paths.get(args.text(1, row), Path::of_function)?.find(args.text(0, row));
-            Ok(at.map(|at| {
-                let mut out = Vec::new();
-                write_keys(at, &mut out);
-                String::from_utf8_lossy(&out).into_owned()
-            }))
-        })
-    });
     let structure = found(
         "json_structure",
         &[],
@@ -327,7 +304,7 @@ fn shapes() -> Vec<Function> {
             })
         })
     });
-    vec![kinds, plain, length, keys, structure]
+    vec![kinds, plain, length, structure]
 }
 
 fn changes() -> Vec<Function> {
@@ -400,7 +377,7 @@ fn changes() -> Vec<Function> {
 }
 
 /// The document of an argument.
-fn tree<'a>(args: &'a Arguments, index: usize, row: usize) -> Result<Tree<'a>> {
+pub(super) fn tree<'a>(args: &'a Arguments, index: usize, row: usize) -> Result<Tree<'a>> {
     let text = args.text(index, row);
     Tree::parse(text).map_err(|fault: Fault| fault.of(text, "JSON"))
 }
@@ -490,7 +467,7 @@ fn compare(args: &Arguments, test: fn(&Tree<'_>, &Tree<'_>) -> bool) -> Result<V
 }
 
 /// Whether a text is a key of an object, an element of an array, or the document.
-fn has(document: &str, wanted: &str) -> bool {
+pub(super) fn has(document: &str, wanted: &str) -> bool {
     let is_wanted = |raw: &str| kind(raw) == Kind::String && unquote(raw.trim()) == wanted;
     match kind(document) {
         Kind::Object => members(document).any(|(key, _)| is_wanted(key)),
@@ -517,17 +494,6 @@ fn array_length(document: &str) -> Result<i128> {
             data_type: "kind of JSON here: json_array_length takes an array".into(),
         }),
     }
-}
-
-fn write_keys(document: &str, out: &mut Vec<u8>) {
-    out.push(b'[');
-    for (place, (key, _)) in members(document).enumerate() {
-        if place > 0 {
-            out.extend(b", ");
-        }
-        quote(&unquote(key), out);
-    }
-    out.push(b']');
 }
 
 fn plain_name(document: &str) -> &'static str {
@@ -578,7 +544,7 @@ fn concatenated<'a>(left: Tree<'a>, right: Tree<'a>) -> Tree<'a> {
     }
 }
 
-fn without_key<'a>(tree: Tree<'a>, key: &str) -> Result<Tree<'a>> {
+pub(super) fn without_key<'a>(tree: Tree<'a>, key: &str) -> Result<Tree<'a>> {
     match tree {
         Tree::Object(mut members) => {
             members.retain(|(own, _)| own != key);

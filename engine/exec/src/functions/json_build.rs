@@ -4,7 +4,7 @@
 use super::arguments::Arguments;
 use super::json::{JSON, JSONB, write};
 use super::{Function, Parameter, Returns, Run};
-use crate::json::{Tree, check, quote, write_json};
+use crate::json::{Kind, Tree, check, kind, quote, scalar_text, write_json};
 use columnar::{DataType, Error, Result, Scalar, Vector};
 
 const ANY: Parameter = Parameter::Any;
@@ -144,7 +144,13 @@ fn scalar(args: &Arguments, index: usize, row: usize) -> Scalar {
 }
 
 /// Appends an argument as JSON; for `JSONB` in its canonical text.
-fn element(args: &Arguments, index: usize, row: usize, data_type: DataType, out: &mut Vec<u8>) -> Result<()> {
+pub(super) fn element(
+    args: &Arguments,
+    index: usize,
+    row: usize,
+    data_type: DataType,
+    out: &mut Vec<u8>,
+) -> Result<()> {
     let from = args.data_type(index);
     if data_type == JSONB && from != JSONB && matches!(from, DataType::Json { .. } | DataType::Nested(_)) {
         let mut text = Vec::new();
@@ -161,7 +167,18 @@ fn key(args: &Arguments, index: usize, row: usize, out: &mut Vec<u8>) -> Result<
         Scalar::Null => {
             return Err(Error::InvalidText { text: "NULL".into(), data_type: "key of a JSON object".into() });
         }
-        Scalar::Bytes(bytes) => text.push_str(&String::from_utf8_lossy(&bytes)),
+        Scalar::Bytes(bytes) if matches!(args.data_type(index), DataType::Json { .. }) => {
+            let json = String::from_utf8_lossy(&bytes);
+            match kind(&json) {
+                Kind::Array | Kind::Object => {
+                    return Err(Error::Told(format!("a key of a JSON object is a scalar, not {json}")));
+                }
+                _ => text.push_str(&scalar_text(&json).unwrap_or_default()),
+            }
+        }
+        Scalar::Bytes(bytes) if args.data_type(index).as_nested().is_none() => {
+            text.push_str(&String::from_utf8_lossy(&bytes));
+        }
         other => crate::expression::text_cast::write_value(&mut text, args.data_type(index), other),
     }
     quote(&text, out);

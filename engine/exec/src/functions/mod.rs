@@ -11,6 +11,7 @@ mod calendar;
 mod clock_template;
 mod datetime;
 mod encoding;
+mod enums;
 mod fields;
 mod floats;
 mod format;
@@ -20,6 +21,7 @@ pub(crate) mod items;
 mod json;
 mod json_build;
 mod json_lists;
+mod json_paths;
 mod list_making;
 mod list_sums;
 mod list_text;
@@ -40,10 +42,12 @@ mod table;
 mod tests;
 mod text;
 mod unicode;
+mod uuids;
 mod whole;
 pub(crate) mod zone;
 mod zoned;
 
+pub use json_paths::{is_wild_path, structure_type};
 pub use suggestion::{edit_distance, similar};
 pub use zone::zone_name;
 pub use zoned::instant_text;
@@ -51,6 +55,7 @@ pub use zoned::instant_text;
 use crate::Error;
 use crate::expression::cast_to_physical;
 use crate::expression::node::{Input, Node, Operation, bounded_shape, plain_shape};
+pub(crate) use arguments::MOST_TEXT_BYTES;
 use arguments::{Arguments, Run};
 use columnar::types::{Nested, TypeError, list_of, unify};
 use columnar::{DataType, PhysicalType, Vector};
@@ -211,6 +216,8 @@ enum Parameter {
     Map,
     /// A value of the type of the map's keys.
     Key,
+    /// Any enum, kept; all are of one type.
+    Enum,
 }
 
 enum Returns {
@@ -367,6 +374,7 @@ impl Overload {
             Nested::Map { key, .. } => Some(key),
             _ => None,
         });
+        let kind = args.iter().copied().find(|arg| matches!(arg, DataType::Enum(_)));
         let integers = parameters.contains(&Parameter::SameInteger);
         let same = match same {
             DataType::Null if integers => DataType::Int64,
@@ -396,7 +404,9 @@ impl Overload {
                 Parameter::Struct if matches!(arg.as_nested()?.info().shape, Nested::Struct(_)) => (arg, 0),
                 Parameter::Map if key.is_some() => (arg, 0),
                 Parameter::Key if key.is_some_and(|key| unify(arg, key) == Some(key)) => (key?, 0),
+                Parameter::Enum if arg == DataType::Null || Some(arg) == kind => (kind?, 0),
                 Parameter::Integer
+                | Parameter::Enum
                 | Parameter::Struct
                 | Parameter::Map
                 | Parameter::Key
@@ -434,6 +444,7 @@ impl std::fmt::Display for Parameter {
             Parameter::Struct => f.write_str("struct"),
             Parameter::Map => f.write_str("map"),
             Parameter::Key => f.write_str("key"),
+            Parameter::Enum => f.write_str("ENUM"),
             Parameter::Same | Parameter::Printed | Parameter::Any => f.write_str("any"),
         }
     }
@@ -441,14 +452,21 @@ impl std::fmt::Display for Parameter {
 
 /// How far an implicit cast goes; `None` where there is none.
 fn conversion_cost(from: DataType, to: DataType) -> Option<usize> {
-    let width = |data_type: DataType| data_type.physical() as usize;
+    let rank = |data_type: DataType| match data_type {
+        DataType::Int8 | DataType::UInt8 => 1,
+        DataType::Int16 | DataType::UInt16 => 2,
+        DataType::Int32 | DataType::UInt32 => 3,
+        DataType::Int64 | DataType::UInt64 => 4,
+        _ => 5_usize,
+    };
     Some(match (from, to) {
         (from, to) if from == to => 0,
         (DataType::Null, DataType::Varchar) => 0,
         (DataType::Null, _) => 1,
-        (from, to) if from.is_integer() && to.is_integer() && width(from) < width(to) => {
-            width(to) - width(from)
+        (from, to) if from.is_integer() && to.is_integer() && unify(from, to) == Some(to) => {
+            rank(to) - rank(from)
         }
+        (DataType::Enum(_), DataType::Varchar) => 4,
         (from, DataType::Float64) if from.is_numeric() => 5,
         (DataType::Date, DataType::Timestamp { zone: false, .. }) => 1,
         (DataType::Json { canonical: true }, DataType::Json { .. }) => 1,
@@ -491,6 +509,7 @@ static REGISTRY: LazyLock<Registry> = LazyLock::new(|| {
         (Category::Time, calendar::functions()),
         (Category::Time, clock_template::functions()),
         (Category::Binary, encoding::functions()),
+        (Category::Conditional, enums::functions()),
         (Category::Number, floats::functions()),
         (Category::Text, format::functions()),
         (Category::Conditional, general::later_functions()),
@@ -503,6 +522,7 @@ static REGISTRY: LazyLock<Registry> = LazyLock::new(|| {
         (Category::Nested, maps::functions()),
         (Category::Nested, structs::functions()),
         (Category::Json, json_lists::functions()),
+        (Category::Json, json_paths::functions()),
         (Category::Number, number_template::functions()),
         (Category::Pattern, pattern::functions()),
         (Category::Text, quoting::functions()),
@@ -510,6 +530,7 @@ static REGISTRY: LazyLock<Registry> = LazyLock::new(|| {
         (Category::Text, similarity::functions()),
         (Category::Time, strftime::functions()),
         (Category::Text, unicode::functions()),
+        (Category::Binary, uuids::functions()),
         (Category::Number, whole::functions()),
         (Category::Time, zone::functions()),
         (Category::Time, zoned::functions()),

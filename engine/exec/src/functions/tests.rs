@@ -4,7 +4,7 @@ use super::*;
 use crate::expression::Compiled;
 use crate::expression::parse::parse;
 use crate::{Expr, Shape};
-use columnar::types::{Nested, list_of, nested, struct_of};
+use columnar::types::{Nested, enumeration, list_of, nested, struct_of};
 use columnar::{Batch, Scalar, Value};
 
 const T: DataType = DataType::Varchar;
@@ -432,6 +432,7 @@ fn forms_of_arguments_change_no_result() {
         Parameter::Printed | Parameter::Any => T,
         Parameter::List | Parameter::OtherList => integers,
         Parameter::Element | Parameter::Key => DataType::Int32,
+        Parameter::Enum => enumeration(None, vec!["a".into(), "b".into()]).unwrap(),
         Parameter::Struct => struct_of([("a".to_string(), DataType::Int32)]).unwrap(),
         Parameter::Map => nested(Nested::Map { key: DataType::Int32, value: DataType::Int32 }).unwrap(),
     };
@@ -537,4 +538,47 @@ fn a_batch_of_long_texts_is_an_error() {
     let times = Vector::from_scalars(I, &vec![Scalar::Integer(100_000); 2_048]);
     let error = evaluate("repeat", &[texts, times], 2_048, T).unwrap_err().to_string();
     assert!(error.contains("out of range"), "{error}");
+}
+
+#[test]
+fn integers_keep_to_their_types_at_the_ends() {
+    const HUGE: DataType = DataType::Int128;
+    const BIG: DataType = DataType::UInt64;
+    let (least, most) = (i128::MIN.to_string(), i128::MAX.to_string());
+    let (least, most, top) = (least.as_str(), most.as_str(), "18446744073709551615");
+    let cases: &[(&str, &[(&str, DataType)], &str)] = &[
+        ("abs", &[(least, HUGE)], "!"),
+        ("abs", &[(most, HUGE)], most),
+        ("abs", &[(top, BIG)], top),
+        ("sign", &[(least, HUGE)], "-1"),
+        ("round", &[(most, HUGE), ("-38", DataType::Int32)], "!"),
+        ("trunc", &[(least, HUGE), ("-38", DataType::Int32)], "-100000000000000000000000000000000000000"),
+        ("round", &[(least, HUGE), ("-40", DataType::Int32)], "0"),
+        ("gcd", &[(least, HUGE), ("0", HUGE)], "!"),
+        ("gcd", &[(least, HUGE), ("6", HUGE)], "2"),
+        ("lcm", &[(least, HUGE), ("3", HUGE)], "!"),
+        ("lcm", &[(least, HUGE), ("0", HUGE)], "0"),
+        ("mod", &[(least, HUGE), ("-1", HUGE)], "0"),
+        ("~", &[(most, HUGE)], least),
+        ("~", &[("0", BIG)], top),
+        ("&", &[(top, BIG), (top, BIG)], top),
+        ("#", &[(least, HUGE), ("-1", HUGE)], most),
+        ("<<", &[(top, BIG), ("1", DataType::Int64)], "18446744073709551614"),
+        ("<<", &[("1", HUGE), ("127", DataType::Int64)], least),
+        (">>", &[(least, HUGE), ("127", DataType::Int64)], "-1"),
+        (">>", &[(top, BIG), ("63", DataType::Int64)], "1"),
+        ("bit_count", &[(least, HUGE)], "1"),
+        ("bit_count", &[(top, BIG)], "64"),
+        ("hex", &[("-1", HUGE)], "FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF"),
+        ("bin", &[("5", DataType::UInt8)], "101"),
+        ("uuid_extract_version", &[("00000000-0000-0000-0000-000000000000", DataType::Uuid)], "NULL"),
+        (
+            "uuid_extract_timestamp",
+            &[("C232AB00-9414-11EC-B3C8-9F6BDECED846", DataType::Uuid)],
+            "2022-02-22 19:22:22+00",
+        ),
+    ];
+    for (name, args, expected) in cases {
+        assert_eq!(call(name, args), *expected, "{name} of {args:?}");
+    }
 }

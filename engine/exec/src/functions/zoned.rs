@@ -190,7 +190,7 @@ pub fn instant_text(micros: i64, zone: &str) -> Option<String> {
     shown(micros, self::zone(zone).ok()?).ok()
 }
 
-fn shown(instant: i64, zone: Zone) -> Result<String> {
+pub(super) fn shown(instant: i64, zone: Zone) -> Result<String> {
     match INSTANT_TYPE.infinite_sign(instant.into()) {
         0 => {}
         1 => return Ok("infinity".into()),

@@ -4,6 +4,7 @@
 //! documents round (canonical text, merging, containment) reads one into a [`Tree`], which lives as long as its row.
 
 mod canonical;
+mod nested;
 mod number;
 mod path;
 mod scan;
@@ -14,13 +15,12 @@ mod tree;
 mod value;
 
 pub(crate) use canonical::{canonical, pretty};
+pub(crate) use nested::{Reading, value_of};
 pub(crate) use path::{Path, Step};
 pub(crate) use scan::{Fault, Kind, check, elements, kind, members};
 pub(crate) use text::{quote, unquote};
-#[cfg(test)]
-pub(crate) use tree::same;
 pub(crate) use tree::{Tree, compact, contains, contains_within, merge_patch, strip_nulls};
-pub(crate) use value::{read, scalar_text, write_json};
+pub(crate) use value::{moment, read, scalar_text, write_json};
 
 /// How deep arrays and objects nest at most.
 pub(crate) const MAX_DEPTH: usize = 128;

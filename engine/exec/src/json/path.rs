@@ -18,7 +18,14 @@ pub(crate) enum Step {
     Index(i64),
     /// A member of an object or, if it is a number, an element of an array.
     Either(String),
+    /// All members of an object.
+    Members,
+    /// All elements of an array.
+    Elements,
 }
+
+/// The most values that are found on one path.
+const MOST_FOUND: usize = columnar::packed::MAX_ELEMENTS;
 
 impl Path {
     pub(crate) fn new(steps: Vec<Step>) -> Path {
@@ -28,9 +35,27 @@ impl Path {
     /// What the operators take: a key as it is, unless it is a path that begins with `$`.
     pub(crate) fn of_operator(text: &str) -> Result<Path> {
         match text.strip_prefix('$') {
-            Some(rest) if rest.is_empty() || rest.starts_with(['.', '[']) => dollar(text),
+            Some(rest) if rest.is_empty() || rest.starts_with(['.', '[']) => match dollar(text)? {
+                path if path.is_wild() => {
+                    Err(Error::Unsupported(format!("the path {text} with *, which is many values, here")))
+                }
+                path => Ok(path),
+            },
             _ => Ok(Path::new(vec![Step::Key(text.to_owned())])),
         }
+    }
+
+    /// As [`Path::of_operator`], of paths that lead to many values.
+    pub(crate) fn of_many(text: &str) -> Result<Path> {
+        if text.starts_with('$') { dollar(text) } else { Path::of_function(text) }
+    }
+
+    pub(crate) fn of_names(names: Vec<String>) -> Path {
+        Path::new(names.into_iter().map(Step::Either).collect())
+    }
+
+    pub(crate) fn is_wild(&self) -> bool {
+        self.steps.iter().any(|step| matches!(step, Step::Members | Step::Elements))
     }
 
     /// What functions take: as operators, or a JSON pointer (RFC 6901), which begins with `/`.
@@ -77,18 +102,48 @@ impl Path {
         let name = |step| match step {
             Step::Key(name) | Step::Either(name) => name,
             Step::Index(index) => index.to_string(),
+            Step::Members | Step::Elements => "*".to_owned(),
         };
         self.steps.into_iter().map(name).collect()
     }
 
     /// The text of the value there; of keys that are there twice the last counts, as PostgreSQL has it.
     pub(crate) fn find<'a>(&self, document: &'a str) -> Option<&'a str> {
-        self.steps.iter().try_fold(document.trim(), |value, step| match step {
+        self.steps.iter().try_fold(document.trim(), |value, step| step.one(value))
+    }
+
+    /// The texts of all values there, in their order.
+    pub(crate) fn find_all<'a>(&self, document: &'a str) -> Result<Vec<&'a str>> {
+        let mut found = vec![document.trim()];
+        for step in &self.steps {
+            let mut next = Vec::new();
+            for value in found {
+                match step {
+                    Step::Members => next.extend(members(value).map(|(_, value)| value)),
+                    Step::Elements => next.extend(elements(value)),
+                    step => next.extend(step.one(value)),
+                }
+                if next.len() > MOST_FOUND {
+                    return Err(Error::OutOfRange {
+                        what: format!("{} values on a path of JSON", next.len()),
+                    });
+                }
+            }
+            found = next;
+        }
+        Ok(found)
+    }
+}
+
+impl Step {
+    fn one<'a>(&self, value: &'a str) -> Option<&'a str> {
+        match self {
             Step::Key(key) => member(value, key),
             Step::Index(index) => element(value, *index),
-            Step::Either(name) if value.starts_with('[') => element(value, name.parse().ok()?),
+            Step::Either(name) if value.starts_with('[') => element(value, name.trim().parse().ok()?),
             Step::Either(name) => member(value, name),
-        })
+            Step::Members | Step::Elements => None,
+        }
     }
 }
 
@@ -131,9 +186,17 @@ fn dollar(text: &str) -> Result<Path> {
     let invalid = || wrong(text, "a path like $.a[0]");
     let (mut steps, mut rest) = (Vec::new(), text.strip_prefix('$').ok_or_else(invalid)?);
     while !rest.is_empty() {
-        let wild = rest.starts_with(".*") || rest.starts_with("[*") || rest.starts_with("..");
-        if wild {
-            return Err(Error::Unsupported(format!("the path {text} with *, which is many values,")));
+        if rest.starts_with("..") {
+            return Err(Error::Unsupported(format!("the path {text} with .., which is at any depth,")));
+        }
+        let wild = [(".*", Step::Members), ("[*]", Step::Elements)]
+            .into_iter()
+            .find_map(|(sign, step)| Some((rest.strip_prefix(sign)?, step)))
+            .filter(|(left, _)| left.is_empty() || left.starts_with(['.', '[']));
+        if let Some((left, step)) = wild {
+            steps.push(step);
+            rest = left;
+            continue;
         }
         if let Some(after) = rest.strip_prefix('.') {
             let (name, left) = match after.strip_prefix('"') {

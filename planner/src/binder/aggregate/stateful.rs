@@ -17,10 +17,10 @@ use sqlparser::tokenizer::Span;
 
 /// A call while it is put together.
 #[derive(Clone)]
-struct Call<'a> {
-    name: &'a str,
-    span: Span,
-    distinct: bool,
+pub(super) struct Call<'a> {
+    pub(super) name: &'a str,
+    pub(super) span: Span,
+    pub(super) distinct: bool,
     filter: Option<Expr>,
 }
 
@@ -47,7 +47,7 @@ impl Call<'_> {
         self.filter = Some(Expr::and(self.filter.take().into_iter().chain([is_there])));
     }
 
-    fn takes(&self, what: &str) -> Error {
+    pub(super) fn takes(&self, what: &str) -> Error {
         Error::value(format!("{}() takes {what}", self.name)).at(self.span)
     }
 
@@ -118,6 +118,10 @@ impl Binder<'_> {
             "arg_min" | "argmin" | "min_by" | "arg_max" | "argmax" | "max_by" | "arg_min_null"
             | "arg_max_null" => self.picked_by(call, args, keys),
             "string_agg" | "group_concat" | "listagg" => self.text(call, args, keys, written.separator),
+            "json_agg" | "jsonb_agg" | "json_group_array" => self.json_array(call, args, keys),
+            "json_object_agg" | "jsonb_object_agg" | "json_group_object" => {
+                self.json_object(call, args, keys)
+            }
             "percentile_cont" | "percentile_disc" if within => self.percentile(call, args, keys),
             "percentile_cont" | "percentile_disc" => {
                 Err(call.takes("a fraction, and WITHIN GROUP (ORDER BY …)"))
@@ -508,7 +512,12 @@ fn interpolated(call: Call<'_>, value: Expr, fraction: Expr, descending: bool) -
 }
 
 /// A call whose rows have an order. The type is that of its first argument.
-fn ordered(call: Call<'_>, function: StateFunction, mut args: Vec<Expr>, keys: Vec<SortKey>) -> Result<Made> {
+pub(super) fn ordered(
+    call: Call<'_>,
+    function: StateFunction,
+    mut args: Vec<Expr>,
+    keys: Vec<SortKey>,
+) -> Result<Made> {
     // A constant orders nothing.
     let keys: Vec<SortKey> = keys.into_iter().filter(|key| !matches!(key.expr, Expr::Literal(_))).collect();
     if keys.len() > KeyOrder::MOST_KEYS {

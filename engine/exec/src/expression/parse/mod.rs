@@ -9,6 +9,7 @@ pub use interval::interval;
 pub use number::float_to_integer;
 
 use crate::functions::zone::Zone;
+use columnar::types::EnumType;
 use columnar::{DataType, Error, PhysicalType, Result, Scalar, TimeUnit, Value};
 
 /// The instant that `text` spells, in microseconds; where it names no zone, `zone` is meant.
@@ -85,10 +86,25 @@ pub fn scalar(text: &str, data_type: DataType) -> Result<Scalar> {
             integer(moment::timestamp(trimmed, unit, zone).ok_or_else(invalid)?)
         }
         DataType::Interval => interval(trimmed).map(Scalar::Interval).ok_or_else(invalid),
-        DataType::Uuid | DataType::Enum(_) | DataType::Nested(_) => {
-            Err(Error::Unsupported(format!("a cast of text to {data_type}")))
-        }
+        DataType::Uuid => columnar::uuid::read(trimmed).map(Scalar::Integer).ok_or_else(invalid),
+        DataType::Enum(kind) => match kind.code(text) {
+            Some(code) => Ok(Scalar::Integer(code.into())),
+            None => Err(Error::Told(no_value(text, kind))),
+        },
+        DataType::Nested(_) => Err(Error::Unsupported(format!("a cast of text to {data_type}"))),
     }
+}
+
+/// What is said of a text that is no value of an enum.
+fn no_value(text: &str, kind: EnumType) -> String {
+    /// Values that are named.
+    const SHOWN: usize = 10;
+    let mut values: Vec<String> = kind.values.iter().take(SHOWN).map(|value| format!("'{value}'")).collect();
+    if kind.values.len() > SHOWN {
+        values.push("…".into());
+    }
+    let of = kind.name.as_deref().map_or_else(|| "the ENUM".to_owned(), |name| format!("the ENUM {name}"));
+    format!("'{text}' is not a value of {of}: {}", values.join(", "))
 }
 
 /// `true`, `yes`, `on`, `1`, their opposites and what abbreviates them.
@@ -188,6 +204,24 @@ mod tests {
             (" [1 , 2] ", DataType::Json { canonical: false }, " [1 , 2] "),
             (" [1 , 2] ", DataType::Json { canonical: true }, "[1, 2]"),
             ("0110", DataType::Bits, "0110"),
+            ("255", DataType::UInt8, "255"),
+            ("18446744073709551615", DataType::UInt64, "18446744073709551615"),
+            ("-0", DataType::UInt16, "0"),
+            (
+                "-170141183460469231731687303715884105728",
+                DataType::Int128,
+                "-170141183460469231731687303715884105728",
+            ),
+            (
+                "-0x80000000000000000000000000000000",
+                DataType::Int128,
+                "-170141183460469231731687303715884105728",
+            ),
+            (
+                " {A0EEBC99-9c0b-4ef8-bb6d-6bb9bd380a11} ",
+                DataType::Uuid,
+                "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11",
+            ),
         ] {
             assert_eq!(parse(text, data_type).map(|v| v.to_string()), Ok(expected.to_string()), "{text}");
         }
@@ -237,9 +271,23 @@ mod tests {
             ("a\\400", DataType::Binary),
             ("{", DataType::Json { canonical: true }),
             ("012", DataType::Bits),
+            ("256", DataType::UInt8),
+            ("-1", DataType::UInt64),
+            ("170141183460469231731687303715884105728", DataType::Int128),
+            ("0x80000000000000000000000000000000", DataType::Int128),
+            ("a0eebc99", DataType::Uuid),
             ("é", DataType::Date),
         ] {
             assert!(parse(text, data_type).is_err(), "{text} as {data_type}");
         }
+    }
+
+    #[test]
+    fn an_enum_says_what_it_has() {
+        let values = (0..12).map(|place| format!("v{place}")).collect();
+        let data_type = columnar::types::enumeration(Some("mood"), values).unwrap();
+        assert_eq!(scalar("v11", data_type), Ok(Scalar::Integer(11)));
+        let error = scalar("v12", data_type).unwrap_err().to_string();
+        assert!(error.contains("'v12'") && error.contains("mood") && error.contains("'v9', …"), "{error}");
     }
 }

@@ -35,9 +35,9 @@ pub(super) fn whole(text: &str) -> Option<Option<i128>> {
         if !digits.chars().all(|digit| digit.is_digit(radix)) {
             return None;
         }
-        return Some(
-            i128::from_str_radix(digits, radix).ok().map(|value| if negative { -value } else { value }),
-        );
+        // With its sign, since below zero there is room for one more.
+        let signed = format!("{}{digits}", if negative { "-" } else { "" });
+        return Some(i128::from_str_radix(&signed, radix).ok());
     }
     if digits.contains(['.', 'e', 'E']) {
         return decimal(&text, 0);
