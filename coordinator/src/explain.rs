@@ -30,6 +30,7 @@ pub(crate) fn query_of(statement: &Statement) -> Option<&PlannedQuery> {
         | Statement::DescribeQuery(query)
         | Statement::CreateTableAs { query, .. }
         | Statement::Insert { query, .. } => Some(query),
+        Statement::Change(change) => Some(&change.query),
         _ => None,
     }
 }

@@ -7,6 +7,7 @@ mod predicted;
 mod prepared;
 mod retries;
 mod routed;
+mod rows;
 mod spending;
 mod waking;
 
@@ -416,6 +417,9 @@ impl Session {
         rights.check(statement, planned.routed.reads.as_deref())?;
         let schema = schema_of(statement);
         self.coordinator.does(call.id, statement);
+        if let Statement::Change(_) = &**statement {
+            return self.change_rows(planned, call).await;
+        }
         match &**statement {
             Statement::Query(query) => {
                 if let Some(choice) = &planned.routed.choice {
@@ -628,7 +632,7 @@ fn schema_of(statement: &Statement) -> SchemaRef {
             text_schema(&["column_name", "data_type", "is_nullable"])
         }
         Statement::Show { .. } => text_schema(&["name", "value"]),
-        Statement::CreateTableAs { .. } | Statement::Insert { .. } => written_schema(),
+        Statement::CreateTableAs { .. } | Statement::Insert { .. } | Statement::Change(_) => written_schema(),
         _ => changed_schema(),
     }
 }

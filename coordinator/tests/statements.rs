@@ -5,7 +5,7 @@ use crate::server::{Server, gather};
 use coordinator::Error;
 
 /// A Parquet file of `rows` rows under the server's object store, as a location.
-async fn sample(server: &Server, name: &str, rows: i64) -> String {
+pub(crate) async fn sample(server: &Server, name: &str, rows: i64) -> String {
     let url = server.handle().object_store();
     let folder = std::path::Path::new(url.strip_prefix("file://").unwrap()).join("samples").join(name);
     std::fs::create_dir_all(&folder).unwrap();
@@ -241,6 +241,57 @@ async fn a_statement_that_queues_ends_in_time() {
     assert!(matches!(error, Error::Execution(exec::error::Error::DeadlineExceeded)), "{error}");
     assert!(begun.elapsed().as_secs() < 5);
     drop(first);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn truncated_rows_stay_gone() {
+    let server = Server::start(|config| config.shards = 2).await;
+    server.run("CREATE TABLE t AS SELECT i AS a FROM generate_series(1, 1000) AS s(i)").await.unwrap();
+    server.run("CREATE TABLE u AS SELECT 1 AS a").await.unwrap();
+    server.run("INSERT INTO t VALUES (-1)").await.unwrap();
+    server.run("TRUNCATE t").await.unwrap();
+    assert_eq!(server.value("SELECT count(*) FROM t").await, "0");
+    let server = server.restart(|config| config.shards = 2).await;
+    assert_eq!(server.value("SELECT count(*) FROM t").await, "0");
+    server.run("INSERT INTO t VALUES (7)").await.unwrap();
+    let server = server.restart(|config| config.shards = 1).await;
+    assert_eq!(server.value("SELECT sum(a) FROM t").await, "7");
+    server.run("TRUNCATE TABLE t, u").await.unwrap();
+    assert_eq!(server.value("SELECT count(*) FROM t, u").await, "0");
+
+    // Files of others are not to be changed, and then nothing is.
+    let location = sample(&server, "people", 10).await;
+    let create = format!("CREATE EXTERNAL TABLE e STORED AS PARQUET LOCATION '{location}'");
+    server.run(&create).await.unwrap();
+    server.run("INSERT INTO t VALUES (8)").await.unwrap();
+    let error = server.run("TRUNCATE t, e").await.unwrap_err();
+    assert!(
+        matches!(&error, Error::Unsupported(what) if what.contains("TRUNCATE of the external table 'e'")),
+        "{error:?}"
+    );
+    assert_eq!(server.value("SELECT (SELECT sum(a) FROM t) + (SELECT count(*) FROM e)").await, "18");
+    server.stop().await;
+}
+
+/// Each insert is before or after each truncation as a whole, and none that began after the last is lost.
+#[tokio::test]
+async fn inserts_and_truncations_take_turns() {
+    let server = Server::start(|config| config.shards = 2).await;
+    server.run("CREATE TABLE t (x INTEGER)").await.unwrap();
+    let changes = (0..30).map(|x| match x % 5 {
+        4 => server.run_owned("TRUNCATE t".into()),
+        _ => server.run_owned(format!("INSERT INTO t VALUES ({x}), (-{x})")),
+    });
+    for outcome in futures::future::join_all(changes).await {
+        outcome.unwrap();
+    }
+    assert_eq!(server.value("SELECT coalesce(sum(x), 0) FROM t").await, "0");
+    let left = server.value("SELECT count(*) FROM t").await;
+    let server = server.restart(|_| {}).await;
+    assert_eq!(server.value("SELECT count(*) FROM t").await, left);
+    server.run("INSERT INTO t VALUES (100)").await.unwrap();
+    assert_eq!(server.value("SELECT max(x) FROM t").await, "100");
     server.stop().await;
 }
 

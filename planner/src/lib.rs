@@ -40,10 +40,11 @@ pub use outline::{Outline, OutlinedScan, Pushed, QueryShape, shape_text};
 pub use parse::{Parsed, listed_text, parse};
 pub use prepared::{Prepared, converted};
 pub use statement::{
-    Access, Comment, CreateExternalTable, CreateForeignTable, CreateMacro, CreateServer, CreateType,
-    CreateView, Define, FragmentNotes, GrantOn, Grantee, ImportForeignSchema, OperatorNote, Optimizer,
-    PLAN_VERSION, PartitionBy, Password, PlannedQuery, PlannerOptions, Privilege, PrivilegeSet, RefreshMode,
-    RefreshOptions, RemoteQuery, ResultColumn, RoleOptions, Statement, TableName, TableRead, Use, UseKind,
+    Access, Change, ChangeKind, Comment, CreateExternalTable, CreateForeignTable, CreateMacro, CreateServer,
+    CreateType, CreateView, Define, FragmentNotes, GrantOn, Grantee, ImportForeignSchema, MergedRow,
+    OperatorNote, Optimizer, PLAN_VERSION, PartitionBy, Password, PlannedQuery, PlannerOptions, Privilege,
+    PrivilegeSet, RefreshMode, RefreshOptions, RemoteQuery, ResultColumn, RoleOptions, Statement, TableName,
+    TableRead, Use, UseKind,
 };
 
 use catalog::Catalog;

@@ -457,12 +457,17 @@ impl Lowering<'_> {
             scan.columns.iter().chain(&scan.filtered).map(|&(position, id)| (id, position)).collect();
         let predicate =
             scan.predicate.iter().map(|expr| resolve(expr, &positions)).collect::<Result<Vec<_>>>()?;
-        Ok(Plan::Scan(Scan {
+        let lowered = Scan {
             table,
             schema: scan.table.columns.iter().map(|column| column.data_type).collect(),
             columns: scan.columns.iter().map(|&(position, _)| position).collect(),
             predicate,
-        }))
+        };
+        if scan.table.addressed {
+            needs_version_2(self.version, "a statement that changes rows")?;
+            return Ok(Plan::ScanAddressed(lowered));
+        }
+        Ok(Plan::Scan(lowered))
     }
 
     fn join(&mut self, join: &Join, note: usize, depth: usize) -> Result<(Plan, Vec<ColumnId>)> {

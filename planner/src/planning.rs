@@ -1,7 +1,7 @@
 //! From a parsed statement to one that can be run: the passes in their order.
 
 use crate::binder::expression::check_collation;
-use crate::binder::{Binder, BoundQuery, OutputColumn, access, same_name, suggest, types};
+use crate::binder::{Binder, BoundChange, BoundQuery, OutputColumn, access, same_name, suggest, types};
 use crate::catalog::{Catalog, Table};
 use crate::error::{Error, Result};
 use crate::estimate::Estimator;
@@ -10,8 +10,8 @@ use crate::logical::ColumnId;
 use crate::parse::{Partition, Syntax, table_name};
 use crate::refresh::refresh_options;
 use crate::statement::{
-    CreateExternalTable, Optimizer, PartitionBy, PlannedQuery, PlannerOptions, ResultColumn, Statement,
-    TableName,
+    Change, CreateExternalTable, Optimizer, PartitionBy, PlannedQuery, PlannerOptions, ResultColumn,
+    Statement, TableName,
 };
 use crate::{
     define, distribute, foreign, known, nullability, outline, physical, prepared, reads, rules, share, unnest,
@@ -151,6 +151,30 @@ pub(crate) fn statement(
             Statement::Query(finish(binder, bound, options)?)
         }
         Syntax::DescribeQuery(query) => Statement::DescribeQuery(plan_query(binder, query, options)?),
+        Syntax::Change(syntax) => {
+            let bound = binder.change(syntax)?;
+            Statement::Change(Box::new(plan_change(binder, bound, options)?))
+        }
+        Syntax::Merge(syntax) => {
+            let bound = binder.merge(syntax)?;
+            Statement::Change(Box::new(plan_change(binder, bound, options)?))
+        }
+        Syntax::ExplainChange { json, change } => {
+            let bound = binder.change(change)?;
+            let Change { query, .. } = plan_change(binder, bound, options)?;
+            Statement::Explain { analyze: false, json: *json, query }
+        }
+        Syntax::Truncate { tables: names } => {
+            let mut tables: Vec<Arc<Table>> = Vec::with_capacity(names.len());
+            for name in names {
+                let (name, span) = table_name(name)?;
+                let table = own(binder.table(&name, span)?, "TRUNCATE", span)?;
+                if tables.iter().all(|known| known.dataset != table.dataset) {
+                    tables.push(table);
+                }
+            }
+            Statement::Truncate { tables }
+        }
         Syntax::CreateServer { .. }
         | Syntax::DropServer { .. }
         | Syntax::CreateForeignTable { .. }
@@ -164,10 +188,27 @@ fn plan_query(mut binder: Binder<'_>, query: &ast::Query, options: &PlannerOptio
     finish(binder, bound, options)
 }
 
+fn plan_change(binder: Binder<'_>, bound: BoundChange, options: &PlannerOptions) -> Result<Change> {
+    let BoundChange { table, kind, query, asked } = bound;
+    let query = finish_for(binder, query, Some(&asked), options)?;
+    Ok(Change { table, kind, query })
+}
+
 /// Every pass after binding.
 pub(crate) fn finish(
+    binder: Binder<'_>,
+    bound: BoundQuery,
+    options: &PlannerOptions,
+) -> Result<PlannedQuery> {
+    finish_for(binder, bound, None, options)
+}
+
+/// As [`finish`], of a query that reads what it reads for the results `asked`, where these are told apart: others are
+/// but copied.
+fn finish_for(
     mut binder: Binder<'_>,
     bound: BoundQuery,
+    asked: Option<&[ColumnId]>,
     options: &PlannerOptions,
 ) -> Result<PlannedQuery> {
     let results: Vec<ColumnId> = bound.columns.iter().map(|column| column.id).collect();
@@ -175,6 +216,11 @@ pub(crate) fn finish(
     let columns = &mut binder.columns;
     let plan = unnest::unnest(bound.plan, columns)?;
     let (plan, mut reads) = reads::of(plan, &results, columns);
+    if let Some(asked) = asked {
+        (_, reads) = reads::of(plan.clone(), asked, columns);
+        // To know which rows there are is no reading of them where all are meant.
+        reads.retain(|read| !(read.table.addressed && read.columns.is_empty()));
+    }
     reads::add_views(&mut reads, &plan, &results, &binder.views);
     let is_foreign = foreign::check(&plan)?;
     // Other engines' rows come to the coordinator.

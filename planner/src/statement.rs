@@ -116,6 +116,57 @@ pub enum Statement {
     DescribeQuery(PlannedQuery),
     /// Of statements that the session keeps by name.
     Prepared(Prepared),
+    Change(Box<Change>),
+    /// All rows go. Each table once.
+    Truncate {
+        tables: Vec<Arc<Table>>,
+    },
+}
+
+/// `DELETE`, `UPDATE` and `MERGE`.
+#[derive(Debug, Clone)]
+pub struct Change {
+    /// As it is read.
+    pub table: Arc<Table>,
+    pub kind: ChangeKind,
+    /// It gives the address of each row that goes, `BIGINT`, null only where a merge inserts. Of a merge the number of the
+    /// clause follows, `BIGINT` and from 1. Then, but for a deletion, the columns of the new row, all of them, with their
+    /// types. A row may be given several times.
+    pub query: PlannedQuery,
+}
+
+#[derive(Debug, Clone)]
+pub enum ChangeKind {
+    Delete,
+    /// Positions of the columns that are set.
+    Update(Vec<usize>),
+    /// What each clause makes of a row.
+    Merge(Vec<MergedRow>),
+}
+
+/// What becomes of a row; with positions of the columns that are given a value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MergedRow {
+    Same,
+    Deleted,
+    Updated(Vec<usize>),
+    Inserted(Vec<usize>),
+}
+
+impl ChangeKind {
+    /// As SQL names it, before the name of the table.
+    pub fn words(&self) -> &'static str {
+        match self {
+            ChangeKind::Delete => "DELETE from",
+            ChangeKind::Update(_) => "UPDATE of",
+            ChangeKind::Merge(_) => "MERGE into",
+        }
+    }
+
+    /// Whether rows may be inserted since others are not there.
+    pub fn inserts(&self) -> bool {
+        matches!(self, ChangeKind::Merge(rows) if rows.iter().any(|row| matches!(row, MergedRow::Inserted(_))))
+    }
 }
 
 /// What makes or removes views and macros.

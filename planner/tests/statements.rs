@@ -95,6 +95,9 @@ fn tables_schemas_and_settings() {
     assert!(matches!(plan("describe NATION"), Statement::Describe { table } if table.name == "nation"));
     assert!(matches!(plan("refresh table nation"), Statement::RefreshTable { .. }));
     assert!(
+        matches!(plan("truncate table nation, Region, NATION"), Statement::Truncate { tables } if tables.len() == 2)
+    );
+    assert!(
         matches!(plan("set threads = 4"), Statement::Set { name, value: Some(value) } if name == "threads" && value == "4")
     );
     assert!(

@@ -6,7 +6,9 @@ use crate::error::{Error, Result};
 use flight_proto::access::{Grants, privilege};
 use flight_proto::definition::Definition;
 use planner::catalog::Table;
-use planner::{Comment, Define, PlannedQuery, Statement, TableName, TableRead, UseKind};
+use planner::{
+    ChangeKind, Comment, Define, MergedRow, PlannedQuery, Statement, TableName, TableRead, UseKind,
+};
 
 impl Rights {
     /// Refuses a statement that it may not run. `reads` are the tables of a query as they are named.
@@ -30,6 +32,42 @@ impl Rights {
                 }
                 self.check_query(query, reads)
             }
+            Statement::Change(change) => {
+                let table = &change.table;
+                match &change.kind {
+                    ChangeKind::Delete => self.check_columns(table, privilege::DELETE, std::iter::empty())?,
+                    ChangeKind::Update(set) => {
+                        self.check_columns(table, privilege::UPDATE, set.iter().copied())?;
+                    }
+                    ChangeKind::Merge(rows) => rows.iter().try_for_each(|row| match row {
+                        MergedRow::Same => Ok(()),
+                        MergedRow::Deleted => self.check_columns(table, privilege::DELETE, std::iter::empty()),
+                        MergedRow::Updated(set) => {
+                            self.check_columns(table, privilege::UPDATE, set.iter().copied())
+                        }
+                        MergedRow::Inserted(set) => {
+                            self.check_columns(table, privilege::INSERT, set.iter().copied())
+                        }
+                    })?,
+                }
+                if self.row_filter(table).is_some() {
+                    return Err(Error::Denied(format!(
+                        "permission denied for {}: it has row level security, and only its owner changes its rows",
+                        named(table)
+                    )));
+                }
+                self.check_query(&change.query, reads)
+            }
+            Statement::Truncate { tables } => tables.iter().try_for_each(|table| {
+                self.check_columns(table, privilege::TRUNCATE, std::iter::empty())?;
+                match self.row_filter(table) {
+                    None => Ok(()),
+                    Some(_) => Err(Error::Denied(format!(
+                        "permission denied for {}: it has row level security, and only its owner truncates it",
+                        named(table)
+                    ))),
+                }
+            }),
             Statement::CreateTableAs { name, query, .. } => {
                 self.check_create(name)?;
                 self.check_query(query, reads)

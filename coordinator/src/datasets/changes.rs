@@ -183,38 +183,11 @@ impl Datasets {
         for _ in 0..COMMIT_ATTEMPTS {
             let mut next = self.after(&head).await?;
             next.files.extend(files.iter().cloned());
-            let next = Arc::new(next);
-            if self.shards().nodes().is_some() {
-                // Not before it is known to be ours: shards know versions by number, and another coordinator's of the
-                // same number may be the one that is committed.
-                match self.manifests.commit(&next).await? {
-                    Commit::Done => {
-                        if let Err(error) = self.bring_in_committed(&next).await? {
-                            tracing::warn!("{error}");
-                        }
-                        return Ok(());
-                    }
-                    Commit::Conflict => {
-                        head = Arc::new(self.manifests.read(&self.tenant, dataset, next.version).await?);
-                        continue;
-                    }
-                }
+            let version = next.version;
+            if self.commit_shown(Arc::new(next)).await? == Commit::Done {
+                return Ok(());
             }
-            let (commit, hydrated) = tokio::join!(self.manifests.commit(&next), self.hydrate(&next));
-            let commit = match commit {
-                Ok(Commit::Done) => {
-                    self.state.lock().heads.insert(dataset, next.clone());
-                    let resident = hydrated.map_err(|error| not_brought_in(&next, &error))?;
-                    self.publish_soon(&next, resident);
-                    return Ok(());
-                }
-                other => other,
-            };
-            if let Ok(resident) = hydrated {
-                self.let_go(&resident);
-            }
-            commit?;
-            head = Arc::new(self.manifests.read(&self.tenant, dataset, next.version).await?);
+            head = Arc::new(self.manifests.read(&self.tenant, dataset, version).await?);
         }
         Err(too_many_writers(&head))
     }
@@ -249,12 +222,22 @@ impl Datasets {
         }
     }
 
-    /// Refuses what is not a table of Tundra's own.
-    pub(crate) fn check_writable(&self, table: &Table) -> Result<()> {
+    /// Takes all rows of a table away, whatever others add meanwhile: what they commit before is gone, what after stays.
+    pub(crate) async fn truncate(&self, table: &Table) -> Result<()> {
+        let _turn = self.turn(&table.schema, &table.name).await;
+        let emptied = self.commit_next(table.dataset, |manifest| {
+            manifest.files.clear();
+            Ok(())
+        });
+        self.switch(&emptied.await?).await
+    }
+
+    /// Refuses what is not a table of Tundra's own; `doing` is what is to be done, in the words of the error.
+    pub(crate) fn check_writable(&self, table: &Table, doing: &str) -> Result<()> {
         match self.catalog().snapshot().dataset(&self.tenant, table.dataset) {
             None => Err(Error::NotFound(format!("table '{}' was dropped", table.name))),
             Some(dataset) if !dataset.location.is_empty() => {
-                Err(Error::Unsupported(format!("INSERT into the external table '{}'", table.name)))
+                Err(Error::Unsupported(format!("{doing} the external table '{}'", table.name)))
             }
             Some(_) => Ok(()),
         }
@@ -402,6 +385,19 @@ impl Datasets {
                 return Err(Error::Denied(why));
             }
         }
+        // Sets of deleted rows are nobody's but ours, also where the tenant is the operators' own.
+        let folder = self.root().join(&format!("{}/{}", self.tenant, manifest.dataset));
+        let sets = manifest.files.iter().filter_map(|file| file.deletes.as_ref());
+        for set in sets.filter(|set| !set.url.is_empty()) {
+            let place = self.ground.stores.open(&set.url).map_err(shard_error)?;
+            if !(place.is_within(&folder) && place.resolved().is_within(&folder.resolved())) {
+                let (name, version, url) = (&manifest.name, manifest.version, &set.url);
+                let why = format!(
+                    "version {version} of table '{name}' has its deleted rows in {url}, which is not the table's"
+                );
+                return Err(Error::Denied(why));
+            }
+        }
         Ok(())
     }
 
@@ -466,7 +462,7 @@ impl Datasets {
     }
 
     /// Puts Parquet files among the dataset's objects.
-    async fn put(&self, dataset: u64, files: Vec<Bytes>) -> Result<Vec<File>> {
+    pub(super) async fn put(&self, dataset: u64, files: Vec<Bytes>) -> Result<Vec<File>> {
         let bytes: usize = files.iter().map(Bytes::len).sum();
         let _span = work!(&trace::current(), "put files", dataset, files = files.len(), bytes);
         let mut known = Vec::new();

@@ -163,6 +163,7 @@ pub(super) fn absent(tenant: &str, dataset: &Dataset, why: String) -> Result<Arc
         facts: Vec::new(),
         partitioning: Partitioning::Spread,
         foreign: None,
+        addressed: false,
     };
     Ok(Arc::new(Resident { table: Arc::new(table), shards: Err(why) }))
 }

@@ -102,6 +102,8 @@ pub enum Plan {
     Window(Window),
     /// Lists as rows. From cluster version 2 on.
     Unroll(Unroll),
+    /// As `Scan`, where `schema` has one type more than the dataset, `BIGINT`: the addresses of rows. From cluster version 2 on.
+    ScanAddressed(Scan),
 }
 
 /// Of the rows with equal `groups` (nulls are alike) the first `limit` after `offset` in the order of the keys.
@@ -472,7 +474,9 @@ impl Plan {
     /// The types of the rows the plan gives.
     pub fn output_types(&self) -> Vec<DataType> {
         match self {
-            Plan::Scan(scan) => scan.columns.iter().map(|&column| scan.schema[column as usize]).collect(),
+            Plan::Scan(scan) | Plan::ScanAddressed(scan) => {
+                scan.columns.iter().map(|&column| scan.schema[column as usize]).collect()
+            }
             Plan::Filter { input, .. }
             | Plan::Sort { input, .. }
             | Plan::TopN { input, .. }
@@ -582,6 +586,7 @@ impl Plan {
     pub fn inputs(&self) -> Vec<&Plan> {
         match self {
             Plan::Scan(_)
+            | Plan::ScanAddressed(_)
             | Plan::Values { .. }
             | Plan::Receive { .. }
             | Plan::ReceiveProven { .. }

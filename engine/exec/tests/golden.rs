@@ -352,6 +352,10 @@ fn windows(samples: &mut Samples) {
         let window = Window { input: input(), partition: vec![column()], order: keys(), calls: vec![call] };
         samples.plan(&format!("Window {function:?}"), Plan::Window(window));
     }
+    let table = TableRef { tenant: "default".into(), dataset: 7, version: 3, name: "hits".into() };
+    let scan =
+        Scan { table, schema: vec![DataType::Varchar, DataType::Int64], columns: vec![1], predicate: vec![] };
+    samples.plan("ScanAddressed", Plan::ScanAddressed(scan));
 }
 
 fn stateful_aggregates(samples: &mut Samples) {

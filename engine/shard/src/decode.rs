@@ -8,7 +8,7 @@ use arrow::array::{ArrayRef, RecordBatch};
 use arrow::compute::{CastOptions, cast_with_options};
 use columnar::arrow::{Strings, arrow_type_of, vector};
 use columnar::kernels::cast::to_width;
-use columnar::types::{integer_as_decimal, unify};
+use columnar::types::{Nested, integer_as_decimal, unify};
 use columnar::{Batch, DataType, Flat, Scalar, TimeUnit, Value, Values, Vector};
 use parquet::DecodeResult;
 use parquet::arrow::ProjectionMask;
@@ -100,9 +100,7 @@ pub(crate) fn stored_vector(file: &File, column: &ColumnSchema, array: &ArrayRef
         let nulls = Value::null(column.data_type);
         vector = Vector::constant(nulls, array.len());
     }
-    if matches!(column.data_type, DataType::Json { .. } | DataType::Bits)
-        && vector.data_type() == DataType::Varchar
-    {
+    if vector.data_type() != column.data_type && holds_text_of(vector.data_type(), column.data_type) {
         vector = checked_text(file, column, &vector)?;
     } else if vector.data_type() != column.data_type
         && let Some(taken) = taken_as(&vector, column.data_type)
@@ -125,10 +123,11 @@ pub(crate) fn stored_vector(file: &File, column: &ColumnSchema, array: &ArrayRef
 /// Text as the values of a type that is text underneath: others may have written the file.
 fn checked_text(file: &File, column: &ColumnSchema, vector: &Vector) -> Result<Vector> {
     let wrong = |error: String| Error::file(&file.url, format!("column \"{}\": {error}", column.name));
-    let input = exec::Expr::Column { id: 0, data_type: DataType::Varchar };
+    let stored = vector.data_type();
+    let input = exec::Expr::Column { id: 0, data_type: stored };
     let cast = exec::Expr::Cast { input: Box::new(input), data_type: column.data_type, try_cast: false };
     let rows = vector.len();
-    let shapes = [exec::Shape::of_type(DataType::Varchar)];
+    let shapes = [exec::Shape::of_type(stored)];
     let compiled =
         exec::expression::Compiled::compile(&cast, &shapes).map_err(|error| wrong(error.to_string()))?;
     compiled.evaluate(&Batch::of_rows(vec![vector.clone()], rows)).map_err(|error| wrong(error.to_string()))
@@ -166,13 +165,39 @@ fn taken_as(vector: &Vector, to: DataType) -> Option<columnar::Result<Vector>> {
     })
 }
 
+/// Whether the types are alike but for text where a type is wanted that is text underneath, here or in a part.
+fn holds_text_of(stored: DataType, wanted: DataType) -> bool {
+    let (stored_parts, wanted_parts) = match (stored, wanted) {
+        (DataType::Varchar, DataType::Json { .. } | DataType::Bits) => return true,
+        (DataType::Nested(stored), DataType::Nested(wanted)) => (stored.info(), wanted.info()),
+        _ => return stored == wanted,
+    };
+    match (&stored_parts.shape, &wanted_parts.shape) {
+        (Nested::List(stored), Nested::List(wanted)) => holds_text_of(*stored, *wanted),
+        (Nested::Array { element: stored, len: a }, Nested::Array { element: wanted, len: b }) => {
+            a == b && holds_text_of(*stored, *wanted)
+        }
+        (Nested::Map { key: k1, value: v1 }, Nested::Map { key: k2, value: v2 }) => {
+            holds_text_of(*k1, *k2) && holds_text_of(*v1, *v2)
+        }
+        (Nested::Struct(stored), Nested::Struct(wanted)) => {
+            stored.len() == wanted.len()
+                && stored
+                    .iter()
+                    .zip(wanted)
+                    .all(|(a, b)| a.name == b.name && holds_text_of(a.data_type, b.data_type))
+        }
+        _ => false,
+    }
+}
+
 /// Whether stored values of one type may stand in a column of another without loss.
 fn reads_as(stored: DataType, wanted: DataType) -> bool {
     use DataType::*;
     match (stored, wanted) {
         _ if stored == wanted => true,
         (Null, _) => true,
-        (Varchar, Json { .. } | Bits) => true,
+        _ if holds_text_of(stored, wanted) => true,
         _ if stored.is_integer() && wanted.is_integer() => unify(stored, wanted) == Some(wanted),
         (_, Decimal { precision, scale }) if stored.is_integer() && stored != Int128 => {
             integer_as_decimal(stored).is_some_and(|(digits, _)| digits + scale <= precision)

@@ -159,7 +159,9 @@ pub fn type_before(data_type: DataType) -> DataType {
 pub(crate) fn unstored_part(data_type: DataType) -> Option<String> {
     let Some(kind) = data_type.as_nested() else {
         let arrow = arrow_type_of(data_type, Strings::Views);
-        let kept = data_type_of("", &arrow).is_ok_and(|back| back == data_type);
+        // What is text underneath is checked as it is read.
+        let kept = matches!(data_type, DataType::Json { .. } | DataType::Bits)
+            || data_type_of("", &arrow).is_ok_and(|back| back == data_type);
         let plain = data_type != DataType::Null
             && data_type != DataType::Interval
             && !matches!(data_type, DataType::Timestamp { unit: TimeUnit::Second, .. });

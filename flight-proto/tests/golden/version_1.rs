@@ -191,6 +191,7 @@ fn a_manifest() -> Manifest {
             FolderValue { column: "hour".into(), text: None },
         ],
         generation: 0,
+        deletes: None,
     };
     Manifest {
         format: MANIFEST_FORMAT,
@@ -208,6 +209,7 @@ fn a_manifest() -> Manifest {
         columns_declared: true,
         partition_span: 6_000_000,
         refresh: None,
+        statement: Vec::new(),
     }
 }
 

@@ -13,6 +13,7 @@ mod integers;
 mod interval;
 mod json;
 mod macros;
+mod merge;
 mod nested;
 mod nested_calls;
 mod operators;
@@ -30,9 +31,11 @@ mod summarize;
 pub(crate) mod types;
 mod wildcard;
 mod window;
+mod write;
 mod zones;
 
 pub(crate) use inlined::ViewRead;
+pub(crate) use write::BoundChange;
 
 use crate::catalog::{Catalog, Table};
 use crate::error::{Error, ErrorKind, Result};

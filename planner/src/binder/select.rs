@@ -337,7 +337,7 @@ impl Listed<'_> {
 }
 
 /// Keeps the rows for which the condition is true. Subqueries whose mark is a conjunct by itself filter.
-fn filter(plan: Logical, condition: Expr, mut pending: Vec<Pending>) -> Logical {
+pub(super) fn filter(plan: Logical, condition: Expr, mut pending: Vec<Pending>) -> Logical {
     let mut predicate = conjuncts(condition);
     predicate.retain(|conjunct| {
         let (mark, kind) = match conjunct {

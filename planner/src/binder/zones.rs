@@ -115,6 +115,13 @@ impl Binder<'_> {
             return Ok(Some(fold(as_type(raw_call(function, args.to_vec())?, INSTANT))));
         }
         let Some(zone) = self.zone() else { return Ok(None) };
+        if makes_json(function) && types.iter().any(|&data_type| is_zoned(data_type)) {
+            let args = args.iter().map(|arg| match is_zoned(arg.data_type()) {
+                true => raw_call("instant_json", vec![as_unit(arg.clone(), INSTANT), zone.clone()]),
+                false => Ok(arg.clone()),
+            });
+            return raw_call(function, args.collect::<Result<_>>()?).map(Some);
+        }
         let is_clock = |data_type: DataType| matches!(data_type, DataType::Timestamp { zone: false, .. });
         if types.iter().any(|&data_type| is_zoned(data_type))
             && types.iter().any(|&data_type| is_clock(data_type))
@@ -129,13 +136,6 @@ impl Binder<'_> {
                 Some(expr) => Ok(Some(expr)),
                 None => raw_call(function, args).map(Some),
             };
-        }
-        if makes_json(function) && types.iter().any(|&data_type| is_zoned(data_type)) {
-            let args = args.iter().map(|arg| match is_zoned(arg.data_type()) {
-                true => raw_call("instant_json", vec![as_unit(arg.clone(), INSTANT), zone.clone()]),
-                false => Ok(arg.clone()),
-            });
-            return raw_call(function, args.collect::<Result<_>>()?).map(Some);
         }
         let zoned: Vec<bool> = types.iter().map(|&data_type| is_zoned(data_type)).collect();
         let instants: Vec<Expr> = args.iter().map(|arg| as_unit(arg.clone(), INSTANT)).collect();

@@ -1,12 +1,13 @@
 //! `EXPLAIN`, its options in words or in brackets.
 
-use super::{Syntax, expected, peek_word, query, take_word};
+use super::{Syntax, expected, peek_word, query, take_word, write};
 use crate::error::{Error, Result};
 use sqlparser::parser::Parser;
 use sqlparser::tokenizer::Token;
 
 /// What follows `EXPLAIN` but for `COST`: `[ANALYZE | ROUTE] query`, or
-/// `(ANALYZE [on | off], FORMAT TEXT | JSON) query` as PostgreSQL writes it.
+/// `(ANALYZE [on | off], FORMAT TEXT | JSON) query` as PostgreSQL writes it. In place of the query a `DELETE` or an
+/// `UPDATE` may stand, which is not run.
 pub(super) fn explain(parser: &mut Parser<'_>) -> Result<Syntax> {
     let (mut analyze, mut json) = (false, false);
     if has_options(parser) {
@@ -37,11 +38,26 @@ pub(super) fn explain(parser: &mut Parser<'_>) -> Result<Syntax> {
                 }
             }
         }
-        return Ok(Syntax::Explain { analyze, json, route: false, query: query(parser)? });
+        return explained(parser, analyze, json, false);
     }
     let analyze = take_word(parser, "ANALYZE");
     let route = !analyze && take_word(parser, "ROUTE");
-    Ok(Syntax::Explain { analyze, json, route, query: query(parser)? })
+    explained(parser, analyze, json, route)
+}
+
+fn explained(parser: &mut Parser<'_>, analyze: bool, json: bool, route: bool) -> Result<Syntax> {
+    let span = parser.peek_token_ref().span;
+    let word = match peek_word(parser).as_deref() {
+        Some(word @ ("DELETE" | "UPDATE")) => word.to_string(),
+        _ => return Ok(Syntax::Explain { analyze, json, route, query: query(parser)? }),
+    };
+    if analyze || route {
+        let how = if analyze { "ANALYZE" } else { "ROUTE" };
+        return Err(Error::unsupported(format!("EXPLAIN {how} of {word}")).at(span));
+    }
+    parser.next_token();
+    let change = if word == "DELETE" { write::delete(parser) } else { write::update(parser) }?;
+    Ok(Syntax::ExplainChange { json, change: Box::new(change) })
 }
 
 /// Whether options in brackets come, and not a query in brackets.

@@ -8,6 +8,7 @@ mod exclusion;
 mod explain;
 mod foreign;
 mod limits;
+mod merge;
 mod nested_types;
 mod operators;
 mod options;
@@ -15,6 +16,8 @@ mod prepared;
 mod sugar;
 pub(crate) mod summary;
 mod tokens;
+mod truncate;
+mod write;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::statement::{TableName, UseKind};
@@ -26,12 +29,14 @@ use dialect::TundraDialect;
 pub(crate) use exclusion::without_exclusion;
 pub use foreign::listed_text;
 pub(crate) use foreign::{ServerOption, has_secrets};
+pub(crate) use merge::{MatchKind, MergeAction, MergeSyntax};
 pub(crate) use options::TableOption;
 pub(crate) use prepared::PreparedSyntax;
 use sqlparser::ast::{self, Ident, ObjectName, ObjectNamePart, Query, Spanned};
 use sqlparser::keywords::Keyword;
 use sqlparser::parser::Parser;
 use sqlparser::tokenizer::{Span, Token, Tokenizer};
+pub(crate) use write::ChangeSyntax;
 
 /// How deep the parser follows nested parentheses, subqueries and the like.
 const PARSER_DEPTH: usize = 400;
@@ -163,6 +168,15 @@ pub(crate) enum Syntax {
     DescribeQuery(Box<Query>),
     Summarize(Box<Query>),
     Prepared(PreparedSyntax),
+    Truncate {
+        tables: Vec<ObjectName>,
+    },
+    Change(Box<ChangeSyntax>),
+    Merge(Box<MergeSyntax>),
+    ExplainChange {
+        json: bool,
+        change: Box<ChangeSyntax>,
+    },
 }
 
 impl Parsed {
@@ -177,6 +191,7 @@ impl Parsed {
             self.syntax,
             Syntax::Query(_)
                 | Syntax::Explain { .. }
+                | Syntax::ExplainChange { .. }
                 | Syntax::ExplainCost(_)
                 | Syntax::ShowTables { .. }
                 | Syntax::Describe { .. }
@@ -347,13 +362,29 @@ fn statement(parser: &mut Parser<'_>) -> Result<Syntax> {
             parser.next_token();
             return define::comment(parser);
         }
+        Some("DELETE") => {
+            parser.next_token();
+            return Ok(Syntax::Change(Box::new(write::delete(parser)?)));
+        }
+        Some("UPDATE") => {
+            parser.next_token();
+            return Ok(Syntax::Change(Box::new(write::update(parser)?)));
+        }
+        Some("MERGE") => {
+            parser.next_token();
+            return Ok(Syntax::Merge(Box::new(merge::merge(parser)?)));
+        }
+        Some("TRUNCATE") => {
+            parser.next_token();
+            return truncate::truncate(parser);
+        }
         Some("REASSIGN") => {
             parser.next_token();
             return access::reassign(parser);
         }
         Some(
-            word @ ("UPDATE" | "DELETE" | "MERGE" | "COPY" | "TRUNCATE" | "BEGIN" | "START" | "COMMIT"
-            | "ROLLBACK" | "ANALYZE" | "VACUUM" | "CALL" | "USE" | "ATTACH" | "PIVOT" | "TABLE"),
+            word @ ("COPY" | "BEGIN" | "START" | "COMMIT" | "ROLLBACK" | "ANALYZE" | "VACUUM" | "CALL"
+            | "USE" | "ATTACH" | "PIVOT" | "TABLE"),
         ) => return Err(Error::unsupported(word).at(span)),
         _ => {}
     }

@@ -96,7 +96,8 @@ struct Place<'a> {
 impl Place<'_> {
     fn rows(&self, plan: &Plan) -> Answer<Vec<Row>> {
         Ok(match plan {
-            Plan::Scan(scan) => {
+            Plan::Scan(scan) | Plan::ScanAddressed(scan) => {
+                let addressed = matches!(plan, Plan::ScanAddressed(_));
                 let all = self.data.get(&scan.table.dataset).ok_or("no data")?;
                 let known = self.catalog.0.iter().find(|table| table.dataset == scan.table.dataset);
                 let partitioning = &known.ok_or("no table")?.partitioning;
@@ -120,9 +121,13 @@ impl Place<'_> {
                     if !lies_here {
                         continue;
                     }
+                    let mut row = row.clone();
+                    if addressed {
+                        row.push(Scalar::Integer(number as i128));
+                    }
                     let mut keep = true;
                     for test in &scan.predicate {
-                        keep = keep && is_true(&eval(test, row)?);
+                        keep = keep && is_true(&eval(test, &row)?);
                     }
                     if keep {
                         rows.push(scan.columns.iter().map(|&column| row[column as usize].clone()).collect());

@@ -123,7 +123,46 @@ fn paths_find_values() {
     for path in ["$.", "$[", "$[1", "$[x]", "$.a[*]", "$..a", "$[0]x"] {
         assert!(Path::of_function(path).is_err(), "{path}");
     }
+    for (path, expected) in [
+        ("$.a[*]", &["1", "{\"b c\": \"x\"}"][..]),
+        ("$.a[*].*", &["\"x\""]),
+        ("$[*]", &[]),
+        ("$.a[1]", &["{\"b c\": \"x\"}"]),
+    ] {
+        assert_eq!(Path::of_many(path).unwrap().find_all(document).unwrap(), expected, "{path}");
+    }
     for path in ["a", "{a", "{a,}", "{,}", "{\"a}"] {
         assert!(Path::of_array(path).is_err(), "{path}");
     }
+}
+
+#[test]
+fn values_are_written_and_read_back() {
+    use columnar::types::{Nested, list_of, nested, struct_of};
+    let words = list_of(columnar::DataType::Varchar).unwrap();
+    let fields = [("a".to_string(), columnar::DataType::Int32), ("b c".to_string(), words)];
+    let row = struct_of(fields).unwrap();
+    let map =
+        nested(Nested::Map { key: columnar::DataType::Int8, value: columnar::DataType::Float64 }).unwrap();
+    for (text, data_type) in [
+        ("[\"x\",null,\"\\\"\\n\"]", words),
+        ("{\"a\":1,\"b c\":[\"y\"]}", row),
+        ("{\"a\":null,\"b c\":null}", row),
+        ("{\"1\":0.5,\"-2\":null}", map),
+        ("[[],[1],null]", list_of(list_of(columnar::DataType::Int64).unwrap()).unwrap()),
+    ] {
+        for reading in [Reading::Cast, Reading::Strict, Reading::Lenient] {
+            let value = value_of(text, data_type, reading).unwrap();
+            let mut out = Vec::new();
+            write_json(data_type, value, &mut out).unwrap();
+            assert_eq!(String::from_utf8(out).unwrap(), text);
+        }
+    }
+    let refused = |text: &str, reading| value_of(text, row, reading).is_err();
+    assert!(refused("[]", Reading::Cast));
+    assert!(refused("{\"a\": 1, \"q\": 2}", Reading::Cast));
+    assert!(!refused("{\"A\": 1}", Reading::Cast));
+    assert!(refused("{\"a\": 1}", Reading::Strict));
+    assert!(refused("{\"a\": \"x\", \"b c\": []}", Reading::Strict));
+    assert!(!refused("{\"a\": \"x\", \"q\": []}", Reading::Lenient));
 }

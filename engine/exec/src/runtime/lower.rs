@@ -174,6 +174,13 @@ impl Lowering<'_> {
                 let scan = Arc::new(self.scan(scan)?);
                 self.open_scan(scan, &node)
             }
+            Plan::ScanAddressed(scan) => {
+                let settings = &self.environment.query.settings;
+                let table = self.environment.tables.table(&scan.table)?;
+                let tasks = self.environment.workers.threads().min(settings.parallelism);
+                let scan = Scan::addressed(scan, &table, settings.batch_rows, tasks, self.morsels.clone())?;
+                self.open_scan(Arc::new(scan), &node)
+            }
             Plan::Values { types, rows } => {
                 let source = ValuesSource::new(types, rows, settings.batch_rows)?;
                 self.open(Arc::new(source), &node, Vec::new())

@@ -439,7 +439,7 @@ impl Open {
             let image = builder.finish()?;
             let owned = image.as_slice().len() <= task.owned_bytes && whole.len() <= OWNED_PARTS;
             let key = task.wanted.key(whole, bucket);
-            Ok(Held { bucket, resident: shard.store(&version.id, key, image, owned)? })
+            Ok(Held::whole(bucket, shard.store(&version.id, key, image, owned)?))
         });
         segments.collect()
     }

@@ -159,7 +159,7 @@ pub(super) const STATEFUL: &[&str] = &[
 /// Those that are not built, and what they need.
 pub(super) const UNBUILT: &[(&str, &str)] = &[
     ("approx_top_k", "lists"),
-    ("bitstring_agg", "bit strings"),
+    ("bitstring_agg", "aggregates of bit strings"),
     ("histogram_exact", "maps"),
     ("reservoir_quantile", "random samples"),
     ("xmlagg", "XML"),
