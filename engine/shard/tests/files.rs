@@ -110,6 +110,12 @@ async fn every_type_is_inferred_as_written() {
         DataType::Timestamp { unit: columnar::TimeUnit::Millisecond, zone: false },
         DataType::Varchar,
         DataType::Binary,
+        DataType::UInt8,
+        DataType::UInt16,
+        DataType::UInt32,
+        DataType::UInt64,
+        DataType::Int128,
+        DataType::Uuid,
     ];
     let schema: Vec<_> = types.iter().enumerate().map(|(i, &t)| column(&format!("c{i}"), t)).collect();
     let columns_ = types.iter().map(|&t| columnar::Vector::from_scalars(t, &[Scalar::Null])).collect();

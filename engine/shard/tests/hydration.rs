@@ -913,6 +913,66 @@ async fn nested_rows_arrive_as_they_were_written() {
         assert_eq!(found[n as usize], [Scalar::Integer(n.into()), list(n), records(n)], "{n}");
     }
 }
+
+/// Unsigned integers, HUGEINTs, UUIDs and enums come back from their files, also as the types that tables had before.
+#[tokio::test]
+async fn wide_integers_uuids_and_enums_arrive_as_they_were_written() {
+    use columnar::types::enumeration;
+    let colour = enumeration(Some("colour"), vec!["red".into(), "green".into(), "blue".into()]).unwrap();
+    let types = [
+        DataType::UInt8,
+        DataType::UInt16,
+        DataType::UInt32,
+        DataType::UInt64,
+        DataType::Int128,
+        DataType::Uuid,
+        colour,
+    ];
+    let values = |data_type: DataType| -> Vec<Scalar> {
+        let (low, high) = data_type.integer_bounds().unwrap();
+        let value = |n: i128| match n % 4 {
+            0 => Scalar::Null,
+            1 => Scalar::Integer(low.saturating_add(n).min(high)),
+            2 => Scalar::Integer(high.saturating_sub(n).max(low)),
+            _ => Scalar::Integer(if n % 8 == 3 { low } else { high }),
+        };
+        (0..2_000).map(value).collect()
+    };
+    let expected: Vec<Vec<Scalar>> = types.iter().map(|&data_type| values(data_type)).collect();
+    let schema: Vec<_> = types.iter().enumerate().map(|(i, &t)| column(&format!("c{i}"), t)).collect();
+    let columns = types.iter().zip(&expected).map(|(&t, values)| Vector::from_scalars(t, values)).collect();
+    let folder = Folder::new();
+    folder.put("w.parquet", &file_bytes(&schema, columns));
+    let mut version = version_of(&folder, "w.parquet", 1).await;
+    // The file has the enum as text.
+    assert_eq!(version.schema[6].data_type, DataType::Varchar);
+    version.schema = schema.into();
+    let shards = folder.shards(1);
+    run(&shards, &version, &options()).await.unwrap();
+    for (row, found) in rows(&table(&shards[0], 1)).iter().enumerate() {
+        let expected: Vec<&Scalar> = expected.iter().map(|column| &column[row]).collect();
+        assert_eq!(found.iter().collect::<Vec<_>>(), expected, "row {row}");
+    }
+
+    let before = [DataType::Int16, DataType::Int32, DataType::Int64, DataType::decimal(20, 0)];
+    let mut version = version_of(&folder, "w.parquet", 2).await;
+    version.schema = before.iter().enumerate().map(|(i, &t)| column(&format!("c{i}"), t)).collect();
+    let shards = folder.shards(1);
+    run(&shards, &version, &options()).await.unwrap();
+    let last = rows(&table(&shards[0], 2)).pop().unwrap();
+    assert_eq!(last, expected[..4].iter().map(|column| column[1_999].clone()).collect::<Vec<_>>());
+
+    for (name, data_type, part) in [
+        ("c3", DataType::Int64, "UBIGINT, not BIGINT"),
+        ("c6", enumeration(None, vec!["red".into()]).unwrap(), "is not a value"),
+        ("c6", DataType::Uuid, "UUID"),
+    ] {
+        version.schema = vec![column(name, data_type)].into();
+        let error = run(&folder.shards(1), &version, &options()).await.unwrap_err().to_string();
+        assert!(error.contains(part) && error.contains("w.parquet"), "{error}");
+    }
+}
+
 /// What queries see of a version on all shards together: addresses and the first column, in the order of addresses.
 fn seen(shards: &[Arc<Shard>], number: u64, spread: bool) -> Vec<(i64, i64)> {
     let shards = if spread { shards } else { &shards[..1] };

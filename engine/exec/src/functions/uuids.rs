@@ -23,7 +23,7 @@ pub(super) fn functions() -> Vec<Function> {
         Function::new(
             "uuid_extract_timestamp",
             "When a UUID of version 1 or 7 was made; null of others.",
-            "uuid_extract_timestamp('0189c13a-e000-7000-8000-000000000000'::UUID) → 2023-08-04 21:09:09.12+00",
+            "uuid_extract_timestamp('0189c13a-e000-7000-8000-000000000000'::UUID) → 2023-08-04 15:46:48.448+00",
         )
         .with(&[UUID], Returns::Type(instant), |args, data_type| each(args, data_type, made_at))
         .nullable(),
