@@ -10,7 +10,7 @@ use support::{TestCatalog, table};
 
 /// `t` has 10,000 rows with a number, a text and a list of numbers; `u` has 100.
 fn explained(sql: &str) -> String {
-    let list = list_of(DataType::Int32).unwrap();
+    let list = list_of(DataType::Int32).expect("a list of integers");
     let columns = [
         ("id", DataType::Int32, 10_000.0, Some((0, 9_999))),
         ("name", DataType::Varchar, 100.0, None),

@@ -613,5 +613,6 @@ fn like(text: &[u8], pattern: &[u8]) -> bool {
 
 fn elements(bytes: &[u8], list: &exec::plan::Unrolled) -> Vec<Scalar> {
     let walk = columnar::packed::Elements::new(bytes, list.list.data_type());
-    walk.map(|element| element.unwrap().scalar(list.data_type).unwrap()).collect()
+    let scalars = walk.map(|element| element.and_then(|element| element.scalar(list.data_type)));
+    scalars.collect::<columnar::Result<_>>().unwrap_or_else(|error| panic!("{error}"))
 }

@@ -148,9 +148,8 @@ pub fn array(vector: &Vector, strings: Strings) -> Result<ArrayRef> {
         DataType::UInt64 => Arc::new(UInt64Array::new(integers(&flat)?, nulls)),
         DataType::Int128 => {
             let values = integers::<i128>(&flat)?;
-            let limit = 10_i128.pow(DECIMAL_MAX_PRECISION.into());
-            if (0..flat.len()).any(|row| !flat.is_null(row) && !(-limit < values[row] && values[row] < limit))
-            {
+            let limit = 10_u128.pow(DECIMAL_MAX_PRECISION.into());
+            if (0..flat.len()).any(|row| !flat.is_null(row) && values[row].unsigned_abs() >= limit) {
                 let what = format!(
                     "a HUGEINT of more than {DECIMAL_MAX_PRECISION} digits in a result (cast it to VARCHAR)"
                 );

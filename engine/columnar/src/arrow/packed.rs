@@ -109,7 +109,7 @@ impl<'a> Level<'a> {
             (Nested::Array { element, len }, ArrowType::FixedSizeList(..)) => {
                 let (list, len) = (array.as_fixed_size_list(), *len as usize);
                 // Sliced lists keep all values: the first of theirs is at `value_offset`.
-                let first = usize::try_from(list.value_offset_at(0)).map_err(|_| wrong())?;
+                let first = list.value_offset_at(0);
                 let places: Vec<_> = (0..array.len()).map(|row| (first + row * len, len)).collect();
                 if list.value_length() as usize != len || !within(&places, list.values()) {
                     return Err(wrong());

@@ -39,10 +39,9 @@ pub(crate) fn cast(input: Node, target: DataType, lenient: bool) -> Result<Node>
     if source.as_nested().is_some() && target.as_nested().is_some() {
         return nested_cast::nested(input, target, lenient);
     }
-    let input = match time_zoned::cast(input, target) {
-        Ok(node) => return Ok(node),
-        Err(input) => input,
-    };
+    if let Some(map) = time_zoned::map(source, target) {
+        return Ok(time_zoned::cast(input, target, map));
+    }
     if let Some(steps) = integer_steps(source, target) {
         return Ok(integers(input, target, steps, lenient));
     }
@@ -396,7 +395,7 @@ fn float_as_integer(value: f64, single: bool, target: DataType) -> Option<i128> 
             // A power of two, and so exact as a double.
             const LIMIT: f64 = -(i128::MIN as f64);
             let rounded = value.round_ties_even();
-            (-LIMIT <= rounded && rounded < LIMIT).then_some(rounded as i128)
+            (-LIMIT..LIMIT).contains(&rounded).then_some(rounded as i128)
         }
     }
 }

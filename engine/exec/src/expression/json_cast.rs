@@ -21,7 +21,7 @@ pub(super) fn cast(input: Node, target: DataType, lenient: bool) -> Node {
     let is_text_alone = target == DataType::Varchar || source == JSONB && is_document;
     let mut shape = plain_shape(target, input.shape().nullable);
     // A null of JSON is a null.
-    shape.nullable |= !is_document && !is_text_alone || lenient && !is_text_alone;
+    shape.nullable |= !is_text_alone && (!is_document || lenient);
     let kept = shape.clone();
     let fallible = !lenient && !is_text_alone;
     Node::over(vec![input], shape, fallible, |inputs| {

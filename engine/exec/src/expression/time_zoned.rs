@@ -5,29 +5,34 @@ use crate::{Result, Shape};
 use columnar::kernels::cast::{integer_at, to_width};
 use columnar::{DataType, Flat, PhysicalType, TimeUnit, Values, Vector, time_zoned};
 
-/// The cast, where one of the types is `TIME WITH TIME ZONE` and the other an integer underneath; an instant gives what clocks in
-/// UTC show. Else the input as it came.
-pub(super) fn cast(input: Node, target: DataType) -> std::result::Result<Node, Node> {
-    let map: Map = match (input.data_type(), target) {
-        (DataType::Time, DataType::TimeZoned) => |micros, _| time_zoned::encode(micros, 0),
-        (DataType::TimeZoned, DataType::Time) => |value, _| time_zoned::decode(value).0,
-        (DataType::Timestamp { zone: true, .. }, DataType::TimeZoned) => |instant, unit| {
+/// What a cast makes of each value, where one of the types is `TIME WITH TIME ZONE` and the other an integer underneath; an
+/// instant gives what clocks in UTC show.
+pub(super) fn map(source: DataType, target: DataType) -> Option<Map> {
+    match (source, target) {
+        (DataType::Time, DataType::TimeZoned) => Some(|micros, _| time_zoned::encode(micros, 0)),
+        (DataType::TimeZoned, DataType::Time) => Some(|value, _| time_zoned::decode(value).0),
+        (DataType::Timestamp { zone: true, .. }, DataType::TimeZoned) => Some(|instant, unit| {
             let second = unit.per_second();
             let micros = i128::from(instant.rem_euclid(86_400 * second)) * 1_000_000 / i128::from(second);
             time_zoned::encode(micros as i64, 0)
-        },
-        _ => return Err(input),
-    };
+        }),
+        _ => None,
+    }
+}
+
+/// The cast by such a map.
+pub(super) fn cast(input: Node, target: DataType, map: Map) -> Node {
     let unit = match input.data_type() {
         DataType::Timestamp { unit, .. } => unit,
         _ => TimeUnit::Microsecond,
     };
     let shape = plain_shape(target, input.shape().nullable);
     let kept = shape.clone();
-    Ok(Node::over(vec![input], shape, false, |inputs| Box::new(Mapped { inputs, map, unit, shape: kept })))
+    Node::over(vec![input], shape, false, |inputs| Box::new(Mapped { inputs, map, unit, shape: kept }))
 }
 
-type Map = fn(i64, TimeUnit) -> i64;
+/// Of a value and the unit of its type.
+pub(super) type Map = fn(i64, TimeUnit) -> i64;
 
 #[derive(Debug)]
 struct Mapped {

@@ -4,7 +4,7 @@ use super::arguments::{Arguments, Memo};
 use super::{Function, Parameter, Returns, Run};
 use crate::json::{
     Fault, Kind, Path, Step, Structure, Tree, Work, canonical, check, compact, contains, contains_within,
-    elements, kind, members, merge_patch, pretty, quote, scalar_text, strip_nulls, type_name, unquote,
+    elements, kind, members, merge_patch, pretty, scalar_text, strip_nulls, type_name, unquote,
 };
 use columnar::{DataType, Error, Result, Vector};
 
@@ -495,7 +495,10 @@ pub(super) fn has(document: &str, wanted: &str) -> bool {
     }
 }
 
-fn have(args: &Arguments, test: fn(&[String], &dyn Fn(&String) -> bool) -> bool) -> Result<Vector> {
+/// Of names and of whether a document has one.
+type TestOfNames = fn(&[String], &dyn Fn(&String) -> bool) -> bool;
+
+fn have(args: &Arguments, test: TestOfNames) -> Result<Vector> {
     let mut texts = Memo::new();
     let found = args.each(|row| {
         let wanted = texts.get(args.text(1, row), |text| Ok(Path::of_array(text)?.names()))?;

@@ -427,8 +427,11 @@ fn map_list(types: &[DataType], keys: bool) -> DataType {
     parts.map_or(DataType::Null, |(key, value)| list(if keys { key } else { value }))
 }
 
-/// Keys and values of a map, as packed bytes.
-fn entries(args: &Arguments, row: usize) -> Result<Vec<(&[u8], Option<&[u8]>)>> {
+/// A key and its value, as packed bytes.
+type Entry<'a> = (&'a [u8], Option<&'a [u8]>);
+
+/// Keys and values of a map.
+fn entries(args: &Arguments, row: usize) -> Result<Vec<Entry<'_>>> {
     let Some((key, value)) = map_parts(args.data_type(0)) else { return Ok(Vec::new()) };
     let entries = Elements::new(args.bytes(0, row), args.data_type(0));
     entries
@@ -460,7 +463,7 @@ fn each(
 }
 
 /// The elements of a list, as packed bytes.
-fn elements<'a>(args: &'a Arguments, index: usize, row: usize) -> Result<Vec<Option<&'a [u8]>>> {
+fn elements(args: &Arguments, index: usize, row: usize) -> Result<Vec<Option<&[u8]>>> {
     if args.data_type(index).as_nested().is_none() || args.flats[index].is_null(row) {
         return Ok(Vec::new());
     }
@@ -525,10 +528,13 @@ fn count(args: &Arguments, data_type: DataType) -> Result<Vector> {
     })
 }
 
+/// Elements as packed bytes.
+type Elems<'a> = [Option<&'a [u8]>];
+
 fn overlaps(
     args: &Arguments,
     data_type: DataType,
-    test: fn(&[Option<&[u8]>], &[Option<&[u8]>]) -> bool,
+    test: fn(&Elems<'_>, &Elems<'_>) -> bool,
 ) -> Result<Vector> {
     each(args, data_type, |row| {
         Ok(Some(Scalar::Boolean(test(&elements(args, 0, row)?, &elements(args, 1, row)?))))

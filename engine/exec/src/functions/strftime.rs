@@ -303,7 +303,7 @@ fn read(items: &[Item], text: &str) -> Option<Moment> {
         return None;
     }
     let weeks = told.week.or_else(|| told.iso_year.filter(|_| !told.has_year).map(|_| Week::Iso(1)));
-    let weeks = weeks.filter(|week| !told.has_date && !(matches!(week, Week::Iso(_)) && told.has_year));
+    let weeks = weeks.filter(|week| !told.has_date && (!matches!(week, Week::Iso(_)) || !told.has_year));
     if told.day_of_year.is_some() && (told.week.is_some() || told.iso_year.is_some()) {
         return None;
     }

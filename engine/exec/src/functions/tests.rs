@@ -546,7 +546,8 @@ fn integers_keep_to_their_types_at_the_ends() {
     const BIG: DataType = DataType::UInt64;
     let (least, most) = (i128::MIN.to_string(), i128::MAX.to_string());
     let (least, most, top) = (least.as_str(), most.as_str(), "18446744073709551615");
-    let cases: &[(&str, &[(&str, DataType)], &str)] = &[
+    type Case<'a> = (&'a str, &'a [(&'a str, DataType)], &'a str);
+    let cases: &[Case<'_>] = &[
         ("abs", &[(least, HUGE)], "!"),
         ("abs", &[(most, HUGE)], most),
         ("abs", &[(top, BIG)], top),

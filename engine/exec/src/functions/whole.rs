@@ -42,7 +42,7 @@ pub(super) fn functions() -> Vec<Function> {
                 args.map_integers(data_type, |row| {
                     let (a, b, common) =
                         (a[row].unsigned_abs(), b[row].unsigned_abs(), divisor(a[row], b[row]));
-                    let multiple = if common == 0 { Some(0) } else { (a / common).checked_mul(b) };
+                    let multiple = a.checked_div(common).unwrap_or(0).checked_mul(b);
                     let multiple = multiple.and_then(|multiple| i128::try_from(multiple).ok());
                     in_range(multiple.ok_or_else(|| out_of_range("lcm"))?, data_type, "lcm")
                 })
