@@ -1063,10 +1063,10 @@ impl Binder<'_> {
             || matches!((found, target), (DataType::Timestamp { .. }, DataType::Date | DataType::Time))
             || matches!((found, target), (DataType::Timestamp { .. }, DataType::Timestamp { .. }))
             || target == DataType::Varchar
-            || matches!(
-                (found, target),
-                (DataType::Varchar, DataType::Json { .. } | DataType::Bits | DataType::Enum(_))
-            );
+            || found != target
+                && types::assigns(found, target)
+                && !types::casts_implicitly(found, target)
+                && casts(found, target);
         if narrows { self.cast(bound, target, false) } else { self.coerce(bound, target) }
     }
 

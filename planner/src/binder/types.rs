@@ -3,7 +3,7 @@
 use super::nested;
 use crate::catalog::Catalog;
 use crate::error::{Error, Result};
-use columnar::types::DECIMAL_MAX_PRECISION;
+use columnar::types::{DECIMAL_MAX_PRECISION, FieldType, Nested};
 pub(crate) use columnar::types::{integer_as_decimal, unify, unify_decimals};
 use columnar::{DataType, TimeUnit};
 use sqlparser::ast::{self, ExactNumberInfo, TimezoneInfo};
@@ -131,6 +131,33 @@ fn decimal(info: &ExactNumberInfo) -> Result<DataType> {
         _ => Err(Error::value(format!(
             "a DECIMAL has 1 to {DECIMAL_MAX_PRECISION} digits, of which no more than all are after the point"
         ))),
+    }
+}
+
+/// Whether a value is written into a column of the other type: as an implicit cast would have it or, of text, as it is
+/// read; part by part.
+pub(crate) fn assigns(from: DataType, to: DataType) -> bool {
+    let (DataType::Nested(a), DataType::Nested(b)) = (from, to) else {
+        return casts_implicitly(from, to)
+            || from == DataType::Varchar
+                && matches!(to, DataType::Json { .. } | DataType::Bits | DataType::Enum(_));
+    };
+    match (&a.info().shape, &b.info().shape) {
+        (Nested::Struct(a), Nested::Struct(b)) => {
+            let of = |to: &FieldType| {
+                a.iter()
+                    .find(|from| from.name.eq_ignore_ascii_case(&to.name))
+                    .is_none_or(|from| assigns(from.data_type, to.data_type))
+            };
+            b.iter().all(of)
+        }
+        (Nested::Map { key: k1, value: v1 }, Nested::Map { key: k2, value: v2 }) => {
+            assigns(*k1, *k2) && assigns(*v1, *v2)
+        }
+        _ => match (a.element(), b.element()) {
+            (Some(a), Some(b)) => assigns(a, b),
+            _ => false,
+        },
     }
 }
 

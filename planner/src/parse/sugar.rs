@@ -132,6 +132,8 @@ pub(super) fn plain(tokens: Vec<TokenWithSpan>) -> Result<Vec<TokenWithSpan>> {
                         // A word that the grammar has before any join, and that nobody else may write.
                         written.push((number, vec![Token::make_keyword("GLOBAL")]));
                     }
+                    // What follows is no query, also where it is explained.
+                    Some(Keyword::DELETE) => level.expects = false,
                     // `EXPLAIN COST` and the like.
                     _ if before(1) == Some(Keyword::EXPLAIN) => {}
                     _ if is_positional(other) && word(number + 1) == Some(Keyword::JOIN) => {

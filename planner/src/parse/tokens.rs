@@ -127,7 +127,12 @@ fn is_operator(tokens: &[TokenWithSpan], before: Option<usize>, place: usize) ->
     match before.map(|before| &tokens[before].token) {
         Some(Token::RParen | Token::RBracket | Token::Placeholder(_)) => starts,
         Some(Token::SingleQuotedString(_) | Token::EscapedStringLiteral(_) | Token::Number(..)) => starts,
-        Some(Token::Word(word)) if word.quote_style.is_some() || word.keyword == Keyword::NoKeyword => starts,
+        Some(Token::Word(word))
+            if word.quote_style.is_some()
+                || matches!(word.keyword, Keyword::NoKeyword | Keyword::JSON | Keyword::JSONB) =>
+        {
+            starts
+        }
         // A column or type whose name is a word of the grammar: behind one, no parameter is followed by a text.
         Some(Token::Word(_)) => is_text,
         _ => false,

@@ -3,8 +3,8 @@
 use super::arguments::{Arguments, Memo};
 use super::{Function, Parameter, Returns, Run};
 use crate::json::{
-    Fault, Kind, Path, Step, Tree, canonical, check, compact, contains, contains_within, elements, kind,
-    members, merge_patch, pretty, quote, scalar_text, strip_nulls, unquote,
+    Fault, Kind, Path, Step, Structure, Tree, Work, canonical, check, compact, contains, contains_within,
+    elements, kind, members, merge_patch, pretty, quote, scalar_text, strip_nulls, type_name, unquote,
 };
 use columnar::{DataType, Error, Result, Vector};
 
@@ -228,7 +228,7 @@ fn tests() -> Vec<Function> {
     });
     vec![
         pair(holds, |args, _| compare(args, contains)),
-        pair(within, |args, _| compare(args, |a, b| contains(b, a))),
+        pair(within, |args, _| compare(args, |a, b, work| contains(b, a, work))),
         pair(anywhere, |args, _| compare(args, contains_within)),
         key,
         any,
@@ -320,6 +320,23 @@ fn changes() -> Vec<Function> {
             Ok(())
         })
     });
+    let short = found(
+        "json",
+        &[],
+        "JSON without blanks, of two members of one key the last.",
+        "json('{\"a\": [1, 2]}') → {\"a\":[1,2]}",
+    );
+    let short = of_both(
+        short,
+        &[],
+        || Returns::Type(JSON),
+        |args, data_type| {
+            args.map_bytes(data_type, |row, out| {
+                compact(&tree(args, 0, row)?, out);
+                Ok(())
+            })
+        },
+    );
     let lines =
         found("json_pretty", &["jsonb_pretty"], "JSON over several lines, indented.", "json_pretty('1') → 1");
     let lines = of_both(lines, &[], text, |args, _| {
@@ -373,7 +390,7 @@ fn changes() -> Vec<Function> {
                 Ok(())
             })
         });
-    vec![stripped, lines, patched, joined, without]
+    vec![stripped, short, lines, patched, joined, without]
 }
 
 /// The document of an argument.
@@ -461,8 +478,10 @@ fn along(args: &Arguments, data_type: DataType, as_text: bool) -> Result<Vector>
     })
 }
 
-fn compare(args: &Arguments, test: fn(&Tree<'_>, &Tree<'_>) -> bool) -> Result<Vector> {
-    let found = args.each(|row| Ok(test(&tree(args, 0, row)?, &tree(args, 1, row)?)))?;
+type Test = fn(&Tree<'_>, &Tree<'_>, &mut Work) -> Result<bool>;
+
+fn compare(args: &Arguments, test: Test) -> Result<Vector> {
+    let found = args.each(|row| test(&tree(args, 0, row)?, &tree(args, 1, row)?, &mut Work::new()))?;
     args.map_booleans(|row| found[row])
 }
 
@@ -504,21 +523,6 @@ fn plain_name(document: &str) -> &'static str {
         Kind::String => "string",
         Kind::Array => "array",
         Kind::Object => "object",
-    }
-}
-
-/// DuckDB's name of the type.
-fn type_name(document: &str) -> &'static str {
-    let document = document.trim();
-    match kind(document) {
-        Kind::Null => "NULL",
-        Kind::Boolean => "BOOLEAN",
-        Kind::String => "VARCHAR",
-        Kind::Array => "ARRAY",
-        Kind::Object => "OBJECT",
-        Kind::Number if document.parse::<u64>().is_ok() => "UBIGINT",
-        Kind::Number if document.parse::<i64>().is_ok() => "BIGINT",
-        Kind::Number => "DOUBLE",
     }
 }
 
@@ -571,84 +575,4 @@ fn without_element(tree: Tree<'_>, place: i64) -> Result<Tree<'_>> {
         elements.remove(place);
     }
     Ok(Tree::Array(elements))
-}
-
-/// The types within documents.
-enum Structure {
-    Null,
-    Type(&'static str),
-    List(Box<Structure>),
-    Members(Vec<(String, Structure)>),
-}
-
-impl Structure {
-    fn of(tree: &Tree<'_>) -> Structure {
-        match tree {
-            Tree::Plain("null") => Structure::Null,
-            Tree::Plain(text) => Structure::Type(type_name(text)),
-            Tree::Text(_) => Structure::Type("VARCHAR"),
-            Tree::Array(elements) => Structure::List(Box::new(
-                elements.iter().map(Structure::of).fold(Structure::Null, Structure::with),
-            )),
-            Tree::Object(members) => Structure::Members(
-                members.iter().map(|(key, value)| (key.clone().into_owned(), Structure::of(value))).collect(),
-            ),
-        }
-    }
-
-    /// The structure that holds values of both.
-    fn with(self, other: Structure) -> Structure {
-        match (self, other) {
-            (Structure::Null, other) | (other, Structure::Null) => other,
-            (Structure::Type(a), Structure::Type(b)) if a == b => Structure::Type(a),
-            (Structure::Type(a), Structure::Type(b)) => Structure::Type(match (a, b) {
-                ("UBIGINT", "BIGINT") | ("BIGINT", "UBIGINT") => "BIGINT",
-                ("UBIGINT" | "BIGINT", "DOUBLE") | ("DOUBLE", "UBIGINT" | "BIGINT") => "DOUBLE",
-                _ => "JSON",
-            }),
-            (Structure::List(a), Structure::List(b)) => Structure::List(Box::new(a.with(*b))),
-            (Structure::Members(mut members), Structure::Members(more)) => {
-                let mut places: std::collections::HashMap<String, usize> =
-                    members.iter().enumerate().map(|(place, (key, _))| (key.clone(), place)).collect();
-                for (key, structure) in more {
-                    match places.get(&key) {
-                        Some(&place) => {
-                            let own = std::mem::replace(&mut members[place].1, Structure::Null);
-                            members[place].1 = own.with(structure);
-                        }
-                        None => {
-                            places.insert(key.clone(), members.len());
-                            members.push((key, structure));
-                        }
-                    }
-                }
-                Structure::Members(members)
-            }
-            _ => Structure::Type("JSON"),
-        }
-    }
-
-    fn write(&self, out: &mut Vec<u8>) {
-        match self {
-            Structure::Null => quote("NULL", out),
-            Structure::Type(name) => quote(name, out),
-            Structure::List(element) => {
-                out.push(b'[');
-                element.write(out);
-                out.push(b']');
-            }
-            Structure::Members(members) => {
-                out.push(b'{');
-                for (place, (key, structure)) in members.iter().enumerate() {
-                    if place > 0 {
-                        out.push(b',');
-                    }
-                    quote(key, out);
-                    out.push(b':');
-                    structure.write(out);
-                }
-                out.push(b'}');
-            }
-        }
-    }
 }

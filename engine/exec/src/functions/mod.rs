@@ -504,6 +504,7 @@ static REGISTRY: LazyLock<Registry> = LazyLock::new(|| {
     .collect();
     let later = [
         (Category::Number, bits::functions()),
+        (Category::Text, unicode::functions()),
         (Category::Binary, bit_strings::functions()),
         (Category::Binary, blobs::functions()),
         (Category::Time, calendar::functions()),
@@ -529,7 +530,6 @@ static REGISTRY: LazyLock<Registry> = LazyLock::new(|| {
         (Category::Number, random::functions()),
         (Category::Text, similarity::functions()),
         (Category::Time, strftime::functions()),
-        (Category::Text, unicode::functions()),
         (Category::Binary, uuids::functions()),
         (Category::Number, whole::functions()),
         (Category::Time, zone::functions()),

@@ -8,6 +8,7 @@ mod nested;
 mod number;
 mod path;
 mod scan;
+mod structure;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -18,8 +19,9 @@ pub(crate) use canonical::{canonical, pretty};
 pub(crate) use nested::{Reading, value_of};
 pub(crate) use path::{Path, Step};
 pub(crate) use scan::{Fault, Kind, check, elements, kind, members};
+pub(crate) use structure::{Structure, type_name};
 pub(crate) use text::{quote, unquote};
-pub(crate) use tree::{Tree, compact, contains, contains_within, merge_patch, strip_nulls};
+pub(crate) use tree::{Tree, Work, compact, contains, contains_within, merge_patch, strip_nulls};
 pub(crate) use value::{moment, read, scalar_text, write_json};
 
 /// How deep arrays and objects nest at most.

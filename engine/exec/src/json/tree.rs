@@ -3,6 +3,7 @@
 use super::number::plain_number;
 use super::scan::{Checker, Fault, blanks};
 use super::text::{quote, unquote};
+use columnar::{Error, Result};
 use std::borrow::Cow;
 use std::collections::HashMap;
 
@@ -21,7 +22,7 @@ pub(crate) enum Tree<'a> {
 
 impl<'a> Tree<'a> {
     /// Reads and checks a document.
-    pub(crate) fn parse(text: &'a str) -> Result<Tree<'a>, Fault> {
+    pub(crate) fn parse(text: &'a str) -> std::result::Result<Tree<'a>, Fault> {
         if text.len() > LONGEST_BYTES {
             return Err(Fault { at: LONGEST_BYTES, what: "more than 16 MiB, which is too long," });
         }
@@ -47,7 +48,7 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn value(&mut self, depth: usize) -> Result<Tree<'a>, Fault> {
+    fn value(&mut self, depth: usize) -> std::result::Result<Tree<'a>, Fault> {
         let checker = &mut self.checker;
         checker.at = blanks(checker.bytes, checker.at);
         match checker.peek() {
@@ -158,19 +159,54 @@ fn same_plain(a: &str, b: &str) -> bool {
     a == b || digits(a) == digits(b)
 }
 
+/// The most comparisons of parts that a test of two documents makes: an array within another may be looked for at each of
+/// its elements.
+const MOST_COMPARISONS: u64 = 50_000_000;
+
+/// Comparisons that are left.
+pub(crate) struct Work(u64);
+
+impl Work {
+    pub(crate) fn new() -> Work {
+        Work(MOST_COMPARISONS)
+    }
+
+    fn takes(&mut self, comparisons: usize) -> Result<()> {
+        self.0 = self.0.checked_sub(comparisons as u64 + 1).ok_or_else(|| {
+            Error::Told(format!(
+                "two JSON documents of more than {MOST_COMPARISONS} comparisons of their parts"
+            ))
+        })?;
+        Ok(())
+    }
+}
+
 /// Whether two trees are one value; the order of members does not count.
-pub(crate) fn same(a: &Tree<'_>, b: &Tree<'_>) -> bool {
+pub(crate) fn same(a: &Tree<'_>, b: &Tree<'_>, work: &mut Work) -> Result<bool> {
+    work.takes(0)?;
     match (a, b) {
-        (Tree::Plain(a), Tree::Plain(b)) => same_plain(a, b),
-        (Tree::Text(a), Tree::Text(b)) => a == b,
-        (Tree::Array(a), Tree::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b)),
-        (Tree::Object(a), Tree::Object(b)) => {
-            a.len() == b.len() && {
-                let known = by_key(a);
-                b.iter().all(|(key, value)| known.get(key.as_ref()).is_some_and(|own| same(own, value)))
+        (Tree::Plain(a), Tree::Plain(b)) => Ok(same_plain(a, b)),
+        (Tree::Text(a), Tree::Text(b)) => Ok(a == b),
+        (Tree::Array(a), Tree::Array(b)) if a.len() == b.len() => {
+            for (a, b) in a.iter().zip(b) {
+                if !same(a, b, work)? {
+                    return Ok(false);
+                }
             }
+            Ok(true)
         }
-        _ => false,
+        (Tree::Object(a), Tree::Object(b)) if a.len() == b.len() => {
+            work.takes(a.len())?;
+            let known = by_key(a);
+            for (key, value) in b {
+                match known.get(key.as_ref()) {
+                    Some(own) if same(own, value, work)? => {}
+                    _ => return Ok(false),
+                }
+            }
+            Ok(true)
+        }
+        _ => Ok(false),
     }
 }
 
@@ -180,36 +216,59 @@ fn by_key<'t, 'a>(members: &'t [(Cow<'a, str>, Tree<'a>)]) -> HashMap<&'t str, &
 
 /// PostgreSQL's `@>`: every member and element of the needle is in the haystack at the same place, elements in any
 /// order; an array also contains a scalar that is an element.
-pub(crate) fn contains(haystack: &Tree<'_>, needle: &Tree<'_>) -> bool {
+pub(crate) fn contains(haystack: &Tree<'_>, needle: &Tree<'_>, work: &mut Work) -> Result<bool> {
     match (haystack, needle) {
         (Tree::Array(elements), scalar) if !scalar.is_container() => {
-            elements.iter().any(|element| same(element, scalar))
+            any(elements.iter(), |element| same(element, scalar, work))
         }
-        _ => covers(haystack, needle),
+        _ => covers(haystack, needle, work),
     }
 }
 
-fn covers(haystack: &Tree<'_>, needle: &Tree<'_>) -> bool {
+fn any<T>(parts: impl Iterator<Item = T>, mut test: impl FnMut(T) -> Result<bool>) -> Result<bool> {
+    for part in parts {
+        if test(part)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn covers(haystack: &Tree<'_>, needle: &Tree<'_>, work: &mut Work) -> Result<bool> {
     match (haystack, needle) {
         (Tree::Object(members), Tree::Object(wanted)) => {
+            work.takes(members.len())?;
             let known = by_key(members);
-            wanted.iter().all(|(key, value)| known.get(key.as_ref()).is_some_and(|own| covers(own, value)))
+            for (key, value) in wanted {
+                match known.get(key.as_ref()) {
+                    Some(own) if covers(own, value, work)? => {}
+                    _ => return Ok(false),
+                }
+            }
+            Ok(true)
         }
         (Tree::Array(elements), Tree::Array(wanted)) => {
-            wanted.iter().all(|wanted| elements.iter().any(|element| covers(element, wanted)))
+            for wanted in wanted {
+                if !any(elements.iter(), |element| covers(element, wanted, work))? {
+                    return Ok(false);
+                }
+            }
+            Ok(true)
         }
-        _ => same(haystack, needle),
+        _ => same(haystack, needle, work),
     }
 }
 
 /// DuckDB's `json_contains`: the needle is the value or is within it at any depth.
-pub(crate) fn contains_within(haystack: &Tree<'_>, needle: &Tree<'_>) -> bool {
-    covers(haystack, needle)
-        || match haystack {
-            Tree::Array(elements) => elements.iter().any(|element| contains_within(element, needle)),
-            Tree::Object(members) => members.iter().any(|(_, value)| contains_within(value, needle)),
-            _ => false,
-        }
+pub(crate) fn contains_within(haystack: &Tree<'_>, needle: &Tree<'_>, work: &mut Work) -> Result<bool> {
+    if covers(haystack, needle, work)? {
+        return Ok(true);
+    }
+    match haystack {
+        Tree::Array(elements) => any(elements.iter(), |element| contains_within(element, needle, work)),
+        Tree::Object(members) => any(members.iter(), |(_, value)| contains_within(value, needle, work)),
+        _ => Ok(false),
+    }
 }
 
 /// The target with the members of the patch, of which those that are null take a member away (RFC 7396).
