@@ -4,7 +4,7 @@ use super::arguments::{Arguments, Memo};
 use super::{Function, Parameter, Returns, Run};
 use crate::json::{
     Fault, Kind, Path, Step, Structure, Tree, Work, canonical, check, compact, contains, contains_within,
-    elements, kind, members, merge_patch, pretty, quote, scalar_text, strip_nulls, type_name, unquote,
+    elements, kind, members, merge_patch, pretty, scalar_text, strip_nulls, type_name, unquote,
 };
 use columnar::{DataType, Error, Result, Vector};
 
