@@ -127,8 +127,8 @@ fn aggregates_in_the_wrong_place() {
 fn what_is_not_built_is_named() {
     for (sql, what) in [
         ("with recursive t as (select 1) select * from t", "WITH RECURSIVE"),
-        ("update nation set n_name = 'x'", "UPDATE"),
-        ("delete from nation", "DELETE"),
+        ("update nation set n_name = 'x' returning n_name", "RETURNING"),
+        ("delete from nation returning n_name", "RETURNING"),
         ("create materialized view v as select 1", "CREATE MATERIALIZED"),
         ("select 1 from nation asof full join region on n_regionkey >= r_regionkey", "ASOF JOIN"),
         ("select 1 from nation positional join region", "POSITIONAL JOIN"),

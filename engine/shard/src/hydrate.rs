@@ -196,7 +196,7 @@ async fn prepare(
     }
     let mut memory = shard.environment().memory.reservation("deleted rows");
     memory.grow(bytes_of(&deleted))?;
-    let mut layout = Layout { version, plan, segments, deleted: Arc::default(), _memory: memory };
+    let mut layout = Layout { version, plan, segments, deleted: Arc::default(), memory };
     blocking(move || {
         layout.dress(deleted, before.as_deref())?;
         Ok(Arc::new(layout))
@@ -239,7 +239,8 @@ pub(crate) struct Layout {
     segments: Vec<Vec<Held>>,
     /// One a file of the version; empty where nothing is deleted.
     deleted: DeletedRows,
-    _memory: Reservation,
+    /// For the sets of deleted rows and the masks made of them.
+    pub(crate) memory: Reservation,
 }
 
 impl Layout {

@@ -240,6 +240,11 @@ impl Shard {
         self.state.lock().versions.keys().cloned().collect()
     }
 
+    /// Bytes that are reserved for what is deleted of the versions that are pinned.
+    pub fn deletes_bytes(&self) -> u64 {
+        self.state.lock().versions.values().map(|pinned| pinned.layout.memory.bytes()).sum()
+    }
+
     /// Makes a version's segments known to queries.
     pub(crate) fn pin(&self, version: &Version, layout: Arc<Layout>) {
         let segments = layout.held().map(|held| held.segment.clone()).collect();

@@ -400,6 +400,7 @@ fn samples(data_type: DataType) -> Vec<Value> {
         DataType::Interval => &["1 day", "-2 mons 3 days 04:05:06", "00:00:00", "15 minutes"],
         DataType::Float32 | DataType::Float64 => &["0", "-1.5", "0.5", "2", "1e300", "NaN", "33"],
         DataType::Int8 => &["0", "-128", "127", "5"],
+        DataType::Json { .. } => &["[1, \"x\", null]", "{\"a\": {\"b\": 1}}", "\"a\"", "2.5", "null"],
         DataType::Decimal { .. } => &["0", "-1.500", "2.567", "7", "1234567.891"],
         DataType::Nested(_) => &[
             "[]",
