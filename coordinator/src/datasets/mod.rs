@@ -448,6 +448,7 @@ impl Datasets {
             // find it afterwards, on whichever coordinator.
             if self.catalog().snapshot().dataset(&self.tenant, head.dataset).is_some() {
                 self.tell_dropped(head.dataset, head.version).await?;
+                self.forget(head.dataset);
             }
             return Err(Error::NotFound(format!("table '{}' was dropped", head.name)));
         }

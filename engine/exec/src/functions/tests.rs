@@ -437,6 +437,7 @@ fn forms_of_arguments_change_no_result() {
         Parameter::Struct => struct_of([("a".to_string(), DataType::Int32)]).unwrap(),
         Parameter::Map => nested(Nested::Map { key: DataType::Int32, value: DataType::Int32 }).unwrap(),
     };
+    let mut barren = Vec::new();
     for function in &REGISTRY.functions {
         for overload in &function.overloads {
             let types: Vec<DataType> =
@@ -462,7 +463,10 @@ fn forms_of_arguments_change_no_result() {
                     kept.push((values, result.scalar(0)));
                 }
             }
-            assert!(!kept.is_empty(), "{what}");
+            if kept.is_empty() {
+                barren.push(what);
+                continue;
+            }
             let rows = kept.len();
             let expected: Vec<&Scalar> = kept.iter().map(|(_, result)| result).collect();
             let check = |args: &[Vector], form: &str| {
@@ -510,6 +514,18 @@ fn forms_of_arguments_change_no_result() {
             }
         }
     }
+    // They take arguments in pairs, or lists of other elements.
+    barren.sort();
+    let known = [
+        "json_build_object(any, …)",
+        "json_object(any, …)",
+        "jsonb_build_object(any, …)",
+        "list_bool_and(list)",
+        "list_bool_or(list)",
+        "map_from_entries(list)",
+        "struct_pack(any, …)",
+    ];
+    assert_eq!(barren, known, "no row of these has an answer");
 }
 
 #[test]
