@@ -1,6 +1,7 @@
-//! The views and macros of a tenant as the planner takes them.
+//! The views, macros and types of a tenant as the planner takes them.
 
 use crate::catalog::{CatalogState, DEFAULT_SCHEMA};
+use columnar::DataType;
 use flight_proto::definition::{Definition, DefinitionKind};
 use planner::catalog::Table;
 use planner::{Macro, MacroParameter, View};
@@ -18,6 +19,7 @@ pub(crate) struct Definitions {
     pub(crate) revision: u64,
     views: BTreeMap<Key, Arc<View>>,
     macros: BTreeMap<Key, Arc<Macro>>,
+    types: BTreeMap<Key, DataType>,
 }
 
 impl Definitions {
@@ -53,6 +55,12 @@ impl Definitions {
                 let new = Macro::new(schema, name, parameters.collect(), is_table, sql.clone());
                 self.macros.insert(key, Arc::new(new));
             }
+            DefinitionKind::Type => match columns_from_stored(&definition.columns).as_deref() {
+                Ok([column]) => {
+                    self.types.insert(key(schema, name), column.data_type);
+                }
+                _ => tracing::warn!("the type '{schema}.{name}' cannot be used"),
+            },
             DefinitionKind::Unknown => {
                 tracing::warn!("'{schema}.{name}' is something that this version of Tundra does not know");
             }
@@ -71,6 +79,11 @@ impl Definitions {
             return None;
         }
         self.macros.get(&key(schema.unwrap_or(DEFAULT_SCHEMA), name))
+    }
+
+    /// The type of that name; `schema` is absent where a query gave none.
+    pub(crate) fn named_type(&self, schema: Option<&str>, name: &str) -> Option<DataType> {
+        self.types.get(&key(schema.unwrap_or(DEFAULT_SCHEMA), name)).copied()
     }
 
     /// In the order of schema and name.

@@ -1,8 +1,9 @@
-//! `EXPLAIN ANALYZE`: the planner's tree with what was measured.
+//! `EXPLAIN`: the planner's tree, with what was measured by `ANALYZE`, as lines or as JSON.
 
 use crate::foreign::Moved;
 use exec::runtime::Profile;
-use planner::{PlannedQuery, Statement};
+use planner::{Placed, PlannedQuery, Statement};
+use serde_json::{Map, Value as Json};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,6 +30,7 @@ pub(crate) fn query_of(statement: &Statement) -> Option<&PlannedQuery> {
         | Statement::DescribeQuery(query)
         | Statement::CreateTableAs { query, .. }
         | Statement::Insert { query, .. } => Some(query),
+        Statement::Change(change) => Some(&change.query),
         _ => None,
     }
 }
@@ -62,6 +64,68 @@ pub(crate) fn lines(query: &PlannedQuery, measured: Option<&Measured>) -> Vec<St
         exchanged.unwrap_or_default()
     ));
     lines
+}
+
+/// The plan as a document with the names that PostgreSQL gives: times in milliseconds, memory in bytes, rows and
+/// times of all shards together.
+pub(crate) fn document(query: &PlannedQuery, measured: Option<&Measured>) -> String {
+    let mut open: Vec<(usize, Map<String, Json>)> = Vec::new();
+    for Placed { depth, fragment, number, note } in query.operators() {
+        close(&mut open, depth);
+        let id = query.fragments.get(fragment).map(|fragment| fragment.id);
+        let (kind, detail) = note.text.split_once(' ').unwrap_or((&note.text, ""));
+        let mut node = Map::new();
+        node.insert("Node Type".into(), kind.trim_end_matches(':').into());
+        node.insert("Detail".into(), detail.into());
+        node.insert("Fragment".into(), id.into());
+        node.insert("Plan Rows".into(), note.estimated_rows.round().into());
+        let profile = measured.and_then(|measured| {
+            let (_, profile) = measured.profiles.iter().find(|(known, _)| Some(*known) == id)?;
+            profile.nodes.get(number)
+        });
+        if let Some(profile) = profile {
+            node.insert("Actual Rows".into(), profile.rows.into());
+            node.insert("Actual Total Time".into(), milliseconds(profile.time));
+            node.insert("Peak Memory".into(), profile.memory_peak_bytes.into());
+        }
+        open.push((depth, node));
+    }
+    close(&mut open, 1);
+    let mut whole = Map::new();
+    whole.insert("Plan".into(), open.pop().map_or(Json::Null, |(_, root)| Json::Object(root)));
+    if let Some(measured) = measured {
+        whole.insert("Planning Time".into(), milliseconds(measured.planning));
+        whole.insert("Execution Time".into(), milliseconds(measured.execution));
+        whole.insert("Peak Memory".into(), measured.memory_peak_bytes.into());
+        if let Some(sent) = measured.exchanged_bytes {
+            whole.insert("Exchanged Bytes".into(), sent.into());
+        }
+        let servers = measured.foreign.iter().map(|moved| {
+            let mut server = Map::new();
+            server.insert("Server".into(), moved.server.to_string().into());
+            server.insert("Rows".into(), moved.rows().into());
+            server.insert("Bytes".into(), moved.bytes().into());
+            Json::Object(server)
+        });
+        whole.insert("Foreign Servers".into(), servers.collect());
+    }
+    format!("{:#}", Json::Array(vec![Json::Object(whole)]))
+}
+
+/// Puts the nodes that are as deep as `depth` or deeper into those that they stand below.
+fn close(open: &mut Vec<(usize, Map<String, Json>)>, depth: usize) {
+    while open.len() > 1 && open.last().is_some_and(|(own, _)| *own >= depth) {
+        let Some((_, node)) = open.pop() else { return };
+        let Some((_, above)) = open.last_mut() else { return };
+        let below = above.entry("Plans").or_insert_with(|| Json::Array(Vec::new()));
+        if let Json::Array(below) = below {
+            below.push(Json::Object(node));
+        }
+    }
+}
+
+fn milliseconds(time: Duration) -> Json {
+    (time.as_micros() as f64 / 1e3).into()
 }
 
 fn text_lines(text: &str) -> Vec<String> {

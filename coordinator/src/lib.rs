@@ -27,6 +27,7 @@ mod login;
 mod losses;
 mod manifests;
 pub mod metrics;
+mod pg_catalog;
 mod plans;
 mod pool;
 mod progress;

@@ -4,7 +4,7 @@
 //! is neither success nor failure: the object is read back, and it is ours if its bytes are.
 
 use crate::error::{Error, Result};
-use flight_proto::manifest::{MANIFEST_FORMAT, Manifest};
+use flight_proto::manifest::{MANIFEST_FORMAT, MANIFEST_FORMAT_MOST, Manifest};
 use flight_proto::{Message, trace, work};
 use futures::{StreamExt, TryStreamExt};
 use object_store::path::Path;
@@ -190,8 +190,8 @@ fn decode(path: &Path, bytes: &[u8]) -> Result<Manifest> {
     let manifest =
         Manifest::decode(bytes).map_err(|_| Error::Damaged(format!("{path}: this manifest is damaged")))?;
     match manifest.format {
-        MANIFEST_FORMAT => Ok(manifest),
-        later if later > MANIFEST_FORMAT => {
+        MANIFEST_FORMAT..=MANIFEST_FORMAT_MOST => Ok(manifest),
+        later if later > MANIFEST_FORMAT_MOST => {
             Err(Error::Damaged(format!("{path}: this manifest was made by a later version of Tundra")))
         }
         _ => Err(Error::Damaged(format!("{path}: this manifest is damaged"))),
@@ -277,6 +277,7 @@ mod tests {
             rows: 2,
             folder_values: vec![],
             generation: 0,
+            deletes: None,
         };
         let manifest = Manifest { files: vec![file], tombstone: true, ..manifest(1, "t") };
         let expected = b"\x08\x01\x12\x07default\x18\x03\x20\x01\x32\x01t\

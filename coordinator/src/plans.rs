@@ -28,6 +28,8 @@ pub(crate) struct Asked {
     /// The revision of its roles, grants and policies; 0: it has none.
     pub(crate) access: u64,
     pub(crate) optimizer: Optimizer,
+    /// The session's time zone.
+    pub(crate) zone: String,
 }
 
 impl PartialEq for Asked {
@@ -39,6 +41,7 @@ impl PartialEq for Asked {
         };
         same && self.sql == other.sql
             && (self.routes, self.access, self.optimizer) == (other.routes, other.access, other.optimizer)
+            && self.zone == other.zone
     }
 }
 
@@ -46,7 +49,7 @@ impl Eq for Asked {}
 
 impl Hash for Asked {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        (&self.sql, &self.parameters, self.routes, self.access, self.optimizer).hash(state);
+        (&self.sql, &self.parameters, self.routes, self.access, self.optimizer, &self.zone).hash(state);
     }
 }
 
@@ -118,6 +121,7 @@ mod tests {
             routes: 0,
             access: 0,
             optimizer: Optimizer::On,
+            zone: "UTC".into(),
         }
     }
 
@@ -137,6 +141,7 @@ mod tests {
             Asked { routes: 1, ..asked("SELECT 1") },
             Asked { access: 1, ..asked("SELECT 1") },
             Asked { optimizer: Optimizer::Random(1), ..asked("SELECT 1") },
+            Asked { zone: "Europe/Berlin".into(), ..asked("SELECT 1") },
         ] {
             assert!(plans.get(&later, &view).is_none());
         }

@@ -18,7 +18,7 @@ use crate::trace;
 use crate::usage::Account;
 use crate::view::View;
 use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{DataType as ArrowType, Schema, SchemaRef};
 use columnar::Batch;
 use columnar::arrow::Strings;
 use exec::context::{Cancel, QueryContext};
@@ -43,7 +43,19 @@ const PATIENCE: Duration = Duration::from_millis(200);
 pub(crate) fn result_schema(query: &PlannedQuery) -> SchemaRef {
     let columns =
         query.columns.iter().map(|column| (column.name.as_str(), column.data_type, column.nullable));
-    Arc::new(columnar::arrow::schema(columns, Strings::Offsets))
+    let schema = columnar::arrow::schema(columns, Strings::Offsets);
+    if query.zone == "UTC" {
+        return Arc::new(schema);
+    }
+    // Clients show instants by the clocks that the type names.
+    let fields = schema.fields().iter().map(|field| match field.data_type() {
+        ArrowType::Timestamp(unit, Some(_)) => {
+            let data_type = ArrowType::Timestamp(*unit, Some(query.zone.as_str().into()));
+            Arc::new(field.as_ref().clone().with_data_type(data_type))
+        }
+        _ => field.clone(),
+    });
+    Arc::new(Schema::new_with_metadata(fields.collect::<Vec<_>>(), schema.metadata().clone()))
 }
 
 /// A query whose fragments run on the shards. Dropping it ends them.

@@ -4,8 +4,10 @@ mod allowed;
 mod change;
 mod hedged;
 mod predicted;
+mod prepared;
 mod retries;
 mod routed;
+mod rows;
 mod spending;
 mod waking;
 
@@ -40,7 +42,8 @@ use flight_proto::trace as traces;
 use flight_proto::work;
 use parking_lot::Mutex;
 use planner::catalog::Table;
-use planner::{PlannedQuery, PlannerOptions, Statement};
+use planner::{PlannedQuery, PlannerOptions, Prepared, Statement};
+use prepared::PreparedStatements;
 use std::fmt::Display;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -59,6 +62,7 @@ pub struct Session {
     principal: Arc<str>,
     caller: Arc<Caller>,
     settings: Arc<Mutex<SessionSettings>>,
+    prepared: Arc<Mutex<PreparedStatements>>,
     /// Of a call, in place of the setting.
     label: Option<Arc<str>>,
 }
@@ -72,6 +76,8 @@ pub(crate) struct Planned {
     routes: u64,
     /// The revision of roles, grants and policies.
     access: u64,
+    /// The time zone that it was planned for.
+    zone: String,
     view: Arc<View>,
     planning: Duration,
 }
@@ -82,6 +88,7 @@ struct BoundTo {
     view: Arc<View>,
     routes: u64,
     access: u64,
+    zone: String,
 }
 
 /// What is known of a statement before its parameters are.
@@ -147,6 +154,7 @@ impl Session {
             principal: caller.principal.as_str().into(),
             caller: Arc::new(caller.clone()),
             settings: Arc::new(Mutex::new(settings)),
+            prepared: Arc::default(),
             label: None,
         }
     }
@@ -228,6 +236,11 @@ impl Session {
         let span = work!(&traces::current(), "planning", cached = Empty, error.type = Empty);
         let bound = self.bind(sql, None, &span).await?;
         let statement = &*bound.routed.statement;
+        if let Statement::Prepared(Prepared::Execute { name, values }) = statement {
+            let (sql, _) = self.prepared.lock().called(name, values)?;
+            let outline = Box::pin(self.outline(&sql)).await?;
+            return Ok(Outline { parameters: Vec::new(), ..outline });
+        }
         let query = explain::query_of(statement);
         Ok(Outline {
             schema: schema_of(statement),
@@ -247,9 +260,14 @@ impl Session {
         let span = work!(&traces::current(), "planning", cached = Empty, error.type = Empty);
         let bound = self.bind(sql, Some(parameters.clone()), &span).await;
         let bound = bound.inspect_err(|error| trace::not_bound(&span, error));
-        let BoundTo { routed, view, routes, access } =
+        let BoundTo { routed, view, routes, access, zone } =
             bound.inspect_err(|error| self.note(Action::StatementFailed, 0, sql, error))?;
-        Ok(Planned { sql: sql.into(), parameters, routed, routes, access, view, planning: begun.elapsed() })
+        if let Statement::Prepared(Prepared::Execute { name, values }) = &*routed.statement {
+            let (sql, values) = self.prepared.lock().called(name, values)?;
+            return Box::pin(self.plan_numbered(&sql, values)).await;
+        }
+        let planning = begun.elapsed();
+        Ok(Planned { sql: sql.into(), parameters, routed, routes, access, zone, view, planning })
     }
 
     /// Planning takes milliseconds of pure computation: it happens beside the tasks that serve.
@@ -259,21 +277,24 @@ impl Session {
         let known = self.routes();
         let routes = known.as_ref().map_or(0, |(version, _)| *version);
         let access = rights.revision();
-        let optimizer = self.settings.lock().optimizer;
-        let asked = Asked { sql: sql.into(), parameters, routes, access, optimizer };
+        let (optimizer, zone) = {
+            let settings = self.settings.lock();
+            (settings.optimizer, settings.zone.clone())
+        };
+        let asked = Asked { sql: sql.into(), parameters, routes, access, optimizer, zone: zone.clone() };
         let known_plan = self.tenant.plans.get(&asked, &view);
         span.record("cached", known_plan.is_some());
         if let Some(routed) = known_plan {
             // Whoever it was planned for, it means the same; not everybody may run it.
             rights.check(&routed.statement, routed.reads.as_deref())?;
-            return Ok(BoundTo { routed, view, routes, access });
+            return Ok(BoundTo { routed, view, routes, access, zone });
         }
         let (routed, lasts) = self.plan_on(&view, asked.clone(), known, &rights).await?;
         rights.check(&routed.statement, routed.reads.as_deref())?;
         if lasts {
             self.tenant.plans.keep(asked, &view, &routed);
         }
-        Ok(BoundTo { routed, view, routes, access })
+        Ok(BoundTo { routed, view, routes, access, zone })
     }
 
     /// Plans against a view; whether the plan holds for longer than this moment.
@@ -284,7 +305,7 @@ impl Session {
         routes: Option<(u64, Arc<Routes>)>,
         rights: &Arc<Rights>,
     ) -> Result<(Routed, bool)> {
-        let Asked { sql, parameters, optimizer, .. } = asked;
+        let Asked { sql, parameters, optimizer, zone, .. } = asked;
         let (coordinator, tenant) = (self.coordinator.clone(), self.tenant.clone());
         let names = Arc::new(Names::new(view.clone(), coordinator, tenant, rights.clone()));
         let catalog = names.clone();
@@ -294,6 +315,7 @@ impl Session {
             version: snapshot.cluster_version(),
             parameters,
             optimizer,
+            zone,
             ..PlannerOptions::default()
         };
         // It is never closed.
@@ -395,6 +417,9 @@ impl Session {
         rights.check(statement, planned.routed.reads.as_deref())?;
         let schema = schema_of(statement);
         self.coordinator.does(call.id, statement);
+        if let Statement::Change(_) = &**statement {
+            return self.change_rows(planned, call).await;
+        }
         match &**statement {
             Statement::Query(query) => {
                 if let Some(choice) = &planned.routed.choice {
@@ -405,8 +430,8 @@ impl Session {
                 let started = self.begin(query, &planned, call).await?;
                 Ok(started.running.into_rows(schema))
             }
-            Statement::Explain { analyze, query } => {
-                text_rows(schema, vec![self.explain(&planned, *analyze, query, call).await?])
+            Statement::Explain { analyze, json, query } => {
+                text_rows(schema, vec![self.explain(&planned, *analyze, *json, query, call).await?])
             }
             Statement::ExplainRoute { query } => {
                 text_rows(schema, vec![self.explain_route(&planned, query)?])
@@ -444,6 +469,10 @@ impl Session {
                 };
                 let (names, values) = shown.into_iter().unzip();
                 text_rows(schema, vec![names, values])
+            }
+            Statement::Prepared(prepared) => {
+                self.prepared.lock().change(prepared)?;
+                Ok(Rows::changed())
             }
             Statement::Access(access) => self.change_access(access, &planned.view, call).await,
             _ => self.change(statement, &planned.view, &rights, call).await,
@@ -603,7 +632,7 @@ fn schema_of(statement: &Statement) -> SchemaRef {
             text_schema(&["column_name", "data_type", "is_nullable"])
         }
         Statement::Show { .. } => text_schema(&["name", "value"]),
-        Statement::CreateTableAs { .. } | Statement::Insert { .. } => written_schema(),
+        Statement::CreateTableAs { .. } | Statement::Insert { .. } | Statement::Change(_) => written_schema(),
         _ => changed_schema(),
     }
 }

@@ -21,6 +21,8 @@ pub(crate) struct SessionSettings {
     pub(crate) engine: String,
     /// What the client calls its queries; empty: nothing.
     pub(crate) query_label: String,
+    /// By which clocks instants are shown and read.
+    pub(crate) zone: String,
 }
 
 impl Default for SessionSettings {
@@ -32,6 +34,7 @@ impl Default for SessionSettings {
             optimizer: Optimizer::On,
             engine: AUTO.into(),
             query_label: String::new(),
+            zone: "UTC".into(),
         }
     }
 }
@@ -39,8 +42,18 @@ impl Default for SessionSettings {
 /// The longest name of an engine or label, in bytes.
 const TEXT_BYTES: usize = 128;
 
-const NAMES: [&str; 8] =
-    ["batch_rows", "parallelism", "disturb", "query_timeout", "hedge", "optimizer", "engine", "query_label"];
+const NAMES: [&str; 10] = [
+    "batch_rows",
+    "parallelism",
+    "disturb",
+    "query_timeout",
+    "hedge",
+    "optimizer",
+    "engine",
+    "query_label",
+    "timezone",
+    "calendar",
+];
 
 impl SessionSettings {
     /// `SET name = value`; without a value the one in `defaults`.
@@ -87,6 +100,20 @@ impl SessionSettings {
             ("query_label", value) => {
                 self.query_label = checked_label(value.unwrap_or(&defaults.query_label))?;
             }
+            ("timezone", Some(value)) => {
+                self.zone = exec::functions::zone_name(value).ok_or_else(|| {
+                    Error::Statement(format!(
+                        "timezone takes a name such as 'Europe/Berlin' or an offset such as '+02:00', not '{value}'"
+                    ))
+                })?;
+            }
+            // There is one, which DuckDB's scripts ask for.
+            ("calendar", None) => {}
+            ("calendar", Some(value)) if value.eq_ignore_ascii_case("gregorian") => {}
+            ("calendar", Some(value)) => {
+                return Err(Error::Statement(format!("calendar is 'gregorian', and not '{value}'")));
+            }
+            ("timezone", None) => self.zone = defaults.zone.clone(),
             ("hedge", None) => self.hedge = defaults.hedge,
             ("optimizer", None) => self.optimizer = defaults.optimizer,
             ("query_timeout", None) => self.query_timeout = defaults.query_timeout,
@@ -113,6 +140,8 @@ impl SessionSettings {
             },
             "engine" => self.engine.clone(),
             "query_label" => self.query_label.clone(),
+            "timezone" => self.zone.clone(),
+            "calendar" => "gregorian".into(),
             _ => return Err(unknown(name)),
         })
     }
@@ -220,6 +249,10 @@ mod tests {
             ("optimizer", "Random 12", "random 12"),
             ("engine", "Warehouse", "Warehouse"),
             ("query_label", "nightly report", "nightly report"),
+            ("TimeZone", "europe/berlin", "Europe/Berlin"),
+            ("timezone", "-9.5", "-09:30"),
+            ("timezone", "+5", "+05:00"),
+            ("Calendar", "Gregorian", "gregorian"),
         ] {
             settings.set(name, Some(value), &defaults).unwrap();
             assert_eq!(settings.show(name).unwrap(), shown);
@@ -237,6 +270,9 @@ mod tests {
             ("optimizer", "fast"),
             ("optimizer", "random -1"),
             ("query_label", "two\nlines"),
+            ("timezone", "Europe/Nowhere"),
+            ("timezone", "+25"),
+            ("calendar", "buddhist"),
             ("engine", &"x".repeat(129)),
             ("nothing", "1"),
             ("query_label", &"x".repeat(LABEL_MOST + 1)),

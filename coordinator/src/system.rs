@@ -9,11 +9,12 @@ mod schedules;
 mod usage;
 
 use crate::access::Rights;
-use crate::catalog::SYSTEM_SCHEMA;
+use crate::catalog::{DEFAULT_SCHEMA, SYSTEM_SCHEMA};
 use crate::coordinator::Coordinator;
 use crate::datasets::now_us;
 use crate::facts;
 use crate::information_schema;
+use crate::pg_catalog;
 use crate::quarantine::Refused;
 use crate::tenants::Tenant;
 use crate::view::{View, named, text, wide};
@@ -319,6 +320,15 @@ impl Catalog for Names {
         self.rights.uses_schema(&found.schema).then(|| found.clone())
     }
 
+    fn named_type(&self, schema: Option<&str>, name: &str) -> Option<DataType> {
+        let found = self.view.definitions.named_type(schema, name)?;
+        if self.rights.are_restricted() {
+            // Others may not name it.
+            self.momentary.store(true, Ordering::Relaxed);
+        }
+        self.rights.uses_schema(schema.unwrap_or(DEFAULT_SCHEMA)).then_some(found)
+    }
+
     fn refusal(&self, table: &Table) -> Option<String> {
         self.rights.refusal(table)
     }
@@ -356,7 +366,9 @@ impl Catalog for Names {
 
     fn virtual_table(&self, schema: Option<&str>, name: &str) -> Option<VirtualTable> {
         if !schema.is_some_and(|schema| schema.eq_ignore_ascii_case(SYSTEM_SCHEMA)) {
-            let found = information_schema::table(&self.view, &self.rights, schema?, name);
+            let found = schema
+                .and_then(|schema| information_schema::table(&self.view, &self.rights, schema, name))
+                .or_else(|| pg_catalog::table(&self.view, &self.rights, schema, name));
             // Others see others.
             if found.is_some() && self.rights.are_restricted() {
                 self.momentary.store(true, Ordering::Relaxed);

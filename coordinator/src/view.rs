@@ -213,6 +213,10 @@ impl Catalog for View {
         self.definitions.macro_named(schema, name).cloned()
     }
 
+    fn named_type(&self, schema: Option<&str>, name: &str) -> Option<DataType> {
+        self.definitions.named_type(schema, name)
+    }
+
     fn table_names(&self) -> Vec<String> {
         self.tables_of_all().map(|table| named(table)).collect()
     }

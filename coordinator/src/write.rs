@@ -1,4 +1,6 @@
-//! The rows of a query as Parquet files, for `INSERT` and `CREATE TABLE AS`.
+//! The rows of a query as Parquet files, for `INSERT` and `CREATE TABLE AS`, and for those that [`changes`] makes.
+
+pub(crate) mod changes;
 
 use crate::datasets::shard_error;
 use crate::error::{Error, Result};
@@ -16,36 +18,49 @@ const FEW_ROWS: usize = 256;
 /// Batches between the query and the encoder.
 const QUEUE_BATCHES: usize = 16;
 
+/// Takes the rows of a query.
+pub(crate) trait Taker: Send + 'static {
+    type Output: Send + 'static;
+
+    fn push(&mut self, batch: Batch) -> Result<()>;
+    fn finish(self) -> Result<Self::Output>;
+}
+
 /// Runs the query to its end and returns its rows encoded; no rows, no files.
 pub(crate) async fn collect_parquet(
     query: &mut RunningQuery,
     columns: &[ColumnSchema],
 ) -> Result<Vec<Bytes>> {
+    take_all(query, Encoder::new(columns)).await
+}
+
+/// Runs the query to its end and has its rows taken meanwhile.
+async fn take_all<T: Taker>(query: &mut RunningQuery, taker: T) -> Result<T::Output> {
     let (sender, receiver) = mpsc::channel(QUEUE_BATCHES);
-    let encoder = tokio::spawn(encode(Encoder::new(columns), receiver));
+    let taking = tokio::spawn(take(taker, receiver));
     while let Some(batch) = query.next().await? {
-        // The encoder is gone only when it failed.
+        // The taker is gone only when it failed.
         if sender.send(batch).await.is_err() {
             break;
         }
     }
     drop(sender);
-    let files = encoder.await.map_err(|error| broken(error.into()))?;
+    let taken = taking.await.map_err(|error| broken(error.into()))?;
     query.check()?;
-    files
+    taken
 }
 
-/// Encodes while the query goes on.
-async fn encode(mut encoder: Encoder, mut batches: mpsc::Receiver<Batch>) -> Result<Vec<Bytes>> {
+/// Takes while the query goes on.
+async fn take<T: Taker>(mut taker: T, mut batches: mpsc::Receiver<Batch>) -> Result<T::Output> {
     let mut waiting = Vec::new();
     while batches.recv_many(&mut waiting, QUEUE_BATCHES).await > 0 {
         let taken = std::mem::take(&mut waiting);
-        let encoding = shard::blocking(move || {
-            taken.into_iter().try_for_each(|batch| encoder.push(batch)).map(|()| encoder)
+        let taking = shard::blocking(move || {
+            taken.into_iter().try_for_each(|batch| taker.push(batch)).map(|()| taker)
         });
-        encoder = encoding.await.map_err(broken)??;
+        taker = taking.await.map_err(broken)??;
     }
-    shard::blocking(move || encoder.finish()).await.map_err(broken)?
+    shard::blocking(move || taker.finish()).await.map_err(broken)?
 }
 
 fn broken(error: std::io::Error) -> Error {
@@ -66,18 +81,6 @@ impl Encoder {
         Encoder { columns: columns.to_vec(), first: None, writer: None, files: Vec::new() }
     }
 
-    fn push(&mut self, batch: Batch) -> Result<()> {
-        if batch.selected_rows() == 0 {
-            return Ok(());
-        }
-        if self.first.is_none() && self.writer.is_none() && self.files.is_empty() {
-            self.first = Some(batch);
-            return Ok(());
-        }
-        let first = self.first.take();
-        first.into_iter().chain([batch]).try_for_each(|batch| self.write(batch))
-    }
-
     fn write(&mut self, batch: Batch) -> Result<()> {
         refuse_nulls(&self.columns, &batch)?;
         let mut writer = match self.writer.take() {
@@ -90,6 +93,22 @@ impl Encoder {
             false => self.files.push(writer.finish().map_err(shard_error)?),
         }
         Ok(())
+    }
+}
+
+impl Taker for Encoder {
+    type Output = Vec<Bytes>;
+
+    fn push(&mut self, batch: Batch) -> Result<()> {
+        if batch.selected_rows() == 0 {
+            return Ok(());
+        }
+        if self.first.is_none() && self.writer.is_none() && self.files.is_empty() {
+            self.first = Some(batch);
+            return Ok(());
+        }
+        let first = self.first.take();
+        first.into_iter().chain([batch]).try_for_each(|batch| self.write(batch))
     }
 
     fn finish(mut self) -> Result<Vec<Bytes>> {

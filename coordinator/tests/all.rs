@@ -1,6 +1,7 @@
 //! Tests of a coordinator in this process, as one binary: each that is linked takes its time.
 
 mod admin;
+mod changes;
 mod flight;
 mod metadata;
 mod overtaken;

@@ -1,4 +1,4 @@
-//! Manifests of a `CREATE` that nobody knows the outcome of, which come late.
+//! Manifests of a `CREATE` that nobody knows the outcome of, which come late, and of a `DROP` that the catalog was not told of.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -97,5 +97,24 @@ async fn a_dropped_schema_does_not_come_back() {
     assert!(server.run("SELECT * FROM s.t").await.is_err());
     server.run("CREATE SCHEMA s").await.unwrap();
     assert!(server.run("SELECT * FROM s.t").await.is_err());
+    server.stop().await;
+}
+
+/// As simulated seed 30223 had it: another coordinator put the tombstone, and ended before the catalog was told.
+#[tokio::test]
+async fn who_is_told_that_a_table_was_dropped_does_not_find_it_afterwards() {
+    let server = Server::start(|_| {}).await;
+    server.run("CREATE TABLE t AS SELECT 1 AS n").await.unwrap();
+    let folder = manifests(&server, 1);
+    let first = Manifest::decode(&*fs::read(manifest(&folder, 1)).unwrap()).unwrap();
+    let tombstone = Manifest { version: 2, files: Vec::new(), tombstone: true, ..first };
+    fs::write(manifest(&folder, 2), tombstone.encode_to_vec()).unwrap();
+    assert_eq!(server.value("SELECT n FROM t").await, "1", "nobody has looked yet");
+    let error = server.run("INSERT INTO t VALUES (2)").await.unwrap_err();
+    assert!(matches!(error, Error::NotFound(_)), "{error:?}");
+    let error = server.run("SELECT n FROM t").await.unwrap_err();
+    assert!(matches!(error, Error::NotFound(_)), "{error:?}");
+    server.run("CREATE TABLE t AS SELECT 3 AS n").await.unwrap();
+    assert_eq!(server.value("SELECT n FROM t").await, "3");
     server.stop().await;
 }

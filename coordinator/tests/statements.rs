@@ -5,7 +5,7 @@ use crate::server::{Server, gather};
 use coordinator::Error;
 
 /// A Parquet file of `rows` rows under the server's object store, as a location.
-async fn sample(server: &Server, name: &str, rows: i64) -> String {
+pub(crate) async fn sample(server: &Server, name: &str, rows: i64) -> String {
     let url = server.handle().object_store();
     let folder = std::path::Path::new(url.strip_prefix("file://").unwrap()).join("samples").join(name);
     std::fs::create_dir_all(&folder).unwrap();
@@ -245,6 +245,57 @@ async fn a_statement_that_queues_ends_in_time() {
 }
 
 #[tokio::test]
+async fn truncated_rows_stay_gone() {
+    let server = Server::start(|config| config.shards = 2).await;
+    server.run("CREATE TABLE t AS SELECT i AS a FROM generate_series(1, 1000) AS s(i)").await.unwrap();
+    server.run("CREATE TABLE u AS SELECT 1 AS a").await.unwrap();
+    server.run("INSERT INTO t VALUES (-1)").await.unwrap();
+    server.run("TRUNCATE t").await.unwrap();
+    assert_eq!(server.value("SELECT count(*) FROM t").await, "0");
+    let server = server.restart(|config| config.shards = 2).await;
+    assert_eq!(server.value("SELECT count(*) FROM t").await, "0");
+    server.run("INSERT INTO t VALUES (7)").await.unwrap();
+    let server = server.restart(|config| config.shards = 1).await;
+    assert_eq!(server.value("SELECT sum(a) FROM t").await, "7");
+    server.run("TRUNCATE TABLE t, u").await.unwrap();
+    assert_eq!(server.value("SELECT count(*) FROM t, u").await, "0");
+
+    // Files of others are not to be changed, and then nothing is.
+    let location = sample(&server, "people", 10).await;
+    let create = format!("CREATE EXTERNAL TABLE e STORED AS PARQUET LOCATION '{location}'");
+    server.run(&create).await.unwrap();
+    server.run("INSERT INTO t VALUES (8)").await.unwrap();
+    let error = server.run("TRUNCATE t, e").await.unwrap_err();
+    assert!(
+        matches!(&error, Error::Unsupported(what) if what.contains("TRUNCATE of the external table 'e'")),
+        "{error:?}"
+    );
+    assert_eq!(server.value("SELECT (SELECT sum(a) FROM t) + (SELECT count(*) FROM e)").await, "18");
+    server.stop().await;
+}
+
+/// Each insert is before or after each truncation as a whole, and none that began after the last is lost.
+#[tokio::test]
+async fn inserts_and_truncations_take_turns() {
+    let server = Server::start(|config| config.shards = 2).await;
+    server.run("CREATE TABLE t (x INTEGER)").await.unwrap();
+    let changes = (0..30).map(|x| match x % 5 {
+        4 => server.run_owned("TRUNCATE t".into()),
+        _ => server.run_owned(format!("INSERT INTO t VALUES ({x}), (-{x})")),
+    });
+    for outcome in futures::future::join_all(changes).await {
+        outcome.unwrap();
+    }
+    assert_eq!(server.value("SELECT coalesce(sum(x), 0) FROM t").await, "0");
+    let left = server.value("SELECT count(*) FROM t").await;
+    let server = server.restart(|_| {}).await;
+    assert_eq!(server.value("SELECT count(*) FROM t").await, left);
+    server.run("INSERT INTO t VALUES (100)").await.unwrap();
+    assert_eq!(server.value("SELECT max(x) FROM t").await, "100");
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn inserts_of_many_clients_are_all_kept() {
     let server = Server::start(|config| config.shards = 2).await;
     server.run("CREATE TABLE t (client INTEGER, n INTEGER)").await.unwrap();
@@ -296,5 +347,28 @@ async fn acknowledged_rows_survive_a_catalog_that_is_behind() {
     assert_eq!(server.value("SELECT sum(n) FROM t").await, "6");
     server.run("INSERT INTO t VALUES (4)").await.unwrap();
     assert_eq!(server.value("SELECT sum(n) FROM t").await, "10");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn plans_are_given_as_documents() {
+    let server = Server::start(|config| config.shards = 2).await;
+    server.run("CREATE TABLE t AS SELECT 1 AS a UNION ALL SELECT 2").await.unwrap();
+    let sql = "SELECT count(*) FROM t x JOIN t y ON x.a = y.a WHERE x.a > 1";
+    let read = |text: String| serde_json::from_str::<serde_json::Value>(&text).unwrap();
+    let told = read(server.value(&format!("EXPLAIN (FORMAT JSON) {sql}")).await);
+    let plan = &told[0]["Plan"];
+    assert!(plan["Node Type"].is_string() && plan["Plan Rows"].is_number(), "{told:#}");
+    assert!(plan["Actual Rows"].is_null() && told[0]["Execution Time"].is_null(), "{told:#}");
+
+    let told = read(server.value(&format!("EXPLAIN (ANALYZE, FORMAT JSON) {sql}")).await);
+    assert!(told[0]["Execution Time"].is_number() && told[0]["Peak Memory"].is_number(), "{told:#}");
+    // As many operators as `EXPLAIN` has lines.
+    fn count(node: &serde_json::Value) -> usize {
+        assert!(node["Actual Rows"].is_number() && node["Fragment"].is_number(), "{node:#}");
+        1 + node["Plans"].as_array().into_iter().flatten().map(count).sum::<usize>()
+    }
+    let lines = server.run(&format!("EXPLAIN {sql}")).await.unwrap().num_rows();
+    assert_eq!(count(&told[0]["Plan"]), lines, "{told:#}");
     server.stop().await;
 }

@@ -83,6 +83,9 @@ pub struct Schema {
     /// By lower-case name.
     #[prost(btree_map = "string, message", tag = "23")]
     pub macros: BTreeMap<String, Definition>,
+    /// By lower-case name.
+    #[prost(btree_map = "string, message", tag = "25")]
+    pub types: BTreeMap<String, Definition>,
     /// Of the schema and of what is in it, ordered.
     #[prost(message, repeated, tag = "24")]
     pub comments: Vec<Comment>,

@@ -1,9 +1,9 @@
-//! What SQL defines beside tables, kept as text: views and macros, and what is noted of any of them.
+//! What SQL defines beside tables, kept as text: views, macros and types, and what is noted of any of them.
 
 use crate::access::Grants;
 use crate::schema::Column;
 
-/// A view or a macro. Names in its text that give no schema are of the schema `main`, or of the text itself.
+/// A view, a macro or a type. Names in its text that give no schema are of the schema `main`, or of the text itself.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Definition {
     /// As it was created.
@@ -16,7 +16,7 @@ pub struct Definition {
     /// The query of a view or of a macro of tables, the expression of any other macro.
     #[prost(string, tag = "4")]
     pub sql: String,
-    /// Of views: what they give.
+    /// Of views: what they give. Of a type: the type.
     #[prost(message, repeated, tag = "5")]
     pub columns: Vec<Column>,
     /// Of macros.
@@ -49,6 +49,8 @@ pub enum DefinitionKind {
     ScalarMacro = 3,
     /// Gives rows.
     TableMacro = 4,
+    /// An enum, in `columns` as the type of the only one.
+    Type = 5,
 }
 
 /// A parameter of a macro.
@@ -79,6 +81,7 @@ pub enum UseKind {
     /// A table, a foreign table or a view: no two of a schema share a name.
     Relation = 1,
     Macro = 2,
+    Type = 3,
 }
 
 /// Makes a definition, or puts it in the place of another one of its kind and name.

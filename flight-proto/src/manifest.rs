@@ -3,13 +3,16 @@
 use crate::catalog::Refresh;
 use crate::schema::Column;
 
-/// The manifest format that this code writes. A reader refuses a later one.
+/// The least manifest format: that of manifests which a reader of this format does not misread.
 pub const MANIFEST_FORMAT: u32 = 1;
+/// The latest that this code reads and writes: its manifests have what must not be left out, such as deleted rows. A
+/// reader refuses a later one.
+pub const MANIFEST_FORMAT_MOST: u32 = 2;
 
 /// One version of a dataset: everything needed to name, read and check it, without any catalog.
 #[derive(Clone, PartialEq, Eq, Hash, prost::Message)]
 pub struct Manifest {
-    /// [`MANIFEST_FORMAT`].
+    /// [`Manifest::format_needed`].
     #[prost(uint32, tag = "1")]
     pub format: u32,
     #[prost(string, tag = "2")]
@@ -50,6 +53,10 @@ pub struct Manifest {
     /// As the catalog had it when the version was made; what the catalog has goes before it.
     #[prost(message, optional, tag = "15")]
     pub refresh: Option<Refresh>,
+    /// The number of the statement that made the version, where rows were changed: two statements never make the same
+    /// bytes.
+    #[prost(bytes = "vec", tag = "24")]
+    pub statement: Vec<u8>,
 }
 
 /// A Parquet file of a version, and the identity by which a change of it is noticed.
@@ -73,6 +80,34 @@ pub struct File {
     /// all else is the same.
     #[prost(uint64, tag = "7")]
     pub generation: u64,
+    /// Rows that are no part of the version. Format 2.
+    #[prost(message, optional, tag = "9")]
+    pub deletes: Option<Deletes>,
+}
+
+/// Rows of a file, as `docs/row-sets.md` has them: here or in an object.
+#[derive(Clone, PartialEq, Eq, Hash, prost::Message)]
+pub struct Deletes {
+    /// How many.
+    #[prost(uint64, tag = "1")]
+    pub rows: u64,
+    /// Empty where they are in an object.
+    #[prost(bytes = "vec", tag = "2")]
+    pub inline: Vec<u8>,
+    /// The object; empty where they are inline.
+    #[prost(string, tag = "3")]
+    pub url: String,
+    /// Where they lie in the object.
+    #[prost(uint64, tag = "4")]
+    pub offset: u64,
+    #[prost(uint64, tag = "5")]
+    pub length: u64,
+    /// XXH64 of the bytes in the object, with seed 0.
+    #[prost(fixed64, tag = "6")]
+    pub checksum: u64,
+    /// Of the object; empty where the store gives none.
+    #[prost(string, tag = "7")]
+    pub etag: String,
 }
 
 /// A column's value in all rows of a file.
@@ -86,11 +121,27 @@ pub struct FolderValue {
 }
 
 impl Manifest {
+    /// Rows that are not deleted.
     pub fn rows(&self) -> u64 {
-        self.files.iter().map(|file| file.rows).sum()
+        self.files.iter().map(File::rows_left).sum()
+    }
+
+    /// The least format whose readers do not misread this.
+    pub fn format_needed(&self) -> u32 {
+        match self.files.iter().any(|file| file.deletes.is_some()) {
+            true => MANIFEST_FORMAT_MOST,
+            false => MANIFEST_FORMAT,
+        }
     }
 
     pub fn size_bytes(&self) -> u64 {
         self.files.iter().map(|file| file.size_bytes).sum()
+    }
+}
+
+impl File {
+    /// Rows that are not deleted.
+    pub fn rows_left(&self) -> u64 {
+        self.rows.saturating_sub(self.deletes.as_ref().map_or(0, |deletes| deletes.rows))
     }
 }

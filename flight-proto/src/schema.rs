@@ -13,7 +13,7 @@ pub struct Column {
 }
 
 /// The type of a column.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, prost::Message)]
+#[derive(Clone, PartialEq, Eq, Hash, prost::Message)]
 pub struct ColumnType {
     #[prost(enumeration = "TypeKind", tag = "1")]
     pub kind: i32,
@@ -28,6 +28,9 @@ pub struct ColumnType {
     /// Of timestamps: an instant, not a wall-clock reading.
     #[prost(bool, tag = "5")]
     pub zone: bool,
+    /// Of lists, arrays, structs, maps and enums: the description that plans have of them.
+    #[prost(bytes = "vec", tag = "6")]
+    pub description: Vec<u8>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, prost::Enumeration)]
@@ -49,4 +52,17 @@ pub enum TypeKind {
     Interval = 12,
     Varchar = 13,
     Binary = 14,
+    UInt8 = 15,
+    UInt16 = 16,
+    UInt32 = 17,
+    UInt64 = 18,
+    Int128 = 19,
+    Uuid = 20,
+    Json = 22,
+    Jsonb = 23,
+    Bits = 24,
+    /// An enum, as its description says.
+    Enum = 25,
+    /// A list, array, struct or map, as its description says.
+    Nested = 26,
 }

@@ -1,9 +1,13 @@
 //! What the planner asks of the floors above.
 
 use crate::defined::{Macro, View};
+use columnar::DataType;
 use std::sync::Arc;
 use storage::ColumnFacts;
 use storage::statistics::{ColumnSchema, TableStatistics};
+
+/// The schema of names that give none.
+pub(crate) const DEFAULT_SCHEMA: &str = "main";
 
 /// A snapshot of the names that a query may use, already restricted to its tenant. It does not change while
 /// the query is planned, and answers without I/O.
@@ -45,6 +49,10 @@ pub trait Catalog {
     fn macro_named(&self, _schema: Option<&str>, _name: &str) -> Option<Arc<Macro>> {
         None
     }
+    /// The type of that name.
+    fn named_type(&self, _schema: Option<&str>, _name: &str) -> Option<DataType> {
+        None
+    }
     /// A table whose rows the catalog knows itself, such as `information_schema.tables`.
     fn virtual_table(&self, _schema: Option<&str>, _name: &str) -> Option<VirtualTable> {
         None
@@ -84,6 +92,8 @@ pub struct Table {
     pub partitioning: Partitioning,
     /// Where its rows are, if they are not on shards: a table of an engine beside Tundra.
     pub foreign: Option<ForeignTable>,
+    /// The last of its columns, which has no name, stands for the addresses of rows ([`Table::with_addresses`]).
+    pub addressed: bool,
 }
 
 /// A table of an engine beside Tundra.
@@ -109,6 +119,22 @@ pub enum Engine {
 }
 
 impl Table {
+    /// The table with one more column: what statements name rows by that change them.
+    pub(crate) fn with_addresses(&self) -> Arc<Table> {
+        let mut table = Table { addressed: true, ..self.clone() };
+        let nullable = false;
+        table.columns.push(ColumnSchema { name: String::new(), data_type: DataType::Int64, nullable });
+        let mut statistics = TableStatistics::clone(&table.statistics);
+        statistics.columns.extend(TableStatistics::empty(1).columns);
+        // It has no such column.
+        statistics.sample = None;
+        table.statistics = Arc::new(statistics);
+        // Of addresses nothing is known.
+        table.facts.resize(self.columns.len(), ColumnFacts::UNKNOWN);
+        table.facts.push(ColumnFacts::UNKNOWN);
+        Arc::new(table)
+    }
+
     /// What is proven of the column at that position.
     pub fn facts_of(&self, position: u32) -> ColumnFacts {
         self.facts.get(position as usize).copied().unwrap_or(ColumnFacts::UNKNOWN)

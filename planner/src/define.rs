@@ -2,13 +2,17 @@
 //! use is known.
 
 use crate::binder::{Binder, BoundQuery, OutputColumn, same_name};
-use crate::catalog::Table;
+use crate::catalog::{DEFAULT_SCHEMA, Table};
 use crate::defined::{Macro, MacroParameter};
 use crate::error::{Error, Result};
 use crate::parse::{CommentOn, DefineSyntax, ParameterSyntax, identifiers, table_name};
+use crate::physical::needs_version_2;
 use crate::planning::{finish, unique_names};
-use crate::statement::{Comment, CreateMacro, CreateView, Define, PlannerOptions, TableName, UseKind};
+use crate::statement::{
+    Comment, CreateMacro, CreateType, CreateView, Define, PlannerOptions, TableName, UseKind,
+};
 use columnar::DataType;
+use columnar::types::enumeration;
 use sqlparser::ast::{self, Spanned};
 use sqlparser::tokenizer::Span;
 use std::sync::Arc;
@@ -53,8 +57,21 @@ pub(crate) fn statement(
                 uses: binder.take_uses().into_iter().collect(),
             }))
         }
-        DefineSyntax::Drop { is_macro, names, if_exists, cascade } => Ok(Define::Drop {
-            kind: if *is_macro { UseKind::Macro } else { UseKind::Relation },
+        DefineSyntax::Type { name, or_replace, if_not_exists, values } => {
+            let (name, span) = table_name(name)?;
+            refuse_both(*or_replace, *if_not_exists, span)?;
+            let full = match name.schema.as_deref().filter(|schema| !same_name(schema, DEFAULT_SCHEMA)) {
+                Some(schema) => format!("{schema}.{}", name.name),
+                None => name.name.clone(),
+            };
+            needs_version_2(options.version, "CREATE TYPE").map_err(|error| error.at(span))?;
+            let data_type = enumeration(Some(&full), values.clone());
+            let data_type = data_type.map_err(|error| Error::value(error.to_string()).at(span))?;
+            let (or_replace, if_not_exists) = (*or_replace, *if_not_exists);
+            Ok(Define::Type(CreateType { name, or_replace, if_not_exists, data_type }))
+        }
+        DefineSyntax::Drop { kind, names, if_exists, cascade } => Ok(Define::Drop {
+            kind: *kind,
             names: names.iter().map(|name| Ok(table_name(name)?.0)).collect::<Result<_>>()?,
             if_exists: *if_exists,
             cascade: *cascade,

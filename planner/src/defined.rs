@@ -105,6 +105,7 @@ impl Table {
             facts: Vec::new(),
             partitioning: Partitioning::Spread,
             foreign: None,
+            addressed: false,
         }
     }
 

@@ -3,7 +3,6 @@
 
 use crate::catalog::Table;
 use crate::logical::{ColumnId, ColumnSet, Join, JoinKind, Logical, equality};
-use columnar::DataType;
 use exec::{CompareOp, Expr};
 
 /// What holds of the columns of a plan, in each of its rows. An outer join that leaves a table without a match makes
@@ -58,6 +57,7 @@ impl Dependencies {
             | Logical::Exchange { input, .. }
             | Logical::Shared { input, .. } => self.collect(input),
             Logical::Series(series) => self.collect(&series.input),
+            Logical::Unroll(unroll) => self.collect(&unroll.input),
             Logical::TopOfGroups(top) => self.collect(&top.input),
             Logical::AsOf(join) => self.collect(&join.input),
             Logical::Window(window) => self.collect(&window.input),
@@ -75,7 +75,7 @@ impl Dependencies {
         if let (Expr::Column { id: a, data_type }, Expr::Column { id: b, data_type: other }) =
             (left.as_ref(), right.as_ref())
             && data_type == other
-            && has_one_form(*data_type)
+            && data_type.has_one_form()
         {
             self.equate(*a, *b);
         }
@@ -164,6 +164,7 @@ pub(crate) fn names_rows(plan: &Logical, columns: &ColumnSet) -> bool {
         Logical::Union { .. }
         | Logical::Expand { .. }
         | Logical::Series(_)
+        | Logical::Unroll(_)
         | Logical::AsOf(_)
         | Logical::Foreign(_)
         | Logical::Exchange { .. }
@@ -199,10 +200,5 @@ pub(crate) fn is_key(table: &Table, position: u32) -> bool {
     let facts = table.facts_of(position);
     facts.unique
         && facts.nulls == 0
-        && table.columns.get(position as usize).is_some_and(|column| has_one_form(column.data_type))
-}
-
-/// Whether values that are equal are the same: `-0.0` equals `0.0`, and 30 days a month.
-pub(crate) fn has_one_form(data_type: DataType) -> bool {
-    !matches!(data_type, DataType::Float32 | DataType::Float64 | DataType::Interval)
+        && table.columns.get(position as usize).is_some_and(|column| column.data_type.has_one_form())
 }

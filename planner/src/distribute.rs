@@ -9,7 +9,8 @@ use crate::catalog::Partitioning;
 use crate::error::Result;
 use crate::estimate::Estimator;
 use crate::logical::{
-    AggregateCall, ColumnId, ColumnSet, Columns, Join, JoinKind, Logical, Routing, Series, Window, equality,
+    AggregateCall, ColumnId, ColumnSet, Columns, Join, JoinKind, Logical, Routing, Series, Unroll, Window,
+    equality,
 };
 use crate::slicings;
 use columnar::DataType;
@@ -177,6 +178,12 @@ impl Pass<'_> {
             Logical::Series(series) => {
                 let (input, distribution) = self.place_for(*series.input, wanted);
                 (Logical::Series(Series { input: Box::new(input), ..series }), distribution)
+            }
+            Logical::Unroll(unroll) => {
+                let (input, distribution) = self.place_for(*unroll.input, wanted);
+                let plan = Logical::Unroll(Unroll { input: Box::new(input), ..unroll });
+                let distribution = distribution.within(&plan);
+                (plan, distribution)
             }
             Logical::Union { inputs, columns } => self.union(inputs, columns),
             Logical::Exchange { .. } | Logical::Shared { .. } | Logical::Reread { .. } => {

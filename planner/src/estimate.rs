@@ -55,13 +55,17 @@ impl ColumnEstimate {
 
 fn width(data_type: DataType) -> f64 {
     match data_type {
-        DataType::Varchar | DataType::Binary => 24.0,
+        DataType::Varchar | DataType::Binary | DataType::Bits => 24.0,
+        DataType::Json { .. } => 200.0,
+        DataType::Nested(_) => 48.0,
         other => (other.physical().width_bytes() as f64).max(1.0),
     }
 }
 
 /// How many values a series is thought to have whose bounds are no constants.
 const UNKNOWN_SERIES: f64 = 1000.0;
+/// How many elements a list is thought to have of which no sizes are known.
+const UNKNOWN_LIST: f64 = 4.0;
 
 /// How many values a series of constants has.
 fn series_length(series: &Series) -> Option<f64> {
@@ -213,6 +217,33 @@ impl<'a> Estimator<'a> {
                 column.distinct = count.max(1.0);
                 column.domain = column.distinct;
                 estimate.columns.insert(series.column, column);
+                estimate
+            }
+            Logical::Unroll(unroll) => {
+                let input = self.estimate(&unroll.input);
+                let length = unroll
+                    .lists
+                    .iter()
+                    .map(|(id, list)| {
+                        let of_element = width(self.columns.data_type(*id)) + 1.0;
+                        match list {
+                            // What is known of the list is how long it is on average.
+                            Expr::Column { id, .. } => match input.columns.get(id) {
+                                Some(known) if known.table_rows > 0.0 => known.bytes / of_element,
+                                _ => UNKNOWN_LIST,
+                            },
+                            _ => UNKNOWN_LIST,
+                        }
+                    })
+                    .fold(0.0, f64::max);
+                let length = if unroll.keeps_empty { length.max(1.0) } else { length.max(0.1) };
+                let rows = input.rows * length;
+                let mut estimate = input.filtered(1.0);
+                estimate.rows = rows;
+                for id in unroll.made() {
+                    let column = ColumnEstimate::unknown(rows, self.columns.data_type(id));
+                    estimate.columns.insert(id, column);
+                }
                 estimate
             }
             Logical::Union { inputs, columns } => {

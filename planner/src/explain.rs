@@ -3,7 +3,7 @@
 use crate::logical::{
     AggregateCall, Columns, Join, JoinKind, Logical, Routing, SortKey, TopOfGroups, WindowCall,
 };
-use crate::statement::PlannedQuery;
+use crate::statement::{OperatorNote, PlannedQuery};
 use columnar::{DataType, Value};
 use exec::Expr;
 use exec::plan::{
@@ -121,6 +121,20 @@ pub(crate) fn operator(plan: &Logical, columns: &Columns) -> String {
             expression(&series.stop, columns),
             expression(&series.step, columns)
         ),
+        Logical::Unroll(unroll) => {
+            let lists = unroll
+                .lists
+                .iter()
+                .map(|(id, expr)| format!("{} as {}", expression(expr, columns), columns.name(*id)));
+            let mut text = format!("Unroll {}", lists.collect::<Vec<_>>().join(", "));
+            if let Some(position) = unroll.position {
+                let _ = write!(text, ", position as {}", columns.name(position));
+            }
+            if unroll.keeps_empty {
+                text.push_str(", empty ones kept");
+            }
+            text
+        }
         Logical::Union { inputs, .. } => format!("Union of {}", inputs.len()),
         Logical::Exchange { routing, .. } => match routing {
             Routing::Hash(keys) => {
@@ -368,6 +382,18 @@ pub(crate) fn expression(expr: &Expr, columns: &Columns) -> String {
             let args: Vec<String> = args.iter().map(|arg| expression(arg, columns)).collect();
             format!("{function}({})", args.join(", "))
         }
+        Expr::Lambda { params, captures, body, .. } => {
+            // The body has a numbering of its own.
+            let mut own = Columns::default();
+            let names: Vec<String> = (1..=params.len()).map(|place| format!("x{place}")).collect();
+            for (name, &data_type) in names.iter().zip(params) {
+                own.add(name.as_str(), data_type);
+            }
+            for capture in captures {
+                own.add(expression(capture, columns), capture.data_type());
+            }
+            format!("lambda {}: {}", names.join(", "), expression(body, &own))
+        }
     }
 }
 
@@ -379,7 +405,13 @@ fn literal(value: &Value) -> String {
         | DataType::Time
         | DataType::Timestamp { .. }
         | DataType::Interval
-        | DataType::Binary => format!("'{value}'"),
+        | DataType::Binary
+        | DataType::Uuid
+        | DataType::TimeZoned
+        | DataType::Json { .. }
+        | DataType::Bits
+        | DataType::Enum(_)
+        | DataType::Nested(_) => format!("'{value}'"),
         _ => value.to_string(),
     }
 }
@@ -408,33 +440,50 @@ impl PlannedQuery {
     /// fragment in [`PlannedQuery::fragments`] and its preorder number in it.
     pub fn explain_with(&self, measured: impl Fn(usize, usize) -> String) -> String {
         let mut text = String::new();
-        if let Some(root) = self.notes.len().checked_sub(1) {
-            self.write_fragment(root, 0, &measured, &mut text);
+        for Placed { depth, fragment, number, note } in self.operators() {
+            let _ = writeln!(
+                text,
+                "{:pad$}{}  [~{} rows]{}",
+                "",
+                note.text,
+                about(note.estimated_rows),
+                measured(fragment, number),
+                pad = depth * 2
+            );
         }
         text
     }
 
-    fn write_fragment(
-        &self,
-        position: usize,
-        indent: usize,
-        measured: &impl Fn(usize, usize) -> String,
-        into: &mut String,
-    ) {
-        for (number, note) in self.notes[position].operators.iter().enumerate() {
+    /// The operators of all fragments in preorder, each exchange followed by what it receives.
+    pub fn operators(&self) -> Vec<Placed<'_>> {
+        let mut found = Vec::new();
+        if let Some(root) = self.notes.len().checked_sub(1) {
+            self.add_fragment(root, 0, &mut found);
+        }
+        found
+    }
+
+    fn add_fragment<'a>(&'a self, fragment: usize, indent: usize, into: &mut Vec<Placed<'a>>) {
+        for (number, note) in self.notes[fragment].operators.iter().enumerate() {
             let depth = indent + note.depth;
-            let line = format!("{:pad$}{}", "", note.text, pad = depth * 2);
-            let _ = writeln!(
-                into,
-                "{line}  [~{} rows]{}",
-                about(note.estimated_rows),
-                measured(position, number)
-            );
+            into.push(Placed { depth, fragment, number, note });
             let received =
                 note.receives.and_then(|id| self.notes.iter().position(|notes| notes.fragment == id));
             if let Some(received) = received {
-                self.write_fragment(received, depth + 1, measured, into);
+                self.add_fragment(received, depth + 1, into);
             }
         }
     }
+}
+
+/// An operator where it stands in the whole plan.
+#[derive(Debug, Clone, Copy)]
+pub struct Placed<'a> {
+    /// Edges to the plan's root.
+    pub depth: usize,
+    /// The position of its fragment in [`PlannedQuery::fragments`].
+    pub fragment: usize,
+    /// Its preorder number in the fragment.
+    pub number: usize,
+    pub note: &'a OperatorNote,
 }

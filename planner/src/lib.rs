@@ -21,6 +21,7 @@ mod outline;
 mod parse;
 mod physical;
 mod planning;
+mod prepared;
 mod proven;
 mod reads;
 mod refresh;
@@ -33,14 +34,17 @@ mod unnest;
 
 pub use defined::{Macro, MacroParameter, View};
 pub use error::{Error, ErrorKind, Result};
+pub use explain::Placed;
 pub use functions::{functions, functions_page};
 pub use outline::{Outline, OutlinedScan, Pushed, QueryShape, shape_text};
 pub use parse::{Parsed, listed_text, parse};
+pub use prepared::{Prepared, converted};
 pub use statement::{
-    Access, Comment, CreateExternalTable, CreateForeignTable, CreateMacro, CreateServer, CreateView, Define,
-    FragmentNotes, GrantOn, Grantee, ImportForeignSchema, OperatorNote, Optimizer, PLAN_VERSION, PartitionBy,
-    Password, PlannedQuery, PlannerOptions, Privilege, PrivilegeSet, RefreshMode, RefreshOptions,
-    RemoteQuery, ResultColumn, RoleOptions, Statement, TableName, TableRead, Use, UseKind,
+    Access, Change, ChangeKind, Comment, CreateExternalTable, CreateForeignTable, CreateMacro, CreateServer,
+    CreateType, CreateView, Define, FragmentNotes, GrantOn, Grantee, ImportForeignSchema, MergedRow,
+    OperatorNote, Optimizer, PLAN_VERSION, PartitionBy, Password, PlannedQuery, PlannerOptions, Privilege,
+    PrivilegeSet, RefreshMode, RefreshOptions, RemoteQuery, ResultColumn, RoleOptions, Statement, TableName,
+    TableRead, Use, UseKind,
 };
 
 use catalog::Catalog;

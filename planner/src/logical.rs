@@ -136,6 +136,7 @@ pub(crate) enum Logical {
     },
     /// The rows of the input, with values that hang on rows around them.
     Window(Window),
+    Unroll(Unroll),
 }
 
 /// Rows that another engine gives.
@@ -214,6 +215,34 @@ pub(crate) struct Series {
     pub(crate) step: Expr,
     /// Whether `stop` itself may be given.
     pub(crate) inclusive: bool,
+}
+
+/// Each row once for each place of its longest list: see [`exec::plan::Unroll`].
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Unroll {
+    pub(crate) input: Box<Logical>,
+    /// The elements, and the list that they are of.
+    pub(crate) lists: Vec<(ColumnId, Expr)>,
+    /// The place of the elements in their lists, from 1 on.
+    pub(crate) position: Option<ColumnId>,
+    /// Rows without elements are given once, with nulls.
+    pub(crate) keeps_empty: bool,
+    /// Columns of the input that are not given: those that nothing above wants, most often the lists.
+    pub(crate) dropped: ColumnSet,
+}
+
+impl Unroll {
+    /// The columns of the input that are given.
+    pub(crate) fn kept(&self) -> Vec<ColumnId> {
+        let mut kept = self.input.outputs();
+        kept.retain(|id| !self.dropped.contains(id));
+        kept
+    }
+
+    /// The columns that it makes.
+    pub(crate) fn made(&self) -> impl Iterator<Item = ColumnId> {
+        self.lists.iter().map(|&(id, _)| id).chain(self.position)
+    }
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -450,6 +479,7 @@ impl Logical {
                 outputs.push(series.column);
                 outputs
             }
+            Logical::Unroll(unroll) => unroll.kept().into_iter().chain(unroll.made()).collect(),
             Logical::Project { exprs, .. } => exprs.iter().map(|&(id, _)| id).collect(),
             Logical::Join(join) => {
                 let mut outputs = join.left.outputs();
@@ -493,6 +523,7 @@ impl Logical {
             Logical::TopOfGroups(top) => vec![&top.input],
             Logical::AsOf(join) => vec![&join.input],
             Logical::Window(window) => vec![&window.input],
+            Logical::Unroll(unroll) => vec![&unroll.input],
             Logical::Join(join) => vec![&join.left, &join.right],
             Logical::Union { inputs, .. } => inputs.iter().map(|(input, _)| input).collect(),
         }
@@ -516,6 +547,7 @@ impl Logical {
             Logical::TopOfGroups(top) => vec![&mut top.input],
             Logical::AsOf(join) => vec![&mut join.input],
             Logical::Window(window) => vec![&mut window.input],
+            Logical::Unroll(unroll) => vec![&mut unroll.input],
             Logical::Join(join) => vec![&mut join.left, &mut join.right],
             Logical::Union { inputs, .. } => inputs.iter_mut().map(|(input, _)| input).collect(),
         }
@@ -549,6 +581,7 @@ impl Logical {
             Logical::Expand { lists, .. } => lists.iter().flatten().collect(),
             Logical::Series(series) => vec![&series.start, &series.stop, &series.step],
             Logical::Window(window) => window.exprs().collect(),
+            Logical::Unroll(unroll) => unroll.lists.iter().map(|(_, expr)| expr).collect(),
             Logical::Exchange { routing: Routing::Hash(keys), .. } => keys.iter().collect(),
             Logical::Exchange { routing: Routing::Ranges { key, .. }, .. } => vec![key],
             Logical::Values { .. }
@@ -590,6 +623,7 @@ impl Logical {
             Logical::Expand { lists, .. } => lists.iter_mut().flatten().collect(),
             Logical::Series(series) => vec![&mut series.start, &mut series.stop, &mut series.step],
             Logical::Window(window) => window.exprs_mut().collect(),
+            Logical::Unroll(unroll) => unroll.lists.iter_mut().map(|(_, expr)| expr).collect(),
             Logical::Exchange { routing: Routing::Hash(keys), .. } => keys.iter_mut().collect(),
             Logical::Exchange { routing: Routing::Ranges { key, .. }, .. } => vec![key],
             Logical::Values { .. }
@@ -670,6 +704,11 @@ impl Logical {
                 aggregates.iter_mut().for_each(|(id, _)| fresh(id));
             }
             Logical::Window(window) => window.calls.iter_mut().for_each(|(id, _)| fresh(id)),
+            Logical::Unroll(unroll) => {
+                unroll.lists.iter_mut().map(|(id, _)| id).chain(&mut unroll.position).for_each(&mut fresh);
+                let dropped = std::mem::take(&mut unroll.dropped).into_iter();
+                unroll.dropped = dropped.map(|id| map.get(&id).copied().unwrap_or(id)).collect();
+            }
             Logical::Union { columns, inputs } => {
                 columns.iter_mut().for_each(&mut fresh);
                 inputs.iter_mut().flat_map(|(_, given)| given).for_each(fresh);

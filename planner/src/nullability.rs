@@ -108,6 +108,12 @@ fn not_null_where(plan: &Logical, scanned: &dyn Fn(&Scan, u32) -> bool) -> Colum
             set.insert(series.column);
             set
         }
+        Logical::Unroll(unroll) => {
+            let mut set = not_null(&unroll.input);
+            set.retain(|id| !unroll.dropped.contains(id));
+            set.extend(unroll.position.filter(|_| !unroll.keeps_empty));
+            set
+        }
         Logical::Reread { .. } => ColumnSet::new(),
         Logical::Foreign(foreign) => foreign.not_null.clone(),
         Logical::Union { inputs, columns } => {

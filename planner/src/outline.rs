@@ -5,7 +5,6 @@ use crate::catalog::Table;
 use crate::estimate::Estimator;
 use crate::logical::{Columns, Logical, Scan, columns_of};
 use crate::parse::tokens_of;
-use columnar::DataType;
 use exec::{CompareOp, Expr};
 use sqlparser::tokenizer::Token;
 use std::collections::BTreeSet;
@@ -148,6 +147,7 @@ pub(crate) fn outline(plan: &Logical, columns: &Columns) -> Outline {
             | Logical::AsOf(_)
             | Logical::Expand { .. }
             | Logical::Series(_)
+            | Logical::Unroll(_)
             | Logical::Window(_) => takes(),
             _ => {}
         }
@@ -188,7 +188,7 @@ fn scan_values(scan: &Scan, kept: f64) -> f64 {
         let position = all().find(|(_, known)| *known == id).map(|&(position, _)| position as usize);
         let is_text = position
             .and_then(|at| scan.table.columns.get(at))
-            .is_some_and(|column| matches!(column.data_type, DataType::Varchar | DataType::Binary));
+            .is_some_and(|column| column.data_type.is_bytes());
         let bytes =
             position.and_then(|at| statistics.columns.get(at)).map_or(16.0, |column| column.average_bytes);
         if is_text { (bytes / TEXT_VALUE_BYTES).max(1.0) } else { 1.0 }

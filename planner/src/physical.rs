@@ -41,6 +41,7 @@ pub(crate) fn lower(
     options: &PlannerOptions,
 ) -> Result<Lowered> {
     check_functions(plan, options)?;
+    check_types(plan, options.version)?;
     let mut lowering = Lowering {
         columns,
         estimator,
@@ -82,6 +83,9 @@ fn check_functions(plan: &Logical, options: &PlannerOptions) -> Result<()> {
     let mut newer = None;
     for expr in plan.exprs() {
         expr.visit(&mut |node| {
+            if let Expr::Lambda { .. } = node {
+                newer = Some("that takes a lambda".into());
+            }
             if let Expr::Call { function, args, .. } = node {
                 let types: Vec<DataType> = args.iter().map(Expr::data_type).collect();
                 if exec::functions::since(function, &types) >= 2 {
@@ -94,6 +98,26 @@ fn check_functions(plan: &Logical, options: &PlannerOptions) -> Result<()> {
         needs_version_2(options.version, &format!("the function {function}"))?;
     }
     plan.inputs().into_iter().try_for_each(|input| check_functions(input, options))
+}
+
+/// Refuses types that not all nodes of the cluster's version have.
+fn check_types(plan: &Logical, version: u16) -> Result<()> {
+    if version >= PROVEN_SINCE {
+        return Ok(());
+    }
+    let mut newer = None;
+    for expr in plan.exprs() {
+        expr.visit(&mut |node| {
+            let data_type = node.data_type();
+            if data_type.since() > version {
+                newer = Some(data_type);
+            }
+        });
+    }
+    if let Some(data_type) = newer {
+        needs_version_2(version, &format!("the type {data_type}"))?;
+    }
+    plan.inputs().into_iter().try_for_each(|input| check_types(input, version))
 }
 
 struct Lowering<'a> {
@@ -276,7 +300,7 @@ impl Lowering<'_> {
             }
             Logical::AsOf(join) => {
                 needs_version_2(self.version, "an ASOF JOIN")?;
-                let (input, outputs) = self.operator(&join.input, depth)?;
+                let (input, mut outputs) = self.operator(&join.input, depth)?;
                 let positions = positions_of(&outputs);
                 let resolved = |exprs: &mut dyn Iterator<Item = &Expr>| {
                     exprs.map(|expr| resolve(expr, &positions)).collect::<Result<Vec<_>>>()
@@ -289,7 +313,8 @@ impl Lowering<'_> {
                     carried: resolved(&mut join.carried.iter().map(|(_, expr)| expr))?,
                     required: join.required,
                 };
-                (Plan::AsOf(physical), plan.outputs())
+                outputs.extend(join.carried.iter().map(|&(id, _)| id));
+                (Plan::AsOf(physical), outputs)
             }
             Logical::Expand { input, lists, columns, .. } => {
                 needs_version_2(self.version, "grouping by several sets")?;
@@ -301,7 +326,7 @@ impl Lowering<'_> {
             }
             Logical::Series(series) => {
                 needs_version_2(self.version, "a series")?;
-                let (input, outputs) = self.operator(&series.input, depth)?;
+                let (input, mut outputs) = self.operator(&series.input, depth)?;
                 let positions = positions_of(&outputs);
                 let physical = exec::plan::Series {
                     input: Box::new(input),
@@ -310,22 +335,39 @@ impl Lowering<'_> {
                     step: resolve(&series.step, &positions)?,
                     inclusive: series.inclusive,
                 };
-                (Plan::Series(physical), plan.outputs())
+                outputs.push(series.column);
+                (Plan::Series(physical), outputs)
+            }
+            Logical::Unroll(unroll) => {
+                needs_version_2(self.version, "unnest")?;
+                let (input, outputs) = self.operator(&unroll.input, depth)?;
+                let positions = positions_of(&outputs);
+                let lists = unroll.lists.iter().map(|(id, list)| {
+                    let (list, data_type) = (resolve(list, &positions)?, self.columns.data_type(*id));
+                    Ok(exec::plan::Unrolled { list, data_type })
+                });
+                let lists = lists.collect::<Result<Vec<_>>>()?;
+                let (keep, mut ids): (Vec<u32>, Vec<ColumnId>) = (0..)
+                    .zip(&outputs)
+                    .filter(|(_, id)| !unroll.dropped.contains(id))
+                    .map(|(place, &id)| (place, id))
+                    .unzip();
+                ids.extend(unroll.made());
+                let (position, keeps_empty) = (unroll.position.is_some(), unroll.keeps_empty);
+                let input = Box::new(input);
+                (Plan::Unroll(exec::plan::Unroll { input, keep, lists, position, keeps_empty }), ids)
             }
             Logical::Union { inputs, columns } => {
                 let mut plans = Vec::with_capacity(inputs.len());
                 for (input, given) in inputs {
-                    let (plan, outputs) = self.operator(input, depth)?;
-                    plans.push(if outputs == *given {
-                        plan
-                    } else {
-                        return Err(Error::internal("an input of a union gives other columns than it says"));
-                    });
+                    plans.push(self.in_order(input, given, depth)?);
                 }
                 (Plan::Union { inputs: plans }, columns.clone())
             }
             Logical::Shared { number, input } => {
-                let (input, outputs) = self.operator(input, depth)?;
+                // Others read its columns by their places.
+                let outputs = input.outputs();
+                let input = self.in_order(input, &outputs, depth)?;
                 (Plan::Shared { number: *number, input: Box::new(input) }, outputs)
             }
             Logical::Reread { number, columns, .. } => {
@@ -335,6 +377,28 @@ impl Lowering<'_> {
             }
             Logical::Exchange { .. } => return Err(Error::internal("an exchange is not an operator")),
         })
+    }
+
+    /// The operator, giving these columns in this order: a join that holds its left side gives the right one's first.
+    fn in_order(&mut self, plan: &Logical, wanted: &[ColumnId], depth: usize) -> Result<Plan> {
+        let first = self.current.last().map_or(0, |current| current.notes.len());
+        let (input, outputs) = self.operator(plan, depth)?;
+        if outputs == wanted {
+            return Ok(input);
+        }
+        let positions = positions_of(&outputs);
+        let exprs = wanted
+            .iter()
+            .map(|&id| resolve(&self.columns.reference(id), &positions))
+            .collect::<Result<Vec<_>>>()?;
+        let names: Vec<&str> = wanted.iter().map(|&id| self.columns.name(id)).collect();
+        let text = format!("Project {}", names.join(", "));
+        let note = OperatorNote { depth, text, receives: None, estimated_rows: self.estimator.rows(plan) };
+        if let Some(current) = self.current.last_mut() {
+            current.notes[first..].iter_mut().for_each(|note| note.depth += 1);
+            current.notes.insert(first, note);
+        }
+        Ok(Plan::Project { input: Box::new(input), exprs })
     }
 
     fn exchange(
@@ -393,12 +457,17 @@ impl Lowering<'_> {
             scan.columns.iter().chain(&scan.filtered).map(|&(position, id)| (id, position)).collect();
         let predicate =
             scan.predicate.iter().map(|expr| resolve(expr, &positions)).collect::<Result<Vec<_>>>()?;
-        Ok(Plan::Scan(Scan {
+        let lowered = Scan {
             table,
             schema: scan.table.columns.iter().map(|column| column.data_type).collect(),
             columns: scan.columns.iter().map(|&(position, _)| position).collect(),
             predicate,
-        }))
+        };
+        if scan.table.addressed {
+            needs_version_2(self.version, "a statement that changes rows")?;
+            return Ok(Plan::ScanAddressed(lowered));
+        }
+        Ok(Plan::Scan(lowered))
     }
 
     fn join(&mut self, join: &Join, note: usize, depth: usize) -> Result<(Plan, Vec<ColumnId>)> {

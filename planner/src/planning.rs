@@ -1,6 +1,7 @@
 //! From a parsed statement to one that can be run: the passes in their order.
 
-use crate::binder::{Binder, BoundQuery, OutputColumn, access, same_name, suggest, types};
+use crate::binder::expression::check_collation;
+use crate::binder::{Binder, BoundChange, BoundQuery, OutputColumn, access, same_name, suggest, types};
 use crate::catalog::{Catalog, Table};
 use crate::error::{Error, Result};
 use crate::estimate::Estimator;
@@ -9,11 +10,11 @@ use crate::logical::ColumnId;
 use crate::parse::{Partition, Syntax, table_name};
 use crate::refresh::refresh_options;
 use crate::statement::{
-    CreateExternalTable, Optimizer, PartitionBy, PlannedQuery, PlannerOptions, ResultColumn, Statement,
-    TableName,
+    Change, CreateExternalTable, Optimizer, PartitionBy, PlannedQuery, PlannerOptions, ResultColumn,
+    Statement, TableName,
 };
 use crate::{
-    define, distribute, foreign, known, nullability, outline, physical, reads, rules, share, unnest,
+    define, distribute, foreign, known, nullability, outline, physical, prepared, reads, rules, share, unnest,
 };
 use columnar::{DataType, Value};
 use exec::Expr;
@@ -44,11 +45,12 @@ pub(crate) fn statement(
         Syntax::Explain { route: true, query, .. } => {
             Statement::ExplainRoute { query: plan_query(binder, query, options)? }
         }
-        Syntax::Explain { analyze, query, .. } => {
-            Statement::Explain { analyze: *analyze, query: plan_query(binder, query, options)? }
+        Syntax::Explain { analyze, json, query, .. } => {
+            let query = plan_query(binder, query, options)?;
+            Statement::Explain { analyze: *analyze, json: *json, query }
         }
         Syntax::CreateExternalTable { name, if_not_exists, columns, location, partition_by, options } => {
-            let columns = if columns.is_empty() { None } else { Some(schema(columns)?) };
+            let columns = if columns.is_empty() { None } else { Some(schema(columns, catalog)?) };
             if let Some(columns) = &columns {
                 for key in partition_by.iter().flat_map(|partition| &partition.columns) {
                     if !columns.iter().any(|column| same_name(&column.name, &key.value)) {
@@ -69,7 +71,7 @@ pub(crate) fn statement(
         Syntax::CreateTable { name, if_not_exists, columns } => Statement::CreateTable {
             name: named(name)?,
             if_not_exists: *if_not_exists,
-            columns: schema(columns)?,
+            columns: schema(columns, catalog)?,
         },
         Syntax::CreateTableAs { name, if_not_exists, columns, query } => {
             let mut bound = binder.query(query, None)?;
@@ -106,7 +108,9 @@ pub(crate) fn statement(
             unique_names(&columns)?;
             Statement::CreateTableAs { name: named(name)?, if_not_exists: *if_not_exists, columns, query }
         }
-        Syntax::Insert { table, columns, query } => insert(binder, table, columns, query, options)?,
+        Syntax::Insert { table, columns, by_name, query } => {
+            insert(binder, table, (!by_name).then_some(columns), query, options)?
+        }
         Syntax::DropTable { names, if_exists, cascade } => Statement::DropTable {
             names: names.iter().map(named).collect::<Result<_>>()?,
             if_exists: *if_exists,
@@ -141,12 +145,41 @@ pub(crate) fn statement(
         Syntax::ShowViews { schema } => {
             Statement::ShowViews { schema: schema.as_ref().map(|schema| schema.value.clone()) }
         }
+        Syntax::Prepared(syntax) => Statement::Prepared(prepared::bind(binder, syntax)?),
+        Syntax::Summarize(query) => {
+            let bound = binder.summary(query)?;
+            Statement::Query(finish(binder, bound, options)?)
+        }
         Syntax::DescribeQuery(query) => Statement::DescribeQuery(plan_query(binder, query, options)?),
+        Syntax::Change(syntax) => {
+            let bound = binder.change(syntax)?;
+            Statement::Change(Box::new(plan_change(binder, bound, options)?))
+        }
+        Syntax::Merge(syntax) => {
+            let bound = binder.merge(syntax)?;
+            Statement::Change(Box::new(plan_change(binder, bound, options)?))
+        }
+        Syntax::ExplainChange { json, change } => {
+            let bound = binder.change(change)?;
+            let Change { query, .. } = plan_change(binder, bound, options)?;
+            Statement::Explain { analyze: false, json: *json, query }
+        }
+        Syntax::Truncate { tables: names } => {
+            let mut tables: Vec<Arc<Table>> = Vec::with_capacity(names.len());
+            for name in names {
+                let (name, span) = table_name(name)?;
+                let table = own(binder.table(&name, span)?, "TRUNCATE", span)?;
+                if tables.iter().all(|known| known.dataset != table.dataset) {
+                    tables.push(table);
+                }
+            }
+            Statement::Truncate { tables }
+        }
         Syntax::CreateServer { .. }
         | Syntax::DropServer { .. }
         | Syntax::CreateForeignTable { .. }
         | Syntax::DropForeignTable { .. }
-        | Syntax::ImportForeignSchema { .. } => statements::statement(syntax)?,
+        | Syntax::ImportForeignSchema { .. } => statements::statement(syntax, catalog)?,
     })
 }
 
@@ -155,10 +188,27 @@ fn plan_query(mut binder: Binder<'_>, query: &ast::Query, options: &PlannerOptio
     finish(binder, bound, options)
 }
 
+fn plan_change(binder: Binder<'_>, bound: BoundChange, options: &PlannerOptions) -> Result<Change> {
+    let BoundChange { table, kind, query, asked } = bound;
+    let query = finish_for(binder, query, Some(&asked), options)?;
+    Ok(Change { table, kind, query })
+}
+
 /// Every pass after binding.
 pub(crate) fn finish(
+    binder: Binder<'_>,
+    bound: BoundQuery,
+    options: &PlannerOptions,
+) -> Result<PlannedQuery> {
+    finish_for(binder, bound, None, options)
+}
+
+/// As [`finish`], of a query that reads what it reads for the results `asked`, where these are told apart: others are
+/// but copied.
+fn finish_for(
     mut binder: Binder<'_>,
     bound: BoundQuery,
+    asked: Option<&[ColumnId]>,
     options: &PlannerOptions,
 ) -> Result<PlannedQuery> {
     let results: Vec<ColumnId> = bound.columns.iter().map(|column| column.id).collect();
@@ -166,6 +216,11 @@ pub(crate) fn finish(
     let columns = &mut binder.columns;
     let plan = unnest::unnest(bound.plan, columns)?;
     let (plan, mut reads) = reads::of(plan, &results, columns);
+    if let Some(asked) = asked {
+        (_, reads) = reads::of(plan.clone(), asked, columns);
+        // To know which rows there are is no reading of them where all are meant.
+        reads.retain(|read| !(read.table.addressed && read.columns.is_empty()));
+    }
     reads::add_views(&mut reads, &plan, &results, &binder.views);
     let is_foreign = foreign::check(&plan)?;
     // Other engines' rows come to the coordinator.
@@ -225,6 +280,7 @@ pub(crate) fn finish(
         foreign: lowered.foreign,
         reads,
         outline: outlined.map(Arc::new),
+        zone: options.zone.clone(),
     })
 }
 
@@ -241,13 +297,22 @@ fn own(table: Arc<Table>, statement: &str, span: Span) -> Result<Arc<Table>> {
 fn insert(
     mut binder: Binder<'_>,
     table: &ast::ObjectName,
-    columns: &[ast::Ident],
+    columns: Option<&Vec<ast::Ident>>,
     query: &ast::Query,
     options: &PlannerOptions,
 ) -> Result<Statement> {
     let (name, span) = table_name(table)?;
     let table = own(binder.table(&name, span)?, "INSERT", span)?;
     let mut bound = binder.query(query, None)?;
+    // By name where none are written.
+    let named: Vec<ast::Ident>;
+    let columns = match columns {
+        Some(columns) => columns,
+        None => {
+            named = bound.columns.iter().map(|column| ast::Ident::new(column.name.as_str())).collect();
+            &named
+        }
+    };
     let mut targets = Vec::with_capacity(columns.len());
     for ident in columns {
         let position = table.columns.iter().position(|column| same_name(&column.name, &ident.value));
@@ -299,16 +364,18 @@ fn insert(
 }
 
 /// Column definitions as a schema.
-pub(crate) fn schema(definitions: &[ast::ColumnDef]) -> Result<Vec<ColumnSchema>> {
+pub(crate) fn schema(definitions: &[ast::ColumnDef], catalog: &dyn Catalog) -> Result<Vec<ColumnSchema>> {
     let mut columns: Vec<ColumnSchema> = Vec::with_capacity(definitions.len());
     for definition in definitions {
         let span = definition.name.span;
-        let data_type = types::from_sql(&definition.data_type).map_err(|error| error.at(span))?;
+        let data_type = types::from_sql(&definition.data_type, &|name| types::named(catalog, name));
+        let data_type = data_type.map_err(|error| error.at(span))?;
         let mut nullable = true;
         for option in &definition.options {
             match &option.option {
                 ast::ColumnOption::Null => {}
                 ast::ColumnOption::NotNull => nullable = false,
+                ast::ColumnOption::Collation(collation) => check_collation(collation)?,
                 other => {
                     let words = other.to_string();
                     let word: Vec<&str> = words.split_whitespace().take(2).collect();

@@ -43,7 +43,10 @@ fn collect_projected(plan: &Logical, used: &mut ColumnSet) {
 
 fn collect(plan: &Logical, reads: &mut Vec<TableRead>) {
     if let Logical::Scan(scan) = plan {
+        // An address is nothing that rows have.
+        let own = scan.table.columns.len() as u32 - u32::from(scan.table.addressed);
         let positions = scan.columns.iter().chain(&scan.filtered).map(|(position, _)| *position);
+        let positions = positions.filter(|&position| position < own);
         let known = reads.iter_mut().find(|read| Arc::ptr_eq(&read.table, &scan.table));
         match known {
             Some(read) => read.columns.extend(positions),

@@ -5,6 +5,7 @@ mod access;
 use crate::catalog::{Engine, Table};
 use crate::defined::MacroParameter;
 use crate::outline::Outline;
+use crate::prepared::Prepared;
 pub use access::{Access, GrantOn, Grantee, Password, Privilege, PrivilegeSet, RoleOptions};
 use columnar::{DataType, Value};
 use exec::plan::{Fragment, TableRef};
@@ -20,6 +21,8 @@ pub enum Statement {
     Explain {
         /// Run the query and show what it did.
         analyze: bool,
+        /// As one JSON document rather than lines.
+        json: bool,
         query: PlannedQuery,
     },
     /// `EXPLAIN ROUTE`
@@ -111,6 +114,59 @@ pub enum Statement {
     },
     /// The columns that a query would give.
     DescribeQuery(PlannedQuery),
+    /// Of statements that the session keeps by name.
+    Prepared(Prepared),
+    Change(Box<Change>),
+    /// All rows go. Each table once.
+    Truncate {
+        tables: Vec<Arc<Table>>,
+    },
+}
+
+/// `DELETE`, `UPDATE` and `MERGE`.
+#[derive(Debug, Clone)]
+pub struct Change {
+    /// As it is read.
+    pub table: Arc<Table>,
+    pub kind: ChangeKind,
+    /// It gives the address of each row that goes, `BIGINT`, null only where a merge inserts. Of a merge the number of the
+    /// clause follows, `BIGINT` and from 1. Then, but for a deletion, the columns of the new row, all of them, with their
+    /// types. A row may be given several times.
+    pub query: PlannedQuery,
+}
+
+#[derive(Debug, Clone)]
+pub enum ChangeKind {
+    Delete,
+    /// Positions of the columns that are set.
+    Update(Vec<usize>),
+    /// What each clause makes of a row.
+    Merge(Vec<MergedRow>),
+}
+
+/// What becomes of a row; with positions of the columns that are given a value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MergedRow {
+    Same,
+    Deleted,
+    Updated(Vec<usize>),
+    Inserted(Vec<usize>),
+}
+
+impl ChangeKind {
+    /// As SQL names it, before the name of the table.
+    pub fn words(&self) -> &'static str {
+        match self {
+            ChangeKind::Delete => "DELETE from",
+            ChangeKind::Update(_) => "UPDATE of",
+            ChangeKind::Merge(_) => "MERGE into",
+        }
+    }
+
+    /// Whether rows may be inserted since others are not there.
+    pub fn inserts(&self) -> bool {
+        matches!(self, ChangeKind::Merge(rows) if rows.iter().any(|row| matches!(row, MergedRow::Inserted(_))))
+    }
 }
 
 /// What makes or removes views and macros.
@@ -118,6 +174,7 @@ pub enum Statement {
 pub enum Define {
     View(CreateView),
     Macro(CreateMacro),
+    Type(CreateType),
     /// In order. Whether they exist is the coordinator's to see.
     Drop {
         kind: UseKind,
@@ -169,12 +226,23 @@ pub struct CreateMacro {
     pub uses: Vec<Use>,
 }
 
+/// `CREATE TYPE … AS ENUM`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CreateType {
+    pub name: TableName,
+    pub or_replace: bool,
+    pub if_not_exists: bool,
+    /// An enum of that name.
+    pub data_type: DataType,
+}
+
 /// What a text names of the catalog.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum UseKind {
     /// A table or a view.
     Relation,
     Macro,
+    Type,
 }
 
 /// Something that a view or macro names, as it was created.
@@ -301,6 +369,8 @@ pub struct PlannedQuery {
     pub reads: Vec<TableRead>,
     /// Where it was asked for.
     pub outline: Option<Arc<Outline>>,
+    /// The time zone whose clocks show the instants of the result.
+    pub zone: String,
 }
 
 /// A table or view that a query names.
@@ -393,6 +463,8 @@ pub struct PlannerOptions {
     /// nulls in their places and must not be run.
     pub parameters: Option<Vec<Value>>,
     pub optimizer: Optimizer,
+    /// The session's time zone, as [`exec::functions::zone_name`] calls it.
+    pub zone: String,
     /// Whether [`PlannedQuery::outline`] is wanted.
     pub outline: bool,
 }
@@ -404,6 +476,7 @@ impl Default for PlannerOptions {
             version: PLAN_VERSION,
             parameters: Some(Vec::new()),
             optimizer: Optimizer::On,
+            zone: "UTC".into(),
             outline: false,
         }
     }

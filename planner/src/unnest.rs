@@ -6,10 +6,12 @@
 //! right side is evaluated once for each distinct combination of the left's columns that it uses (the
 //! *domain*), which moves down to where the columns are used, and the join compares the combinations.
 
+mod lateral;
+
 use crate::error::{Error, Result};
 use crate::logical::{
-    AggregateCall, AsOf, ColumnId, ColumnSet, Columns, Join, JoinKind, Logical, Series, TopOfGroups, Window,
-    columns_of, rename, substitute,
+    AggregateCall, AsOf, ColumnId, ColumnSet, Columns, Join, JoinKind, Logical, Series, TopOfGroups, Unroll,
+    Window, columns_of, rename, substitute,
 };
 use columnar::{DataType, Value};
 use exec::plan::AggregateFunction;
@@ -49,6 +51,11 @@ fn join_unnested(mut join: Join, columns: &mut Columns) -> Result<Logical> {
     {
         return Ok(plan);
     }
+    let join = match lateral::absorbed(join, columns) {
+        Ok(plan) => return Ok(plan),
+        Err(join) => join,
+    };
+    let mut join = *join;
     let mut right = join.right.clone();
     let mut pulled = Vec::new();
     if pull(&mut right, &outer, &mut pulled, columns).is_some() && !uses(&right, &outer) {
@@ -264,6 +271,13 @@ fn pull(plan: &mut Logical, outer: &ColumnSet, pulled: &mut Vec<Expr>, columns: 
             pull(&mut join.left, outer, pulled, columns)?;
         }
         Logical::Aggregate { .. } => return pull_aggregate(plan, outer, pulled, columns, false),
+        // What is compared moves up past elements, whose rows have it, too.
+        Logical::Unroll(unroll) => {
+            if unroll.lists.iter().any(|(_, list)| correlated(list)) {
+                return None;
+            }
+            pull(&mut unroll.input, outer, pulled, columns)?;
+        }
         Logical::Window(window) => {
             if window_uses(window, outer) {
                 return None;
@@ -509,6 +523,11 @@ impl Domain {
                 let (input, made) = self.push(*series.input, columns)?;
                 self.rename_all([&mut series.start, &mut series.stop, &mut series.step].into_iter(), &made);
                 Ok((Logical::Series(Series { input: Box::new(input), ..series }), made))
+            }
+            Logical::Unroll(mut unroll) => {
+                let (input, made) = self.push(*unroll.input, columns)?;
+                self.rename_all(unroll.lists.iter_mut().map(|(_, list)| list), &made);
+                Ok((Logical::Unroll(Unroll { input: Box::new(input), ..unroll }), made))
             }
             Logical::TopOfGroups(mut top) => {
                 let (input, made) = self.push(*top.input, columns)?;

@@ -6,7 +6,7 @@ mod support;
 
 use columnar::{Scalar, Value};
 use planner::catalog::{Partitioning, Table};
-use planner::{Optimizer, PlannerOptions, Statement};
+use planner::{ChangeKind, MergedRow, Optimizer, PlannerOptions, Statement};
 use std::sync::Arc;
 use support::TestCatalog;
 use support::reference::{Data, Row, run};
@@ -128,6 +128,27 @@ impl Session {
                 self.data.entry(table.dataset).or_default().extend(rows);
                 Ok(Vec::new())
             }
+            Statement::Change(change) => {
+                let given = |shards, options: &PlannerOptions| {
+                    let statement =
+                        planner::plan(sql, &catalog, options).map_err(|error| error.to_string())?;
+                    let Statement::Change(change) = statement else { return Err("no change".into()) };
+                    run(&change.query, &catalog, &self.data, shards)
+                };
+                // Whichever way, the same rows become the same.
+                let mut rows = given(shards, &options)?;
+                rows.sort_by_key(|row| format!("{row:?}"));
+                for (optimizer, shards) in
+                    [(Optimizer::Off, 1), (Optimizer::Off, 3), (Optimizer::Random(3), 3), (Optimizer::On, 3)]
+                {
+                    let mut others = given(shards, &PlannerOptions { shards, optimizer, ..options.clone() })?;
+                    others.sort_by_key(|row| format!("{row:?}"));
+                    assert_eq!(rows, others, "optimizer {optimizer:?}, {shards} shards: {sql}");
+                }
+                let known = self.data.entry(change.table.dataset).or_default();
+                changed(known, &change.kind, rows)?;
+                Ok(Vec::new())
+            }
             Statement::DropTable { names, .. } => {
                 self.catalog.0.retain(|table| names.iter().all(|name| name.name != table.name));
                 Ok(Vec::new())
@@ -135,6 +156,40 @@ impl Session {
             other => Err(format!("a cast of {other:?}")),
         }
     }
+}
+
+/// Has rows be changed as the rows of a statement's query say.
+fn changed(known: &mut Vec<Row>, kind: &ChangeKind, rows: Vec<Row>) -> Result<(), String> {
+    let (mut gone, mut added) = (std::collections::BTreeSet::new(), Vec::new());
+    for row in rows {
+        let integer = |place: usize| row[place].as_integer().map(|value| value as usize);
+        let made = match kind {
+            ChangeKind::Delete => &MergedRow::Deleted,
+            ChangeKind::Update(set) => &MergedRow::Updated(set.clone()),
+            ChangeKind::Merge(clauses) => &clauses[integer(1).ok_or("no clause")? - 1],
+        };
+        let values = match kind {
+            ChangeKind::Merge(_) => &row[2..],
+            _ => &row[1..],
+        };
+        let first = match made {
+            MergedRow::Inserted(_) => true,
+            _ => gone.insert(integer(0).ok_or("no address")?),
+        };
+        if !first && !matches!(kind, ChangeKind::Delete) {
+            return Err("a row is changed twice".into());
+        }
+        if !matches!(made, MergedRow::Deleted) {
+            added.push(values.to_vec());
+        }
+    }
+    let mut place = 0;
+    known.retain(|_| {
+        place += 1;
+        !gone.contains(&(place - 1))
+    });
+    known.extend(added);
+    Ok(())
 }
 
 /// Whether a row is the one of the file, whose cells are separated by tabs; floats to 11 digits.
@@ -276,6 +331,11 @@ fn conditions() {
 #[test]
 fn casts_and_dates() {
     check(&["casts", "dates", "unsupported"], 1_000);
+}
+
+#[test]
+fn changes() {
+    check(&["changes"], 150);
 }
 
 /// What rests on facts of the rows.

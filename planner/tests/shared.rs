@@ -120,6 +120,7 @@ fn plan_with(sql: &str, facts: impl Fn(&Table) -> Vec<ColumnFacts>) -> PlannedQu
             dataset: table.dataset,
             version: table.version,
             foreign: None,
+            addressed: false,
         })
     };
     let tables = tables.into_iter().map(with_facts).collect();

@@ -95,6 +95,9 @@ fn tables_schemas_and_settings() {
     assert!(matches!(plan("describe NATION"), Statement::Describe { table } if table.name == "nation"));
     assert!(matches!(plan("refresh table nation"), Statement::RefreshTable { .. }));
     assert!(
+        matches!(plan("truncate table nation, Region, NATION"), Statement::Truncate { tables } if tables.len() == 2)
+    );
+    assert!(
         matches!(plan("set threads = 4"), Statement::Set { name, value: Some(value) } if name == "threads" && value == "4")
     );
     assert!(
@@ -102,7 +105,28 @@ fn tables_schemas_and_settings() {
     );
     assert!(matches!(plan("reset threads"), Statement::Set { value: None, .. }));
     assert!(matches!(plan("show threads"), Statement::Show { name } if name == "threads"));
-    assert!(matches!(plan("explain analyze select 1"), Statement::Explain { analyze: true, .. }));
+    for (sql, analyzed, document) in [
+        ("explain select 1", false, false),
+        ("explain analyze select 1", true, false),
+        ("explain (select 1)", false, false),
+        ("explain (format json) select 1", false, true),
+        ("explain (analyze, format json) (select 1)", true, true),
+        ("explain (analyze off, format text) values (1)", false, false),
+        ("explain (format json, analyze on) with a as (select 1) from a", true, true),
+    ] {
+        let Statement::Explain { analyze, json, .. } = plan(sql) else { panic!("{sql}") };
+        assert_eq!((analyze, json), (analyzed, document), "{sql}");
+    }
+    for (sql, part) in [
+        ("explain (format yaml) select 1", "TEXT or JSON"),
+        ("explain (analyze maybe) select 1", "on or off"),
+        ("explain (buffers) select 1", "the option buffers of EXPLAIN"),
+        ("explain (analyze format json) select 1", "on or off"),
+        ("explain (analyze", "expected"),
+    ] {
+        let error = planner::parse(sql).map(|_| ()).unwrap_err().to_string();
+        assert!(error.contains(part), "{sql}: {error}");
+    }
     assert!(planner::parse("select 1; ; show tables;").is_ok_and(|statements| statements.len() == 2));
 }
 

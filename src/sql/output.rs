@@ -3,10 +3,10 @@
 use std::io::Write;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::Schema;
+use arrow::datatypes::{DataType as ArrowType, Schema, TimeUnit};
 use arrow::ipc::writer::StreamWriter;
 use clap::ValueEnum;
-use columnar::{DataType, Value, Vector};
+use columnar::{DataType, Scalar, Value, Vector};
 use futures::TryStreamExt;
 
 use super::client::Rows;
@@ -94,8 +94,14 @@ fn columns_of(batch: &RecordBatch) -> Result<Vec<Column>, Failure> {
     let named = schema.fields().iter().zip(batch.columns());
     named
         .map(|(field, array)| {
-            let data_type = columnar::arrow::data_type_of(field.name(), array.data_type())?;
-            Ok(Column { data_type, values: columnar::arrow::vector(field.name(), array)? })
+            let values = columnar::arrow::column(field, array)?;
+            let zone = match array.data_type() {
+                ArrowType::Timestamp(TimeUnit::Microsecond, Some(zone)) if zone.as_ref() != "UTC" => {
+                    Some(zone.to_string())
+                }
+                _ => None,
+            };
+            Ok(Column { data_type: values.data_type(), values, zone })
         })
         .collect()
 }
@@ -103,12 +109,19 @@ fn columns_of(batch: &RecordBatch) -> Result<Vec<Column>, Failure> {
 struct Column {
     data_type: DataType,
     values: Vector,
+    /// The zone whose clocks show its instants, where it is not UTC.
+    zone: Option<String>,
 }
 
 impl Column {
     /// `None`: null.
     fn text(&self, row: usize) -> Option<String> {
         let value = Value::new(self.data_type, self.values.scalar(row));
+        if let (Some(zone), Scalar::Integer(micros)) = (&self.zone, &value.scalar)
+            && let Some(text) = exec::functions::instant_text(*micros as i64, zone)
+        {
+            return Some(text);
+        }
         (!value.is_null()).then(|| value.to_string())
     }
 }

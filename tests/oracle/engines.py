@@ -5,7 +5,7 @@ NULL; true/false; integers; decimals with their scale; floats as %.12g; dates an
 an interval as `1mon 2d 3.5s`; blobs as hex after \\x; text with `(empty)` for '' and quotes around text
 that starts or ends with a blank, with \\n, \\t and \\\\ escaped.
 Type letters: I integer (decimals of scale 0 too), N decimal, R float, T text, B boolean, D date, M time,
-S timestamp, V interval, X blob, ? any.
+S timestamp, V interval, X blob, L list, struct or map (cast to VARCHAR to compare it), ? any.
 """
 
 import datetime
@@ -84,6 +84,13 @@ class Duck:
             if cursor.description is None:
                 return None
             types = [str(column[1]) for column in cursor.description]
+            nested = [kind.endswith("]") or kind.startswith(("STRUCT", "MAP")) for kind in types]
+            if any(nested):
+                # As DuckDB writes them itself.
+                names = [f"c{place}" for place in range(len(types))]
+                items = [f"CAST({n} AS VARCHAR)" if is_nested else n for n, is_nested in zip(names, nested)]
+                query = f"FROM ({sql.strip().rstrip(';')}) AS q({', '.join(names)})"
+                cursor = self.connection.execute(f"SELECT {', '.join(items)} {query}")
             if any(kind == "INTERVAL" for kind in types):
                 table = cursor.to_arrow_table()
                 rows = list(zip(*[[cell.as_py() for cell in column] for column in table.columns]))
@@ -102,8 +109,8 @@ class Duck:
         if kind.startswith("TIMESTAMP"):
             return "S"
         known = {"FLOAT": "R", "DOUBLE": "R", "VARCHAR": "T", "BOOLEAN": "B", "DATE": "D", "TIME": "M",
-                 "INTERVAL": "V", "BLOB": "X"}
-        return known.get(kind, "?")
+                 "INTERVAL": "V", "BLOB": "X", "JSON": "T", "BIT": "T", "UUID": "T"}
+        return "T" if kind.startswith("ENUM(") else known.get(kind, "?")
 
 
 class PostgresServer:
@@ -150,6 +157,9 @@ class Postgres:
                 break
             except psycopg.OperationalError:
                 time.sleep(0.05)
+        # As the server writes them.
+        for kind in ("json", "jsonb"):
+            self.connection.adapters.register_loader(kind, psycopg.types.string.TextLoader)
         self.connection.execute("DROP SCHEMA IF EXISTS public CASCADE")
         self.connection.execute("CREATE SCHEMA public")
 
@@ -181,5 +191,5 @@ class Postgres:
         kind = re.sub(r"\(.*\)", "", kind)
         known = {"int2": "I", "int4": "I", "int8": "I", "float4": "R", "float8": "R", "text": "T", "varchar": "T",
                  "bpchar": "T", "bool": "B", "date": "D", "time": "M", "timestamp": "S", "timestamptz": "S",
-                 "bytea": "X"}
+                 "bytea": "X", "json": "T", "jsonb": "T", "bit": "T", "varbit": "T", "uuid": "T"}
         return known.get(kind, "?")

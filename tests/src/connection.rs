@@ -40,7 +40,7 @@ impl From<FlightError> for Failure {
 pub enum Connection {
     Flight(Box<FlightClient>),
     Session(Session),
-    /// Several, each asked in its turn, and the one whose turn is next. Settings are made in all of them.
+    /// Several, each asked in its turn, and the one whose turn is next. What a session keeps is told to all of them.
     Turns(Vec<Connection>, usize),
 }
 
@@ -82,9 +82,10 @@ impl Connection {
                 Ok(Answer { schema, batches })
             }
             Connection::Turns(connections, next) => {
-                let (count, setting) = (connections.len(), sql.trim_start().get(..3));
-                let turns =
-                    if setting.is_some_and(|word| word.eq_ignore_ascii_case("set")) { count } else { 1 };
+                let (count, word) = (connections.len(), sql.split_whitespace().next().unwrap_or_default());
+                let is_of_session =
+                    ["SET", "PREPARE", "DEALLOCATE"].iter().any(|known| word.eq_ignore_ascii_case(known));
+                let turns = if is_of_session { count } else { 1 };
                 let mut answer = Err(Failure::of("no connection"));
                 for _ in 0..turns {
                     *next = (*next + 1) % count.max(1);

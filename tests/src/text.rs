@@ -5,14 +5,14 @@ use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{
     DataType, Date32Type, Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type,
-    Int64Type, IntervalMonthDayNanoType, IntervalUnit,
+    Int64Type, IntervalMonthDayNanoType, IntervalUnit, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
 use arrow::error::ArrowError;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use sqllogictest::ColumnType;
 
 /// The type of a column in a `query` line: I integer, N decimal, R float, T text, B boolean, D date, M time,
-/// S timestamp, V interval, X blob. `?` is any.
+/// S timestamp, V interval, X blob, L list, struct or map. `?` is any.
 #[derive(Clone, Debug)]
 pub struct Letter(pub char);
 
@@ -22,6 +22,8 @@ impl Letter {
             DataType::Dictionary(_, values) => return Letter::of(values),
             DataType::Null => '?',
             DataType::Decimal128(_, 0) => 'I',
+            // UUIDs.
+            DataType::FixedSizeBinary(16) => 'T',
             DataType::Decimal128(..) => 'N',
             DataType::Float32 | DataType::Float64 => 'R',
             DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => 'T',
@@ -32,6 +34,7 @@ impl Letter {
             DataType::Interval(_) => 'V',
             DataType::Binary | DataType::LargeBinary | DataType::BinaryView => 'X',
             other if other.is_integer() => 'I',
+            other if other.is_nested() => 'L',
             _ => '!',
         })
     }
@@ -79,6 +82,18 @@ fn column(array: &ArrayRef) -> Result<Vec<String>, ArrowError> {
         DataType::Int16 => text(&|row| array.as_primitive::<Int16Type>().value(row).to_string()),
         DataType::Int32 => text(&|row| array.as_primitive::<Int32Type>().value(row).to_string()),
         DataType::Int64 => text(&|row| array.as_primitive::<Int64Type>().value(row).to_string()),
+        DataType::UInt8 => text(&|row| array.as_primitive::<UInt8Type>().value(row).to_string()),
+        DataType::UInt16 => text(&|row| array.as_primitive::<UInt16Type>().value(row).to_string()),
+        DataType::UInt32 => text(&|row| array.as_primitive::<UInt32Type>().value(row).to_string()),
+        DataType::UInt64 => text(&|row| array.as_primitive::<UInt64Type>().value(row).to_string()),
+        DataType::FixedSizeBinary(16) => {
+            let bytes = array.as_fixed_size_binary();
+            text(&|row| {
+                let bytes = bytes.value(row).try_into().unwrap_or_default();
+                let uuid = columnar::Scalar::Integer(columnar::uuid::from_bytes(bytes));
+                columnar::Value::new(columnar::DataType::Uuid, uuid).to_string()
+            })
+        }
         DataType::Decimal128(_, scale) => {
             text(&|row| decimal(array.as_primitive::<Decimal128Type>().value(row), *scale))
         }
@@ -102,6 +117,12 @@ fn column(array: &ArrayRef) -> Result<Vec<String>, ArrowError> {
                 format!("{}mon {}d {seconds}s", value.months, value.days)
             })
         }
+        // Instants are shown in UTC, whatever the zone of the session.
+        DataType::Timestamp(unit, Some(zone)) if zone.as_ref() != "UTC" => {
+            let data_type = DataType::Timestamp(*unit, Some("UTC".into()));
+            let data = array.to_data().into_builder().data_type(data_type).build()?;
+            column(&arrow::array::make_array(data))?
+        }
         DataType::Time64(_) | DataType::Timestamp(..) => {
             let options = FormatOptions::new()
                 .with_time_format(Some("%H:%M:%S%.9f"))
@@ -109,6 +130,13 @@ fn column(array: &ArrayRef) -> Result<Vec<String>, ArrowError> {
                 .with_timestamp_tz_format(Some("%Y-%m-%d %H:%M:%S%.9f"));
             let formatter = ArrayFormatter::try_new(array.as_ref(), &options)?;
             text(&|row| trimmed(&formatter.value(row).to_string()))
+        }
+        // As SQL prints it.
+        other if other.is_nested() => {
+            let wrong = |error: columnar::Error| ArrowError::CastError(error.to_string());
+            let of = columnar::arrow::data_type_of("", other).map_err(wrong)?;
+            let vector = columnar::arrow::vector("", array).map_err(wrong)?;
+            text(&|row| quoted(&columnar::Value::new(of, vector.scalar(row)).to_string()))
         }
         other => return Err(ArrowError::NotYetImplemented(format!("text of {other}"))),
     })

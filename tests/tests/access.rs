@@ -100,6 +100,12 @@ async fn users_have_what_they_were_granted() {
             (denied, "EXPLAIN COST SELECT * FROM people"),
             (denied, "EXPLAIN ROUTE SELECT * FROM people"),
             (denied, "INSERT INTO people VALUES ('x', 1)"),
+            (denied, "TRUNCATE people"),
+            (denied, "DELETE FROM people"),
+            (denied, "DELETE FROM people WHERE false"),
+            (denied, "UPDATE people SET salary = 1"),
+            (denied, "UPDATE people SET nothing = 1"),
+            (denied, "EXPLAIN UPDATE people SET salary = 1"),
             (denied, "CREATE TABLE mine (i INT)"),
             (denied, "CREATE TABLE mine AS SELECT 1 AS i"),
             (denied, "CREATE SCHEMA s"),
@@ -363,7 +369,7 @@ async fn policies_say_which_rows_are_read() {
             "CREATE ROLE leads",
             "CREATE USER ann PASSWORD 'pw'",
             "CREATE USER bob PASSWORD 'bw' IN ROLE leads",
-            "GRANT SELECT, INSERT ON bonus TO PUBLIC",
+            "GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE ON bonus TO PUBLIC",
         ],
     )
     .await;
@@ -420,6 +426,9 @@ async fn policies_say_which_rows_are_read() {
         &mut ann,
         &[
             ("row level security", "INSERT INTO bonus VALUES ('ann', 'US', '1')"),
+            ("row level security", "TRUNCATE bonus"),
+            ("row level security", "DELETE FROM bonus WHERE name = 'ann'"),
+            ("row level security", "UPDATE bonus SET amount = '8'"),
             ("permission denied", "DROP POLICY own ON bonus"),
             ("permission denied", "ALTER TABLE bonus DISABLE ROW LEVEL SECURITY"),
             ("permission denied", "CREATE POLICY mine ON bonus FOR SELECT USING (true)"),
@@ -462,6 +471,78 @@ async fn policies_say_which_rows_are_read() {
     assert_eq!(texts(&mut bob, all).await, ["bob"]);
     run(&mut root, &["ALTER TABLE bonus DISABLE ROW LEVEL SECURITY"]).await;
     assert_eq!(texts(&mut ann, all).await, ["ann", "bob", "carl"]);
+    server.stop().await.unwrap();
+}
+
+/// Which rights statements need that change rows: the one of their name, and that to read what they look at.
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_are_changed_by_those_who_may() {
+    let server = start().await;
+    let mut root = login(&server, "root", "secret").await;
+    run(
+        &mut root,
+        &[
+            "CREATE TABLE pay AS SELECT * FROM (VALUES ('ann', 1, 10), ('bob', 2, 20)) AS t (name, grade, salary)",
+            "CREATE TABLE raise AS SELECT 1 AS grade, 5 AS more",
+            "CREATE USER ann PASSWORD 'pw'",
+        ],
+    )
+    .await;
+    let mut ann = login(&server, "ann", "pw").await;
+    let denied = "permission denied";
+    run(&mut root, &["GRANT UPDATE (grade) ON pay TO ann"]).await;
+    // Nothing is read where each row becomes the same; a column that is only copied is not read either.
+    run(&mut ann, &["UPDATE pay SET grade = 3"]).await;
+    refused(
+        &mut ann,
+        &[
+            (denied, "UPDATE pay SET salary = 1"),
+            (denied, "UPDATE pay SET grade = 1, salary = 1"),
+            (denied, "UPDATE pay SET grade = grade + 1"),
+            (denied, "UPDATE pay SET grade = 1 WHERE salary > 10"),
+            (denied, "UPDATE pay SET grade = 1 WHERE (SELECT max(salary) FROM pay) > 10"),
+            (denied, "UPDATE pay SET grade = raise.grade FROM raise"),
+            (denied, "DELETE FROM pay"),
+            (denied, "TRUNCATE pay"),
+        ],
+    )
+    .await;
+    run(&mut root, &["GRANT SELECT (grade) ON pay TO ann", "GRANT SELECT ON raise TO ann"]).await;
+    run(
+        &mut ann,
+        &["UPDATE pay SET grade = pay.grade + raise.more FROM raise WHERE pay.grade > raise.grade"],
+    )
+    .await;
+    refused(&mut ann, &[(denied, "UPDATE pay SET grade = 1 WHERE salary > 10")]).await;
+    assert_eq!(texts(&mut root, "SELECT * FROM pay ORDER BY name").await, ["ann 8 10", "bob 8 20"]);
+    run(&mut root, &["GRANT DELETE ON pay TO ann"]).await;
+    refused(
+        &mut ann,
+        &[
+            (denied, "DELETE FROM pay WHERE salary > 10"),
+            (denied, "DELETE FROM pay WHERE EXISTS (SELECT 1 FROM people)"),
+            (denied, "DELETE FROM pay USING people WHERE people.name = 'x'"),
+            (denied, "TRUNCATE pay"),
+        ],
+    )
+    .await;
+    run(&mut ann, &["DELETE FROM pay WHERE grade > 100", "DELETE FROM pay WHERE grade = 8"]).await;
+    assert_eq!(texts(&mut root, "SELECT count(*) FROM pay").await, ["0"]);
+    run(&mut root, &["INSERT INTO pay VALUES ('ann', 1, 10)", "REVOKE DELETE ON pay FROM ann"]).await;
+    // Also by a plan that was kept.
+    refused(&mut ann, &[(denied, "DELETE FROM pay WHERE grade > 100")]).await;
+    let merge = "MERGE INTO pay USING raise ON pay.grade = raise.grade WHEN MATCHED THEN DELETE \
+                 WHEN NOT MATCHED THEN INSERT (grade) VALUES (raise.grade)";
+    refused(&mut ann, &[(denied, merge)]).await;
+    run(&mut root, &["GRANT DELETE ON pay TO ann"]).await;
+    refused(&mut ann, &[(denied, merge)]).await;
+    run(&mut root, &["GRANT INSERT (grade) ON pay TO ann"]).await;
+    run(&mut ann, &[merge]).await;
+    assert_eq!(texts(&mut root, "SELECT count(*) FROM pay").await, ["0"]);
+    run(&mut root, &["GRANT TRUNCATE ON pay TO ann"]).await;
+    refused(&mut ann, &[(denied, "TRUNCATE pay, raise")]).await;
+    run(&mut ann, &["TRUNCATE pay"]).await;
+    assert_eq!(texts(&mut root, "SELECT count(*) FROM pay").await, ["0"]);
     server.stop().await.unwrap();
 }
 

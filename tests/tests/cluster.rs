@@ -115,6 +115,58 @@ async fn any_coordinator_sees_what_another_wrote() {
     cluster.stop().await.unwrap();
 }
 
+/// Of statements on different coordinators that change the same rows each sees what the others did before it: no commit
+/// is lost, and what is deleted is seen nowhere, also after the loss of a shard and of all but the object store.
+#[tokio::test(flavor = "multi_thread")]
+async fn changes_by_several_coordinators_are_all_kept() {
+    const ROUNDS: i64 = 6;
+    let cluster = ProcessCluster::start(&SMALL_PARTS).await.unwrap();
+    let mut connection = cluster.connect().await.unwrap();
+    connection
+        .execute("CREATE TABLE serial AS SELECT i AS n, 0 AS times FROM generate_series(1, 300) AS s(i)")
+        .await
+        .unwrap();
+    let writers = (0..3).map(|writer| {
+        let address = cluster.coordinators[writer].clone();
+        tokio::spawn(async move {
+            let mut connection = Connection::flight(&address).await.unwrap();
+            for round in 0..ROUNDS {
+                // Some rows are everybody's, the others its own.
+                connection.execute("UPDATE serial SET times = times + 1 WHERE n <= 20").await.unwrap();
+                let (own, row) = (writer as i64, 1_000 * (writer as i64 + 1) + round);
+                connection.execute(&format!("INSERT INTO serial VALUES ({row}, 0)")).await.unwrap();
+                let gone = 100 + own * 50 + round;
+                connection.execute(&format!("DELETE FROM serial WHERE n = {gone}")).await.unwrap();
+                let sql = format!("SELECT count(*) FROM serial WHERE n IN ({row}, {gone})");
+                assert_eq!(number(&mut connection, &sql).await.unwrap(), 1, "one reads what one has written");
+            }
+        })
+    });
+    for writer in writers.collect::<Vec<_>>() {
+        writer.await.unwrap();
+    }
+    let sql = "SELECT sum(n) + 1000000 * sum(times) + 1000000000 * count(DISTINCT n) FROM serial";
+    let rows = 300;
+    let added: i64 = (1..=3).map(|writer| (0..ROUNDS).map(|round| 1_000 * writer + round).sum::<i64>()).sum();
+    let gone: i64 = (0..3).map(|own| (0..ROUNDS).map(|round| 100 + own * 50 + round).sum::<i64>()).sum();
+    let expected = 45_150 + added - gone + 1_000_000 * 20 * 3 * ROUNDS + 1_000_000_000 * rows;
+    assert_eq!(number(&mut connection, sql).await.unwrap(), expected);
+    assert_eq!(number(&mut connection, "SELECT count(*) FROM serial").await.unwrap(), rows);
+    cluster.kill("shard-2").unwrap();
+    assert_eq!(eventually(&mut connection, sql).await.unwrap(), expected);
+    cluster.wait_for("shard-2").await.unwrap();
+    assert_eq!(eventually(&mut connection, sql).await.unwrap(), expected);
+    drop(connection);
+    let folder = cluster.end().await.unwrap();
+    wipe(&folder.path().join("cluster"), "objects");
+    let cluster = ProcessCluster::start_in(folder, &SMALL_PARTS).await.unwrap();
+    let mut connection = cluster.connect().await.unwrap();
+    assert_eq!(eventually(&mut connection, sql).await.unwrap(), expected);
+    connection.execute("TRUNCATE serial").await.unwrap();
+    assert_eq!(number(&mut connection, "SELECT count(*) FROM serial").await.unwrap(), 0);
+    cluster.stop().await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_loss_of_a_node_is_not_noticed() {
     lose_nodes("quic").await;

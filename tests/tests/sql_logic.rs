@@ -1,6 +1,7 @@
 //! The `.slt` files under `tests/slt`, run against servers that must all give the same answers.
 //!
-//! `SLT=joins` runs the files whose path holds that text. `SLT_SEED=n` repeats a random variation.
+//! `SLT=joins` runs the files whose path holds that text. `SLT_SEED=n` repeats a random variation,
+//! `SLT_ROOT` names another folder.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
@@ -145,7 +146,8 @@ async fn clean(connection: &mut Connection) -> Result<(), Failure> {
 
 /// The `.slt` files in order.
 fn files() -> Vec<PathBuf> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("slt");
+    let folder = || Path::new(env!("CARGO_MANIFEST_DIR")).join("slt");
+    let root = std::env::var_os("SLT_ROOT").map_or_else(folder, PathBuf::from);
     let wanted = std::env::var("SLT").unwrap_or_default();
     let mut files = Vec::new();
     let mut folders = vec![root];

@@ -6,7 +6,9 @@ use crate::error::{Error, Result};
 use flight_proto::access::{Grants, privilege};
 use flight_proto::definition::Definition;
 use planner::catalog::Table;
-use planner::{Comment, Define, PlannedQuery, Statement, TableName, TableRead, UseKind};
+use planner::{
+    ChangeKind, Comment, Define, MergedRow, PlannedQuery, Statement, TableName, TableRead, UseKind,
+};
 
 impl Rights {
     /// Refuses a statement that it may not run. `reads` are the tables of a query as they are named.
@@ -30,6 +32,42 @@ impl Rights {
                 }
                 self.check_query(query, reads)
             }
+            Statement::Change(change) => {
+                let table = &change.table;
+                match &change.kind {
+                    ChangeKind::Delete => self.check_columns(table, privilege::DELETE, std::iter::empty())?,
+                    ChangeKind::Update(set) => {
+                        self.check_columns(table, privilege::UPDATE, set.iter().copied())?;
+                    }
+                    ChangeKind::Merge(rows) => rows.iter().try_for_each(|row| match row {
+                        MergedRow::Same => Ok(()),
+                        MergedRow::Deleted => self.check_columns(table, privilege::DELETE, std::iter::empty()),
+                        MergedRow::Updated(set) => {
+                            self.check_columns(table, privilege::UPDATE, set.iter().copied())
+                        }
+                        MergedRow::Inserted(set) => {
+                            self.check_columns(table, privilege::INSERT, set.iter().copied())
+                        }
+                    })?,
+                }
+                if self.row_filter(table).is_some() {
+                    return Err(Error::Denied(format!(
+                        "permission denied for {}: it has row level security, and only its owner changes its rows",
+                        named(table)
+                    )));
+                }
+                self.check_query(&change.query, reads)
+            }
+            Statement::Truncate { tables } => tables.iter().try_for_each(|table| {
+                self.check_columns(table, privilege::TRUNCATE, std::iter::empty())?;
+                match self.row_filter(table) {
+                    None => Ok(()),
+                    Some(_) => Err(Error::Denied(format!(
+                        "permission denied for {}: it has row level security, and only its owner truncates it",
+                        named(table)
+                    ))),
+                }
+            }),
             Statement::CreateTableAs { name, query, .. } => {
                 self.check_create(name)?;
                 self.check_query(query, reads)
@@ -81,6 +119,14 @@ impl Rights {
                 let known = self.state.macro_named(&self.tenant, schema, name);
                 self.check_define(&create.name, known.filter(|_| create.or_replace))
             }
+            Statement::Define(Define::Type(create)) => {
+                let (schema, name) = parts(&create.name);
+                let known = self.state.type_named(&self.tenant, schema, name);
+                self.check_define(&create.name, known.filter(|_| create.or_replace))
+            }
+            Statement::Define(Define::Drop { kind: UseKind::Type, names, .. }) => {
+                names.iter().try_for_each(|name| self.check_drop_type(name))
+            }
             Statement::Define(Define::Drop { kind: UseKind::Relation, names, .. }) => {
                 names.iter().try_for_each(|name| self.check_drop(name))
             }
@@ -99,6 +145,7 @@ impl Rights {
                     }
                     Some(UseKind::Relation) => self.check_drop(&named),
                     Some(UseKind::Macro) => self.check_drop_macro(&named),
+                    Some(UseKind::Type) => self.check_drop_type(&named),
                 }
             }
             // Looked at as it is made a change of the catalog.
@@ -106,6 +153,7 @@ impl Rights {
             Statement::ShowTables { .. }
             | Statement::ShowViews { .. }
             | Statement::Set { .. }
+            | Statement::Prepared(_)
             | Statement::Show { .. } => Ok(()),
         }
     }
@@ -204,6 +252,17 @@ impl Rights {
         let known = self.state.macro_named(&self.tenant, schema, name);
         let grants = known.and_then(|known| known.grants.as_ref());
         self.check_owner(known.is_some(), grants, || format!("macro {schema}.{name}"))
+    }
+
+    /// The same of a type.
+    fn check_drop_type(&self, name: &TableName) -> Result<()> {
+        let (schema, name) = parts(name);
+        if self.owns(self.state.schema_grants(&self.tenant, schema)) {
+            return Ok(());
+        }
+        let known = self.state.type_named(&self.tenant, schema, name);
+        let grants = known.and_then(|known| known.grants.as_ref());
+        self.check_owner(known.is_some(), grants, || format!("type {schema}.{name}"))
     }
 
     /// Of a view or macro to be created, in the place of `known` where it is there.

@@ -149,6 +149,7 @@ fn every_grants(tenant: &mut Tenant, mut one: impl FnMut(&mut Grants)) {
     let of_schemas = tenant.schemas.values_mut().flat_map(|schema| {
         let of_tables = schema.foreign_tables.values_mut().filter_map(|table| table.grants.as_mut());
         let defined = schema.views.values_mut().chain(schema.macros.values_mut());
+        let defined = defined.chain(schema.types.values_mut());
         let of_views = defined.filter_map(|definition| definition.grants.as_mut());
         schema.grants.iter_mut().chain(of_tables).chain(of_views)
     });

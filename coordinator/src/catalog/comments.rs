@@ -25,6 +25,7 @@ pub(super) fn set(tenant: &mut Tenant, set: &SetComment) -> Result<(), Refusal> 
     let there = match comment.kind() {
         UseKind::Unknown => comment.name.is_empty(),
         UseKind::Macro => schema.macros.contains_key(&comment.name),
+        UseKind::Type => schema.types.contains_key(&comment.name),
         UseKind::Relation => {
             let columns = columns_of(tenant, schema, &comment.name);
             let columns = columns.ok_or_else(|| Refusal::NoTable(comment.name.clone()))?;

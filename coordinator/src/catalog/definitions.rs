@@ -31,6 +31,7 @@ impl Named {
     fn of(definition: &Definition) -> Named {
         let kind = match definition.kind() {
             DefinitionKind::View => UseKind::Relation,
+            DefinitionKind::Type => UseKind::Type,
             _ => UseKind::Macro,
         };
         Named::new(kind, &definition.schema, &definition.name)
@@ -40,24 +41,39 @@ impl Named {
         Named::new(used.kind(), &used.schema, &used.name)
     }
 
-    fn is_relation(&self) -> bool {
-        self.kind == i32::from(UseKind::Relation)
-    }
-
     fn in_words(&self) -> String {
         format!("{}.{}", self.schema, self.name)
     }
 }
 
-/// Every view and macro of a tenant.
+/// Every view, macro and type of a tenant.
 pub(super) fn all(tenant: &Tenant) -> impl Iterator<Item = &Definition> {
-    tenant.schemas.values().flat_map(|schema| schema.views.values().chain(schema.macros.values()))
+    tenant
+        .schemas
+        .values()
+        .flat_map(|schema| schema.views.values().chain(schema.macros.values()).chain(schema.types.values()))
+}
+
+/// The definitions of a schema that share names with what is named.
+fn kept<'a>(schema: &'a Schema, named: &Named) -> &'a BTreeMap<String, Definition> {
+    match UseKind::try_from(named.kind) {
+        Ok(UseKind::Relation) => &schema.views,
+        Ok(UseKind::Type) => &schema.types,
+        _ => &schema.macros,
+    }
+}
+
+fn kept_mut<'a>(schema: &'a mut Schema, named: &Named) -> &'a mut BTreeMap<String, Definition> {
+    match UseKind::try_from(named.kind) {
+        Ok(UseKind::Relation) => &mut schema.views,
+        Ok(UseKind::Type) => &mut schema.types,
+        _ => &mut schema.macros,
+    }
 }
 
 fn find<'a>(tenant: &'a Tenant, named: &Named) -> Option<&'a Definition> {
     let schema = tenant.schemas.get(&named.schema)?;
-    let kept = if named.is_relation() { &schema.views } else { &schema.macros };
-    kept.get(&named.name)
+    kept(schema, named).get(&named.name)
 }
 
 /// What uses something: directly, or what uses it uses it.
@@ -94,7 +110,7 @@ pub(super) fn check(tenant: &Tenant, define: &Define) -> std::result::Result<boo
     let definition = define.definition.as_ref().ok_or(Refusal::UnknownCommand)?;
     let is_view = match definition.kind() {
         DefinitionKind::View => true,
-        DefinitionKind::ScalarMacro | DefinitionKind::TableMacro => false,
+        DefinitionKind::ScalarMacro | DefinitionKind::TableMacro | DefinitionKind::Type => false,
         DefinitionKind::Unknown => return Err(Refusal::UnknownCommand),
     };
     let own = Named::of(definition);
@@ -107,7 +123,11 @@ pub(super) fn check(tenant: &Tenant, define: &Define) -> std::result::Result<boo
             return Err(Refusal::DefinitionChanged(definition.name.clone()));
         }
         Some(_) if define.replaces == 0 && !is_view => {
-            return Err(Refusal::MacroExists(definition.name.clone()));
+            return Err(match definition.kind() {
+                // Who asked saw none.
+                DefinitionKind::Type => Refusal::DefinitionChanged(definition.name.clone()),
+                _ => Refusal::MacroExists(definition.name.clone()),
+            });
         }
         Some(_) if define.replaces == 0 => return Err(Refusal::TableExists(definition.name.clone())),
         None if is_view && holds(schema, &own.name) => {
@@ -124,6 +144,7 @@ pub(super) fn check(tenant: &Tenant, define: &Define) -> std::result::Result<boo
         let there = tenant.schemas.get(&named.schema).is_some_and(|schema| match used.kind() {
             UseKind::Relation => holds(schema, &named.name),
             UseKind::Macro => schema.macros.contains_key(&named.name),
+            UseKind::Type => schema.types.contains_key(&named.name),
             UseKind::Unknown => false,
         });
         if !there {
@@ -162,8 +183,7 @@ pub(super) fn insert(tenant: &mut Tenant, define: &Define, revision: u64) {
     let own = Named::of(definition);
     let Some(schema) = tenant.schemas.get_mut(&own.schema) else { return };
     let mut definition = Definition { schema: schema.name.clone(), revision, grants, ..definition.clone() };
-    let kept = if own.is_relation() { &mut schema.views } else { &mut schema.macros };
-    if let Some(before) = kept.remove(&own.name) {
+    if let Some(before) = kept_mut(schema, &own).remove(&own.name) {
         (definition.name, definition.grants) = (before.name, before.grants);
         let columns = &definition.columns;
         schema.comments.retain(|comment| {
@@ -171,7 +191,7 @@ pub(super) fn insert(tenant: &mut Tenant, define: &Define, revision: u64) {
             !of_it || columns.iter().any(|column| column.name.to_lowercase() == comment.column)
         });
     }
-    kept.insert(own.name, definition);
+    kept_mut(schema, &own).insert(own.name, definition);
     tenant.definitions_revision = revision;
 }
 
@@ -203,8 +223,7 @@ pub(super) fn remove_dependents(tenant: &mut Tenant, used: &Named, revision: u64
 
 fn remove(tenant: &mut Tenant, named: &Named) {
     let Some(schema) = tenant.schemas.get_mut(&named.schema) else { return };
-    let kept = if named.is_relation() { &mut schema.views } else { &mut schema.macros };
-    kept.remove(&named.name);
+    kept_mut(schema, named).remove(&named.name);
     comments::forget(tenant, named);
 }
 

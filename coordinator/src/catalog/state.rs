@@ -202,7 +202,7 @@ impl CatalogState {
         schema.foreign_tables.get(&name.to_lowercase())
     }
 
-    /// The views and macros of a tenant, by schema, views first.
+    /// The views, macros and types of a tenant, by schema, in this order.
     pub fn definitions(&self, tenant: &str) -> impl Iterator<Item = &Definition> {
         self.tenant(tenant).into_iter().flat_map(definitions::all)
     }
@@ -220,6 +220,11 @@ impl CatalogState {
     /// The macro of that name.
     pub fn macro_named(&self, tenant: &str, schema: &str, name: &str) -> Option<&Definition> {
         self.tenant(tenant)?.schemas.get(&schema.to_lowercase())?.macros.get(&name.to_lowercase())
+    }
+
+    /// The type of that name.
+    pub fn type_named(&self, tenant: &str, schema: &str, name: &str) -> Option<&Definition> {
+        self.tenant(tenant)?.schemas.get(&schema.to_lowercase())?.types.get(&name.to_lowercase())
     }
 
     /// What is noted of a tenant's schemas and of what is in them, with their names.
@@ -540,7 +545,7 @@ impl TenantChange<'_> {
         }
         let schema = self.0.schemas.get(&key).ok_or_else(|| Refusal::NoSchema(name.into()))?;
         let empty = schema.tables.is_empty() && schema.foreign_tables.is_empty();
-        if !(empty && schema.views.is_empty() && schema.macros.is_empty()) {
+        if !(empty && schema.views.is_empty() && schema.macros.is_empty() && schema.types.is_empty()) {
             return Err(Refusal::SchemaNotEmpty(schema.name.clone()));
         }
         // What was about to be created in it comes too late.

@@ -7,6 +7,7 @@ use crate::catalog::{DEFAULT_SCHEMA, Named, is_built_in};
 use crate::error::{Error, Result};
 use crate::manifests::Commit;
 use bytes::Bytes;
+use columnar::DataType;
 use flight_proto::catalog::{Change, CreateSchema, Dataset, DropDataset, DropSchema};
 use flight_proto::manifest::{File, Manifest};
 use flight_proto::policy::DEFAULT_TENANT;
@@ -15,7 +16,7 @@ use object_store::{ObjectStoreExt, PutPayload};
 use planner::catalog::Table;
 use planner::{CreateExternalTable, TableName};
 use shard::Place;
-use shard::schema::columns_to_stored;
+use shard::schema::{columns_to_stored, type_before};
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -56,7 +57,7 @@ impl Datasets {
             return Ok(());
         }
         if cascade {
-            self.drop_definitions(name).await?;
+            self.drop_definitions(name, false).await?;
             let inside = snapshot.datasets(&self.tenant).into_iter();
             for dataset in inside.filter(|dataset| dataset.schema.to_lowercase() == name.to_lowercase()) {
                 let schema = Some(dataset.schema.clone());
@@ -68,6 +69,8 @@ impl Datasets {
                 let schema = Some(table.schema.clone());
                 self.drop_foreign(&TableName { schema, name: table.name.clone() }, true, true).await?;
             }
+            // Of which there are no columns any more.
+            self.drop_definitions(name, true).await?;
         }
         may_drop_schema()?;
         self.propose(Change::DropSchema(DropSchema { name: name.into() })).await?;
@@ -87,7 +90,7 @@ impl Datasets {
             Some(declared) => check_declared(declared, &inferred, &create.location)?,
             None => inferred,
         };
-        check_columns(&columns)?;
+        check_columns(&columns, self.catalog().snapshot().cluster_version())?;
         let partition = self.partition(create.partition_by.as_ref(), &columns, &files).await?;
         let definition = Definition {
             schema: self.created_schema(schema),
@@ -111,7 +114,7 @@ impl Datasets {
         if_not_exists: bool,
         columns: &[ColumnSchema],
     ) -> Result<bool> {
-        check_columns(columns)?;
+        check_columns(columns, self.catalog().snapshot().cluster_version())?;
         columns_to_stored(columns).map_err(shard_error)?;
         self.can_create(name, if_not_exists)
     }
@@ -178,40 +181,13 @@ impl Datasets {
     async fn commit_files(&self, dataset: u64, files: Vec<File>) -> Result<()> {
         let mut head = self.head(dataset).await?;
         for _ in 0..COMMIT_ATTEMPTS {
-            let mut next = self.after(&head)?;
+            let mut next = self.after(&head).await?;
             next.files.extend(files.iter().cloned());
-            let next = Arc::new(next);
-            if self.shards().nodes().is_some() {
-                // Not before it is known to be ours: shards know versions by number, and another coordinator's of the
-                // same number may be the one that is committed.
-                match self.manifests.commit(&next).await? {
-                    Commit::Done => {
-                        if let Err(error) = self.bring_in_committed(&next).await? {
-                            tracing::warn!("{error}");
-                        }
-                        return Ok(());
-                    }
-                    Commit::Conflict => {
-                        head = Arc::new(self.manifests.read(&self.tenant, dataset, next.version).await?);
-                        continue;
-                    }
-                }
+            let version = next.version;
+            if self.commit_shown(Arc::new(next)).await? == Commit::Done {
+                return Ok(());
             }
-            let (commit, hydrated) = tokio::join!(self.manifests.commit(&next), self.hydrate(&next));
-            let commit = match commit {
-                Ok(Commit::Done) => {
-                    self.state.lock().heads.insert(dataset, next.clone());
-                    let resident = hydrated.map_err(|error| not_brought_in(&next, &error))?;
-                    self.publish_soon(&next, resident);
-                    return Ok(());
-                }
-                other => other,
-            };
-            if let Ok(resident) = hydrated {
-                self.let_go(&resident);
-            }
-            commit?;
-            head = Arc::new(self.manifests.read(&self.tenant, dataset, next.version).await?);
+            head = Arc::new(self.manifests.read(&self.tenant, dataset, version).await?);
         }
         Err(too_many_writers(&head))
     }
@@ -246,12 +222,22 @@ impl Datasets {
         }
     }
 
-    /// Refuses what is not a table of Tundra's own.
-    pub(crate) fn check_writable(&self, table: &Table) -> Result<()> {
+    /// Takes all rows of a table away, whatever others add meanwhile: what they commit before is gone, what after stays.
+    pub(crate) async fn truncate(&self, table: &Table) -> Result<()> {
+        let _turn = self.turn(&table.schema, &table.name).await;
+        let emptied = self.commit_next(table.dataset, |manifest| {
+            manifest.files.clear();
+            Ok(())
+        });
+        self.switch(&emptied.await?).await
+    }
+
+    /// Refuses what is not a table of Tundra's own; `doing` is what is to be done, in the words of the error.
+    pub(crate) fn check_writable(&self, table: &Table, doing: &str) -> Result<()> {
         match self.catalog().snapshot().dataset(&self.tenant, table.dataset) {
             None => Err(Error::NotFound(format!("table '{}' was dropped", table.name))),
             Some(dataset) if !dataset.location.is_empty() => {
-                Err(Error::Unsupported(format!("INSERT into the external table '{}'", table.name)))
+                Err(Error::Unsupported(format!("{doing} the external table '{}'", table.name)))
             }
             Some(_) => Ok(()),
         }
@@ -290,13 +276,15 @@ impl Datasets {
                 Ok(())
             })
             .await;
-        // A dataset whose manifests are lost can still be dropped from the catalog.
-        let version = match tombstone {
-            Ok(manifest) => manifest.version,
-            Err(Error::NotFound(_)) => 0,
+        match tombstone {
+            Ok(manifest) => self.tell_dropped(dataset.id, manifest.version).await?,
+            // A dataset whose manifests are lost can still be dropped from the catalog.
+            Err(Error::NotFound(_)) => {
+                let dropped = DropDataset { dataset: dataset.id, version: 0 };
+                self.propose(Change::DropDataset(dropped)).await?;
+            }
             Err(error) => return Err(error),
-        };
-        self.propose(Change::DropDataset(DropDataset { dataset: dataset.id, version })).await?;
+        }
         self.forget(dataset.id);
         Ok(())
     }
@@ -397,6 +385,19 @@ impl Datasets {
                 return Err(Error::Denied(why));
             }
         }
+        // Sets of deleted rows are nobody's but ours, also where the tenant is the operators' own.
+        let folder = self.root().join(&format!("{}/{}", self.tenant, manifest.dataset));
+        let sets = manifest.files.iter().filter_map(|file| file.deletes.as_ref());
+        for set in sets.filter(|set| !set.url.is_empty()) {
+            let place = self.ground.stores.open(&set.url).map_err(shard_error)?;
+            if !(place.is_within(&folder) && place.resolved().is_within(&folder.resolved())) {
+                let (name, version, url) = (&manifest.name, manifest.version, &set.url);
+                let why = format!(
+                    "version {version} of table '{name}' has its deleted rows in {url}, which is not the table's"
+                );
+                return Err(Error::Denied(why));
+            }
+        }
         Ok(())
     }
 
@@ -450,12 +451,18 @@ impl Datasets {
                 return Err(Error::Denied(format!("{} leads by a symbolic link to where {reach}", file.url)));
             }
         }
-        let inferred = shard::infer(stores, files).await.map_err(shard_error)?;
+        let mut inferred = shard::infer(stores, files).await.map_err(shard_error)?;
+        let version = self.catalog().snapshot().cluster_version();
+        if version < DataType::UInt8.since() {
+            for column in &mut inferred.columns {
+                column.data_type = type_before(column.data_type);
+            }
+        }
         Ok((inferred.files, inferred.columns))
     }
 
     /// Puts Parquet files among the dataset's objects.
-    async fn put(&self, dataset: u64, files: Vec<Bytes>) -> Result<Vec<File>> {
+    pub(super) async fn put(&self, dataset: u64, files: Vec<Bytes>) -> Result<Vec<File>> {
         let bytes: usize = files.iter().map(Bytes::len).sum();
         let _span = work!(&trace::current(), "put files", dataset, files = files.len(), bytes);
         let mut known = Vec::new();
@@ -487,7 +494,13 @@ fn not_found(name: &TableName) -> Error {
 }
 
 /// A table has columns, and no two of them differ by case alone.
-pub(super) fn check_columns(columns: &[ColumnSchema]) -> Result<()> {
+pub(super) fn check_columns(columns: &[ColumnSchema], version: u16) -> Result<()> {
+    if let Some(newer) = columns.iter().find(|column| column.data_type.since() > version) {
+        return Err(Error::Statement(format!(
+            "column '{}' has the type {}, which tables cannot have while the cluster's version is {version}: raise it with `tundra admin upgrade` once all nodes run a later release",
+            newer.name, newer.data_type
+        )));
+    }
     if columns.is_empty() {
         return Err(Error::Statement("a table needs at least one column".into()));
     }
@@ -520,7 +533,6 @@ pub(super) fn check_declared(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use columnar::DataType;
 
     fn columns(names: &[&str]) -> Vec<ColumnSchema> {
         let column =
@@ -530,9 +542,13 @@ mod tests {
 
     #[test]
     fn columns_differ_by_more_than_case() {
-        assert!(check_columns(&columns(&["a", "b"])).is_ok());
-        assert!(check_columns(&columns(&["a", "A"])).is_err());
-        assert!(check_columns(&[]).is_err());
+        assert!(check_columns(&columns(&["a", "b"]), 1).is_ok());
+        assert!(check_columns(&columns(&["a", "A"]), 1).is_err());
+        assert!(check_columns(&[], 1).is_err());
+        let mut lists = columns(&["a"]);
+        lists[0].data_type = columnar::types::list_of(DataType::Int32).unwrap();
+        assert!(check_columns(&lists, 1).unwrap_err().to_string().contains("INTEGER[]"));
+        assert!(check_columns(&lists, 2).is_ok());
     }
 
     #[test]

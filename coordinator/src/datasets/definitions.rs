@@ -3,12 +3,18 @@
 use super::{Datasets, shard_error};
 use crate::catalog::{CatalogState, DEFAULT_SCHEMA, is_built_in};
 use crate::error::{Error, Result};
+use columnar::DataType;
+use columnar::types::Nested;
 use flight_proto::access::Grants;
 use flight_proto::catalog::Change;
 use flight_proto::definition::{self, Define, Definition, DefinitionKind, Parameter, SetComment, Undefine};
-use planner::{CreateMacro, CreateView, TableName, Use, UseKind};
+use planner::catalog::Table;
+use planner::{CreateMacro, CreateType, CreateView, TableName, Use, UseKind};
+use prost::Message;
 use shard::schema::columns_to_stored;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use storage::ColumnSchema;
 
 /// Views and macros that a tenant may have, and bytes of their texts.
 const MOST: usize = 10_000;
@@ -67,6 +73,23 @@ impl Datasets {
         self.define(definition, wanted, may).await
     }
 
+    pub(crate) async fn create_type(
+        &self,
+        create: &CreateType,
+        owner: &str,
+        may: &MayChange<'_>,
+    ) -> Result<()> {
+        let CreateType { name, or_replace, if_not_exists, data_type } = create;
+        let column = ColumnSchema { name: name.name.clone(), data_type: *data_type, nullable: true };
+        let definition = Definition {
+            kind: DefinitionKind::Type.into(),
+            columns: columns_to_stored(&[column]).map_err(shard_error)?,
+            ..definition(name, "", &[], owner)
+        };
+        let wanted = Wanted { name, or_replace: *or_replace, if_not_exists: *if_not_exists };
+        self.define(definition, wanted, may).await
+    }
+
     async fn define(&self, definition: Definition, wanted: Wanted<'_>, may: &MayChange<'_>) -> Result<()> {
         let (schema, name) = (&definition.schema, wanted.name);
         if is_built_in(&schema.to_lowercase()) {
@@ -75,6 +98,7 @@ impl Datasets {
         let snapshot = self.catalog().snapshot();
         let (kind, word) = match definition.kind() {
             DefinitionKind::View => (UseKind::Relation, "view"),
+            DefinitionKind::Type => (UseKind::Type, "type"),
             _ => (UseKind::Macro, "macro"),
         };
         let known = self.known_definition(&snapshot, kind, schema, &name.name);
@@ -83,6 +107,9 @@ impl Datasets {
                 return Ok(());
             }
             let is_same = known.kind == definition.kind || kind == UseKind::Macro;
+            if kind == UseKind::Type && wanted.or_replace {
+                self.check_no_column(name)?;
+            }
             if !(wanted.or_replace && is_same) {
                 return Err(Error::AlreadyExists(format!("{word} '{name}' already exists")));
             }
@@ -94,7 +121,7 @@ impl Datasets {
             }
         }
         let replaces = known.map_or(0, |known| known.revision);
-        self.check_definitions(&snapshot, definition.sql.len())?;
+        self.check_definitions(&snapshot, definition.encoded_len())?;
         if kind == UseKind::Relation && replaces == 0 {
             self.see_unread().await?;
         }
@@ -115,12 +142,13 @@ impl Datasets {
         match kind {
             UseKind::Relation => snapshot.view(&self.tenant, schema, name),
             UseKind::Macro => snapshot.macro_named(&self.tenant, schema, name),
+            UseKind::Type => snapshot.type_named(&self.tenant, schema, name),
         }
     }
 
     /// Refuses more definitions than a catalog can carry.
     fn check_definitions(&self, snapshot: &CatalogState, more_bytes: usize) -> Result<()> {
-        let sizes = snapshot.definitions(&self.tenant).map(|definition| definition.sql.len());
+        let sizes = snapshot.definitions(&self.tenant).map(Definition::encoded_len);
         let (count, bytes) = sizes.fold((1, more_bytes), |(count, bytes), more| (count + 1, bytes + more));
         match count > MOST || bytes > MOST_BYTES {
             true => Err(Error::Overloaded(format!(
@@ -128,6 +156,25 @@ impl Datasets {
                 MOST_BYTES >> 20
             ))),
             false => Ok(()),
+        }
+    }
+
+    /// Refuses to take a type away of which there is a column: it has its values itself, but nobody could write a cast to it
+    /// any more.
+    fn check_no_column(&self, name: &TableName) -> Result<()> {
+        let schema = name.schema.as_deref().unwrap_or(DEFAULT_SCHEMA);
+        let view = self.view();
+        let Some(data_type) = view.definitions.named_type(Some(schema), &name.name) else { return Ok(()) };
+        let of_type = |table: &&Arc<Table>| {
+            // What a view names, the catalog knows.
+            !table.is_view() && table.columns.iter().any(|column| is_within(column.data_type, data_type))
+        };
+        match view.tables_of_all().find(of_type) {
+            Some(table) => Err(Error::Statement(format!(
+                "the type '{name}' cannot be dropped or replaced: table '{}.{}' has a column of it",
+                table.schema, table.name
+            ))),
+            None => Ok(()),
         }
     }
 
@@ -152,8 +199,12 @@ impl Datasets {
                 _ if if_exists => Ok(()),
                 UseKind::Relation => Err(Error::NotFound(format!("there is no view '{name}'"))),
                 UseKind::Macro => Err(Error::NotFound(format!("there is no macro '{name}'"))),
+                UseKind::Type => Err(Error::NotFound(format!("there is no type '{name}'"))),
             };
         };
+        if kind == UseKind::Type {
+            self.check_no_column(name)?;
+        }
         // What has the name by the time it is dropped may be another's.
         may()?;
         let undefine = Undefine {
@@ -189,13 +240,17 @@ impl Datasets {
         self.propose(Change::SetComment(set)).await.map(drop)
     }
 
-    /// Drops the views and macros of a schema, and what uses them elsewhere.
-    pub(super) async fn drop_definitions(&self, schema: &str) -> Result<()> {
+    /// Drops the views and macros of a schema, or its types, and what uses them elsewhere.
+    pub(super) async fn drop_definitions(&self, schema: &str, types: bool) -> Result<()> {
         let snapshot = self.catalog().snapshot();
-        let within = |definition: &&Definition| definition.schema.to_lowercase() == schema.to_lowercase();
+        let within = |definition: &&Definition| {
+            definition.schema.to_lowercase() == schema.to_lowercase()
+                && (definition.kind() == DefinitionKind::Type) == types
+        };
         for definition in snapshot.definitions(&self.tenant).filter(within) {
             let kind = match definition.kind() {
                 DefinitionKind::View => UseKind::Relation,
+                DefinitionKind::Type => UseKind::Type,
                 _ => UseKind::Macro,
             };
             let name = TableName { schema: Some(schema.into()), name: definition.name.clone() };
@@ -221,10 +276,24 @@ fn definition(name: &TableName, sql: &str, uses: &[Use], owner: &str) -> Definit
     }
 }
 
+/// Whether a type is the other one, or has it within.
+fn is_within(data_type: DataType, sought: DataType) -> bool {
+    if data_type == sought {
+        return true;
+    }
+    match data_type.as_nested().map(|kind| &kind.info().shape) {
+        Some(Nested::List(element) | Nested::Array { element, .. }) => is_within(*element, sought),
+        Some(Nested::Map { key, value }) => is_within(*key, sought) || is_within(*value, sought),
+        Some(Nested::Struct(fields)) => fields.iter().any(|field| is_within(field.data_type, sought)),
+        None => false,
+    }
+}
+
 fn stored_kind(kind: UseKind) -> i32 {
     let kind = match kind {
         UseKind::Relation => definition::UseKind::Relation,
         UseKind::Macro => definition::UseKind::Macro,
+        UseKind::Type => definition::UseKind::Type,
     };
     kind.into()
 }

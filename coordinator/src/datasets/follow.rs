@@ -7,7 +7,7 @@ use super::{Datasets, resident, shard_error};
 use crate::catalog::CatalogState;
 use crate::error::{Error, Result};
 use crate::shards::nodes::Nodes;
-use flight_proto::catalog::{Change, Dataset, DropDataset};
+use flight_proto::catalog::Dataset;
 use flight_proto::manifest::Manifest;
 use flight_proto::node::VersionName;
 use shard::VersionId;
@@ -114,8 +114,7 @@ impl Datasets {
             return Ok(());
         }
         if manifest.tombstone {
-            let dropped = DropDataset { dataset: id, version: manifest.version };
-            return self.propose(Change::DropDataset(dropped)).await.map(drop);
+            return self.tell_dropped(id, manifest.version).await;
         }
         if known.is_none() {
             if self.bury(&manifest, found).await? {

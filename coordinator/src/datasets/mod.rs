@@ -2,12 +2,13 @@
 //!
 //! A version comes about in this order: its files lie in the object store; its manifest is created, which
 //! commits it; the shards hydrate it; queries that start from then on see it; the catalog switches it on in
-//! one command. Changes of one table take turns. [`changes`] holds what statements do, [`refresh`] how changes of
+//! one command. Changes of one table take turns. [`changes`] holds what statements do, [`commit`] how they commit it where others change the same table, [`refresh`] how changes of
 //! files are taken in, [`publish`] the switch, [`restore`] what a start does, [`follow`] what a coordinator of several
 //! does all the time, [`foreign`] the tables of engines beside Tundra, [`definitions`] views and macros, [`found`] which manifests can never be a table, [`look`] what operators ask. What concerns all
 //! tenants is in [`crate::tenants`].
 
 mod changes;
+mod commit;
 mod definitions;
 mod follow;
 mod foreign;
@@ -26,7 +27,8 @@ use crate::manifests::{Commit, Manifests};
 use crate::shards::pools::no_shard_of;
 use crate::shards::{Brought, Shards};
 use crate::view::{Resident, View};
-use flight_proto::catalog::{AllocateDataset, Change, Command, Dataset, Refresh};
+pub(crate) use commit::{Rewrite, Rewritten};
+use flight_proto::catalog::{AllocateDataset, Change, Command, Dataset, DropDataset, Refresh};
 use flight_proto::manifest::{File, MANIFEST_FORMAT, Manifest};
 use flight_proto::pool::DEFAULT_POOL;
 use flight_proto::{trace, work};
@@ -303,6 +305,14 @@ impl Datasets {
         Ok(reply)
     }
 
+    /// Has the catalog drop a dataset whose tombstone is in the object store; whoever else saw that one may have come first.
+    async fn tell_dropped(&self, dataset: u64, version: u64) -> Result<()> {
+        match self.propose(Change::DropDataset(DropDataset { dataset, version })).await {
+            Ok(_) | Err(Error::NotFound(_)) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
     /// A number for a dataset that is about to be created under a name.
     async fn allocate(&self, schema: &str, name: &str, owner: &str) -> Result<u64> {
         self.see_unread().await?;
@@ -346,6 +356,11 @@ impl Datasets {
         Ok(())
     }
 
+    /// The version of a dataset that queries see; `None`: there is none any more.
+    pub(crate) fn version_of(&self, dataset: u64) -> Option<u64> {
+        self.state.lock().residents.get(&dataset).map(|resident| resident.table.version)
+    }
+
     /// Makes the first version of a dataset.
     async fn create(&self, dataset: u64, definition: Definition) -> Result<()> {
         let manifest = Arc::new(Manifest {
@@ -364,6 +379,7 @@ impl Datasets {
             created_at_us: now_us(),
             columns_declared: definition.columns_declared,
             refresh: definition.refresh,
+            statement: Vec::new(),
         });
         // What cannot be hydrated is not committed: a first version has no predecessor to fall back to.
         let resident = self.hydrate(&manifest).await?;
@@ -408,7 +424,7 @@ impl Datasets {
     ) -> Result<Arc<Manifest>> {
         let mut head = self.head(dataset).await?;
         for _ in 0..COMMIT_ATTEMPTS {
-            let mut next = self.after(&head)?;
+            let mut next = self.after(&head).await?;
             change(&mut next)?;
             match self.manifests.commit(&next).await? {
                 Commit::Done => {
@@ -426,14 +442,23 @@ impl Datasets {
     }
 
     /// What comes after a version, unchanged so far.
-    fn after(&self, head: &Manifest) -> Result<Manifest> {
+    async fn after(&self, head: &Manifest) -> Result<Manifest> {
         if head.tombstone {
+            // Whoever dropped it may not have come to tell the catalog: who is told here that it is gone must not
+            // find it afterwards, on whichever coordinator.
+            if self.catalog().snapshot().dataset(&self.tenant, head.dataset).is_some() {
+                self.tell_dropped(head.dataset, head.version).await?;
+                self.forget(head.dataset);
+            }
             return Err(Error::NotFound(format!("table '{}' was dropped", head.name)));
         }
         let snapshot = self.catalog().snapshot();
         let known = snapshot.dataset(&self.tenant, head.dataset);
         let refresh = known.map_or(head.refresh, |known| known.refresh);
-        Ok(Manifest { version: head.version + 1, created_at_us: now_us(), refresh, ..head.clone() })
+        // Times of versions ascend, whatever clocks do.
+        let created_at_us = now_us().max(head.created_at_us.saturating_add(1));
+        let version = head.version + 1;
+        Ok(Manifest { version, created_at_us, refresh, statement: Vec::new(), ..head.clone() })
     }
 
     /// Hydrates a committed version and switches it on.
@@ -520,6 +545,7 @@ fn resident(tenant: &str, dataset: &Dataset, columns: Vec<ColumnSchema>, brought
             Placement::Replicated => Partitioning::Replicated,
         },
         foreign: None,
+        addressed: false,
     };
     Arc::new(Resident { table: Arc::new(table), shards: Ok(brought.shards) })
 }

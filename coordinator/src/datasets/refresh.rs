@@ -5,14 +5,15 @@ use super::found::{Found, is_known};
 use super::{COMMIT_ATTEMPTS, Datasets, shard_error, too_many_writers};
 use crate::error::{Error, Result};
 use crate::manifests::Commit;
-use flight_proto::catalog::{Change, Dataset, DropDataset, Refresh, RefreshMode, SetRefresh};
+use flight_proto::catalog::{Change, Dataset, Refresh, RefreshMode, SetRefresh};
 use flight_proto::manifest::{File, Manifest};
 use planner::RefreshOptions;
 use planner::catalog::Table;
-use shard::schema::{columns_from_stored, columns_to_stored};
+use shard::schema::{columns_from_stored, columns_to_stored, type_before};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
+use storage::ColumnSchema;
 use tokio::time::Instant;
 
 /// What a refresh has found.
@@ -93,7 +94,7 @@ impl Datasets {
         head: &Arc<Manifest>,
         mode: RefreshMode,
     ) -> Result<Option<Manifest>> {
-        let mut next = self.after(head)?;
+        let mut next = self.after(head).await?;
         let generation = head.files.iter().map(|file| file.generation).max().unwrap_or(0);
         let full = mode == RefreshMode::Full;
         // What was committed by a refresh that failed afterwards has not been read yet.
@@ -111,9 +112,9 @@ impl Datasets {
                 let declared = columns_from_stored(&head.columns).map_err(shard_error)?;
                 check_declared(&declared, &inferred, &known.location)?
             }
-            false => inferred,
+            false => kept_types(inferred, &columns_from_stored(&head.columns).map_err(shard_error)?),
         };
-        check_columns(&columns)?;
+        check_columns(&columns, self.catalog().snapshot().cluster_version())?;
         next.columns = columns_to_stored(&columns).map_err(shard_error)?;
         next.partition_span = self.next_span(head, &files).await?;
         next.files = files;
@@ -163,8 +164,7 @@ impl Datasets {
         }
         let taken = Refreshed::Version { version: manifest.version, files_changed: 0 };
         if manifest.tombstone {
-            let dropped = DropDataset { dataset, version: manifest.version };
-            self.propose(Change::DropDataset(dropped)).await?;
+            self.tell_dropped(dataset, manifest.version).await?;
             self.forget(dataset);
             return Ok(taken);
         }
@@ -187,6 +187,17 @@ async fn in_time<T>(until: Option<(Duration, Instant)>, work: impl Future<Output
         ))
     };
     tokio::time::timeout_at(until, work).await.map_err(late)?
+}
+
+/// The columns of files, of which those keep their types that a table had before files' types were told apart better: what is
+/// computed with them goes on as it did.
+fn kept_types(mut inferred: Vec<ColumnSchema>, before: &[ColumnSchema]) -> Vec<ColumnSchema> {
+    for column in &mut inferred {
+        let known = before.iter().find(|known| known.name.to_lowercase() == column.name.to_lowercase());
+        let known = known.filter(|known| known.data_type == type_before(column.data_type));
+        column.data_type = known.map_or(column.data_type, |known| known.data_type);
+    }
+    inferred
 }
 
 /// How many files were added, replaced or removed.
@@ -215,4 +226,21 @@ fn mode_of(mode: planner::RefreshMode) -> RefreshMode {
 
 fn dropped(name: &str) -> Error {
     Error::NotFound(format!("table '{name}' was dropped"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use columnar::DataType;
+
+    #[test]
+    fn columns_of_before_keep_their_types() {
+        let column = |name: &str, data_type| ColumnSchema { name: name.into(), data_type, nullable: true };
+        let before = [column("A", DataType::Int16), column("b", DataType::Int32)];
+        let types = [DataType::UInt8, DataType::UInt8, DataType::UInt8];
+        let inferred = ["a", "b", "c"].iter().zip(types).map(|(name, of)| column(name, of)).collect();
+        let kept: Vec<DataType> =
+            kept_types(inferred, &before).iter().map(|column| column.data_type).collect();
+        assert_eq!(kept, [DataType::Int16, DataType::UInt8, DataType::UInt8]);
+    }
 }

@@ -5,7 +5,7 @@ use super::{Datasets, shard_error};
 use crate::error::{Error, Result};
 use crate::view::{Resident, View};
 use exec::plan::TableRef;
-use flight_proto::catalog::{Change, CreateSchema, Dataset, DropDataset};
+use flight_proto::catalog::{Change, CreateSchema, Dataset};
 use flight_proto::manifest::Manifest;
 use planner::catalog::{Partitioning, Table};
 use shard::schema::columns_from_stored;
@@ -48,8 +48,7 @@ impl Datasets {
         };
         if manifest.tombstone {
             if known.is_some() {
-                let drop = DropDataset { dataset: id, version: manifest.version };
-                self.propose(Change::DropDataset(drop)).await?;
+                self.tell_dropped(id, manifest.version).await?;
             }
             return Ok(());
         }
@@ -164,6 +163,7 @@ pub(super) fn absent(tenant: &str, dataset: &Dataset, why: String) -> Result<Arc
         facts: Vec::new(),
         partitioning: Partitioning::Spread,
         foreign: None,
+        addressed: false,
     };
     Ok(Arc::new(Resident { table: Arc::new(table), shards: Err(why) }))
 }

@@ -4,9 +4,10 @@ use crate::error::{Error, Result};
 use arrow_flight::decode::FlightRecordBatchStream;
 use arrow_flight::error::FlightError;
 use arrow_flight::sql::server::PeekableFlightDataStream;
-use columnar::{DataType, Value};
+use columnar::{DataType, Value, Vector};
 use exec::expr::Expr;
 use futures::TryStreamExt;
+use shard::schema::type_before;
 use tonic::Status;
 
 /// The most rows that are bound at once.
@@ -26,17 +27,14 @@ pub(super) async fn read(stream: PeekableFlightDataStream) -> std::result::Resul
             let message = format!("at most {ROWS_MAX} rows of parameters can be bound at once");
             return Err(Error::Statement(message).into());
         }
-        let fields = batch.schema();
         let columns = columnar::arrow::batch(&batch).map_err(|error| Error::Execution(error.into()))?.columns;
-        let types = fields
-            .fields()
-            .iter()
-            .map(|field| columnar::arrow::data_type_of(field.name(), field.data_type()))
-            .collect::<columnar::Result<Vec<_>>>()
-            .map_err(|error| Error::Execution(error.into()))?;
         for row in 0..batch.num_rows() {
-            let values = columns.iter().zip(&types);
-            rows.push(values.map(|(column, &of)| Value::new(of, column.scalar(row))).collect());
+            // What a statement takes is more often signed, and a literal is.
+            let value = |column: &Vector| match column.data_type() {
+                unsigned if unsigned.is_unsigned() => Value::new(type_before(unsigned), column.scalar(row)),
+                data_type => Value::new(data_type, column.scalar(row)),
+            };
+            rows.push(columns.iter().map(value).collect());
         }
     }
     Ok(rows)
@@ -55,7 +53,7 @@ pub(super) fn coerce(value: Value, expected: DataType) -> Result<Value> {
     }
     let fits = match expected {
         _ if given == DataType::Varchar => true,
-        DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::Int64 if given.is_integer() => {
+        _ if expected.is_integer() && (given.is_integer() || given == DataType::decimal(20, 0)) => {
             let bounds = expected.integer_bounds().zip(value.scalar.as_integer());
             bounds.is_some_and(|((least, most), value)| (least..=most).contains(&value))
         }

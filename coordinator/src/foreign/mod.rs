@@ -242,6 +242,7 @@ pub(crate) fn table(tenant: &str, server: &ForeignServer, stored: &ForeignTable)
         statistics: Arc::new(TableStatistics { rows, columns: Vec::new(), sample: None }),
         facts: Vec::new(),
         partitioning: Partitioning::Spread,
+        addressed: false,
         foreign: Some(catalog::ForeignTable {
             server: server.name.clone(),
             server_revision: server.created_revision,

@@ -2,6 +2,7 @@
 
 use super::twins::{Key, Twins, key};
 use crate::system::Names;
+use columnar::DataType;
 use parking_lot::Mutex;
 use planner::catalog::{Catalog, RowFilter, Table, VirtualTable};
 use planner::{ErrorKind, Statement, TableRead};
@@ -100,6 +101,10 @@ impl Catalog for StandIns<'_> {
 
     fn macro_named(&self, schema: Option<&str>, name: &str) -> Option<Arc<planner::Macro>> {
         self.names.macro_named(schema, name)
+    }
+
+    fn named_type(&self, schema: Option<&str>, name: &str) -> Option<DataType> {
+        self.names.named_type(schema, name)
     }
 
     fn refusal(&self, table: &Table) -> Option<String> {

@@ -42,7 +42,7 @@ impl Session {
                 Rows::written(to_the_end(create).await?.unwrap_or(0))
             }
             Statement::Insert { table, query, .. } => {
-                datasets.check_writable(table)?;
+                datasets.check_writable(table, "INSERT into")?;
                 let mut started = self.start(query, view, call).await?;
                 let files = collect_parquet(&mut started.running, &table.columns).await?;
                 drop(started);
@@ -119,6 +119,7 @@ async fn define(session: Session, statement: Arc<Statement>, owner: String) -> R
             match define {
                 Define::View(create) => datasets.create_view(create, &owner, &may).await,
                 Define::Macro(create) => datasets.create_macro(create, &owner, &may).await,
+                Define::Type(create) => datasets.create_type(create, &owner, &may).await,
                 Define::Comment(comment) => datasets.set_comment(comment).await,
                 Define::Drop { kind, names, if_exists, cascade } => {
                     for name in names {
@@ -127,6 +128,14 @@ async fn define(session: Session, statement: Arc<Statement>, owner: String) -> R
                     Ok(())
                 }
             }
+        }
+        Statement::Truncate { tables } => {
+            // All or none, as far as that is known beforehand.
+            tables.iter().try_for_each(|table| datasets.check_writable(table, "TRUNCATE of"))?;
+            for table in tables {
+                datasets.truncate(table).await?;
+            }
+            Ok(())
         }
         Statement::RefreshTable { table } => refreshes.by_statement(table).await,
         Statement::AlterTable { table, refresh } => datasets.set_refresh(table, refresh).await,

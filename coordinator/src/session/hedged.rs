@@ -76,6 +76,7 @@ impl Session {
             routes: planned.routes,
             access: planned.access,
             optimizer: self.settings.lock().optimizer,
+            zone: planned.zone.clone(),
         };
         let rights = Arc::new(self.rights().ok()?);
         let (routed, _) = self.plan_on(&view, asked, self.routes(), &rights).await.ok()?;

@@ -292,11 +292,12 @@ impl Session {
         Ok(explained::without_choice(&engine, why, &planned.routed.refused, twins.as_deref()))
     }
 
-    /// The lines of `EXPLAIN`, where the statement is one.
+    /// The lines of `EXPLAIN`, or its document in one, where the statement is one.
     pub(super) async fn explain(
         &self,
         planned: &Planned,
         analyze: bool,
+        json: bool,
         query: &PlannedQuery,
         call: &Call,
     ) -> Result<Vec<String>> {
@@ -305,7 +306,10 @@ impl Session {
             true => Some(self.measure(query, planned, call).await?),
             false => None,
         };
-        Ok(explain::lines(query, measured.as_ref()))
+        Ok(match json {
+            true => vec![explain::document(query, measured.as_ref())],
+            false => explain::lines(query, measured.as_ref()),
+        })
     }
 
     /// The version of the routes that plans are made by; 0: there are none.

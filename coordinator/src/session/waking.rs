@@ -46,6 +46,8 @@ impl Session {
                 | Statement::CreateExternalTable(_)
                 | Statement::Insert { .. }
                 | Statement::RefreshTable { .. }
+                | Statement::Truncate { .. }
+                | Statement::Change(_)
         );
         if !brings_in {
             return Ok(());

@@ -7,8 +7,8 @@ use crate::error::{Error, Result};
 use crate::hedge::{Parts, Shape};
 use crate::losses::{Losses, LostShard};
 use crate::usage::{Account, SHARDS_TELL_MS};
-use columnar::Batch;
 use columnar::frame::FrameDecoder;
+use columnar::{Batch, DataType};
 use exec::QueryContext;
 use exec::plan::TableRef;
 use exec::runtime::{Profile, Topology};
@@ -96,6 +96,9 @@ impl QueryThere {
             let mut fragments = plan.fragments.iter();
             fragments.any(|fragment| topology.senders(fragment.id).contains(&place))
         };
+        let result = plan.fragments.iter().find(|fragment| fragment.output.is_none());
+        let types: Arc<[DataType]> =
+            result.map(|fragment| fragment.plan.output_types()).unwrap_or_default().into();
         let traceparent = trace::sent(&query.span);
         let (sender, told) = mpsc::channel(QUEUE);
         let enough = watch::Sender::new(false);
@@ -103,7 +106,8 @@ impl QueryThere {
         let mut parts = Vec::new();
         for (place, (id, address)) in seating.nodes.iter().enumerate() {
             let running = runs(place);
-            let (decoder, heard) = (FrameDecoder::new(frame_limits()), nodes.last_heard(*id, address));
+            let decoder = FrameDecoder::new(frame_limits()).expecting(types.clone());
+            let heard = nodes.last_heard(*id, address);
             parts.push(Part { decoder, running, started: false, heard });
             if !running {
                 continue;

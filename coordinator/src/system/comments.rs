@@ -27,6 +27,8 @@ impl Names {
                 let found = self.view.definitions.macro_named(Some(schema), &comment.name)?;
                 self.rights.uses_schema(schema).then(|| ("macro", found.name.clone(), String::new()))
             }
+            // There is no COMMENT ON TYPE.
+            UseKind::Type => None,
             UseKind::Relation => {
                 let view = self.view.definitions.view(Some(schema), &comment.name);
                 let table = match view {

@@ -76,7 +76,7 @@ fn walk(plan: &Plan, rows: &mut impl Iterator<Item = f64>, view: &View, predicte
         plan.inputs().into_iter().map(|input| walk(input, rows, view, predicted)).collect();
     let first = inputs.first().copied().unwrap_or(0.0);
     let nanoseconds = match plan {
-        Plan::Scan(scan) => {
+        Plan::Scan(scan) | Plan::ScanAddressed(scan) => {
             let (table_rows, bytes) = read(scan, view);
             predicted.scanned_bytes += bytes;
             let tested = if scan.predicate.is_empty() { 0.0 } else { table_rows * cost::TESTED };

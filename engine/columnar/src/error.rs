@@ -20,6 +20,9 @@ pub enum Error {
     /// An Arrow type with no counterpart here.
     #[error("{0} is not supported yet")]
     Unsupported(String),
+    /// A type that cannot be.
+    #[error(transparent)]
+    Type(#[from] crate::types::TypeError),
     /// A vector whose parts contradict each other: a defect, or a corrupted file or message.
     #[error("malformed vector: {0}")]
     Malformed(String),

@@ -134,19 +134,24 @@ impl Hash for Scalar {
 impl fmt::Display for Value {
     /// The value as SQL prints it, text without quotes.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(text) = self.scalar.infinite_text(self.data_type) {
+            return f.write_str(text);
+        }
         match (&self.scalar, self.data_type) {
             (Scalar::Null, _) => f.write_str("NULL"),
             (Scalar::Boolean(value), _) => write!(f, "{value}"),
             (Scalar::Integer(value), DataType::Decimal { scale, .. }) => write_decimal(f, *value, scale),
-            (Scalar::Integer(value), DataType::Date) => write_date(f, *value as i64),
+            (Scalar::Integer(value), DataType::Date) => {
+                let era = write_date(f, *value as i64)?;
+                f.write_str(era)
+            }
+            (Scalar::Integer(value), DataType::TimeZoned) => crate::time_zoned::write(f, *value as i64),
             (Scalar::Integer(value), DataType::Time) => write_clock(f, *value as i64, TimeUnit::Microsecond),
             (Scalar::Integer(value), DataType::Timestamp { unit, zone }) => {
-                let day = 86_400 * unit.per_second();
-                write_date(f, (*value as i64).div_euclid(day))?;
-                f.write_str(" ")?;
-                write_clock(f, (*value as i64).rem_euclid(day), unit)?;
-                f.write_str(if zone { "+00" } else { "" })
+                write_timestamp(f, *value as i64, unit, if zone { "+00" } else { "" })
             }
+            (Scalar::Integer(value), DataType::Uuid) => crate::uuid::write(f, *value),
+            (Scalar::Integer(code), DataType::Enum(kind)) => f.write_str(kind.value(*code).unwrap_or("?")),
             (Scalar::Integer(value), _) => write!(f, "{value}"),
             (Scalar::Float(value), DataType::Float32) => {
                 let single = *value as f32;
@@ -159,6 +164,9 @@ impl fmt::Display for Value {
             (Scalar::Bytes(value), DataType::Binary) => {
                 f.write_str("\\x")?;
                 value.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+            }
+            (Scalar::Bytes(value), DataType::Nested(kind)) => {
+                f.write_str(&crate::packed::text(value, kind).unwrap_or_else(|_| "?".into()))
             }
             (Scalar::Bytes(value), _) => f.write_str(&String::from_utf8_lossy(value)),
         }
@@ -198,15 +206,28 @@ fn write_float(
     }
 }
 
-fn write_date(f: &mut fmt::Formatter<'_>, days: i64) -> fmt::Result {
+/// Writes a date, and gives what must follow it and what else is written of a moment.
+fn write_date(f: &mut impl fmt::Write, days: i64) -> std::result::Result<&'static str, fmt::Error> {
     let (year, month, day) = civil_from_days(days);
     if year <= 0 {
-        return write!(f, "{:04}-{month:02}-{day:02} BC", 1 - year);
+        write!(f, "{:04}-{month:02}-{day:02}", 1 - year)?;
+        return Ok(" BC");
     }
-    write!(f, "{year:04}-{month:02}-{day:02}")
+    write!(f, "{year:04}-{month:02}-{day:02}")?;
+    Ok("")
 }
 
-fn write_clock(f: &mut fmt::Formatter<'_>, since_midnight: i64, unit: TimeUnit) -> fmt::Result {
+/// A timestamp that is finite, in `unit`s since 1970, with the offset of its time zone as it is given.
+pub fn write_timestamp(f: &mut impl fmt::Write, value: i64, unit: TimeUnit, offset: &str) -> fmt::Result {
+    let day = 86_400 * unit.per_second();
+    let era = write_date(f, value.div_euclid(day))?;
+    f.write_str(" ")?;
+    write_clock(f, value.rem_euclid(day), unit)?;
+    f.write_str(offset)?;
+    f.write_str(era)
+}
+
+pub(crate) fn write_clock(f: &mut impl fmt::Write, since_midnight: i64, unit: TimeUnit) -> fmt::Result {
     let per_second = unit.per_second();
     let (seconds, fraction) = (since_midnight / per_second, since_midnight % per_second);
     write!(f, "{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60)?;

@@ -2,6 +2,7 @@
 
 use crate::plan::Fragment;
 use columnar::Scalar;
+use columnar::types::describe::with_table;
 
 /// Why bytes are not a fragment.
 #[derive(Debug, thiserror::Error)]
@@ -11,13 +12,14 @@ pub struct DecodeError(String);
 /// The fragment as bytes.
 pub fn encode(fragment: &Fragment) -> Vec<u8> {
     // Encoding to memory fails only for types that serde cannot represent, of which plans hold none.
-    bincode::serde::encode_to_vec(fragment, bincode::config::standard()).unwrap_or_default()
+    with_table(|| bincode::serde::encode_to_vec(fragment, bincode::config::standard())).unwrap_or_default()
 }
 
 /// Reads what [`encode`] wrote; anything else is an error.
 pub fn decode(bytes: &[u8]) -> Result<Fragment, DecodeError> {
-    let (fragment, read) = bincode::serde::decode_from_slice(bytes, bincode::config::standard())
-        .map_err(|error| DecodeError(error.to_string()))?;
+    let (fragment, read) =
+        with_table(|| bincode::serde::decode_from_slice(bytes, bincode::config::standard()))
+            .map_err(|error| DecodeError(error.to_string()))?;
     if read != bytes.len() {
         return Err(DecodeError(format!("{} bytes follow it", bytes.len() - read)));
     }

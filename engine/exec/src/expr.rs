@@ -71,6 +71,14 @@ pub enum Expr {
         args: Vec<Expr>,
         data_type: DataType,
     },
+    /// An argument of functions that evaluate it for the elements of a list. The body's columns are numbered for
+    /// themselves: the parameters, then the captures, which alone are operands.
+    Lambda {
+        params: Vec<DataType>,
+        captures: Vec<Expr>,
+        body: Box<Expr>,
+        data_type: DataType,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -185,7 +193,8 @@ impl Expr {
             | Expr::Arithmetic { data_type, .. }
             | Expr::Case { data_type, .. }
             | Expr::Cast { data_type, .. }
-            | Expr::Call { data_type, .. } => *data_type,
+            | Expr::Call { data_type, .. }
+            | Expr::Lambda { data_type, .. } => *data_type,
             Expr::Compare { .. }
             | Expr::And(_)
             | Expr::Or(_)
@@ -201,9 +210,10 @@ impl Expr {
         match self {
             Expr::Column { .. } | Expr::Literal(_) => vec![],
             Expr::Compare { left, right, .. } | Expr::Arithmetic { left, right, .. } => vec![left, right],
-            Expr::And(operands) | Expr::Or(operands) | Expr::Call { args: operands, .. } => {
-                operands.iter().collect()
-            }
+            Expr::And(operands)
+            | Expr::Or(operands)
+            | Expr::Call { args: operands, .. }
+            | Expr::Lambda { captures: operands, .. } => operands.iter().collect(),
             Expr::Not(input)
             | Expr::IsNull { input, .. }
             | Expr::InList { input, .. }
@@ -222,9 +232,10 @@ impl Expr {
         match self {
             Expr::Column { .. } | Expr::Literal(_) => vec![],
             Expr::Compare { left, right, .. } | Expr::Arithmetic { left, right, .. } => vec![left, right],
-            Expr::And(operands) | Expr::Or(operands) | Expr::Call { args: operands, .. } => {
-                operands.iter_mut().collect()
-            }
+            Expr::And(operands)
+            | Expr::Or(operands)
+            | Expr::Call { args: operands, .. }
+            | Expr::Lambda { captures: operands, .. } => operands.iter_mut().collect(),
             Expr::Not(input)
             | Expr::IsNull { input, .. }
             | Expr::InList { input, .. }

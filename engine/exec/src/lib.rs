@@ -9,6 +9,7 @@ pub mod expr;
 pub mod expression;
 pub mod functions;
 pub mod hash;
+pub(crate) mod json;
 pub mod memory;
 pub mod meter;
 pub mod operator;

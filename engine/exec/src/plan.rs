@@ -5,11 +5,13 @@
 //! leaves a [`Plan::ReceiveProven`], or for shards of version 1 a [`Plan::Receive`].
 
 mod stateful;
+mod unroll;
 
 use crate::expr::Expr;
 use columnar::{DataType, Value};
 use serde::{Deserialize, Serialize};
 pub use stateful::{KeyOrder, Phase, StateFunction, Stateful};
+pub use unroll::{Unroll, Unrolled, element_type};
 
 /// An operator and its inputs.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -98,6 +100,10 @@ pub enum Plan {
     AsOf(AsOf),
     /// Functions over the rows around each row. From cluster version 2 on.
     Window(Window),
+    /// Lists as rows. From cluster version 2 on.
+    Unroll(Unroll),
+    /// As `Scan`, where `schema` has one type more than the dataset, `BIGINT`: the addresses of rows. From cluster version 2 on.
+    ScanAddressed(Scan),
 }
 
 /// Of the rows with equal `groups` (nulls are alike) the first `limit` after `offset` in the order of the keys.
@@ -282,6 +288,17 @@ pub enum AggregateFunction {
     Stateful(Stateful),
 }
 
+impl AggregateFunction {
+    /// Whether a row whose first argument is null counts.
+    pub fn takes_nulls(self) -> bool {
+        match self {
+            AggregateFunction::CountRows => true,
+            AggregateFunction::Stateful(call) => call.function.strict_arguments() == 0,
+            _ => false,
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct SortKey {
     pub expr: Expr,
@@ -457,7 +474,9 @@ impl Plan {
     /// The types of the rows the plan gives.
     pub fn output_types(&self) -> Vec<DataType> {
         match self {
-            Plan::Scan(scan) => scan.columns.iter().map(|&column| scan.schema[column as usize]).collect(),
+            Plan::Scan(scan) | Plan::ScanAddressed(scan) => {
+                scan.columns.iter().map(|&column| scan.schema[column as usize]).collect()
+            }
             Plan::Filter { input, .. }
             | Plan::Sort { input, .. }
             | Plan::TopN { input, .. }
@@ -488,6 +507,12 @@ impl Plan {
                 join.input.output_types().into_iter().chain(carried).collect()
             }
             Plan::Series(series) => [series.input.output_types(), vec![series.start.data_type()]].concat(),
+            Plan::Unroll(unroll) => {
+                let input = unroll.input.output_types();
+                let kept = unroll.keep.iter().map(|&column| input[column as usize]);
+                let elements = unroll.lists.iter().map(|list| list.data_type);
+                kept.chain(elements).chain(unroll.position.then_some(DataType::Int64)).collect()
+            }
             Plan::Window(window) => {
                 let calls = window.calls.iter().map(|call| call.data_type);
                 window.input.output_types().into_iter().chain(calls).collect()
@@ -500,6 +525,17 @@ impl Plan {
         match self {
             Plan::Receive { fragment, .. } | Plan::ReceiveProven { fragment, .. } => vec![*fragment],
             _ => self.inputs().into_iter().flat_map(Plan::received).collect(),
+        }
+    }
+
+    /// The types of the rows that the plan receives of a fragment.
+    pub fn received_types(&self, of: u32) -> Option<Vec<DataType>> {
+        match self {
+            Plan::Receive { fragment, types } if *fragment == of => Some(types.clone()),
+            Plan::ReceiveProven { fragment, columns } if *fragment == of => {
+                Some(columns.iter().map(|column| column.data_type).collect())
+            }
+            _ => self.inputs().into_iter().find_map(|input| input.received_types(of)),
         }
     }
 
@@ -527,6 +563,10 @@ impl Plan {
                 };
                 exprs.iter().map(of).collect()
             }
+            Plan::Unroll(unroll) => {
+                let sent = unroll.input.sent_columns(asked);
+                unroll.keep.iter().map(|&column| sent.get(column as usize).copied().flatten()).collect()
+            }
             Plan::HashJoin(join) => {
                 let sent = join.probe.sent_columns(asked);
                 join.build.sent_columns(asked);
@@ -546,6 +586,7 @@ impl Plan {
     pub fn inputs(&self) -> Vec<&Plan> {
         match self {
             Plan::Scan(_)
+            | Plan::ScanAddressed(_)
             | Plan::Values { .. }
             | Plan::Receive { .. }
             | Plan::ReceiveProven { .. }
@@ -564,6 +605,7 @@ impl Plan {
             Plan::AsOf(join) => vec![&join.input],
             Plan::HashJoin(join) => vec![&join.probe, &join.build],
             Plan::Window(window) => vec![&window.input],
+            Plan::Unroll(unroll) => vec![&unroll.input],
             Plan::Union { inputs } => inputs.iter().collect(),
         }
     }

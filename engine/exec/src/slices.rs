@@ -41,7 +41,7 @@ impl Ranges {
 
     /// Whether a column of that type can be cut into ranges.
     pub fn can_cut(data_type: DataType) -> bool {
-        data_type.is_integral() && data_type != DataType::Boolean
+        data_type.is_integral() && !matches!(data_type, DataType::Uuid | DataType::Enum(_))
     }
 
     /// The span to choose for values from `min` to `max`: coarse, so that tables whose keys span nearly the same are cut

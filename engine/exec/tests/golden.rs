@@ -12,12 +12,12 @@
 #[path = "../../../flight-proto/tests/golden/file.rs"]
 mod file;
 
-use columnar::types::{Interval, TimeUnit};
+use columnar::types::{Interval, Nested, TimeUnit, enumeration, list_of, nested, struct_of};
 use columnar::{DataType, Scalar, Value};
 use exec::plan::{
     Aggregate, AggregateFunction, AsOf, FragmentPlacement, FrameBound, FrameExclusion, FrameUnit, HashJoin,
     JoinKey, JoinKind, KeyOrder, Phase, ReceivedColumn, Routing, Scan, Series, SortKey, StateFunction,
-    Stateful, TableRef, TopOfGroups, Window, WindowCall, WindowFrame, WindowFunction,
+    Stateful, TableRef, TopOfGroups, Unroll, Unrolled, Window, WindowCall, WindowFrame, WindowFunction,
 };
 use exec::{ArithmeticOp, CompareOp, Expr, Fragment, Plan, codec};
 use file::Golden;
@@ -265,6 +265,51 @@ fn plans_of_version_2(samples: &mut Samples) {
     }
     windows(samples);
     stateful_aggregates(samples);
+    types_of_version_2(samples);
+    samples.expr(
+        "Lambda",
+        Expr::Lambda {
+            params: vec![DataType::Int32],
+            captures: vec![Expr::column(7, DataType::Int64)],
+            body: Box::new(Expr::column(1, DataType::Int64)),
+            data_type: DataType::Int64,
+        },
+    );
+    for (position, keeps_empty) in [(false, false), (true, true)] {
+        let data_type = DataType::Int64;
+        let lists = vec![Unrolled { list: Expr::column(2, list_of(data_type).unwrap()), data_type }];
+        let unroll = Unroll { input: input(), keep: vec![0, 300], lists, position, keeps_empty };
+        samples.plan(&format!("Unroll, position {position}"), Plan::Unroll(unroll));
+    }
+}
+
+/// Each nested type and enum is described once in a plan.
+fn types_of_version_2(samples: &mut Samples) {
+    let fields = [("a".to_string(), DataType::UInt8), (String::new(), DataType::Varchar)];
+    let record = struct_of(fields).unwrap();
+    let size = enumeration(Some("main.size"), vec!["small".into(), "large".into()]).unwrap();
+    let types = vec![
+        DataType::UInt8,
+        DataType::UInt16,
+        DataType::UInt32,
+        DataType::UInt64,
+        DataType::Int128,
+        DataType::Uuid,
+        DataType::TimeZoned,
+        DataType::Json { canonical: false },
+        DataType::Json { canonical: true },
+        DataType::Bits,
+        size,
+        record,
+        size,
+        list_of(record).unwrap(),
+        nested(Nested::Array { element: DataType::Int32, len: 3 }).unwrap(),
+        nested(Nested::Map { key: DataType::Varchar, value: record }).unwrap(),
+        record,
+    ];
+    let columns =
+        types.into_iter().map(|data_type| ReceivedColumn { data_type, nullable: true, bounds: None });
+    samples.plan("types", Plan::ReceiveProven { fragment: 300, columns: columns.collect() });
 }
 
 fn windows(samples: &mut Samples) {
@@ -307,6 +352,10 @@ fn windows(samples: &mut Samples) {
         let window = Window { input: input(), partition: vec![column()], order: keys(), calls: vec![call] };
         samples.plan(&format!("Window {function:?}"), Plan::Window(window));
     }
+    let table = TableRef { tenant: "default".into(), dataset: 7, version: 3, name: "hits".into() };
+    let scan =
+        Scan { table, schema: vec![DataType::Varchar, DataType::Int64], columns: vec![1], predicate: vec![] };
+    samples.plan("ScanAddressed", Plan::ScanAddressed(scan));
 }
 
 fn stateful_aggregates(samples: &mut Samples) {
@@ -349,6 +398,9 @@ fn stateful_aggregates(samples: &mut Samples) {
         Entropy,
         ApproxCountDistinct,
         ApproxQuantile,
+        ArrayAgg,
+        MapAgg,
+        Histogram,
     ];
     let order = KeyOrder::new([(true, false), (false, true)]);
     let phases = [Phase::Whole, Phase::Partial, Phase::Combine, Phase::Final];
@@ -398,7 +450,7 @@ fn plans_are_written_and_read_as_ever() {
         include_str!("../src/plan.rs"),
         include_str!("../src/plan/stateful.rs"),
         include_str!("../src/expr.rs"),
-        include_str!("../../columnar/src/types.rs"),
+        include_str!("../../columnar/src/types/mod.rs"),
         include_str!("../../columnar/src/scalar.rs"),
     ];
     let all: Vec<String> = sources.into_iter().flat_map(variants).collect();

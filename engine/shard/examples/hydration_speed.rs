@@ -33,6 +33,8 @@ async fn main() -> Result<(), Failure> {
                 schema: inferred.columns.into(),
                 files: inferred.files.into(),
                 placement: shard::Placement::Spread,
+                deletes: Arc::default(),
+                addressed: false,
             };
             let stored: u64 = version.files.iter().map(|file| file.size_bytes).sum();
             let progress = Arc::new(Progress::default());

@@ -7,7 +7,9 @@ use crate::{Error, File, Result, folders};
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::compute::{CastOptions, cast_with_options};
 use columnar::arrow::{Strings, arrow_type_of, vector};
-use columnar::{Batch, DataType, PhysicalType, TimeUnit, Value, Vector};
+use columnar::kernels::cast::to_width;
+use columnar::types::{Nested, integer_as_decimal, unify};
+use columnar::{Batch, DataType, Flat, Scalar, TimeUnit, Value, Values, Vector};
 use parquet::DecodeResult;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, RowSelection, RowSelectionPolicy};
@@ -65,6 +67,16 @@ impl FileColumns {
         Ok(FileColumns { schema: schema.clone(), sources, projection })
     }
 
+    /// Whether a row has several values of a column that is read, as lists do: such are not read by pages, which the
+    /// decoder did wrong more than once.
+    pub(crate) fn repeats(&self, footer: &Footer) -> bool {
+        let schema = footer.metadata().file_metadata().schema_descr();
+        (0..schema.num_columns()).any(|leaf| {
+            schema.column(leaf).max_rep_level() > 0
+                && self.projection.contains(&schema.get_column_root_idx(leaf))
+        })
+    }
+
     /// The batch as rows of the dataset.
     pub(crate) fn batch(&self, file: &File, rows: &RecordBatch) -> Result<Batch> {
         let column = |(column, source): (&ColumnSchema, &ColumnSource)| match source {
@@ -88,6 +100,13 @@ pub(crate) fn stored_vector(file: &File, column: &ColumnSchema, array: &ArrayRef
         let nulls = Value::null(column.data_type);
         vector = Vector::constant(nulls, array.len());
     }
+    if vector.data_type() != column.data_type && holds_text_of(vector.data_type(), column.data_type) {
+        vector = checked_text(file, column, &vector)?;
+    } else if vector.data_type() != column.data_type
+        && let Some(taken) = taken_as(&vector, column.data_type)
+    {
+        vector = taken.map_err(|error| wrong(format!("column \"{}\": {error}", column.name)))?;
+    }
     if vector.data_type() != column.data_type {
         let options = CastOptions { safe: false, ..CastOptions::default() };
         let to = arrow_type_of(column.data_type, Strings::Views);
@@ -101,36 +120,98 @@ pub(crate) fn stored_vector(file: &File, column: &ColumnSchema, array: &ArrayRef
     Ok(vector)
 }
 
+/// Text as the values of a type that is text underneath: others may have written the file.
+fn checked_text(file: &File, column: &ColumnSchema, vector: &Vector) -> Result<Vector> {
+    let wrong = |error: String| Error::file(&file.url, format!("column \"{}\": {error}", column.name));
+    let stored = vector.data_type();
+    let input = exec::Expr::Column { id: 0, data_type: stored };
+    let cast = exec::Expr::Cast { input: Box::new(input), data_type: column.data_type, try_cast: false };
+    let rows = vector.len();
+    let shapes = [exec::Shape::of_type(stored)];
+    let compiled =
+        exec::expression::Compiled::compile(&cast, &shapes).map_err(|error| wrong(error.to_string()))?;
+    compiled.evaluate(&Batch::of_rows(vec![vector.clone()], rows)).map_err(|error| wrong(error.to_string()))
+}
+
+/// Values as those of a type that Arrow does not cast to; `None` where it does.
+fn taken_as(vector: &Vector, to: DataType) -> Option<columnar::Result<Vector>> {
+    let from = vector.data_type();
+    let is_whole = |data_type: DataType| {
+        data_type.is_integer() || matches!(data_type, DataType::Decimal { scale: 0, .. })
+    };
+    let flat = vector.flatten();
+    if is_whole(from) && is_whole(to) && reads_as(from, to) {
+        let values = to_width(&flat.values, to.physical());
+        return Some(Ok(Flat::new(to, values, flat.validity).into()));
+    }
+    let Values::View(views) = &flat.values else { return None };
+    let one = |row: usize| match (flat.is_null(row), from) {
+        (true, _) => Ok(Scalar::Null),
+        (false, DataType::Binary) => {
+            let bytes = views.get(row);
+            let value = bytes.try_into().map(columnar::uuid::from_bytes).map(Scalar::Integer);
+            let text = format!("a value of {} bytes", bytes.len());
+            value.map_err(|_| columnar::Error::InvalidText { text, data_type: to.to_string() })
+        }
+        _ => exec::expression::parse::scalar(&String::from_utf8_lossy(views.get(row)), to),
+    };
+    let read = matches!(
+        (from, to),
+        (DataType::Binary | DataType::Varchar, DataType::Uuid) | (DataType::Varchar, DataType::Enum(_))
+    );
+    read.then(|| {
+        let scalars = (0..flat.len()).map(one).collect::<columnar::Result<Vec<_>>>()?;
+        Ok(Vector::from_scalars(to, &scalars))
+    })
+}
+
+/// Whether the types are alike but for text where a type is wanted that is text underneath, here or in a part.
+fn holds_text_of(stored: DataType, wanted: DataType) -> bool {
+    let (stored_parts, wanted_parts) = match (stored, wanted) {
+        (DataType::Varchar, DataType::Json { .. } | DataType::Bits) => return true,
+        (DataType::Nested(stored), DataType::Nested(wanted)) => (stored.info(), wanted.info()),
+        _ => return stored == wanted,
+    };
+    match (&stored_parts.shape, &wanted_parts.shape) {
+        (Nested::List(stored), Nested::List(wanted)) => holds_text_of(*stored, *wanted),
+        (Nested::Array { element: stored, len: a }, Nested::Array { element: wanted, len: b }) => {
+            a == b && holds_text_of(*stored, *wanted)
+        }
+        (Nested::Map { key: k1, value: v1 }, Nested::Map { key: k2, value: v2 }) => {
+            holds_text_of(*k1, *k2) && holds_text_of(*v1, *v2)
+        }
+        (Nested::Struct(stored), Nested::Struct(wanted)) => {
+            stored.len() == wanted.len()
+                && stored
+                    .iter()
+                    .zip(wanted)
+                    .all(|(a, b)| a.name == b.name && holds_text_of(a.data_type, b.data_type))
+        }
+        _ => false,
+    }
+}
+
 /// Whether stored values of one type may stand in a column of another without loss.
 fn reads_as(stored: DataType, wanted: DataType) -> bool {
     use DataType::*;
     match (stored, wanted) {
         _ if stored == wanted => true,
         (Null, _) => true,
-        (Int8 | Int16 | Int32 | Int64, Int8 | Int16 | Int32 | Int64) => {
-            width(stored.physical()) <= width(wanted.physical())
+        _ if holds_text_of(stored, wanted) => true,
+        _ if stored.is_integer() && wanted.is_integer() => unify(stored, wanted) == Some(wanted),
+        (_, Decimal { precision, scale }) if stored.is_integer() && stored != Int128 => {
+            integer_as_decimal(stored).is_some_and(|(digits, _)| digits + scale <= precision)
         }
-        (Int8 | Int16 | Int32 | Int64, Decimal { precision, scale }) => {
-            let digits = match stored {
-                Int8 => 3,
-                Int16 => 5,
-                Int32 => 10,
-                _ => 19,
-            };
-            digits + scale <= precision
-        }
+        (Decimal { scale: 0, .. }, Int128) => true,
+        (Uuid, Binary) | (Binary | Varchar, Uuid) | (Varchar, Enum(_)) => true,
         (Decimal { precision: p, scale: s }, Decimal { precision, scale }) => {
             s <= scale && p - s <= precision.saturating_sub(scale)
         }
-        (Int8 | Int16 | Int32 | Float32, Float64) | (Binary, Varchar) => true,
+        (Int8 | Int16 | Int32 | UInt8 | UInt16 | UInt32 | Float32, Float64) | (Binary, Varchar) => true,
         (Timestamp { unit: from, zone: a }, Timestamp { unit: to, zone: b }) => a == b && from <= to,
         (Date, Timestamp { unit: TimeUnit::Microsecond, zone: false }) => true,
         _ => false,
     }
-}
-
-fn width(physical: PhysicalType) -> usize {
-    physical.width_bytes()
 }
 
 /// Fetches a row group, or those of its rows that are in `pages`; the reader that is given decodes them without further

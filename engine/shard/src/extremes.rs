@@ -5,8 +5,8 @@ use crate::footer::{self, Footer, damaged, guarded, same_name};
 use crate::pages::{INDEX, Page};
 use crate::{File, Progress, Result, Stores};
 use arrow::array::{Array, ArrayRef};
-use columnar::Vector;
 use columnar::kernels::cast::integer_at;
+use columnar::{DataType, Vector};
 use parquet::arrow::arrow_reader::ArrowReaderMetadata;
 use parquet::arrow::arrow_reader::statistics::StatisticsConverter;
 use parquet::file::metadata::ParquetMetaData;
@@ -47,6 +47,11 @@ pub(crate) fn of_row_groups(
     Ok(groups.into_iter().map(|group| group.bounds.filter(|_| group.nulls == Some(0))).collect())
 }
 
+/// Whether the least value of a file is the least here: of enums a file knows the text.
+fn is_ordered_alike(column: &ColumnSchema) -> bool {
+    !matches!(column.data_type, DataType::Uuid | DataType::Enum(_))
+}
+
 struct Group {
     bounds: Option<(i128, i128)>,
     nulls: Option<u64>,
@@ -56,7 +61,7 @@ fn read(file: &File, footer: &Footer, column: &ColumnSchema) -> Result<Vec<Group
     let count = footer.metadata().num_row_groups();
     let stored = footer.columns.iter().find(|stored| same_name(&stored.name, &column.name));
     let in_folder = file.folder_values.iter().any(|value| same_name(&value.column, &column.name));
-    let Some(stored) = stored.filter(|_| !in_folder && count > 0) else {
+    let Some(stored) = stored.filter(|_| !in_folder && count > 0 && is_ordered_alike(column)) else {
         return Ok((0..count).map(|_| Group { bounds: None, nulls: None }).collect());
     };
     let metadata = footer.metadata();
@@ -88,6 +93,7 @@ pub(crate) fn of_pages(
     column: &ColumnSchema,
 ) -> Result<Option<Vec<Page>>> {
     let stored = footer.columns.iter().find(|stored| same_name(&stored.name, &column.name));
+    let stored = stored.filter(|_| is_ordered_alike(column));
     let (Some(stored), [group]) = (stored, metadata.metadata().row_groups()) else { return Ok(None) };
     let (Some(places), Some(held)) = (metadata.metadata().page_index(), held.page_index()) else {
         return Ok(None);

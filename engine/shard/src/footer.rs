@@ -9,7 +9,7 @@ use columnar::arrow::data_type_of;
 use futures::{StreamExt, TryStreamExt, stream};
 use parquet::DecodeResult;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
-use parquet::basic::Type as PhysicalType;
+use parquet::basic::{LogicalType, Type as PhysicalType};
 use parquet::file::metadata::{
     PageIndexPolicy, ParquetMetaData, ParquetMetaDataPushDecoder, ParquetMetaDataReader,
 };
@@ -186,10 +186,17 @@ fn footer_of(url: &str, metadata: ParquetMetaData) -> Result<Footer> {
     let options = ArrowReaderOptions::new().with_schema(schema);
     let reader_metadata = guarded(url, FOOTER, || ArrowReaderMetadata::try_new(metadata.clone(), options))?;
 
+    let roots = reader_metadata.parquet_schema().root_schema().get_fields();
+    let is_uuid = |name: &str| {
+        roots.iter().any(|root| {
+            root.name() == name && root.get_basic_info().logical_type_ref() == Some(&LogicalType::Uuid)
+        })
+    };
     let mut columns: Vec<ColumnSchema> = Vec::new();
     for field in reader_metadata.schema().fields() {
         let data_type =
             data_type_of(field.name(), field.data_type()).map_err(|error| Error::file(url, error))?;
+        let data_type = if is_uuid(field.name()) { DataType::Uuid } else { data_type };
         if let Some(twin) = find(&columns, field.name()) {
             let why = format!("the columns \"{}\" and \"{}\" differ by case alone", twin.name, field.name());
             return Err(Error::file(url, why));

@@ -8,11 +8,13 @@
 //! at, and rows that change their segment come from segments, not from files.
 
 mod build;
+mod dress;
 mod take;
 mod wanted;
 
 use crate::budget::Budget;
 use crate::decode::FileColumns;
+use crate::deletes::{self, DeletedRows};
 use crate::extremes;
 use crate::file_reader::FileReader;
 use crate::footer::{self, Footer};
@@ -21,6 +23,8 @@ use crate::others::Others;
 use crate::placement::{Plan, RowGroup};
 use crate::{Error, Placement, Progress, Result, Shard, ShardSet, Version};
 use build::{Task, build, jobs, rows_of};
+pub use dress::ROW_BITS;
+use exec::memory::Reservation;
 use futures::future::try_join_all;
 use futures::{StreamExt, TryStreamExt, stream};
 use std::sync::Arc;
@@ -118,6 +122,10 @@ async fn prepare(
     })?;
     let mut base = shard.layout_before(&version);
     let known_files = base.as_ref().map_or(0, |base| base.version.files.len());
+    let deleted = {
+        let known = base.as_ref().map_or(&[][..], |base| &base.deleted[..]);
+        deletes::load_all(stores, &version, known, progress).await?
+    };
     let mut footers = footer::load_all(stores, &version.files[known_files..], progress).await?;
     let groups = |footers: &[Arc<Footer>]| row_groups(&version, footers);
     let extended = match &base {
@@ -146,6 +154,7 @@ async fn prepare(
     {
         holding.held.iter().for_each(|&(bucket, _)| mine[bucket as usize] = true);
     }
+    let before = base.clone();
     let found = {
         let wanted = Wanted::new(shard, &version, &plan, mine, version.files.len() - footers.len(), progress);
         blocking(move || wanted.find_all(base.as_deref())).await?
@@ -185,7 +194,20 @@ async fn prepare(
     for of_piece in &mut segments {
         of_piece.sort_by_key(|held| task.wanted.place_of(held.bucket));
     }
-    Ok(Arc::new(Layout { version, plan, segments }))
+    let mut memory = shard.environment().memory.reservation("deleted rows");
+    memory.grow(bytes_of(&deleted))?;
+    let mut layout = Layout { version, plan, segments, deleted: Arc::default(), memory };
+    blocking(move || {
+        layout.dress(deleted, before.as_deref())?;
+        Ok(Arc::new(layout))
+    })
+    .await
+}
+
+/// What the sets take, and about what the masks do that are made of them.
+fn bytes_of(deleted: &DeletedRows) -> u64 {
+    let sets = deleted.iter().flatten();
+    sets.map(|deleted| deleted.rows.bytes() as u64 + deleted.rows.last().map_or(0, |last| last / 8)).sum()
 }
 
 /// Slices are dealt alike for all datasets, other buckets a dataset for itself.
@@ -215,6 +237,10 @@ pub(crate) struct Layout {
     plan: Plan,
     /// One a piece of the plan, in its order.
     segments: Vec<Vec<Held>>,
+    /// One a file of the version; empty where nothing is deleted.
+    deleted: DeletedRows,
+    /// For the sets of deleted rows and the masks made of them.
+    pub(crate) memory: Reservation,
 }
 
 impl Layout {

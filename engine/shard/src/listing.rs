@@ -128,6 +128,7 @@ fn file_of(root: &Place, object: &ObjectMeta) -> Result<File> {
         rows: 0,
         folder_values,
         generation: 0,
+        deletes: None,
     })
 }
 

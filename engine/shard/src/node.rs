@@ -45,7 +45,34 @@ impl Pinned {
 #[derive(Clone)]
 pub(crate) struct Held {
     pub(crate) bucket: u32,
+    /// All rows, whatever a version has of them.
     pub(crate) resident: Arc<Resident>,
+    /// As queries of the version see it.
+    segment: Arc<Segment>,
+    /// Of the rows that they see, where these are not all.
+    statistics: Option<Arc<TableStatistics>>,
+}
+
+impl Held {
+    /// With all rows.
+    pub(crate) fn whole(bucket: u32, resident: Arc<Resident>) -> Held {
+        Held { bucket, segment: resident.segment.clone(), resident, statistics: None }
+    }
+
+    /// With those that `segment`, which is the resident's, shows.
+    pub(crate) fn seen(bucket: u32, resident: Arc<Resident>, segment: Arc<Segment>) -> Result<Held> {
+        let statistics = segment.is_masked().then(|| segment.statistics()).transpose()?;
+        Ok(Held { bucket, resident, segment, statistics: statistics.map(Arc::new) })
+    }
+
+    /// As that bucket's.
+    pub(crate) fn of_bucket(&self, bucket: u32) -> Held {
+        Held { bucket, ..self.clone() }
+    }
+
+    fn statistics(&self) -> &TableStatistics {
+        self.statistics.as_deref().unwrap_or(&self.resident.statistics)
+    }
 }
 
 /// What a shard holds of a version.
@@ -115,7 +142,7 @@ impl Shard {
         let layout = &state.versions.get(id)?.layout;
         let mut rows: BTreeMap<u32, u64> = BTreeMap::new();
         for held in layout.held() {
-            *rows.entry(held.bucket).or_default() += held.resident.segment.rows() as u64;
+            *rows.entry(held.bucket).or_default() += held.segment.visible_rows() as u64;
         }
         // What is damaged is not held.
         for held in layout.held().filter(|held| held.resident.segment.check().is_err()) {
@@ -142,7 +169,7 @@ impl Shard {
         if found.len() < wanted.len() {
             return Err(self.not_held(id));
         }
-        let segments: Vec<Arc<Segment>> = held().map(|held| held.resident.segment.clone()).collect();
+        let segments: Vec<Arc<Segment>> = held().map(|held| held.segment.clone()).collect();
         Ok(match segments.len() == pinned.table.segments.len() {
             true => pinned.table.clone(),
             false => Arc::new(Table { schema: pinned.table.schema.clone(), segments }),
@@ -157,7 +184,7 @@ impl Shard {
         };
         let mut statistics = None;
         for held in layout.held().filter(|held| buckets.contains(&held.bucket)) {
-            let one = &held.resident.statistics;
+            let one = held.statistics();
             statistics = Some(match statistics {
                 None => one.clone(),
                 Some(known) => TableStatistics::merge(&known, one),
@@ -213,9 +240,14 @@ impl Shard {
         self.state.lock().versions.keys().cloned().collect()
     }
 
+    /// Bytes that are reserved for what is deleted of the versions that are pinned.
+    pub fn deletes_bytes(&self) -> u64 {
+        self.state.lock().versions.values().map(|pinned| pinned.layout.memory.bytes()).sum()
+    }
+
     /// Makes a version's segments known to queries.
     pub(crate) fn pin(&self, version: &Version, layout: Arc<Layout>) {
-        let segments = layout.held().map(|held| held.resident.segment.clone()).collect();
+        let segments = layout.held().map(|held| held.segment.clone()).collect();
         let table = Arc::new(Table { schema: version.schema.clone(), segments });
         let mut state = self.state.lock();
         for held in layout.held() {

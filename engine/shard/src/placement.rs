@@ -54,6 +54,8 @@ pub(crate) struct Part {
     pub(crate) row_group: usize,
     pub(crate) start: u64,
     pub(crate) rows: u64,
+    /// The row of the file with which the row group begins.
+    pub(crate) origin: u64,
     /// [`RowGroup::keys`].
     pub(crate) keys: Option<(i128, i128)>,
 }
@@ -185,8 +187,13 @@ fn piece_rows(rows: u64, placement: &Placement, options: &Options) -> u64 {
 
 /// The rows of a file, row group by row group.
 fn parts_of(file: usize, groups: &[RowGroup]) -> Vec<Part> {
+    let mut next = 0;
     let parts = groups.iter().enumerate();
-    let parts = parts.map(|(row_group, of)| Part { file, row_group, start: 0, rows: of.rows, keys: of.keys });
+    let parts = parts.map(|(row_group, of)| {
+        let origin = next;
+        next += of.rows;
+        Part { file, row_group, start: 0, rows: of.rows, origin, keys: of.keys }
+    });
     parts.filter(|part| part.rows > 0).collect()
 }
 
@@ -369,7 +376,7 @@ mod tests {
     #[test]
     fn parts_know_which_slices_their_keys_are_in() {
         let ranges = Ranges::new(80, 8);
-        let part = |keys| Part { file: 0, row_group: 0, start: 0, rows: 100, keys };
+        let part = |keys| Part { file: 0, row_group: 0, start: 0, rows: 100, origin: 0, keys };
         let shares = |keys| (0..8).map(|slice| part(keys).share_of(&ranges, slice, 8)).collect::<Vec<_>>();
         assert_eq!(shares(Some((10, 29))), [0.0, 0.5, 0.5, 0.0, 0.0, 0.0, 0.0, 0.0]);
         assert_eq!(shares(Some((75, 80))), [0.5, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.5], "the turn");

@@ -1,6 +1,9 @@
 //! Columns between the engine's form and the stored one.
 
 use crate::{Error, Result};
+use columnar::arrow::{Strings, arrow_type_of, data_type_of};
+use columnar::types::Nested;
+use columnar::types::describe::{describe, read};
 use columnar::{DataType, TimeUnit};
 use flight_proto::schema::{Column, ColumnType, TypeKind};
 use storage::statistics::ColumnSchema;
@@ -61,6 +64,33 @@ fn type_to_stored(column: &str, data_type: DataType) -> Result<ColumnType> {
         DataType::Interval => TypeKind::Interval,
         DataType::Varchar => TypeKind::Varchar,
         DataType::Binary => TypeKind::Binary,
+        DataType::UInt8 => TypeKind::UInt8,
+        DataType::UInt16 => TypeKind::UInt16,
+        DataType::UInt32 => TypeKind::UInt32,
+        DataType::UInt64 => TypeKind::UInt64,
+        DataType::Int128 => TypeKind::Int128,
+        DataType::Uuid => TypeKind::Uuid,
+        DataType::Enum(_) => {
+            stored.description = describe(data_type);
+            TypeKind::Enum
+        }
+        DataType::Nested(_) => {
+            if let Some(part) = unstored_part(data_type) {
+                return Err(Error::Location(format!(
+                    "column '{column}' has the type {data_type}, of which tables cannot hold {part} yet"
+                )));
+            }
+            stored.description = describe(data_type);
+            TypeKind::Nested
+        }
+        DataType::Json { canonical: false } => TypeKind::Json,
+        DataType::Json { canonical: true } => TypeKind::Jsonb,
+        DataType::Bits => TypeKind::Bits,
+        other => {
+            return Err(Error::Location(format!(
+                "column '{column}' has the type {other}, which tables cannot hold yet"
+            )));
+        }
     };
     stored.set_kind(kind);
     Ok(stored)
@@ -96,12 +126,61 @@ fn type_from_stored(stored: &ColumnType) -> Option<DataType> {
         TypeKind::Interval => DataType::Interval,
         TypeKind::Varchar => DataType::Varchar,
         TypeKind::Binary => DataType::Binary,
+        TypeKind::UInt8 => DataType::UInt8,
+        TypeKind::UInt16 => DataType::UInt16,
+        TypeKind::UInt32 => DataType::UInt32,
+        TypeKind::UInt64 => DataType::UInt64,
+        TypeKind::Int128 => DataType::Int128,
+        TypeKind::Uuid => DataType::Uuid,
+        TypeKind::Enum => {
+            read(&stored.description).ok().filter(|found| matches!(found, DataType::Enum(_)))?
+        }
+        TypeKind::Nested => read(&stored.description).ok().filter(|found| found.as_nested().is_some())?,
+        TypeKind::Json => DataType::Json { canonical: false },
+        TypeKind::Jsonb => DataType::Json { canonical: true },
+        TypeKind::Bits => DataType::Bits,
     })
+}
+
+/// The type that a file's column had while there were neither unsigned integers nor UUIDs: one that holds all their values.
+pub fn type_before(data_type: DataType) -> DataType {
+    match data_type {
+        DataType::UInt8 => DataType::Int16,
+        DataType::UInt16 => DataType::Int32,
+        DataType::UInt32 => DataType::Int64,
+        DataType::UInt64 => DataType::decimal(20, 0),
+        DataType::Uuid => DataType::Binary,
+        other => other,
+    }
+}
+
+/// What of a nested type does not come back from a file as it was: a type that Parquet does not have, or a field
+/// without a name.
+pub(crate) fn unstored_part(data_type: DataType) -> Option<String> {
+    let Some(kind) = data_type.as_nested() else {
+        let arrow = arrow_type_of(data_type, Strings::Views);
+        // What is text underneath is checked as it is read.
+        let kept = matches!(data_type, DataType::Json { .. } | DataType::Bits)
+            || data_type_of("", &arrow).is_ok_and(|back| back == data_type);
+        let plain = data_type != DataType::Null
+            && data_type != DataType::Interval
+            && !matches!(data_type, DataType::Timestamp { unit: TimeUnit::Second, .. });
+        return (!kept || !plain).then(|| data_type.to_string());
+    };
+    match &kind.info().shape {
+        Nested::List(element) | Nested::Array { element, .. } => unstored_part(*element),
+        Nested::Map { key, value } => unstored_part(*key).or_else(|| unstored_part(*value)),
+        Nested::Struct(fields) => fields.iter().find_map(|field| match &*field.name {
+            "" => Some("a field without a name".into()),
+            _ => unstored_part(field.data_type),
+        }),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use columnar::types::{list_of, nested, struct_of};
 
     #[test]
     fn every_type_survives() {
@@ -122,18 +201,45 @@ mod tests {
             DataType::Interval,
             DataType::Varchar,
             DataType::Binary,
+            DataType::Json { canonical: false },
+            DataType::Json { canonical: true },
+            DataType::Bits,
+            DataType::UInt8,
+            DataType::UInt16,
+            DataType::UInt32,
+            DataType::UInt64,
+            DataType::Int128,
+            DataType::Uuid,
+            columnar::types::enumeration(Some("mood"), vec!["sad".into(), "ok".into()]).unwrap(),
         ];
+        let words = list_of(DataType::Varchar).unwrap();
+        let row = struct_of([("a".into(), DataType::decimal(9, 2)), ("b".into(), words)]).unwrap();
+        let map = nested(Nested::Map { key: DataType::Int32, value: row }).unwrap();
         let columns: Vec<_> = types
             .iter()
+            .chain(&[words, row, map])
             .map(|&data_type| ColumnSchema { name: data_type.to_string(), data_type, nullable: true })
             .collect();
         assert_eq!(columns_from_stored(&columns_to_stored(&columns).unwrap()).unwrap(), columns);
     }
 
     #[test]
+    fn nested_types_that_files_do_not_keep_are_refused() {
+        let row = struct_of([(String::new(), DataType::Int32)]).unwrap();
+        for data_type in [list_of(DataType::Interval).unwrap(), list_of(DataType::Null).unwrap(), row] {
+            assert!(unstored_part(data_type).is_some());
+            let column = ColumnSchema { name: "shape".into(), data_type, nullable: true };
+            assert!(columns_to_stored(&[column]).unwrap_err().to_string().contains("'shape'"));
+        }
+        let mut stored = ColumnType { description: vec![30], ..ColumnType::default() };
+        stored.set_kind(TypeKind::Nested);
+        assert!(type_from_stored(&stored).is_none());
+    }
+
+    #[test]
     fn unknown_types_are_named() {
         let mut stored = ColumnType { kind: 99, ..ColumnType::default() };
-        let column = Column { name: "shape".into(), data_type: Some(stored), nullable: true };
+        let column = Column { name: "shape".into(), data_type: Some(stored.clone()), nullable: true };
         assert!(columns_from_stored(&[column]).unwrap_err().to_string().contains("'shape'"));
         stored.set_kind(TypeKind::Decimal);
         stored.precision = 77;

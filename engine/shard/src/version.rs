@@ -2,7 +2,7 @@
 
 use crate::schema::columns_from_stored;
 use crate::{Error, Placement, Result};
-use flight_proto::manifest::{File, Manifest};
+use flight_proto::manifest::{Deletes, File, Manifest};
 use flight_proto::node::VersionName;
 use std::sync::Arc;
 use storage::ColumnSchema;
@@ -21,8 +21,12 @@ pub struct Version {
     pub id: VersionId,
     /// Columns as declared or inferred; those that no file has come from its folders.
     pub schema: Arc<[ColumnSchema]>,
-    /// In the order of the rows.
+    /// In the order of the rows, and without what is deleted of them: so they are told from each other.
     pub files: Arc<[File]>,
+    /// What is deleted of each file; empty where nothing is.
+    pub deletes: Arc<[Option<Deletes>]>,
+    /// Statements may change its rows, which have addresses for that.
+    pub addressed: bool,
     /// How its rows are to lie on the shards, unless they are so few that they lie everywhere.
     pub placement: Placement,
 }
@@ -37,6 +41,21 @@ impl Version {
             (columns, 0) => Placement::Hash(columns),
             (columns, span) => Placement::Ranges { column: columns[0], span },
         };
+        let addressed = manifest.location.is_empty() && placement == Placement::Spread;
+        let mut files = manifest.files.clone();
+        let mut deletes: Vec<Option<Deletes>> = files.iter_mut().map(|file| file.deletes.take()).collect();
+        for (file, deletes) in files.iter().zip(&deletes) {
+            let Some(deletes) = deletes else { continue };
+            let fits = addressed
+                && (1..=file.rows).contains(&deletes.rows)
+                && deletes.inline.is_empty() != deletes.url.is_empty();
+            if !fits {
+                return Err(Error::Stored(format!("{}: what is deleted of it cannot be", file.url)));
+            }
+        }
+        if deletes.iter().all(Option::is_none) {
+            deletes.clear();
+        }
         Ok(Version {
             id: VersionId {
                 tenant: manifest.tenant.clone(),
@@ -45,7 +64,9 @@ impl Version {
             },
             placement,
             schema: schema.into(),
-            files: manifest.files.as_slice().into(),
+            files: files.into(),
+            deletes: deletes.into(),
+            addressed,
         })
     }
 }

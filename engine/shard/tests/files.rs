@@ -4,9 +4,9 @@
 
 mod support;
 
+use columnar::types::{Nested, list_of, nested, struct_of};
 use columnar::{DataType, Scalar};
 use shard::{Error, File, Stores, infer, list};
-use std::sync::Arc;
 use support::{Folder, column, file_bytes, ints, texts};
 
 async fn columns(folder: &Folder, location: &str) -> Result<Vec<String>, Error> {
@@ -110,6 +110,12 @@ async fn every_type_is_inferred_as_written() {
         DataType::Timestamp { unit: columnar::TimeUnit::Millisecond, zone: false },
         DataType::Varchar,
         DataType::Binary,
+        DataType::UInt8,
+        DataType::UInt16,
+        DataType::UInt32,
+        DataType::UInt64,
+        DataType::Int128,
+        DataType::Uuid,
     ];
     let schema: Vec<_> = types.iter().enumerate().map(|(i, &t)| column(&format!("c{i}"), t)).collect();
     let columns_ = types.iter().map(|&t| columnar::Vector::from_scalars(t, &[Scalar::Null])).collect();
@@ -188,22 +194,25 @@ async fn damaged_files_are_named() {
 }
 
 #[tokio::test]
-async fn nested_columns_are_refused_by_name() {
-    use arrow::array::{ArrayRef, Int32Array, RecordBatch, StructArray};
-    use arrow::datatypes::{DataType as ArrowType, Field};
-    let inner: ArrayRef = Arc::new(Int32Array::from(vec![1]));
-    let nested: ArrayRef =
-        Arc::new(StructArray::from(vec![(Arc::new(Field::new("x", ArrowType::Int32, false)), inner)]));
-    let batch = RecordBatch::try_from_iter([("address", nested)]).unwrap();
-    let mut writer = parquet::arrow::ArrowWriter::try_new(Vec::new(), batch.schema(), None).unwrap();
-    writer.write(&batch).unwrap();
+async fn nested_columns_are_inferred_as_written() {
+    let words = list_of(DataType::Varchar).unwrap();
+    let row = struct_of([("x".into(), DataType::decimal(9, 2)), ("y".into(), words)]).unwrap();
+    let map = nested(Nested::Map { key: DataType::Varchar, value: row }).unwrap();
+    let fixed = nested(Nested::Array { element: DataType::Date, len: 3 }).unwrap();
+    let types = [words, row, map, fixed, list_of(list_of(DataType::TIMESTAMP).unwrap()).unwrap()];
+    let schema: Vec<_> = types.iter().enumerate().map(|(i, &t)| column(&format!("c{i}"), t)).collect();
+    let nulls = types.iter().map(|&t| columnar::Vector::from_scalars(t, &[Scalar::Null])).collect();
     let folder = Folder::new();
-    folder.put("n.parquet", &writer.into_inner().unwrap());
-    let error = columns(&folder, "n.parquet").await.unwrap_err().to_string();
-    assert!(
-        error.contains("n.parquet") && error.contains("\"address\"") && error.contains("nested"),
-        "{error}"
-    );
+    folder.put("n.parquet", &file_bytes(&schema, nulls));
+    let files = list(&folder.stores, &folder.url("n.parquet")).await.unwrap();
+    assert_eq!(infer(&folder.stores, files).await.unwrap().columns, schema);
+}
+
+#[test]
+fn nested_columns_that_files_do_not_keep_are_not_written() {
+    let spans = list_of(DataType::Interval).unwrap();
+    let error = shard::ParquetWriter::new(&[column("spans", spans)]).err().unwrap().to_string();
+    assert!(error.contains("\"spans\"") && error.contains("INTERVAL"), "{error}");
 }
 
 #[tokio::test]

@@ -37,7 +37,14 @@ async fn try_version_of(folder: &Folder, location: &str, number: u64) -> Result<
     let files = list(&folder.stores, &folder.url(location)).await?;
     let inferred = infer(&folder.stores, files).await?;
     let schema = inferred.columns.into();
-    Ok(Version { id: id(number), schema, files: inferred.files.into(), placement: Placement::Spread })
+    Ok(Version {
+        id: id(number),
+        schema,
+        files: inferred.files.into(),
+        placement: Placement::Spread,
+        deletes: Arc::default(),
+        addressed: false,
+    })
 }
 
 async fn run(shards: &[Arc<Shard>], version: &Version, options: &Options) -> Result<(), Error> {
@@ -639,6 +646,8 @@ async fn limits_do_not_change_the_rows() {
             schema: inferred.columns.clone().into(),
             files: inferred.files.clone().into(),
             placement: Placement::Spread,
+            deletes: Arc::default(),
+            addressed: false,
         };
         let shards = folder.shards(1);
         let options = Options { threads, memory_bytes, segment_rows, ..options() };
@@ -854,4 +863,253 @@ async fn a_footer_that_announces_other_values_is_found_out() {
     let version = Version { placement, ..version_of(&folder, "t", 1).await };
     let error = run(&folder.shards(2), &version, &options()).await.unwrap_err().to_string();
     assert!(error.contains("a.parquet") && error.contains("column \"n\""), "{error}");
+}
+
+/// Nested columns come back from their files, also where a row group has many rows and small pages.
+#[tokio::test]
+async fn nested_rows_arrive_as_they_were_written() {
+    use columnar::packed::{pack_list, pack_struct};
+    use columnar::types::{list_of, struct_of};
+    let words = list_of(DataType::Varchar).unwrap();
+    let row = struct_of([("x".into(), DataType::Int32), ("y".into(), words)]).unwrap();
+    let rows_of = list_of(row).unwrap();
+    let list = |n: i64| {
+        let words: Vec<Scalar> =
+            (0..n % 4)
+                .map(|word| {
+                    if word == 2 { Scalar::Null } else { Scalar::Bytes(format!("word {word} of {n}").into()) }
+                })
+                .collect();
+        let mut out = Vec::new();
+        pack_list(&mut out, &words, DataType::Varchar, false).unwrap();
+        if n % 5 == 3 { Scalar::Null } else { Scalar::Bytes(out) }
+    };
+    let records = |n: i64| {
+        let record = |n: i64| {
+            let mut out = Vec::new();
+            pack_struct(&mut out, [(&Scalar::Integer(n.into()), DataType::Int32), (&list(n), words)])
+                .unwrap();
+            if n % 6 == 1 { Scalar::Null } else { Scalar::Bytes(out) }
+        };
+        let mut out = Vec::new();
+        pack_list(&mut out, &(n..n + n % 3).map(record).collect::<Vec<_>>(), row, false).unwrap();
+        Scalar::Bytes(out)
+    };
+    let schema = [column("n", DataType::Int64), column("words", words), column("rows", rows_of)];
+    let folder = Folder::new();
+    let values: Vec<i64> = (0..2_000).collect();
+    let columns = vec![
+        ints(DataType::Int64, 0..2_000),
+        Vector::from_scalars(words, &values.iter().map(|&n| list(n)).collect::<Vec<_>>()),
+        Vector::from_scalars(rows_of, &values.iter().map(|&n| records(n)).collect::<Vec<_>>()),
+    ];
+    folder.put("n.parquet", &file_bytes(&schema, columns));
+    let version = version_of(&folder, "n.parquet", 1).await;
+    let shards = folder.shards(1);
+    run(&shards, &version, &options()).await.unwrap();
+    let found = rows(&table(&shards[0], 1));
+    assert_eq!(found.len(), values.len());
+    for n in values {
+        assert_eq!(found[n as usize], [Scalar::Integer(n.into()), list(n), records(n)], "{n}");
+    }
+}
+
+/// Unsigned integers, HUGEINTs, UUIDs and enums come back from their files, also as the types that tables had before.
+#[tokio::test]
+async fn wide_integers_uuids_and_enums_arrive_as_they_were_written() {
+    use columnar::types::enumeration;
+    let colour = enumeration(Some("colour"), vec!["red".into(), "green".into(), "blue".into()]).unwrap();
+    let types = [
+        DataType::UInt8,
+        DataType::UInt16,
+        DataType::UInt32,
+        DataType::UInt64,
+        DataType::Int128,
+        DataType::Uuid,
+        colour,
+    ];
+    let values = |data_type: DataType| -> Vec<Scalar> {
+        let (low, high) = data_type.integer_bounds().unwrap();
+        let value = |n: i128| match n % 4 {
+            0 => Scalar::Null,
+            1 => Scalar::Integer(low.saturating_add(n).min(high)),
+            2 => Scalar::Integer(high.saturating_sub(n).max(low)),
+            _ => Scalar::Integer(if n % 8 == 3 { low } else { high }),
+        };
+        (0..2_000).map(value).collect()
+    };
+    let expected: Vec<Vec<Scalar>> = types.iter().map(|&data_type| values(data_type)).collect();
+    let schema: Vec<_> = types.iter().enumerate().map(|(i, &t)| column(&format!("c{i}"), t)).collect();
+    let columns = types.iter().zip(&expected).map(|(&t, values)| Vector::from_scalars(t, values)).collect();
+    let folder = Folder::new();
+    folder.put("w.parquet", &file_bytes(&schema, columns));
+    let mut version = version_of(&folder, "w.parquet", 1).await;
+    // The file has the enum as text.
+    assert_eq!(version.schema[6].data_type, DataType::Varchar);
+    version.schema = schema.into();
+    let shards = folder.shards(1);
+    run(&shards, &version, &options()).await.unwrap();
+    for (row, found) in rows(&table(&shards[0], 1)).iter().enumerate() {
+        let expected: Vec<&Scalar> = expected.iter().map(|column| &column[row]).collect();
+        assert_eq!(found.iter().collect::<Vec<_>>(), expected, "row {row}");
+    }
+
+    let before = [DataType::Int16, DataType::Int32, DataType::Int64, DataType::decimal(20, 0)];
+    let mut version = version_of(&folder, "w.parquet", 2).await;
+    version.schema = before.iter().enumerate().map(|(i, &t)| column(&format!("c{i}"), t)).collect();
+    let shards = folder.shards(1);
+    run(&shards, &version, &options()).await.unwrap();
+    let last = rows(&table(&shards[0], 2)).pop().unwrap();
+    assert_eq!(last, expected[..4].iter().map(|column| column[1_999].clone()).collect::<Vec<_>>());
+
+    for (name, data_type, part) in [
+        ("c3", DataType::Int64, "UBIGINT, not BIGINT"),
+        ("c6", enumeration(None, vec!["red".into()]).unwrap(), "is not a value"),
+        ("c6", DataType::Uuid, "UUID"),
+    ] {
+        version.schema = vec![column(name, data_type)].into();
+        let error = run(&folder.shards(1), &version, &options()).await.unwrap_err().to_string();
+        assert!(error.contains(part) && error.contains("w.parquet"), "{error}");
+    }
+}
+
+/// What queries see of a version on all shards together: addresses and the first column, in the order of addresses.
+fn seen(shards: &[Arc<Shard>], number: u64, spread: bool) -> Vec<(i64, i64)> {
+    let shards = if spread { shards } else { &shards[..1] };
+    let mut seen = Vec::new();
+    for segment in shards.iter().flat_map(|shard| table(shard, number).segments.clone()) {
+        for block in 0..segment.block_count() as u32 {
+            let rows: Vec<u32> = match segment.filter(block, &[]).unwrap() {
+                storage::BlockRows::All => (0..segment.block_rows(block as usize) as u32).collect(),
+                storage::BlockRows::Some(rows) => rows,
+                storage::BlockRows::None => Vec::new(),
+            };
+            let rows = storage::RowsRef::Indices(&rows);
+            let numbers = segment.read(block, rows, &[(0, DataType::Int64.physical())]).unwrap();
+            let addresses = segment.addresses(block, rows).unwrap();
+            let integer = |vector: &Vector, row| vector.scalar(row).as_integer().unwrap() as i64;
+            seen.extend((0..rows.len()).map(|row| (integer(&addresses, row), integer(&numbers[0], row))));
+        }
+    }
+    seen.sort_unstable();
+    seen
+}
+
+/// A set of rows as a manifest has it: inline, or in an object behind three other bytes.
+fn told(folder: &Folder, rows: &columnar::RowSet, object: Option<&str>) -> shard::Deletes {
+    let (bytes, count) = (rows.encode().unwrap(), rows.len());
+    let Some(object) = object else {
+        return shard::Deletes { rows: count, inline: bytes, ..shard::Deletes::default() };
+    };
+    folder.put(object, &[&[9, 9, 9], &bytes[..]].concat());
+    let checksum = storage::checksum::xxh64(&bytes, 0);
+    let (url, length) = (folder.url(object), bytes.len() as u64);
+    shard::Deletes { rows: count, url, offset: 3, length, checksum, ..shard::Deletes::default() }
+}
+
+/// A drawn history of files that are added and rows that are deleted: whether a version starts from one before it or
+/// from nothing, and on however many shards, the same rows are seen.
+#[tokio::test]
+async fn deleted_rows_are_not_seen_and_the_others_keep_their_addresses() {
+    for (count, replicated_rows) in [(1, 0), (3, 0), (2, 1_000_000)] {
+        let folder = Folder::new();
+        let options = Options { replicated_rows, ..options() };
+        let grown = folder.shards(count);
+        let mut gone: Vec<columnar::RowSet> = Vec::new();
+        let mut draw = 12_345_u64;
+        let mut drawn = |below: u64| {
+            draw = draw.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (draw >> 33) % below
+        };
+        for number in 1..=8_u64 {
+            let file_rows = |file: usize| 300 + 211 * file as i64;
+            if number % 3 != 0 {
+                let (file, rows) = (gone.len(), file_rows(gone.len()));
+                folder.put(
+                    &format!("t/{file}.parquet"),
+                    &self::file(file as i64 * 10_000..file as i64 * 10_000 + rows),
+                );
+                gone.push(columnar::RowSet::default());
+            }
+            if number > 1 {
+                for (file, gone) in gone.iter_mut().enumerate() {
+                    let rows = file_rows(file) as u64;
+                    match drawn(4) {
+                        0 => {
+                            gone.insert_all(0..rows);
+                        }
+                        1 => {
+                            let few: Vec<u64> = (0..drawn(200)).map(|_| drawn(rows)).collect();
+                            gone.insert_all(few);
+                        }
+                        _ => {}
+                    }
+                }
+            }
+            let mut version = version_of(&folder, "t", number).await;
+            let deletes = gone.iter().enumerate().map(|(file, gone)| {
+                let object = format!("deletes/{number}-{file}.rows");
+                let object = (gone.len() % 2 == 0).then_some(&object[..]);
+                (!gone.is_empty()).then(|| told(&folder, gone, object))
+            });
+            (version.deletes, version.addressed) = (deletes.collect::<Vec<_>>().into(), true);
+            let expected: Vec<(i64, i64)> = gone
+                .iter()
+                .enumerate()
+                .flat_map(|(file, gone)| {
+                    let rows = (0..file_rows(file)).filter(|&row| !gone.contains(row as u64));
+                    let place =
+                        |row: i64| ((file as i64) << shard::ROW_BITS | row, file as i64 * 10_000 + row);
+                    rows.map(place).collect::<Vec<_>>()
+                })
+                .collect();
+            run(&grown, &version, &options).await.unwrap();
+            let fresh = Folder { folder: tempfile::tempdir().unwrap(), stores: folder.stores.clone() };
+            let anew = fresh.shards(count);
+            run(&anew, &version, &options).await.unwrap();
+            let spread = holding(&anew[0], number).placement == Placement::Spread;
+            assert_eq!(spread, replicated_rows == 0);
+            for shards in [&grown, &anew] {
+                assert!(seen(shards, number, spread) == expected, "version {number} on {count} shards");
+                let held =
+                    |shard: &Arc<Shard>| holding(shard, number).held.iter().map(|held| held.1).sum::<u64>();
+                let shards = if spread { &shards[..] } else { &shards[..1] };
+                assert_eq!(shards.iter().map(held).sum::<u64>(), expected.len() as u64);
+                assert_eq!(statistics(shards, number).rows, expected.len() as u64);
+            }
+        }
+        // Those before are as they were.
+        let first = version_of(&folder, "t", 1).await.files[0].rows;
+        let spread = replicated_rows == 0;
+        assert_eq!(seen(&grown, 1, spread).len() as u64, first);
+    }
+}
+
+#[tokio::test]
+async fn sets_of_deleted_rows_that_are_damaged_are_named() {
+    let folder = Folder::new();
+    folder.put("t/0.parquet", &file(0..100));
+    let rows: columnar::RowSet = [3, 50].into_iter().collect();
+    let good = told(&folder, &rows, Some("x.rows"));
+    let inline = told(&folder, &rows, None);
+    let url = folder.url("nothing.rows");
+    for (deletes, why) in [
+        (shard::Deletes { checksum: 1, ..good.clone() }, "not the bytes"),
+        (shard::Deletes { offset: 2, ..good.clone() }, "not the bytes"),
+        (shard::Deletes { length: 5_000, ..good.clone() }, "x.rows"),
+        (shard::Deletes { rows: 3, ..good.clone() }, "announced"),
+        (shard::Deletes { url, ..good.clone() }, "nothing.rows"),
+        (shard::Deletes { inline: vec![1, 0], ..inline.clone() }, "cut short"),
+        (told(&folder, &[100].into_iter().collect(), None), "past the end"),
+    ] {
+        let mut version = version_of(&folder, "t", 1).await;
+        (version.deletes, version.addressed) = (vec![Some(deletes)].into(), true);
+        let error = run(&folder.shards(1), &version, &options()).await.unwrap_err().to_string();
+        assert!(error.contains(why), "{error}");
+    }
+    let mut version = version_of(&folder, "t", 1).await;
+    (version.deletes, version.addressed) = (vec![Some(good)].into(), true);
+    let shards = folder.shards(1);
+    run(&shards, &version, &options()).await.unwrap();
+    assert_eq!(seen(&shards, 1, true).len(), 98);
 }

@@ -40,7 +40,8 @@ impl Cluster {
         let files = list(&folder.stores, &folder.url("t")).await.unwrap();
         let inferred = infer(&folder.stores, files).await.unwrap();
         let (schema, files) = (inferred.columns.into(), inferred.files.into());
-        let version = Version { id: id(), schema, files, placement };
+        let version =
+            Version { id: id(), schema, files, placement, deletes: Arc::default(), addressed: false };
         let network = MemoryNetwork::new();
         let shards = folder.shards(SHARDS);
         let mut handles = Vec::new();

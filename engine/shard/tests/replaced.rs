@@ -122,7 +122,14 @@ async fn values(folder: &Folder, location: &str) -> Result<Vec<i128>, Error> {
     let inferred = infer(&folder.stores, files).await?;
     let id = VersionId { tenant: "default".into(), dataset: 7, version: 1 };
     let schema = inferred.columns.into();
-    let version = Version { id, schema, files: inferred.files.into(), placement: shard::Placement::Spread };
+    let version = Version {
+        id,
+        schema,
+        files: inferred.files.into(),
+        placement: shard::Placement::Spread,
+        deletes: Arc::default(),
+        addressed: false,
+    };
     let shards = folder.shards(1);
     let hydrated =
         hydrate(&shards, &ShardSet::even(1), &version, &hydrate::Options::default(), &[Arc::default()]).await;

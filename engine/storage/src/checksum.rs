@@ -29,7 +29,7 @@ fn round(lane: u64, input: u64) -> u64 {
 }
 
 /// The XXH64 of `bytes`.
-pub(crate) fn xxh64(bytes: &[u8], seed: u64) -> u64 {
+pub fn xxh64(bytes: &[u8], seed: u64) -> u64 {
     let (stripes, rest) = bytes.as_chunks::<32>();
     let mut hash = if stripes.is_empty() {
         seed.wrapping_add(P5)

@@ -86,7 +86,7 @@ impl Segment {
                 _ => open.push(test),
             }
         }
-        let visible = self.visible.as_ref().map(|visible| visible.slice(block * BLOCK_ROWS, rows));
+        let visible = self.visible.as_ref().map(|visible| visible.rows.slice(block * BLOCK_ROWS, rows));
         let mut alive = match (visible, among) {
             (Some(visible), Some(among)) => Some(visible.and(&among)),
             (visible, among) => visible.or(among),

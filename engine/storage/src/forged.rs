@@ -117,7 +117,8 @@ fn footers_that_lie_do_no_harm() {
         lies.push(lie(&|footer| footer.columns[column].name = "c0".into()));
         for kind in 0..17 {
             lies.push(lie(&|footer| {
-                footer.columns[column].data_type = Some(format::Type { kind, precision: 39, scale: 2 })
+                footer.columns[column].data_type =
+                    Some(format::Type { kind, precision: 39, scale: 2, description: vec![30] })
             }));
         }
         lies.push(lie(&|footer| footer.columns[column].data_type = None));

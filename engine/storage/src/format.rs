@@ -4,6 +4,7 @@
 
 use crate::checksum::xxh64;
 use crate::error::{Error, Result, damaged};
+use columnar::types::describe::{describe, read};
 use columnar::{Bytes, DataType, Interval, TimeUnit};
 use prost::Message;
 
@@ -103,6 +104,9 @@ pub(crate) struct Type {
     pub precision: u32,
     #[prost(uint32, tag = "3")]
     pub scale: u32,
+    /// Of a nested type.
+    #[prost(bytes = "vec", tag = "4")]
+    pub description: Vec<u8>,
 }
 
 /// A value; absent where null.
@@ -156,10 +160,12 @@ impl Scalar {
             }
             ScalarKind::Integer(value) if data_type.is_integral() => integer(value)
                 .filter(|value| {
-                    data_type
-                        .physical()
-                        .integer_bounds()
-                        .is_some_and(|(min, max)| (min..=max).contains(value))
+                    // Of the types of before, whatever their width holds: no file of then is damaged by it.
+                    let bounds = match data_type.since() {
+                        1 => data_type.physical().integer_bounds(),
+                        _ => data_type.integer_bounds(),
+                    };
+                    bounds.is_some_and(|(min, max)| (min..=max).contains(value))
                 })
                 .map(columnar::Scalar::Integer),
             ScalarKind::Float(bits) if data_type.is_float() => {
@@ -168,9 +174,7 @@ impl Scalar {
             ScalarKind::Interval(value) if data_type == DataType::Interval => {
                 interval(value).map(columnar::Scalar::Interval)
             }
-            ScalarKind::Bytes(value) if matches!(data_type, DataType::Varchar | DataType::Binary) => {
-                Some(columnar::Scalar::Bytes(value.clone()))
-            }
+            ScalarKind::Bytes(value) if data_type.is_bytes() => Some(columnar::Scalar::Bytes(value.clone())),
             _ => None,
         };
         value.ok_or_else(|| damaged(format!("a value in the footer is no {data_type}")))
@@ -206,8 +210,20 @@ impl Type {
             DataType::Interval => (13, 0, 0),
             DataType::Varchar => (14, 0, 0),
             DataType::Binary => (15, 0, 0),
+            DataType::UInt8 => (16, 0, 0),
+            DataType::UInt16 => (17, 0, 0),
+            DataType::UInt32 => (18, 0, 0),
+            DataType::UInt64 => (19, 0, 0),
+            DataType::Int128 => (20, 0, 0),
+            DataType::Uuid => (21, 0, 0),
+            DataType::TimeZoned => (22, 0, 0),
+            DataType::Json { canonical } => (23, canonical.into(), 0),
+            DataType::Bits => (24, 0, 0),
+            DataType::Enum(_) => (25, 0, 0),
+            DataType::Nested(_) => (26, 0, 0),
         };
-        Type { kind, precision, scale }
+        let description = if matches!(kind, 25 | 26) { describe(data_type) } else { Vec::new() };
+        Type { kind, precision, scale, description }
     }
 
     pub(crate) fn data_type(&self) -> Result<DataType> {
@@ -233,6 +249,23 @@ impl Type {
             (13, ..) => DataType::Interval,
             (14, ..) => DataType::Varchar,
             (15, ..) => DataType::Binary,
+            (16, ..) => DataType::UInt8,
+            (17, ..) => DataType::UInt16,
+            (18, ..) => DataType::UInt32,
+            (19, ..) => DataType::UInt64,
+            (20, ..) => DataType::Int128,
+            (21, ..) => DataType::Uuid,
+            (22, ..) => DataType::TimeZoned,
+            (23, canonical @ 0..=1, _) => DataType::Json { canonical: canonical == 1 },
+            (24, ..) => DataType::Bits,
+            (25, ..) => read(&self.description)
+                .ok()
+                .filter(|found| matches!(found, DataType::Enum(_)))
+                .ok_or_else(|| damaged("an enum without its description in the footer"))?,
+            (26, ..) => read(&self.description)
+                .ok()
+                .filter(|found| found.as_nested().is_some())
+                .ok_or_else(|| damaged("a nested type without its description in the footer"))?,
             _ => return Err(damaged(format!("unknown type {} in the footer", self.kind))),
         })
     }

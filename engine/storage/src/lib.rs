@@ -6,7 +6,7 @@
 
 pub mod builder;
 pub mod bytes;
-mod checksum;
+pub mod checksum;
 mod column_builder;
 mod encoding;
 pub mod error;
@@ -23,6 +23,7 @@ mod fuzz;
 mod interner;
 mod kernels;
 pub mod mapping;
+pub mod origins;
 mod pending;
 pub mod predicate;
 mod prepared;
@@ -41,6 +42,7 @@ pub use bytes::SegmentBytes;
 pub use error::{Error, Result};
 pub use facts::ColumnFacts;
 pub use filter::SegmentFilter;
+pub use origins::{Origin, Origins};
 pub use predicate::{ColumnPredicate, CompareOp, Test, VectorTest};
 pub use rows::{BlockRows, Length, RowsRef};
 pub use segment::{BLOCK_ROWS, Segment};

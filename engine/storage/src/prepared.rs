@@ -59,7 +59,7 @@ fn fits(test: &Test, data_type: DataType) -> bool {
         Scalar::Integer(_) => data_type.is_integral(),
         Scalar::Float(_) => data_type.is_float(),
         Scalar::Interval(_) => data_type == DataType::Interval,
-        Scalar::Bytes(_) => matches!(data_type, DataType::Varchar | DataType::Binary),
+        Scalar::Bytes(_) => data_type.is_bytes(),
     };
     match test {
         Test::Compare(_, scalar) => of_kind(scalar),

@@ -5,6 +5,7 @@ use crate::encoding::{self, EncodedBlock, Source};
 use crate::error::{Error, Result, damaged};
 use crate::facts::ColumnFacts;
 use crate::format::{self, Footer};
+use crate::origins::Origins;
 use crate::predicate::ColumnPredicate;
 use crate::residency::LastUse;
 use crate::rows::{BlockRows, Length, RowsRef};
@@ -23,8 +24,18 @@ pub const BLOCK_ROWS: usize = 65_536;
 #[derive(Debug, Clone)]
 pub struct Segment {
     pub(crate) content: Arc<Content>,
-    /// Rows that are not deleted; `None`: all.
-    pub(crate) visible: Option<Bitmap>,
+    /// `None`: no row is deleted.
+    pub(crate) visible: Option<Arc<Visible>>,
+    /// Where its rows lie in files, if that is known.
+    origins: Option<Arc<Origins>>,
+}
+
+/// The rows of a segment that are not deleted.
+#[derive(Debug)]
+pub(crate) struct Visible {
+    /// One bit a row.
+    pub(crate) rows: Bitmap,
+    count: usize,
 }
 
 /// What segments under different masks share.
@@ -94,17 +105,53 @@ impl Segment {
             return Err(damaged("the footer contradicts itself"));
         }
         let content = Content { bytes, schema: schema.into(), footer, columns };
-        Ok(Segment { content: Arc::new(content), visible: None })
+        Ok(Segment { content: Arc::new(content), visible: None, origins: None })
     }
 
     /// The same segment under a visibility mask: one bit a row of the segment, clear where it is deleted.
     pub fn with_visibility(self: &Arc<Segment>, visible: Bitmap) -> Result<Arc<Segment>> {
-        if visible.len() != self.rows() {
-            let (found, expected) = (visible.len(), self.rows());
-            return Err(Error::Internal(format!("a mask of {found} rows for a segment of {expected}")));
+        self.seen_as(Some(visible), None)
+    }
+
+    /// The same segment under a mask, as [`Segment::with_visibility`] has it, or none, and with the addresses of its
+    /// rows.
+    pub fn seen_as(
+        self: &Arc<Segment>,
+        visible: Option<Bitmap>,
+        origins: Option<Arc<Origins>>,
+    ) -> Result<Arc<Segment>> {
+        let lengths = [
+            ("a mask", visible.as_ref().map(Bitmap::len)),
+            ("addresses", origins.as_ref().map(|origins| origins.rows())),
+        ];
+        for (what, found) in lengths.into_iter().filter_map(|(what, found)| Some((what, found?))) {
+            let expected = self.rows();
+            if found != expected {
+                let why = format!("{what} of {found} rows for a segment of {expected}");
+                return Err(Error::Internal(why));
+            }
         }
-        let visible = (!visible.all()).then_some(visible);
-        Ok(Arc::new(Segment { content: self.content.clone(), visible }))
+        let visible = visible.map(|rows| Visible { count: rows.count_ones(), rows });
+        let visible = visible.filter(|visible| visible.count < self.rows()).map(Arc::new);
+        Ok(Arc::new(Segment { content: self.content.clone(), visible, origins }))
+    }
+
+    /// The addresses of rows of a block, as `BIGINT`.
+    pub fn addresses(&self, block: u32, rows: RowsRef<'_>) -> Result<Vector> {
+        check_inside(block, rows, self.block_rows(block as usize))?;
+        let origins = self.origins.as_ref();
+        let origins = origins.ok_or_else(|| {
+            Error::Internal(
+                "the rows of this segment have no addresses: statements cannot change them".into(),
+            )
+        })?;
+        let addresses = origins.addresses(block as usize * BLOCK_ROWS, rows);
+        Ok(Flat::new(DataType::Int64, Values::I64(addresses.into()), None).into())
+    }
+
+    /// Whether some of its rows are deleted.
+    pub fn is_masked(&self) -> bool {
+        self.visible.is_some()
     }
 
     pub fn schema(&self) -> &Arc<[ColumnSchema]> {
@@ -118,7 +165,7 @@ impl Segment {
 
     /// Rows that are not deleted.
     pub fn visible_rows(&self) -> usize {
-        self.visible.as_ref().map_or(self.rows(), Bitmap::count_ones)
+        self.visible.as_ref().map_or(self.rows(), |visible| visible.count)
     }
 
     pub fn block_count(&self) -> usize {
@@ -256,11 +303,18 @@ impl Segment {
         let footer = &self.content.footer;
         let columns = footer.columns.iter().enumerate().map(|(index, column)| {
             let data_type = self.content.schema[index].data_type;
+            // How many of the rows that are left are null or distinct is not known.
+            let (nulls, distinct) = match &self.visible {
+                None => (column.nulls, column.distinct),
+                Some(visible) => {
+                    (column.nulls.min(visible.count as u64), column.distinct.min(visible.count as f64))
+                }
+            };
             Ok(ColumnStatistics {
-                nulls: column.nulls,
+                nulls,
                 min: format::Scalar::value(column.min.as_ref(), data_type)?,
                 max: format::Scalar::value(column.max.as_ref(), data_type)?,
-                distinct: column.distinct,
+                distinct,
                 unique: column.unique,
                 sorted: column.sorted,
                 average_bytes: self.column_bytes(index as u32) as f64 / footer.rows.max(1) as f64,

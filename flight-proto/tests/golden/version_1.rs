@@ -24,7 +24,7 @@ pub(crate) fn samples(samples: &mut Samples) {
 }
 
 fn columns() -> Vec<Column> {
-    let kinds = (0..100).filter_map(|kind| TypeKind::try_from(kind).ok());
+    let kinds = (0..15).filter_map(|kind| TypeKind::try_from(kind).ok());
     let column = |kind: TypeKind| Column {
         name: format!("{kind:?}").to_lowercase(),
         data_type: Some(ColumnType {
@@ -33,6 +33,7 @@ fn columns() -> Vec<Column> {
             scale: if kind == TypeKind::Decimal { 2 } else { 0 },
             second_digits: if kind == TypeKind::Timestamp { 6 } else { 0 },
             zone: kind == TypeKind::Timestamp,
+            ..ColumnType::default()
         }),
         nullable: kind != TypeKind::Boolean,
     };
@@ -190,6 +191,7 @@ fn a_manifest() -> Manifest {
             FolderValue { column: "hour".into(), text: None },
         ],
         generation: 0,
+        deletes: None,
     };
     Manifest {
         format: MANIFEST_FORMAT,
@@ -207,6 +209,7 @@ fn a_manifest() -> Manifest {
         columns_declared: true,
         partition_span: 6_000_000,
         refresh: None,
+        statement: Vec::new(),
     }
 }
 

@@ -9,7 +9,7 @@ use flight_proto::catalog::{
     CatalogState, Change, Command, CreateForeignTables, Dataset, DropForeignTable, DropServer, ForeignServer,
     ForeignTable, Refresh, RefreshMode, Schema, SetClusterVersion, SetPolicyKey, SetRefresh, Shard, Tenant,
 };
-use flight_proto::manifest::{File, Manifest};
+use flight_proto::manifest::{Deletes, File, Manifest};
 use flight_proto::node::{
     AskQuarantine, AskRefreshes, AskWaiting, Edge, Heartbeat, Hydrate, Input, Load, Orders, Quarantine,
     Quarantined, Ran, RefreshCause, RefreshOutcome, RefreshRun, Refreshes, Rows, Run, RunningQuery,
@@ -49,6 +49,8 @@ pub(crate) fn samples(samples: &mut Samples) {
     let keys = WantedKeys { column: 3, first: -2, words: 1, block: vec![1, 0, 0, 0, 0, 0, 0, 128].into() };
     samples.check("WantedKeys", keys);
     tenants(samples);
+    nested_column(samples);
+    text_columns(samples);
     foreign(samples);
     usage(samples);
     access::samples(samples);
@@ -110,6 +112,21 @@ fn usage(samples: &mut Samples) {
     samples.check("Spend", Spend { tenant: "acme".into(), spent: vec![spent] });
 }
 
+/// The bytes that describe a type are those of plans, which have samples of their own.
+fn nested_column(samples: &mut Samples) {
+    let kind =
+        ColumnType { kind: TypeKind::Nested.into(), description: vec![1, 2, 3], ..ColumnType::default() };
+    samples.check("Column of lists", Column { name: "tags".into(), data_type: Some(kind), nullable: true });
+}
+
+/// Columns of types that are text underneath.
+fn text_columns(samples: &mut Samples) {
+    for (name, kind) in [("json", TypeKind::Json), ("jsonb", TypeKind::Jsonb), ("bits", TypeKind::Bits)] {
+        let data_type = Some(ColumnType { kind: kind.into(), ..ColumnType::default() });
+        samples.check(&format!("Column of {name}"), Column { name: name.into(), data_type, nullable: true });
+    }
+}
+
 /// Servers beside Tundra, and their tables.
 fn foreign(samples: &mut Samples) {
     let server = || ForeignServer {
@@ -128,7 +145,7 @@ fn foreign(samples: &mut Samples) {
         server: "warehouse".into(),
         remote_schema: "public".into(),
         remote_name: "orders".into(),
-        columns: vec![Column { name: "price".into(), data_type: Some(kind), nullable: true }],
+        columns: vec![Column { name: "price".into(), data_type: Some(kind.clone()), nullable: true }],
         rows: 300,
         grants: None,
     };
@@ -188,6 +205,20 @@ fn refreshes(samples: &mut Samples) {
     let refreshed = Manifest { refresh: refresh(RefreshMode::Incremental), ..Manifest::default() };
     samples.check("Manifest Refresh", refreshed);
     samples.check("File generation", File { generation: 2, ..File::default() });
+    let deletes = Deletes {
+        rows: 3,
+        inline: vec![1, 2],
+        url: "s3://bucket/deletes/x.rows".into(),
+        offset: 4,
+        length: 5,
+        checksum: 6,
+        etag: "tag".into(),
+    };
+    let file = File { deletes: Some(deletes), ..File::default() };
+    samples.check(
+        "Manifest Rows",
+        Manifest { format: 2, statement: vec![7; 16], files: vec![file], ..Manifest::default() },
+    );
     let set = SetRefresh { dataset: 4, every_us: Some(0), mode: Some(RefreshMode::Full.into()) };
     let change = Some(Change::SetRefresh(set));
     let command = Command { at_us: 1_700_000_000_000_000, tenant: "default".into(), change };

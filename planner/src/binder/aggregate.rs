@@ -1,12 +1,14 @@
 //! Aggregates in expressions, and what may stand beside them.
 
 mod arguments;
+mod json;
 mod names;
 mod stateful;
 
 use super::Binder;
 use super::expression::{Bound, Context, Literal};
 use super::scope::suggest;
+use super::sets::{SetFunction, set_function};
 use super::subquery::Pending;
 use super::window::is_window_function;
 use crate::error::{Error, Result};
@@ -42,6 +44,10 @@ pub(super) enum Made {
     ExpMean(AggregateCall),
     /// The aggregate, or this value over no rows.
     Or(AggregateCall, Value),
+    /// A list of what each gives; null over no rows.
+    List(Vec<Made>),
+    /// A function, of that type, of the text that the aggregate gives.
+    Enclosed(AggregateCall, &'static str, DataType),
 }
 
 impl Binder<'_> {
@@ -54,6 +60,13 @@ impl Binder<'_> {
         }
         if let Some((_, needed)) = UNBUILT.iter().find(|(unbuilt, _)| *unbuilt == name) {
             return Err(Error::unsupported(format!("{name}(), which needs {needed},")).at(span));
+        }
+        if let Some(function) = set_function(&name) {
+            return self.set_call(function, &name, call, context);
+        }
+        // Within another call it is a list.
+        if name == "generate_series" && context.sets.is_some() && context.calls == 1 {
+            return self.set_call(SetFunction::Of("generate_series"), &name, call, context);
         }
         if let Some(over) = &call.over {
             return self.window_function(&name, call, over, context);
@@ -72,6 +85,9 @@ impl Binder<'_> {
         }
         if call.filter.is_some() {
             return Err(Error::value(format!("FILTER is for aggregates; {name} is none")).at(span));
+        }
+        if let Some(bound) = self.nested_call(&name, call, context)? {
+            return Ok(bound);
         }
         if let Some(args) = self.named_arguments(&name, call)? {
             let mut bound = Vec::with_capacity(args.len());
@@ -151,9 +167,11 @@ impl Binder<'_> {
         // Arguments see the rows below the aggregate; a further aggregate in them has no meaning.
         let clause = std::mem::replace(&mut context.clause, "an argument of an aggregate");
         let (outside, windows) = (std::mem::take(&mut context.pending), context.windows.take());
+        let open = context.close_sets("an argument of an aggregate");
         let bound = self.aggregate_call(name, call, context);
         aggregation.pending.append(&mut context.pending);
         (context.clause, context.pending, context.windows) = (clause, outside, windows);
+        context.reopen_sets(open);
         let result = bound.and_then(|call| self.register(name, call, &mut aggregation));
         context.aggregation = Some(aggregation);
         Ok(Bound::typed(result?, span))
@@ -265,12 +283,21 @@ impl Binder<'_> {
     pub(super) fn register(&mut self, name: &str, made: Made, into: &mut Aggregation) -> Result<Expr> {
         let (sum, is_power) = match made {
             Made::Call(call) => return Ok(self.shared(name, call, into)),
+            Made::List(parts) => {
+                let parts = parts.into_iter().map(|part| self.register(name, part, into));
+                let parts = parts.collect::<Result<Vec<_>>>()?;
+                return self.list_unless_null(parts);
+            }
             Made::Or(call, value) => {
                 let data_type = call.data_type;
                 let given = self.shared(name, call, into);
                 let is_there = Expr::IsNull { input: Box::new(given.clone()), negated: true };
                 let otherwise = Some(Box::new(Expr::Literal(value)));
                 return Ok(Expr::Case { branches: vec![(is_there, given)], otherwise, data_type });
+            }
+            Made::Enclosed(call, function, data_type) => {
+                let args = vec![self.shared(name, call, into)];
+                return Ok(Expr::Call { function: function.into(), args, data_type });
             }
             Made::Mean(sum) => (sum, false),
             Made::ExpMean(sum) => (sum, true),
@@ -322,7 +349,9 @@ fn temporal_sum(name: &str, argument: DataType) -> Option<(StateFunction, DataTy
 pub(crate) fn sum_type(argument: DataType) -> Option<DataType> {
     Some(match argument {
         DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::Null => DataType::Int64,
-        DataType::Int64 => DataType::decimal(38, 0),
+        DataType::UInt8 | DataType::UInt16 | DataType::UInt32 => DataType::Int64,
+        DataType::Int64 | DataType::UInt64 => DataType::decimal(38, 0),
+        DataType::Int128 => DataType::Int128,
         DataType::Decimal { scale, .. } => DataType::decimal(38, scale),
         DataType::Float32 | DataType::Float64 => argument,
         _ => return None,

@@ -2,8 +2,11 @@
 
 use super::Binder;
 use super::expression::{Bound, Literal, fold};
+use super::zones::{INSTANT, is_zoned};
+use crate::catalog::DEFAULT_SCHEMA;
 use crate::error::{Error, Result};
-use columnar::{DataType, Scalar, TimeUnit, Value};
+use columnar::types::Nested;
+use columnar::{DataType, Scalar, Value};
 use exec::{ArithmeticOp, CompareOp, Expr};
 use sqlparser::ast::{self, FunctionArg, FunctionArgExpr, FunctionArgOperator, FunctionArguments};
 use sqlparser::tokenizer::Span;
@@ -11,13 +14,14 @@ use sqlparser::tokenizer::Span;
 /// What PostgreSQL's clients ask for.
 const VERSION: &str = concat!("Tundra ", env!("CARGO_PKG_VERSION"));
 /// The schema of names without one.
-const DEFAULT_SCHEMA: &str = "main";
-const INSTANT: DataType = DataType::Timestamp { unit: TimeUnit::Microsecond, zone: true };
 const DAY_MICROS: i64 = 86_400_000_000;
 
 impl Binder<'_> {
     /// The call by what it means, where it is none of a function of values alone.
     pub(super) fn meaning(&mut self, name: &str, args: &[Bound], span: Span) -> Result<Option<Expr>> {
+        if let Some(expr) = self.json_meaning(name, args, span)? {
+            return Ok(Some(expr));
+        }
         let text = |text: &str| Ok(Some(Expr::Literal(Value::varchar(text))));
         Ok(Some(match (name, args) {
             ("coalesce" | "ifnull" | "nvl", [_, ..]) => self.coalesce(args.to_vec())?,
@@ -50,8 +54,16 @@ impl Binder<'_> {
             ("date_add", [moment, span_of_time]) => {
                 self.call("+", vec![moment.clone(), span_of_time.clone()], span)?
             }
+            ("date_subtract", [moment, span_of_time]) => {
+                self.call("-", vec![moment.clone(), span_of_time.clone()], span)?
+            }
+            ("date_add", [_, _, _]) => self.call("instant_add", args.to_vec(), span)?,
+            ("date_subtract", [_, _, _]) => self.call("instant_subtract", args.to_vec(), span)?,
             ("age", [moment]) => {
-                let today = self.moment(DataType::Date, None);
+                let mut today = self.moment(DataType::Date, None)?;
+                if is_zoned(moment.data_type()) {
+                    today = self.cast_in_zone(today, INSTANT, false)?;
+                }
                 self.call("age", vec![Bound::typed(today, span), moment.clone()], span)?
             }
             ("version", []) => return text(VERSION),
@@ -63,7 +75,7 @@ impl Binder<'_> {
             (name, [] | [_]) => match moment_type(name, args.len()) {
                 Some(data_type) => {
                     let digits = args.first().map(|arg| digits_of(arg, span)).transpose()?;
-                    self.moment(data_type, digits)
+                    self.moment(data_type, digits)?
                 }
                 None => return Ok(None),
             },
@@ -98,17 +110,21 @@ impl Binder<'_> {
     }
 
     /// The moment of the statement, the same wherever it is asked for, with so many digits of the second.
-    fn moment(&mut self, data_type: DataType, digits: Option<u32>) -> Expr {
-        let micros = *self.now.get_or_insert_with(|| self.catalog.now_micros());
-        let value = match (data_type, digits) {
-            (DataType::Date, _) => micros.div_euclid(DAY_MICROS),
-            (_, digits) => {
-                let unit = 10_i64.pow(6 - digits.unwrap_or(6).min(6));
-                let rounded = (micros + unit / 2).div_euclid(unit) * unit;
-                if data_type == DataType::Time { rounded.rem_euclid(DAY_MICROS) } else { rounded }
-            }
+    fn moment(&mut self, data_type: DataType, digits: Option<u32>) -> Result<Expr> {
+        let value = match data_type {
+            DataType::Date => self.local_now(None)?.div_euclid(DAY_MICROS),
+            DataType::Time => self.local_now(digits)?.rem_euclid(DAY_MICROS),
+            data_type if is_zoned(data_type) => self.instant_now(digits),
+            _ => self.local_now(digits)?,
         };
-        Expr::Literal(Value::new(data_type, Scalar::Integer(value.into())))
+        Ok(Expr::Literal(Value::new(data_type, Scalar::Integer(value.into()))))
+    }
+
+    /// The moment of the statement in microseconds since 1970.
+    pub(super) fn instant_now(&mut self, digits: Option<u32>) -> i64 {
+        let micros = *self.now.get_or_insert_with(|| self.catalog.now_micros());
+        let unit = 10_i64.pow(6 - digits.unwrap_or(6).min(6));
+        (micros + unit / 2).div_euclid(unit) * unit
     }
 
     /// `(a, b) OVERLAPS (c, d)`, where b and d are ends or lengths.
@@ -221,5 +237,19 @@ fn postgresql_name(value: &Bound) -> &'static str {
         DataType::Interval => "interval",
         DataType::Varchar => "text",
         DataType::Binary => "bytea",
+        DataType::UInt8 => "smallint",
+        DataType::UInt16 => "integer",
+        DataType::UInt32 => "bigint",
+        DataType::UInt64 | DataType::Int128 => "numeric",
+        DataType::Uuid => "uuid",
+        DataType::TimeZoned => "time with time zone",
+        DataType::Json { canonical: false } => "json",
+        DataType::Json { canonical: true } => "jsonb",
+        DataType::Bits => "bit varying",
+        DataType::Enum(kind) => kind.info().name.as_deref().unwrap_or("text"),
+        DataType::Nested(kind) => match kind.info().shape {
+            Nested::List(_) | Nested::Array { .. } => "anyarray",
+            Nested::Struct(_) | Nested::Map { .. } => "record",
+        },
     }
 }

@@ -1,7 +1,9 @@
 //! Scalar expressions: names to columns, operators and literals to types.
 
+use super::integers;
 use super::operators::{compare_op_of, function_of, like_of, regexp_of};
 use super::scope::{Scope, same_name, span_of};
+use super::sets::Sets;
 use super::subquery::Pending;
 use super::window::Windows;
 use super::{Alias, Binder, aggregate::Aggregation, types};
@@ -26,6 +28,10 @@ pub(crate) struct Context<'s> {
     pub(crate) aggregation: Option<Aggregation>,
     /// Present where window functions may stand.
     pub(crate) windows: Option<Windows>,
+    /// Present where functions that give rows may stand.
+    pub(crate) sets: Option<Sets>,
+    /// Calls around.
+    pub(super) calls: usize,
     /// Items of the select list that a name may mean which no column has.
     pub(crate) items: Vec<(String, Expr)>,
     /// The clause, for messages.
@@ -44,6 +50,8 @@ impl<'s> Context<'s> {
             pending: Vec::new(),
             aggregation: None,
             windows: None,
+            sets: None,
+            calls: 0,
             items: Vec::new(),
             clause,
             null_is_false: false,
@@ -153,9 +161,9 @@ impl Binder<'_> {
             Sql::Nested(inner) => return self.bind(inner, context),
             Sql::Value(value) => return self.literal(&value.value, value.span),
             Sql::TypedString(typed) => {
-                let data_type = types::from_sql(&typed.data_type)?;
+                let data_type = self.type_of(&typed.data_type)?;
                 let text = text_of(&typed.value.value).ok_or_else(|| Error::value("text is expected"))?;
-                Expr::Literal(parse_literal(&text, data_type)?)
+                self.text_value(&text, data_type)?
             }
             Sql::Interval(interval) => self.interval(interval, context)?,
             Sql::BinaryOp { left, op, right } => return self.binary(left, op, right, span, context),
@@ -191,11 +199,22 @@ impl Binder<'_> {
             Sql::Subquery(query) => return self.scalar_subquery(query, context),
             Sql::AnyOp { left, compare_op, right, .. } => {
                 let op = compare_op_of(compare_op).ok_or_else(|| unsupported_operator(compare_op))?;
-                self.in_subquery(left, op, quantified(right)?, context)?
+                match (quantified(right), &**right, op) {
+                    (Some(query), ..) => self.in_subquery(left, op, query, context)?,
+                    // So that scans see the values.
+                    (None, Sql::Array(array), CompareOp::Equal) if !array.elem.is_empty() => {
+                        self.in_list(left, &array.elem, false, context)?
+                    }
+                    _ => self.any_of(left, op, right, context)?,
+                }
             }
             Sql::AllOp { left, compare_op, right } => {
                 let op = compare_op_of(compare_op).ok_or_else(|| unsupported_operator(compare_op))?;
-                Expr::Not(Box::new(self.in_subquery(left, op.negated(), quantified(right)?, context)?))
+                let other = match quantified(right) {
+                    Some(query) => self.in_subquery(left, op.negated(), query, context)?,
+                    None => self.any_of(left, op.negated(), right, context)?,
+                };
+                Expr::Not(Box::new(other))
             }
             Sql::Like { negated, any: false, expr, pattern, escape_char } => {
                 self.like(expr, pattern, escape_char.as_deref(), false, *negated, context)?
@@ -204,12 +223,25 @@ impl Binder<'_> {
                 self.like(expr, pattern, escape_char.as_deref(), true, *negated, context)?
             }
             Sql::Case { operand, conditions, else_result, .. } => {
-                self.case(operand.as_deref(), conditions, else_result.as_deref(), context)?
+                let before = context.close_sets("CASE");
+                let case = self.case(operand.as_deref(), conditions, else_result.as_deref(), context);
+                context.reopen_sets(before);
+                case?
             }
             Sql::Cast { kind, expr, data_type, format: None } => {
-                let data_type = types::from_sql(data_type)?;
                 let input = self.bind(expr, context)?;
                 let try_cast = matches!(kind, ast::CastKind::TryCast | ast::CastKind::SafeCast);
+                if let ast::DataType::Bit(Some(length))
+                | ast::DataType::BitVarying(Some(length))
+                | ast::DataType::VarBit(Some(length)) = data_type
+                {
+                    let is_fixed = matches!(data_type, ast::DataType::Bit(_));
+                    return Ok(Bound::typed(
+                        self.cast_to_bits(input, *length, is_fixed, try_cast, span)?,
+                        span,
+                    ));
+                }
+                let data_type = self.type_of(data_type)?;
                 self.cast(input, data_type, try_cast)?
             }
             Sql::Extract { field, expr, .. } => {
@@ -217,7 +249,19 @@ impl Binder<'_> {
                 let function = exec::functions::extract_function(field.trim_matches('\''))
                     .ok_or_else(|| Error::unsupported(format!("EXTRACT({} FROM …)", field.to_uppercase())))?;
                 let input = self.bind(expr, context)?;
-                self.call(function, vec![input], span)?
+                if input.data_type() == DataType::TimeZoned {
+                    let name = Bound::typed(Expr::Literal(Value::varchar(function)), span);
+                    let part = self.call("date_part", vec![name, input], span)?;
+                    match function {
+                        "epoch" => part,
+                        _ => {
+                            let whole = self.call("floor", vec![Bound::typed(part, span)], span)?;
+                            self.cast(Bound::typed(whole, span), DataType::Int64, false)?
+                        }
+                    }
+                } else {
+                    self.call(function, vec![input], span)?
+                }
             }
             Sql::Substring { expr, substring_from, substring_for, special, .. } => {
                 let mut args = vec![self.bind(expr, context)?];
@@ -289,18 +333,42 @@ impl Binder<'_> {
                 self.call("floor", vec![input], span)?
             }
             Sql::Function(function) => {
-                return match self.macro_named(&function.name) {
+                context.calls += 1;
+                let bound = match self.macro_named(&function.name) {
                     Some(found) => self.macro_call(&found, function, context),
                     None => self.function(function, context),
                 };
+                context.calls -= 1;
+                return bound;
             }
-            Sql::Tuple(_) => return Err(Error::unsupported("a row of several values as an expression")),
+            Sql::Collate { expr, collation } => {
+                check_collation(collation)?;
+                let bound = self.bind(expr, context)?;
+                let found = bound.data_type();
+                if !matches!(found, DataType::Varchar | DataType::Null) {
+                    return Err(Error::value(format!("COLLATE takes VARCHAR, not {found}")).at(bound.span));
+                }
+                return Ok(bound);
+            }
+            Sql::Array(array) => self.list_literal(&array.elem, span, context)?,
+            Sql::Dictionary(fields) => self.dictionary(fields, context)?,
+            Sql::Map(map) => self.map(map, span, context)?,
+            Sql::CompoundFieldAccess { root, access_chain } => {
+                self.access(root, access_chain, span, context)?
+            }
+            Sql::Tuple(values) => self.row(&values.iter().collect::<Vec<_>>(), context)?,
+            Sql::Lambda(_) => {
+                return Err(Error::unsupported("a lambda where no function takes one"));
+            }
+            Sql::IsJson { expr, kind, unique_keys, negated } => {
+                negate_if(self.is_json(expr, kind.as_ref(), unique_keys.is_some(), context)?, *negated)
+            }
             other => return Err(Error::unsupported(format!("the expression {}", shorten(other)))),
         };
         Ok(Bound::typed(expr, span))
     }
 
-    fn column(&mut self, parts: &[ast::Ident], context: &mut Context<'_>) -> Result<Bound> {
+    pub(super) fn column(&mut self, parts: &[ast::Ident], context: &mut Context<'_>) -> Result<Bound> {
         let span = span_of(parts);
         if let Some(id) = context.scope.find(parts).map_err(|error| error.at(span))? {
             return Ok(Bound::typed(self.columns.reference(id), span));
@@ -316,6 +384,9 @@ impl Binder<'_> {
                 context.aliases.iter().position(|alias| same_name(&alias.name.value, &name.value))
         {
             return self.alias(place, span, context);
+        }
+        if let Some(bound) = self.fields_of_column(parts, context)? {
+            return Ok(bound);
         }
         if let Some(text) = self.session_name(parts) {
             return Ok(Bound::typed(Expr::Literal(Value::varchar(&text)), span));
@@ -362,6 +433,10 @@ impl Binder<'_> {
                     Error::value(format!("x'{digits}' is not a row of hexadecimal digits")).at(span)
                 })?;
                 Bound::typed(Expr::Literal(Value::new(DataType::Binary, Scalar::Bytes(bytes))), span)
+            }
+            Sql::SingleQuotedByteStringLiteral(bits) => {
+                let value = parse_literal(bits, DataType::Bits).map_err(|error| error.at(span))?;
+                Bound::typed(Expr::Literal(value), span)
             }
             other => match text_of(other) {
                 Some(text) => {
@@ -464,6 +539,13 @@ impl Binder<'_> {
                 if !data_type.is_numeric() {
                     return Err(Error::value(format!("- takes a number, not {data_type}")));
                 }
+                // What is no less than zero has its negative in the next signed type.
+                let signed = integers::signed(data_type);
+                let bound = match signed == data_type {
+                    true => bound,
+                    false => Bound::typed(self.coerce(bound, signed)?, span),
+                };
+                let data_type = signed;
                 let zero = match data_type {
                     DataType::Float32 | DataType::Float64 => Scalar::Float(0.0),
                     _ => Scalar::Integer(0),
@@ -495,7 +577,7 @@ impl Binder<'_> {
     fn text_test(&mut self, function: &str, what: &str, args: Vec<Bound>, span: Span) -> Result<Expr> {
         for arg in &args {
             let found = arg.data_type();
-            if !matches!(found, DataType::Varchar | DataType::Null) {
+            if !matches!(found, DataType::Varchar | DataType::Enum(_) | DataType::Null) {
                 return Err(Error::value(format!("{what} takes VARCHAR, not {found}")).at(arg.span));
             }
         }
@@ -537,7 +619,12 @@ impl Binder<'_> {
             return Ok(Bound::typed(negate_if(test, negated), span));
         }
         if let Some(function) = function_of(op) {
-            return Ok(Bound::typed(self.call(function, vec![left, right], span)?, span));
+            let args = vec![left, right];
+            let expr = match self.json_meaning(function, &args, span)? {
+                Some(expr) => expr,
+                None => self.call(function, args, span)?,
+            };
+            return Ok(Bound::typed(expr, span));
         }
         if let Some(op) = compare_op_of(op) {
             return Ok(Bound::typed(self.compare(op, left, right)?, span));
@@ -638,7 +725,10 @@ impl Binder<'_> {
     }
 
     fn unify_bound(&self, left: &Bound, right: &Bound) -> Option<DataType> {
-        let (a, b) = (left.data_type(), right.data_type());
+        let (a, b) = (integers::beside(left, right.data_type()), integers::beside(right, left.data_type()));
+        if a.is_integer() && b.is_integer() {
+            return types::unify(a, b);
+        }
         // An integer literal beside a decimal counts its digits only.
         match (decimal_of(left), decimal_of(right)) {
             (Some(x), Some(y)) if !(a.is_integer() && b.is_integer()) => Some(types::unify_decimals(x, y)),
@@ -649,10 +739,11 @@ impl Binder<'_> {
     /// Values that stand in one column: of a list, a CASE, a UNION. All get one type.
     pub(crate) fn unify_all(&mut self, values: Vec<Bound>, what: &str) -> Result<(Vec<Expr>, DataType)> {
         let mut target: Option<DataType> = None;
-        for value in values.iter().filter(|value| !value.is_open()) {
+        let typed = values.iter().zip(integers::types_beside(&values)).filter(|(value, _)| !value.is_open());
+        for (value, data_type) in typed {
             target = Some(match target {
-                None => value.data_type(),
-                Some(so_far) => types::unify(so_far, value.data_type()).ok_or_else(|| {
+                None => data_type,
+                Some(so_far) => types::unify(so_far, data_type).ok_or_else(|| {
                     Error::value(format!("{what} mixes {so_far} and {}", value.data_type())).at(value.span)
                 })?,
             });
@@ -674,7 +765,22 @@ impl Binder<'_> {
         for item in list {
             values.push(self.bind(item, context)?);
         }
+        // Nothing is in an empty list, not even a null.
+        if list.is_empty() {
+            return Ok(Expr::Literal(Value::boolean(negated)));
+        }
         let span = values[0].span;
+        // `x IN l` is `x = ANY (l)`.
+        let is_list =
+            |bound: &Bound| bound.data_type().as_nested().is_some_and(|kind| kind.element().is_some());
+        if let [value, list] = &values[..]
+            && is_list(list)
+            && types::unify(value.data_type(), list.data_type()).is_none_or(|_| value.is_open())
+        {
+            let sign = Bound::typed(Expr::Literal(Value::varchar("=")), span);
+            let any = self.call("any_of", vec![list.clone(), value.clone(), sign], span)?;
+            return Ok(negate_if(any, negated));
+        }
         let (mut exprs, _) = self.unify_all(values, "the list of IN").map_err(|error| error.at(span))?;
         let input = exprs.remove(0);
         let constants: Option<Vec<Value>> = exprs
@@ -706,7 +812,7 @@ impl Binder<'_> {
         let mut text = |binder: &mut Self, ast: &ast::Expr| {
             let bound = binder.bind(ast, context)?;
             let (found, span) = (bound.data_type(), bound.span);
-            if !matches!(found, DataType::Varchar | DataType::Null) {
+            if !matches!(found, DataType::Varchar | DataType::Enum(_) | DataType::Null) {
                 return Err(Error::value(format!("LIKE takes VARCHAR, not {found}")).at(span));
             }
             binder.coerce(bound, DataType::Varchar)
@@ -714,6 +820,9 @@ impl Binder<'_> {
         let (input, pattern) = (text(self, input)?, text(self, pattern)?);
         let escape = match escape {
             None => Some('\\'),
+            Some(ast::Expr::Value(value)) if value.value == ast::Value::Null => {
+                return Ok(Expr::Literal(Value::null(DataType::Boolean)));
+            }
             Some(ast::Expr::Value(value)) => {
                 let text = text_of(&value.value).unwrap_or_default();
                 let mut characters = text.chars();
@@ -767,7 +876,7 @@ impl Binder<'_> {
         span: Span,
     ) -> Result<Expr> {
         let (left, right) = self.settle_operands(left, right)?;
-        let (a, b) = (left.data_type(), right.data_type());
+        let (a, b) = (integers::beside(&left, right.data_type()), integers::beside(&right, left.data_type()));
         if !a.is_numeric() || !b.is_numeric() {
             if a == DataType::Null && b == DataType::Null {
                 return Ok(Expr::Literal(Value::null(DataType::Int32)));
@@ -827,6 +936,8 @@ impl Binder<'_> {
     fn settle_operands(&mut self, left: Bound, right: Bound) -> Result<(Bound, Bound)> {
         let beside = |other: DataType| match other {
             DataType::Date | DataType::Time | DataType::Timestamp { .. } => DataType::Interval,
+            // A key to take away.
+            DataType::Json { .. } => DataType::Varchar,
             DataType::Null => DataType::Int32,
             other => other,
         };
@@ -842,15 +953,26 @@ impl Binder<'_> {
     }
 
     /// A call of a scalar function or operator, its arguments cast to what it takes.
-    pub(crate) fn call(&mut self, name: &str, args: Vec<Bound>, span: Span) -> Result<Expr> {
+    pub(crate) fn call(&mut self, name: &str, mut args: Vec<Bound>, span: Span) -> Result<Expr> {
+        // Functions that only take documents take a text as what their name says.
+        if name.starts_with("jsonb_")
+            && !name.starts_with("jsonb_build_")
+            && let Some(first) = args.first_mut()
+            && first.literal == Literal::Text
+        {
+            let jsonb = DataType::Json { canonical: true };
+            *first = Bound::typed(self.coerce(first.clone(), jsonb)?, first.span);
+        }
         let types: Vec<DataType> = args.iter().map(Bound::data_type).collect();
-        let resolved = exec::functions::resolve(name, &types).map_err(|error| {
+        let beside = integers::types_beside(&args);
+        let taken = (beside != types).then(|| exec::functions::resolve(name, &beside).ok()).flatten();
+        let resolved = taken.map_or_else(|| exec::functions::resolve(name, &types), Ok).map_err(|error| {
             use exec::functions::ResolveError;
             match error {
                 ResolveError::Unknown { .. } | ResolveError::NoOverload { .. }
                     if !name.starts_with(|c: char| c.is_alphabetic()) =>
                 {
-                    let types = types.iter().map(DataType::to_string).collect::<Vec<_>>();
+                    let types = types_in_words(&types);
                     let message = match types.as_slice() {
                         [one] => format!("there is no {name} {one}"),
                         _ => format!("there is no {}", types.join(&format!(" {name} "))),
@@ -864,21 +986,34 @@ impl Binder<'_> {
                         None => plain,
                     }
                 }
-                other => Error::value(other.to_string()).at(span),
+                ResolveError::Type(message) => Error::value(message).at(span),
+                ResolveError::NoOverload { signatures, .. } => {
+                    let call = format!("{name}({})", types_in_words(&types).join(", "));
+                    Error::value(ResolveError::NoOverload { call, signatures }.to_string()).at(span)
+                }
             }
         })?;
         let args = args
             .into_iter()
             .zip(&resolved.args)
             .map(|(arg, &data_type)| {
+                if arg.data_type() == DataType::Boolean && matches!(name, "concat" | "concat_ws") {
+                    return Ok(in_one_letter(arg.expr));
+                }
                 // Where a function takes text it may print what it is given, as `||` does.
-                if data_type == DataType::Varchar && !arg.is_open() && arg.data_type() != data_type {
+                let is_document = matches!(data_type, DataType::Json { .. });
+                let converts = is_document && arg.data_type() == DataType::Varchar
+                    || data_type == DataType::Varchar && arg.data_type() != data_type;
+                if converts && !arg.is_open() {
                     let span = arg.span;
-                    return cast_literal_or(arg.expr, data_type, false).map_err(|error| error.at(span));
+                    return self.cast_in_zone(arg.expr, data_type, false).map_err(|error| error.at(span));
                 }
                 self.coerce(arg, data_type)
             })
             .collect::<Result<Vec<_>>>()?;
+        if let Some(expr) = self.call_in_zone(&resolved.function, &args).map_err(|error| error.at(span))? {
+            return Ok(expr);
+        }
         Ok(fold(Expr::Call { function: resolved.function, args, data_type: resolved.returns }))
     }
 
@@ -895,13 +1030,16 @@ impl Binder<'_> {
             }
             (Literal::Text, Expr::Literal(Value { scalar: Scalar::Bytes(bytes), .. })) => {
                 let text = String::from_utf8_lossy(bytes);
-                return Ok(Expr::Literal(parse_literal(&text, target).map_err(|error| error.at(span))?));
+                return self.text_value(&text, target).map_err(|error| error.at(span));
             }
             _ => {}
         }
         let found = bound.expr.data_type();
         if found == target {
             return Ok(bound.expr);
+        }
+        if integers::beside(&bound, target) == target {
+            return cast_literal_or(bound.expr, target, false).map_err(|error| error.at(span));
         }
         // What only fails is of any type.
         let expr = match bound.expr {
@@ -914,7 +1052,7 @@ impl Binder<'_> {
             let error = Error::value(format!("{target} is expected here, not {found}")).at(span);
             return Err(error.hint(format!("write CAST(… AS {target})")));
         }
-        cast_literal_or(expr, target, false).map_err(|error| error.at(span))
+        self.cast_in_zone(expr, target, false).map_err(|error| error.at(span))
     }
 
     /// The value for a column of a table: numbers become numbers of any kind, an instant its day or clock
@@ -924,7 +1062,11 @@ impl Binder<'_> {
         let narrows = found.is_numeric() && target.is_numeric()
             || matches!((found, target), (DataType::Timestamp { .. }, DataType::Date | DataType::Time))
             || matches!((found, target), (DataType::Timestamp { .. }, DataType::Timestamp { .. }))
-            || target == DataType::Varchar;
+            || target == DataType::Varchar
+            || found != target
+                && types::assigns(found, target)
+                && !types::casts_implicitly(found, target)
+                && casts(found, target);
         if narrows { self.cast(bound, target, false) } else { self.coerce(bound, target) }
     }
 
@@ -940,7 +1082,35 @@ impl Binder<'_> {
         if !casts(found, target) {
             return Err(Error::value(format!("{found} cannot be cast to {target}")).at(bound.span));
         }
-        cast_literal_or(bound.expr, target, try_cast).map_err(|error| error.at(bound.span))
+        let span = bound.span;
+        self.cast_in_zone(bound.expr, target, try_cast).map_err(|error| error.at(span))
+    }
+}
+
+/// Types of arguments, where an untyped literal has none yet.
+fn types_in_words(types: &[DataType]) -> Vec<String> {
+    let word = |data_type: &DataType| match data_type {
+        DataType::Null => "unknown".to_string(),
+        other => other.to_string(),
+    };
+    types.iter().map(word).collect()
+}
+
+/// A boolean as PostgreSQL prints it: `t` or `f`.
+fn in_one_letter(value: Expr) -> Expr {
+    let letter = |letter: &str| Expr::Literal(Value::varchar(letter));
+    let branches = vec![(value.clone(), letter("t")), (Expr::Not(Box::new(value)), letter("f"))];
+    fold_case(Expr::Case { branches, otherwise: None, data_type: DataType::Varchar })
+}
+
+/// A `CASE` of a literal as the literal that it gives.
+fn fold_case(expr: Expr) -> Expr {
+    if !crate::logical::columns_of(&expr).is_empty() || is_any_volatile(&expr) {
+        return expr;
+    }
+    match exec::expression::constant::evaluate(&expr) {
+        Ok(value) => Expr::Literal(value),
+        Err(_) => expr,
     }
 }
 
@@ -951,6 +1121,17 @@ fn passes_nulls_on(ast: &ast::Expr) -> bool {
         ast::Expr::BinaryOp { op, .. } => matches!(op, BinaryOperator::And | BinaryOperator::Or),
         _ => false,
     }
+}
+
+/// Text has one order, that of its bytes.
+pub(crate) fn check_collation(name: &ast::ObjectName) -> Result<()> {
+    let last = name.0.last().and_then(|part| part.as_ident());
+    let known = ["c", "posix", "c.utf8", "c.utf-8", "ucs_basic", "default", "binary"];
+    if last.is_some_and(|last| known.contains(&last.value.to_lowercase().as_str())) {
+        return Ok(());
+    }
+    let error = Error::unsupported(format!("the collation {name}")).at(name.span());
+    Err(error.hint("text is ordered by its bytes, which is the collation \"C\""))
 }
 
 pub(crate) fn negate_if(expr: Expr, negated: bool) -> Expr {
@@ -968,11 +1149,12 @@ fn unsupported_operator(op: &BinaryOperator) -> Error {
     Error::unsupported(format!("the operator {op}"))
 }
 
-fn quantified(ast: &ast::Expr) -> Result<&ast::Query> {
+/// The subquery that `ANY` or `ALL` has, if it is one.
+fn quantified(ast: &ast::Expr) -> Option<&ast::Query> {
     match ast {
-        ast::Expr::Subquery(query) => Ok(query),
+        ast::Expr::Subquery(query) => Some(query),
         ast::Expr::Nested(inner) => quantified(inner),
-        other => Err(Error::unsupported("ANY or ALL of anything but a subquery").at(other.span())),
+        _ => None,
     }
 }
 
@@ -997,7 +1179,7 @@ fn hex_bytes(digits: &str) -> Option<Vec<u8>> {
     pairs.iter().map(|&[high, low]| Some((nibble(high)? * 16 + nibble(low)?) as u8)).collect()
 }
 
-/// `1` is an INTEGER, else a BIGINT, else a DECIMAL(38,0); `1.50` a DECIMAL(3,2); `1e3` a DOUBLE.
+/// `1` is an INTEGER, else a BIGINT, else a DECIMAL(38,0), of 39 digits a HUGEINT; `1.50` a DECIMAL(3,2); `1e3` a DOUBLE.
 fn number(text: &str, span: Span) -> Result<Bound> {
     let text = text.replace('_', "");
     let invalid = || Error::value(format!("{text} is not a number that fits")).at(span);
@@ -1015,6 +1197,13 @@ fn number(text: &str, span: Span) -> Result<Bound> {
     let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
     let whole = whole.trim_start_matches('0');
     let significant = whole.len() + fraction.len();
+    if !digits.contains('.')
+        && whole.len() == usize::from(DECIMAL_MAX_PRECISION) + 1
+        && let Ok(value) = format!("{sign}{whole}").parse()
+    {
+        let value = Value::new(DataType::Int128, Scalar::Integer(value));
+        return Ok(Bound::typed(Expr::Literal(value), span));
+    }
     if significant > usize::from(DECIMAL_MAX_PRECISION) {
         return Err(Error::value(format!("{text} has more than {DECIMAL_MAX_PRECISION} digits"))
             .at(span)
@@ -1045,24 +1234,38 @@ pub(super) fn parse_literal(text: &str, data_type: DataType) -> Result<Value> {
     exec::expression::parse::parse(text, data_type).map_err(|error| Error::value(error.to_string()))
 }
 
+/// A value as one of another type, to which it can be cast.
+pub(crate) fn constant_cast(value: Value, target: DataType) -> Result<Value> {
+    if value.data_type == target {
+        return Ok(value);
+    }
+    match cast_literal_or(Expr::Literal(value), target, false)? {
+        Expr::Literal(value) => Ok(value),
+        _ => Err(Error::internal("the cast of a constant is none")),
+    }
+}
+
 /// The cast, done at once where the input is a literal.
-fn cast_literal_or(input: Expr, target: DataType, try_cast: bool) -> Result<Expr> {
+pub(super) fn cast_literal_or(input: Expr, target: DataType, try_cast: bool) -> Result<Expr> {
     let is_literal = matches!(input, Expr::Literal(_));
     let cast = Expr::Cast { input: Box::new(input), data_type: target, try_cast };
-    if !is_literal {
-        return Ok(cast);
-    }
-    match exec::expression::constant::evaluate(&cast) {
+    if is_literal { literal_or(cast) } else { Ok(cast) }
+}
+
+/// The value of an expression over a literal, whose failure is the statement's.
+pub(super) fn literal_or(expr: Expr) -> Result<Expr> {
+    match exec::expression::constant::evaluate(&expr) {
         Ok(value) => Ok(Expr::Literal(value)),
         Err(exec::Error::Value(error)) => Err(Error::value(error.to_string())),
-        Err(_) => Ok(cast),
+        Err(_) => Ok(expr),
     }
 }
 
 /// The expression's value where it has no columns and its evaluation does not fail: a failure belongs to
 /// the rows that need it.
 pub(crate) fn fold(expr: Expr) -> Expr {
-    if expr.children().iter().any(|child| !matches!(child, Expr::Literal(_))) || is_volatile(&expr) {
+    let grows = matches!(&expr, Expr::Call { function, .. } if exec::functions::grows(function));
+    if grows || expr.children().iter().any(|child| !matches!(child, Expr::Literal(_))) || is_volatile(&expr) {
         return expr;
     }
     match exec::expression::constant::evaluate(&expr) {
@@ -1072,7 +1275,10 @@ pub(crate) fn fold(expr: Expr) -> Expr {
 }
 
 fn is_volatile(expr: &Expr) -> bool {
-    matches!(expr, Expr::Call { function, .. } if matches!(function.as_str(), "random" | "uuid" | "gen_random_uuid"))
+    if let Expr::Lambda { body, .. } = expr {
+        return is_any_volatile(body);
+    }
+    matches!(expr, Expr::Call { function, .. } if matches!(function.as_str(), "random" | "gen_random_uuid"))
 }
 
 /// Whether some part of it has another value each time.
@@ -1083,16 +1289,26 @@ pub(crate) fn is_any_volatile(expr: &Expr) -> bool {
 }
 
 /// Whether a written cast exists.
-fn casts(from: DataType, to: DataType) -> bool {
-    use DataType::{Binary, Boolean, Date, Interval as IntervalType, Time, Timestamp, Varchar};
+pub(crate) fn casts(from: DataType, to: DataType) -> bool {
+    use DataType::{
+        Binary, Boolean, Date, Interval as IntervalType, Time, TimeZoned, Timestamp, Uuid, Varchar,
+    };
     match (from, to) {
         (DataType::Null, _) | (_, Varchar) | (Varchar, _) => true,
+        (DataType::Json { .. }, _) | (_, DataType::Json { .. }) => true,
         (from, to) if from.is_numeric() && to.is_numeric() => true,
         (Boolean, to) => to.is_integer(),
         (from, Boolean) => from.is_integer(),
         (Date, Timestamp { .. }) | (Timestamp { .. }, Date | Time | Timestamp { .. }) => true,
         (Time, IntervalType) | (IntervalType, Time) => true,
-        (Binary, Binary) => true,
+        (Time, TimeZoned) | (TimeZoned, Time) | (Timestamp { zone: true, .. }, TimeZoned) => true,
+        (Binary, Binary | Uuid) | (Uuid, Binary) => true,
+        (DataType::Enum(_), DataType::Enum(_)) => true,
+        (from, to) if from.as_nested().is_some() && to.as_nested().is_some() => {
+            exec::expression::casts_nested(from, to)
+        }
+        (DataType::Bits, Binary) | (Binary, DataType::Bits) => true,
+        (DataType::Bits, other) | (other, DataType::Bits) => other.is_integer(),
         _ => false,
     }
 }

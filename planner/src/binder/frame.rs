@@ -137,9 +137,17 @@ impl Binder<'_> {
                 typed.first().map_or((DataType::Null, span), |(expr, span)| (expr.data_type(), *span));
             return Err(refuse(offset, span));
         };
+        let by_zone = super::zones::is_zoned(found) && self.zone().is_some();
         let mut values = Vec::with_capacity(typed.len());
         for (offset, span) in typed {
-            values.push(constant(cast(offset, target), span)?);
+            let value = constant(cast(offset, target), span)?;
+            if let (true, Scalar::Interval(offset)) = (by_zone, &value.scalar)
+                && (offset.months != 0 || offset.days != 0)
+            {
+                let what = "a RANGE of days or months over TIMESTAMP WITH TIME ZONE in another zone than UTC";
+                return Err(Error::unsupported(what).at(span).hint("order by the moment AT TIME ZONE"));
+            }
+            values.push(value);
         }
         Ok((key, values))
     }

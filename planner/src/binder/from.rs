@@ -2,6 +2,7 @@
 
 use super::expression::{Bound, Context};
 use super::query::refuse_if;
+use super::sample::sample_of;
 use super::scope::{Relation, Scope, ScopeColumn, same_name};
 use super::series::TableCall;
 use super::subquery::attach;
@@ -210,6 +211,10 @@ impl Binder<'_> {
         outer: Option<&Scope<'_>>,
     ) -> Result<Source> {
         let span = factor.span();
+        if let Some((bare, sample)) = sample_of(factor) {
+            let source = self.table_factor(&bare, known, outer)?;
+            return self.sampled(source, &sample, span);
+        }
         self.count_relation(span)?;
         match factor {
             TableFactor::Table { name, alias, args: None, version: None, sample: None, .. } => {
@@ -250,9 +255,6 @@ impl Binder<'_> {
                 let with_ordinality = *with_ordinality;
                 let call = TableCall { name, args, with_ordinality, alias: alias.as_ref(), span };
                 self.table_function(&call, &Scope { relations: known.to_vec(), outer })
-            }
-            TableFactor::Table { sample: Some(_), .. } | TableFactor::Derived { sample: Some(_), .. } => {
-                Err(Error::unsupported("TABLESAMPLE").at(span))
             }
             TableFactor::Table { .. } => Err(Error::unsupported("a version of a table").at(span)),
             TableFactor::UNNEST { .. } => Err(Error::unsupported("UNNEST").at(span)),

@@ -9,6 +9,7 @@ use super::expression::Context;
 use super::query::{ordinal, refuse_if};
 use super::scope::{Scope, same_name};
 use super::select::{Group, Listed};
+use super::sets::Sets;
 use super::subquery::attach;
 use super::{Alias, Binder};
 use crate::error::{Error, Result};
@@ -36,6 +37,8 @@ pub(super) struct Grouping {
     pub(super) sets: Vec<Vec<usize>>,
     /// There is a `GROUP BY`.
     pub(super) is_written: bool,
+    /// Lists whose elements are in keys; they are unrolled below.
+    pub(super) lists: Vec<(ColumnId, Expr)>,
 }
 
 /// Rows grouped by several sets of keys.
@@ -54,6 +57,7 @@ struct Clause<'b, 'q> {
     scope: &'b Scope<'b>,
     plan: &'b mut Logical,
     keys: Vec<Group>,
+    elements: Sets,
 }
 
 impl Binder<'_> {
@@ -65,7 +69,7 @@ impl Binder<'_> {
         scope: &Scope<'_>,
         plan: &mut Logical,
     ) -> Result<Grouping> {
-        let mut bound = Clause { listed, aliases, scope, plan, keys: Vec::new() };
+        let mut bound = Clause { listed, aliases, scope, plan, keys: Vec::new(), elements: Sets::default() };
         let sets = match clause {
             GroupByExpr::All(modifiers) => {
                 refuse_if(!modifiers.is_empty(), "GROUP BY ALL … WITH", clause.span())?;
@@ -82,7 +86,9 @@ impl Binder<'_> {
             }
         };
         let is_written = !matches!(clause, GroupByExpr::Expressions(exprs, _) if exprs.is_empty());
-        Ok(Grouping { keys: bound.keys, sets, is_written })
+        let lists = bound.elements.lists.clone();
+        *bound.plan = bound.elements.over(bound.plan.take());
+        Ok(Grouping { keys: bound.keys, sets, is_written, lists })
     }
 
     /// The items of the select list that have no aggregate.
@@ -100,6 +106,7 @@ impl Binder<'_> {
                     let mut context = Context::new(clause.scope, "SELECT");
                     context.aliases = clause.aliases;
                     context.aggregation = Some(Aggregation::default());
+                    context.sets = Some(Sets::default());
                     let bound = self.expression(expr, &mut context)?;
                     let aggregation = context.aggregation.unwrap_or_default();
                     let used = columns_of(&bound);
@@ -204,8 +211,12 @@ impl Binder<'_> {
         }
         let mut context = Context::new(clause.scope, "GROUP BY");
         context.aliases = clause.aliases;
+        context.sets = Some(std::mem::take(&mut clause.elements));
         let expr = self.expression(meant, &mut context)?;
-        *clause.plan = attach(clause.plan.take(), context.pending);
+        clause.elements = context.sets.take().unwrap_or_default();
+        let (pending, of_elements) = clause.elements.split(context.pending);
+        refuse_if(!of_elements.is_empty(), "a subquery over elements in GROUP BY", meant.span())?;
+        *clause.plan = attach(clause.plan.take(), pending);
         let is_meant = |item: &Listed<'_>| match item {
             Listed::Expr { expr, .. } => without_parentheses(expr) == meant,
             Listed::Column { .. } => false,
@@ -216,11 +227,13 @@ impl Binder<'_> {
     }
 
     /// Ids for groups: a bare column keeps its own.
-    fn ids_of(&mut self, exprs: Vec<Expr>) -> Vec<(ColumnId, Expr)> {
+    /// Columns that the rows have keep their ids; one of a query around this one is another column here.
+    fn ids_of(&mut self, exprs: Vec<Expr>, rows: &ColumnSet) -> Vec<(ColumnId, Expr)> {
         let mut groups = Vec::with_capacity(exprs.len());
         for expr in exprs {
             let id = match &expr {
-                Expr::Column { id, .. } => *id,
+                Expr::Column { id, .. } if rows.contains(id) => *id,
+                Expr::Column { id, .. } => self.columns.copy(*id),
                 Expr::Call { function, .. } => self.columns.add(function.as_str(), expr.data_type()),
                 other => self.columns.add("group", other.data_type()),
             };
@@ -237,7 +250,7 @@ impl Binder<'_> {
         sets: &[Vec<usize>],
         calls: Vec<(ColumnId, AggregateCall)>,
     ) -> Grouped {
-        let keys = self.ids_of(keys);
+        let keys = self.ids_of(keys, &plan.output_set());
         if let [_] = sets {
             return Grouped { plan: plan.aggregate(keys.clone(), calls), keys, set: None };
         }
@@ -350,6 +363,8 @@ impl Binder<'_> {
         for (_, call) in &calls {
             call.args.iter().chain(&call.filter).for_each(|expr| collect_columns(expr, &mut used));
         }
+        let rows = plan.output_set();
+        used.retain(|id| rows.contains(id));
         let mark = self.columns.add("present", DataType::Boolean);
         let mut exprs: Vec<(ColumnId, Expr)> =
             used.iter().map(|&id| (id, self.columns.reference(id))).collect();

@@ -6,7 +6,7 @@ use super::from::{Source, apply_alias, rename_columns};
 use super::macros::Frame;
 use super::scope::{Relation, ScopeColumn, same_name};
 use super::{Binder, types};
-use crate::catalog::Table;
+use crate::catalog::{DEFAULT_SCHEMA, Table};
 use crate::defined::View;
 use crate::error::{Error, Result};
 use crate::logical::ColumnId;
@@ -48,6 +48,26 @@ impl Binder<'_> {
         if self.inlined.open == 0 {
             self.inlined.uses.insert(Use { kind, schema: schema.into(), name: name.into() });
         }
+    }
+
+    /// The type that is written; of one that has a name in the catalog, the statement names it.
+    pub(crate) fn type_of(&mut self, data_type: &ast::DataType) -> Result<DataType> {
+        let catalog = self.catalog;
+        let found = std::cell::RefCell::new(Vec::new());
+        let data_type = types::from_sql(data_type, &|name| {
+            let data_type = types::named(catalog, name)?;
+            found.borrow_mut().push(name.clone());
+            Some(data_type)
+        })?;
+        for name in found.into_inner() {
+            let parts = crate::parse::identifiers(&name)?;
+            match parts.as_slice() {
+                [name] => self.uses(UseKind::Type, DEFAULT_SCHEMA, &name.value),
+                [schema, name] => self.uses(UseKind::Type, &schema.value, &name.value),
+                _ => {}
+            }
+        }
+        Ok(data_type)
     }
 
     /// What the statement has named so far.

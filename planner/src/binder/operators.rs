@@ -27,6 +27,17 @@ pub(super) fn function_of(op: &BinaryOperator) -> Option<&'static str> {
         BinaryOperator::PGBitwiseShiftRight => ">>",
         BinaryOperator::PGStartsWith => "starts_with",
         BinaryOperator::Glob => "glob",
+        BinaryOperator::AtArrow => "@>",
+        BinaryOperator::ArrowAt => "<@",
+        BinaryOperator::PGOverlap => "&&",
+        BinaryOperator::Arrow => "->",
+        BinaryOperator::LongArrow => "->>",
+        BinaryOperator::HashArrow => "#>",
+        BinaryOperator::HashLongArrow => "#>>",
+        BinaryOperator::HashMinus => "#-",
+        BinaryOperator::Question => "?",
+        BinaryOperator::QuestionPipe => "?|",
+        BinaryOperator::QuestionAnd => "?&",
         _ => return None,
     })
 }

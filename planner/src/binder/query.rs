@@ -184,6 +184,8 @@ impl Binder<'_> {
         let scope = Scope { relations: Vec::new(), outer };
         let width = values.rows.first().map_or(0, |row| row.content.len());
         let mut by_column: Vec<Vec<Bound>> = vec![Vec::with_capacity(values.rows.len()); width];
+        // Joins with the subqueries of each row.
+        let mut pending = Vec::with_capacity(values.rows.len());
         for row in &values.rows {
             if row.content.len() != width {
                 let message =
@@ -191,13 +193,11 @@ impl Binder<'_> {
                 let span = row.content.first().map_or(values.rows[0].opening_token.0.span, Spanned::span);
                 return Err(Error::value(message).at(span));
             }
+            let mut context = Context::new(&scope, "VALUES");
             for (column, ast) in by_column.iter_mut().zip(&row.content) {
-                let mut context = Context::new(&scope, "VALUES");
                 column.push(self.bind(ast, &mut context)?);
-                if !context.pending.is_empty() {
-                    return Err(Error::unsupported("a subquery in VALUES").at(ast.span()));
-                }
             }
+            pending.push(context.pending);
         }
         let mut columns = Vec::with_capacity(width);
         let mut names = Vec::with_capacity(width);
@@ -222,13 +222,15 @@ impl Binder<'_> {
             })
             .collect();
         let plan = match constants {
-            Some(rows) => Logical::Values { columns: columns.clone(), rows },
-            None => {
+            Some(rows) if pending.iter().all(Vec::is_empty) => {
+                Logical::Values { columns: columns.clone(), rows }
+            }
+            _ => {
                 let mut inputs = Vec::with_capacity(exprs.len());
-                for row in exprs {
+                for (row, pending) in exprs.into_iter().zip(pending) {
                     let ids: Vec<_> = columns.iter().map(|&id| self.columns.copy(id)).collect();
                     let exprs = ids.iter().copied().zip(row).collect();
-                    inputs.push((Logical::one_row().project(exprs), ids));
+                    inputs.push((attach(Logical::one_row(), pending).project(exprs), ids));
                 }
                 Logical::Union { inputs, columns: columns.clone() }
             }

@@ -5,13 +5,14 @@ use super::expression::{Context, text_of};
 use super::grouping::{Grouped, Grouping};
 use super::query::{ordinal, refuse_if, sort_key};
 use super::scope::{Scope, same_name};
+use super::sets::Sets;
 use super::subquery::{Pending, attach};
 use super::window::Windows;
 use super::{Alias, Binder, BoundQuery, OutputColumn};
 use crate::error::{Error, Result};
-use crate::logical::{ColumnId, ColumnSet, JoinKind, Logical, SortKey, TopOfGroups, conjuncts};
+use crate::logical::{ColumnId, ColumnSet, JoinKind, Logical, SortKey, TopOfGroups, columns_of, conjuncts};
 use exec::Expr;
-use sqlparser::ast;
+use sqlparser::ast::{self, Spanned};
 use sqlparser::tokenizer::Span;
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -63,7 +64,10 @@ impl Binder<'_> {
         refuse_clauses(select)?;
         let (mut plan, relations) = self.from(&select.from, outer)?;
         let scope = Scope { relations, outer };
-        let listed = self.listed(&select.projection, &scope)?;
+        // `FROM t` alone gives all of its columns.
+        let all = [ast::SelectItem::Wildcard(ast::WildcardAdditionalOptions::default())];
+        let is_from_alone = select.flavor == ast::SelectFlavor::FromFirstNoSelect;
+        let listed = self.listed(if is_from_alone { &all } else { &select.projection }, &scope)?;
         let aliases: Vec<Alias<'_>> = listed.iter().filter_map(Listed::alias).collect();
         if let Some(selection) = &select.selection {
             let mut context = Context::new(&scope, "WHERE");
@@ -72,13 +76,14 @@ impl Binder<'_> {
             plan = filter(plan, condition, context.pending);
         }
         let grouping = self.group_by(&select.group_by, &listed, &aliases, &scope, &mut plan)?;
-        let Grouping { keys: groups, sets, is_written } = grouping;
+        let Grouping { keys: groups, sets, is_written, lists } = grouping;
 
         // What may hold aggregates is bound before the aggregate below it is made.
         let mut context = Context::new(&scope, "SELECT");
         let keys = groups.iter().map(|group| group.expr.clone()).collect();
         context.aggregation = Some(Aggregation { keys, ..Aggregation::default() });
         context.windows = Some(Windows::named(&select.named_window)?);
+        context.sets = Some(Sets::beside(lists));
         let mut items = Vec::with_capacity(listed.len());
         // An item may use the aliases before it.
         let mut known_aliases = 0;
@@ -109,8 +114,10 @@ impl Binder<'_> {
             Some(having) => {
                 (context.clause, context.null_is_false) = ("HAVING", true);
                 let windows = context.windows.take();
+                let open = context.close_sets("HAVING");
                 let condition = self.condition(having, &mut context)?;
                 (context.null_is_false, context.windows) = (false, windows);
+                context.reopen_sets(open);
                 Some(condition)
             }
             None => None,
@@ -119,8 +126,14 @@ impl Binder<'_> {
             Some(qualify) => {
                 (context.clause, context.null_is_false) = ("QUALIFY", true);
                 context.items = items.iter().map(|item| (item.name.clone(), item.expr.clone())).collect();
+                let open = context.close_sets("QUALIFY");
                 let condition = self.condition(qualify, &mut context)?;
                 (context.null_is_false, context.items) = (false, Vec::new());
+                context.reopen_sets(open);
+                let used = columns_of(&condition);
+                let lists = context.sets.iter().flat_map(|sets| &sets.lists);
+                let unrolled = lists.into_iter().any(|(id, _)| used.contains(id));
+                refuse_if(unrolled, "what unnest gives in QUALIFY", qualify.span())?;
                 Some(condition)
             }
             None => None,
@@ -148,8 +161,9 @@ impl Binder<'_> {
         }
 
         let span = select.select_token.0.span;
-        let Context { mut pending, aggregation, windows, .. } = context;
+        let Context { mut pending, aggregation, windows, sets: elements, .. } = context;
         let (aggregation, mut windows) = (aggregation.unwrap_or_default(), windows.unwrap_or_default());
+        let mut elements = elements.unwrap_or_default();
         if is_written
             || !aggregation.calls.is_empty()
             || !aggregation.groupings.is_empty()
@@ -176,6 +190,7 @@ impl Binder<'_> {
             }
             having.iter_mut().chain(&mut qualify).try_for_each(&mut above)?;
             windows.exprs_mut().try_for_each(&mut above)?;
+            elements.lists.iter_mut().try_for_each(|(_, list)| above(list))?;
             if let Distinct::On(exprs) = &mut distinct {
                 exprs.iter_mut().try_for_each(&mut above)?;
             }
@@ -201,6 +216,7 @@ impl Binder<'_> {
                 }
             }
         }
+        let (pending, of_elements) = elements.split(pending);
         // Subqueries that are compared with a window's values are joined above it, others below.
         let (below, above) = windows.split(pending);
         plan = match having {
@@ -212,6 +228,8 @@ impl Binder<'_> {
             Some(qualify) => filter(plan, qualify, above),
             None => attach(plan, above),
         };
+        // Elements come last: a window sees the rows that have the lists.
+        plan = attach(elements.over(plan), of_elements);
         self.finish(plan, items, distinct, keys, span)
     }
 
@@ -319,7 +337,7 @@ impl Listed<'_> {
 }
 
 /// Keeps the rows for which the condition is true. Subqueries whose mark is a conjunct by itself filter.
-fn filter(plan: Logical, condition: Expr, mut pending: Vec<Pending>) -> Logical {
+pub(super) fn filter(plan: Logical, condition: Expr, mut pending: Vec<Pending>) -> Logical {
     let mut predicate = conjuncts(condition);
     predicate.retain(|conjunct| {
         let (mark, kind) = match conjunct {
@@ -364,6 +382,7 @@ pub(super) fn name_of(expr: &ast::Expr) -> String {
             parts.last().map_or_else(String::new, |part| part.value.clone())
         }
         ast::Expr::Nested(inner) => name_of(inner),
+        ast::Expr::Collate { expr, .. } => name_of(expr),
         ast::Expr::Cast { expr, .. }
             if matches!(**expr, ast::Expr::Identifier(_) | ast::Expr::CompoundIdentifier(_)) =>
         {

@@ -226,8 +226,10 @@ impl Binder<'_> {
             return Err(Error::value(message).at(span));
         };
         let clause = std::mem::replace(&mut context.clause, "a window function");
+        let open = context.close_sets("a window function");
         let bound = self.window_call(name, call, over, &mut windows, context);
         (context.clause, context.windows) = (clause, Some(windows));
+        context.reopen_sets(open);
         Ok(Bound::typed(bound?, span))
     }
 

@@ -115,7 +115,7 @@ fn shared_name(data_type: DataType) -> Option<String> {
         DataType::Interval => "interval".into(),
         DataType::Varchar => "text".into(),
         DataType::Binary => "bytea".into(),
-        DataType::Null | DataType::Int8 | DataType::Timestamp { .. } => return None,
+        _ => return None,
     })
 }
 

@@ -160,6 +160,7 @@ pub(super) fn expression(
                 None => return unsaid(format!("the function {function}")),
             }
         }
+        Expr::Lambda { .. } => return unsaid("a lambda"),
     })
 }
 

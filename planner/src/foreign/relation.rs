@@ -195,9 +195,11 @@ impl Writer<'_> {
                 let sql = parts.join(" UNION ALL ");
                 Ok(self.source(&sql, columns))
             }
-            Logical::TopOfGroups(_) | Logical::AsOf(_) | Logical::Expand { .. } | Logical::Series(_) => {
-                unsaid("an operator that it may not have")
-            }
+            Logical::TopOfGroups(_)
+            | Logical::AsOf(_)
+            | Logical::Expand { .. }
+            | Logical::Series(_)
+            | Logical::Unroll(_) => unsaid("an operator that it may not have"),
             Logical::Window(_) => unsaid("a window function"),
             Logical::Foreign(_)
             | Logical::Exchange { .. }

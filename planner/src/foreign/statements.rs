@@ -1,13 +1,14 @@
 //! Statements about foreign servers and their tables, as the coordinator runs them.
 
 use crate::binder::same_name;
+use crate::catalog::Catalog;
 use crate::error::{Error, Result};
 use crate::parse::{ServerOption, Syntax, table_name};
 use crate::planning::schema;
 use crate::statement::{CreateForeignTable, CreateServer, ImportForeignSchema, Statement, TableName};
 use sqlparser::ast;
 
-pub(crate) fn statement(syntax: &Syntax) -> Result<Statement> {
+pub(crate) fn statement(syntax: &Syntax, catalog: &dyn Catalog) -> Result<Statement> {
     let named = |name: &ast::ObjectName| -> Result<TableName> { Ok(table_name(name)?.0) };
     let values = |names: &[ast::Ident]| names.iter().map(|name| name.value.clone()).collect::<Vec<_>>();
     Ok(match syntax {
@@ -27,7 +28,7 @@ pub(crate) fn statement(syntax: &Syntax) -> Result<Statement> {
             let name = named(name)?;
             let mut create = CreateForeignTable {
                 if_not_exists: *if_not_exists,
-                columns: if columns.is_empty() { None } else { Some(schema(columns)?) },
+                columns: if columns.is_empty() { None } else { Some(schema(columns, catalog)?) },
                 server: server.value.clone(),
                 remote_schema: None,
                 remote_name: name.name.clone(),

@@ -3,10 +3,11 @@
 use super::dialect::TundraDialect;
 use super::{
     PARSER_DEPTH, Syntax, expect_word, expected, identifier, identifiers_in_parentheses, if_not_exists,
-    limits, object_name, options, peek_word, query, take_word, tokens,
+    limits, nested_types, object_name, options, peek_word, query, take_word, tokens,
 };
 use crate::defined::MacroParameter;
 use crate::error::{Error, Result};
+use crate::statement::UseKind;
 use sqlparser::ast::{self, Ident, ObjectName, Query};
 use sqlparser::keywords::Keyword;
 use sqlparser::parser::Parser;
@@ -37,8 +38,15 @@ pub(crate) enum DefineSyntax {
         is_table: bool,
         text: Text,
     },
+    /// An enum.
+    Type {
+        name: ObjectName,
+        or_replace: bool,
+        if_not_exists: bool,
+        values: Vec<String>,
+    },
     Drop {
-        is_macro: bool,
+        kind: UseKind,
         names: Vec<ObjectName>,
         if_exists: bool,
         cascade: bool,
@@ -92,7 +100,10 @@ impl<T> Kept<T> {
 
 impl Text {
     /// What is written from here on: up to where the parser is once `parse` is done.
-    fn of<T>(parser: &mut Parser<'_>, parse: impl FnOnce(&mut Parser<'_>) -> Result<T>) -> Result<(T, Text)> {
+    pub(super) fn of<T>(
+        parser: &mut Parser<'_>,
+        parse: impl FnOnce(&mut Parser<'_>) -> Result<T>,
+    ) -> Result<(T, Text)> {
         let start = parser.peek_token_ref().span.start;
         let parsed = parse(parser)?;
         let next = parser.peek_token_ref();
@@ -100,12 +111,14 @@ impl Text {
         Ok((parsed, Text { start, end, sql: String::new() }))
     }
 
-    fn take(&mut self, sql: &str) -> Result<()> {
+    pub(super) fn take(&mut self, sql: &str) -> Result<()> {
         let from = offset(sql, self.start);
         let to = self.end.map_or(sql.len(), |end| offset(sql, end));
         let text = sql.get(from..to).ok_or_else(|| Error::internal("a text that ends before it begins"))?;
         if text.len() > LONGEST_BYTES {
-            let message = format!("the text of a view or macro has {LONGEST_BYTES} bytes at most");
+            let message = format!(
+                "the text of a view, a macro or a prepared statement has {LONGEST_BYTES} bytes at most"
+            );
             return Err(Error::value(message));
         }
         self.sql = text.trim_end().into();
@@ -132,7 +145,7 @@ impl DefineSyntax {
                 defaults.try_for_each(|default| default.take(sql))?;
                 text.take(sql)
             }
-            DefineSyntax::Drop { .. } | DefineSyntax::Comment { .. } => Ok(()),
+            DefineSyntax::Type { .. } | DefineSyntax::Drop { .. } | DefineSyntax::Comment { .. } => Ok(()),
         }
     }
 }
@@ -151,6 +164,9 @@ pub(super) fn create(parser: &mut Parser<'_>, or_replace: bool) -> Result<Option
     }
     if take_word(parser, "MACRO") || take_word(parser, "FUNCTION") {
         return create_macro(parser, or_replace).map(Some);
+    }
+    if take_word(parser, "TYPE") {
+        return create_type(parser, or_replace).map(Some);
     }
     Ok(None)
 }
@@ -215,6 +231,35 @@ fn create_macro(parser: &mut Parser<'_>, or_replace: bool) -> Result<Syntax> {
     Ok(Syntax::Define(DefineSyntax::Macro { name, or_replace, if_not_exists, parameters, is_table, text }))
 }
 
+/// `name AS ENUM ('a', …)`
+fn create_type(parser: &mut Parser<'_>, or_replace: bool) -> Result<Syntax> {
+    let if_not_exists = if_not_exists(parser);
+    let name = object_name(parser)?;
+    let other = || Error::unsupported("CREATE TYPE of what is no ENUM");
+    let span = parser.peek_token_ref().span;
+    if !take_word(parser, "AS") {
+        return Err(other().at(span));
+    }
+    let span = parser.peek_token_ref().span;
+    if !take_word(parser, "ENUM") {
+        return Err(other().at(span));
+    }
+    parser.expect_token(&Token::LParen).map_err(Error::from_parser)?;
+    let span = parser.peek_token_ref().span;
+    if peek_word(parser).as_deref() == Some("SELECT") {
+        return Err(Error::unsupported("an ENUM of the values of a query").at(span));
+    }
+    let mut values = Vec::new();
+    while parser.peek_token_ref().token != Token::RParen {
+        values.push(parser.parse_literal_string().map_err(Error::from_parser)?);
+        if !parser.consume_token(&Token::Comma) {
+            break;
+        }
+    }
+    parser.expect_token(&Token::RParen).map_err(Error::from_parser)?;
+    Ok(Syntax::Define(DefineSyntax::Type { name, or_replace, if_not_exists, values }))
+}
+
 /// `name` or `name := default`
 fn parameter(parser: &mut Parser<'_>) -> Result<ParameterSyntax> {
     let name = identifier(parser)?;
@@ -232,15 +277,15 @@ fn parameter(parser: &mut Parser<'_>) -> Result<ParameterSyntax> {
     Ok(ParameterSyntax { name, default })
 }
 
-/// After `DROP VIEW`, or after `DROP MACRO`.
-pub(super) fn drop(parser: &mut Parser<'_>, is_macro: bool) -> Result<Syntax> {
-    if is_macro {
+/// After `DROP VIEW`, `DROP MACRO` or `DROP TYPE`.
+pub(super) fn drop(parser: &mut Parser<'_>, kind: UseKind) -> Result<Syntax> {
+    if kind == UseKind::Macro {
         take_word(parser, "TABLE");
     }
     let if_exists = parser.parse_keywords(&[Keyword::IF, Keyword::EXISTS]);
     let names = parser.parse_comma_separated(|p| p.parse_object_name(false)).map_err(Error::from_parser)?;
     let cascade = cascade(parser);
-    Ok(Syntax::Define(DefineSyntax::Drop { is_macro, names, if_exists, cascade }))
+    Ok(Syntax::Define(DefineSyntax::Drop { kind, names, if_exists, cascade }))
 }
 
 /// After `COMMENT`.
@@ -307,6 +352,7 @@ fn kept<T>(text: &str, parse: impl FnOnce(&mut Parser<'_>) -> Result<T>) -> Resu
         .map_err(|error| Error::from_parser(error.into()))?;
     let depth = limits::check(&found)?;
     tokens::settle(&mut found, text)?;
+    nested_types::settle(&mut found);
     let mut parser =
         Parser::new(&TundraDialect).with_recursion_limit(PARSER_DEPTH).with_tokens_with_locations(found);
     let syntax = parse(&mut parser)?;

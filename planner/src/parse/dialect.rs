@@ -2,14 +2,24 @@
 
 use super::operators;
 use sqlparser::ast::Expr;
-use sqlparser::dialect::Dialect;
+use sqlparser::dialect::{Dialect, DuckDbDialect};
 use sqlparser::parser::{Parser, ParserError};
+use std::any::TypeId;
 
 /// Tundra's dialect: PostgreSQL's grammar with some of DuckDB's.
 #[derive(Debug)]
 pub(crate) struct TundraDialect;
 
 impl Dialect for TundraDialect {
+    /// DuckDB's, for the sake of `STRUCT(a INTEGER)`; what else it brings is bound, or refused by name.
+    fn dialect(&self) -> TypeId {
+        TypeId::of::<DuckDbDialect>()
+    }
+
+    fn supports_map_literal_with_angle_brackets(&self) -> bool {
+        true
+    }
+
     fn is_identifier_start(&self, ch: char) -> bool {
         ch.is_alphabetic() || ch == '_'
     }
@@ -71,6 +81,10 @@ impl Dialect for TundraDialect {
         true
     }
 
+    fn supports_in_empty_list(&self) -> bool {
+        true
+    }
+
     fn supports_select_wildcard_exclude(&self) -> bool {
         true
     }
@@ -124,6 +138,18 @@ impl Dialect for TundraDialect {
     }
 
     fn supports_window_function_null_treatment_arg(&self) -> bool {
+        true
+    }
+
+    fn supports_dictionary_syntax(&self) -> bool {
+        true
+    }
+
+    fn support_map_literal_syntax(&self) -> bool {
+        true
+    }
+
+    fn supports_array_typedef_with_brackets(&self) -> bool {
         true
     }
 

@@ -36,8 +36,8 @@ pub(super) fn check(tokens: &[TokenWithSpan]) -> Result<usize> {
         let nested = levels.len() > 1;
         let Some(level) = levels.last_mut() else { break };
         match token {
-            Token::LParen => levels.push(Level::default()),
-            Token::RParen if nested => {
+            Token::LParen | Token::LBracket | Token::LBrace => levels.push(Level::default()),
+            Token::RParen | Token::RBracket | Token::RBrace if nested => {
                 let inner = levels.pop().map_or(0, |level| level.deepest.max(level.depth));
                 if let Some(level) = levels.last_mut() {
                     level.depth = level.depth.max(inner) + 1;

@@ -5,15 +5,22 @@ mod access;
 mod define;
 mod dialect;
 mod exclusion;
+mod explain;
 mod foreign;
 mod limits;
+mod merge;
+mod nested_types;
 mod operators;
 mod options;
+mod prepared;
 mod sugar;
+pub(crate) mod summary;
 mod tokens;
+mod truncate;
+mod write;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::statement::TableName;
+use crate::statement::{TableName, UseKind};
 pub(crate) use access::{AccessSyntax, GrantSyntax, OnSyntax, condition};
 pub(crate) use define::{
     DefineSyntax, Kept, OnSyntax as CommentOn, ParameterSyntax, expression_of, query_of,
@@ -22,11 +29,14 @@ use dialect::TundraDialect;
 pub(crate) use exclusion::without_exclusion;
 pub use foreign::listed_text;
 pub(crate) use foreign::{ServerOption, has_secrets};
+pub(crate) use merge::{MatchKind, MergeAction, MergeSyntax};
 pub(crate) use options::TableOption;
+pub(crate) use prepared::PreparedSyntax;
 use sqlparser::ast::{self, Ident, ObjectName, ObjectNamePart, Query, Spanned};
 use sqlparser::keywords::Keyword;
 use sqlparser::parser::Parser;
 use sqlparser::tokenizer::{Span, Token, Tokenizer};
+pub(crate) use write::ChangeSyntax;
 
 /// How deep the parser follows nested parentheses, subqueries and the like.
 const PARSER_DEPTH: usize = 400;
@@ -54,6 +64,7 @@ pub(crate) enum Syntax {
     Query(Box<Query>),
     Explain {
         analyze: bool,
+        json: bool,
         /// Which engine would answer it, and why.
         route: bool,
         query: Box<Query>,
@@ -81,6 +92,8 @@ pub(crate) enum Syntax {
     Insert {
         table: ObjectName,
         columns: Vec<Ident>,
+        /// The columns are those that the query's have the names of.
+        by_name: bool,
         query: Box<Query>,
     },
     DropTable {
@@ -153,6 +166,17 @@ pub(crate) enum Syntax {
         schema: Option<Ident>,
     },
     DescribeQuery(Box<Query>),
+    Summarize(Box<Query>),
+    Prepared(PreparedSyntax),
+    Truncate {
+        tables: Vec<ObjectName>,
+    },
+    Change(Box<ChangeSyntax>),
+    Merge(Box<MergeSyntax>),
+    ExplainChange {
+        json: bool,
+        change: Box<ChangeSyntax>,
+    },
 }
 
 impl Parsed {
@@ -167,10 +191,12 @@ impl Parsed {
             self.syntax,
             Syntax::Query(_)
                 | Syntax::Explain { .. }
+                | Syntax::ExplainChange { .. }
                 | Syntax::ExplainCost(_)
                 | Syntax::ShowTables { .. }
                 | Syntax::Describe { .. }
                 | Syntax::DescribeQuery(_)
+                | Syntax::Summarize(_)
                 | Syntax::ShowViews { .. }
                 | Syntax::Show { .. }
         )
@@ -194,6 +220,7 @@ fn parse_statements(sql: &str) -> Result<Vec<Parsed>> {
     limits::check(&tokens)?;
     tokens::settle(&mut tokens, sql)?;
     let mut tokens = sugar::plain(tokens)?;
+    nested_types::settle(&mut tokens);
     exclusion::settle(&mut tokens);
     let mut parser =
         Parser::new(&TundraDialect).with_recursion_limit(PARSER_DEPTH).with_tokens_with_locations(tokens);
@@ -206,6 +233,9 @@ fn parse_statements(sql: &str) -> Result<Vec<Parsed>> {
         let mut syntax = statement(&mut parser)?;
         if let Syntax::Define(define) = &mut syntax {
             define.take_texts(sql)?;
+        }
+        if let Syntax::Prepared(prepared) = &mut syntax {
+            prepared.take_text(sql)?;
         }
         statements.push(Parsed { text: text.clone(), syntax });
         let next = parser.peek_token();
@@ -259,9 +289,7 @@ fn statement(parser: &mut Parser<'_>) -> Result<Syntax> {
             if take_word(parser, "COST") {
                 return Ok(Syntax::ExplainCost(query(parser)?));
             }
-            let analyze = take_word(parser, "ANALYZE");
-            let route = !analyze && take_word(parser, "ROUTE");
-            return Ok(Syntax::Explain { analyze, route, query: query(parser)? });
+            return explain::explain(parser);
         }
         Some("CREATE") => {
             parser.next_token();
@@ -282,6 +310,25 @@ fn statement(parser: &mut Parser<'_>) -> Result<Syntax> {
         Some("SHOW") => {
             parser.next_token();
             return show(parser);
+        }
+        Some("PREPARE") => {
+            parser.next_token();
+            return prepared::prepare(parser);
+        }
+        Some("EXECUTE") => {
+            parser.next_token();
+            return prepared::execute(parser);
+        }
+        Some("DEALLOCATE") => {
+            parser.next_token();
+            return prepared::deallocate(parser);
+        }
+        Some("SUMMARIZE") => {
+            parser.next_token();
+            let is_query = parser.peek_token_ref().token == Token::LParen
+                || matches!(peek_word(parser).as_deref(), Some("SELECT" | "WITH" | "VALUES"));
+            let all = if is_query { query(parser)? } else { summary::all_of(object_name(parser)?)? };
+            return Ok(Syntax::Summarize(all));
         }
         Some("DESCRIBE" | "DESC") => {
             parser.next_token();
@@ -315,14 +362,29 @@ fn statement(parser: &mut Parser<'_>) -> Result<Syntax> {
             parser.next_token();
             return define::comment(parser);
         }
+        Some("DELETE") => {
+            parser.next_token();
+            return Ok(Syntax::Change(Box::new(write::delete(parser)?)));
+        }
+        Some("UPDATE") => {
+            parser.next_token();
+            return Ok(Syntax::Change(Box::new(write::update(parser)?)));
+        }
+        Some("MERGE") => {
+            parser.next_token();
+            return Ok(Syntax::Merge(Box::new(merge::merge(parser)?)));
+        }
+        Some("TRUNCATE") => {
+            parser.next_token();
+            return truncate::truncate(parser);
+        }
         Some("REASSIGN") => {
             parser.next_token();
             return access::reassign(parser);
         }
         Some(
-            word @ ("UPDATE" | "DELETE" | "MERGE" | "COPY" | "TRUNCATE" | "BEGIN" | "START" | "COMMIT"
-            | "ROLLBACK" | "ANALYZE" | "VACUUM" | "PREPARE" | "EXECUTE" | "CALL" | "USE" | "ATTACH"
-            | "PIVOT" | "TABLE" | "SUMMARIZE"),
+            word @ ("COPY" | "BEGIN" | "START" | "COMMIT" | "ROLLBACK" | "ANALYZE" | "VACUUM" | "CALL"
+            | "USE" | "ATTACH" | "PIVOT" | "TABLE"),
         ) => return Err(Error::unsupported(word).at(span)),
         _ => {}
     }
@@ -394,9 +456,9 @@ fn create(parser: &mut Parser<'_>) -> Result<Syntax> {
     if !external && peek_word(parser).as_deref() != Some("TABLE") {
         let what = peek_word(parser).unwrap_or_default();
         return match what.as_str() {
-            "INDEX" | "SEQUENCE" | "TYPE" | "TEMP" | "TEMPORARY" | "RECURSIVE" | "MATERIALIZED"
-            | "UNIQUE" | "DATABASE" => Err(Error::unsupported(format!("CREATE {what}")).at(span)),
-            _ => Err(expected(parser, "TABLE, EXTERNAL TABLE, VIEW, MACRO or SCHEMA")),
+            "INDEX" | "SEQUENCE" | "TEMP" | "TEMPORARY" | "RECURSIVE" | "MATERIALIZED" | "UNIQUE"
+            | "DATABASE" => Err(Error::unsupported(format!("CREATE {what}")).at(span)),
+            _ => Err(expected(parser, "TABLE, EXTERNAL TABLE, VIEW, MACRO, TYPE or SCHEMA")),
         };
     }
     expect_word(parser, "TABLE")?;
@@ -496,8 +558,14 @@ fn create_external(parser: &mut Parser<'_>, name: ObjectName, if_not_exists: boo
 fn insert(parser: &mut Parser<'_>) -> Result<Syntax> {
     expect_word(parser, "INTO")?;
     let table = object_name(parser)?;
+    let by_name = take_word(parser, "BY");
+    if by_name && !take_word(parser, "NAME") {
+        expect_word(parser, "POSITION")?;
+        return Ok(Syntax::Insert { table, columns: Vec::new(), by_name: false, query: query(parser)? });
+    }
     let starts_query = |token: &Token| matches!(token, Token::Word(word) if word.keyword == Keyword::SELECT || word.keyword == Keyword::WITH || word.keyword == Keyword::VALUES);
-    let columns = if parser.peek_token_ref().token == Token::LParen
+    let columns = if !by_name
+        && parser.peek_token_ref().token == Token::LParen
         && !starts_query(&parser.peek_nth_token(1).token)
         && parser.peek_nth_token(1).token != Token::LParen
     {
@@ -514,7 +582,7 @@ fn insert(parser: &mut Parser<'_>) -> Result<Syntax> {
     if let Some(word @ ("ON" | "RETURNING")) = peek_word(parser).as_deref() {
         return Err(Error::unsupported(format!("INSERT … {word}")).at(span));
     }
-    Ok(Syntax::Insert { table, columns, query })
+    Ok(Syntax::Insert { table, columns, by_name, query })
 }
 
 fn drop(parser: &mut Parser<'_>) -> Result<Syntax> {
@@ -532,18 +600,21 @@ fn drop(parser: &mut Parser<'_>) -> Result<Syntax> {
         return access::drop_policy(parser);
     }
     if take_word(parser, "VIEW") {
-        return define::drop(parser, false);
+        return define::drop(parser, UseKind::Relation);
     }
     if take_word(parser, "MACRO") || take_word(parser, "FUNCTION") {
-        return define::drop(parser, true);
+        return define::drop(parser, UseKind::Macro);
+    }
+    if take_word(parser, "TYPE") {
+        return define::drop(parser, UseKind::Type);
     }
     let schema = take_word(parser, "SCHEMA");
     if !schema && !take_word(parser, "TABLE") {
         return match peek_word(parser).as_deref() {
-            Some(what @ ("INDEX" | "DATABASE" | "SEQUENCE" | "TYPE" | "OWNED" | "MATERIALIZED")) => {
+            Some(what @ ("INDEX" | "DATABASE" | "SEQUENCE" | "OWNED" | "MATERIALIZED")) => {
                 Err(Error::unsupported(format!("DROP {what}")).at(span))
             }
-            _ => Err(expected(parser, "TABLE, VIEW, MACRO or SCHEMA")),
+            _ => Err(expected(parser, "TABLE, VIEW, MACRO, TYPE or SCHEMA")),
         };
     }
     let if_exists = parser.parse_keywords(&[Keyword::IF, Keyword::EXISTS]);
@@ -578,6 +649,10 @@ fn show(parser: &mut Parser<'_>) -> Result<Syntax> {
         );
         let mut parser = Parser::new(&TundraDialect).try_with_sql(&sql).map_err(Error::from_parser)?;
         return Ok(Syntax::Query(query(&mut parser)?));
+    }
+    if take_word(parser, "TIME") {
+        expect_word(parser, "ZONE")?;
+        return Ok(Syntax::Show { name: "timezone".into() });
     }
     Ok(Syntax::Show { name: setting_name(parser)? })
 }

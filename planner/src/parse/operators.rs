@@ -1,7 +1,10 @@
 //! Operators that the parser reads in one dialect alone, or binds otherwise than PostgreSQL: its precedence, from
 //! the tightest: `^` and `**`, `* / // %`, `+ -`, any other operator, `BETWEEN IN LIKE`, comparisons.
 
-use sqlparser::ast::{BinaryOperator, Expr, TrimWhereField, UnaryOperator};
+use sqlparser::ast::{
+    BinaryOperator, Expr, LambdaFunction, LambdaFunctionParameter, LambdaSyntax, OneOrManyWithParens,
+    TrimWhereField, TypedString, UnaryOperator,
+};
 use sqlparser::dialect::{Dialect, Precedence};
 use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
@@ -33,6 +36,7 @@ pub(super) fn precedence(dialect: &dyn Dialect, parser: &Parser<'_>) -> Option<u
     match &parser.peek_token_ref().token {
         Token::Mul if is_double(parser, &Token::Mul, 0) => Some(POWER),
         Token::Caret => Some(POWER),
+        Token::LBracket => Some(dialect.prec_value(Precedence::DoubleColon)),
         Token::StringConcat
         | Token::Pipe
         | Token::Ampersand
@@ -47,6 +51,8 @@ pub(super) fn precedence(dialect: &dyn Dialect, parser: &Parser<'_>) -> Option<u
         | Token::DoubleTildeAsterisk
         | Token::ExclamationMarkDoubleTilde
         | Token::ExclamationMarkDoubleTildeAsterisk
+        | Token::Overlap
+        | Token::QuestionPipe
         | Token::CaretAt => Some(dialect.prec_value(Precedence::PgOther)),
         _ => None,
     }
@@ -56,6 +62,16 @@ pub(super) fn precedence(dialect: &dyn Dialect, parser: &Parser<'_>) -> Option<u
 pub(super) fn prefix(dialect: &dyn Dialect, parser: &mut Parser<'_>) -> Option<Parsed> {
     let (op, binds) = match &parser.peek_token_ref().token {
         token if is_keyword(token, Keyword::TRIM) => return trim(parser),
+        token
+            if is_keyword(token, Keyword::VALUES) && parser.peek_nth_token_ref(1).token == Token::LParen =>
+        {
+            return Some(parser.parse_query().map(Expr::Subquery));
+        }
+        Token::Word(word) if is_timestamp_of_unit(&word.value) => return timestamp_of_unit(parser),
+        Token::Word(word) if word.quote_style.is_none() && word.value.eq_ignore_ascii_case("lambda") => {
+            return lambda(parser);
+        }
+        Token::EscapedStringLiteral(_) => return Some(parser.parse_value().map(Expr::Value)),
         Token::Minus => (UnaryOperator::Minus, POWER),
         Token::AtSign => (UnaryOperator::PGAbs, dialect.prec_value(Precedence::PgOther)),
         Token::PGSquareRoot => (UnaryOperator::PGSquareRoot, dialect.prec_value(Precedence::PgOther)),
@@ -68,6 +84,57 @@ pub(super) fn prefix(dialect: &dyn Dialect, parser: &mut Parser<'_>) -> Option<P
     };
     parser.next_token();
     Some(parser.parse_subexpr(binds).map(|operand| Expr::UnaryOp { op, expr: Box::new(operand) }))
+}
+
+fn is_timestamp_of_unit(name: &str) -> bool {
+    ["TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_US", "TIMESTAMP_NS"]
+        .iter()
+        .any(|unit| name.eq_ignore_ascii_case(unit))
+}
+
+/// `TIMESTAMP_S 'text'`; the parser reads the literals of types that it has keywords for.
+fn timestamp_of_unit(parser: &mut Parser<'_>) -> Option<Parsed> {
+    if !matches!(parser.peek_nth_token_ref(1).token, Token::SingleQuotedString(_)) {
+        return None;
+    }
+    let mut typed = || -> Parsed {
+        let (data_type, value) = (parser.parse_data_type()?, parser.parse_value()?);
+        Ok(Expr::TypedString(TypedString { data_type, value, uses_odbc_syntax: false }))
+    };
+    Some(typed())
+}
+
+/// `lambda x, i: expression`; a column may be named lambda, too.
+fn lambda(parser: &mut Parser<'_>) -> Option<Parsed> {
+    if !matches!(parser.peek_nth_token_ref(1).token, Token::Word(_))
+        || !matches!(parser.peek_nth_token_ref(2).token, Token::Colon | Token::Comma)
+    {
+        return None;
+    }
+    // `SELECT lambda a, b` has no colon after its names.
+    let mut ahead = 2;
+    while parser.peek_nth_token_ref(ahead).token == Token::Comma {
+        if !matches!(parser.peek_nth_token_ref(ahead + 1).token, Token::Word(_)) {
+            return None;
+        }
+        ahead += 2;
+    }
+    if parser.peek_nth_token_ref(ahead).token != Token::Colon {
+        return None;
+    }
+    parser.next_token();
+    let mut rest = || -> Parsed {
+        let names = parser.parse_comma_separated(Parser::parse_identifier)?;
+        parser.expect_token(&Token::Colon)?;
+        let body = Box::new(parser.parse_expr()?);
+        let params = names.into_iter().map(|name| LambdaFunctionParameter { name, data_type: None });
+        Ok(Expr::Lambda(LambdaFunction {
+            params: OneOrManyWithParens::Many(params.collect()),
+            body,
+            syntax: LambdaSyntax::LambdaKeyword,
+        }))
+    };
+    Some(rest())
 }
 
 /// `TRIM ([LEADING] FROM text)`, which names no characters; the parser reads all other forms.
@@ -96,6 +163,7 @@ fn trim(parser: &mut Parser<'_>) -> Option<Parsed> {
 /// An operator behind an operand; the parser reads what this does not.
 pub(super) fn infix(parser: &mut Parser<'_>, left: &Expr, precedence: u8) -> Option<Parsed> {
     let op = match &parser.peek_token_ref().token {
+        Token::LBracket => return Some(subscripts(parser, left)),
         Token::Mul if is_double(parser, &Token::Mul, 0) => {
             parser.next_token();
             BinaryOperator::PGExp
@@ -108,6 +176,7 @@ pub(super) fn infix(parser: &mut Parser<'_>, left: &Expr, precedence: u8) -> Opt
         Token::Caret => BinaryOperator::PGExp,
         Token::Sharp => BinaryOperator::PGBitwiseXor,
         Token::CaretAt => BinaryOperator::PGStartsWith,
+        Token::Overlap => BinaryOperator::PGOverlap,
         token if is_keyword(token, Keyword::GLOB) => BinaryOperator::Glob,
         token if is_keyword(token, Keyword::BETWEEN) => return symmetric(parser, left, precedence, false),
         token if is_keyword(token, Keyword::NOT) => {
@@ -130,6 +199,14 @@ pub(super) fn infix(parser: &mut Parser<'_>, left: &Expr, precedence: u8) -> Opt
     };
     parser.next_token();
     Some(parser.parse_subexpr(precedence).and_then(|right| binary(left, op, right)))
+}
+
+/// Subscripts behind what the parser does not take for a column.
+fn subscripts(parser: &mut Parser<'_>, left: &Expr) -> Parsed {
+    check_length(left, MOST_COPIED, &"a subscript")?;
+    let mut access_chain = Vec::new();
+    parser.parse_multi_dim_subscript(&mut access_chain)?;
+    Ok(Expr::CompoundFieldAccess { root: Box::new(left.clone()), access_chain })
 }
 
 fn binary(left: &Expr, op: BinaryOperator, right: Expr) -> Parsed {

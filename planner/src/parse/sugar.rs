@@ -84,6 +84,24 @@ pub(super) fn plain(tokens: Vec<TokenWithSpan>) -> Result<Vec<TokenWithSpan>> {
                         written.push((number, vec![select(), Token::Mul, Token::make_keyword("FROM")]));
                     }
                     Some(Keyword::SELECT | Keyword::VALUES) => (level.expects, level.with) = (false, false),
+                    // `* EXCEPT (a, b)`, as other engines write `EXCLUDE`.
+                    Some(Keyword::EXCEPT)
+                        if number.checked_sub(1).and_then(token) == Some(&Token::Mul)
+                            && token(number + 1) == Some(&Token::LParen)
+                            && matches!(token(number + 2), Some(Token::Word(_)))
+                            && !matches!(
+                                word(number + 2),
+                                Some(
+                                    Keyword::SELECT
+                                        | Keyword::VALUES
+                                        | Keyword::WITH
+                                        | Keyword::FROM
+                                        | Keyword::TABLE
+                                )
+                            ) =>
+                    {
+                        written.push((number, vec![Token::make_keyword("EXCLUDE")]));
+                    }
                     Some(Keyword::UNION | Keyword::EXCEPT | Keyword::INTERSECT) => level.expects = true,
                     Some(Keyword::AS) if word(number + 1) == Some(Keyword::FROM) => level.expects = true,
                     Some(Keyword::ALL | Keyword::DISTINCT | Keyword::EXPLAIN | Keyword::ANALYZE) => {}
@@ -114,6 +132,8 @@ pub(super) fn plain(tokens: Vec<TokenWithSpan>) -> Result<Vec<TokenWithSpan>> {
                         // A word that the grammar has before any join, and that nobody else may write.
                         written.push((number, vec![Token::make_keyword("GLOBAL")]));
                     }
+                    // What follows is no query, also where it is explained.
+                    Some(Keyword::DELETE) => level.expects = false,
                     // `EXPLAIN COST` and the like.
                     _ if before(1) == Some(Keyword::EXPLAIN) => {}
                     _ if is_positional(other) && word(number + 1) == Some(Keyword::JOIN) => {

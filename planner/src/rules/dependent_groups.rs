@@ -3,7 +3,7 @@
 
 use super::{Context, Rule};
 use crate::binder::expression::is_any_volatile;
-use crate::dependency::{Dependencies, has_one_form};
+use crate::dependency::Dependencies;
 use crate::error::Result;
 use crate::logical::{AggregateCall, ColumnId, ColumnSet, Columns, Logical, columns_of};
 use crate::shapes::Shapes;
@@ -93,7 +93,7 @@ fn take_computed(
         let mut follows = !is_any_volatile(expr);
         expr.visit(&mut |node| {
             if let Expr::Column { id, data_type } = node {
-                follows &= known.contains(id) && has_one_form(*data_type);
+                follows &= known.contains(id) && data_type.has_one_form();
             }
         });
         follows && shapes.compile(expr).is_some_and(|compiled| !compiled.is_fallible())
@@ -131,7 +131,7 @@ pub(super) fn any_value(id: ColumnId, columns: &Columns) -> AggregateCall {
 
 fn weight(data_type: DataType) -> usize {
     match data_type {
-        DataType::Varchar | DataType::Binary => 100,
+        data_type if data_type.is_bytes() => 100,
         other => other.physical().width_bytes(),
     }
 }

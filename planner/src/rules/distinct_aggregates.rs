@@ -39,7 +39,8 @@ struct Set {
 fn rewrite(input: Logical, groups: Groups, aggregates: Calls, columns: &mut Columns) -> Logical {
     let order: Vec<ColumnId> =
         groups.iter().map(|&(id, _)| id).chain(aggregates.iter().map(|&(id, _)| id)).collect();
-    // A filtered argument is null where the filter is not true, and nulls are not aggregated.
+    // A filtered argument is null where the filter is not true, and most aggregate no nulls; for others, whether it is true
+    // is one more argument.
     let mut plain: Calls = Vec::new();
     let mut sets: Vec<Set> = Vec::new();
     for (id, mut call) in aggregates {
@@ -47,7 +48,7 @@ fn rewrite(input: Logical, groups: Groups, aggregates: Calls, columns: &mut Colu
             plain.push((id, call));
             continue;
         }
-        if let Some(filter) = call.filter.take() {
+        if let Some(filter) = call.filter.take_if(|_| !call.function.takes_nulls()) {
             let computed =
                 |&(place, ref arg): &(usize, &mut Expr)| place == 0 || !matches!(arg, Expr::Literal(_));
             for (_, arg) in call.args.iter_mut().enumerate().filter(computed) {
@@ -58,7 +59,7 @@ fn rewrite(input: Logical, groups: Groups, aggregates: Calls, columns: &mut Colu
         }
         call.distinct = false;
         let mut args: Vec<Expr> = Vec::new();
-        for arg in &call.args {
+        for arg in call.args.iter().chain(&call.filter) {
             if !matches!(arg, Expr::Literal(_)) && !args.contains(arg) {
                 args.push(arg.clone());
             }
@@ -155,6 +156,11 @@ fn two_levels(input: Logical, groups: &Groups, set: Set, plain: Calls, columns: 
             {
                 *arg = columns.reference(id);
             }
+        }
+        if let Some(filter) = &mut call.filter
+            && let Some(&(_, id)) = distinct.iter().find(|(known, _)| known == filter)
+        {
+            *filter = columns.reference(id);
         }
         merged.push((id, call));
     }

@@ -4,7 +4,7 @@
 
 use super::{Context, Rule};
 use crate::binder::expression::is_any_volatile;
-use crate::dependency::{Dependencies, has_one_form, names_rows};
+use crate::dependency::{Dependencies, names_rows};
 use crate::error::Result;
 use crate::estimate::Estimator;
 use crate::logical::{
@@ -216,7 +216,7 @@ fn order_of(
 ) -> std::result::Result<Vec<usize>, Vec<usize>> {
     // A group of several forms of a value has one of them.
     let mut known: ColumnSet =
-        keys.iter().copied().filter(|&id| has_one_form(columns.data_type(id))).collect();
+        keys.iter().copied().filter(|&id| columns.data_type(id).has_one_form()).collect();
     let all = || (0..leaves.len()).filter(|&place| late[place]);
     // What the groups have no value of.
     let lost: ColumnSet = early.difference(&known).copied().collect();

@@ -180,7 +180,7 @@ fn is_filtered_by_keys(scan: &Scan, position: u32) -> bool {
 /// What it takes to carry a value through an operator, in nanoseconds.
 fn cost_of(data_type: DataType) -> f64 {
     match data_type {
-        DataType::Varchar | DataType::Binary => 8.0,
+        data_type if data_type.is_bytes() => 8.0,
         _ => 1.0,
     }
 }

@@ -35,6 +35,16 @@ fn simplify(mut plan: Logical, mut rejected: ColumnSet) -> Logical {
                 .collect();
             simplify(*input, below).project(exprs)
         }
+        Logical::Unroll(mut unroll) => {
+            // What is given for lists without elements is null.
+            if unroll.made().any(|id| rejected.contains(&id)) {
+                unroll.keeps_empty = false;
+            }
+            let kept: ColumnSet = unroll.kept().into_iter().collect();
+            rejected.retain(|id| kept.contains(id));
+            *unroll.input = simplify(unroll.input.take(), rejected);
+            Logical::Unroll(unroll)
+        }
         Logical::Sort { input, keys } => Logical::Sort { input: Box::new(simplify(*input, rejected)), keys },
         Logical::Join(mut join) => {
             let (left_set, right_set) = (join.left.output_set(), join.right.output_set());

@@ -85,6 +85,13 @@ pub(crate) fn prune(mut plan: Logical, required: &ColumnSet, columns: &Columns) 
             let columns = ids.into_iter().filter(|id| required.contains(id)).collect();
             Logical::Expand { input, lists, columns, merges }
         }
+        Logical::Unroll(mut unroll) => {
+            // Elements that nobody wants still say how often a row is given, unless another list says it.
+            unroll.position = unroll.position.filter(|id| required.contains(id));
+            *unroll.input = prune(unroll.input.take(), &below, columns);
+            unroll.dropped = unroll.input.output_set().difference(required).copied().collect();
+            Logical::Unroll(unroll)
+        }
         Logical::Window(mut window) => {
             window.calls.retain(|(id, _)| required.contains(id));
             if window.calls.is_empty() {

@@ -7,6 +7,7 @@ use crate::error::Result;
 use crate::logical::{
     ColumnId, ColumnSet, Join, JoinKind, Logical, columns_of, conjuncts, is_true, substitute,
 };
+use crate::shapes::Shapes;
 use exec::{CompareOp, Expr};
 use std::collections::HashMap;
 
@@ -59,6 +60,19 @@ fn push(plan: Logical, mut predicate: Vec<Expr>) -> Logical {
             let (below, above) = split(predicate, |columns| !columns.is_empty() && columns.is_subset(&keys));
             *window.input = push(window.input.take(), below);
             Logical::Window(window).filter(above)
+        }
+        // A row whose lists are empty is given by none above: a condition that fails for it must not be tested below.
+        Logical::Unroll(mut unroll) => {
+            let kept: ColumnSet = unroll.kept().into_iter().collect();
+            let shapes = Shapes::of(&unroll.input);
+            let (below, above): (Vec<Expr>, Vec<Expr>) = predicate.into_iter().partition(|expr| {
+                let used = columns_of(expr);
+                !used.is_empty()
+                    && used.is_subset(&kept)
+                    && shapes.compile(expr).is_some_and(|compiled| !compiled.is_fallible())
+            });
+            *unroll.input = push(unroll.input.take(), below);
+            Logical::Unroll(unroll).filter(above)
         }
         Logical::Sort { input, keys } => Logical::Sort { input: Box::new(push(*input, predicate)), keys },
         Logical::Union { inputs, columns } => {

@@ -5,6 +5,7 @@ use super::{Context, Rule};
 use crate::binder::expression::{fold, is_any_volatile};
 use crate::error::Result;
 use crate::logical::{Logical, conjuncts, is_never, is_true};
+use columnar::types::{integer_as_decimal, unify};
 use columnar::{DataType, Scalar, Value};
 use exec::{CompareOp, Expr};
 
@@ -189,6 +190,11 @@ fn comparison(op: CompareOp, left: Expr, right: Expr) -> Expr {
         && let Scalar::Integer(number) = value.scalar
     {
         let target = input.data_type();
+        let sign = data_type.infinite_sign(number);
+        if let (true, Some(infinity)) = (sign != 0, target.infinity()) {
+            let constant = Expr::Literal(Value::new(target, Scalar::Integer(infinity * i128::from(sign))));
+            return Expr::compare(op, (**input).clone(), constant);
+        }
         let (quotient, exact) = (number.div_euclid(factor), number % factor == 0);
         let op = match op {
             op if exact => Some(op),
@@ -210,15 +216,10 @@ fn comparison(op: CompareOp, left: Expr, right: Expr) -> Expr {
 pub(super) fn widening_factor(from: DataType, to: DataType) -> Option<i128> {
     match (from, to) {
         (DataType::Date, DataType::Timestamp { unit, .. }) => Some(86_400 * i128::from(unit.per_second())),
-        (from, to) if from.is_integer() && to.is_integer() && from.physical() <= to.physical() => Some(1),
-        (from, DataType::Decimal { scale, precision }) if from.is_integer() => {
-            // The digits of the type must have room for every value.
-            let digits = match from {
-                DataType::Int8 => 3,
-                DataType::Int16 => 5,
-                DataType::Int32 => 10,
-                _ => 19,
-            };
+        (from, to) if from.is_integer() && to.is_integer() => (unify(from, to) == Some(to)).then_some(1),
+        // The digits of the type must have room for every value, as no decimal has for those of a HUGEINT.
+        (from, DataType::Decimal { scale, precision }) if from.is_integer() && from != DataType::Int128 => {
+            let (digits, _) = integer_as_decimal(from)?;
             (precision - scale >= digits).then(|| 10_i128.pow(scale.into()))
         }
         (DataType::Decimal { precision: p1, scale: s1 }, DataType::Decimal { precision: p2, scale: s2 })

@@ -69,6 +69,16 @@ fn operator(plan: &Logical, columns: &Columns) -> Result<(), String> {
                 false => Err("what is carried has another type".into()),
             }
         }
+        Logical::Unroll(unroll) => {
+            let fits = |(id, list): &(u32, Expr)| {
+                exec::plan::element_type(list.data_type()) == Some(columns.data_type(*id))
+            };
+            match unroll.lists.iter().all(fits) {
+                true if unroll.lists.is_empty() => Err("no list is unrolled".into()),
+                true => Ok(()),
+                false => Err("an element has another type than its list says".into()),
+            }
+        }
         Logical::Series(series) => match columns.data_type(series.column) == series.start.data_type() {
             true => Ok(()),
             false => Err("a series has another type than its start".into()),

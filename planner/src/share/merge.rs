@@ -1,7 +1,7 @@
 //! Whether two plans compute the same rows, and one plan that gives the columns of both.
 
 use crate::binder::expression::is_any_volatile;
-use crate::logical::{ColumnId, Columns, JoinKind, Logical, Routing, Scan, SortKey, rename};
+use crate::logical::{ColumnId, ColumnSet, Columns, JoinKind, Logical, Routing, Scan, SortKey, rename};
 use exec::{CompareOp, Expr};
 use std::collections::HashMap;
 
@@ -159,6 +159,22 @@ impl Merge<'_> {
                     && self.same(&a.start, &b.start)
                     && self.same(&a.stop, &b.stop)
                     && self.same(&a.step, &b.step)
+            }
+            (Logical::Unroll(a), Logical::Unroll(b)) => {
+                let alike = a.keeps_empty == b.keeps_empty
+                    && a.position.is_some() == b.position.is_some()
+                    && a.lists.len() == b.lists.len()
+                    && self.inputs(&mut a.input, &b.input)
+                    && a.lists.iter().zip(&b.lists).all(|((_, a), (_, b))| self.same(a, b));
+                if !alike {
+                    return false;
+                }
+                self.twins.extend(b.made().zip(a.made()));
+                // What either gives.
+                let given: ColumnSet =
+                    b.kept().iter().map(|id| self.twins.get(id).copied().unwrap_or(*id)).collect();
+                a.dropped.retain(|id| !given.contains(id));
+                true
             }
             (
                 Logical::Expand { input: x, lists: a, columns: ids, merges },

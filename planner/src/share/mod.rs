@@ -177,6 +177,8 @@ impl Search {
             | Logical::Aggregate { .. }
             | Logical::Expand { .. }
             | Logical::Union { .. } => ColumnSet::new(),
+            // Others read its columns by their places.
+            Logical::Shared { .. } => plan.output_set(),
             _ => place.required.clone(),
         };
         plan.exprs().into_iter().for_each(|expr| collect_columns(expr, &mut below));
@@ -251,6 +253,9 @@ fn hash_of(plan: &Logical, inputs: &[u64]) -> u64 {
         Logical::AsOf(join) => (join.groups.len(), join.required).hash(&mut hasher),
         Logical::Expand { lists, .. } => lists.len().hash(&mut hasher),
         Logical::Series(series) => series.inclusive.hash(&mut hasher),
+        Logical::Unroll(unroll) => {
+            (unroll.lists.len(), unroll.position.is_some(), unroll.keeps_empty).hash(&mut hasher);
+        }
         Logical::Limit { limit, offset, .. } => (limit, offset).hash(&mut hasher),
         Logical::Shared { number, .. } | Logical::Reread { number, .. } => number.hash(&mut hasher),
         Logical::Project { .. } | Logical::Sort { .. } | Logical::Union { .. } | Logical::Exchange { .. } => {

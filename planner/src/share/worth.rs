@@ -40,6 +40,7 @@ pub(super) fn is_candidate(plan: &Logical) -> bool {
         // Giving a row again is as cheap as keeping it.
         Logical::Expand { .. }
         | Logical::Series(_)
+        | Logical::Unroll(_)
         | Logical::Sort { .. }
         | Logical::Values { .. }
         | Logical::Foreign(_)
@@ -106,7 +107,9 @@ fn work(plan: &Logical, left: f64, estimator: &Estimator<'_>) -> f64 {
         Logical::Sort { input, .. } => (50.0 * rows(input), 1.0),
         Logical::TopOfGroups(top) => (50.0 * rows(&top.input), 1.0),
         Logical::AsOf(join) => (50.0 * rows(&join.input), 1.0),
-        Logical::Expand { .. } | Logical::Series(_) => (2.0 * values(plan, rows(plan)), 1.0),
+        Logical::Expand { .. } | Logical::Series(_) | Logical::Unroll(_) => {
+            (2.0 * values(plan, rows(plan)), 1.0)
+        }
         Logical::TopN { input, .. } => (5.0 * rows(input), 1.0),
         Logical::Window(window) => (rows(&window.input) * (80.0 + 20.0 * window.calls.len() as f64), 1.0),
         Logical::Exchange { input, .. } => (5.0 * values(input, rows(input)), 1.0),

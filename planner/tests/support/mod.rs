@@ -69,6 +69,7 @@ pub(crate) fn table(dataset: u64, name: &str, rows: u64, columns: &[Spec], nulla
             .collect(),
         partitioning: Partitioning::Spread,
         foreign: None,
+        addressed: false,
     })
 }
 
@@ -97,6 +98,7 @@ pub(crate) fn disguised(
         facts: (0..table.columns.len()).map(|column| facts(has, column)).collect(),
         partitioning,
         foreign: None,
+        addressed: false,
     })
 }
 
@@ -130,6 +132,7 @@ pub(crate) fn empty_table(dataset: u64) -> Table {
         facts: Vec::new(),
         partitioning: Partitioning::Spread,
         foreign: None,
+        addressed: false,
     }
 }
 

@@ -96,7 +96,8 @@ struct Place<'a> {
 impl Place<'_> {
     fn rows(&self, plan: &Plan) -> Answer<Vec<Row>> {
         Ok(match plan {
-            Plan::Scan(scan) => {
+            Plan::Scan(scan) | Plan::ScanAddressed(scan) => {
+                let addressed = matches!(plan, Plan::ScanAddressed(_));
                 let all = self.data.get(&scan.table.dataset).ok_or("no data")?;
                 let known = self.catalog.0.iter().find(|table| table.dataset == scan.table.dataset);
                 let partitioning = &known.ok_or("no table")?.partitioning;
@@ -120,9 +121,13 @@ impl Place<'_> {
                     if !lies_here {
                         continue;
                     }
+                    let mut row = row.clone();
+                    if addressed {
+                        row.push(Scalar::Integer(number as i128));
+                    }
                     let mut keep = true;
                     for test in &scan.predicate {
-                        keep = keep && is_true(&eval(test, row)?);
+                        keep = keep && is_true(&eval(test, &row)?);
                     }
                     if keep {
                         rows.push(scan.columns.iter().map(|&column| row[column as usize].clone()).collect());
@@ -210,6 +215,31 @@ impl Place<'_> {
                     while value * step.signum() < stop * step.signum() || series.inclusive && value == stop {
                         rows.push(row.iter().cloned().chain([Scalar::Integer(value)]).collect());
                         value += step;
+                    }
+                }
+                rows
+            }
+            Plan::Unroll(unroll) => {
+                let mut rows = Vec::new();
+                for row in self.rows(&unroll.input)? {
+                    let lists = unroll.lists.iter().map(|list| {
+                        Ok(match eval(&list.list, &row)? {
+                            Scalar::Bytes(bytes) => elements(&bytes, list),
+                            _ => Vec::new(),
+                        })
+                    });
+                    let lists = lists.collect::<Answer<Vec<Vec<Scalar>>>>()?;
+                    let most = lists.iter().map(Vec::len).max().unwrap_or(0);
+                    for place in 0..most.max(usize::from(unroll.keeps_empty)) {
+                        let mut given: Row =
+                            unroll.keep.iter().map(|&column| row[column as usize].clone()).collect();
+                        given.extend(
+                            lists.iter().map(|list| list.get(place).cloned().unwrap_or(Scalar::Null)),
+                        );
+                        let number =
+                            if most == 0 { Scalar::Null } else { Scalar::Integer(place as i128 + 1) };
+                        given.extend(unroll.position.then_some(number));
+                        rows.push(given);
                     }
                 }
                 rows
@@ -467,6 +497,7 @@ pub(crate) fn eval(expr: &Expr, row: &[Scalar]) -> Answer<Scalar> {
     Ok(match expr {
         Expr::Column { id, .. } => row[*id as usize].clone(),
         Expr::Literal(value) => value.scalar.clone(),
+        Expr::Lambda { .. } => panic!("no lambda is drawn here"),
         Expr::Compare { op, left, right } => {
             let (types, a, b) = ((left.data_type(), right.data_type()), eval(left, row)?, eval(right, row)?);
             assert_eq!(scale_of(types.0), scale_of(types.1), "scales of {expr:?}");
@@ -578,4 +609,10 @@ fn like(text: &[u8], pattern: &[u8]) -> bool {
         Some((b'_', rest)) => !text.is_empty() && like(&text[1..], rest),
         Some((first, rest)) => text.first() == Some(first) && like(&text[1..], rest),
     }
+}
+
+fn elements(bytes: &[u8], list: &exec::plan::Unrolled) -> Vec<Scalar> {
+    let walk = columnar::packed::Elements::new(bytes, list.list.data_type());
+    let scalars = walk.map(|element| element.and_then(|element| element.scalar(list.data_type)));
+    scalars.collect::<columnar::Result<_>>().unwrap_or_else(|error| panic!("{error}"))
 }

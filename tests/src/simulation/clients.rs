@@ -144,6 +144,8 @@ impl Clients {
                 let end = match &error {
                     Error::Unavailable(_) => "unavailable",
                     Error::Conflict(_) => "conflict",
+                    // A cluster that has just begun.
+                    Error::Refused(why) if why.contains("while the cluster's version is 1") => "early",
                     Error::Environment(_) => "environment",
                     Error::Quarantined(_) => "quarantined",
                     Error::ShuttingDown => "shutting down",
@@ -188,9 +190,13 @@ impl Clients {
                     self.drop_table(coordinator, name, &mut random).await;
                 }
                 _ if live.is_empty() => self.create(coordinator, &mut random).await,
-                1..8 => {
+                1..7 => {
                     let name = &live[random.below(live.len())];
                     self.insert(coordinator, name, &mut random).await;
+                }
+                7 => {
+                    let name = &live[random.below(live.len())];
+                    self.update(coordinator, name, &mut random).await;
                 }
                 8..14 => {
                     // Those that were dropped are looked for, too.
@@ -276,6 +282,17 @@ impl Clients {
         };
         self.check(checked);
         acknowledged
+    }
+
+    /// Changes every row, or those of some batches: a batch has as many rows as before, and its amounts sum up to 0.
+    async fn update(&self, coordinator: usize, name: &str, random: &mut Random) {
+        let begun = self.history.lock().tick();
+        let some = if random.one_in(2) { "" } else { " WHERE batch % 2 = 0" };
+        let sql = format!("UPDATE {name} SET amount = -amount{some}");
+        if let Outcome::NotFound = self.ask(coordinator, &sql).await {
+            let checked = self.history.lock().not_found(name, begun);
+            self.check(checked);
+        }
     }
 
     /// Reads a table, in one of several ways; `true`: it was answered.

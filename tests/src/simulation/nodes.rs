@@ -273,7 +273,9 @@ impl Nodes {
                     (coordinator.running_queries(), coordinator.memory_bytes(), 0)
                 }
                 Running::Shard(shard, _) => {
-                    (0, shard.environment().memory.used_bytes(), shard.versions().len())
+                    // What is known of deleted rows is held with the versions.
+                    let used = shard.environment().memory.used_bytes();
+                    (0, used.saturating_sub(shard.deletes_bytes()), shard.versions().len())
                 }
                 Running::Starting | Running::Ended(_) => continue,
             };

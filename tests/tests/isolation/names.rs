@@ -19,7 +19,7 @@ const TRIES: usize = 60;
 const RATIO: f64 = 2.0;
 
 /// What rival asks.
-const STATEMENTS: [&str; 53] = [
+const STATEMENTS: [&str; 59] = [
     "SELECT * FROM sight_qx",
     "SELECT * FROM main.sight_qx",
     "DESCRIBE sight_qx",
@@ -58,6 +58,12 @@ const STATEMENTS: [&str; 53] = [
     "INSERT INTO item SELECT filler, i FROM vault_qx",
     "INSERT INTO vault_qx VALUES (1, 'a', 'b')",
     "INSERT INTO acme.main.vault_qx VALUES (1, 'a', 'b')",
+    "DELETE FROM vault_qx",
+    "DELETE FROM item USING acme.main.vault_qx",
+    "UPDATE vault_qx SET filler = 'x'",
+    "UPDATE item SET i = 1 FROM vault_qx",
+    "TRUNCATE vault_qx",
+    "TRUNCATE acme.main.vault_qx",
     "DROP TABLE vault_qx",
     "DROP TABLE acme.main.vault_qx",
     "DROP TABLE IF EXISTS closet_qx.coat",

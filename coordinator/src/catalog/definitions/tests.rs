@@ -38,6 +38,7 @@ fn check(state: &CatalogState) {
                 let name = used.name.to_lowercase();
                 assert!(match used.kind() {
                     UseKind::Relation => super::holds(schema, &name),
+                    UseKind::Type => schema.types.contains_key(&name),
                     _ => schema.macros.contains_key(&name),
                 });
             }
@@ -101,6 +102,7 @@ fn replace(state: &CatalogState, definition: Definition) -> Change {
 fn undefine(state: &CatalogState, kind: UseKind, name: &str, cascade: bool) -> Change {
     let known = match kind {
         UseKind::Macro => state.macro_named("default", "main", name),
+        UseKind::Type => state.type_named("default", "main", name),
         _ => state.view("default", "main", name),
     };
     let revision = known.map_or(0, |known| known.revision);
@@ -261,6 +263,25 @@ fn macros_have_names_of_their_own() {
     let cascade = undefine(&state, UseKind::Relation, "f", true);
     assert_eq!(apply(&mut state, cascade), Reply::Done);
     assert!(names(&state).is_empty(), "{:?}", names(&state));
+}
+
+#[test]
+fn types_have_names_of_their_own_and_stay_while_views_use_them() {
+    let mut state = CatalogState::default();
+    let type_of = |name: &str| Definition { kind: DefinitionKind::Type.into(), ..view_of(name, &[]) };
+    assert_eq!(apply(&mut state, define(macro_of("f", vec![]))), Reply::Done);
+    assert_eq!(apply(&mut state, define(view_of("f", &[]))), Reply::Done);
+    assert_eq!(apply(&mut state, define(type_of("f"))), Reply::Done);
+    assert_eq!(apply(&mut state, define(type_of("F"))), refused(Refusal::DefinitionChanged, "F"));
+    let view = Definition { uses: vec![used(UseKind::Type, "f")], ..view_of("v", &[]) };
+    assert_eq!(apply(&mut state, define(view)), Reply::Done);
+    let missing = Definition { uses: vec![used(UseKind::Type, "g")], ..view_of("w", &[]) };
+    assert_eq!(apply(&mut state, define(missing)), refused(Refusal::NoTable, "g"));
+    let in_use = undefine(&state, UseKind::Type, "f", false);
+    assert_eq!(apply(&mut state, in_use), refused(Refusal::InUse, "main.v"));
+    let cascade = undefine(&state, UseKind::Type, "f", true);
+    assert_eq!(apply(&mut state, cascade), Reply::Done);
+    assert_eq!(names(&state), ["f", "f"]);
 }
 
 #[test]

@@ -1,11 +1,12 @@
 //! Vectors to Arrow arrays of canonical types.
 
-use super::types::Strings;
+use super::types::{STORED_HUGEINT, Strings};
 use crate::error::{Error, Result};
-use crate::{Batch, Bitmap, Buffer, DataType, Flat, TimeUnit, Values, Vector, Views, match_numbers};
+use crate::types::DECIMAL_MAX_PRECISION;
+use crate::{Batch, Bitmap, Buffer, DataType, Flat, TimeUnit, Value, Values, Vector, Views, match_numbers};
 use ::arrow::array::*;
 use ::arrow::buffer::{BooleanBuffer, NullBuffer, OffsetBuffer};
-use ::arrow::datatypes::{ArrowNativeType, DataType as ArrowType, IntervalMonthDayNano, SchemaRef};
+use ::arrow::datatypes::{ArrowNativeType, DataType as ArrowType, IntervalMonthDayNano, SchemaRef, i256};
 use std::sync::Arc;
 
 /// The rows that count, as columns of `schema` (made by [`super::schema`]; it says whether text leaves as
@@ -17,12 +18,49 @@ pub fn record_batch(batch: Batch, schema: SchemaRef) -> Result<RecordBatch> {
         return Err(Error::Malformed(format!("{found} columns for a schema of {}", schema.fields().len())));
     }
     let column = |(vector, field): (&Vector, &Arc<::arrow::datatypes::Field>)| {
-        let views = matches!(field.data_type(), ArrowType::Utf8View | ArrowType::BinaryView);
-        array(vector, if views { Strings::Views } else { Strings::Offsets })
+        if *field.data_type() == STORED_HUGEINT {
+            return stored_hugeints(&vector.flatten());
+        }
+        let strings = if has_views(field.data_type()) { Strings::Views } else { Strings::Offsets };
+        of_zone(array(vector, strings)?, field.data_type())
     };
     let columns = batch.columns.iter().zip(schema.fields()).map(column).collect::<Result<_>>()?;
     let options = RecordBatchOptions::new().with_row_count(Some(batch.rows));
     RecordBatch::try_new_with_options(schema, columns, &options).map_err(malformed)
+}
+
+/// Every HUGEINT, as files have them.
+fn stored_hugeints(flat: &Flat) -> Result<ArrayRef> {
+    let nulls = flat.validity.as_ref().map(|validity| NullBuffer::new(bits(validity)));
+    let values = integers::<i128>(flat)?.iter().map(|&value| i256::from_i128(value)).collect();
+    let array = Decimal256Array::new(values, nulls);
+    Ok(Arc::new(array.with_precision_and_scale(39, 0).map_err(malformed)?))
+}
+
+/// Whether text within the type leaves as views.
+fn has_views(arrow: &ArrowType) -> bool {
+    match arrow {
+        ArrowType::Utf8View | ArrowType::BinaryView => true,
+        ArrowType::List(field) | ArrowType::FixedSizeList(field, _) | ArrowType::Map(field, _) => {
+            has_views(field.data_type())
+        }
+        ArrowType::Struct(fields) => fields.iter().any(|field| has_views(field.data_type())),
+        _ => false,
+    }
+}
+
+/// Instants as those of the zone that their column's type names.
+fn of_zone(array: ArrayRef, data_type: &ArrowType) -> Result<ArrayRef> {
+    match (array.data_type(), data_type) {
+        (ArrowType::Timestamp(own, Some(_)), ArrowType::Timestamp(unit, Some(_)))
+            if own == unit && array.data_type() != data_type =>
+        {
+            let data =
+                array.to_data().into_builder().data_type(data_type.clone()).build().map_err(malformed)?;
+            Ok(make_array(data))
+        }
+        _ => Ok(array),
+    }
 }
 
 /// A vector as an array of the type that [`super::arrow_type_of`] names. Values of canonical width share the
@@ -84,14 +122,51 @@ pub fn array(vector: &Vector, strings: Strings) -> Result<ArrayRef> {
             }
             _ => return Err(expected()),
         },
-        DataType::Varchar | DataType::Binary => match &flat.values {
+        DataType::Varchar | DataType::Binary | DataType::Json { .. } | DataType::Bits => match &flat.values {
             Values::View(views) => text(views, flat.data_type, flat.validity.as_ref(), nulls, strings)?,
             _ => return Err(expected()),
         },
+        DataType::Nested(_) => match &flat.values {
+            Values::View(views) => {
+                let rows = (0..flat.len()).map(|row| (!flat.is_null(row)).then(|| views.get(row)));
+                super::nested::array(&rows.collect::<Vec<_>>(), flat.data_type, strings)?
+            }
+            _ => return Err(expected()),
+        },
+        DataType::TimeZoned | DataType::Enum(_) => {
+            let texts = (0..flat.len()).map(|row| {
+                (!flat.is_null(row)).then(|| Value::new(flat.data_type, flat.values.scalar(row)).to_string())
+            });
+            match strings {
+                Strings::Views => Arc::new(texts.collect::<StringViewArray>()),
+                Strings::Offsets => Arc::new(texts.collect::<StringArray>()),
+            }
+        }
+        DataType::UInt8 => Arc::new(UInt8Array::new(integers(&flat)?, nulls)),
+        DataType::UInt16 => Arc::new(UInt16Array::new(integers(&flat)?, nulls)),
+        DataType::UInt32 => Arc::new(UInt32Array::new(integers(&flat)?, nulls)),
+        DataType::UInt64 => Arc::new(UInt64Array::new(integers(&flat)?, nulls)),
+        DataType::Int128 => {
+            let values = integers::<i128>(&flat)?;
+            let limit = 10_u128.pow(DECIMAL_MAX_PRECISION.into());
+            if (0..flat.len()).any(|row| !flat.is_null(row) && values[row].unsigned_abs() >= limit) {
+                let what = format!(
+                    "a HUGEINT of more than {DECIMAL_MAX_PRECISION} digits in a result (cast it to VARCHAR)"
+                );
+                return Err(Error::OutOfRange { what });
+            }
+            let array = Decimal128Array::new(values, nulls);
+            Arc::new(array.with_precision_and_scale(DECIMAL_MAX_PRECISION, 0).map_err(malformed)?)
+        }
+        DataType::Uuid => {
+            let values = integers::<i128>(&flat)?;
+            let bytes: Vec<u8> = values.iter().flat_map(|&value| crate::uuid::to_bytes(value)).collect();
+            Arc::new(FixedSizeBinaryArray::try_new(16, bytes.into(), nulls).map_err(malformed)?)
+        }
     })
 }
 
-fn malformed(error: ::arrow::error::ArrowError) -> Error {
+pub(super) fn malformed(error: ::arrow::error::ArrowError) -> Error {
     Error::Malformed(error.to_string())
 }
 
@@ -125,6 +200,18 @@ macro_rules! widths {
     )*};
 }
 widths!(i8, I8; i16, I16; i32, I32; i64, I64; i128, I128);
+
+macro_rules! unsigned_widths {
+    ($($type:ty),*) => {$(
+        impl Width for $type {
+            fn of(values: &Values) -> Option<Buffer<Self>> {
+                values.physical().is_integer().then_some(())?;
+                match_numbers!(values, buffer => Some(buffer.iter().map(|&value| value as $type).collect()), _ => None)
+            }
+        }
+    )*};
+}
+unsigned_widths!(u8, u16, u32, u64);
 
 fn text(
     views: &Views,

@@ -6,7 +6,9 @@ use crate::{Batch, Bitmap, Buffer, DataType, Flat, Interval, PhysicalType, Value
 use crate::{kernel, kernels::take};
 use ::arrow::array::{Array, ArrayRef, AsArray, GenericByteArray, RecordBatch, types::*};
 use ::arrow::buffer::BooleanBuffer;
-use ::arrow::datatypes::{ArrowNativeType, DataType as ArrowType, IntervalUnit, TimeUnit as ArrowUnit, i256};
+use ::arrow::datatypes::{
+    ArrowNativeType, DataType as ArrowType, Field, IntervalUnit, TimeUnit as ArrowUnit, i256,
+};
 use std::sync::Arc;
 
 const DAY_US: i64 = 86_400_000_000;
@@ -16,8 +18,21 @@ const DAY_MS: i64 = 86_400_000;
 pub fn batch(record_batch: &RecordBatch) -> Result<Batch> {
     let schema = record_batch.schema_ref();
     let columns = schema.fields().iter().zip(record_batch.columns());
-    let vectors = columns.map(|(field, array)| vector(field.name(), array)).collect::<Result<_>>()?;
+    let vectors = columns.map(|(field, array)| column(field, array)).collect::<Result<_>>()?;
     Ok(Batch::of_rows(vectors, record_batch.num_rows()))
+}
+
+/// A column as a flat vector, as [`vector`] gives it; what its field says to be UUIDs, as such.
+pub fn column(field: &Field, array: &ArrayRef) -> Result<Vector> {
+    let vector = vector(field.name(), array)?;
+    let extension = field.metadata().get("ARROW:extension:name").map(String::as_str);
+    if extension != Some("arrow.uuid") || *array.data_type() != ArrowType::FixedSizeBinary(16) {
+        return Ok(vector);
+    }
+    let bytes = array.as_fixed_size_binary();
+    let value = |row: usize| crate::uuid::from_bytes(bytes.value(row).try_into().unwrap_or_default());
+    let values = Values::I128((0..array.len()).map(value).collect());
+    Ok(Flat::new(DataType::Uuid, values, vector.validity()).into())
 }
 
 /// An array as a flat vector; `column` names it in errors. Numbers, text and views share the array's memory
@@ -105,7 +120,7 @@ fn values(column: &str, array: &ArrayRef, to: DataType, validity: Option<&Bitmap
                 None => Ok(0),
             };
             let wide: Vec<i128> = wide.iter().enumerate().map(one).collect::<Result<_>>()?;
-            if !wide_decimals_fit(&wide, precision_of(to), validity) {
+            if to != DataType::Int128 && !wide_decimals_fit(&wide, precision_of(to), validity) {
                 return Err(out_of_range());
             }
             if to.physical() == PhysicalType::I128 {
@@ -198,6 +213,7 @@ fn values(column: &str, array: &ArrayRef, to: DataType, validity: Option<&Bitmap
             let array = array.as_binary_view();
             Values::View(Views::new(array.views().clone(), array.data_buffers().clone()))
         }
+        other if other.is_nested() => super::packed::values(column, array, to)?,
         other => return Err(Error::Unsupported(format!("column \"{column}\": the type {other}"))),
     })
 }

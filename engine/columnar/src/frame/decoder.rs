@@ -30,12 +30,20 @@ impl Default for FrameLimits {
 #[derive(Debug, Default)]
 pub struct FrameDecoder {
     limits: FrameLimits,
+    /// Of the columns that come, by which enums and nested types are known.
+    types: Arc<[DataType]>,
     received: Received,
 }
 
 impl FrameDecoder {
     pub fn new(limits: FrameLimits) -> FrameDecoder {
-        FrameDecoder { limits, received: Received::default() }
+        FrameDecoder { limits, types: Arc::default(), received: Received::default() }
+    }
+
+    /// Of a stream whose columns are of these types: frames do not describe enums and nested types, and have but a hash
+    /// of what is expected.
+    pub fn expecting(self, types: impl Into<Arc<[DataType]>>) -> FrameDecoder {
+        FrameDecoder { types: types.into(), ..self }
     }
 
     /// The batch of a frame. It shares nothing with `frame`.
@@ -63,15 +71,17 @@ impl FrameDecoder {
         }
         memory.reserve(columns, size_of::<Vector>())?;
         let mut reader = Reader::new(body, memory);
-        let vectors = (0..columns).map(|_| self.column(&mut reader, rows)).collect::<Result<Vec<_>>>()?;
+        let vectors =
+            (0..columns).map(|column| self.column(&mut reader, column, rows)).collect::<Result<Vec<_>>>()?;
         if reader.left() > 0 {
             return Err(FrameError::Malformed("bytes after the last column"));
         }
         Ok(Batch::of_rows(vectors, rows))
     }
 
-    fn column(&mut self, reader: &mut Reader<'_>, rows: usize) -> Result<Vector> {
-        let header = ColumnHeader::from_bytes(reader.array()?)?;
+    fn column(&mut self, reader: &mut Reader<'_>, column: usize, rows: usize) -> Result<Vector> {
+        let expected = self.types.get(column).copied();
+        let header = ColumnHeader::from_bytes(reader.array()?, expected)?;
         match header.shape {
             Shape::Flat => {
                 let validity = read_validity(reader, &header, rows)?;
@@ -85,7 +95,7 @@ impl FrameDecoder {
             }
             Shape::NewDictionary { sorted } => {
                 let slot = reader.count()?;
-                let dictionary = Arc::new(Dictionary::new(read_dictionary(reader)?, sorted));
+                let dictionary = Arc::new(Dictionary::new(read_dictionary(reader, expected)?, sorted));
                 self.received.put(slot, dictionary)?;
                 read_codes(reader, &header, self.received.get(slot, &header)?, rows)
             }
@@ -124,9 +134,7 @@ fn read_values(reader: &mut Reader<'_>, header: &ColumnHeader, rows: usize) -> R
             reader.memory().reserve(rows, size_of::<Interval>())?;
             Values::Interval(words.iter().map(|&word| interval(word)).collect())
         }
-        PhysicalType::View => {
-            Values::View(text::read(reader, rows, width, header.data_type == DataType::Varchar)?)
-        }
+        PhysicalType::View => Values::View(text::read(reader, rows, width, header.data_type.is_text())?),
     })
 }
 
@@ -166,7 +174,7 @@ fn read_scalar(reader: &mut Reader<'_>, header: &ColumnHeader) -> Result<Scalar>
             if u32::try_from(len).is_err() {
                 return Err(FrameError::Malformed("a string of more than 4 GiB"));
             }
-            if header.data_type == DataType::Varchar && std::str::from_utf8(bytes).is_err() {
+            if header.data_type.is_text() && std::str::from_utf8(bytes).is_err() {
                 return Err(FrameError::Malformed("text that is not UTF-8"));
             }
             reader.memory().reserve(len, 1)?;
@@ -176,9 +184,9 @@ fn read_scalar(reader: &mut Reader<'_>, header: &ColumnHeader) -> Result<Scalar>
     })
 }
 
-fn read_dictionary(reader: &mut Reader<'_>) -> Result<Flat> {
+fn read_dictionary(reader: &mut Reader<'_>, expected: Option<DataType>) -> Result<Flat> {
     let count = reader.count()?;
-    let header = ColumnHeader::from_bytes(reader.array()?)?;
+    let header = ColumnHeader::from_bytes(reader.array()?, expected)?;
     if header.shape != Shape::Flat || header.has_nulls {
         return Err(FrameError::Malformed("a dictionary whose values are not flat, or null"));
     }

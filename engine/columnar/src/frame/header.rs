@@ -91,7 +91,8 @@ impl ColumnHeader {
         [shape, tag, first, second, physical_byte(self.physical), self.has_nulls.into(), self.width, 0]
     }
 
-    pub(super) fn from_bytes(bytes: [u8; Self::BYTES]) -> Result<ColumnHeader> {
+    /// `expected`: the type that the column is known to have, if it is.
+    pub(super) fn from_bytes(bytes: [u8; Self::BYTES], expected: Option<DataType>) -> Result<ColumnHeader> {
         let [shape, tag, first, second, physical, nulls, width, unused] = bytes;
         let shape = match shape {
             0 => Shape::Flat,
@@ -101,7 +102,8 @@ impl ColumnHeader {
             4 => Shape::NewDictionary { sorted: true },
             _ => return Err(FrameError::Malformed("a column of an unknown shape")),
         };
-        let data_type = data_type([tag, first, second]).ok_or(FrameError::Malformed("an unknown type"))?;
+        let data_type =
+            data_type([tag, first, second], expected).ok_or(FrameError::Malformed("an unknown type"))?;
         let physical = physical_type(physical).ok_or(FrameError::Malformed("an unknown width"))?;
         let canonical = data_type.physical();
         if physical != canonical && !(physical.is_integer() && canonical.is_integer()) {
@@ -132,10 +134,27 @@ fn type_bytes(data_type: DataType) -> [u8; 3] {
         DataType::Interval => [12, 0, 0],
         DataType::Varchar => [13, 0, 0],
         DataType::Binary => [14, 0, 0],
+        DataType::UInt8 => [15, 0, 0],
+        DataType::UInt16 => [16, 0, 0],
+        DataType::UInt32 => [17, 0, 0],
+        DataType::UInt64 => [18, 0, 0],
+        DataType::Int128 => [19, 0, 0],
+        DataType::Uuid => [20, 0, 0],
+        DataType::TimeZoned => [21, 0, 0],
+        DataType::Json { canonical } => [22, canonical.into(), 0],
+        DataType::Bits => [23, 0, 0],
+        // No description crosses: a reader knows the types that come, and checks the hash.
+        DataType::Enum(kind) => hashed(24, kind.structural_hash()),
+        DataType::Nested(kind) => hashed(25, kind.structural_hash()),
     }
 }
 
-fn data_type(bytes: [u8; 3]) -> Option<DataType> {
+fn hashed(kind: u8, hash: u64) -> [u8; 3] {
+    let [low, high, ..] = hash.to_le_bytes();
+    [kind, low, high]
+}
+
+fn data_type(bytes: [u8; 3], expected: Option<DataType>) -> Option<DataType> {
     Some(match bytes {
         [0, 0, 0] => DataType::Null,
         [1, 0, 0] => DataType::Boolean,
@@ -158,6 +177,16 @@ fn data_type(bytes: [u8; 3]) -> Option<DataType> {
         [12, 0, 0] => DataType::Interval,
         [13, 0, 0] => DataType::Varchar,
         [14, 0, 0] => DataType::Binary,
+        [15, 0, 0] => DataType::UInt8,
+        [16, 0, 0] => DataType::UInt16,
+        [17, 0, 0] => DataType::UInt32,
+        [18, 0, 0] => DataType::UInt64,
+        [19, 0, 0] => DataType::Int128,
+        [20, 0, 0] => DataType::Uuid,
+        [21, 0, 0] => DataType::TimeZoned,
+        [22, canonical @ 0..=1, 0] => DataType::Json { canonical: canonical == 1 },
+        [23, 0, 0] => DataType::Bits,
+        [24 | 25, ..] => expected.filter(|&expected| type_bytes(expected) == bytes)?,
         _ => return None,
     })
 }
@@ -207,7 +236,7 @@ mod tests {
             let physical = data_type.physical();
             let column =
                 ColumnHeader { shape, data_type, physical, has_nulls: physical.is_integer(), width: 2 };
-            assert_eq!(ColumnHeader::from_bytes(column.to_bytes()), Ok(column));
+            assert_eq!(ColumnHeader::from_bytes(column.to_bytes(), None), Ok(column));
         }
     }
 
@@ -232,7 +261,7 @@ mod tests {
         {
             let mut changed = column.to_bytes();
             changed[at] = byte;
-            assert!(ColumnHeader::from_bytes(changed).is_err(), "{at}");
+            assert!(ColumnHeader::from_bytes(changed, None).is_err(), "{at}");
         }
     }
 }

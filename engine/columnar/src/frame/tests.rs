@@ -431,3 +431,22 @@ fn physical_widths_are_kept() {
         assert_eq!(decode(&encode(&batch)).unwrap().columns[0].physical(), physical);
     }
 }
+
+#[test]
+fn nested_types_are_known_by_whoever_expects_them() {
+    let list = crate::types::list_of(DataType::Int32).unwrap();
+    let other = crate::types::list_of(DataType::Varchar).unwrap();
+    let flat = Vector::from_scalars(list, &[Scalar::Bytes(vec![0]), Scalar::Null, Scalar::Bytes(vec![2, 0])]);
+    let constant = Vector::constant(Value::new(list, Scalar::Bytes(vec![0])), 3);
+    for vector in [flat, constant] {
+        let frame = encode(&Batch::new(vec![vector.clone()]));
+        let decoder = || FrameDecoder::new(limits(1 << 16));
+        let decoded = decoder().expecting(vec![list]).decode(&frame).unwrap();
+        for row in 0..3 {
+            assert_eq!(decoded.columns[0].scalar(row), vector.scalar(row));
+        }
+        assert_eq!(decoded.columns[0].data_type(), list);
+        assert!(decoder().decode(&frame).is_err());
+        assert!(decoder().expecting(vec![other]).decode(&frame).is_err());
+    }
+}

@@ -3,7 +3,7 @@
 
 use super::bounds::{contains, within};
 use super::node::{Input, Node, Operation, Side, any_valid, bounded_shape, null_vector, plain_shape};
-use super::{parse, text_cast};
+use super::{bit_cast, json_cast, nested_cast, parse, text_cast, time_zoned, uuid_cast};
 use crate::{ArithmeticOp, Result, Shape};
 use columnar::kernels::cast::{integer_at, integers_outside, integers_to_double, to_width};
 use columnar::{
@@ -21,8 +21,26 @@ pub(crate) fn cast(input: Node, target: DataType, lenient: bool) -> Result<Node>
     if source == DataType::Null || input.known().is_some_and(Value::is_null) {
         return Ok(Node::constant(Value::null(target)));
     }
+    if json_cast::applies(source, target) {
+        return Ok(json_cast::cast(input, target, lenient));
+    }
+    if bit_cast::applies(source, target) {
+        return Ok(bit_cast::cast(input, target, lenient));
+    }
     if source == DataType::Varchar || target == DataType::Varchar {
         return Ok(text_cast::cast(input, target, lenient));
+    }
+    if uuid_cast::applies(source, target) {
+        return Ok(uuid_cast::cast(input, target, lenient));
+    }
+    if let (DataType::Enum(_), DataType::Enum(_)) = (source, target) {
+        return Ok(text_cast::cast(text_cast::cast(input, DataType::Varchar, lenient), target, lenient));
+    }
+    if source.as_nested().is_some() && target.as_nested().is_some() {
+        return nested_cast::nested(input, target, lenient);
+    }
+    if let Some(map) = time_zoned::map(source, target) {
+        return Ok(time_zoned::cast(input, target, map));
     }
     if let Some(steps) = integer_steps(source, target) {
         return Ok(integers(input, target, steps, lenient));
@@ -154,7 +172,11 @@ fn integer_steps(source: DataType, target: DataType) -> Option<Vec<Step>> {
 fn integers(input: Node, target: DataType, steps: Vec<Step>, lenient: bool) -> Node {
     let nullable = input.shape().nullable;
     let limits = target.integer_bounds().unwrap_or((i128::MIN, i128::MAX));
-    let mut exact = Some(input.bounds());
+    let infinite = Infinity::between(&input, target).filter(|_| !steps.is_empty());
+    let mut exact = Some(match infinite {
+        Some(Infinity { from, .. }) => within(input.bounds(), (1 - from, from - 1)),
+        None => input.bounds(),
+    });
     for step in &steps {
         exact = exact.and_then(|(low, high)| match step {
             Step::Remainder(divisor) => Some((0, divisor - 1)),
@@ -162,25 +184,57 @@ fn integers(input: Node, target: DataType, steps: Vec<Step>, lenient: bool) -> N
             step => Some((step.apply(low)?, step.apply(high)?)),
         });
     }
-    let proven = exact.is_some_and(|exact| contains(limits, exact));
-    let bounds = exact.map_or(limits, |exact| within(exact, limits));
+    let proven = exact.is_some_and(|exact| contains(limits, exact))
+        && infinite.is_none_or(|infinite| infinite.to.is_some());
+    let bounds = match infinite {
+        Some(_) => limits,
+        None => exact.map_or(limits, |exact| within(exact, limits)),
+    };
     let mut shape = bounded_shape(target, nullable, bounds);
     shape.nullable |= lenient && !proven;
     let kept = shape.clone();
-    if let ([Step::Multiply(factor)], true) = (&steps[..], proven) {
+    if let ([Step::Multiply(factor)], true, None) = (&steps[..], proven, infinite) {
         // The kernels of arithmetic do it.
         let factor = Node::constant(Value::new(target, Scalar::Integer(*factor)));
         return super::arithmetic(ArithmeticOp::Multiply, input, factor, target);
     }
     Node::over(vec![input], shape, !proven && !lenient, |inputs| {
-        Box::new(Rescale { inputs, steps, limits, proven, lenient, shape: kept })
+        Box::new(Rescale { inputs, steps, infinite, limits, proven, lenient, shape: kept })
     })
+}
+
+/// What stands for infinity in a type of moments, and in the one that it is cast to.
+#[derive(Clone, Copy, Debug)]
+struct Infinity {
+    from: i128,
+    /// `None`: a time of day, which infinity has none of.
+    to: Option<i128>,
+}
+
+impl Infinity {
+    /// `None` where no value is infinite.
+    fn between(input: &Node, target: DataType) -> Option<Infinity> {
+        let from = input.data_type().infinity()?;
+        input.data_type().may_be_infinite(input.bounds()).then(|| Infinity { from, to: target.infinity() })
+    }
+
+    /// The value of the other type, if the value is infinite; `None` within where there is none.
+    fn apply(self, value: i128) -> Option<Option<i128>> {
+        if value >= self.from {
+            Some(self.to)
+        } else if value <= -self.from {
+            Some(self.to.map(|to| -to))
+        } else {
+            None
+        }
+    }
 }
 
 #[derive(Debug)]
 struct Rescale {
     inputs: Vec<Node>,
     steps: Vec<Step>,
+    infinite: Option<Infinity>,
     limits: (i128, i128),
     proven: bool,
     lenient: bool,
@@ -200,16 +254,26 @@ impl Operation for Rescale {
             return Ok(Flat::new(self.shape.data_type, values, flat.validity).into());
         }
         if let (true, [step], Values::I64(longs)) = (self.proven, &self.steps[..], narrowed(&flat.values))
-            && let Some(results) = step.apply_longs(&longs)
+            && let Some(mut results) = step.apply_longs(&longs)
         {
+            if let Some(infinite) = self.infinite {
+                for (result, &value) in results.iter_mut().zip(longs.iter()) {
+                    if let Some(Some(infinity)) = infinite.apply(value.into()) {
+                        *result = infinity as i64;
+                    }
+                }
+            }
             let values = to_width(&Values::I64(results.into()), self.shape.physical);
             return Ok(Flat::new(self.shape.data_type, values, flat.validity).into());
         }
         let mut results = Vec::with_capacity(input.rows);
         let mut failed = Vec::new();
         for row in 0..input.rows {
-            let mut steps = self.steps.iter();
-            let value = steps.try_fold(integer_at(&flat.values, row), |value, step| step.apply(value));
+            let (value, mut steps) = (integer_at(&flat.values, row), self.steps.iter());
+            let value = match self.infinite.and_then(|infinite| infinite.apply(value)) {
+                Some(infinity) => infinity,
+                None => steps.try_fold(value, |value, step| step.apply(value)),
+            };
             match value {
                 Some(value) if low <= value && value <= high => results.push(value),
                 _ => {
@@ -327,6 +391,11 @@ fn float_as_integer(value: f64, single: bool, target: DataType) -> Option<i128> 
     }
     match target {
         DataType::Decimal { scale, .. } => parse::float_to_integer(value, single, scale),
-        _ => Some(value.round_ties_even() as i128),
+        _ => {
+            // A power of two, and so exact as a double.
+            const LIMIT: f64 = -(i128::MIN as f64);
+            let rounded = value.round_ties_even();
+            (-LIMIT..LIMIT).contains(&rounded).then_some(rounded as i128)
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! From an expression to the tree that runs.
 
 use super::node::Node;
-use super::{arithmetic, cast, compare, conditional, in_list, like, logic};
+use super::{arithmetic, cast, compare, conditional, in_list, lambda, like, logic};
 use crate::{Error, Expr, Result, Shape};
 
 /// Compiles `expr` over columns of these shapes.
@@ -36,6 +36,14 @@ pub(super) fn compile(expr: &Expr, input: &[Shape]) -> Result<Node> {
             conditional::case(branches, otherwise.as_deref().map(boxed).transpose()?, *data_type)
         }
         Expr::Cast { input, data_type, try_cast } => cast(boxed(input)?, *data_type, *try_cast)?,
+        Expr::Call { function, args, data_type }
+            if args.iter().any(|arg| matches!(arg, Expr::Lambda { .. })) =>
+        {
+            lambda::compile(function, args, *data_type, boxed)?
+        }
+        Expr::Lambda { .. } => {
+            return Err(Error::Internal("a lambda stands outside of a call that takes one".into()));
+        }
         Expr::Call { function, args, data_type } => {
             crate::functions::compile(function, many(args)?, *data_type)?
         }

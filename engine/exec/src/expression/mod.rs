@@ -6,6 +6,7 @@
 
 mod arithmetic;
 mod attempt;
+pub(crate) mod bit_cast;
 mod bounds;
 mod cast;
 mod compare;
@@ -14,13 +15,18 @@ mod conditional;
 pub mod constant;
 mod distinct;
 mod in_list;
+pub(crate) mod json_cast;
+pub mod lambda;
 mod like;
 mod logic;
+mod nested_cast;
 pub(crate) mod node;
 pub mod parse;
 #[cfg(test)]
 mod tests;
-mod text_cast;
+pub(crate) mod text_cast;
+mod time_zoned;
+mod uuid_cast;
 
 pub(crate) use arithmetic::arithmetic;
 pub(crate) use attempt::attempt;
@@ -68,6 +74,11 @@ impl Compiled {
     pub fn is_fallible(&self) -> bool {
         self.root.is_fallible()
     }
+}
+
+/// Whether there is a cast between two nested types.
+pub fn casts_nested(source: columnar::DataType, target: columnar::DataType) -> bool {
+    nested_cast::exists(source, target)
 }
 
 /// The same integers at another width that is known to hold all of them; other vectors as they are.

@@ -29,6 +29,8 @@ pub(crate) struct Node {
     costly: bool,
     /// Has another value each time it is asked.
     volatile: bool,
+    /// Some part makes much out of little, which is not for the time of planning.
+    grows: bool,
     /// The columns it reads, ascending.
     columns: Vec<usize>,
     form: Form,
@@ -44,7 +46,15 @@ enum Form {
 impl Node {
     pub(crate) fn column(position: usize, shape: Shape) -> Node {
         let form = Form::Column(position);
-        Node { shape, fallible: false, costly: false, volatile: false, columns: vec![position], form }
+        Node {
+            shape,
+            fallible: false,
+            costly: false,
+            volatile: false,
+            grows: false,
+            columns: vec![position],
+            form,
+        }
     }
 
     pub(crate) fn constant(value: Value) -> Node {
@@ -59,13 +69,29 @@ impl Node {
             shape.physical = PhysicalType::for_bounds(integer, integer);
         }
         let form = Form::Constant(value);
-        Node { shape, fallible: false, costly: false, volatile: false, columns: Vec::new(), form }
+        Node {
+            shape,
+            fallible: false,
+            costly: false,
+            volatile: false,
+            grows: false,
+            columns: Vec::new(),
+            form,
+        }
     }
 
     /// A node without inputs whose operation gives other values in each row and each time.
     pub(crate) fn volatile(shape: Shape, operation: Box<dyn Operation>) -> Node {
         let form = Form::Operation { operation, distinct: None };
-        Node { shape, fallible: false, costly: false, volatile: true, columns: Vec::new(), form }
+        Node {
+            shape,
+            fallible: false,
+            costly: false,
+            volatile: true,
+            grows: false,
+            columns: Vec::new(),
+            form,
+        }
     }
 
     /// A node whose operation takes `children`. `fallible` says whether the operation itself may fail.
@@ -76,19 +102,32 @@ impl Node {
         fallible: bool,
         operation: impl FnOnce(Vec<Node>) -> Box<dyn Operation>,
     ) -> Node {
+        let grows = children.iter().any(|child| child.grows);
+        Node { grows, ..Node::unfolded(children, shape, fallible, false, operation) }.folded()
+    }
+
+    /// As [`Node::over`], of an operation that makes much out of little, or that may itself give other values each
+    /// time.
+    pub(crate) fn unfolded(
+        children: Vec<Node>,
+        shape: Shape,
+        fallible: bool,
+        volatile: bool,
+        operation: impl FnOnce(Vec<Node>) -> Box<dyn Operation>,
+    ) -> Node {
         let mut columns: Vec<usize> = children.iter().flat_map(|child| &child.columns).copied().collect();
         columns.sort_unstable();
         columns.dedup();
         let fallible = fallible || children.iter().any(|child| child.fallible);
         let costly = children.iter().any(|child| child.costly);
-        let volatile = children.iter().any(|child| child.volatile);
+        let volatile = volatile || children.iter().any(|child| child.volatile);
         let distinct = (columns.len() == 1 && !volatile).then(DistinctCache::default);
         let form = Form::Operation { operation: operation(children), distinct };
-        Node { shape, fallible, costly, volatile, columns, form }.folded()
+        Node { shape, fallible, costly, volatile, grows: true, columns, form }
     }
 
     fn folded(self) -> Node {
-        if !self.columns.is_empty() || self.volatile {
+        if !self.columns.is_empty() || self.volatile || self.grows {
             return self;
         }
         match self.evaluate(&Input { columns: &[], rows: 1 }) {
@@ -115,6 +154,10 @@ impl Node {
 
     pub(crate) fn data_type(&self) -> DataType {
         self.shape.data_type
+    }
+
+    pub(crate) fn is_volatile(&self) -> bool {
+        self.volatile
     }
 
     pub(crate) fn is_fallible(&self) -> bool {

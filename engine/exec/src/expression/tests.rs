@@ -120,7 +120,7 @@ fn interpret(expr: &Expr, row: Row<'_>) -> std::result::Result<Scalar, Failure> 
                 None => return Err(Failure),
             }
         }
-        Expr::Like { .. } | Expr::Call { .. } => unreachable!("not generated"),
+        Expr::Like { .. } | Expr::Call { .. } | Expr::Lambda { .. } => unreachable!("not generated"),
     })
 }
 

@@ -6,7 +6,7 @@ use columnar::view::ViewsBuilder;
 use columnar::{Bitmap, DataType, Flat, Interval, PhysicalType, Result, Values, Vector, View, Views};
 
 /// What the texts of one result may take: a batch of long texts must not take the machine's memory.
-const MOST_TEXT_BYTES: usize = 512 << 20;
+pub(crate) const MOST_TEXT_BYTES: usize = 512 << 20;
 
 /// The code of an overload.
 pub(super) type Run = fn(&Arguments, DataType) -> Result<Vector>;

@@ -5,7 +5,7 @@ use super::datetime::{
     DAY_MICROS, Moment, assemble, days_in_month, moments, nanos_since_epoch, plus_times, valid_date,
 };
 use super::fields::{Field, named_field};
-use super::zone::{INSTANT_TYPE, micros_of, zone};
+use super::zone::{INSTANT_TYPE, finite, micros_of, zone};
 use super::{Function, Parameter, Returns, Run};
 use columnar::scalar::{civil_from_days, days_from_civil};
 use columnar::{DataType, Error, Interval, Result, TimeUnit, Vector};
@@ -37,7 +37,9 @@ pub(super) fn functions() -> Vec<Function> {
         )
         .aliases(&["datesub"])
         .with_fallible(&[TEXT, DATE, DATE], RETURNS_BIG, whole_units)
-        .with_fallible(&[TEXT, STAMP, STAMP], RETURNS_BIG, whole_units),
+        .finite()
+        .with_fallible(&[TEXT, STAMP, STAMP], RETURNS_BIG, whole_units)
+        .finite(),
         Function::new("date_diff", "", "").with_fallible(&[TEXT, TIME, TIME], RETURNS_BIG, |args, data_type| {
             let (from, to) = (args.longs(1), args.longs(2));
             args.map_integers(data_type, |row| {
@@ -52,7 +54,9 @@ pub(super) fn functions() -> Vec<Function> {
             "age(TIMESTAMP '2001-04-10', TIMESTAMP '1957-06-13') → 43 years 9 mons 27 days",
         )
         .with_fallible(&[PLAIN_STAMP, PLAIN_STAMP], RETURNS_SPAN, age)
-        .with_fallible(&[INSTANT, INSTANT], RETURNS_SPAN, age),
+        .finite()
+        .with_fallible(&[INSTANT, INSTANT], RETURNS_SPAN, age)
+        .finite(),
         Function::new("make_time", "The time of an hour, minute and second.", "make_time(8, 15, 23.5) → 08:15:23.5")
             .with_fallible(&[BIG, BIG, DOUBLE], Returns::Type(DataType::Time), |args, data_type| {
                 let (hours, minutes, seconds) = (args.longs(0), args.longs(1), args.floats(2));
@@ -67,9 +71,9 @@ pub(super) fn functions() -> Vec<Function> {
             let fields = Fields::of(args);
             args.map_integers(data_type, |row| fields.micros(row).map(i128::from))
         })
-        .with(&[BIG], RETURNS_STAMP, |args, data_type| {
+        .with_fallible(&[BIG], RETURNS_STAMP, |args, data_type| {
             let micros = args.longs(0);
-            args.map_integers(data_type, |row| Ok(micros[row].into()))
+            args.map_integers(data_type, |row| finite(micros[row].into(), data_type))
         }),
         Function::new(
             "make_timestamptz",
@@ -93,6 +97,9 @@ pub(super) fn functions() -> Vec<Function> {
             let seconds = args.floats(0);
             args.map_integers(data_type, |row| {
                 let micros = seconds[row] * 1e6;
+                if micros.is_infinite() && seconds[row].is_infinite() {
+                    return Ok(i128::from(i64::MAX) * if micros > 0.0 { 1 } else { -1 });
+                }
                 if !micros.is_finite() || micros.abs() > 9.2e18 {
                     return Err(out_of_range("timestamp"));
                 }
@@ -112,11 +119,17 @@ pub(super) fn functions() -> Vec<Function> {
             "time_bucket(INTERVAL '2 weeks', DATE '1992-04-20') → 1992-04-20",
         )
         .with_fallible(&[SPAN, DATE], Returns::Type(DataType::Date), bucket)
+        .keeps_infinity()
         .with_fallible(&[SPAN, STAMP], Returns::Of(|types| types[1]), bucket)
+        .keeps_infinity()
         .with_fallible(&[SPAN, DATE, DATE], Returns::Type(DataType::Date), bucket)
+        .keeps_infinity()
         .with_fallible(&[SPAN, STAMP, STAMP], Returns::Of(|types| types[1]), bucket)
+        .keeps_infinity()
         .with_fallible(&[SPAN, DATE, SPAN], Returns::Type(DataType::Date), bucket)
-        .with_fallible(&[SPAN, STAMP, SPAN], Returns::Of(|types| types[1]), bucket),
+        .keeps_infinity()
+        .with_fallible(&[SPAN, STAMP, SPAN], Returns::Of(|types| types[1]), bucket)
+        .keeps_infinity(),
         Function::new(
             "date_bin",
             "The start of the bucket of a width that a timestamp lies in, counted from an origin.",
@@ -128,7 +141,8 @@ pub(super) fn functions() -> Vec<Function> {
                 return Err(out_of_range(&format!("a width of {} months of date_bin", spans[row].months)));
             }
             bucket(args, data_type)
-        }),
+        })
+        .keeps_infinity(),
         Function::new(
             "overlaps",
             "What OVERLAPS tests: whether two stretches of time, each given by its ends, have a moment in common.",
@@ -136,8 +150,29 @@ pub(super) fn functions() -> Vec<Function> {
         )
         .with(&[Parameter::Same, Parameter::Same, Parameter::Same, Parameter::Same], Returns::Type(DataType::Boolean), overlaps),
         Function::new("isfinite", "", "")
-            .with(&[DATE], Returns::Type(DataType::Boolean), |args, _| args.map_booleans(|_| true))
-            .with(&[STAMP], Returns::Type(DataType::Boolean), |args, _| args.map_booleans(|_| true)),
+            .with(&[DATE], Returns::Type(DataType::Boolean), |args, _| finite_at(args, true))
+            .with(&[STAMP], Returns::Type(DataType::Boolean), |args, _| finite_at(args, true)),
+        Function::new("isfinite", "", "")
+            .with(&[SPAN], Returns::Type(DataType::Boolean), |args, _| args.map_booleans(|_| true)),
+        Function::new("date_trunc", "", "").with_fallible(&[TEXT, SPAN], RETURNS_SPAN, |args, _| {
+            let spans = args.intervals(1);
+            args.map_intervals(|row| truncated_span(spans[row], args.text(0, row)))
+        }),
+        Function::new("date_sub", "", "").with_fallible(&[TEXT, TIME, TIME], RETURNS_BIG, |args, data_type| {
+            let (from, to) = (args.longs(1), args.longs(2));
+            args.map_integers(data_type, |row| {
+                let unit = clock_micros(named_field(args.text(0, row))?)
+                    .ok_or_else(|| Error::Unsupported(format!("date_sub of times in {}", args.text(0, row))))?;
+                Ok(i128::from((to[row] - from[row]) / unit))
+            })
+        }),
+        Function::new("make_date", "", "").with_fallible(&[BIG], Returns::Type(DataType::Date), |args, data_type| {
+            let days = args.longs(0);
+            args.map_integers(data_type, |row| assemble(Moment { days: days[row], nanos: 0 }, data_type))
+        }),
+        Function::new("isinf", "", "")
+            .with(&[DATE], Returns::Type(DataType::Boolean), |args, _| finite_at(args, false))
+            .with(&[STAMP], Returns::Type(DataType::Boolean), |args, _| finite_at(args, false)),
     ];
     functions.extend(epochs());
     functions.extend(makers());
@@ -188,27 +223,56 @@ impl Fields {
     }
 }
 
+/// An interval without what is less than a unit (PostgreSQL); weeks are those of its days.
+fn truncated_span(span: Interval, name: &str) -> Result<Interval> {
+    let of_months = |unit: i32| Interval { months: span.months - span.months % unit, days: 0, micros: 0 };
+    Ok(match named_field(name)? {
+        Field::Millennium => of_months(12_000),
+        Field::Century => of_months(1_200),
+        Field::Decade => of_months(120),
+        Field::Year => of_months(12),
+        Field::Quarter => of_months(3),
+        Field::Month => of_months(1),
+        Field::Week => Interval { days: span.days - span.days % 7, micros: 0, ..span },
+        Field::Day => Interval { micros: 0, ..span },
+        other => match clock_micros(other) {
+            Some(unit) => Interval { micros: span.micros - span.micros % unit, ..span },
+            None => return Err(Error::Unsupported(format!("date_trunc of an interval to {name}"))),
+        },
+    })
+}
+
+/// Whether dates and timestamps are finite, or whether they are not.
+fn finite_at(args: &Arguments, wanted: bool) -> Result<Vector> {
+    let (values, data_type) = (args.longs(0), args.data_type(0));
+    args.map_booleans(|row| (data_type.infinite_sign(values[row].into()) == 0) == wanted)
+}
+
 fn whole_units(args: &Arguments, data_type: DataType) -> Result<Vector> {
     let (from, to) = (moments(args, 1), moments(args, 2));
     args.map_integers(data_type, |row| {
         let name = args.text(0, row);
-        let field = named_field(name)?;
-        let nanos = nanos_since_epoch(to[row]) - nanos_since_epoch(from[row]);
-        let months = || i128::from(whole_months(from[row], to[row]));
-        Ok(match field {
-            Field::Millennium => months() / 12_000,
-            Field::Century => months() / 1_200,
-            Field::Decade => months() / 120,
-            Field::Year | Field::IsoYear => months() / 12,
-            Field::Quarter => months() / 3,
-            Field::Month => months(),
-            Field::Week => nanos / (7 * 86_400_000_000_000),
-            Field::Day => nanos / 86_400_000_000_000,
-            other => match clock_micros(other) {
-                Some(unit) => nanos / 1_000 / i128::from(unit),
-                None => return Err(Error::Unsupported(format!("date_sub in {name}"))),
-            },
-        })
+        whole_units_between(name, named_field(name)?, from[row], to[row])
+    })
+}
+
+/// How many whole units lie between two moments.
+pub(super) fn whole_units_between(name: &str, field: Field, from: Moment, to: Moment) -> Result<i128> {
+    let nanos = nanos_since_epoch(to) - nanos_since_epoch(from);
+    let months = || i128::from(whole_months(from, to));
+    Ok(match field {
+        Field::Millennium => months() / 12_000,
+        Field::Century => months() / 1_200,
+        Field::Decade => months() / 120,
+        Field::Year | Field::IsoYear => months() / 12,
+        Field::Quarter => months() / 3,
+        Field::Month => months(),
+        Field::Week => nanos / (7 * 86_400_000_000_000),
+        Field::Day => nanos / 86_400_000_000_000,
+        other => match clock_micros(other) {
+            Some(unit) => nanos / 1_000 / i128::from(unit),
+            None => return Err(Error::Unsupported(format!("date_sub in {name}"))),
+        },
     })
 }
 
@@ -343,23 +407,24 @@ fn bucket(args: &Arguments, data_type: DataType) -> Result<Vector> {
         let moved = i128::from(offset.days) * i128::from(DAY_MICROS) + i128::from(offset.micros);
         let value = i128::from(values[row]) - moved;
         let origin = origins.as_ref().map(|origins| i128::from(origins[row]));
-        let start = match (
-            width.months,
-            i128::from(width.days) * i128::from(DAY_MICROS) + i128::from(width.micros),
-        ) {
-            (months @ 1.., 0) => month_bucket(value, months.into(), origin),
-            (0, micros @ 1..) => {
-                let origin =
-                    origin.unwrap_or(i128::from(days_from_civil(2000, 1, 3)) * i128::from(DAY_MICROS));
-                (value - origin).div_euclid(micros) * micros + origin
-            }
-            _ => return Err(out_of_range("the width of a bucket")),
-        };
-        let micros = start + moved;
+        let micros = bucket_start(width, value, origin)? + moved;
         let day = i128::from(DAY_MICROS);
         let days = i64::try_from(micros.div_euclid(day)).map_err(|_| out_of_range("timestamp"))?;
         assemble(Moment { days, nanos: micros.rem_euclid(day) as i64 * 1_000 }, data_type)
     })
+}
+
+/// The start, in microseconds since 1970, of the bucket of a width that a moment lies in.
+pub(super) fn bucket_start(width: Interval, value: i128, origin: Option<i128>) -> Result<i128> {
+    let micros = i128::from(width.days) * i128::from(DAY_MICROS) + i128::from(width.micros);
+    match (width.months, micros) {
+        (months @ 1.., 0) => Ok(month_bucket(value, months.into(), origin)),
+        (0, micros @ 1..) => {
+            let origin = origin.unwrap_or(i128::from(days_from_civil(2000, 1, 3)) * i128::from(DAY_MICROS));
+            Ok((value - origin).div_euclid(micros) * micros + origin)
+        }
+        _ => Err(out_of_range("the width of a bucket")),
+    }
 }
 
 fn month_bucket(value: i128, width: i64, origin: Option<i128>) -> i128 {
@@ -405,7 +470,10 @@ fn epochs() -> Vec<Function> {
                 functions.push(
                     Function::new($name, concat!("The ", $what, " since 1970-01-01 00:00:00."), $example)
                         .with_fallible(&[DATE], RETURNS_BIG, count)
+                        .finite()
                         .with_fallible(&[STAMP], RETURNS_BIG, count)
+                        .finite()
+                        .with_fallible(&[TIME], RETURNS_BIG, count)
                         .with_fallible(&[SPAN], RETURNS_BIG, |args, data_type| {
                             let spans = args.intervals(0);
                             args.map_integers(data_type, |row| {

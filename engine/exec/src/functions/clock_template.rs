@@ -6,7 +6,8 @@ use super::fields::{Field, part};
 use super::number_template::{ordinal_of, quoted, roman_numeral};
 use super::strftime::{digits, named};
 use super::text::append;
-use super::zone::INSTANT_TYPE;
+use super::zone::{INSTANT_TYPE, Zone, offset_text, zone};
+use super::zoned::moment;
 use super::{Function, Parameter, Returns};
 use columnar::scalar::{civil_from_days, days_from_civil};
 use columnar::{DataType, Error, Interval, Result, Vector};
@@ -21,7 +22,9 @@ pub(super) fn functions() -> Vec<Function> {
     vec![
         Function::new("to_char", "", "")
             .with_fallible(&[DATE, TEXT], RETURNS_TEXT, to_char)
+            .finite()
             .with_fallible(&[STAMP, TEXT], RETURNS_TEXT, to_char)
+            .finite()
             .with_fallible(&[SPAN, TEXT], RETURNS_TEXT, interval_to_char),
         Function::new(
             "to_date",
@@ -29,11 +32,12 @@ pub(super) fn functions() -> Vec<Function> {
             "to_date('05 Dec 2000', 'DD Mon YYYY') → 2000-12-05",
         )
         .with_fallible(&[TEXT, TEXT], Returns::Type(DataType::Date), from_char),
-        Function::new("to_timestamp", "", "").with_fallible(
-            &[TEXT, TEXT],
-            Returns::Type(INSTANT_TYPE),
-            from_char,
-        ),
+        Function::new("to_timestamp", "", "")
+            .with_fallible(&[TEXT, TEXT], Returns::Type(INSTANT_TYPE), from_char)
+            .with_fallible(&[TEXT, TEXT, TEXT], Returns::Type(INSTANT_TYPE), |args, data_type| {
+                let mut zones = Memo::new();
+                read_all(args, data_type, |row| zones.get(args.text(2, row), zone).copied())
+            }),
     ]
 }
 
@@ -239,27 +243,45 @@ struct Shown {
     /// Of the clock within the day, in nanoseconds; of an interval with its sign.
     nanos: i64,
     is_interval: bool,
-    zoned: bool,
+    /// What the zone calls itself, and how many seconds it is ahead of UTC.
+    zone: String,
+    ahead: i64,
 }
 
 fn to_char(args: &Arguments, _: DataType) -> Result<Vector> {
-    let (moments, mut templates) = (moments(args, 0), Memo::new());
     let zoned = matches!(args.data_type(0), DataType::Timestamp { zone: true, .. });
+    let (moments, mut templates) = (moments(args, 0), Memo::new());
     args.map_text(|row, out| {
-        let moment = moments[row];
-        let (year, month, day) = civil_from_days(moment.days);
-        let shown = Shown {
-            moment,
-            year,
-            month: month.into(),
-            day: day.into(),
-            hour: part(moment, Field::Hour),
-            nanos: moment.nanos,
-            is_interval: false,
-            zoned,
-        };
+        let zone = if zoned { "UTC" } else { "" };
+        write(&shown(moments[row], zone.into(), 0), templates.get(args.text(1, row), parse)?, out)
+    })
+}
+
+/// `to_char` of the instants in the first argument, each by its zone.
+pub(super) fn to_char_in(args: &Arguments, mut zone_of: impl FnMut(usize) -> Result<Zone>) -> Result<Vector> {
+    let (instants, mut templates) = (args.longs(0), Memo::new());
+    args.map_text(|row, out| {
+        let zone = zone_of(row)?;
+        let local = moment(zone.local(instants[row])? as i64);
+        let ahead = zone.ahead_at(instants[row])? / 1_000_000;
+        let shown = shown(local, zone.abbreviation(instants[row])?, ahead);
         write(&shown, templates.get(args.text(1, row), parse)?, out)
     })
+}
+
+fn shown(moment: Moment, zone: String, ahead: i64) -> Shown {
+    let (year, month, day) = civil_from_days(moment.days);
+    Shown {
+        moment,
+        year,
+        month: month.into(),
+        day: day.into(),
+        hour: part(moment, Field::Hour),
+        nanos: moment.nanos,
+        is_interval: false,
+        zone,
+        ahead,
+    }
 }
 
 fn interval_to_char(args: &Arguments, _: DataType) -> Result<Vector> {
@@ -274,7 +296,8 @@ fn interval_to_char(args: &Arguments, _: DataType) -> Result<Vector> {
             hour: micros / 3_600_000_000,
             nanos: micros % 86_400_000_000 * 1_000,
             is_interval: true,
-            zoned: false,
+            zone: String::new(),
+            ahead: 0,
         };
         write(&shown, templates.get(args.text(1, row), parse)?, out)
     })
@@ -376,9 +399,10 @@ fn written(shown: &Shown, pattern: Pattern, lower: bool, bare: bool) -> Result<S
             let text = cased(&text);
             if bare { text } else { format!("{text:4}") }
         }
-        Pattern::Zone(letters) => of_day(if shown.zoned { letters.of("UTC") } else { String::new() })?,
-        Pattern::Offset | Pattern::OffsetHours => of_day("+00".into())?,
-        Pattern::OffsetMinutes => of_day("00".into())?,
+        Pattern::Zone(letters) => of_day(letters.of(&shown.zone))?,
+        Pattern::Offset => of_day(offset_text(shown.ahead - shown.ahead % 60))?,
+        Pattern::OffsetHours => of_day(offset_text(shown.ahead)[..3].to_owned())?,
+        Pattern::OffsetMinutes => of_day(format!("{:02}", shown.ahead.abs() / 60 % 60))?,
     })
 }
 
@@ -403,6 +427,15 @@ struct Told {
 }
 
 fn from_char(args: &Arguments, data_type: DataType) -> Result<Vector> {
+    read_all(args, data_type, |_| Ok(Zone::Fixed(0)))
+}
+
+/// The moments that texts spell; those that name no offset are of their rows' zones.
+fn read_all(
+    args: &Arguments,
+    data_type: DataType,
+    mut zone_of: impl FnMut(usize) -> Result<Zone>,
+) -> Result<Vector> {
     let mut templates = Memo::new();
     args.map_integers(data_type, |row| {
         let (text, template) = (args.text(0, row), args.text(1, row));
@@ -414,7 +447,16 @@ fn from_char(args: &Arguments, data_type: DataType) -> Result<Vector> {
                 if data_type == DataType::Date { "date" } else { "timestamp" }
             ),
         })?;
-        assemble(moment, data_type)
+        let told = |part: &Part| {
+            let Part::Pattern { pattern, .. } = part else { return false };
+            matches!(pattern, Pattern::Zone(_) | Pattern::Offset | Pattern::OffsetHours)
+        };
+        match zone_of(row)? {
+            zone if zone != Zone::Fixed(0) && !parts.iter().any(told) => {
+                zone.instant(assemble(moment, DataType::TIMESTAMP)? as i64)
+            }
+            _ => assemble(moment, data_type),
+        }
     })
 }
 

@@ -3,8 +3,10 @@
 use super::arguments::{Arguments, in_range, out_of_range};
 use super::fields::{FIELDS, Field, date_part, field, field_functions, named_field, part};
 use super::general::arithmetic_of;
-use super::{Function, Parameter, Returns};
+use super::infinite::{Infinite, may_be_infinite};
+use super::{Function, Parameter, Returns, Run, call_of};
 use crate::ArithmeticOp;
+use crate::expression::node::Node;
 use columnar::scalar::{civil_from_days, days_from_civil};
 use columnar::{DataType, Error, Interval, Result, TimeUnit, Vector};
 
@@ -38,7 +40,9 @@ pub(super) fn functions() -> Vec<Function> {
         )
         .aliases(&["datepart"])
         .with_fallible(&[TEXT, DATE], Returns::Type(DataType::Float64), date_part)
+        .finite()
         .with_fallible(&[TEXT, STAMP], Returns::Type(DataType::Float64), date_part)
+        .finite()
         .with_fallible(&[TEXT, TIME], Returns::Type(DataType::Float64), date_part)
         .later()
         .with_fallible(&[TEXT, SPAN], Returns::Type(DataType::Float64), date_part)
@@ -50,7 +54,9 @@ pub(super) fn functions() -> Vec<Function> {
         )
         .aliases(&["datetrunc"])
         .with_fallible(&[TEXT, DATE], RETURNS_STAMP, date_trunc)
-        .with_fallible(&[TEXT, STAMP], Returns::Of(|types| types[1]), date_trunc),
+        .keeps_infinity()
+        .with_fallible(&[TEXT, STAMP], Returns::Of(|types| types[1]), date_trunc)
+        .keeps_infinity(),
         Function::new(
             "make_date",
             "The date of a year, month and day.",
@@ -64,17 +70,23 @@ pub(super) fn functions() -> Vec<Function> {
         }),
         Function::new("last_day", "The last day of the month.", "last_day(DATE '1996-02-10') → 1996-02-29")
             .with(&[DATE], Returns::Type(DataType::Date), last_day)
-            .with(&[STAMP], Returns::Type(DataType::Date), last_day),
+            .finite()
+            .with(&[STAMP], Returns::Type(DataType::Date), last_day)
+            .finite(),
         Function::new(
             "dayname",
             "The English name of the day of the week.",
             "dayname(DATE '1995-03-15') → Wednesday",
         )
         .with(&[DATE], Returns::Type(DataType::Varchar), |args, _| name_of(args, Field::DayOfWeek, &DAYS))
-        .with(&[STAMP], Returns::Type(DataType::Varchar), |args, _| name_of(args, Field::DayOfWeek, &DAYS)),
+        .finite()
+        .with(&[STAMP], Returns::Type(DataType::Varchar), |args, _| name_of(args, Field::DayOfWeek, &DAYS))
+        .finite(),
         Function::new("monthname", "The English name of the month.", "monthname(DATE '1995-03-15') → March")
             .with(&[DATE], Returns::Type(DataType::Varchar), |args, _| name_of(args, Field::Month, &MONTHS))
-            .with(&[STAMP], Returns::Type(DataType::Varchar), |args, _| name_of(args, Field::Month, &MONTHS)),
+            .finite()
+            .with(&[STAMP], Returns::Type(DataType::Varchar), |args, _| name_of(args, Field::Month, &MONTHS))
+            .finite(),
         Function::new(
             "date_diff",
             "How many borders of the named unit lie between two dates or timestamps.",
@@ -82,7 +94,9 @@ pub(super) fn functions() -> Vec<Function> {
         )
         .aliases(&["datediff"])
         .with_fallible(&[TEXT, DATE, DATE], Returns::Type(DataType::Int64), date_diff)
-        .with_fallible(&[TEXT, STAMP, STAMP], Returns::Type(DataType::Int64), date_diff),
+        .finite()
+        .with_fallible(&[TEXT, STAMP, STAMP], Returns::Type(DataType::Int64), date_diff)
+        .finite(),
         plus(),
         minus(),
         Function::new("*", "An interval a number of times.", "INTERVAL '1 day' * 3 → 3 days")
@@ -122,17 +136,21 @@ fn plus() -> Function {
         "DATE '1995-01-31' + INTERVAL '1 month' → 1995-02-28 00:00:00",
     )
     .with_expression(&[DATE, BIG], Returns::Type(DataType::Date), |args, data_type| {
-        arithmetic_of(ArithmeticOp::Add, args, data_type)
+        of_days(ArithmeticOp::Add, Infinite::Kept, args, data_type)
     })
     .with_expression(&[BIG, DATE], Returns::Type(DataType::Date), |args, data_type| {
-        arithmetic_of(ArithmeticOp::Add, args, data_type)
+        of_days(ArithmeticOp::Add, Infinite::Kept, args, data_type)
     })
     .with_fallible(&[DATE, SPAN], RETURNS_STAMP, |args, data_type| move_moment(args, data_type, 0, 1, 1))
+    .keeps_infinity()
     .with_fallible(&[SPAN, DATE], RETURNS_STAMP, |args, data_type| move_moment(args, data_type, 1, 0, 1))
+    .keeps_infinity()
     .with_fallible(&[STAMP, SPAN], Returns::First, |args, data_type| move_moment(args, data_type, 0, 1, 1))
+    .keeps_infinity()
     .with_fallible(&[SPAN, STAMP], Returns::Of(|types| types[1]), |args, data_type| {
         move_moment(args, data_type, 1, 0, 1)
     })
+    .keeps_infinity()
     .with_fallible(&[SPAN, SPAN], RETURNS_SPAN, |args, _| add_intervals(args, 1))
     .with_fallible(&[DATE, TIME], RETURNS_STAMP, |args, data_type| {
         let (days, micros) = (args.longs(0), args.longs(1));
@@ -144,6 +162,7 @@ fn plus() -> Function {
             )
         })
     })
+    .keeps_infinity()
     .with(&[TIME, SPAN], Returns::First, |args, data_type| move_time(args, data_type, 1))
 }
 
@@ -154,13 +173,15 @@ fn minus() -> Function {
         "DATE '1995-03-15' - DATE '1995-01-01' → 73",
     )
     .with_expression(&[DATE, BIG], Returns::Type(DataType::Date), |args, data_type| {
-        arithmetic_of(ArithmeticOp::Subtract, args, data_type)
+        of_days(ArithmeticOp::Subtract, Infinite::Kept, args, data_type)
     })
     .with_expression(&[DATE, DATE], Returns::Type(DataType::Int32), |args, data_type| {
-        arithmetic_of(ArithmeticOp::Subtract, args, data_type)
+        of_days(ArithmeticOp::Subtract, Infinite::Refused, args, data_type)
     })
     .with_fallible(&[DATE, SPAN], RETURNS_STAMP, |args, data_type| move_moment(args, data_type, 0, 1, -1))
+    .keeps_infinity()
     .with_fallible(&[STAMP, SPAN], Returns::First, |args, data_type| move_moment(args, data_type, 0, 1, -1))
+    .keeps_infinity()
     .with_fallible(&[STAMP, STAMP], RETURNS_SPAN, |args, _| {
         let (a, b) = (moments(args, 0), moments(args, 1));
         args.map_intervals(|row| {
@@ -174,6 +195,7 @@ fn minus() -> Function {
             })
         })
     })
+    .refuses_infinity()
     .with_fallible(&[SPAN, SPAN], RETURNS_SPAN, |args, _| add_intervals(args, -1))
     .with(&[TIME, TIME], RETURNS_SPAN, |args, _| {
         let (a, b) = (args.longs(0), args.longs(1));
@@ -183,6 +205,35 @@ fn minus() -> Function {
     .with_fallible(&[SPAN], RETURNS_SPAN, |args, _| {
         let spans = args.intervals(0);
         args.map_intervals(|row| plus_times(Interval::default(), spans[row], -1))
+    })
+}
+
+/// Days moved by a number, or the number of days between two. Infinite ones do not go through the kernels of numbers.
+fn of_days(
+    op: ArithmeticOp,
+    infinite: Infinite,
+    args: Vec<Node>,
+    data_type: DataType,
+) -> crate::Result<Node> {
+    if !args.iter().any(may_be_infinite) {
+        return arithmetic_of(op, args, data_type);
+    }
+    let run: Run = match op {
+        ArithmeticOp::Subtract => |args, data_type| days_with(args, data_type, -1),
+        _ => |args, data_type| days_with(args, data_type, 1),
+    };
+    Ok(call_of(run, infinite, args, data_type))
+}
+
+fn days_with(args: &Arguments, data_type: DataType, sign: i128) -> Result<Vector> {
+    let (a, b) = (args.longs(0), args.longs(1));
+    args.map_integers(data_type, |row| {
+        let value =
+            in_range(i128::from(a[row]) + sign * i128::from(b[row]), data_type, &data_type.to_string())?;
+        match data_type.infinite_sign(value) {
+            0 => Ok(value),
+            _ => Err(out_of_range(&data_type.to_string())),
+        }
     })
 }
 
@@ -215,7 +266,10 @@ pub(super) fn assemble(moment: Moment, data_type: DataType) -> Result<i128> {
         }
         _ => i128::from(moment.days),
     };
-    in_range(value, data_type, if data_type == DataType::Date { "date" } else { "timestamp" })
+    let what = if data_type == DataType::Date { "date" } else { "timestamp" };
+    let value = in_range(value, data_type, what)?;
+    // What stands for infinity is nothing that can be computed.
+    if data_type.infinite_sign(value) != 0 { Err(out_of_range(what)) } else { Ok(value) }
 }
 
 pub(super) fn valid_date(year: i64, month: i64, day: i64) -> Option<i128> {
@@ -254,7 +308,7 @@ pub(super) fn truncated(moment: Moment, field: Field) -> Option<Moment> {
 }
 
 /// The length of a unit that a day is made of.
-fn clock_nanos(field: Field) -> Option<i64> {
+pub(super) fn clock_nanos(field: Field) -> Option<i64> {
     Some(match field {
         Field::Day => 86_400_000_000_000,
         Field::Hour => 3_600_000_000_000,
@@ -290,29 +344,34 @@ fn date_diff(args: &Arguments, data_type: DataType) -> Result<Vector> {
     let (from, to) = (moments(args, 1), moments(args, 2));
     args.map_integers(data_type, |row| {
         let name = args.text(0, row);
-        let field = named_field(name)?;
-        let count = |moment: Moment| -> Result<i128> {
-            let (year, month, _) = civil_from_days(moment.days);
-            let nanos = nanos_since_epoch(moment);
-            Ok(match field {
-                Field::Millennium => year.div_euclid(1000).into(),
-                Field::Century => year.div_euclid(100).into(),
-                Field::Decade => year.div_euclid(10).into(),
-                Field::Year => year.into(),
-                Field::Quarter => (year * 4 + i64::from(month - 1) / 3).into(),
-                Field::Month => (year * 12 + i64::from(month)).into(),
-                Field::Week => (moment.days + 3).div_euclid(7).into(),
-                Field::Day => moment.days.into(),
-                Field::Hour => nanos.div_euclid(3_600_000_000_000),
-                Field::Minute => nanos.div_euclid(60_000_000_000),
-                Field::Second => nanos.div_euclid(1_000_000_000),
-                Field::Milliseconds => nanos.div_euclid(1_000_000),
-                Field::Microseconds => nanos.div_euclid(1_000),
-                _ => return Err(Error::Unsupported(format!("date_diff in {name}"))),
-            })
-        };
-        in_range(count(to[row])? - count(from[row])?, data_type, "date_diff")
+        let count = borders_between(name, named_field(name)?, from[row], to[row])?;
+        in_range(count, data_type, "date_diff")
     })
+}
+
+/// How many borders of a unit lie between two moments.
+pub(super) fn borders_between(name: &str, field: Field, from: Moment, to: Moment) -> Result<i128> {
+    let count = |moment: Moment| -> Result<i128> {
+        let (year, month, _) = civil_from_days(moment.days);
+        let nanos = nanos_since_epoch(moment);
+        Ok(match field {
+            Field::Millennium => year.div_euclid(1000).into(),
+            Field::Century => year.div_euclid(100).into(),
+            Field::Decade => year.div_euclid(10).into(),
+            Field::Year => year.into(),
+            Field::Quarter => (year * 4 + i64::from(month - 1) / 3).into(),
+            Field::Month => (year * 12 + i64::from(month)).into(),
+            Field::Week => (moment.days + 3).div_euclid(7).into(),
+            Field::Day => moment.days.into(),
+            Field::Hour => nanos.div_euclid(3_600_000_000_000),
+            Field::Minute => nanos.div_euclid(60_000_000_000),
+            Field::Second => nanos.div_euclid(1_000_000_000),
+            Field::Milliseconds => nanos.div_euclid(1_000_000),
+            Field::Microseconds => nanos.div_euclid(1_000),
+            _ => return Err(Error::Unsupported(format!("date_diff in {name}"))),
+        })
+    };
+    Ok(count(to)? - count(from)?)
 }
 
 fn last_day(args: &Arguments, data_type: DataType) -> Result<Vector> {

@@ -1,9 +1,8 @@
 //! Bytes as text and back, and digests.
 
 use super::arguments::{Arguments, Memo};
-use super::bits::width;
+use super::bits::{bits, width};
 use super::text::append;
-use super::whole::bits;
 use super::{Function, Parameter, Returns, Run};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -30,12 +29,12 @@ pub(super) fn functions() -> Vec<Function> {
         .with_fallible(&[TEXT], RETURNS_TEXT, |args, _| in_hexadecimal(args, true))
         .with_fallible(&[BLOB], RETURNS_TEXT, |args, _| in_hexadecimal(args, true))
         .with(&[Parameter::Integer], RETURNS_TEXT, |args, _| {
-            let (values, width) = (args.longs(0), width(args.data_type(0)));
+            let (values, width) = (args.integers(0), width(args.data_type(0)));
             args.map_text(|row, out| append(out, &format!("{:X}", bits(values[row], width))))
         }),
         Function::new("to_hex", "An integer in base 16, in lower case.", "to_hex(255) → ff")
             .with(&[Parameter::Integer], RETURNS_TEXT, |args, _| {
-                let (values, width) = (args.longs(0), width(args.data_type(0)));
+                let (values, width) = (args.integers(0), width(args.data_type(0)));
                 args.map_text(|row, out| append(out, &format!("{:x}", bits(values[row], width))))
             })
             .with_fallible(&[TEXT], RETURNS_TEXT, |args, _| in_hexadecimal(args, false))

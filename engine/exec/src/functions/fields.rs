@@ -171,8 +171,8 @@ pub(super) fn field_functions(
     );
     let since = |function: Function| if is_new { function.later() } else { function };
     let mut function = Function::new(name, description, example).aliases(aliases);
-    function = since(bounded(function.with(&[DATE], returns(), run), field));
-    function = since(bounded(function.with(&[STAMP], returns(), run), field));
+    function = since(bounded(function.with(&[DATE], returns(), run), field)).finite();
+    function = since(bounded(function.with(&[STAMP], returns(), run), field)).finite();
     let clock = matches!(
         field,
         Field::Hour
@@ -346,12 +346,17 @@ pub(super) fn date_part(args: &Arguments, data_type: DataType) -> Result<Vector>
         if is_time && !of_time {
             return Err(Error::Unsupported(format!("{} of a time", args.text(0, row))));
         }
-        Ok(match field {
-            Field::Epoch => nanos_since_epoch(moments[row]) as f64 / 1e9,
-            Field::Second => part(moments[row], Field::Microseconds) as f64 / 1e6,
-            Field::Milliseconds => part(moments[row], Field::Microseconds) as f64 / 1e3,
-            Field::Julian => julian(moments[row]),
-            field => part(moments[row], field) as f64,
-        })
+        Ok(moment_part(moments[row], field))
     })
+}
+
+/// What `date_part` gives of a moment.
+pub(super) fn moment_part(moment: Moment, field: Field) -> f64 {
+    match field {
+        Field::Epoch => nanos_since_epoch(moment) as f64 / 1e9,
+        Field::Second => part(moment, Field::Microseconds) as f64 / 1e6,
+        Field::Milliseconds => part(moment, Field::Microseconds) as f64 / 1e3,
+        Field::Julian => julian(moment),
+        field => part(moment, field) as f64,
+    }
 }

@@ -66,13 +66,18 @@ pub(super) fn functions() -> Vec<Function> {
             let values = args.floats(0);
             args.map_booleans(|row| values[row].is_nan())
         }),
-        ("isinf", "Whether a double is infinite.", "isinf('-Infinity'::DOUBLE) → true", |args, _| {
-            let values = args.floats(0);
-            args.map_booleans(|row| values[row].is_infinite())
-        }),
+        (
+            "isinf",
+            "Whether a double, date or timestamp is infinite.",
+            "isinf('-Infinity'::DOUBLE) → true",
+            |args, _| {
+                let values = args.floats(0);
+                args.map_booleans(|row| values[row].is_infinite())
+            },
+        ),
         (
             "isfinite",
-            "Whether a double is a number and not infinite.",
+            "Whether a double is a number and not infinite, or a date or timestamp not infinite.",
             "isfinite(5.5) → true",
             |args, _| {
                 let values = args.floats(0);

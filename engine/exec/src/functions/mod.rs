@@ -4,15 +4,29 @@
 //! that runs on whole vectors. Operators on dates and text (`+`, `-`, `||`) are functions of that name.
 
 mod arguments;
+mod bit_strings;
 mod bits;
+mod blobs;
 mod calendar;
 mod clock_template;
 mod datetime;
 mod encoding;
+mod enums;
 mod fields;
 mod floats;
 mod format;
 mod general;
+mod infinite;
+pub(crate) mod items;
+mod json;
+mod json_build;
+mod json_lists;
+mod json_paths;
+mod list_making;
+mod list_sums;
+mod list_text;
+mod lists;
+mod maps;
 mod number_template;
 mod numeric;
 mod pattern;
@@ -21,23 +35,32 @@ mod random;
 mod regular;
 mod similarity;
 mod strftime;
+mod structs;
 mod suggestion;
 mod table;
 #[cfg(test)]
 mod tests;
 mod text;
 mod unicode;
+mod uuids;
 mod whole;
-mod zone;
+pub(crate) mod zone;
+mod zoned;
 
+pub use json_paths::{is_wild_path, structure_type};
 pub use suggestion::{edit_distance, similar};
+pub use zone::zone_name;
+pub use zoned::instant_text;
 
 use crate::Error;
 use crate::expression::cast_to_physical;
 use crate::expression::node::{Input, Node, Operation, bounded_shape, plain_shape};
+pub(crate) use arguments::MOST_TEXT_BYTES;
 use arguments::{Arguments, Run};
+use columnar::types::{Nested, TypeError, list_of, unify};
 use columnar::{DataType, PhysicalType, Vector};
 pub(crate) use datetime::add_months;
+use infinite::Infinite;
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
@@ -62,6 +85,9 @@ pub enum ResolveError {
     },
     #[error("no function {call} takes these arguments; there is {}", signatures.join(", "))]
     NoOverload { call: String, signatures: Vec<String> },
+    /// A result of a type that cannot be.
+    #[error("{0}")]
+    Type(String),
 }
 
 /// What a function is for.
@@ -72,6 +98,8 @@ pub enum Category {
     Number,
     Time,
     Binary,
+    Nested,
+    Json,
     Conditional,
     Session,
     Aggregate,
@@ -85,7 +113,9 @@ impl std::fmt::Display for Category {
             Category::Pattern => "patterns",
             Category::Number => "numbers",
             Category::Time => "date and time",
-            Category::Binary => "bytes and digests",
+            Category::Binary => "bytes, bits and digests",
+            Category::Nested => "lists, structs and maps",
+            Category::Json => "JSON",
             Category::Conditional => "conditions",
             Category::Session => "session",
             Category::Aggregate => "aggregates",
@@ -136,8 +166,12 @@ struct Overload {
     fallible: bool,
     /// The version of plans that brought it.
     since: u16,
+    /// What infinite dates and timestamps among the arguments do.
+    infinite: Infinite,
     /// What every result of integers lies within, where that is less than its type.
     bounds: Option<(i64, i64)>,
+    /// Whether it makes much out of little: never evaluated ahead of a query.
+    grows: bool,
     code: Code,
 }
 
@@ -170,6 +204,20 @@ enum Parameter {
     SameInteger,
     /// Any type, kept.
     Any,
+    /// A list or fixed array; its elements and all [`Parameter::Element`]s take one type.
+    List,
+    /// A list whose elements take part in nothing.
+    OtherList,
+    /// A value of the type of the lists' elements.
+    Element,
+    /// Any struct, kept.
+    Struct,
+    /// Any map, kept.
+    Map,
+    /// A value of the type of the map's keys.
+    Key,
+    /// Any enum, kept; all are of one type.
+    Enum,
 }
 
 enum Returns {
@@ -177,6 +225,8 @@ enum Returns {
     /// The type of the first argument.
     First,
     Of(fn(&[DataType]) -> DataType),
+    /// As [`Returns::Of`], of types that there may be no room for.
+    Nested(fn(&[DataType]) -> Result<DataType, TypeError>),
 }
 
 impl Function {
@@ -215,7 +265,9 @@ impl Function {
             nullable: false,
             fallible: false,
             since: 1,
+            infinite: Infinite::Seen,
             bounds: None,
+            grows: false,
             code,
         });
         self
@@ -240,8 +292,32 @@ impl Function {
         self
     }
 
+    /// Says that the last overload is null of infinite dates and timestamps, and sees none.
+    fn finite(mut self) -> Function {
+        self.change_last(|overload| overload.infinite = Infinite::Null);
+        self
+    }
+
+    /// Says that the last overload gives back an infinite date or timestamp as it is, and sees none.
+    fn keeps_infinity(mut self) -> Function {
+        self.change_last(|overload| overload.infinite = Infinite::Kept);
+        self
+    }
+
+    /// Says that the last overload fails for infinite dates and timestamps.
+    fn refuses_infinity(mut self) -> Function {
+        self.change_last(|overload| overload.infinite = Infinite::Refused);
+        self
+    }
+
     fn variadic(mut self) -> Function {
         self.change_last(|overload| overload.variadic = true);
+        self
+    }
+
+    /// Says that the last overload makes much out of little.
+    fn grows(mut self) -> Function {
+        self.change_last(|overload| overload.grows = true);
         self
     }
 
@@ -283,7 +359,22 @@ impl Overload {
             .filter(|(parameter, _)| {
                 matches!(parameter, Parameter::Same | Parameter::Number | Parameter::SameInteger)
             })
-            .try_fold(DataType::Null, |common, (_, &arg)| general::common_type(common, arg))?;
+            .try_fold(DataType::Null, |common, (_, &arg)| unify(common, arg))?;
+        let element = parameters
+            .iter()
+            .zip(args)
+            .filter_map(|(parameter, &arg)| match parameter {
+                Parameter::List => Some(element_of(arg)),
+                Parameter::Element => Some(Some(arg)),
+                _ => None,
+            })
+            .try_fold(DataType::Null, |common, arg| unify(common, arg?))?;
+        let key = parameters.iter().zip(args).find(|(parameter, _)| **parameter == Parameter::Map);
+        let key = key.and_then(|(_, arg)| match arg.as_nested()?.info().shape {
+            Nested::Map { key, .. } => Some(key),
+            _ => None,
+        });
+        let kind = args.iter().copied().find(|arg| matches!(arg, DataType::Enum(_)));
         let integers = parameters.contains(&Parameter::SameInteger);
         let same = match same {
             DataType::Null if integers => DataType::Int64,
@@ -307,7 +398,18 @@ impl Overload {
                 Parameter::Timestamp if matches!(arg, DataType::Timestamp { .. }) => (arg, 0),
                 Parameter::Timestamp if arg == DataType::Null => (DataType::TIMESTAMP, 1),
                 Parameter::Timestamp if arg == DataType::Date => (DataType::TIMESTAMP, 2),
+                Parameter::List => (list_of(element).ok()?, 0),
+                Parameter::OtherList => (list_of(element_of(arg)?).ok()?, 0),
+                Parameter::Element => (element, 0),
+                Parameter::Struct if matches!(arg.as_nested()?.info().shape, Nested::Struct(_)) => (arg, 0),
+                Parameter::Map if key.is_some() => (arg, 0),
+                Parameter::Key if key.is_some_and(|key| unify(arg, key) == Some(key)) => (key?, 0),
+                Parameter::Enum if arg == DataType::Null || Some(arg) == kind => (kind?, 0),
                 Parameter::Integer
+                | Parameter::Enum
+                | Parameter::Struct
+                | Parameter::Map
+                | Parameter::Key
                 | Parameter::Decimal
                 | Parameter::Timestamp
                 | Parameter::Number
@@ -337,6 +439,12 @@ impl std::fmt::Display for Parameter {
             Parameter::Decimal => f.write_str("DECIMAL"),
             Parameter::Timestamp => f.write_str("TIMESTAMP"),
             Parameter::Number => f.write_str("number"),
+            Parameter::List | Parameter::OtherList => f.write_str("list"),
+            Parameter::Element => f.write_str("element"),
+            Parameter::Struct => f.write_str("struct"),
+            Parameter::Map => f.write_str("map"),
+            Parameter::Key => f.write_str("key"),
+            Parameter::Enum => f.write_str("ENUM"),
             Parameter::Same | Parameter::Printed | Parameter::Any => f.write_str("any"),
         }
     }
@@ -344,18 +452,36 @@ impl std::fmt::Display for Parameter {
 
 /// How far an implicit cast goes; `None` where there is none.
 fn conversion_cost(from: DataType, to: DataType) -> Option<usize> {
-    let width = |data_type: DataType| data_type.physical() as usize;
+    let rank = |data_type: DataType| match data_type {
+        DataType::Int8 | DataType::UInt8 => 1,
+        DataType::Int16 | DataType::UInt16 => 2,
+        DataType::Int32 | DataType::UInt32 => 3,
+        DataType::Int64 | DataType::UInt64 => 4,
+        _ => 5_usize,
+    };
     Some(match (from, to) {
         (from, to) if from == to => 0,
         (DataType::Null, DataType::Varchar) => 0,
         (DataType::Null, _) => 1,
-        (from, to) if from.is_integer() && to.is_integer() && width(from) < width(to) => {
-            width(to) - width(from)
+        (from, to) if from.is_integer() && to.is_integer() && unify(from, to) == Some(to) => {
+            rank(to) - rank(from)
         }
+        (DataType::Enum(_), DataType::Varchar) => 4,
         (from, DataType::Float64) if from.is_numeric() => 5,
         (DataType::Date, DataType::Timestamp { zone: false, .. }) => 1,
+        (DataType::Json { canonical: true }, DataType::Json { .. }) => 1,
+        (DataType::Json { .. }, DataType::Json { .. }) => 2,
+        (DataType::Varchar, DataType::Json { canonical: false }) => 4,
         _ => return None,
     })
+}
+
+/// The type of the elements of a list or fixed array; a bare `NULL` may be one.
+fn element_of(data_type: DataType) -> Option<DataType> {
+    match data_type {
+        DataType::Null => Some(DataType::Null),
+        data_type => data_type.as_nested()?.element(),
+    }
 }
 
 struct Registry {
@@ -378,21 +504,36 @@ static REGISTRY: LazyLock<Registry> = LazyLock::new(|| {
     .collect();
     let later = [
         (Category::Number, bits::functions()),
+        (Category::Text, unicode::functions()),
+        (Category::Binary, bit_strings::functions()),
+        (Category::Binary, blobs::functions()),
         (Category::Time, calendar::functions()),
         (Category::Time, clock_template::functions()),
         (Category::Binary, encoding::functions()),
+        (Category::Conditional, enums::functions()),
         (Category::Number, floats::functions()),
         (Category::Text, format::functions()),
         (Category::Conditional, general::later_functions()),
+        (Category::Nested, lists::functions()),
+        (Category::Json, json::functions()),
+        (Category::Json, json_build::functions()),
+        (Category::Nested, list_making::functions()),
+        (Category::Nested, list_sums::functions()),
+        (Category::Nested, list_text::functions()),
+        (Category::Nested, maps::functions()),
+        (Category::Nested, structs::functions()),
+        (Category::Json, json_lists::functions()),
+        (Category::Json, json_paths::functions()),
         (Category::Number, number_template::functions()),
         (Category::Pattern, pattern::functions()),
         (Category::Text, quoting::functions()),
         (Category::Number, random::functions()),
         (Category::Text, similarity::functions()),
         (Category::Time, strftime::functions()),
-        (Category::Text, unicode::functions()),
+        (Category::Binary, uuids::functions()),
         (Category::Number, whole::functions()),
         (Category::Time, zone::functions()),
+        (Category::Time, zoned::functions()),
     ];
     for (category, more) in later {
         for mut function in more {
@@ -434,13 +575,25 @@ pub fn resolve(name: &str, args: &[DataType]) -> Result<Resolved, ResolveError> 
         let similar = suggestion::similar(name, std::iter::empty());
         return Err(ResolveError::Unknown { name: name.to_owned(), similar });
     };
-    let accepted = function.overloads.iter().filter_map(|overload| Some((overload, overload.accept(args)?)));
+    // What an operator does with lists is for lists: a text that is open might be read as one.
+    let is_operator = !function.name.starts_with(|c: char| c.is_alphabetic());
+    let has_lists = args.iter().any(|arg| arg.as_nested().is_some());
+    let fits =
+        |overload: &&Overload| !is_operator || has_lists || !overload.parameters.contains(&Parameter::List);
+    let accepted = function
+        .overloads
+        .iter()
+        .filter(fits)
+        .filter_map(|overload| Some((overload, overload.accept(args)?)));
     match accepted.min_by_key(|(_, (_, cost))| *cost) {
         Some((overload, (types, _))) => {
             let returns = match overload.returns {
                 Returns::Type(data_type) => data_type,
                 Returns::First => types.first().copied().unwrap_or(DataType::Null),
                 Returns::Of(compute) => compute(&types),
+                Returns::Nested(compute) => {
+                    compute(&types).map_err(|error| ResolveError::Type(error.to_string()))?
+                }
             };
             Ok(Resolved { function: function.name.to_owned(), args: types, returns })
         }
@@ -473,25 +626,51 @@ pub(crate) fn compile(function: &str, args: Vec<Node>, returns: DataType) -> cra
         Code::Vectors(run) => run,
         Code::Expression(build) => return build(args, returns),
     };
-    let args = match table::tabulate(overload.strict, run, args, returns) {
-        Ok(node) => return Ok(node),
-        Err(args) => args,
+    // What is known to be finite is not looked at.
+    let infinite = match args.iter().any(infinite::may_be_infinite) {
+        true => overload.infinite,
+        false => Infinite::Seen,
     };
-    let nullable = overload.nullable || !overload.strict || args.iter().any(|arg| arg.shape().nullable);
+    let args = match infinite {
+        Infinite::Seen => match table::tabulate(overload.strict, run, args, returns) {
+            Ok(node) => return Ok(node),
+            Err(args) => args,
+        },
+        _ => args,
+    };
+    let nullable = overload.nullable
+        || infinite == Infinite::Null
+        || !overload.strict
+        || args.iter().any(|arg| arg.shape().nullable);
     let shape = match overload.bounds {
         Some((low, high)) => bounded_shape(returns, nullable, (low.into(), high.into())),
         None => plain_shape(returns, nullable),
     };
     let physical = shape.physical;
-    let node = Node::over(args, shape, overload.fallible, |args| {
-        Box::new(Call { run, strict: overload.strict, args, returns, physical })
-    });
+    let call = |args| -> Box<dyn Operation> {
+        Box::new(Call { run, strict: overload.strict, infinite, args, returns, physical })
+    };
+    let node = match overload.grows {
+        true => Node::unfolded(args, shape, overload.fallible, false, call),
+        false => Node::over(args, shape, overload.fallible, call),
+    };
     Ok(node.costly())
+}
+
+/// A call of code that is null for null arguments and has no overload of its own.
+fn call_of(run: Run, infinite: Infinite, args: Vec<Node>, returns: DataType) -> Node {
+    let nullable = args.iter().any(|arg| arg.shape().nullable);
+    let shape = plain_shape(returns, nullable);
+    let physical = shape.physical;
+    Node::over(args, shape, true, |args| {
+        Box::new(Call { run, strict: true, infinite, args, returns, physical })
+    })
 }
 
 struct Call {
     run: Run,
     strict: bool,
+    infinite: Infinite,
     args: Vec<Node>,
     returns: DataType,
     physical: PhysicalType,
@@ -509,8 +688,10 @@ impl std::fmt::Debug for Call {
 impl Operation for Call {
     fn evaluate(&self, input: &Input<'_>) -> crate::Result<Vector> {
         let args = self.args.iter().map(|arg| arg.evaluate(input)).collect::<crate::Result<Vec<_>>>()?;
-        let arguments = Arguments::new(&args, input.rows, self.strict);
-        let result = (self.run)(&arguments, self.returns)?;
+        let result = match self.infinite {
+            Infinite::Seen => (self.run)(&Arguments::new(&args, input.rows, self.strict), self.returns)?,
+            other => infinite::run(self.run, other, &args, input.rows, self.returns)?,
+        };
         // A result may be an argument as it came, narrow, or of the full width where less will do.
         Ok(cast_to_physical(&result, self.physical))
     }
@@ -536,6 +717,11 @@ pub fn list() -> Vec<Description> {
             result: example_and_result(function.example).1,
         })
         .collect()
+}
+
+/// Whether a call makes much out of little, so that it is not evaluated ahead of a query.
+pub fn grows(function: &str) -> bool {
+    REGISTRY.find(function).is_some_and(|function| function.overloads.iter().any(|overload| overload.grows))
 }
 
 /// The version of plans that a call needs, by the name and types that [`resolve`] gave.

@@ -17,7 +17,10 @@ pub(super) fn functions() -> Vec<Function> {
         Function::new("abs", "The magnitude of a number.", "abs(-5) → 5")
             .with_fallible(&[Parameter::Integer], Returns::First, |args, data_type| {
                 let values = args.integers(0);
-                args.map_integers(data_type, |row| in_range(values[row].abs(), data_type, "abs"))
+                args.map_integers(data_type, |row| {
+                    let magnitude = values[row].checked_abs().ok_or_else(|| out_of_range("abs"))?;
+                    in_range(magnitude, data_type, "abs")
+                })
             })
             .with(&[Parameter::Decimal], Returns::First, |args, data_type| {
                 let values = args.integers(0);

@@ -3,8 +3,7 @@
 use super::{Function, Returns};
 use crate::Result;
 use crate::expression::node::{Input, Node, Operation, plain_shape};
-use columnar::view::ViewsBuilder;
-use columnar::{DataType, Flat, Values, Vector};
+use columnar::{DataType, Flat, Values, Vector, uuid};
 use std::cell::Cell;
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
@@ -21,11 +20,11 @@ pub(super) fn functions() -> Vec<Function> {
         }),
         Function::new(
             "gen_random_uuid",
-            "A random UUID of version 4 as text, another in each row.",
-            "length(gen_random_uuid()) → 36",
+            "A random UUID of version 4, another in each row.",
+            "length(gen_random_uuid()::VARCHAR) → 36",
         )
-        .aliases(&["uuid"])
-        .with_expression(&[], Returns::Type(DataType::Varchar), |_, data_type| {
+        .aliases(&["uuid", "uuidv4"])
+        .with_expression(&[], Returns::Type(DataType::Uuid), |_, data_type| {
             Ok(Node::volatile(plain_shape(data_type, false), Box::new(Uuid)))
         }),
     ]
@@ -62,20 +61,12 @@ struct Uuid;
 
 impl Operation for Uuid {
     fn evaluate(&self, input: &Input<'_>) -> Result<Vector> {
-        let mut texts = ViewsBuilder::default();
-        for _ in 0..input.rows {
+        let value = |_| {
             let high = (next() & !0xf000) | 0x4000;
             let low = (next() & !(0b11 << 62)) | (0b10 << 62);
-            let text = format!(
-                "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
-                high >> 32,
-                (high >> 16) & 0xffff,
-                high & 0xffff,
-                low >> 48,
-                low & 0xffff_ffff_ffff
-            );
-            texts.push(text.as_bytes());
-        }
-        Ok(Flat::new(DataType::Varchar, Values::View(texts.finish()), None).into())
+            uuid::from_bytes((u128::from(high) << 64 | u128::from(low)).to_be_bytes())
+        };
+        let values: Vec<i128> = (0..input.rows).map(value).collect();
+        Ok(Flat::new(DataType::Uuid, Values::I128(values.into()), None).into())
     }
 }

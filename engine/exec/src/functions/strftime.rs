@@ -4,6 +4,8 @@ use super::arguments::{Arguments, Memo};
 use super::datetime::{DAYS, MONTHS, Moment, assemble, moments, valid_date};
 use super::fields::{Field, part};
 use super::text::append;
+use super::zone::{Zone, offset_text, zone};
+use super::zoned::moment;
 use super::{Function, Parameter, Returns, Run};
 use columnar::scalar::{civil_from_days, days_from_civil};
 use columnar::{DataType, Error, Result, Vector};
@@ -105,19 +107,55 @@ fn items(format: &str) -> Result<Vec<Item>> {
 fn strftime(args: &Arguments, _: DataType) -> Result<Vector> {
     let (moments, mut formats) = (moments(args, 0), Memo::new());
     let zoned = matches!(args.data_type(0), DataType::Timestamp { zone: true, .. });
+    let (data_type, values) = (args.data_type(0), args.longs(0));
     args.map_text(|row, out| {
-        let moment = moments[row];
-        for item in formats.get(args.text(1, row), items)? {
-            match item {
-                Item::Text(c) => append(out, c.encode_utf8(&mut [0; 4]))?,
-                Item::Specifier(letter, bare) => append(out, &shown(moment, *letter, *bare, zoned))?,
-            }
+        let items = formats.get(args.text(1, row), items)?;
+        match infinite_name(data_type, values[row]) {
+            Some(name) => append(out, name),
+            None => write(out, items, moments[row], if zoned { "UTC" } else { "" }, 0),
         }
-        Ok(())
     })
 }
 
-fn shown(moment: Moment, letter: char, bare: bool, zoned: bool) -> String {
+/// `strftime` of the instants in the first argument, each by its zone.
+pub(super) fn strftime_in(
+    args: &Arguments,
+    mut zone_of: impl FnMut(usize) -> Result<Zone>,
+) -> Result<Vector> {
+    let (instants, mut formats) = (args.longs(0), Memo::new());
+    args.map_text(|row, out| {
+        let items = formats.get(args.text(1, row), items)?;
+        if let Some(name) = infinite_name(args.data_type(0), instants[row]) {
+            return append(out, name);
+        }
+        let zone = zone_of(row)?;
+        let ahead = zone.ahead_at(instants[row])? / 1_000_000;
+        write(out, items, moment(zone.local(instants[row])? as i64), &zone.name(), ahead)
+    })
+}
+
+fn infinite_name(data_type: DataType, value: i64) -> Option<&'static str> {
+    match data_type.infinite_sign(value.into()) {
+        0 => None,
+        1 => Some("infinity"),
+        _ => Some("-infinity"),
+    }
+}
+
+/// Writes a moment as the clocks of a zone show it that are so many seconds ahead of UTC.
+fn write(out: &mut Vec<u8>, items: &[Item], moment: Moment, zone: &str, ahead: i64) -> Result<()> {
+    for item in items {
+        match item {
+            Item::Text(c) => append(out, c.encode_utf8(&mut [0; 4]))?,
+            Item::Specifier('z', _) => append(out, &offset_text(ahead - ahead % 60))?,
+            Item::Specifier('Z', _) => append(out, zone)?,
+            Item::Specifier(letter, bare) => append(out, &shown(moment, *letter, *bare))?,
+        }
+    }
+    Ok(())
+}
+
+fn shown(moment: Moment, letter: char, bare: bool) -> String {
     let number = |value: i64, width: usize| if bare { value.to_string() } else { format!("{value:0width$}") };
     let (year, month, day) = civil_from_days(moment.days);
     let weekday = part(moment, Field::DayOfWeek);
@@ -137,6 +175,7 @@ fn shown(moment: Moment, letter: char, bare: bool, zoned: bool) -> String {
         'B' => name(&MONTHS, month.into()),
         'm' => number(month.into(), 2),
         'y' => number(year.rem_euclid(100), 2),
+        'Y' if year < 0 => year.to_string(),
         'Y' => number(year, 4),
         'G' => number(part(moment, Field::IsoYear), 4),
         'H' => number(hour, 2),
@@ -147,8 +186,6 @@ fn shown(moment: Moment, letter: char, bare: bool, zoned: bool) -> String {
         'f' => format!("{:06}", moment.nanos / 1_000 % 1_000_000),
         'g' => format!("{:03}", moment.nanos / 1_000_000 % 1_000),
         'n' => format!("{:09}", moment.nanos % 1_000_000_000),
-        'z' => "+00".to_owned(),
-        'Z' => String::from(if zoned { "UTC" } else { "" }),
         'j' => number(day_of_year, 3),
         'U' => number((day_of_year + 6 - weekday) / 7, 2),
         'W' => number((day_of_year + 6 - (weekday + 6) % 7) / 7, 2),
@@ -164,6 +201,13 @@ struct Told {
     month: i64,
     day: i64,
     day_of_year: Option<i64>,
+    /// Whether the year, and whether the month or the day was told.
+    has_year: bool,
+    has_date: bool,
+    iso_year: Option<i64>,
+    week: Option<Week>,
+    /// From Sunday as 0.
+    weekday: Option<i64>,
     hour: i64,
     afternoon: Option<bool>,
     minute: i64,
@@ -172,6 +216,40 @@ struct Told {
     /// Seconds ahead of UTC.
     ahead: i64,
     epoch: Option<i64>,
+    /// What the text names instead of an offset.
+    zone: Option<Zone>,
+}
+
+/// A week of a year, by what its weeks begin with.
+#[derive(Clone, Copy)]
+enum Week {
+    Sunday(i64),
+    Monday(i64),
+    Iso(i64),
+}
+
+impl Told {
+    /// The day that the week and its day are; `None`: there is no such week.
+    fn day_of_week(&self, week: Week) -> Option<i64> {
+        let first = |year: i64| i64::try_from(valid_date(year, 1, 1)?).ok();
+        let after_sunday = self.weekday.unwrap_or(0);
+        let after_monday = (self.weekday.unwrap_or(1) + 6).rem_euclid(7);
+        Some(match week {
+            Week::Sunday(week) => {
+                let first = first(self.year)?;
+                first + (-(first + 4)).rem_euclid(7) + (week - 1) * 7 + after_sunday
+            }
+            Week::Monday(week) => {
+                let first = first(self.year)?;
+                first + (-(first + 3)).rem_euclid(7) + (week - 1) * 7 + after_monday
+            }
+            Week::Iso(week) => {
+                // The fourth of January is in the first week.
+                let fourth = first(self.iso_year.unwrap_or(1900))? + 3;
+                fourth - (fourth + 3).rem_euclid(7) + (week - 1) * 7 + after_monday
+            }
+        })
+    }
 }
 
 /// The moment that a text spells, all of it.
@@ -181,6 +259,11 @@ fn read(items: &[Item], text: &str) -> Option<Moment> {
         month: 1,
         day: 1,
         day_of_year: None,
+        has_year: false,
+        has_date: false,
+        iso_year: None,
+        week: None,
+        weekday: None,
         hour: 0,
         afternoon: None,
         minute: 0,
@@ -188,6 +271,7 @@ fn read(items: &[Item], text: &str) -> Option<Moment> {
         nanos: 0,
         ahead: 0,
         epoch: None,
+        zone: None,
     };
     let mut rest = text.trim_end();
     for (place, item) in items.iter().enumerate() {
@@ -218,15 +302,28 @@ fn read(items: &[Item], text: &str) -> Option<Moment> {
     if hour > 23 || told.minute > 59 || told.second > 59 {
         return None;
     }
+    let weeks = told.week.or_else(|| told.iso_year.filter(|_| !told.has_year).map(|_| Week::Iso(1)));
+    let weeks = weeks.filter(|week| !told.has_date && (!matches!(week, Week::Iso(_)) || !told.has_year));
+    if told.day_of_year.is_some() && (told.week.is_some() || told.iso_year.is_some()) {
+        return None;
+    }
     let days = match told.day_of_year {
         Some(day) => {
             let first = i64::try_from(valid_date(told.year, 1, 1)?).ok()?;
             let next = i64::try_from(valid_date(told.year + 1, 1, 1)?).ok()?;
             Some(first + day - 1).filter(|&found| day >= 1 && found < next)?
         }
-        None => i64::try_from(valid_date(told.year, told.month, told.day)?).ok()?,
+        None => match weeks {
+            Some(week) => told.day_of_week(week)?,
+            None => i64::try_from(valid_date(told.year, told.month, told.day)?).ok()?,
+        },
     };
-    let seconds = days * 86_400 + hour * 3_600 + told.minute * 60 + told.second - told.ahead;
+    let local = days * 86_400 + hour * 3_600 + told.minute * 60 + told.second;
+    let ahead = match told.zone {
+        Some(zone) => zone.ahead_of(local.checked_mul(1_000_000)?).ok()? / 1_000_000,
+        None => told.ahead,
+    };
+    let seconds = local - ahead;
     Some(Moment {
         days: seconds.div_euclid(86_400),
         nanos: seconds.rem_euclid(86_400) * 1_000_000_000 + told.nanos,
@@ -260,16 +357,20 @@ fn read_one<'a>(told: &mut Told, letter: char, text: &'a str, beside: bool) -> O
         'Y' => {
             let (sign, text) = text.strip_prefix('-').map_or((1, text), |text| (-1, text));
             let (year, rest) = digits(text, if beside { 4 } else { 7 })?;
-            told.year = sign * year;
+            (told.year, told.has_year) = (sign * year, true);
             Some(rest)
         }
         'y' => {
             let (year, rest) = digits(text, 2)?;
-            told.year = if year < 69 { 2000 } else { 1900 } + year;
+            (told.year, told.has_year) = (if year < 69 { 2000 } else { 1900 } + year, true);
             Some(rest)
         }
-        'm' => number(2, |told| &mut told.month),
-        'd' | 'e' => number(2, |told| &mut told.day),
+        'm' | 'd' | 'e' => {
+            let (value, rest) = digits(text, 2)?;
+            *(if letter == 'm' { &mut told.month } else { &mut told.day }) = value;
+            told.has_date = true;
+            Some(rest)
+        }
         'H' | 'I' => number(2, |told| &mut told.hour),
         'M' => number(2, |told| &mut told.minute),
         'S' => number(2, |told| &mut told.second),
@@ -295,13 +396,42 @@ fn read_one<'a>(told: &mut Told, letter: char, text: &'a str, beside: bool) -> O
         }
         'b' | 'B' | 'h' => {
             let (month, rest) = named(text, &MONTHS)?;
-            told.month = month;
+            (told.month, told.has_date) = (month, true);
             Some(rest)
         }
         'a' | 'A' => Some(named(text, &DAYS)?.1),
-        'w' | 'u' => Some(digits(text, 1)?.1),
-        'U' | 'W' | 'V' => Some(digits(text, 2)?.1),
-        'G' => Some(digits(text, 4)?.1),
+        'w' | 'u' => {
+            let (day, rest) = digits(text, 1)?;
+            let fits = if letter == 'w' { 0..=6 } else { 1..=7 };
+            told.weekday = Some(day % 7);
+            fits.contains(&day).then_some(rest)
+        }
+        'U' | 'W' | 'V' => {
+            let (week, rest) = digits(text, 2)?;
+            let is_iso = letter == 'V';
+            // One kind of weeks, and an ISO week of an ISO year.
+            if told.week.is_some()
+                || is_iso && told.has_year && !told.has_date
+                || !is_iso && told.iso_year.is_some()
+                || !(i64::from(is_iso)..=53).contains(&week)
+            {
+                return None;
+            }
+            told.week = Some(match letter {
+                'U' => Week::Sunday(week),
+                'W' => Week::Monday(week),
+                _ => Week::Iso(week),
+            });
+            Some(rest)
+        }
+        'G' => {
+            if matches!(told.week, Some(Week::Sunday(_) | Week::Monday(_))) {
+                return None;
+            }
+            let (year, rest) = digits(text, 4)?;
+            told.iso_year = Some(year);
+            Some(rest)
+        }
         'p' => {
             let half = text.get(..2)?.to_ascii_uppercase();
             told.afternoon = Some(half == "PM");
@@ -312,7 +442,12 @@ fn read_one<'a>(told: &mut Told, letter: char, text: &'a str, beside: bool) -> O
             told.ahead = ahead;
             Some(rest)
         }
-        'Z' => ["UTC", "GMT", "Z"].iter().find_map(|zone| text.strip_prefix(zone)),
+        'Z' => {
+            let letter = |c: char| !c.is_ascii_alphanumeric() && !matches!(c, '/' | '_' | '+' | '-' | ':');
+            let (name, rest) = text.split_at(text.find(letter).unwrap_or(text.len()));
+            told.zone = Some(zone(name).ok()?);
+            Some(rest)
+        }
         _ => None,
     }
 }
@@ -327,10 +462,16 @@ fn offset(text: &str) -> Option<(i64, &str)> {
         '-' => -1,
         _ => return None,
     };
+    let two = |text: &str| text.bytes().take(2).filter(u8::is_ascii_digit).count() == 2;
+    if !two(&text[1..]) {
+        return None;
+    }
     let (hours, rest) = digits(&text[1..], 2)?;
-    let (minutes, rest) = match digits(rest.strip_prefix(':').unwrap_or(rest), 2) {
-        Some((minutes, after)) => (minutes, after),
-        None => (0, rest),
+    let after = rest.strip_prefix(':').unwrap_or(rest);
+    let (minutes, rest) = match after.starts_with(|c: char| c.is_ascii_digit()) {
+        true if two(after) => digits(after, 2)?,
+        true => return None,
+        false => (0, rest),
     };
     Some((sign * (hours * 3_600 + minutes * 60), rest))
 }

@@ -1,7 +1,7 @@
 //! Functions of whole numbers, and of numbers as text in other bases.
 
 use super::arguments::{Arguments, in_range, out_of_range};
-use super::bits::width;
+use super::bits::{bits, width};
 use super::general::arithmetic_of;
 use super::text::append;
 use super::{Function, Parameter, Returns, Run};
@@ -29,19 +29,22 @@ pub(super) fn functions() -> Vec<Function> {
         Function::new("gcd", "The greatest common divisor.", "gcd(42, 57) → 3")
             .aliases(&["greatest_common_divisor"])
             .with_fallible(&PAIR, Returns::First, |args, data_type| {
-                let (a, b) = (args.longs(0), args.longs(1));
+                let (a, b) = (args.integers(0), args.integers(1));
                 args.map_integers(data_type, |row| {
-                    in_range(divisor(a[row].into(), b[row].into()), data_type, "gcd")
+                    let common = i128::try_from(divisor(a[row], b[row])).map_err(|_| out_of_range("gcd"))?;
+                    in_range(common, data_type, "gcd")
                 })
             }),
         Function::new("lcm", "The least common multiple.", "lcm(6, 4) → 12")
             .aliases(&["least_common_multiple"])
             .with_fallible(&PAIR, Returns::First, |args, data_type| {
-                let (a, b) = (args.longs(0), args.longs(1));
+                let (a, b) = (args.integers(0), args.integers(1));
                 args.map_integers(data_type, |row| {
-                    let (a, b) = (i128::from(a[row]), i128::from(b[row]));
-                    let common = divisor(a, b);
-                    in_range(if common == 0 { 0 } else { (a / common * b).abs() }, data_type, "lcm")
+                    let (a, b, common) =
+                        (a[row].unsigned_abs(), b[row].unsigned_abs(), divisor(a[row], b[row]));
+                    let multiple = a.checked_div(common).unwrap_or(0).checked_mul(b);
+                    let multiple = multiple.and_then(|multiple| i128::try_from(multiple).ok());
+                    in_range(multiple.ok_or_else(|| out_of_range("lcm"))?, data_type, "lcm")
                 })
             }),
         Function::new("factorial", "The product of the whole numbers up to one.", "factorial(5) → 120")
@@ -67,7 +70,7 @@ pub(super) fn functions() -> Vec<Function> {
         Function::new("bin", "An integer, or the bytes of a text, in base 2.", "bin(10) → 1010")
             .aliases(&["to_binary"])
             .with(&[Parameter::Integer], RETURNS_TEXT, |args, _| {
-                let (values, width) = (args.longs(0), width(args.data_type(0)));
+                let (values, width) = (args.integers(0), width(args.data_type(0)));
                 args.map_text(|row, out| append(out, &format!("{:b}", bits(values[row], width))))
             })
             .with_fallible(&[TEXT], RETURNS_TEXT, |args, _| {
@@ -109,17 +112,13 @@ pub(super) fn functions() -> Vec<Function> {
     functions
 }
 
-fn divisor(a: i128, b: i128) -> i128 {
-    let (mut a, mut b) = (a.abs(), b.abs());
+/// The greatest common divisor; of the least integer and zero it is none.
+fn divisor(a: i128, b: i128) -> u128 {
+    let (mut a, mut b) = (a.unsigned_abs(), b.unsigned_abs());
     while b != 0 {
         (a, b) = (b, a % b);
     }
     a
-}
-
-/// The bits of an integer of that width as a number.
-pub(super) fn bits(value: i64, width: u32) -> u64 {
-    value as u64 & (u64::MAX >> (64 - width))
 }
 
 fn whole_quotient(types: &[DataType]) -> DataType {

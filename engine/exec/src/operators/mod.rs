@@ -22,6 +22,7 @@ pub mod sort;
 pub mod top_n;
 pub mod top_of_groups;
 pub mod union;
+pub mod unroll;
 pub mod values;
 pub mod wanted_rows;
 pub mod window;

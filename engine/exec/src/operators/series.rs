@@ -152,6 +152,10 @@ impl Pending {
     fn begin(&self, shared: &Shared) -> Result<Option<Run>> {
         let (start, stop) = (self.starts.scalar(self.row), self.stops.scalar(self.row));
         let (Scalar::Integer(start), Scalar::Integer(mut stop)) = (start, stop) else { return Ok(None) };
+        let data_type = shared.value.data_type;
+        if shared.moved.is_some() && [start, stop].iter().any(|&bound| data_type.infinite_sign(bound) != 0) {
+            return Err(refused("a series has no end that is infinite"));
+        }
         let stride = match self.steps.scalar(self.row) {
             Scalar::Integer(by) => Stride::By(by),
             Scalar::Interval(by) => {

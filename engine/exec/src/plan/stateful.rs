@@ -94,6 +94,12 @@ pub enum StateFunction {
     ApproxCountDistinct,
     /// A value that is a number underneath and a constant `DOUBLE` from 0 to 1.
     ApproxQuantile,
+    /// A value, then keys: a list of all values, nulls among them, in the order of the keys.
+    ArrayAgg,
+    /// A key, a value, then keys to order by: a map of those entries. A key that comes twice is an error.
+    MapAgg,
+    /// A value: a map from each value to how often it comes, as a `UBIGINT`, in the order of the values.
+    Histogram,
 }
 
 impl StateFunction {
@@ -137,6 +143,9 @@ impl StateFunction {
             Entropy => "entropy",
             ApproxCountDistinct => "approx_count_distinct",
             ApproxQuantile => "approx_quantile",
+            ArrayAgg => "array_agg",
+            MapAgg => "map_agg",
+            Histogram => "histogram",
         }
     }
 
@@ -144,7 +153,7 @@ impl StateFunction {
     pub fn strict_arguments(self) -> usize {
         use StateFunction::*;
         match self {
-            First | Last => 0,
+            First | Last | ArrayAgg => 0,
             CovarPop | CovarSamp | Corr | RegrSlope | RegrIntercept | RegrR2 | RegrAvgX | RegrAvgY
             | RegrSxx | RegrSyy | RegrSxy => 2,
             _ => 1,
@@ -154,7 +163,18 @@ impl StateFunction {
     /// Whether states of parts of a group can be merged; else all rows of a group must come together.
     pub fn is_mergeable(self) -> bool {
         use StateFunction::*;
-        !matches!(self, StringAgg | QuantileCont | QuantileDisc | Mode | MedianDeviation | Entropy)
+        !matches!(
+            self,
+            StringAgg
+                | QuantileCont
+                | QuantileDisc
+                | Mode
+                | MedianDeviation
+                | Entropy
+                | ArrayAgg
+                | MapAgg
+                | Histogram
+        )
     }
 }
 

@@ -4,7 +4,7 @@ use super::wanted::{WantedKeys, WantedTest};
 use crate::error::{Error, Result};
 use crate::operator::Progress;
 use crate::plan::{Fragment, FragmentPlacement, Routing};
-use columnar::Batch;
+use columnar::{Batch, DataType};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::task::Waker;
@@ -72,6 +72,8 @@ struct Places {
     asked: Vec<usize>,
     /// The order of the rows means something: one task takes them.
     is_ordered: bool,
+    /// Of the columns of the rows.
+    types: Arc<[DataType]>,
 }
 
 impl Topology {
@@ -126,6 +128,7 @@ impl Topology {
                 };
                 let columns = asked.iter().filter(|(fragment, _)| *fragment == id);
                 place.asked = columns.map(|&(_, column)| column).collect();
+                place.types = consumer.plan.received_types(id).unwrap_or_default().into();
             }
         }
         Ok(())
@@ -138,7 +141,8 @@ impl Topology {
         let mut places = HashMap::new();
         for &id in fed {
             let uses = received.iter().filter(|&&other| other == id).count();
-            let of_one = Places { senders: vec![0], receivers: vec![0], asked: vec![], is_ordered: true };
+            let of_one =
+                Places { senders: vec![0], receivers: vec![0], is_ordered: true, ..Places::default() };
             let is_new = places.insert(id, of_one);
             if uses != 1 || is_new.is_some() || fragments.iter().any(|fragment| fragment.id == id) {
                 return Err(Error::Internal(format!("rows {id} from outside are not received once")));
@@ -172,6 +176,11 @@ impl Topology {
     /// The columns of which those who receive the fragment may tell which values they want.
     pub fn asked_columns(&self, fragment: u32) -> &[usize] {
         self.fragments.get(&fragment).map_or(&[], |places| &places.asked)
+    }
+
+    /// The types of the columns of the fragment's rows; none for the root.
+    pub fn types(&self, fragment: u32) -> Arc<[DataType]> {
+        self.fragments.get(&fragment).map(|places| places.types.clone()).unwrap_or_default()
     }
 
     /// The shards that run the fragment.

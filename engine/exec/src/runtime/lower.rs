@@ -34,6 +34,7 @@ use crate::operators::sort::Sort;
 use crate::operators::top_n::TopN;
 use crate::operators::top_of_groups::TopOfGroups;
 use crate::operators::union::{Widen, common_shapes};
+use crate::operators::unroll::Unroll;
 use crate::operators::values::ValuesSource;
 use crate::operators::wanted_rows::WantedRows;
 use crate::operators::window::Window;
@@ -173,6 +174,13 @@ impl Lowering<'_> {
                 let scan = Arc::new(self.scan(scan)?);
                 self.open_scan(scan, &node)
             }
+            Plan::ScanAddressed(scan) => {
+                let settings = &self.environment.query.settings;
+                let table = self.environment.tables.table(&scan.table)?;
+                let tasks = self.environment.workers.threads().min(settings.parallelism);
+                let scan = Scan::addressed(scan, &table, settings.batch_rows, tasks, self.morsels.clone())?;
+                self.open_scan(Arc::new(scan), &node)
+            }
             Plan::Values { types, rows } => {
                 let source = ValuesSource::new(types, rows, settings.batch_rows)?;
                 self.open(Arc::new(source), &node, Vec::new())
@@ -283,6 +291,11 @@ impl Lowering<'_> {
             Plan::Series(series) => {
                 let stream = self.lower(&series.input)?;
                 let operator = Series::new(series, &stream.shapes, settings.batch_rows)?;
+                stream.through(Arc::new(operator), &node)
+            }
+            Plan::Unroll(unroll) => {
+                let stream = self.lower(&unroll.input)?;
+                let operator = Unroll::new(unroll, &stream.shapes, settings.batch_rows)?;
                 stream.through(Arc::new(operator), &node)
             }
             Plan::TopOfGroups(top) => {
@@ -625,6 +638,7 @@ fn is_ordered(plan: &Plan) -> bool {
             is_ordered(input)
         }
         Plan::Shared { input, .. } => is_ordered(input),
+        Plan::Unroll(unroll) => is_ordered(&unroll.input),
         _ => false,
     }
 }

@@ -83,7 +83,7 @@ pub(super) fn end_pipeline(span: Span, pipeline: &Pipeline) {
 /// Names a plan's nodes, in preorder.
 fn name(plan: &Plan, names: &mut Vec<String>) {
     names.push(match plan {
-        Plan::Scan(scan) => format!("Scan {}", scan.table.name),
+        Plan::Scan(scan) | Plan::ScanAddressed(scan) => format!("Scan {}", scan.table.name),
         Plan::Receive { fragment, .. } | Plan::ReceiveProven { fragment, .. } => {
             format!("Receive {fragment}")
         }
@@ -104,6 +104,7 @@ fn name(plan: &Plan, names: &mut Vec<String>) {
         Plan::TopOfGroups(_) => "TopOfGroups".into(),
         Plan::AsOf(_) => "AsOf".into(),
         Plan::Window(_) => "Window".into(),
+        Plan::Unroll(_) => "Unroll".into(),
     });
     for input in plan.inputs() {
         name(input, names);

@@ -178,7 +178,7 @@ impl Group {
         let mut buckets: Vec<u32> = takers.flat_map(|one| one.missing.buckets.iter().copied()).collect();
         buckets.sort_unstable();
         buckets.dedup();
-        if task.wanted.share_of(&first, &buckets) <= READ_WHOLE {
+        if task.wanted.share_of(&first, &buckets) <= READ_WHOLE && !task.columns[at].repeats(footer) {
             group.pages = Pages::of(reader, footer, first.row_group, column).await?;
         }
         if let Some(Pages { pages, .. }) = &mut group.pages {
@@ -439,7 +439,7 @@ impl Open {
             let image = builder.finish()?;
             let owned = image.as_slice().len() <= task.owned_bytes && whole.len() <= OWNED_PARTS;
             let key = task.wanted.key(whole, bucket);
-            Ok(Held { bucket, resident: shard.store(&version.id, key, image, owned)? })
+            Ok(Held::whole(bucket, shard.store(&version.id, key, image, owned)?))
         });
         segments.collect()
     }

@@ -50,7 +50,7 @@ async fn take_one(
     match others.take(&wanted.shard, &wanted.version.id, &offer).await {
         Ok(resident) => {
             wanted.progress.add_bytes(offer.bytes);
-            Some((number, Held { bucket, resident }))
+            Some((number, Held::whole(bucket, resident)))
         }
         Err(error) => {
             tracing::debug!("a segment is built instead: {error}");

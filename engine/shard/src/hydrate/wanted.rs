@@ -106,7 +106,7 @@ impl Wanted {
                 let (known, held) = part.and_then(|part| begun.get(part))?;
                 let of_bucket = match self.placement.slicing() {
                     Some(_) => held.iter().find(|held| held.bucket == bucket).cloned(),
-                    None => held.first().map(|held| Held { bucket, resident: held.resident.clone() }),
+                    None => held.first().map(|held| Held::whole(bucket, held.resident.clone())),
                 };
                 let none = self.parts_of(&known.parts, bucket).is_empty();
                 (of_bucket.is_some() || none).then_some((*known, of_bucket))
@@ -128,7 +128,7 @@ impl Wanted {
                 match self.shard.find(&self.version.id, self.key(&whole, bucket))? {
                     Some(resident) => {
                         self.expect_found(&whole);
-                        of_piece.push(Held { bucket, resident });
+                        of_piece.push(Held::whole(bucket, resident));
                     }
                     None => lacking.push(bucket),
                 }

@@ -201,7 +201,7 @@ impl NodeExchange {
         if !known {
             return self.fail(Error::Exchange(format!("{edge:?} is no edge of the query")));
         }
-        let mut decoder = FrameDecoder::new(frame_limits());
+        let mut decoder = FrameDecoder::new(frame_limits()).expecting(topology.types(edge.fragment));
         loop {
             let lost = |why: String| Error::Exchange(format!("rows of shard {}: {why}", edge.from));
             let batch = match receiver.receive().await {

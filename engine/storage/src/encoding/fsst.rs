@@ -60,7 +60,7 @@ impl Encoding for FsstEncoding {
         let codes = source.buffer(1)?;
         let limit = codes.len().checked_sub(SLACK_BYTES).ok_or_else(|| damaged("a buffer is too short"))?;
         let places = Places::open(source, wide, limit)?;
-        if !matches!(source.data_type, DataType::Varchar | DataType::Binary) || symbols > ESCAPE.into() {
+        if !source.data_type.is_bytes() || symbols > ESCAPE.into() {
             return Err(damaged("a symbol table that fits no strings"));
         }
         let words = source.numbers::<u64>(2, symbols as usize)?;

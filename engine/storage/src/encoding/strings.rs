@@ -51,8 +51,10 @@ impl Encoding for StringsEncoding {
         let places = Places::open(source, source.parameters::<Parameters>()?.wide, limit)?;
         let rows = source.rows();
         match source.data_type {
-            DataType::Binary => {}
-            DataType::Varchar => check_text(&bytes[..limit], (0..=rows).map(|row| places.start(row)))?,
+            DataType::Binary | DataType::Nested(_) => {}
+            data_type if data_type.is_text() => {
+                check_text(&bytes[..limit], (0..=rows).map(|row| places.start(row)))?
+            }
             _ => return Err(damaged("strings in a column of another type")),
         }
         let buffers = Arc::from([bytes.clone()]);

@@ -155,7 +155,8 @@ impl Summary {
 }
 
 fn read_sample(frame: &[u8], schema: &[ColumnSchema]) -> Result<Batch> {
-    let sample = FrameDecoder::new(SAMPLE_LIMITS).decode(frame).map_err(within)?;
+    let types: Vec<_> = schema.iter().map(|column| column.data_type).collect();
+    let sample = FrameDecoder::new(SAMPLE_LIMITS).expecting(types).decode(frame).map_err(within)?;
     let typed = sample.columns.len() == schema.len()
         && sample.columns.iter().zip(schema).all(|(vector, column)| vector.data_type() == column.data_type);
     check(typed, "a sample of another schema")?;

@@ -1,4 +1,4 @@
-//! Views and macros.
+//! Views, macros and types.
 
 use crate::Samples;
 use flight_proto::access::Grants;
@@ -39,6 +39,32 @@ fn of_macro(kind: DefinitionKind) -> Definition {
     }
 }
 
+fn of_type() -> Definition {
+    let kind = ColumnType { kind: TypeKind::Enum.into(), description: vec![34, 0], ..ColumnType::default() };
+    Definition {
+        name: "Mood".into(),
+        schema: "main".into(),
+        kind: DefinitionKind::Type.into(),
+        columns: vec![Column { name: "Mood".into(), data_type: Some(kind), nullable: true }],
+        uses: vec![Use { kind: UseKind::Type.into(), ..Use::default() }],
+        ..Definition::default()
+    }
+}
+
+/// Types that are no lists, structs or maps.
+fn types(samples: &mut Samples) {
+    use TypeKind::{Int128, UInt8, UInt16, UInt32, UInt64, Uuid};
+    for kind in [UInt8, UInt16, UInt32, UInt64, Int128, Uuid] {
+        samples.check(
+            &format!("ColumnType {kind:?}"),
+            ColumnType { kind: kind.into(), ..ColumnType::default() },
+        );
+    }
+    samples.check("Definition of a type", of_type());
+    let types = [("mood".into(), of_type())].into();
+    samples.check("Schema with types", Schema { types, ..Schema::default() });
+}
+
 pub(super) fn samples(samples: &mut Samples) {
     samples.check("Definition of a view", view());
     for kind in [DefinitionKind::ScalarMacro, DefinitionKind::TableMacro, DefinitionKind::Unknown] {
@@ -55,6 +81,7 @@ pub(super) fn samples(samples: &mut Samples) {
     };
     let comments = vec![comment.clone()];
     samples.check("Schema with comments", Schema { comments, ..Schema::default() });
+    types(samples);
     let tenant = Tenant { definitions_revision: 300, ..Tenant::default() };
     samples.check("Tenant with definitions", tenant);
     let drop = DropForeignTable { schema: "main".into(), name: "orders".into(), cascade: true };

@@ -1,5 +1,7 @@
 //! Aggregates with a state of their own: what they take, and of which type they are.
 
+mod lists;
+
 use super::arguments::{Argument, Arguments};
 use super::{Made, cast};
 use crate::binder::Binder;
@@ -14,10 +16,11 @@ use sqlparser::ast::{self, NullTreatment, OrderByExpr, Spanned};
 use sqlparser::tokenizer::Span;
 
 /// A call while it is put together.
-struct Call<'a> {
-    name: &'a str,
-    span: Span,
-    distinct: bool,
+#[derive(Clone)]
+pub(super) struct Call<'a> {
+    pub(super) name: &'a str,
+    pub(super) span: Span,
+    pub(super) distinct: bool,
     filter: Option<Expr>,
 }
 
@@ -44,7 +47,7 @@ impl Call<'_> {
         self.filter = Some(Expr::and(self.filter.take().into_iter().chain([is_there])));
     }
 
-    fn takes(&self, what: &str) -> Error {
+    pub(super) fn takes(&self, what: &str) -> Error {
         Error::value(format!("{}() takes {what}", self.name)).at(self.span)
     }
 
@@ -95,8 +98,12 @@ impl Binder<'_> {
             return Err(Error::value(format!("SEPARATOR is for group_concat, not for {name}")).at(call.span));
         }
         match (written.nulls, name) {
-            (None, _) | (Some(NullTreatment::RespectNulls), "first" | "last" | "arbitrary") => {}
-            (Some(NullTreatment::IgnoreNulls), "first" | "last" | "arbitrary" | "any_value") => {}
+            (None, _)
+            | (Some(NullTreatment::RespectNulls), "first" | "last" | "arbitrary" | "array_agg" | "list") => {}
+            (
+                Some(NullTreatment::IgnoreNulls),
+                "first" | "last" | "arbitrary" | "any_value" | "array_agg" | "list",
+            ) => {}
             (Some(treatment), _) => {
                 return Err(Error::unsupported(format!("{treatment} of {name}()")).at(call.span));
             }
@@ -111,11 +118,18 @@ impl Binder<'_> {
             "arg_min" | "argmin" | "min_by" | "arg_max" | "argmax" | "max_by" | "arg_min_null"
             | "arg_max_null" => self.picked_by(call, args, keys),
             "string_agg" | "group_concat" | "listagg" => self.text(call, args, keys, written.separator),
+            "json_agg" | "jsonb_agg" | "json_group_array" => self.json_array(call, args, keys),
+            "json_object_agg" | "jsonb_object_agg" | "json_group_object" => {
+                self.json_object(call, args, keys)
+            }
             "percentile_cont" | "percentile_disc" if within => self.percentile(call, args, keys),
             "percentile_cont" | "percentile_disc" => {
                 Err(call.takes("a fraction, and WITHIN GROUP (ORDER BY …)"))
             }
             "mode" => self.mode(call, args, keys, within),
+            "array_agg" | "list" => self.list_of_values(call, args, keys),
+            "map_agg" => self.map_of_values(call, args, keys),
+            "histogram" => self.histogram(call, args),
             "quantile" | "quantile_cont" | "quantile_disc" | "median" => self.quantile(call, args, keys),
             // The order of rows changes nothing for the others.
             _ => self.folded(call, args),
@@ -204,6 +218,11 @@ impl Binder<'_> {
         let ([key], false) = (keys.as_slice(), call.distinct) else {
             return Err(call.takes("one fraction and one key to order by, and no DISTINCT"));
         };
+        if let Some(fractions) = self.fractions(&call, &fraction)? {
+            return self.each(fractions, |binder, fraction| {
+                binder.percentile(call.clone(), vec![fraction], keys.clone())
+            });
+        }
         let fraction = self.fraction(&call, fraction, 0.0)?;
         let value = key.expr.clone();
         if call.name == "percentile_disc" {
@@ -221,6 +240,13 @@ impl Binder<'_> {
 
     /// DuckDB's quantiles: of the type of what they are of, from the end where the fraction is below 0.
     fn quantile(&mut self, call: Call<'_>, args: Vec<Bound>, keys: Vec<SortKey>) -> Result<Made> {
+        if let [value, fraction] = args.as_slice()
+            && let Some(fractions) = self.fractions(&call, fraction)?
+        {
+            return self.each(fractions, |binder, fraction| {
+                binder.quantile(call.clone(), vec![value.clone(), fraction], keys.clone())
+            });
+        }
         let mut args = args.into_iter();
         let (value, fraction) = match (args.next(), args.next(), args.next(), call.name == "median") {
             (Some(value), None, None, true) => (value, Expr::Literal(Value::float64(0.5))),
@@ -418,6 +444,13 @@ impl Binder<'_> {
     }
 
     fn approximate(&mut self, call: Call<'_>, args: Vec<Bound>) -> Result<Made> {
+        if let [value, fraction] = args.as_slice()
+            && let Some(fractions) = self.fractions(&call, fraction)?
+        {
+            return self.each(fractions, |binder, fraction| {
+                binder.approximate(call.clone(), vec![value.clone(), fraction])
+            });
+        }
         let mut args = args.into_iter();
         let (value, fraction) = match (args.next(), args.next(), args.next(), call.name) {
             (Some(value), None, None, "approx_median") => (value, Expr::Literal(Value::float64(0.5))),
@@ -479,7 +512,12 @@ fn interpolated(call: Call<'_>, value: Expr, fraction: Expr, descending: bool) -
 }
 
 /// A call whose rows have an order. The type is that of its first argument.
-fn ordered(call: Call<'_>, function: StateFunction, mut args: Vec<Expr>, keys: Vec<SortKey>) -> Result<Made> {
+pub(super) fn ordered(
+    call: Call<'_>,
+    function: StateFunction,
+    mut args: Vec<Expr>,
+    keys: Vec<SortKey>,
+) -> Result<Made> {
     // A constant orders nothing.
     let keys: Vec<SortKey> = keys.into_iter().filter(|key| !matches!(key.expr, Expr::Literal(_))).collect();
     if keys.len() > KeyOrder::MOST_KEYS {

@@ -228,7 +228,11 @@ impl Join {
             output.extend(probe.iter().map(|shape| shape.clone().or_null(kind.fills_probe())));
         }
         if kind.gives_build() {
-            output.extend(build.iter().map(|shape| shape.clone().or_null(kind.fills_build())));
+            // A column that is kept as a key is as wide as the keys of both sides.
+            output.extend(build.iter().zip(&given).map(|(shape, given)| {
+                let physical = given.field.map_or(shape.physical, |field| shapes[field].physical);
+                Shape { physical, ..shape.clone() }.or_null(kind.fills_build())
+            }));
         }
         if kind == JoinKind::Mark {
             output.push(Shape::of_type(columnar::DataType::Boolean));

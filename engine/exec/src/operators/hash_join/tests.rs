@@ -1,7 +1,7 @@
 use super::*;
 use crate::hash::weak;
 use crate::operators::testing::*;
-use columnar::{DataType, Scalar};
+use columnar::{Batch, DataType, Flat, PhysicalType, Scalar, Values};
 use proptest::prelude::*;
 
 const KINDS: [JoinKind; 10] = [
@@ -134,12 +134,58 @@ fn run(case: &Case<'_>, probe: &[Row], build: &[Row], query: &QueryContext) -> R
     let join = HashJoin::new(case.kind, &keys, residual.as_ref(), &probe_shapes, &build_shapes, query)?;
     let batch_rows = query.settings.batch_rows;
     fill(&*join.build, batches_of(&TYPES, build, batch_rows), case.tasks, query)?;
-    let mut result = stream(&*join.probe, batches_of(&TYPES, probe, batch_rows), case.tasks, query)?;
+    given(&join, batches_of(&TYPES, probe, batch_rows), case.tasks, query)
+}
+
+/// What a join that is built gives for batches of the probe side.
+fn given(join: &HashJoin, probe: Vec<Batch>, tasks: usize, query: &QueryContext) -> Result<Vec<Row>> {
+    let mut result = stream(&*join.probe, probe, tasks, query)?;
     if let Some(rest) = &join.rest {
         assert_eq!(rest.output(), join.probe.output());
-        result.extend(drain(&**rest, case.tasks, query)?);
+        result.extend(drain(&**rest, tasks, query)?);
     }
     Ok(result)
+}
+
+/// Numbers of the build side may lie in fewer bytes than those of the probe side; keys of text do not pack.
+#[test]
+fn keys_are_as_wide_as_the_wider_side() {
+    let mut random = Random(7);
+    let (probe, build) = (rows(&mut random, 40, 5, true), rows(&mut random, 30, 5, true));
+    let keys = [(0, false), (2, false)];
+    let query = query(7, None);
+    let shapes = |rows: &[Row], is_narrow: bool| {
+        let mut shapes = shapes_of(&TYPES, rows, false);
+        if is_narrow {
+            shapes[0].physical = PhysicalType::I8;
+        }
+        shapes
+    };
+    let narrow = |mut batch: Batch| {
+        let flat = batch.columns[0].flatten();
+        let number = |row: usize| flat.scalar(row).as_integer().unwrap_or(0) as i8;
+        let values = Values::I8((0..flat.len()).map(number).collect::<Vec<i8>>().into());
+        batch.columns[0] = Flat::new(TYPES[0], values, flat.validity.clone()).into();
+        batch
+    };
+    for kind in KINDS.into_iter().filter(|&kind| kind != JoinKind::Single) {
+        for (probe_is_narrow, build_is_narrow) in [(false, true), (true, false), (true, true)] {
+            let joined = keys.map(|(key, null_equal)| {
+                let column = Expr::column(key as u32, TYPES[key]);
+                JoinKey { probe: column.clone(), build: column, null_equal }
+            });
+            let (probes, builds) = (shapes(&probe, probe_is_narrow), shapes(&build, build_is_narrow));
+            let join = HashJoin::new(kind, &joined, None, &probes, &builds, &query).unwrap();
+            let of = |rows: &[Row], is_narrow: bool| -> Vec<Batch> {
+                let batches = batches_of(&TYPES, rows, 7).into_iter();
+                batches.map(|batch| if is_narrow { narrow(batch) } else { batch }).collect()
+            };
+            fill(&*join.build, of(&build, build_is_narrow), 2, &query).unwrap();
+            let result = given(&join, of(&probe, probe_is_narrow), 2, &query).unwrap();
+            let wanted = expected(kind, &keys, None, &probe, &build).unwrap();
+            assert_eq!(sorted(&result), sorted(&wanted), "{kind:?}");
+        }
+    }
 }
 
 proptest! {

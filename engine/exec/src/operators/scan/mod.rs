@@ -14,6 +14,7 @@ mod text_test;
 
 use crate::context::QueryContext;
 use crate::error::{Error, Result};
+use crate::expr::Expr;
 use crate::expression::{Compiled, cast_to_physical};
 use crate::operator::{Output, Source, SourceTask, Step};
 use crate::operators::bound::Bound;
@@ -56,6 +57,8 @@ struct Shared {
     filtered: Mutex<HashMap<(usize, u32), Arc<BlockRows>>>,
     /// Of the columns of the schema.
     facts: Vec<ColumnFacts>,
+    /// The column that stands for the addresses of rows, which no segment holds.
+    address: Option<u32>,
     /// Column and width of each column of the output.
     columns: Vec<(u32, PhysicalType)>,
     measures: Vec<Measure>,
@@ -148,15 +151,48 @@ impl Scan {
         tasks: usize,
         count: Arc<MorselCount>,
     ) -> Result<Scan> {
-        let matches = scan.schema.len() == table.schema.len()
-            && scan.schema.iter().zip(table.schema.iter()).all(|(plan, held)| *plan == held.data_type)
+        Scan::make(scan, table, false, batch_rows, tasks, count)
+    }
+
+    /// As [`Scan::new`], where the schema of the plan has one more column than the table: the addresses of rows.
+    pub fn addressed(
+        scan: &plan::Scan,
+        table: &Table,
+        batch_rows: usize,
+        tasks: usize,
+        count: Arc<MorselCount>,
+    ) -> Result<Scan> {
+        Scan::make(scan, table, true, batch_rows, tasks, count)
+    }
+
+    fn make(
+        scan: &plan::Scan,
+        table: &Table,
+        addressed: bool,
+        batch_rows: usize,
+        tasks: usize,
+        count: Arc<MorselCount>,
+    ) -> Result<Scan> {
+        let address = addressed.then_some(table.schema.len() as u32);
+        let held = table.schema.iter().map(|column| column.data_type);
+        let matches = held.chain(address.map(|_| DataType::Int64)).eq(scan.schema.iter().copied())
             && scan.columns.iter().all(|&column| (column as usize) < scan.schema.len());
         if !matches {
             let name = &scan.table.name;
             return Err(Error::Internal(format!("the plan's schema of {name} is not that of its segments")));
         }
-        let facts: Vec<ColumnFacts> =
-            (0..scan.schema.len()).map(|column| table.column_facts(column as u32)).collect();
+        if let Some(address) = address
+            && scan.predicate.iter().any(|expr| names(expr, address))
+        {
+            return Err(Error::Internal("a scan tests the addresses of rows".into()));
+        }
+        // Nothing is known of addresses, but that there are no nulls.
+        let facts: Vec<ColumnFacts> = (0..scan.schema.len())
+            .map(|column| match address {
+                Some(address) if address as usize == column => ColumnFacts::UNKNOWN,
+                _ => table.column_facts(column as u32),
+            })
+            .collect();
         let shapes: Vec<Shape> = scan
             .schema
             .iter()
@@ -164,9 +200,11 @@ impl Scan {
             .map(|(&data_type, facts)| column_shape(data_type, facts))
             .collect();
         let predicate = Predicate::new(&scan.predicate, &shapes)?;
+        // Those that facts are of: a column may ascend only because a segment between two has no row any more.
         let segments: Vec<SegmentScan> = table
             .segments
             .iter()
+            .filter(|segment| segment.visible_rows() > 0)
             .map(|segment| SegmentScan {
                 segment: segment.clone(),
                 bytes: bytes_read(segment, scan, &predicate),
@@ -192,6 +230,7 @@ impl Scan {
             is_cut,
             filtered: Mutex::default(),
             facts,
+            address,
             columns,
             measures: Vec::new(),
             batch_rows: batch_rows.max(1),
@@ -227,16 +266,21 @@ impl Scan {
     /// Gives all rows of a value of column `position` of the output to one task, in order; the column must be
     /// sorted, and only one can be chosen: false where it was another.
     pub fn keep_runs_whole(&self, position: usize) -> bool {
-        let column = self.shared.columns.get(position).map(|&(column, _)| column);
+        let column = self.held(position).map(|(column, _)| column);
         column.is_some_and(|column| *self.shared.runs.get_or_init(|| column) == column)
     }
 
     /// Gives only rows whose column `position` of the output passes `filter`, which must be complete when the
     /// scan starts.
     pub fn filter_keys(&self, position: usize, filter: Arc<KeyFilter>) {
-        if let Some(&(column, physical)) = self.shared.columns.get(position) {
+        if let Some((column, physical)) = self.held(position) {
             self.shared.key_filters.lock().push((column, physical, filter));
         }
+    }
+
+    /// Column `position` of the output, if segments hold it.
+    fn held(&self, position: usize) -> Option<(u32, PhysicalType)> {
+        self.shared.columns.get(position).copied().filter(|&(column, _)| Some(column) != self.shared.address)
     }
 
     /// Whether a predicate can fail for a row.
@@ -246,10 +290,17 @@ impl Scan {
 
     /// Gives only rows that `bound` lets pass by column `position` of the output.
     pub fn bound_by(&self, position: usize, bound: Arc<Bound>) {
-        if let Some(&(column, _)) = self.shared.columns.get(position) {
+        if let Some((column, _)) = self.held(position) {
             self.shared.bound.get_or_init(|| (column, bound));
         }
     }
+}
+
+/// Whether an expression names a column.
+fn names(expr: &Expr, column: u32) -> bool {
+    let mut found = false;
+    expr.visit(&mut |node| found |= matches!(node, Expr::Column { id, .. } if *id == column));
+    found
 }
 
 /// Bytes of the columns of a segment that a scan reads, as they are encoded.
@@ -415,7 +466,9 @@ impl Shared {
         morsel: &Morsel,
         bounding: &[ColumnPredicate],
     ) -> Result<BlockRows> {
-        if !self.is_cut || !bounding.is_empty() || self.predicate.tests.is_empty() {
+        // Without tests only deleted rows do not pass.
+        let passes = self.predicate.tests.is_empty() && !filter.segment().is_masked();
+        if !self.is_cut || !bounding.is_empty() || passes {
             return Ok(filter.filter_also(morsel.block, bounding)?);
         }
         let place = (morsel.segment, morsel.block);
@@ -469,10 +522,13 @@ impl Shared {
 
     /// The columns of the output.
     fn read(&self, scan: &SegmentScan, block: u32, rows: RowsRef<'_>) -> Result<Vec<Vector>> {
-        if self.measures.is_empty() {
+        if self.measures.is_empty() && self.address.is_none() {
             return Ok(scan.segment.read(block, rows, &self.columns)?);
         }
         let column = |(position, column): (usize, &(u32, PhysicalType))| {
+            if Some(column.0) == self.address {
+                return Ok(scan.segment.addresses(block, rows)?);
+            }
             let mut measures = self.measures.iter().zip(&scan.tables);
             match measures.find(|(measure, _)| measure.position == position) {
                 Some((measure, table)) => measure.read(&scan.segment, block, rows, *column, table),

@@ -289,6 +289,110 @@ fn key_filters_drop_rows_without_a_partner() {
     }
 }
 
+/// The rows of `table` less those that `gone` names, with the address of each: its place and 100.
+fn masked(table: &Table, gone: impl Fn(usize) -> bool) -> Table {
+    let mut first = 0;
+    let segments = table.segments.iter().map(|segment| {
+        let rows = segment.rows();
+        let visible = columnar::Bitmap::from_fn(rows, |row| !gone(first + row));
+        let address = first as i64 + 100;
+        let origin = storage::Origin { first: 0, rows: rows as u32, address };
+        first += rows;
+        let origins = Arc::new(storage::Origins::new([origin]).unwrap());
+        segment.seen_as(Some(visible), Some(origins)).unwrap()
+    });
+    Table { segments: segments.collect(), schema: table.schema.clone() }
+}
+
+fn addressed(columns: &[u32], predicate: &[Expr]) -> plan::Scan {
+    let mut plan = plan(columns, predicate);
+    plan.schema.push(DataType::Int64);
+    plan
+}
+
+#[test]
+fn deleted_rows_are_not_given_and_the_others_have_addresses() {
+    let rows = 150_000;
+    let whole = table(rows, 66_000);
+    let address = TYPES.len() as u32;
+    let kinds: [&dyn Fn(usize) -> bool; 7] = [
+        &|_| false,
+        &|_| true,
+        &|row| row % 3 == 0,
+        &|row| row == 65_536,
+        &|row| row != 149_999,
+        // A whole block, and a whole segment.
+        &|row| row < 65_536,
+        &|row| (66_000..132_000).contains(&row),
+    ];
+    use CompareOp::*;
+    let predicates = [
+        vec![],
+        vec![compare(Less, 1, 20_000), compare(GreaterOrEqual, 0, 40_000)],
+        vec![Expr::Or(vec![compare(Less, 1, 100), compare(Greater, 0, 120_000)])],
+    ];
+    for gone in kinds {
+        let table = masked(&whole, gone);
+        for predicate in &predicates {
+            let keeps =
+                |row: &Vec<Scalar>| predicate.iter().all(|expr| oracle(expr, row) == Scalar::Boolean(true));
+            let left = (0..rows).filter(|&number| !gone(number)).map(|number| (number, row(number)));
+            let left: Vec<_> = left.filter(|(_, row)| keeps(row)).collect();
+            for (batch_rows, tasks) in [(1000, 2), (2048, 64)] {
+                let count = Arc::new(MorselCount::default());
+                let scan = Scan::new(&plan(&[0, 2], predicate), &table, batch_rows, tasks, count).unwrap();
+                let expected: Vec<Vec<Scalar>> =
+                    left.iter().map(|(_, row)| vec![row[0].clone(), row[2].clone()]).collect();
+                assert!(drain(&scan, batch_rows) == expected, "{predicate:?}");
+                let count = Arc::new(MorselCount::default());
+                let plan = addressed(&[0, address, 2], predicate);
+                let scan = Scan::addressed(&plan, &table, batch_rows, tasks, count).unwrap();
+                assert!(!scan.is_sorted(1) && !scan.output()[1].nullable);
+                let with_address = |(number, row): &(usize, Vec<Scalar>)| {
+                    vec![row[0].clone(), Scalar::Integer(*number as i128 + 100), row[2].clone()]
+                };
+                let expected: Vec<Vec<Scalar>> = left.iter().map(with_address).collect();
+                assert!(drain(&scan, batch_rows) == expected, "{predicate:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn addresses_are_neither_tested_nor_told_of_other_tables() {
+    let whole = table(10, 10);
+    let address = TYPES.len() as u32;
+    let make = |table: &Table, plan: &plan::Scan| Scan::addressed(plan, table, 10, 1, Arc::default());
+    let tested = Expr::compare(
+        CompareOp::Less,
+        Expr::column(address, DataType::Int64),
+        Expr::Literal(Value::int64(5)),
+    );
+    let held = masked(&whole, |_| false);
+    let error = make(&held, &addressed(&[0], &[tested])).err().unwrap();
+    assert!(error.to_string().contains("tests the addresses"), "{error}");
+    assert!(make(&held, &plan(&[0], &[])).is_err(), "a plan without addresses");
+    assert!(Scan::new(&addressed(&[0], &[]), &held, 10, 1, Arc::default()).is_err());
+    // Of a table whose rows have none nothing is made up.
+    let query = QueryContext::new(1, MemoryPool::unlimited());
+    let scan = make(&whole, &addressed(&[address], &[])).unwrap();
+    let step = Step { query: &query, waker: Waker::noop(), started: query.now() };
+    let error = scan.start().unwrap().next(&step).err().unwrap();
+    assert!(error.to_string().contains("no addresses"), "{error}");
+}
+
+/// A segment without a row that is left does not make what follows it seem out of order.
+#[test]
+fn dead_segments_between_others_are_left_out() {
+    let parts = [table_of(0..10, 10), table_of(100..110, 10), table_of(10..20, 10)];
+    let (schema, segments) = (parts[0].schema.clone(), parts.iter().flat_map(|part| part.segments.clone()));
+    let table = masked(&Table { schema, segments: segments.collect() }, |row| (10..20).contains(&row));
+    let scan = Scan::new(&plan(&[0], &[]), &table, 4, 1, Arc::default()).unwrap();
+    assert!(scan.is_sorted(0) && scan.shared.segments.len() == 2);
+    let found = drain(&scan, 4);
+    assert_eq!(found, (0..20).map(|row| vec![Scalar::Integer(row)]).collect::<Vec<_>>());
+}
+
 #[test]
 fn an_empty_table_and_a_plan_of_another_schema() {
     let empty = table(0, 1);

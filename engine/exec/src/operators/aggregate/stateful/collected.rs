@@ -1,8 +1,8 @@
 //! States that are all rows of a group: they are kept as they come, by columns, and put together by groups once all are in.
 //! Rows of a group must not be dealt to several shards.
 
-use super::States;
 use super::ordered::{self, Gathered};
+use super::{States, lists};
 use crate::memory::{MemoryPool, Reservation};
 use crate::plan::{KeyOrder, StateFunction, Stateful};
 use crate::{Error, Result};
@@ -38,8 +38,8 @@ struct Chunk {
 
 /// Bytes of a chunk beside its rows.
 const CHUNK_BYTES: usize = 256;
-/// The longest text that is put together.
-const LONGEST_BYTES: usize = 256 << 20;
+/// The longest text, list or map that is put together.
+pub(super) const LONGEST_BYTES: usize = 256 << 20;
 
 impl Collected {
     pub(super) fn new(
@@ -65,7 +65,17 @@ impl Collected {
     /// How many columns are kept; a constant one is known.
     fn kept(&self) -> usize {
         match self.call.function {
-            StateFunction::StringAgg => 2 + usize::from(self.call.order.keys),
+            StateFunction::StringAgg | StateFunction::ArrayAgg | StateFunction::MapAgg => {
+                self.own() + usize::from(self.call.order.keys)
+            }
+            _ => 1,
+        }
+    }
+
+    /// How many columns are not keys to order by.
+    fn own(&self) -> usize {
+        match self.call.function {
+            StateFunction::StringAgg | StateFunction::MapAgg => 2,
             _ => 1,
         }
     }
@@ -82,8 +92,25 @@ impl Collected {
         if places.is_empty() {
             return Ok(Scalar::Null);
         }
-        if self.call.function == StateFunction::StringAgg {
-            return self.joined(places);
+        let value = |&(chunk, row): &(u32, u32), column: usize| {
+            self.chunks[chunk as usize].columns[column].scalar(row as usize)
+        };
+        let of_column = |column: usize| self.chunks[0].columns[column].data_type;
+        match self.call.function {
+            StateFunction::StringAgg => return self.joined(places),
+            StateFunction::ArrayAgg => {
+                let places = self.sorted(places)?;
+                return lists::list(places.iter().map(|place| value(place, 0)), of_column(0));
+            }
+            StateFunction::MapAgg => {
+                let places = self.sorted(places)?;
+                let entries = places.iter().map(|place| (value(place, 0), value(place, 1)));
+                return lists::map(entries, (of_column(0), of_column(1)));
+            }
+            StateFunction::Histogram => {
+                return lists::histogram(places.iter().map(|place| value(place, 0)), of_column(0));
+            }
+            _ => {}
         }
         let column = |&(chunk, row): &(u32, u32)| (&self.chunks[chunk as usize].columns[0], row as usize);
         let gathered = Gathered::of(places.iter().map(column));
@@ -100,20 +127,34 @@ impl Collected {
         }
     }
 
+    /// The places in the order of the keys, if there are any.
+    fn sorted(&self, places: &[(u32, u32)]) -> Result<Vec<(u32, u32)>> {
+        if self.call.order.keys == 0 {
+            return Ok(places.to_vec());
+        }
+        let own = self.own();
+        let row = |&(chunk, row): &(u32, u32)| -> Result<SortedRow> {
+            let (columns, row) = (&self.chunks[chunk as usize].columns, row as usize);
+            let keys = columns[own..].iter().map(|column| column.scalar(row)).collect();
+            // Rows of equal keys by their values, so that the answer does not hang on the order in which rows come.
+            let mut values = [(false, Vec::new()), (false, Vec::new())];
+            for (value, column) in values.iter_mut().zip(&columns[..own]) {
+                let bytes = match &column.values {
+                    Values::View(views) if !column.is_null(row) => views.get(row).to_vec(),
+                    _ => lists::packed(&column.scalar(row), column.data_type)?,
+                };
+                *value = (column.is_null(row), bytes);
+            }
+            Ok(SortedRow { keys, own: values, order: self.call.order })
+        };
+        let mut rows = places.iter().map(|place| Ok((row(place)?, *place))).collect::<Result<Vec<_>>>()?;
+        rows.sort_by(|(a, _), (b, _)| a.cmp(b));
+        Ok(rows.into_iter().map(|(_, place)| place).collect())
+    }
+
     /// The texts of a group one after the other.
     fn joined(&self, places: &[(u32, u32)]) -> Result<Scalar> {
-        let mut places = places.to_vec();
-        if self.call.order.keys > 0 {
-            let keys = |&(chunk, row): &(u32, u32)| -> Vec<Scalar> {
-                let columns = &self.chunks[chunk as usize].columns[2..];
-                columns.iter().map(|column| column.scalar(row as usize)).collect()
-            };
-            // Rows of equal keys by their texts, so that the answer does not hang on the order in which rows come.
-            places.sort_by_cached_key(|place| {
-                let own = [self.text(*place, 0).to_vec(), self.text(*place, 1).to_vec()];
-                SortedRow { keys: keys(place), own, order: self.call.order }
-            });
-        }
+        let places = self.sorted(places)?;
         let mut joined = Vec::new();
         for (position, place) in places.into_iter().enumerate() {
             if position > 0 {
@@ -227,10 +268,10 @@ impl States for Collected {
     }
 }
 
-/// A row in the order of its keys, then of its own texts.
+/// A row in the order of its keys, then of its own values, nulls last.
 struct SortedRow {
     keys: Vec<Scalar>,
-    own: [Vec<u8>; 2],
+    own: [(bool, Vec<u8>); 2],
     order: KeyOrder,
 }
 

@@ -8,6 +8,7 @@ mod comoments;
 mod digest;
 mod folded;
 mod interval;
+mod lists;
 mod moments;
 mod numbers;
 mod ordered;
@@ -69,8 +70,8 @@ pub(super) fn states_of(
         _ if call.takes_states() => 1,
         CovarPop | CovarSamp | Corr | RegrSlope | RegrIntercept | RegrR2 | RegrAvgX | RegrAvgY | RegrSxx
         | RegrSyy | RegrSxy | QuantileCont | QuantileDisc | ApproxQuantile => 2,
-        StringAgg => 2 + usize::from(call.order.keys),
-        First | Last => 1 + usize::from(call.order.keys),
+        StringAgg | MapAgg => 2 + usize::from(call.order.keys),
+        First | Last | ArrayAgg => 1 + usize::from(call.order.keys),
         _ => 1,
     };
     if aggregate.args.len() != expected {
@@ -110,7 +111,8 @@ pub(super) fn states_of(
             };
             folded(digest::Quantile { fraction }, call, data_type, memory)
         }
-        StringAgg | QuantileCont | QuantileDisc | Mode | MedianDeviation | Entropy => {
+        StringAgg | QuantileCont | QuantileDisc | Mode | MedianDeviation | Entropy | ArrayAgg | MapAgg
+        | Histogram => {
             if call.takes_states() || call.gives_states() {
                 return Err(Error::Internal(format!("states of {}", function.name())));
             }

@@ -135,7 +135,7 @@ pub(super) struct Bits(pub(super) StateFunction);
 
 impl Bits {
     #[inline(always)]
-    fn fold(&self, state: &mut Option<i64>, value: i64) {
+    fn fold(&self, state: &mut Option<i128>, value: i128) {
         *state = Some(match (self.0, *state) {
             (_, None) => value,
             (StateFunction::BitAnd, Some(bits)) => bits & value,
@@ -146,37 +146,38 @@ impl Bits {
 }
 
 impl Fold for Bits {
-    type State = Option<i64>;
+    type State = Option<i128>;
 
-    fn update(&self, states: &mut [Option<i64>], groups: &[u32], args: &[Flat]) -> Result<isize> {
+    fn update(&self, states: &mut [Option<i128>], groups: &[u32], args: &[Flat]) -> Result<isize> {
         for (row, &group) in groups.iter().enumerate() {
-            self.fold(&mut states[group as usize], integer(&args[0].values, row)? as i64);
+            self.fold(&mut states[group as usize], integer(&args[0].values, row)?);
         }
         Ok(0)
     }
 
-    fn merge(&self, state: &mut Option<i64>, other: &Option<i64>) -> Result<isize> {
+    fn merge(&self, state: &mut Option<i128>, other: &Option<i128>) -> Result<isize> {
         if let Some(bits) = other {
             self.fold(state, *bits);
         }
         Ok(0)
     }
 
-    fn is_empty(&self, state: &Option<i64>) -> bool {
+    fn is_empty(&self, state: &Option<i128>) -> bool {
         state.is_none()
     }
 
-    fn finish(&self, state: &Option<i64>, data_type: DataType) -> Result<Scalar> {
+    fn finish(&self, state: &Option<i128>, data_type: DataType) -> Result<Scalar> {
         // Bits of values of a type are a value of it: the sign fills what is above.
-        state.map_or(Ok(Scalar::Null), |bits| checked(bits.into(), self.0.name(), data_type))
+        state.map_or(Ok(Scalar::Null), |bits| checked(bits, self.0.name(), data_type))
     }
 
-    fn write(&self, state: &Option<i64>) -> Vec<u8> {
-        write_words([state.unwrap_or(0) as u64])
+    fn write(&self, state: &Option<i128>) -> Vec<u8> {
+        let bits = state.unwrap_or(0) as u128;
+        write_words([bits as u64, (bits >> 64) as u64])
     }
 
-    fn read(&self, bytes: &[u8]) -> Option<Option<i64>> {
-        read_words(bytes).map(|[bits]| Some(bits as i64))
+    fn read(&self, bytes: &[u8]) -> Option<Option<i128>> {
+        read_words(bytes).map(|[low, high]| Some((u128::from(high) << 64 | u128::from(low)) as i128))
     }
 }
 

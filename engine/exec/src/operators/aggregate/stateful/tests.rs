@@ -4,6 +4,8 @@ use crate::operators::aggregate::{Aggregate, GroupCalls, Position};
 use crate::operators::testing::*;
 use crate::plan::AggregateFunction::{self, Sum};
 use crate::plan::{KeyOrder, Phase};
+use columnar::packed::Elements;
+use columnar::types::{Nested, list_of, nested};
 use columnar::{Interval, Scalar};
 use proptest::prelude::*;
 use std::collections::HashMap;
@@ -105,6 +107,9 @@ fn calls() -> Vec<plan::Aggregate> {
         add(Mode, none, vec![column(id)], data_type);
         add(Entropy, none, vec![column(id)], double);
         add(ApproxCountDistinct, none, vec![column(id)], DataType::Int64);
+        add(ArrayAgg, by_two, vec![column(id), column(3), column(1)], list_of(data_type).unwrap());
+        let map = nested(Nested::Map { key: data_type, value: DataType::UInt64 }).unwrap();
+        add(Histogram, none, vec![column(id)], map);
     }
     calls
 }
@@ -294,4 +299,61 @@ fn memory_is_reserved_and_given_back() {
     assert!(matches!(failed, Some(Error::Memory { .. })), "{failed:?}");
     drop(states);
     assert_eq!(pool.used_bytes(), 0);
+}
+
+/// The results of one call over rows of one group.
+fn of_one_group(
+    function: StateFunction,
+    args: Vec<Expr>,
+    data_type: DataType,
+    rows: &[Row],
+) -> Result<Scalar> {
+    let types = [DataType::Int32, DataType::Int64, DataType::Varchar];
+    let order = KeyOrder::new([(true, false)]);
+    let order = if args.len() > 2 { order } else { KeyOrder::default() };
+    let function = AggregateFunction::Stateful(Stateful::new(function, order));
+    let aggregate = plan::Aggregate { function, args, filter: None, data_type };
+    let query = query(10, None);
+    let calls = GroupCalls::new(&[aggregate], &Shape::of_types(&types))?;
+    let mut states = calls.states(&query.memory)?;
+    states.grow(1)?;
+    for batch in batches_of(&types, rows, 3) {
+        let batch = batch.compact();
+        states.update(&batch, &vec![0; batch.rows])?;
+    }
+    settle(&mut states);
+    Ok(states.finish()?.read(0, &[0])?.scalar(0))
+}
+
+#[test]
+fn lists_keep_nulls_and_maps_have_each_key_once() {
+    let text = |text: &str| Scalar::Bytes(text.as_bytes().to_vec());
+    let row = |number: Option<i128>, word: Scalar| {
+        vec![Scalar::Integer(0), number.map_or(Scalar::Null, Scalar::Integer), word]
+    };
+    let rows =
+        [row(Some(1), text("a")), row(None, text("b")), row(Some(3), Scalar::Null), row(Some(2), text("c"))];
+    let (number, word) = (Expr::column(1, DataType::Int64), Expr::column(2, DataType::Varchar));
+    let list = list_of(DataType::Int64).unwrap();
+    let given = of_one_group(StateFunction::ArrayAgg, vec![number.clone()], list, &rows).unwrap();
+    let Scalar::Bytes(bytes) = given else { panic!("no list") };
+    let elements: Vec<Scalar> = Elements::new(&bytes, list)
+        .map(|element| element.unwrap().scalar(DataType::Int64).unwrap())
+        .collect();
+    assert_eq!(elements, rows.iter().map(|row| row[1].clone()).collect::<Vec<_>>());
+    let none = of_one_group(StateFunction::ArrayAgg, vec![number.clone()], list, &[]).unwrap();
+    assert_eq!(none, Scalar::Null);
+
+    let map = nested(Nested::Map { key: DataType::Varchar, value: DataType::Int64 }).unwrap();
+    let args = vec![word.clone(), number.clone(), number];
+    let given = of_one_group(StateFunction::MapAgg, args.clone(), map, &rows).unwrap();
+    let Scalar::Bytes(bytes) = given else { panic!("no map") };
+    assert_eq!(
+        Elements::new(&bytes, map).collect::<columnar::Result<Vec<_>>>().unwrap().len(),
+        3,
+        "one key is null"
+    );
+    let twice = [row(Some(1), text("a")), row(Some(2), text("a"))];
+    let error = of_one_group(StateFunction::MapAgg, args, map, &twice).unwrap_err().to_string();
+    assert!(error.contains("key 'a'") || error.contains("key a"), "{error}");
 }

@@ -1,5 +1,14 @@
 //! Logical and physical types.
 
+pub mod describe;
+pub mod interned;
+mod unify;
+
+pub use interned::{
+    EnumType, FieldType, Nested, NestedType, TypeError, enumeration, list_of, nested, struct_of,
+};
+pub use unify::{integer_as_decimal, unify, unify_decimals};
+
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -37,6 +46,29 @@ pub enum DataType {
     /// UTF-8 text, ordered by its bytes.
     Varchar,
     Binary,
+    /// 8 bits, unsigned.
+    UInt8,
+    UInt16,
+    UInt32,
+    UInt64,
+    /// 128 bits, signed.
+    Int128,
+    /// The 128 bits of a UUID as a big-endian number with its first bit turned, so that signed order is the
+    /// order of the bytes.
+    Uuid,
+    /// A time of day with its offset from UTC. Ordered by the instant in UTC, then by the offset, west first:
+    /// `(local µs − offset s · 10^6 + 57,599 · 10^6) · 2^17 + (57,599 − offset s)`.
+    TimeZoned,
+    /// JSON as text: as it was written, or in the canonical form of `JSONB`.
+    Json {
+        canonical: bool,
+    },
+    /// A string of bits, as the characters `0` and `1`.
+    Bits,
+    /// The place of a value in the list of the type.
+    Enum(EnumType),
+    /// A list, fixed array, struct or map, as packed bytes whose order is that of the values.
+    Nested(NestedType),
 }
 
 /// The resolution of a timestamp.
@@ -124,17 +156,79 @@ impl DataType {
             DataType::Float32 => PhysicalType::F32,
             DataType::Float64 => PhysicalType::F64,
             DataType::Interval => PhysicalType::Interval,
-            DataType::Varchar | DataType::Binary => PhysicalType::View,
+            DataType::UInt8 => PhysicalType::I16,
+            DataType::UInt16 => PhysicalType::I32,
+            DataType::UInt32 | DataType::TimeZoned => PhysicalType::I64,
+            DataType::UInt64 | DataType::Int128 | DataType::Uuid => PhysicalType::I128,
+            DataType::Enum(kind) => match kind.values.len() {
+                0..=128 => PhysicalType::I8,
+                129..=32_768 => PhysicalType::I16,
+                _ => PhysicalType::I32,
+            },
+            DataType::Varchar
+            | DataType::Binary
+            | DataType::Json { .. }
+            | DataType::Bits
+            | DataType::Nested(_) => PhysicalType::View,
         }
     }
 
-    /// Whether values are integers (scaled or not) underneath: integers, decimals, dates, times, timestamps.
+    /// Whether values are integers (scaled or not) underneath: integers, decimals, dates, times, timestamps,
+    /// UUIDs, enums.
     pub fn is_integral(self) -> bool {
         self.physical().is_integer()
     }
 
     pub fn is_integer(self) -> bool {
-        matches!(self, DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::Int64)
+        matches!(
+            self,
+            DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::Int64 | DataType::Int128
+        ) || self.is_unsigned()
+    }
+
+    pub fn is_unsigned(self) -> bool {
+        matches!(self, DataType::UInt8 | DataType::UInt16 | DataType::UInt32 | DataType::UInt64)
+    }
+
+    /// Whether values are UTF-8 text underneath.
+    pub fn is_text(self) -> bool {
+        matches!(self, DataType::Varchar | DataType::Json { .. } | DataType::Bits)
+    }
+
+    /// Whether values are strings of bytes underneath: text, BLOB, nested values.
+    pub fn is_bytes(self) -> bool {
+        self.is_text() || matches!(self, DataType::Binary | DataType::Nested(_))
+    }
+
+    /// The lists, fixed arrays, structs and maps.
+    pub fn as_nested(self) -> Option<NestedType> {
+        match self {
+            DataType::Nested(kind) => Some(kind),
+            _ => None,
+        }
+    }
+
+    /// Whether values that are equal are the same: `-0.0` equals `0.0`, and 30 days a month.
+    pub fn has_one_form(self) -> bool {
+        !matches!(self, DataType::Float32 | DataType::Float64 | DataType::Interval)
+    }
+
+    /// The version of the nodes' protocol that brought the type.
+    pub fn since(self) -> u16 {
+        match self {
+            DataType::UInt8
+            | DataType::UInt16
+            | DataType::UInt32
+            | DataType::UInt64
+            | DataType::Int128
+            | DataType::Uuid
+            | DataType::TimeZoned
+            | DataType::Json { .. }
+            | DataType::Bits
+            | DataType::Enum(_)
+            | DataType::Nested(_) => 2,
+            _ => 1,
+        }
     }
 
     pub fn is_float(self) -> bool {
@@ -153,6 +247,11 @@ impl DataType {
                 Some((-limit, limit))
             }
             DataType::Null => None,
+            DataType::UInt8 => Some((0, u8::MAX.into())),
+            DataType::UInt16 => Some((0, u16::MAX.into())),
+            DataType::UInt32 => Some((0, u32::MAX.into())),
+            DataType::UInt64 => Some((0, u64::MAX.into())),
+            DataType::Enum(kind) => Some((0, kind.values.len() as i128 - 1)),
             other => other.physical().integer_bounds(),
         }
     }
@@ -223,7 +322,56 @@ impl fmt::Display for DataType {
             DataType::Interval => "INTERVAL",
             DataType::Varchar => "VARCHAR",
             DataType::Binary => "BLOB",
+            DataType::UInt8 => "UTINYINT",
+            DataType::UInt16 => "USMALLINT",
+            DataType::UInt32 => "UINTEGER",
+            DataType::UInt64 => "UBIGINT",
+            DataType::Int128 => "HUGEINT",
+            DataType::Uuid => "UUID",
+            DataType::TimeZoned => "TIME WITH TIME ZONE",
+            DataType::Json { canonical: false } => "JSON",
+            DataType::Json { canonical: true } => "JSONB",
+            DataType::Bits => "BIT",
+            DataType::Enum(kind) => return write_enum(f, *kind),
+            DataType::Nested(kind) => return write_nested(f, *kind),
         };
         f.write_str(name)
+    }
+}
+
+fn write_enum(f: &mut fmt::Formatter<'_>, kind: EnumType) -> fmt::Result {
+    /// Values that an enum without a name is shown by.
+    const SHOWN: usize = 20;
+    if let Some(name) = &kind.name {
+        return f.write_str(name);
+    }
+    f.write_str("ENUM(")?;
+    for (place, value) in kind.values.iter().take(SHOWN).enumerate() {
+        let comma = if place == 0 { "" } else { ", " };
+        write!(f, "{comma}'{}'", value.replace('\'', "''"))?;
+    }
+    f.write_str(if kind.values.len() > SHOWN { ", …)" } else { ")" })
+}
+
+fn write_nested(f: &mut fmt::Formatter<'_>, kind: NestedType) -> fmt::Result {
+    match &kind.shape {
+        Nested::List(element) => write!(f, "{element}[]"),
+        Nested::Array { element, len } => write!(f, "{element}[{len}]"),
+        Nested::Map { key, value } => write!(f, "MAP({key}, {value})"),
+        Nested::Struct(fields) => {
+            f.write_str("STRUCT(")?;
+            for (place, field) in fields.iter().enumerate() {
+                f.write_str(if place == 0 { "" } else { ", " })?;
+                let is_plain = field.name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_')
+                    && field.name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+                match &*field.name {
+                    "" => {}
+                    name if is_plain => write!(f, "{name} ")?,
+                    name => write!(f, "\"{}\" ", name.replace('"', "\"\""))?,
+                }
+                write!(f, "{}", field.data_type)?;
+            }
+            f.write_str(")")
+        }
     }
 }
