@@ -98,7 +98,7 @@ fn record(
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
+#[allow(clippy::unwrap_used, reason = "helpers of tests")]
 mod tests {
     use super::*;
     use crate::packed::{pack_list, pack_struct};

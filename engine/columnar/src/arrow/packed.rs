@@ -237,7 +237,7 @@ fn within(places: &[(usize, usize)], values: &ArrayRef) -> bool {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
+#[allow(clippy::unwrap_used, reason = "helpers of tests")]
 mod tests {
     use super::*;
     use crate::Value;

@@ -176,7 +176,7 @@ proptest! {
 }
 
 #[test]
-fn unsigned_integers_widen() {
+fn unsigned_integers_stay_unsigned() {
     check_import(UInt8Array::from(vec![0, 255]), Type::UInt8, &integers([0, 255]));
     check_import(UInt16Array::from(vec![0, 65_535]), Type::UInt16, &integers([0, 65_535]));
     check_import(UInt32Array::from(vec![7, u32::MAX]), Type::UInt32, &integers([7, u32::MAX.into()]));

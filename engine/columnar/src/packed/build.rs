@@ -99,7 +99,7 @@ pub(super) fn part(into: &mut Vec<u8>, value: &Scalar, data_type: DataType) -> R
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
+#[allow(clippy::unwrap_used, reason = "helpers of tests")]
 mod tests {
     use super::super::{Elements, len_of, scalar_of, text};
     use super::*;

@@ -295,7 +295,7 @@ fn place_of(kind: NestedType, name: &str) -> Parsed<usize> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
+#[allow(clippy::unwrap_used, reason = "helpers of tests")]
 mod tests {
     use super::super::text;
     use super::*;

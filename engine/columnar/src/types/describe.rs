@@ -349,7 +349,7 @@ impl<'de> Deserialize<'de> for EnumType {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
+#[allow(clippy::unwrap_used, reason = "helpers of tests")]
 mod tests {
     use super::super::interned::{enumeration, list_of, struct_of};
     use super::*;

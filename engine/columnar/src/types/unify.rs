@@ -114,7 +114,7 @@ fn unify_nested(a: NestedType, b: NestedType) -> Option<Result<DataType, TypeErr
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
+#[allow(clippy::unwrap_used, reason = "helpers of tests")]
 mod tests {
     use super::super::interned::{list_of, struct_of};
     use super::DataType::*;
