@@ -4,7 +4,7 @@
 mod extremes;
 mod grouped;
 
-use crate::binder::expression::is_any_volatile;
+use crate::binder::constants::is_any_volatile;
 use crate::catalog::Partitioning;
 use crate::error::Result;
 use crate::estimate::Estimator;

@@ -1,7 +1,9 @@
 //! Statements that a session keeps by name.
 
 use crate::binder::Binder;
-use crate::binder::expression::{Context, casts, constant_cast, is_any_volatile};
+use crate::binder::constants::is_any_volatile;
+use crate::binder::conversion::{casts, constant_cast};
+use crate::binder::expression::Context;
 use crate::binder::scope::Scope;
 use crate::error::{Error, Result};
 use crate::logical::columns_of;

@@ -1,7 +1,8 @@
 //! Calls that mean an expression, something of the session, or the moment of the statement.
 
 use super::Binder;
-use super::expression::{Bound, Literal, fold};
+use super::constants::fold;
+use super::expression::{Bound, Literal};
 use super::zones::{INSTANT, is_zoned};
 use crate::catalog::DEFAULT_SCHEMA;
 use crate::error::{Error, Result};

@@ -1,6 +1,8 @@
 //! Scalar expressions: names to columns, operators and literals to types.
 
+use super::constants::{fold, fold_case, is_any_volatile};
 use super::integers;
+use super::literals::{number, text_of};
 use super::operators::{compare_op_of, function_of, like_of, regexp_of};
 use super::scope::{Scope, same_name, span_of};
 use super::sets::Sets;
@@ -95,7 +97,7 @@ impl Bound {
         Bound { expr, literal: Literal::No, span }
     }
 
-    fn is_open(&self) -> bool {
+    pub(super) fn is_open(&self) -> bool {
         matches!(self.literal, Literal::Text | Literal::Null | Literal::Parameter(_))
     }
 
@@ -419,92 +421,6 @@ impl Binder<'_> {
         Ok(Bound { span, ..bound })
     }
 
-    fn literal(&mut self, value: &ast::Value, span: Span) -> Result<Bound> {
-        use ast::Value as Sql;
-        Ok(match value {
-            Sql::Number(digits, _) => number(digits, span)?,
-            Sql::Boolean(value) => Bound::typed(Expr::Literal(Value::boolean(*value)), span),
-            Sql::Null => {
-                Bound { expr: Expr::Literal(Value::null(DataType::Null)), literal: Literal::Null, span }
-            }
-            Sql::Placeholder(name) => self.parameter(name, span)?,
-            Sql::HexStringLiteral(digits) => {
-                let bytes = hex_bytes(digits).ok_or_else(|| {
-                    Error::value(format!("x'{digits}' is not a row of hexadecimal digits")).at(span)
-                })?;
-                Bound::typed(Expr::Literal(Value::new(DataType::Binary, Scalar::Bytes(bytes))), span)
-            }
-            Sql::SingleQuotedByteStringLiteral(bits) => {
-                let value = parse_literal(bits, DataType::Bits).map_err(|error| error.at(span))?;
-                Bound::typed(Expr::Literal(value), span)
-            }
-            other => match text_of(other) {
-                Some(text) => {
-                    Bound { expr: Expr::Literal(Value::varchar(&text)), literal: Literal::Text, span }
-                }
-                None => return Err(Error::unsupported(format!("the literal {other}")).at(span)),
-            },
-        })
-    }
-
-    /// `$1`; the parser has made `?` such a one.
-    fn parameter(&mut self, name: &str, span: Span) -> Result<Bound> {
-        let index = match name.strip_prefix('$') {
-            Some(digits) => match digits.parse::<usize>() {
-                Ok(number @ 1..=65_535) => number - 1,
-                _ => return Err(Error::name(format!("a parameter is $1 to $65535, not {name}")).at(span)),
-            },
-            None => return Err(Error::unsupported(format!("the parameter {name}")).at(span)),
-        };
-        if self.parameter_types.len() <= index {
-            self.parameter_types.resize(index + 1, None);
-        }
-        let Some(values) = &self.options.parameters else {
-            let literal = match self.parameter_types[index] {
-                None => Literal::Parameter(index),
-                Some(data_type) => {
-                    return Ok(Bound::typed(Expr::Literal(Value::null(data_type)), span));
-                }
-            };
-            return Ok(Bound { expr: Expr::Literal(Value::null(DataType::Null)), literal, span });
-        };
-        let Some(value) = values.get(index) else {
-            let message = format!("parameter ${} has no value; {} are given", index + 1, values.len());
-            return Err(Error::value(message).at(span));
-        };
-        self.parameter_types[index] = Some(value.data_type);
-        let literal = match value {
-            value if value.is_null() => Literal::Null,
-            Value { data_type: DataType::Varchar, .. } => Literal::Text,
-            _ => Literal::No,
-        };
-        Ok(Bound { expr: Expr::Literal(value.clone()), literal, span })
-    }
-
-    fn is_null(&mut self, input: &ast::Expr, negated: bool, context: &mut Context<'_>) -> Result<Expr> {
-        let input = self.expression(input, context)?;
-        Ok(Expr::IsNull { input: Box::new(input), negated })
-    }
-
-    fn is_boolean(
-        &mut self,
-        input: &ast::Expr,
-        value: bool,
-        negated: bool,
-        context: &mut Context<'_>,
-    ) -> Result<Expr> {
-        let bound = self.bind(input, context)?;
-        let input = self.boolean(bound, "IS TRUE")?;
-        let op = if negated { CompareOp::IsDistinctFrom } else { CompareOp::IsNotDistinctFrom };
-        Ok(Expr::compare(op, input, Expr::Literal(Value::boolean(value))))
-    }
-
-    fn is_unknown(&mut self, input: &ast::Expr, negated: bool, context: &mut Context<'_>) -> Result<Expr> {
-        let bound = self.bind(input, context)?;
-        let input = self.boolean(bound, "IS UNKNOWN")?;
-        Ok(Expr::IsNull { input: Box::new(input), negated })
-    }
-
     fn unary(
         &mut self,
         op: UnaryOperator,
@@ -573,17 +489,6 @@ impl Binder<'_> {
         }
     }
 
-    /// A test of text, which what is no text needs a written cast for.
-    fn text_test(&mut self, function: &str, what: &str, args: Vec<Bound>, span: Span) -> Result<Expr> {
-        for arg in &args {
-            let found = arg.data_type();
-            if !matches!(found, DataType::Varchar | DataType::Enum(_) | DataType::Null) {
-                return Err(Error::value(format!("{what} takes VARCHAR, not {found}")).at(arg.span));
-            }
-        }
-        self.call(function, args, span)
-    }
-
     fn binary(
         &mut self,
         left: &ast::Expr,
@@ -643,88 +548,7 @@ impl Binder<'_> {
         Ok(Bound::typed(self.arithmetic(arithmetic, left, right, span)?, span))
     }
 
-    /// Rows of values are equal where all values are.
-    fn compare_rows(
-        &mut self,
-        left: &[ast::Expr],
-        op: &BinaryOperator,
-        right: &[ast::Expr],
-        span: Span,
-        context: &mut Context<'_>,
-    ) -> Result<Bound> {
-        let negated = match op {
-            BinaryOperator::Eq => false,
-            BinaryOperator::NotEq => true,
-            other => return Err(Error::unsupported(format!("{other} of rows of values"))),
-        };
-        if left.len() != right.len() {
-            return Err(Error::value(format!("a row of {} values and one of {}", left.len(), right.len())));
-        }
-        let mut tests = Vec::with_capacity(left.len());
-        for (left, right) in left.iter().zip(right) {
-            let (left, right) = (self.bind(left, context)?, self.bind(right, context)?);
-            tests.push(self.compare(CompareOp::Equal, left, right)?);
-        }
-        Ok(Bound::typed(negate_if(Expr::and(tests), negated), span))
-    }
-
-    /// AND and OR: a chain of either is one node, however long.
-    fn connective(
-        &mut self,
-        left: &ast::Expr,
-        op: &BinaryOperator,
-        right: &ast::Expr,
-        span: Span,
-        context: &mut Context<'_>,
-    ) -> Result<Bound> {
-        let mut chain = vec![right];
-        let mut rest = left;
-        while let ast::Expr::BinaryOp { left, op: inner, right } = rest
-            && inner == op
-        {
-            chain.push(right);
-            rest = left;
-        }
-        chain.push(rest);
-        let (is_and, name) = if *op == BinaryOperator::And { (true, "AND") } else { (false, "OR") };
-        let mut operands = Vec::with_capacity(chain.len());
-        for operand in chain.into_iter().rev() {
-            let bound = self.bind(operand, context)?;
-            match self.boolean(bound, name)? {
-                Expr::And(inner) if is_and => operands.extend(inner),
-                Expr::Or(inner) if !is_and => operands.extend(inner),
-                other => operands.push(other),
-            }
-        }
-        Ok(Bound::typed(if is_and { Expr::And(operands) } else { Expr::Or(operands) }, span))
-    }
-
-    /// Brings both sides to one type and compares them. Decimals need one scale only, so a column's digits
-    /// are left as they are.
-    pub(crate) fn compare(&mut self, op: CompareOp, left: Bound, right: Bound) -> Result<Expr> {
-        let span = left.span.union(&right.span);
-        let (a, b) = (left.data_type(), right.data_type());
-        let target = match (left.is_open(), right.is_open()) {
-            (true, true) => Some(DataType::Varchar),
-            (true, false) => Some(b),
-            (false, true) => Some(a),
-            _ => self.unify_bound(&left, &right),
-        };
-        let Some(target) = target else {
-            let message = format!("{a} {} {b} cannot be compared; cast one side", op.symbol());
-            return Err(Error::value(message).at(span));
-        };
-        let mut side = |bound: Bound| {
-            let same_scale = matches!(
-                (bound.data_type(), target),
-                (DataType::Decimal { scale: a, .. }, DataType::Decimal { scale: b, .. }) if a == b
-            );
-            if same_scale { Ok(bound.expr) } else { self.coerce(bound, target) }
-        };
-        Ok(Expr::compare(op, side(left)?, side(right)?))
-    }
-
-    fn unify_bound(&self, left: &Bound, right: &Bound) -> Option<DataType> {
+    pub(super) fn unify_bound(&self, left: &Bound, right: &Bound) -> Option<DataType> {
         let (a, b) = (integers::beside(left, right.data_type()), integers::beside(right, left.data_type()));
         if a.is_integer() && b.is_integer() {
             return types::unify(a, b);
@@ -752,89 +576,6 @@ impl Binder<'_> {
         let target = target.unwrap_or(if all_null { DataType::Null } else { DataType::Varchar });
         let exprs = values.into_iter().map(|value| self.coerce(value, target)).collect::<Result<_>>()?;
         Ok((exprs, target))
-    }
-
-    fn in_list(
-        &mut self,
-        input: &ast::Expr,
-        list: &[ast::Expr],
-        negated: bool,
-        context: &mut Context<'_>,
-    ) -> Result<Expr> {
-        let mut values = vec![self.bind(input, context)?];
-        for item in list {
-            values.push(self.bind(item, context)?);
-        }
-        // Nothing is in an empty list, not even a null.
-        if list.is_empty() {
-            return Ok(Expr::Literal(Value::boolean(negated)));
-        }
-        let span = values[0].span;
-        // `x IN l` is `x = ANY (l)`.
-        let is_list =
-            |bound: &Bound| bound.data_type().as_nested().is_some_and(|kind| kind.element().is_some());
-        if let [value, list] = &values[..]
-            && is_list(list)
-            && types::unify(value.data_type(), list.data_type()).is_none_or(|_| value.is_open())
-        {
-            let sign = Bound::typed(Expr::Literal(Value::varchar("=")), span);
-            let any = self.call("any_of", vec![list.clone(), value.clone(), sign], span)?;
-            return Ok(negate_if(any, negated));
-        }
-        let (mut exprs, _) = self.unify_all(values, "the list of IN").map_err(|error| error.at(span))?;
-        let input = exprs.remove(0);
-        let constants: Option<Vec<Value>> = exprs
-            .iter()
-            .map(|expr| match expr {
-                Expr::Literal(value) => Some(value.clone()),
-                _ => None,
-            })
-            .collect();
-        Ok(match constants {
-            Some(list) => Expr::InList { input: Box::new(input), list, negated },
-            None => {
-                let tests =
-                    exprs.into_iter().map(|item| Expr::compare(CompareOp::Equal, input.clone(), item));
-                negate_if(Expr::Or(tests.collect()), negated)
-            }
-        })
-    }
-
-    fn like(
-        &mut self,
-        input: &ast::Expr,
-        pattern: &ast::Expr,
-        escape: Option<&ast::Expr>,
-        case_insensitive: bool,
-        negated: bool,
-        context: &mut Context<'_>,
-    ) -> Result<Expr> {
-        let mut text = |binder: &mut Self, ast: &ast::Expr| {
-            let bound = binder.bind(ast, context)?;
-            let (found, span) = (bound.data_type(), bound.span);
-            if !matches!(found, DataType::Varchar | DataType::Enum(_) | DataType::Null) {
-                return Err(Error::value(format!("LIKE takes VARCHAR, not {found}")).at(span));
-            }
-            binder.coerce(bound, DataType::Varchar)
-        };
-        let (input, pattern) = (text(self, input)?, text(self, pattern)?);
-        let escape = match escape {
-            None => Some('\\'),
-            Some(ast::Expr::Value(value)) if value.value == ast::Value::Null => {
-                return Ok(Expr::Literal(Value::null(DataType::Boolean)));
-            }
-            Some(ast::Expr::Value(value)) => {
-                let text = text_of(&value.value).unwrap_or_default();
-                let mut characters = text.chars();
-                match (characters.next(), characters.next()) {
-                    (first, None) => first,
-                    _ => return Err(Error::value("ESCAPE takes one character").at(value.span)),
-                }
-            }
-            Some(other) => return Err(Error::value("ESCAPE takes one character").at(other.span())),
-        };
-        let (input, pattern) = (Box::new(input), Box::new(pattern));
-        Ok(Expr::Like { input, pattern, escape, case_insensitive, negated })
     }
 
     fn case(
@@ -1016,75 +757,6 @@ impl Binder<'_> {
         }
         Ok(fold(Expr::Call { function: resolved.function, args, data_type: resolved.returns }))
     }
-
-    /// The value in the type that its context asks for, as far as that goes without a written cast.
-    pub(crate) fn coerce(&mut self, bound: Bound, target: DataType) -> Result<Expr> {
-        let span = bound.span;
-        match (&bound.literal, &bound.expr) {
-            (Literal::Null, _) => return Ok(Expr::Literal(Value::null(target))),
-            (Literal::Parameter(index), _) => {
-                if let Some(slot) = self.parameter_types.get_mut(*index) {
-                    *slot = Some(slot.unwrap_or(target));
-                }
-                return Ok(Expr::Literal(Value::null(target)));
-            }
-            (Literal::Text, Expr::Literal(Value { scalar: Scalar::Bytes(bytes), .. })) => {
-                let text = String::from_utf8_lossy(bytes);
-                return self.text_value(&text, target).map_err(|error| error.at(span));
-            }
-            _ => {}
-        }
-        let found = bound.expr.data_type();
-        if found == target {
-            return Ok(bound.expr);
-        }
-        if integers::beside(&bound, target) == target {
-            return cast_literal_or(bound.expr, target, false).map_err(|error| error.at(span));
-        }
-        // What only fails is of any type.
-        let expr = match bound.expr {
-            Expr::Call { function, args, .. } if function == "error" => {
-                return Ok(Expr::Call { function, args, data_type: target });
-            }
-            other => other,
-        };
-        if !types::casts_implicitly(found, target) {
-            let error = Error::value(format!("{target} is expected here, not {found}")).at(span);
-            return Err(error.hint(format!("write CAST(… AS {target})")));
-        }
-        self.cast_in_zone(expr, target, false).map_err(|error| error.at(span))
-    }
-
-    /// The value for a column of a table: numbers become numbers of any kind, an instant its day or clock
-    /// time, anything its text. What does not fit is an error.
-    pub(crate) fn assign(&mut self, bound: Bound, target: DataType) -> Result<Expr> {
-        let found = bound.data_type();
-        let narrows = found.is_numeric() && target.is_numeric()
-            || matches!((found, target), (DataType::Timestamp { .. }, DataType::Date | DataType::Time))
-            || matches!((found, target), (DataType::Timestamp { .. }, DataType::Timestamp { .. }))
-            || target == DataType::Varchar
-            || found != target
-                && types::assigns(found, target)
-                && !types::casts_implicitly(found, target)
-                && casts(found, target);
-        if narrows { self.cast(bound, target, false) } else { self.coerce(bound, target) }
-    }
-
-    /// A written cast.
-    pub(super) fn cast(&mut self, bound: Bound, target: DataType, try_cast: bool) -> Result<Expr> {
-        if bound.is_open() && !(try_cast && bound.literal == Literal::Text) {
-            return self.coerce(bound, target);
-        }
-        let found = bound.expr.data_type();
-        if found == target {
-            return Ok(bound.expr);
-        }
-        if !casts(found, target) {
-            return Err(Error::value(format!("{found} cannot be cast to {target}")).at(bound.span));
-        }
-        let span = bound.span;
-        self.cast_in_zone(bound.expr, target, try_cast).map_err(|error| error.at(span))
-    }
 }
 
 /// Types of arguments, where an untyped literal has none yet.
@@ -1101,17 +773,6 @@ fn in_one_letter(value: Expr) -> Expr {
     let letter = |letter: &str| Expr::Literal(Value::varchar(letter));
     let branches = vec![(value.clone(), letter("t")), (Expr::Not(Box::new(value)), letter("f"))];
     fold_case(Expr::Case { branches, otherwise: None, data_type: DataType::Varchar })
-}
-
-/// A `CASE` of a literal as the literal that it gives.
-fn fold_case(expr: Expr) -> Expr {
-    if !crate::logical::columns_of(&expr).is_empty() || is_any_volatile(&expr) {
-        return expr;
-    }
-    match exec::expression::constant::evaluate(&expr) {
-        Ok(value) => Expr::Literal(value),
-        Err(_) => expr,
-    }
 }
 
 /// Whether `null_is_false` holds for the operands if it holds for the expression.
@@ -1155,161 +816,6 @@ fn quantified(ast: &ast::Expr) -> Option<&ast::Query> {
         ast::Expr::Subquery(query) => Some(query),
         ast::Expr::Nested(inner) => quantified(inner),
         _ => None,
-    }
-}
-
-/// The text of a literal that is text.
-pub(crate) fn text_of(value: &ast::Value) -> Option<String> {
-    match value {
-        ast::Value::SingleQuotedString(text)
-        | ast::Value::EscapedStringLiteral(text)
-        | ast::Value::UnicodeStringLiteral(text)
-        | ast::Value::NationalStringLiteral(text) => Some(text.clone()),
-        ast::Value::DollarQuotedString(text) => Some(text.value.clone()),
-        _ => None,
-    }
-}
-
-fn hex_bytes(digits: &str) -> Option<Vec<u8>> {
-    let nibble = |byte: u8| (byte as char).to_digit(16);
-    let (pairs, rest) = digits.as_bytes().as_chunks::<2>();
-    if !rest.is_empty() {
-        return None;
-    }
-    pairs.iter().map(|&[high, low]| Some((nibble(high)? * 16 + nibble(low)?) as u8)).collect()
-}
-
-/// `1` is an INTEGER, else a BIGINT, else a DECIMAL(38,0), of 39 digits a HUGEINT; `1.50` a DECIMAL(3,2); `1e3` a DOUBLE.
-fn number(text: &str, span: Span) -> Result<Bound> {
-    let text = text.replace('_', "");
-    let invalid = || Error::value(format!("{text} is not a number that fits")).at(span);
-    if text.contains(['e', 'E']) {
-        let value: f64 = text.parse().map_err(|_| invalid())?;
-        if !value.is_finite() {
-            return Err(Error::value(format!("{text} is out of range of DOUBLE")).at(span));
-        }
-        return Ok(Bound::typed(Expr::Literal(Value::float64(value)), span));
-    }
-    let (sign, digits) = match text.strip_prefix('-') {
-        Some(digits) => ("-", digits),
-        None => ("", text.as_str()),
-    };
-    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
-    let whole = whole.trim_start_matches('0');
-    let significant = whole.len() + fraction.len();
-    if !digits.contains('.')
-        && whole.len() == usize::from(DECIMAL_MAX_PRECISION) + 1
-        && let Ok(value) = format!("{sign}{whole}").parse()
-    {
-        let value = Value::new(DataType::Int128, Scalar::Integer(value));
-        return Ok(Bound::typed(Expr::Literal(value), span));
-    }
-    if significant > usize::from(DECIMAL_MAX_PRECISION) {
-        return Err(Error::value(format!("{text} has more than {DECIMAL_MAX_PRECISION} digits"))
-            .at(span)
-            .hint("write it as a DOUBLE, with an exponent"));
-    }
-    let unscaled = format!("{whole}{fraction}");
-    let unscaled = if unscaled.is_empty() { "0" } else { &unscaled };
-    let value: i128 = format!("{sign}{unscaled}").parse().map_err(|_| invalid())?;
-    if digits.contains('.') {
-        let data_type = DataType::decimal(significant.max(1) as u8, fraction.len() as u8);
-        return Ok(Bound::typed(Expr::Literal(Value::new(data_type, Scalar::Integer(value))), span));
-    }
-    let data_type = if i32::try_from(value).is_ok() {
-        DataType::Int32
-    } else if i64::try_from(value).is_ok() {
-        DataType::Int64
-    } else {
-        DataType::decimal(DECIMAL_MAX_PRECISION, 0)
-    };
-    let literal = Literal::Integer(whole.len().max(1) as u8);
-    Ok(Bound { expr: Expr::Literal(Value::new(data_type, Scalar::Integer(value))), literal, span })
-}
-
-pub(super) fn parse_literal(text: &str, data_type: DataType) -> Result<Value> {
-    if data_type == DataType::Null {
-        return Ok(Value::varchar(text));
-    }
-    exec::expression::parse::parse(text, data_type).map_err(|error| Error::value(error.to_string()))
-}
-
-/// A value as one of another type, to which it can be cast.
-pub(crate) fn constant_cast(value: Value, target: DataType) -> Result<Value> {
-    if value.data_type == target {
-        return Ok(value);
-    }
-    match cast_literal_or(Expr::Literal(value), target, false)? {
-        Expr::Literal(value) => Ok(value),
-        _ => Err(Error::internal("the cast of a constant is none")),
-    }
-}
-
-/// The cast, done at once where the input is a literal.
-pub(super) fn cast_literal_or(input: Expr, target: DataType, try_cast: bool) -> Result<Expr> {
-    let is_literal = matches!(input, Expr::Literal(_));
-    let cast = Expr::Cast { input: Box::new(input), data_type: target, try_cast };
-    if is_literal { literal_or(cast) } else { Ok(cast) }
-}
-
-/// The value of an expression over a literal, whose failure is the statement's.
-pub(super) fn literal_or(expr: Expr) -> Result<Expr> {
-    match exec::expression::constant::evaluate(&expr) {
-        Ok(value) => Ok(Expr::Literal(value)),
-        Err(exec::Error::Value(error)) => Err(Error::value(error.to_string())),
-        Err(_) => Ok(expr),
-    }
-}
-
-/// The expression's value where it has no columns and its evaluation does not fail: a failure belongs to
-/// the rows that need it.
-pub(crate) fn fold(expr: Expr) -> Expr {
-    let grows = matches!(&expr, Expr::Call { function, .. } if exec::functions::grows(function));
-    if grows || expr.children().iter().any(|child| !matches!(child, Expr::Literal(_))) || is_volatile(&expr) {
-        return expr;
-    }
-    match exec::expression::constant::evaluate(&expr) {
-        Ok(value) => Expr::Literal(value),
-        Err(_) => expr,
-    }
-}
-
-fn is_volatile(expr: &Expr) -> bool {
-    if let Expr::Lambda { body, .. } = expr {
-        return is_any_volatile(body);
-    }
-    matches!(expr, Expr::Call { function, .. } if matches!(function.as_str(), "random" | "gen_random_uuid"))
-}
-
-/// Whether some part of it has another value each time.
-pub(crate) fn is_any_volatile(expr: &Expr) -> bool {
-    let mut found = false;
-    expr.visit(&mut |node| found |= is_volatile(node));
-    found
-}
-
-/// Whether a written cast exists.
-pub(crate) fn casts(from: DataType, to: DataType) -> bool {
-    use DataType::{
-        Binary, Boolean, Date, Interval as IntervalType, Time, TimeZoned, Timestamp, Uuid, Varchar,
-    };
-    match (from, to) {
-        (DataType::Null, _) | (_, Varchar) | (Varchar, _) => true,
-        (DataType::Json { .. }, _) | (_, DataType::Json { .. }) => true,
-        (from, to) if from.is_numeric() && to.is_numeric() => true,
-        (Boolean, to) => to.is_integer(),
-        (from, Boolean) => from.is_integer(),
-        (Date, Timestamp { .. }) | (Timestamp { .. }, Date | Time | Timestamp { .. }) => true,
-        (Time, IntervalType) | (IntervalType, Time) => true,
-        (Time, TimeZoned) | (TimeZoned, Time) | (Timestamp { zone: true, .. }, TimeZoned) => true,
-        (Binary, Binary | Uuid) | (Uuid, Binary) => true,
-        (DataType::Enum(_), DataType::Enum(_)) => true,
-        (from, to) if from.as_nested().is_some() && to.as_nested().is_some() => {
-            exec::expression::casts_nested(from, to)
-        }
-        (DataType::Bits, Binary) | (Binary, DataType::Bits) => true,
-        (DataType::Bits, other) | (other, DataType::Bits) => other.is_integer(),
-        _ => false,
     }
 }
 

@@ -1,7 +1,8 @@
 //! The frames of windows: what PostgreSQL allows, and offsets in the type of what they are counted in.
 
 use super::Binder;
-use super::expression::{Bound, Context, fold};
+use super::constants::fold;
+use super::expression::{Bound, Context};
 use super::types;
 use super::window::Specification;
 use crate::error::{Error, Result};

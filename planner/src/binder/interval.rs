@@ -1,7 +1,8 @@
 //! `INTERVAL`: of a text with a unit or from field to field, and of an expression.
 
 use super::Binder;
-use super::expression::{Context, parse_literal, text_of};
+use super::expression::Context;
+use super::literals::{parse_literal, text_of};
 use crate::error::{Error, Result};
 use columnar::DataType;
 use exec::Expr;

@@ -1,7 +1,8 @@
 //! What SQL writes of JSON and bit strings that is no plain call.
 
 use super::Binder;
-use super::expression::{Bound, Context, Literal, fold};
+use super::constants::fold;
+use super::expression::{Bound, Context, Literal};
 use crate::error::{Error, Result};
 use crate::parse;
 use columnar::{DataType, Scalar, Value};

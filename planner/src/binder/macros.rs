@@ -1,7 +1,8 @@
 //! Macros: a call's arguments are bound where the call stands, the macro's text by itself, and where the text names a parameter
 //! the argument stands. So a name of the text never means a column of the caller's, nor the other way round.
 
-use super::expression::{Bound, Context, Literal, is_any_volatile};
+use super::constants::is_any_volatile;
+use super::expression::{Bound, Context, Literal};
 use super::from::{Source, derived};
 use super::inlined::of_text;
 use super::scope::{Scope, same_name};

@@ -1,7 +1,8 @@
 //! `MERGE`: which rows of a table and of a source belong together, and what becomes of each.
 
 use super::Binder;
-use super::expression::{Context, is_any_volatile};
+use super::constants::is_any_volatile;
+use super::expression::Context;
 use super::from::together;
 use super::scope::Scope;
 use super::subquery::attach;

@@ -1,6 +1,7 @@
 //! Lists, structs and maps: their literals, and the access to what is in them.
 
-use super::expression::{Bound, Context, Literal, fold};
+use super::constants::fold;
+use super::expression::{Bound, Context, Literal};
 use super::scope::{same_name, span_of};
 use super::{Binder, suggest, types};
 use crate::error::{Error, Result};

@@ -1,7 +1,8 @@
 //! Calls over lists, structs and maps that hang on more than the types of their arguments: on names, lambdas, or the
 //! name of an aggregate.
 
-use super::expression::{Bound, Context, Literal, fold};
+use super::constants::fold;
+use super::expression::{Bound, Context, Literal};
 use super::nested::type_error;
 use super::scope::{Relation, Scope, ScopeColumn};
 use super::{Binder, types};

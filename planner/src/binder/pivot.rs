@@ -197,7 +197,7 @@ fn equals(columns: &[ast::Expr], value: &ast::Expr, span: Span) -> Result<ast::E
 fn name_of(value: &ast::Expr) -> String {
     match value {
         ast::Expr::Value(literal) => {
-            super::expression::text_of(&literal.value).unwrap_or_else(|| value.to_string())
+            super::literals::text_of(&literal.value).unwrap_or_else(|| value.to_string())
         }
         ast::Expr::Tuple(values) => values.iter().map(name_of).collect::<Vec<_>>().join("_"),
         other => super::select::name_of(other),

@@ -306,7 +306,7 @@ impl Binder<'_> {
         let bound = self.bind(ast, &mut context)?;
         let span = bound.span;
         let expr = self.coerce(bound, DataType::Int64)?;
-        match super::expression::fold(expr) {
+        match super::constants::fold(expr) {
             Expr::Literal(value) if value.is_null() => Ok(None),
             Expr::Literal(Value { scalar: Scalar::Integer(count), .. }) if context.pending.is_empty() => {
                 match u64::try_from(count) {

@@ -1,7 +1,8 @@
 //! `TABLESAMPLE`: a part of a table's rows, drawn anew whenever the query runs.
 
 use super::Binder;
-use super::expression::{Bound, Context, fold};
+use super::constants::fold;
+use super::expression::{Bound, Context};
 use super::from::Source;
 use super::query::refuse_if;
 use super::scope::Scope;

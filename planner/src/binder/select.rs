@@ -1,8 +1,9 @@
 //! One `SELECT`: where, grouping, having, select list, distinct, order.
 
 use super::aggregate::{Aggregation, above_groups};
-use super::expression::{Context, text_of};
+use super::expression::Context;
 use super::grouping::{Grouped, Grouping};
+use super::literals::text_of;
 use super::query::{ordinal, refuse_if, sort_key};
 use super::scope::{Scope, same_name};
 use super::sets::Sets;

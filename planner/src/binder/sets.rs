@@ -3,7 +3,8 @@
 
 use super::Binder;
 use super::aggregate::{Argument, Arguments, arguments};
-use super::expression::{Bound, Context, Literal, is_any_volatile};
+use super::constants::is_any_volatile;
+use super::expression::{Bound, Context, Literal};
 use super::from::Source;
 use super::query::refuse_if;
 use super::scope::{Relation, Scope, ScopeColumn};

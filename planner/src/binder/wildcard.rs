@@ -123,7 +123,7 @@ impl Binder<'_> {
             }
             [FunctionArg::Unnamed(FunctionArgExpr::QualifiedWildcard(name))] => columns_of(name, scope)?,
             [FunctionArg::Unnamed(FunctionArgExpr::Expr(ast::Expr::Value(value)))] => {
-                let Some(pattern) = super::expression::text_of(&value.value) else {
+                let Some(pattern) = super::literals::text_of(&value.value) else {
                     return Err(Error::unsupported("COLUMNS of anything but * or a pattern").at(span));
                 };
                 let mut columns = Vec::new();

@@ -2,7 +2,8 @@
 
 use super::Binder;
 use super::aggregate::{AGGREGATES, Aggregation, Argument, Arguments, arguments, null_treatment};
-use super::expression::{Bound, Context, is_any_volatile};
+use super::constants::is_any_volatile;
+use super::expression::{Bound, Context};
 use super::query::sort_key;
 use super::scope::same_name;
 use super::subquery::Pending;

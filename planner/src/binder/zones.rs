@@ -2,7 +2,9 @@
 //! a plan says by itself what it means. In UTC nothing is added.
 
 use super::Binder;
-use super::expression::{cast_literal_or, fold, literal_or, parse_literal};
+use super::constants::{fold, literal_or};
+use super::conversion::cast_literal_or;
+use super::literals::parse_literal;
 use crate::error::{Error, Result};
 use columnar::{DataType, Scalar, TimeUnit, Value};
 use exec::Expr;

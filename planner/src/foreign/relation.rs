@@ -5,7 +5,7 @@
 
 use super::dialect::{self, Dialect};
 use super::expression::{Quotients, Said, conjunction, expression};
-use crate::binder::expression::is_any_volatile;
+use crate::binder::constants::is_any_volatile;
 use crate::catalog::ForeignTable;
 use crate::logical::{
     AggregateCall, ColumnId, ColumnSet, Columns, Join, JoinKind, Logical, Scan, SortKey, columns_of,

@@ -2,7 +2,7 @@
 //! are the same are one.
 
 use super::{Context, Rule};
-use crate::binder::expression::is_any_volatile;
+use crate::binder::constants::is_any_volatile;
 use crate::error::Result;
 use crate::logical::{AggregateCall, ColumnId, Columns, Logical, columns_of_all};
 use crate::nullability::{never_null, not_null};

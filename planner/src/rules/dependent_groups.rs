@@ -2,7 +2,7 @@
 //! enough, and the name is any of its group; of `GROUP BY x, x + 1, 'a'` so is `x`, and the others are computed of it.
 
 use super::{Context, Rule};
-use crate::binder::expression::is_any_volatile;
+use crate::binder::constants::is_any_volatile;
 use crate::dependency::Dependencies;
 use crate::error::Result;
 use crate::logical::{AggregateCall, ColumnId, ColumnSet, Columns, Logical, columns_of};

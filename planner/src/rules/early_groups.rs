@@ -3,7 +3,7 @@
 //! the orders are grouped by `o_custkey`, and each group meets its customer once.
 
 use super::{Context, Rule};
-use crate::binder::expression::is_any_volatile;
+use crate::binder::constants::is_any_volatile;
 use crate::dependency::{Dependencies, names_rows};
 use crate::error::Result;
 use crate::estimate::Estimator;

@@ -1,7 +1,7 @@
 //! Groups of one row each are no groups: where the keys name the rows, each aggregate is computed of its row.
 
 use super::{Context, Rule};
-use crate::binder::expression::is_any_volatile;
+use crate::binder::constants::is_any_volatile;
 use crate::dependency::{Dependencies, names_rows};
 use crate::error::Result;
 use crate::logical::{AggregateCall, ColumnId, ColumnSet, Logical};

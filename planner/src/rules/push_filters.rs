@@ -2,7 +2,7 @@
 //! equalities (`a = b and a < 5` gives `b < 5`) and from alternatives over two relations is added on the way.
 
 use super::{Context, Rule};
-use crate::binder::expression::is_any_volatile;
+use crate::binder::constants::is_any_volatile;
 use crate::error::Result;
 use crate::logical::{
     ColumnId, ColumnSet, Join, JoinKind, Logical, columns_of, conjuncts, is_true, substitute,

@@ -2,7 +2,7 @@
 //! comparisons become casts of the constant, negations move inwards, what all alternatives share is taken out.
 
 use super::{Context, Rule};
-use crate::binder::expression::{fold, is_any_volatile};
+use crate::binder::constants::{fold, is_any_volatile};
 use crate::error::Result;
 use crate::logical::{Logical, conjuncts, is_never, is_true};
 use columnar::types::{integer_as_decimal, unify};

@@ -1,6 +1,6 @@
 //! Whether two plans compute the same rows, and one plan that gives the columns of both.
 
-use crate::binder::expression::is_any_volatile;
+use crate::binder::constants::is_any_volatile;
 use crate::logical::{ColumnId, ColumnSet, Columns, JoinKind, Logical, Routing, Scan, SortKey, rename};
 use exec::{CompareOp, Expr};
 use std::collections::HashMap;

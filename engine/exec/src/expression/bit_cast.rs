@@ -1,9 +1,8 @@
 //! Casts from bit strings and to them. Integers are their bits in two's complement.
 
-use super::cast::without;
-use super::node::{Input, Node, Operation, Side, null_vector, plain_shape};
-use crate::{Result, Shape};
-use columnar::{DataType, Error, Flat, Scalar, Values, Vector};
+use super::node::Node;
+use super::row_cast;
+use columnar::{DataType, Error, Scalar};
 
 /// Whether the cast is one of these.
 pub(super) fn applies(source: DataType, target: DataType) -> bool {
@@ -22,49 +21,7 @@ pub(crate) fn is_bits(bytes: &[u8]) -> bool {
 pub(super) fn cast(input: Node, target: DataType, lenient: bool) -> Node {
     let source = input.data_type();
     let fails = source == DataType::Varchar || target.is_integer();
-    let mut shape = plain_shape(target, input.shape().nullable);
-    shape.nullable |= fails && lenient;
-    let kept = shape.clone();
-    Node::over(vec![input], shape, fails && !lenient, |inputs| {
-        Box::new(Cast { inputs, source, lenient, shape: kept })
-    })
-    .costly()
-}
-
-#[derive(Debug)]
-struct Cast {
-    inputs: Vec<Node>,
-    source: DataType,
-    lenient: bool,
-    shape: Shape,
-}
-
-impl Operation for Cast {
-    fn evaluate(&self, input: &Input<'_>) -> Result<Vector> {
-        let vector = self.inputs[0].evaluate(input)?;
-        if matches!(Side::of(vector.clone()), Side::Null) {
-            return Ok(null_vector(&self.shape, input.rows));
-        }
-        let flat = vector.flatten();
-        let target = self.shape.data_type;
-        let (mut failed, mut scalars) = (Vec::new(), Vec::with_capacity(input.rows));
-        for row in 0..input.rows {
-            let scalar = match flat.is_null(row) {
-                true => Ok(Scalar::Null),
-                false => convert(flat.values.scalar(row), self.source, target),
-            };
-            match scalar {
-                Ok(scalar) => scalars.push(scalar),
-                Err(_) if self.lenient => {
-                    failed.push(row);
-                    scalars.push(Scalar::Null);
-                }
-                Err(error) => return Err(error.into()),
-            }
-        }
-        let values: Values = Vector::from_scalars(target, &scalars).flatten().values;
-        Ok(Flat::new(target, values, without(flat.validity, &failed, input.rows)).into())
-    }
+    row_cast::cast(input, target, lenient, fails, convert)
 }
 
 fn convert(value: Scalar, source: DataType, target: DataType) -> columnar::Result<Scalar> {

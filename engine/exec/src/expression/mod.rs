@@ -22,6 +22,7 @@ mod logic;
 mod nested_cast;
 pub(crate) mod node;
 pub mod parse;
+mod row_cast;
 #[cfg(test)]
 mod tests;
 pub(crate) mod text_cast;

@@ -1,6 +1,6 @@
 //! What stands between the parentheses of a call.
 
-use crate::binder::expression::text_of;
+use crate::binder::literals::text_of;
 use crate::error::{Error, Result};
 use sqlparser::ast::{
     self, FunctionArg, FunctionArgExpr, FunctionArgumentClause, FunctionArguments, NullTreatment,

@@ -3,7 +3,8 @@
 use super::super::Made;
 use super::{Call, ordered};
 use crate::binder::Binder;
-use crate::binder::expression::{Bound, fold};
+use crate::binder::constants::fold;
+use crate::binder::expression::Bound;
 use crate::error::{Error, Result};
 use crate::logical::{AggregateCall, SortKey};
 use columnar::packed::Elements;
