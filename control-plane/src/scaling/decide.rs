@@ -272,7 +272,13 @@ fn of_days(policy: &ScalePolicy, days: &Minutes, now_us: i64, ahead_us: i64) -> 
 fn past_need(policy: &ScalePolicy, recent: &[Observation], now_us: i64) -> u32 {
     let cooldown_us = i64::try_from(policy.cooldown_in_s).unwrap_or(i64::MAX / SECOND_US) * SECOND_US;
     let of = since(recent, now_us.saturating_sub(cooldown_us));
-    let queue = of.iter().filter_map(|one| of_queue(policy, one)).map(|need| need.nodes).max();
+    // Who was admitted since the look before may have waited, though nobody does at the moment.
+    let waited = |one: &Observation| policy.queue_ms > 0 && one.queue_ms > policy.queue_ms as f64;
+    let queue = of.iter().filter_map(|one| match of_queue(policy, one) {
+        Some(need) => Some(need.nodes),
+        None => waited(one).then_some(one.ready),
+    });
+    let queue = queue.max();
     let means = of.iter().map(|one| {
         // As busy as the minute until then.
         let until = recent.partition_point(|other| other.at_us <= one.at_us);

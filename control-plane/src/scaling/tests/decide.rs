@@ -85,6 +85,10 @@ fn cool_downs_are_waited_for() {
     assert_eq!(decided(at(Some(900), Some(599), 8), &quiet).wanted, 8);
     assert_eq!(decided(at(Some(900), Some(600), 8), &quiet).wanted, 6, "a quarter at once");
     assert_eq!(decided(at(Some(900), Some(600), 8), &quiet[61..]).wanted, 8, "not seen for long enough");
+    // Nobody waits at the moment, and those who were admitted since the look before did.
+    let mut between = quiet.clone();
+    (between.last_mut().unwrap().queued, between.last_mut().unwrap().queue_ms) = (0.0, 501.0);
+    assert_eq!(decided(at(Some(900), Some(600), 8), &between).wanted, 8);
     // Five minutes ago there was more to do.
     let fell = seen(8, |back| if (300.0..400.0).contains(&back) { 3.6 } else { 1.2 });
     assert_eq!(decided(at(None, None, 8), &fell).wanted, 6);
