@@ -58,6 +58,7 @@ pub enum TypeKind {
     UInt64 = 18,
     Int128 = 19,
     Uuid = 20,
+    TimeZoned = 21,
     Json = 22,
     Jsonb = 23,
     Bits = 24,

@@ -114,7 +114,13 @@ impl Datasets {
         if_not_exists: bool,
         columns: &[ColumnSchema],
     ) -> Result<bool> {
-        check_columns(columns, self.catalog().snapshot().cluster_version())?;
+        let version = self.catalog().snapshot().cluster_version();
+        check_columns(columns, version)?;
+        if version < 2
+            && let Some(column) = columns.iter().find(|column| column.data_type == DataType::Interval)
+        {
+            return Err(needs_upgrade(column, version));
+        }
         columns_to_stored(columns).map_err(shard_error)?;
         self.can_create(name, if_not_exists)
     }
@@ -496,10 +502,7 @@ fn not_found(name: &TableName) -> Error {
 /// A table has columns, and no two of them differ by case alone.
 pub(super) fn check_columns(columns: &[ColumnSchema], version: u16) -> Result<()> {
     if let Some(newer) = columns.iter().find(|column| column.data_type.since() > version) {
-        return Err(Error::Statement(format!(
-            "column '{}' has the type {}, which tables cannot have while the cluster's version is {version}: raise it with `tundra admin upgrade` once all nodes run a later release",
-            newer.name, newer.data_type
-        )));
+        return Err(needs_upgrade(newer, version));
     }
     if columns.is_empty() {
         return Err(Error::Statement("a table needs at least one column".into()));
@@ -509,6 +512,13 @@ pub(super) fn check_columns(columns: &[ColumnSchema], version: u16) -> Result<()
         Some(twice) => Err(Error::Statement(format!("column '{}' occurs twice", twice.name))),
         None => Ok(()),
     }
+}
+
+fn needs_upgrade(column: &ColumnSchema, version: u16) -> Error {
+    Error::Statement(format!(
+        "column '{}' has the type {}, which tables cannot have while the cluster's version is {version}: raise it with `tundra admin upgrade` once all nodes run a later release",
+        column.name, column.data_type
+    ))
 }
 
 /// Declared columns must be in the files.

@@ -47,9 +47,10 @@ pub(crate) fn of_row_groups(
     Ok(groups.into_iter().map(|group| group.bounds.filter(|_| group.nulls == Some(0))).collect())
 }
 
-/// Whether the least value of a file is the least here: of enums a file knows the text.
+/// Whether the least value of a file is the least here: of enums, intervals and times with an offset a file knows the text.
 fn is_ordered_alike(column: &ColumnSchema) -> bool {
-    !matches!(column.data_type, DataType::Uuid | DataType::Enum(_))
+    use DataType::{Enum, Interval, TimeZoned, Uuid};
+    !matches!(column.data_type, Uuid | Enum(_) | Interval | TimeZoned)
 }
 
 struct Group {

@@ -8,6 +8,7 @@ use columnar::DataType;
 use columnar::arrow::data_type_of;
 use futures::{StreamExt, TryStreamExt, stream};
 use parquet::DecodeResult;
+use parquet::arrow::ARROW_SCHEMA_META_KEY;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::basic::{LogicalType, Type as PhysicalType};
 use parquet::file::metadata::{
@@ -44,6 +45,12 @@ pub(crate) struct Footer {
 impl Footer {
     pub(crate) fn metadata(&self) -> &ParquetMetaData {
         self.reader_metadata.metadata()
+    }
+
+    /// Whether an INTERVAL of Parquet's own is read without its months: only a schema of Arrow's says that it has none.
+    pub(crate) fn loses_months(&self) -> bool {
+        let told = self.metadata().file_metadata().key_value_metadata();
+        told.is_none_or(|told| told.iter().all(|pair| pair.key != ARROW_SCHEMA_META_KEY))
     }
 
     /// The rows of each row group.

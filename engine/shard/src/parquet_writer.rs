@@ -4,7 +4,7 @@ use crate::schema::unstored_part;
 use crate::{Error, Result};
 use arrow::datatypes::{Fields, Schema};
 use bytes::Bytes;
-use columnar::arrow::{STORED_HUGEINT, Strings, record_batch, schema};
+use columnar::arrow::{STORED_HUGEINT, STORED_INTERVAL, Strings, record_batch, schema};
 use columnar::{Batch, DataType};
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::arrow::{ArrowSchemaConverter, ArrowWriter};
@@ -38,12 +38,6 @@ impl ParquetWriter {
     }
 
     fn with(columns: &[ColumnSchema], properties: WriterPropertiesBuilder) -> Result<ParquetWriter> {
-        if let Some(column) = columns.iter().find(|column| column.data_type == DataType::Interval) {
-            return Err(Error::Unsupported(format!(
-                "storing column \"{}\": INTERVAL in Parquet",
-                column.name
-            )));
-        }
         let unstored = |column: &ColumnSchema| {
             column.data_type.as_nested()?;
             Some(format!(
@@ -59,6 +53,7 @@ impl ParquetWriter {
         let shown = schema(fields, Strings::Views);
         let stored = shown.fields().iter().zip(columns).map(|(field, column)| match column.data_type {
             DataType::Int128 => Arc::new(field.as_ref().clone().with_data_type(STORED_HUGEINT)),
+            DataType::Interval => Arc::new(field.as_ref().clone().with_data_type(STORED_INTERVAL)),
             _ => field.clone(),
         });
         let schema = Arc::new(Schema::new(stored.collect::<Fields>()));

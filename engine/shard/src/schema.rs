@@ -70,6 +70,7 @@ fn type_to_stored(column: &str, data_type: DataType) -> Result<ColumnType> {
         DataType::UInt64 => TypeKind::UInt64,
         DataType::Int128 => TypeKind::Int128,
         DataType::Uuid => TypeKind::Uuid,
+        DataType::TimeZoned => TypeKind::TimeZoned,
         DataType::Enum(_) => {
             stored.description = describe(data_type);
             TypeKind::Enum
@@ -86,11 +87,6 @@ fn type_to_stored(column: &str, data_type: DataType) -> Result<ColumnType> {
         DataType::Json { canonical: false } => TypeKind::Json,
         DataType::Json { canonical: true } => TypeKind::Jsonb,
         DataType::Bits => TypeKind::Bits,
-        other => {
-            return Err(Error::Location(format!(
-                "column '{column}' has the type {other}, which tables cannot hold yet"
-            )));
-        }
     };
     stored.set_kind(kind);
     Ok(stored)
@@ -132,6 +128,7 @@ fn type_from_stored(stored: &ColumnType) -> Option<DataType> {
         TypeKind::UInt64 => DataType::UInt64,
         TypeKind::Int128 => DataType::Int128,
         TypeKind::Uuid => DataType::Uuid,
+        TypeKind::TimeZoned => DataType::TimeZoned,
         TypeKind::Enum => {
             read(&stored.description).ok().filter(|found| matches!(found, DataType::Enum(_)))?
         }
@@ -210,6 +207,7 @@ mod tests {
             DataType::UInt64,
             DataType::Int128,
             DataType::Uuid,
+            DataType::TimeZoned,
             columnar::types::enumeration(Some("mood"), vec!["sad".into(), "ok".into()]).unwrap(),
         ];
         let words = list_of(DataType::Varchar).unwrap();

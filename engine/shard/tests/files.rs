@@ -246,9 +246,3 @@ async fn columns_of_nulls_take_the_type_of_others() {
     folder.put("n/2.parquet", &file_bytes(&[column("a", DataType::Varchar)], vec![texts(&["x"])]));
     assert_eq!(columns(&folder, "n").await.unwrap(), ["a VARCHAR"]);
 }
-
-#[test]
-fn intervals_are_not_stored() {
-    let refused = shard::ParquetWriter::new(&[column("span", DataType::Interval)]).err().unwrap().to_string();
-    assert!(refused.contains("\"span\"") && refused.contains("INTERVAL"), "{refused}");
-}

@@ -5,7 +5,7 @@
 mod support;
 
 use bytes::Bytes;
-use columnar::{Batch, DataType, Scalar, Vector};
+use columnar::{Batch, DataType, Interval, Scalar, Vector};
 use exec::hash::Hasher;
 use exec::plan::TableRef;
 use exec::slices::Ranges;
@@ -971,6 +971,45 @@ async fn wide_integers_uuids_and_enums_arrive_as_they_were_written() {
         let error = run(&folder.shards(1), &version, &options()).await.unwrap_err().to_string();
         assert!(error.contains(part) && error.contains("w.parquet"), "{error}");
     }
+}
+
+/// Intervals and times of day with an offset are text in files, and come back as they were.
+#[tokio::test]
+async fn intervals_and_times_with_an_offset_arrive_as_they_were_written() {
+    let interval = |months, days, micros| Scalar::Interval(Interval { months, days, micros });
+    let intervals = [
+        interval(0, 0, 0),
+        interval(-13, 31, -1),
+        interval(i32::MAX, -i32::MAX, 999_999),
+        interval(5, -6, 86_399_999_999),
+        interval(0, 0, i64::MAX),
+        Scalar::Null,
+    ];
+    let times: Vec<Scalar> =
+        [(0, 0), (86_399_999_999, -57_599), (45_000_000_000, 19_800), (86_400_000_000, 57_599)]
+            .iter()
+            .map(|&(local, offset)| Scalar::Integer(columnar::time_zoned::encode(local, offset).into()))
+            .chain([Scalar::Null, Scalar::Null])
+            .collect();
+    let schema = [column("span", DataType::Interval), column("at", DataType::TimeZoned)];
+    let columns = vec![
+        Vector::from_scalars(DataType::Interval, &intervals),
+        Vector::from_scalars(DataType::TimeZoned, &times),
+    ];
+    let folder = Folder::new();
+    folder.put("spans.parquet", &file_bytes(&schema, columns));
+    let mut version = version_of(&folder, "spans.parquet", 1).await;
+    assert!(
+        version.schema.iter().all(|column| column.data_type == DataType::Varchar),
+        "{:?}",
+        version.schema
+    );
+    version.schema = schema.into();
+    let shards = folder.shards(1);
+    run(&shards, &version, &options()).await.unwrap();
+    let expected: Vec<Vec<Scalar>> =
+        intervals.iter().zip(&times).map(|(span, at)| vec![span.clone(), at.clone()]).collect();
+    assert_eq!(rows(&table(&shards[0], 1)), expected);
 }
 
 /// What queries see of a version on all shards together: addresses and the first column, in the order of addresses.

@@ -1,6 +1,6 @@
 //! Vectors to Arrow arrays of canonical types.
 
-use super::types::{STORED_HUGEINT, Strings};
+use super::types::{STORED_HUGEINT, STORED_INTERVAL, Strings};
 use crate::error::{Error, Result};
 use crate::types::DECIMAL_MAX_PRECISION;
 use crate::{Batch, Bitmap, Buffer, DataType, Flat, TimeUnit, Value, Values, Vector, Views, match_numbers};
@@ -21,12 +21,26 @@ pub fn record_batch(batch: Batch, schema: SchemaRef) -> Result<RecordBatch> {
         if *field.data_type() == STORED_HUGEINT {
             return stored_hugeints(&vector.flatten());
         }
+        if *field.data_type() == STORED_INTERVAL && vector.data_type() == DataType::Interval {
+            return Ok(texts(&vector.flatten(), Strings::Views));
+        }
         let strings = if has_views(field.data_type()) { Strings::Views } else { Strings::Offsets };
         of_zone(array(vector, strings)?, field.data_type())
     };
     let columns = batch.columns.iter().zip(schema.fields()).map(column).collect::<Result<_>>()?;
     let options = RecordBatchOptions::new().with_row_count(Some(batch.rows));
     RecordBatch::try_new_with_options(schema, columns, &options).map_err(malformed)
+}
+
+/// Values as their texts.
+fn texts(flat: &Flat, strings: Strings) -> ArrayRef {
+    let texts = (0..flat.len()).map(|row| {
+        (!flat.is_null(row)).then(|| Value::new(flat.data_type, flat.values.scalar(row)).to_string())
+    });
+    match strings {
+        Strings::Views => Arc::new(texts.collect::<StringViewArray>()),
+        Strings::Offsets => Arc::new(texts.collect::<StringArray>()),
+    }
 }
 
 /// Every HUGEINT, as files have them.
@@ -133,15 +147,7 @@ pub fn array(vector: &Vector, strings: Strings) -> Result<ArrayRef> {
             }
             _ => return Err(expected()),
         },
-        DataType::TimeZoned | DataType::Enum(_) => {
-            let texts = (0..flat.len()).map(|row| {
-                (!flat.is_null(row)).then(|| Value::new(flat.data_type, flat.values.scalar(row)).to_string())
-            });
-            match strings {
-                Strings::Views => Arc::new(texts.collect::<StringViewArray>()),
-                Strings::Offsets => Arc::new(texts.collect::<StringArray>()),
-            }
-        }
+        DataType::TimeZoned | DataType::Enum(_) => texts(&flat, strings),
         DataType::UInt8 => Arc::new(UInt8Array::new(integers(&flat)?, nulls)),
         DataType::UInt16 => Arc::new(UInt16Array::new(integers(&flat)?, nulls)),
         DataType::UInt32 => Arc::new(UInt32Array::new(integers(&flat)?, nulls)),

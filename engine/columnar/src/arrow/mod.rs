@@ -11,7 +11,7 @@ mod types;
 
 pub use export::{array, record_batch};
 pub use import::{batch, column, vector};
-pub use types::{STORED_HUGEINT, Strings, arrow_type_of, arrow_unit, data_type_of, schema};
+pub use types::{STORED_HUGEINT, STORED_INTERVAL, Strings, arrow_type_of, arrow_unit, data_type_of, schema};
 
 #[cfg(test)]
 mod tests;

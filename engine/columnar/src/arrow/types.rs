@@ -18,6 +18,9 @@ pub enum Strings {
 /// What a HUGEINT is in files, since a decimal of 38 digits does not hold all of them.
 pub const STORED_HUGEINT: ArrowType = ArrowType::Decimal256(39, 0);
 
+/// How files have an INTERVAL: as its text, since Parquet's own has milliseconds alone, and no sign.
+pub const STORED_INTERVAL: ArrowType = ArrowType::Utf8View;
+
 /// The type that an Arrow column has here; `column` names it in the error.
 pub fn data_type_of(column: &str, arrow: &ArrowType) -> Result<DataType> {
     let unsupported = |kind: &str| Err(Error::Unsupported(format!("column \"{column}\": {kind} {arrow}")));
