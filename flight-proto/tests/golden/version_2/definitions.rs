@@ -53,8 +53,8 @@ fn of_type() -> Definition {
 
 /// Types that are no lists, structs or maps.
 fn types(samples: &mut Samples) {
-    use TypeKind::{Int128, UInt8, UInt16, UInt32, UInt64, Uuid};
-    for kind in [UInt8, UInt16, UInt32, UInt64, Int128, Uuid] {
+    use TypeKind::{Int128, TimeZoned, UInt8, UInt16, UInt32, UInt64, Uuid};
+    for kind in [UInt8, UInt16, UInt32, UInt64, Int128, Uuid, TimeZoned] {
         samples.check(
             &format!("ColumnType {kind:?}"),
             ColumnType { kind: kind.into(), ..ColumnType::default() },
